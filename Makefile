@@ -1,0 +1,10 @@
+# Thin: everything is in run.py, which also works where there is no make.
+PYTHON ?= python3
+
+.PHONY: reproduce test lab bench verify lock
+reproduce: ; $(PYTHON) run.py
+test: ; $(PYTHON) run.py test
+lab: ; $(PYTHON) run.py lab
+bench: ; $(PYTHON) run.py bench
+verify: ; $(PYTHON) run.py verify
+lock: ; $(PYTHON) run.py lock

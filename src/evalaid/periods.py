@@ -1,0 +1,336 @@
+"""The time axis: years, quarters, months or plain numbers, held as whole numbers that can be subtracted.
+
+A period is stored as an *ordinal*: the year itself, the number of quarters or months since January 1970 (as pandas counts
+them), or the plain number. ``label`` gives the readable name back.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evalaid.errors import PanelError
+
+FIRST_YEAR, LAST_YEAR = 1900, 2100
+"""Whole numbers that all lie in this range are read as years, others as plain numbers."""
+
+_QUARTER = re.compile(r"(\d{4})[ \-_]?[Qq]([1-4])")
+_MONTH = re.compile(r"(\d{4})(?:[-/.]|[Mm])(0?[1-9]|1[0-2])")
+_NUMBER = re.compile(r"[+-]?\d+")
+
+
+class PeriodKind(StrEnum):
+    """Name what one step on the time axis is.
+
+    Examples
+    --------
+    >>> PeriodKind.QUARTER == "quarter"
+    True
+    """
+
+    YEAR = "year"
+    QUARTER = "quarter"
+    MONTH = "month"
+    NUMBER = "number"
+
+
+PER_YEAR = {PeriodKind.YEAR: 1, PeriodKind.QUARTER: 4, PeriodKind.MONTH: 12}
+"""Periods of each dated kind in one year."""
+
+
+@dataclass(frozen=True)
+class Periods:
+    """Hold parsed periods.
+
+    Parameters
+    ----------
+    kind : PeriodKind
+        What one step is.
+    ordinal : numpy.ndarray
+        (n,) int64, in the order of the values that were parsed.
+    """
+
+    kind: PeriodKind
+    ordinal: np.ndarray
+
+
+def parse_periods(values: Any, kind: str | None = None) -> Periods:
+    """Read a column of periods of one kind.
+
+    Assumes that all values are of one kind. Whole numbers that all lie in 1900..2100 are years; other whole numbers are
+    plain numbers. Dates must be the first (or all the last) days of years, quarters or months; the longest kind that
+    fits is taken.
+
+    Parameters
+    ----------
+    values : pandas.Series or array-like
+        Integers, integral floats, ``"2019"``, ``"2019Q3"``, ``"2019-09"``, pandas Periods or dates.
+    kind : {"year", "quarter", "month", "number"}, optional
+        The kind that is expected; a value of another kind is then an error. Default: recognised from the values.
+
+    Returns
+    -------
+    Periods
+        Kind and ordinals, in the order of ``values``.
+
+    Raises
+    ------
+    PanelError
+        When a value is missing, unreadable or of another kind than the rest; ``rows`` lists these.
+
+    Examples
+    --------
+    >>> parse_periods(["2019Q3", "2020Q1"])
+    Periods(kind=<PeriodKind.QUARTER: 'quarter'>, ordinal=array([198, 200]))
+    >>> parse_periods([2019, 2021]).kind
+    <PeriodKind.YEAR: 'year'>
+    """
+    series = pd.Series(values)
+    periods, unreadable = recognise_periods(series, kind)
+    if unreadable.any():
+        rows = pd.DataFrame({"row": series.index[unreadable], "value": series[unreadable].to_numpy(dtype=object)})
+        found = ", ".join(repr(value) for value in rows["value"].head(3))
+        raise PanelError(
+            f"{len(rows)} of {len(series)} periods are not readable as a {periods.kind}, for example {found}. "
+            f"Expected {EXPECTED_PERIODS}.",
+            rows,
+        )
+    return periods
+
+
+EXPECTED_PERIODS = "years (2019), quarters ('2019Q3'), months ('2019-09') or whole numbers, one kind in the whole column"
+
+
+def recognise_periods(values: pd.Series, kind: str | None = None) -> tuple[Periods, np.ndarray]:
+    """Read what can be read of a column of periods, and say which rows could not be.
+
+    Parameters
+    ----------
+    values : pandas.Series
+        As for `parse_periods`.
+    kind : {"year", "quarter", "month", "number"}, optional
+        The kind that is expected. Default: the kind of most values.
+
+    Returns
+    -------
+    tuple of Periods and numpy.ndarray
+        The periods (ordinal 0 where unreadable) and an (n,) bool array that is true where a value is unreadable.
+
+    Examples
+    --------
+    >>> periods, unreadable = recognise_periods(pd.Series([2019, None, 2021]))
+    >>> periods.ordinal.tolist(), unreadable.tolist()
+    ([2019, 0, 2021], [False, True, False])
+    """
+    wanted = None if kind is None else PeriodKind(kind)
+    dtype = values.dtype
+    if isinstance(dtype, pd.PeriodDtype):
+        return _from_period_dtype(values, wanted)
+    if pd.api.types.is_datetime64_any_dtype(dtype):
+        return _from_dates(values, wanted)
+    if pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype):
+        return _from_numbers(values, wanted)
+    return _from_objects(values, wanted)
+
+
+def label(kind: str, ordinal: float) -> str:
+    """Name one period.
+
+    Parameters
+    ----------
+    kind : {"year", "quarter", "month", "number"}
+        What one step on the time axis is.
+    ordinal : int
+        The stored number of the period.
+
+    Returns
+    -------
+    str
+        ``"2019"``, ``"2019Q3"``, ``"2019-09"`` or the number itself.
+
+    Examples
+    --------
+    >>> label("year", 2019), label("quarter", 198), label("month", 596), label("number", 7)
+    ('2019', '2019Q3', '2019-09', '7')
+    """
+    number = int(ordinal)
+    if kind == PeriodKind.QUARTER:
+        return f"{1970 + number // 4}Q{number % 4 + 1}"
+    if kind == PeriodKind.MONTH:
+        return f"{1970 + number // 12}-{number % 12 + 1:02d}"
+    return str(number)
+
+
+def labels(kind: str, ordinals: Iterable[float]) -> list[str]:
+    """Name many periods (see `label`).
+
+    Parameters
+    ----------
+    kind : {"year", "quarter", "month", "number"}
+        What one step on the time axis is.
+    ordinals : iterable of int
+        Stored numbers of the periods.
+
+    Returns
+    -------
+    list of str
+        One name for each ordinal.
+
+    Examples
+    --------
+    >>> labels("quarter", [198, 199])
+    ['2019Q3', '2019Q4']
+    """
+    return [label(kind, ordinal) for ordinal in ordinals]
+
+
+def containing_period(kind: str, day: dt.date) -> int:
+    """Find the period that a day falls in.
+
+    Parameters
+    ----------
+    kind : {"year", "quarter", "month"}
+        What one step on the time axis is; plain numbers have no dates.
+    day : datetime.date
+        The day.
+
+    Returns
+    -------
+    int
+        Ordinal of the period.
+
+    Raises
+    ------
+    KeyError
+        When the kind has no dates.
+
+    Examples
+    --------
+    >>> label("quarter", containing_period("quarter", dt.date(2021, 2, 18)))
+    '2021Q1'
+    """
+    per_year = PER_YEAR[PeriodKind(kind)]
+    if per_year == 1:
+        return day.year
+    return (day.year - 1970) * per_year + (day.month - 1) * per_year // 12
+
+
+def first_day(kind: str, ordinal: int) -> dt.date:
+    """Find the first day of a period.
+
+    Parameters
+    ----------
+    kind : {"year", "quarter", "month"}
+        What one step on the time axis is; plain numbers have no dates.
+    ordinal : int
+        The stored number of the period.
+
+    Returns
+    -------
+    datetime.date
+        Its first day.
+
+    Examples
+    --------
+    >>> first_day("quarter", 198)
+    datetime.date(2019, 7, 1)
+    """
+    per_year = PER_YEAR[PeriodKind(kind)]
+    if per_year == 1:
+        return dt.date(int(ordinal), 1, 1)
+    year, step = divmod(int(ordinal), per_year)
+    return dt.date(1970 + year, step * (12 // per_year) + 1, 1)
+
+
+def _from_numbers(values: pd.Series, wanted: PeriodKind | None) -> tuple[Periods, np.ndarray]:
+    if values.dtype.kind in "iu" and isinstance(values.dtype, np.dtype):
+        ordinal = values.to_numpy().astype(np.int64, copy=False)
+        unreadable = np.zeros(len(ordinal), dtype=bool)
+    else:
+        numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
+        unreadable = ~np.isfinite(numbers) | (numbers != np.round(numbers))
+        ordinal = np.where(unreadable, 0, numbers).astype(np.int64)
+    kind = wanted or _kind_of_integers(ordinal[~unreadable] if unreadable.any() else ordinal)
+    if kind in (PeriodKind.QUARTER, PeriodKind.MONTH):
+        unreadable = np.ones(len(ordinal), dtype=bool)
+        ordinal = np.zeros_like(ordinal)
+    return Periods(kind, ordinal), unreadable
+
+
+def _kind_of_integers(ordinal: np.ndarray) -> PeriodKind:
+    years = len(ordinal) > 0 and ordinal.min() >= FIRST_YEAR and ordinal.max() <= LAST_YEAR
+    return PeriodKind.YEAR if years else PeriodKind.NUMBER
+
+
+def _from_period_dtype(values: pd.Series, wanted: PeriodKind | None) -> tuple[Periods, np.ndarray]:
+    kinds = {"Y-DEC": PeriodKind.YEAR, "Q-DEC": PeriodKind.QUARTER, "M": PeriodKind.MONTH}
+    kind = kinds.get(values.dtype.freq.freqstr)  # type: ignore[union-attr]
+    unreadable = values.isna().to_numpy()
+    if kind is None or (wanted is not None and kind != wanted):
+        return Periods(wanted or PeriodKind.NUMBER, np.zeros(len(values), np.int64)), np.ones(len(values), dtype=bool)
+    ordinal = pd.PeriodIndex(values).asi8 + (1970 if kind == PeriodKind.YEAR else 0)
+    return Periods(kind, np.where(unreadable, 0, ordinal)), unreadable
+
+
+def _from_dates(values: pd.Series, wanted: PeriodKind | None) -> tuple[Periods, np.ndarray]:
+    missing = values.isna().to_numpy()
+    days = pd.DatetimeIndex(values)
+    year, month = np.asarray(days.year), np.asarray(days.month)
+    starts, ends = np.asarray(days.is_month_start), np.asarray(days.is_month_end)
+    at_end = bool((ends | missing).all()) and not bool((starts | missing).all())
+    edge = ends if at_end else starts
+    step = np.where(missing, 0, (month if at_end else month - 1)).astype(np.int64)  # months from the edge of the year
+    readable = edge & ~missing
+    kind = wanted
+    if kind is None:
+        fits = [name for name in PER_YEAR if np.all(step[readable] % (12 // PER_YEAR[name]) == 0)]
+        kind = fits[0] if readable.any() else PeriodKind.MONTH
+    if kind == PeriodKind.NUMBER:
+        return Periods(kind, np.zeros(len(values), np.int64)), np.ones(len(values), dtype=bool)
+    months = 12 // PER_YEAR[kind]
+    readable &= step % months == 0
+    within = np.where(missing, 0, month - 1).astype(np.int64) // months
+    years = np.where(missing, 0, year).astype(np.int64)
+    ordinal = years if kind == PeriodKind.YEAR else (years - 1970) * PER_YEAR[kind] + within
+    return Periods(kind, np.where(readable, ordinal, 0)), ~readable
+
+
+def _from_objects(values: pd.Series, wanted: PeriodKind | None) -> tuple[Periods, np.ndarray]:
+    codes, uniques = pd.factorize(values)
+    read = [_parse_one(value) for value in uniques]
+    whole = np.array([item[1] for item in read if item is not None and item[0] == PeriodKind.NUMBER], dtype=np.int64)
+    integers = wanted if wanted in (PeriodKind.YEAR, PeriodKind.NUMBER) else _kind_of_integers(whole)
+    read = [None if item is None else (integers, item[1]) if item[0] == PeriodKind.NUMBER else item for item in read]
+    counts = Counter(item[0] for item in read if item is not None)
+    kind = wanted or (counts.most_common(1)[0][0] if counts else PeriodKind.NUMBER)
+    fits = np.array([item is not None and item[0] == kind for item in read] + [False])
+    ordinal = np.array([item[1] if item is not None and item[0] == kind else 0 for item in read] + [0], dtype=np.int64)
+    return Periods(kind, ordinal[codes]), ~fits[codes]
+
+
+def _parse_one(value: Any) -> tuple[PeriodKind, int] | None:
+    """Read one value; whole numbers come back as plain numbers, whether or not they are years."""
+    if isinstance(value, (pd.Period, dt.date, np.datetime64)):
+        series = pd.Series([value]) if isinstance(value, pd.Period) else pd.Series(pd.to_datetime([value]))
+        periods, unreadable = recognise_periods(series)
+        return None if unreadable[0] else (periods.kind, int(periods.ordinal[0]))
+    if isinstance(value, (bool, np.bool_)):
+        return None
+    if isinstance(value, (int, float, np.integer, np.floating)):
+        return (PeriodKind.NUMBER, int(value)) if np.isfinite(value) and value == round(value) else None
+    text = str(value).strip()
+    if match := _QUARTER.fullmatch(text):
+        return PeriodKind.QUARTER, (int(match[1]) - 1970) * 4 + int(match[2]) - 1
+    if match := _MONTH.fullmatch(text):
+        return PeriodKind.MONTH, (int(match[1]) - 1970) * 12 + int(match[2]) - 1
+    if _NUMBER.fullmatch(text):
+        return PeriodKind.NUMBER, int(text)
+    return None

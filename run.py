@@ -294,7 +294,7 @@ def add_project(uv: Optional[str]) -> None:
     if uv:
         call([uv, "pip", "install", "--python", python, *options])
     else:
-        if version_of([python]) and not os.path.isdir(os.path.join(site_packages(VENV, this_python()), "pip")):
+        if not os.path.isdir(os.path.join(site_packages(VENV, this_python()), "pip")):
             add_pip()
         call([python, "-m", "pip", "install", *options])
     # Up to Python 3.12 an absolute path with letters outside the Windows code page is misread; a relative one has none.

@@ -141,14 +141,18 @@ class Layout:
         IndexError
             When ``keep`` is a boolean array of another length.
         """
-        rows = np.arange(self.n_units)[np.asarray(keep)]
-        rows = np.unique(rows)
-        observed = None if self.observed is None else self.observed[rows]
-        seen = np.ones(self.n_periods, dtype=bool) if observed is None else observed.any(axis=0)
-        periods = self.periods[seen]
-        if len(periods):
-            late = ~(self.cohort[rows] <= periods[0])
-            rows = rows[late]
+        rows = np.unique(np.arange(self.n_units)[np.asarray(keep)])
+        while True:
+            seen = np.ones(self.n_periods, dtype=bool) if self.observed is None else self.observed[rows].any(axis=0)
+            periods = self.periods[seen]
+            always = self.cohort[rows] <= (periods[0] if len(periods) else -np.inf)
+            if not always.any():
+                break
+            rows = rows[~always]
+        if (
+            len(periods) and (self.cohort[rows] > periods[-1]).any()
+        ):  # these join the never-treated block: sort by label
+            rows = rows[np.argsort(pd.factorize(self.units[rows], sort=True)[0])]
         columns = slice(None) if seen.all() else seen
 
         def take(matrix: np.ndarray | None) -> np.ndarray | None:
@@ -162,7 +166,9 @@ class Layout:
             outcome=np.ascontiguousarray(self.outcome[rows][:, columns]),
             observed=None if kept_observed is None or kept_observed.all() else kept_observed,
             weight=take(self.weight),
-            covariates={name: np.ascontiguousarray(matrix[rows][:, columns]) for name, matrix in self.covariates.items()},
+            covariates={
+                name: np.ascontiguousarray(matrix[rows][:, columns]) for name, matrix in self.covariates.items()
+            },
             cohort=self.cohort[rows],
             cluster=self.cluster[rows],
             clusters=self.clusters,

@@ -106,7 +106,9 @@ def parse_periods(values: Any, kind: str | None = None) -> Periods:
     return periods
 
 
-EXPECTED_PERIODS = "years (2019), quarters ('2019Q3'), months ('2019-09') or whole numbers, one kind in the whole column"
+EXPECTED_PERIODS = (
+    "years (2019), quarters ('2019Q3'), months ('2019-09') or whole numbers, one kind in the whole column"
+)
 
 
 def recognise_periods(values: pd.Series, kind: str | None = None) -> tuple[Periods, np.ndarray]:

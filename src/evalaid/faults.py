@@ -1,0 +1,140 @@
+"""A list of everything that is wrong with a table, raised once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from evalaid.errors import EvalaidError
+
+SHOWN = 3
+"""How many failing rows of each kind a message spells out; ``rows`` of the error has all of them."""
+
+FAULT_COLUMNS = ["row", "column", "value", "fault", "expected"]
+
+
+class Faults:
+    """Collect the faults of one table, so that a person sees all of them at once.
+
+    Examples
+    --------
+    >>> faults = Faults()
+    >>> faults.add("share", "share outside 0 to 1", "a fraction", rows=[4], values=[1.2])
+    >>> print(faults.message("panel"))
+    The panel cannot be used: 1 kind of fault.
+    - 1 row: share outside 0 to 1 (column 'share'). Expected a fraction.
+        row 4: 1.2
+    """
+
+    def __init__(self) -> None:
+        self._frames: list[pd.DataFrame] = []
+        self._lines: list[str] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._frames)
+
+    def add(
+        self, column: object, fault: str, expected: str, *, rows: Any = None, values: Any = None, detail: str = ""
+    ) -> None:
+        """Note one kind of fault.
+
+        Parameters
+        ----------
+        column : object
+            The caller's name of the column.
+        fault : str
+            What was found, without a full stop.
+        expected : str
+            What was expected or what to do, without a full stop.
+        rows : sequence, optional
+            Index labels of the failing rows. Default: the fault is about the whole table.
+        values : sequence, optional
+            What stands in these rows.
+        detail : str, optional
+            A line in place of the first few rows and values.
+
+        Examples
+        --------
+        See `Faults`.
+        """
+        count = 1 if rows is None else len(rows)
+        self._frames.append(
+            pd.DataFrame(
+                {
+                    "row": pd.Series([None] if rows is None else list(rows), dtype=object),
+                    "column": column,
+                    "value": pd.Series([None] * count if values is None else list(values), dtype=object),
+                    "fault": fault,
+                    "expected": expected,
+                }
+            )
+        )
+        where = "" if rows is None else f"{count:,} row{'s' if count > 1 else ''}: "
+        self._lines.append(f"- {where}{fault} (column {column!r}). Expected {expected}.")
+        if not detail and rows is not None:
+            frame = self._frames[-1].head(SHOWN)
+            shown = [f"row {row}: {value}" for row, value in zip(frame["row"], frame["value"], strict=True)]
+            detail = "; ".join(shown) + ("; ..." if count > SHOWN else "")
+        if detail:
+            self._lines.append(f"    {detail}")
+
+    def frame(self) -> pd.DataFrame:
+        """List every failing row.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``row`` (index label, None = the whole table), ``column``, ``value``, ``fault``, ``expected``.
+
+        Examples
+        --------
+        >>> Faults().frame().columns.tolist()
+        ['row', 'column', 'value', 'fault', 'expected']
+        """
+        if not self._frames:
+            return pd.DataFrame(columns=FAULT_COLUMNS)
+        return pd.concat(self._frames, ignore_index=True)
+
+    def message(self, table: str) -> str:
+        """Say what is wrong.
+
+        Parameters
+        ----------
+        table : str
+            What the table is, for example "panel".
+
+        Returns
+        -------
+        str
+            One line for each kind of fault, each followed by its first few rows.
+
+        Examples
+        --------
+        See `Faults`.
+        """
+        kinds = len(self._frames)
+        head = f"The {table} cannot be used: {kinds} kind{'s' if kinds > 1 else ''} of fault{'s' if kinds > 1 else ''}."
+        return "\n".join([head, *self._lines])
+
+    def raise_if_any(self, error: type[EvalaidError], table: str) -> None:
+        """Raise one error that holds all faults, if there are any.
+
+        Parameters
+        ----------
+        error : type
+            Which error to raise.
+        table : str
+            What the table is, for example "panel".
+
+        Raises
+        ------
+        EvalaidError
+            Of the type ``error``, with every failing row in ``rows``.
+
+        Examples
+        --------
+        >>> Faults().raise_if_any(EvalaidError, "panel")
+        """
+        if self:
+            raise error(self.message(table), self.frame())

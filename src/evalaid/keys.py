@@ -1,0 +1,191 @@
+"""Which unit and which period each row of a long table belongs to, as small whole numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from evalaid.periods import recognise_periods
+
+
+@dataclass(frozen=True, eq=False)
+class Keys:
+    """Hold which unit and which period each row belongs to.
+
+    Parameters
+    ----------
+    units : pandas.Index
+        (N,) distinct unit labels, sorted.
+    unit : numpy.ndarray
+        (n,) int64 code of the unit of each row, -1 where the label is missing.
+    periods : numpy.ndarray
+        (T,) int64 distinct ordinals, ascending.
+    period : numpy.ndarray
+        (n,) int64 code of the period of each row, -1 where unreadable.
+    kind : str
+        "year", "quarter", "month" or "number".
+    from_text : bool
+        Whether the periods were written as text.
+    """
+
+    units: pd.Index
+    unit: np.ndarray
+    periods: np.ndarray
+    period: np.ndarray
+    kind: str
+    from_text: bool
+
+    @cached_property
+    def cell(self) -> np.ndarray:
+        """(n,) position of each row in the unit x period matrix, row by row; negative where a key is missing."""
+        cell = self.unit * len(self.periods)
+        cell += self.period
+        if len(cell) and (self.unit.min() < 0 or self.period.min() < 0):
+            cell[(self.unit < 0) | (self.period < 0)] = -1
+        return cell
+
+
+def read_keys(units: pd.Series, periods: pd.Series) -> Keys:
+    """Number the units and the periods of a table's rows.
+
+    Parameters
+    ----------
+    units : pandas.Series
+        (n,) labels.
+    periods : pandas.Series
+        (n,) periods (see `evalaid.periods.parse_periods`).
+
+    Returns
+    -------
+    Keys
+        Codes of every row, -1 where a label is missing or a period unreadable.
+
+    Examples
+    --------
+    >>> keys = read_keys(pd.Series(["B", "A", "A"]), pd.Series([2019, 2019, 2020]))
+    >>> keys.units.tolist(), keys.unit.tolist(), keys.cell.tolist()
+    (['A', 'B'], [1, 0, 0], [2, 0, 1])
+    """
+    labels, unit = code_labels(units)
+    parsed, unreadable = recognise_periods(periods)
+    if unreadable.any():
+        ordinals, inverse = np.unique(parsed.ordinal[~unreadable], return_inverse=True)
+        period = np.full(len(periods), -1, dtype=np.int64)
+        period[~unreadable] = inverse
+    else:
+        ordinals, period = _code_integers(parsed.ordinal)
+    return Keys(labels, unit, ordinals, period, str(parsed.kind), is_text(periods))
+
+
+def code_labels(values: pd.Series) -> tuple[pd.Index, np.ndarray]:
+    """Number the distinct labels of a column in sorted order.
+
+    Assumes that the labels can be compared with each other. Floats that are all whole numbers (an administrative code
+    that passed through a spreadsheet) become integers.
+
+    Parameters
+    ----------
+    values : pandas.Series
+        (n,) labels of any type.
+
+    Returns
+    -------
+    tuple of pandas.Index and numpy.ndarray
+        Sorted distinct labels, and the (n,) int64 code of every row (-1 where missing).
+
+    Examples
+    --------
+    >>> code_labels(pd.Series([440222.0, None, 440114.0]))
+    (Index([440114, 440222], dtype='int64'), array([ 1, -1,  0]))
+    """
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        categories, position = code_labels(pd.Series(values.cat.categories))
+        raw = values.cat.codes.to_numpy()
+        if not len(categories):
+            return categories, raw.astype(np.int64)
+        used, compact = _code_integers(np.where(raw < 0, -1, position[raw]))
+        missing = int(len(used) > 0 and used[0] < 0)
+        return categories[used[missing:]], compact - missing
+    if pd.api.types.is_integer_dtype(values.dtype) and not values.hasnans:
+        labels, codes = _code_integers(values.to_numpy(dtype=np.int64))
+        return pd.Index(labels), codes
+    codes, distinct = pd.factorize(values, sort=True)
+    labels = pd.Index(distinct)
+    if pd.api.types.is_float_dtype(labels.dtype) and len(labels) and bool((labels == labels.astype(np.int64)).all()):
+        labels = labels.astype(np.int64)
+    return labels, codes.astype(np.int64, copy=False)
+
+
+def is_text(values: pd.Series) -> bool:
+    """Tell whether a column holds text.
+
+    Parameters
+    ----------
+    values : pandas.Series
+        A column of any type.
+
+    Returns
+    -------
+    bool
+        True when at least one value is a string.
+
+    Examples
+    --------
+    >>> is_text(pd.Series(["2019Q3", None])), is_text(pd.Series([2019, None]))
+    (True, False)
+    """
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return is_text(pd.Series(values.cat.categories))
+    if isinstance(values.dtype, pd.StringDtype):
+        return True
+    return values.dtype == object and any(isinstance(value, str) for value in pd.unique(values))
+
+
+def varies_within(group: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Tell which groups hold more than one value.
+
+    Parameters
+    ----------
+    group : numpy.ndarray
+        (n,) int codes; rows with code -1 are left out.
+    value : numpy.ndarray
+        (n,) int codes; -1 is a value like any other.
+
+    Returns
+    -------
+    numpy.ndarray
+        (max(group) + 2,) bool, so that code -1 finds False at the end.
+
+    Examples
+    --------
+    >>> varies_within(np.array([0, 0, 1, 1]), np.array([5, 5, 5, 6]))
+    array([False,  True, False])
+    """
+    size = int(group.max(initial=-1)) + 2
+    last = np.zeros(size, dtype=np.int64)
+    last[group] = value
+    varies = np.zeros(size, dtype=bool)
+    differs = last[group] != value
+    if differs.any():
+        varies[group[differs]] = True
+        varies[-1] = False
+    return varies
+
+
+def _code_integers(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Number distinct integers in ascending order; by a look-up table when their range is short, else by sorting."""
+    if not len(values):
+        return values.astype(np.int64), values.astype(np.int64)
+    low, high = int(values.min()), int(values.max())
+    if high - low >= 4 * len(values) + 1000:
+        distinct, codes = np.unique(values, return_inverse=True)
+        return distinct.astype(np.int64), codes.astype(np.int64)
+    offset = values - low
+    present = np.zeros(high - low + 1, dtype=bool)
+    present[offset] = True
+    distinct = np.flatnonzero(present) + low
+    codes = offset if len(distinct) == len(present) else (np.cumsum(present) - 1)[offset]
+    return distinct.astype(np.int64, copy=False), codes.astype(np.int64, copy=False)

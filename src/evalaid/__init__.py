@@ -1,0 +1,65 @@
+"""evalaid: the effect of hospital partnership programmes on county inpatient share, with its origin and its limits.
+
+The names below are the public interface; each is loaded when it is first used, so importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from evalaid.design import Design, diagnose
+    from evalaid.effects import Effects
+    from evalaid.errors import EvalaidError, NotIdentifiedError
+    from evalaid.estimation import estimate, methods
+    from evalaid.inference.table import infer
+    from evalaid.panel import Panel, read_panel
+    from evalaid.roster import Roster, assign_cohorts
+    from evalaid.study import StudySpec, run_study
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Design": "evalaid.design",
+    "Effects": "evalaid.effects",
+    "EvalaidError": "evalaid.errors",
+    "NotIdentifiedError": "evalaid.errors",
+    "Panel": "evalaid.panel",
+    "Roster": "evalaid.roster",
+    "StudySpec": "evalaid.study",
+    "assign_cohorts": "evalaid.roster",
+    "diagnose": "evalaid.design",
+    "estimate": "evalaid.estimation",
+    "infer": "evalaid.inference.table",
+    "methods": "evalaid.estimation",
+    "read_panel": "evalaid.panel",
+    "run_study": "evalaid.study",
+}
+
+__all__ = [
+    "Design",
+    "Effects",
+    "EvalaidError",
+    "NotIdentifiedError",
+    "Panel",
+    "Roster",
+    "StudySpec",
+    "assign_cohorts",
+    "diagnose",
+    "estimate",
+    "infer",
+    "methods",
+    "read_panel",
+    "run_study",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'evalaid' has no attribute {name!r}; it offers {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

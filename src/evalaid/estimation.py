@@ -1,0 +1,130 @@
+"""Estimate by name: find the method, hold its needs against the design, fit."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evalaid.design import Design
+from evalaid.effects import Effects
+from evalaid.errors import EstimationError, NotIdentifiedError
+from evalaid.estimators.method import Method, unmet
+from evalaid.estimators.table import METHODS
+
+WHAT_COULD_BE_DONE = (
+    "add units that are never treated or treated later, use differences in dose, or bound the effect under stated assumptions"
+)
+
+
+def estimate(design: Design, method: str, **options: Any) -> Effects:
+    """Estimate effects with a registered method, or refuse with every reason.
+
+    Parameters
+    ----------
+    design : Design
+        From :func:`evalaid.diagnose`.
+    method : str
+        Name in :func:`methods`, for example ``"callaway_santanna"``.
+    **options
+        Options of the method, see :func:`methods`.
+
+    Returns
+    -------
+    Effects
+        Estimates with the influence of every unit; errors and intervals are a later call to :func:`evalaid.infer`.
+
+    Raises
+    ------
+    EstimationError
+        For an unknown method or option; names those that exist.
+    NotIdentifiedError
+        When the design does not meet the method's needs; lists all reasons and the methods that apply.
+
+    Examples
+    --------
+    >>> import evalaid as ea
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({
+    ...     "county": ["a", "a", "b", "b", "c", "c"], "year": [2019, 2020] * 3,
+    ...     "share": [0.80, 0.86, 0.80, 0.82, 0.70, 0.74], "first_treated": [2020, 2020] + [None] * 4,
+    ... })
+    >>> design = ea.diagnose(frame, unit="county", period="year", outcome="share", cohort="first_treated")
+    >>> round(float(ea.estimate(design, "twfe").value[0]), 4)
+    0.03
+    """
+    entry = find_method(method)
+    parsed = entry.parse(options)
+    reasons = unmet(entry.needs, design, parsed)
+    if reasons:
+        alternatives = tuple(other.name for other in METHODS if other is not entry and applies(other, design))
+        instead = f"Methods that apply: {', '.join(alternatives)}." if alternatives else "No registered method applies."
+        listed = "".join(f"\n  - {reason}" for reason in reasons)
+        raise NotIdentifiedError(
+            f"{method} does not apply to this design:{listed}\n{instead} What could be done: {WHAT_COULD_BE_DONE}.",
+            reasons,
+            alternatives,
+        )
+
+    def refit(keep: NDArray[np.bool_]) -> Effects:
+        return estimate(design.subset(keep), method, **options)
+
+    return replace(entry.fit(design, parsed), refit=refit)
+
+
+def find_method(name: str) -> Method:
+    """Find a registered method by name.
+
+    Raises
+    ------
+    EstimationError
+        Naming the methods that exist and the closest one.
+    """
+    known = {entry.name: entry for entry in METHODS}
+    if name not in known:
+        close = get_close_matches(str(name), known, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise EstimationError(f"No method {name!r}; there are {', '.join(known)}.{hint}")
+    return known[name]
+
+
+def applies(method: Method, design: Design) -> bool:
+    """Say whether the design meets the needs of a method with its default options."""
+    return not unmet(method.needs, design, method.parse({}))
+
+
+def methods() -> pd.DataFrame:
+    """List the registered methods.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``method``, ``estimand``, ``needs``, ``options`` (name=default, choices), ``reference``, ``source``.
+
+    Examples
+    --------
+    >>> import evalaid as ea
+    >>> "callaway_santanna" in set(ea.methods()["method"])
+    True
+    """
+    rows = [
+        {
+            "method": entry.name,
+            "estimand": entry.estimand,
+            "needs": f"{entry.needs.comparison.replace('_', '-')} units, {entry.needs.pre_periods} pre-period(s)",
+            "options": ", ".join(_describe_option(option) for option in fields(entry.options)),
+            "reference": entry.reference,
+            "source": entry.source,
+        }
+        for entry in METHODS
+    ]
+    return pd.DataFrame(rows)
+
+
+def _describe_option(option: Any) -> str:
+    choices = option.metadata.get("choices")
+    return f"{option.name}={' | '.join(choices)}" if choices else f"{option.name}={option.default}"

@@ -1,0 +1,261 @@
+"""Group-time average treatment effects of Callaway and Sant'Anna (2021)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evalaid.design import Design
+from evalaid.effects import Convention, Effects
+from evalaid.errors import EstimationError
+from evalaid.estimators.method import (
+    Method,
+    Needs,
+    cell_frame,
+    choice,
+    chosen_covariates,
+    cohort_slices,
+    effective_anticipation,
+    population_of,
+    scale_of,
+)
+from evalaid.estimators.two_by_two_scores import panel_scores, section_scores
+from evalaid.influence import Block, LinearInfluence
+from evalaid.layout import Layout
+from evalaid.periods import label
+
+Floats = NDArray[np.float64]
+BASE_PERIOD = "base period: zero by construction"
+
+
+@dataclass(frozen=True)
+class CallawaySantannaOptions:
+    """Options of ``callaway_santanna``.
+
+    Parameters
+    ----------
+    comparison : {"not_yet_treated", "never_treated"}
+        Units not treated by the later of the two periods (plus anticipation), or never-treated units only.
+    adjustment : {"doubly_robust", "regression", "ipw", "none"}
+        How covariates enter; all are the plain comparison of means when there are none.
+    base_period : {"varying", "universal"}
+        For periods before treatment: the period just before, or the last one before treatment (and anticipation).
+    anticipation : int, optional
+        Periods before the start in which behaviour may already respond; None = the design's.
+    covariates : tuple of str, optional
+        Baseline covariates, read in the earlier period of each comparison; None = all of the design's.
+    """
+
+    comparison: str = choice("not_yet_treated", "never_treated")
+    adjustment: str = choice("doubly_robust", "regression", "ipw", "none")
+    base_period: str = choice("varying", "universal")
+    anticipation: int | None = None
+    covariates: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """One comparison: a cohort in a period against its base period; column indices into the periods."""
+
+    cohort: int
+    now: int
+    base: int
+    comparison_from: int
+    reason: str = ""
+
+
+def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> Effects:
+    """Estimate the average effect on each cohort in each period against units that are untreated in both.
+
+    Assumes parallel trends between a cohort and its comparison units (given the covariates, when there are any), no
+    anticipation beyond the stated number of periods, and overlap: no covariate value at which all units are treated.
+
+    Parameters
+    ----------
+    design : Design
+        The admissible comparisons.
+    options : CallawaySantannaOptions
+        Comparison group, adjustment, base period, anticipation, covariates.
+
+    Returns
+    -------
+    Effects
+        One cell a cohort and period. Cells without a comparison, overlap or observations are missing with the reason.
+
+    Raises
+    ------
+    EstimationError
+        When the anticipation is negative or a covariate is unknown.
+
+    Notes
+    -----
+    ``ATT(g, t) = E[(G_g / E[G_g] - odds(X) C / E[odds(X) C]) (Y_t - Y_b - m(X))]`` (their equation 2.4: doubly robust;
+    ``m`` = 0 is ipw, odds = 0 with regression only). Comparison weights are normalised to sum to one (Hajek), fitted
+    probabilities above 0.995 are trimmed, and a cell with a fitted probability of 0.999 or more is missing, as in R
+    ``DRDID`` and ``did``. On an unbalanced panel each cell uses all observations of its two periods as repeated
+    cross-sections and influence is summed by unit, as ``allow_unbalanced_panel=TRUE`` does.
+    Callaway and Sant'Anna (2021), doi:10.1016/j.jeconom.2020.12.001; Sant'Anna and Zhao (2020),
+    doi:10.1016/j.jeconom.2020.06.003.
+    """
+    layout = design.layout
+    covariates = chosen_covariates(METHOD.name, design, options.covariates) if options.adjustment != "none" else ()
+    anticipation = effective_anticipation(design, options)
+    if anticipation < 0:
+        raise EstimationError(f"callaway_santanna: anticipation={anticipation} found, 0 or more periods expected.")
+    cells = list(_comparisons(layout, options.comparison, options.base_period, anticipation))
+    adjustment = options.adjustment if covariates else "none"
+    estimate = _on_balanced if layout.observed is None else _on_unbalanced
+    value, influence, reasons = estimate(layout, cells, covariates, adjustment)
+    population = population_of(layout)
+    cohorts = np.array([layout.cohorts[cell.cohort] for cell in cells], dtype=float)
+    periods = np.array([layout.periods[cell.now] for cell in cells])
+    sizes = np.diff(layout.starts)
+    frame = cell_frame(
+        population,
+        [int(sizes[cell.cohort]) for cell in cells],
+        [_comparison_size(layout, cell) for cell in cells],
+        reasons,
+        cohort=cohorts.astype(np.int64),
+        period=periods,
+        event_time=(periods - cohorts).astype(np.int64),
+    )
+    shares = dict(zip(layout.cohorts, population.shares(layout.cohorts.astype(float)), strict=True))
+    return Effects(
+        cells=frame,
+        value=value,
+        influence=influence,
+        population=population,
+        size=pd.Series(cohorts).map(shares).to_numpy(),
+        method=METHOD.name,
+        estimand=METHOD.estimand,
+        scale=scale_of(design),
+        convention=Convention("none", "normal"),
+        aggregation="estimated",
+    )
+
+
+def _comparisons(layout: Layout, comparison: str, base_period: str, anticipation: int) -> Iterator[_Cell]:
+    """List the cells in the order cohort, period, with their base period and their comparison units."""
+    periods, cohorts = layout.periods, layout.cohorts
+    first = 0 if base_period == "universal" else 1
+    never = len(cohorts)
+    for number, cohort in enumerate(cohorts):
+        before = np.flatnonzero(periods + anticipation < cohort)
+        for now in range(first, len(periods)):
+            post = periods[now] >= cohort
+            if before.size == 0:
+                reason = f"no period before the cohort starts (with anticipation of {anticipation})"
+                yield _Cell(number, now, now, never, reason)
+                continue
+            base = int(before[-1]) if post or base_period == "universal" else now - 1
+            if base == now:
+                yield _Cell(number, now, base, never, BASE_PERIOD)
+                continue
+            cutoff = periods[max(now, base)] + anticipation
+            start = never if comparison == "never_treated" else int(np.searchsorted(cohorts, cutoff, side="right"))
+            cell = _Cell(number, now, base, start)
+            if _comparison_size(layout, cell) == 0:
+                where = label(layout.period_kind, int(periods[max(now, base)]))
+                missing = "never-treated" if comparison == "never_treated" else "untreated"
+                cell = _Cell(number, now, base, start, f"no unit is {missing} in {where}")
+            yield cell
+
+
+def _comparison_rows(layout: Layout, cell: _Cell) -> slice | NDArray[np.intp]:
+    """Give the rows of the comparison units: the tail of the layout without the cohort itself."""
+    start, n_units = int(layout.starts[cell.comparison_from]), len(layout.units)
+    if cell.cohort < cell.comparison_from:
+        return slice(start, n_units)
+    own = cohort_slices(layout)[cell.cohort]
+    return np.r_[start : own.start, own.stop : n_units]
+
+
+def _comparison_size(layout: Layout, cell: _Cell) -> int:
+    """Count the comparison units of a cell."""
+    own = int(layout.starts[cell.cohort + 1] - layout.starts[cell.cohort])
+    return len(layout.units) - int(layout.starts[cell.comparison_from]) - own * (cell.cohort >= cell.comparison_from)
+
+
+def _on_balanced(
+    layout: Layout, cells: list[_Cell], covariates: tuple[str, ...], adjustment: str
+) -> tuple[Floats, LinearInfluence, list[str]]:
+    """Estimate all cells of one cohort with one comparison group (and covariate period) together.
+
+    The fits depend on the cohort, its comparison units and the period in which covariates and weights are read; cells
+    that share these are columns of one matrix of outcome changes.
+    """
+    outcome, weight = layout.outcome, layout.weight
+    constant = all((x == x[:, :1]).all() for x in [layout.covariates[name] for name in covariates])
+    constant = constant and (weight is None or bool((weight == weight[:, :1]).all()))
+    groups: dict[tuple[int, int, int], list[int]] = {}
+    for number, cell in enumerate(cells):
+        if not cell.reason:
+            period = 0 if constant else min(cell.now, cell.base)
+            groups.setdefault((cell.cohort, cell.comparison_from, period), []).append(number)
+    value = np.array([0.0 if cell.reason == BASE_PERIOD else np.nan for cell in cells])
+    reasons = [cell.reason for cell in cells]
+    rows_of = cohort_slices(layout)
+    blocks: list[Block] = []
+    for (cohort, _, period), members in groups.items():
+        now, base = [cells[k].now for k in members], [cells[k].base for k in members]
+        treated, comparison = rows_of[cohort], _comparison_rows(layout, cells[members[0]])
+        parts = []
+        for rows in (treated, comparison):
+            values = outcome[rows]
+            regressors = np.array([layout.covariates[name][rows, period] for name in covariates]).T
+            mass = np.ones(len(values)) if weight is None else weight[rows, period]
+            parts.append((values[:, now] - values[:, base], regressors, mass))
+        scores = panel_scores(*parts[0], *parts[1], adjustment)
+        if scores.reason:
+            for k in members:
+                reasons[k] = scores.reason
+            continue
+        value[members] = scores.value
+        pick = np.zeros((len(members), len(cells)))
+        pick[np.arange(len(members)), members] = 1.0
+        blocks += [Block(treated, scores.treated, pick), Block(comparison, scores.comparison, pick)]
+    return value, LinearInfluence(len(layout.units), len(cells), tuple(blocks)), reasons
+
+
+def _on_unbalanced(
+    layout: Layout, cells: list[_Cell], covariates: tuple[str, ...], adjustment: str
+) -> tuple[Floats, LinearInfluence, list[str]]:
+    """Estimate each cell from all observations of its two periods and sum influence by unit."""
+    assert layout.observed is not None
+    value = np.array([0.0 if cell.reason == BASE_PERIOD else np.nan for cell in cells])
+    reasons = [cell.reason for cell in cells]
+    psi = np.zeros((len(layout.units), len(cells)))
+    rows_of = cohort_slices(layout)
+    everyone = np.arange(len(layout.units))
+    for number, cell in enumerate(cells):
+        if cell.reason:
+            continue
+        units = np.r_[everyone[rows_of[cell.cohort]], everyone[_comparison_rows(layout, cell)]]
+        treated = np.arange(len(units)) < rows_of[cell.cohort].stop - rows_of[cell.cohort].start
+        seen = layout.observed[np.ix_(units, [cell.now, cell.base])]
+        row, side = np.nonzero(seen)
+        unit, period = units[row], np.array([cell.now, cell.base])[side]
+        regressors = np.array([layout.covariates[name][unit, period] for name in covariates]).T
+        mass = np.ones(len(unit)) if layout.weight is None else layout.weight[unit, period]
+        scores = section_scores(
+            layout.outcome[unit, period], regressors, mass, treated[row], period == cell.now, adjustment
+        )
+        value[number], reasons[number] = scores.value, scores.reason
+        if not scores.reason:
+            psi[:, number] = np.bincount(unit, weights=scores.rows, minlength=len(everyone))
+    return value, LinearInfluence.dense(psi), reasons
+
+
+METHOD = Method(
+    name="callaway_santanna",
+    fit=fit_callaway_santanna,
+    options=CallawaySantannaOptions,
+    needs=Needs(comparison="not_yet_treated"),
+    estimand="average effect on each cohort in each period, ATT(g, t)",
+    reference="R did 2.5.1, att_gt(bstrap=FALSE)",
+    source="Callaway and Sant'Anna (2021), doi:10.1016/j.jeconom.2020.12.001",
+)

@@ -1,0 +1,95 @@
+"""The two-way fixed-effects regression on event-time dummies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from evalaid.design import Design
+from evalaid.effects import Effects
+from evalaid.errors import EstimationError
+from evalaid.estimators.method import Method, Needs, cell_frame, chosen_covariates, population_of
+from evalaid.estimators.regression import NOT_IDENTIFIED, observed_cells, regress, regression_effects
+
+
+@dataclass(frozen=True)
+class EventStudyOptions:
+    """Options of ``event_study``: the reference event time and the covariates (None = all of the design's)."""
+
+    reference: int = -1
+    covariates: tuple[str, ...] | None = None
+
+
+def fit_event_study(design: Design, options: EventStudyOptions) -> Effects:
+    """Regress the outcome on event-time dummies, unit effects and period effects.
+
+    Assumes parallel trends and, with several cohorts, effects by event time that are the same for all cohorts
+    (otherwise a coefficient also holds effects of other event times: Sun and Abraham 2021). Needs never-treated units:
+    without them event-time effects are identified only up to a linear trend.
+
+    Parameters
+    ----------
+    design : Design
+        Panel with never-treated units.
+    options : EventStudyOptions
+        ``reference`` is the event time whose effect is set to zero.
+
+    Returns
+    -------
+    Effects
+        One cell an event time; the reference is a cell with value zero and the reason.
+
+    Raises
+    ------
+    EstimationError
+        When no cohort is observed at the reference event time.
+
+    Notes
+    -----
+    ``y_it = a_i + l_t + sum_{e != r} 1{t - g_i = e} b_e + x_it' c + u_it``. Errors as in :func:`evalaid.estimators.twfe.fit_twfe`.
+    Sun and Abraham (2021), doi:10.1016/j.jeconom.2020.09.006.
+    """
+    layout = design.layout
+    distance = layout.periods[None, :] - layout.cohorts[:, None]
+    seen = observed_cells(layout)
+    times = np.unique(distance[seen])
+    reference = int(options.reference)
+    if reference not in times:
+        raise EstimationError(
+            f"event_study: no cohort is observed at the reference event time {reference}; observed are "
+            f"{times.min()} to {times.max()}. Choose reference=... among them."
+        )
+    estimated = times[times != reference]
+    dummies = (distance[:, :, None] == estimated).astype(float)
+    columns = np.concatenate([dummies, np.zeros((1, *dummies.shape[1:]))])
+    fit = regress(design, columns, chosen_covariates("event_study", design, options.covariates))
+    population = population_of(layout)
+    sizes = np.diff(layout.starts)[:-1]
+    at_time = [(distance == e) & seen for e in times]
+    n_treated = [int(sizes[rows.any(axis=1)].sum()) for rows in at_time]
+    clusters = [population.count_clusters(layout.cohorts[rows.any(axis=1)].astype(float)) for rows in at_time]
+    place = np.searchsorted(times, estimated)
+    spread = np.zeros((len(estimated), len(times)))
+    spread[np.arange(len(estimated)), place] = 1.0
+    value = np.zeros(len(times))
+    value[place] = fit.value
+    reason = np.full(len(times), "", dtype=object)
+    reason[place] = np.where(np.isnan(fit.value), NOT_IDENTIFIED, "")
+    reason[times == reference] = "reference period: zero by construction"
+    cells = cell_frame(population, n_treated, len(layout.units) - int(layout.starts[-2]), reason, event_time=times)
+    cells["treated_clusters"] = clusters
+    return regression_effects(
+        design, "event_study", METHOD.estimand, cells, value, fit.influence.combine(spread), fit
+    )
+
+
+METHOD = Method(
+    name="event_study",
+    fit=fit_event_study,
+    options=EventStudyOptions,
+    needs=Needs(comparison="never_treated"),
+    estimand="effect by event time, common to all cohorts",
+    reference="R fixest 0.14.2, feols(y ~ i(rel, ever, ref) | id + t)",
+    source="Sun and Abraham (2021), doi:10.1016/j.jeconom.2020.09.006",
+)

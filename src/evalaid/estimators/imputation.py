@@ -1,0 +1,274 @@
+"""The imputation estimator of Borusyak, Jaravel and Spiess (2024)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
+
+from evalaid.design import Design
+from evalaid.effects import Convention, Effects
+from evalaid.errors import EstimationError
+from evalaid.estimators.method import (
+    Method,
+    Needs,
+    cell_frame,
+    chosen_covariates,
+    cohort_slices,
+    effective_anticipation,
+    population_of,
+    scale_of,
+)
+from evalaid.estimators.regression import panel_data
+from evalaid.influence import Block, LinearInfluence
+from evalaid.layout import Layout
+from evalaid.linear import PanelData, Solver, within_gram
+from evalaid.periods import label
+
+Floats = NDArray[np.float64]
+
+# A covariate residual below this share of the covariate's own size is rounding error of the residualisation.
+ABSORBED = 1e-9
+
+
+@dataclass(frozen=True)
+class ImputationOptions:
+    """Options of ``imputation``: anticipation in periods and time-varying covariates (None = the design's)."""
+
+    anticipation: int | None = None
+    covariates: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class UntreatedFit:
+    """Unit effects, period effects and slopes fitted on untreated observations, applied to all observations.
+
+    Parameters
+    ----------
+    gap : (N, T) array
+        Outcome minus imputed untreated outcome; zero where not observed.
+    covariates : (p, N, T) array
+        Covariates net of unit and period effects (of the untreated observations).
+    identified : (N, T) array of bool
+        Whether the unit and period effects behind an observation are connected by untreated observations.
+    periods : Solver
+        Period equations with unit effects eliminated.
+    slopes : Solver
+        Covariate equations with both effects eliminated.
+    """
+
+    gap: Floats
+    covariates: Floats
+    identified: NDArray[np.bool_]
+    periods: Solver
+    slopes: Solver
+
+
+def fit_imputation(design: Design, options: ImputationOptions) -> Effects:
+    """Impute untreated outcomes from untreated observations and average the gaps by cohort and period.
+
+    Assumes parallel trends in all periods (unit plus period effects, plus covariates, describe every untreated outcome)
+    and no anticipation beyond the stated periods; efficient when errors are homoskedastic and serially uncorrelated.
+
+    Parameters
+    ----------
+    design : Design
+        The panel and its cohorts; weights weigh both the fit and the averages.
+    options : ImputationOptions
+        Anticipation and covariates. Covariates that do not vary within units are absorbed by the unit effects.
+
+    Returns
+    -------
+    Effects
+        One cell a cohort and treated period. Observations whose unit or period has no untreated observation are left
+        out; a cell of only such observations is missing with the reason. Average with ``aggregate``: every treated
+        observation has the same weight (times its sampling weight).
+
+    Raises
+    ------
+    EstimationError
+        When anticipation is negative or a covariate is unknown.
+
+    Notes
+    -----
+    ``tau_it = y_it - a_i - l_t - x_it' b`` with ``a, l, b`` from untreated observations. Variance: their conservative
+    estimator (equation 8) with gaps recentred by cohort and period, averages weighted by squared weights. With sampling
+    weights the influence is that of the weighted estimator (its numerical derivative); R ``didimputation`` 0.5.0 applies
+    the weights twice in its standard error. A cohort with a single untreated period is kept.
+    Borusyak, Jaravel and Spiess (2024), doi:10.1093/restud/rdae007.
+    """
+    layout = design.layout
+    names = chosen_covariates(METHOD.name, design, options.covariates)
+    anticipation = effective_anticipation(design, options)
+    if anticipation < 0:
+        raise EstimationError(f"imputation: anticipation={anticipation} found, 0 or more periods expected.")
+    data = panel_data(layout, names)
+    mass = np.ones_like(data.outcome) if data.mass is None else data.mass
+    start = np.where(np.isnan(layout.cohort), np.inf, layout.cohort) - anticipation
+    treated = layout.periods >= start[:, None]
+    untreated_mass = np.where(treated, 0.0, mass)
+    fit = fit_untreated(data, untreated_mass)
+
+    slices = cohort_slices(layout)[:-1]
+    rows_c, columns_t = np.nonzero(layout.periods >= (layout.cohorts - anticipation)[:, None])
+    usable = np.where(treated & fit.identified, mass, 0.0)
+    size = np.array([usable[rows].sum(axis=0) for rows in slices])
+    share = np.zeros_like(usable)
+    for cohort, rows in enumerate(slices):
+        share[rows] = np.divide(usable[rows], size[cohort], out=share[rows], where=size[cohort] > 0)
+    mean = np.array([np.einsum("it,it->t", share[rows], fit.gap[rows]) for rows in slices])
+    value = np.where(size > 0, mean, np.nan)[rows_c, columns_t]
+    reason = _reasons(layout, mass, untreated_mass, treated, size, rows_c, columns_t)
+    if len(names) and not fit.slopes.identified.all():
+        blocked = _blocked_by_covariates(fit, share, slices)[rows_c, columns_t]
+        value = np.where(blocked, np.nan, value)
+        reason = np.where(blocked, "a covariate does not vary among untreated observations", reason)
+
+    population = population_of(layout)
+    periods, cohorts = layout.periods[columns_t], layout.cohorts[rows_c]
+    comparison = (untreated_mass > 0).sum(axis=0)
+    cells = cell_frame(
+        population,
+        (np.array([(usable[rows] > 0).sum(axis=0) for rows in slices]))[rows_c, columns_t],
+        comparison[columns_t],
+        reason,
+        cohort=cohorts,
+        period=periods,
+        event_time=periods - cohorts,
+    )
+    return Effects(
+        cells=cells,
+        value=value,
+        influence=_influence(fit, untreated_mass, share, slices, (rows_c, columns_t)),
+        population=population,
+        size=size[rows_c, columns_t],
+        method=METHOD.name,
+        estimand=METHOD.estimand,
+        scale=scale_of(design),
+        convention=Convention("none", "normal"),
+        aggregation="fixed",
+    )
+
+
+def fit_untreated(data: PanelData, mass: Floats) -> UntreatedFit:
+    """Fit unit effects, period effects and covariates on the observations with ``mass`` and apply them to all."""
+    seen = np.ones_like(data.outcome) if data.mass is None else (data.mass > 0).astype(float)
+    periods = Solver(within_gram(PanelData(data.outcome, mass, data.covariates, data.slices)).sum(axis=0))
+    gap = _residualise(data.outcome, mass, periods) * seen
+    covariates = np.array([_residualise(x, mass, periods) * seen for x in data.covariates])
+    covariates = covariates.reshape(len(data.covariates), *gap.shape)
+    for x, raw in zip(covariates, data.covariates, strict=True):
+        if np.abs(x).max(initial=0.0) < ABSORBED * np.abs(raw).max(initial=0.0):
+            x[:] = 0.0
+    weighted = covariates * mass
+    slopes = Solver(np.einsum("pit,qit->pq", weighted, covariates))
+    coefficients = slopes(np.einsum("pit,it->p", weighted, gap))
+    for coefficient, x in zip(coefficients, covariates, strict=True):
+        gap = gap - coefficient * x
+    return UntreatedFit(gap, covariates, _connected(mass), periods, slopes)
+
+
+def _residualise(values: Floats, mass: Floats, periods: Solver) -> Floats:
+    """Subtract unit and period effects fitted with ``mass``; rows without mass keep their values."""
+    total = mass.sum(axis=1)
+    safe = np.where(total > 0, total, 1.0)
+    unit_mean = np.einsum("it,it->i", mass, values) / safe
+    period_effect = periods(np.einsum("it,it->t", mass, values) - mass.T @ unit_mean)
+    unit_effect = unit_mean - (mass @ period_effect) / safe
+    return values - unit_effect[:, None] - period_effect
+
+
+def _connected(mass: Floats) -> NDArray[np.bool_]:
+    """Say for each unit and period whether untreated observations connect them (their effects can be compared)."""
+    present = mass > 0
+    linked = present.astype(np.float32)
+    _, component = connected_components(linked.T @ linked > 0, directed=False)
+    has_unit, has_period = present.any(axis=1), present.any(axis=0)
+    of_unit = component[present.argmax(axis=1)]
+    return (of_unit[:, None] == component) & has_unit[:, None] & has_period
+
+
+def _influence(
+    fit: UntreatedFit,
+    mass: Floats,
+    share: Floats,
+    slices: tuple[slice, ...],
+    cells: tuple[NDArray[np.intp], NDArray[np.intp]],
+) -> LinearInfluence:
+    """Give unit influence: treated gaps, recentred, minus what the fit on untreated observations contributes.
+
+    The weights of equation 6 are ``v0_it = -m_it (a_i + l_t + x_it' c)``; the unit part never matters because untreated
+    residuals sum to zero by unit, ``l`` solves the period equations and ``c`` the covariate equations for all cells at
+    once.
+    """
+    rows_c, columns_t = cells
+    n_periods, n_cells = mass.shape[1], len(rows_c)
+    total = mass.sum(axis=1, keepdims=True)
+    scaled = mass / np.where(total > 0, total, 1.0)
+    right = np.zeros((n_periods, n_cells))
+    right_x = np.zeros((len(fit.covariates), n_cells))
+    blocks = []
+    for cohort, rows in enumerate(slices):
+        here = np.flatnonzero(rows_c == cohort)
+        periods = columns_t[here]
+        squared = share[rows] ** 2
+        mass_squared = squared.sum(axis=0)
+        centre = np.einsum("it,it->t", squared, fit.gap[rows]) / np.where(mass_squared > 0, mass_squared, 1.0)
+        pick = np.zeros((len(here), n_cells))
+        pick[np.arange(len(here)), here] = 1.0
+        blocks.append(Block(rows, (share[rows] * (fit.gap[rows] - centre))[:, periods], pick))
+        right[:, here] = -(scaled[rows].T @ share[rows])[:, periods]
+        right[periods, here] += share[rows].sum(axis=0)[periods]
+        right_x[:, here] = np.einsum("pit,it->pt", fit.covariates[:, rows], share[rows])[:, periods]
+    residual = mass * fit.gap
+    blocks.append(Block(slice(None), residual, -fit.periods(right)))
+    if len(fit.covariates):
+        scores = np.einsum("pit,it->ip", fit.covariates, residual)
+        blocks.append(Block(slice(None), scores, -fit.slopes(right_x)))
+    return LinearInfluence(len(mass), n_cells, tuple(blocks))
+
+
+def _reasons(
+    layout: Layout,
+    mass: Floats,
+    untreated_mass: Floats,
+    treated: NDArray[np.bool_],
+    size: Floats,
+    rows_c: NDArray[np.intp],
+    columns_t: NDArray[np.intp],
+) -> NDArray[np.object_]:
+    """Say why cells are missing or leave observations out."""
+    empty_period = ~(untreated_mass > 0).any(axis=0)
+    reason = np.full(len(rows_c), "", dtype=object)
+    for k in np.flatnonzero(size[rows_c, columns_t] == 0):
+        cohort, period = rows_c[k], columns_t[k]
+        rows = cohort_slices(layout)[cohort]
+        name = label(layout.period_kind, int(layout.periods[period]))
+        if not (mass[rows, period] > 0).any():
+            reason[k] = f"no observation of the cohort in {name}"
+        elif empty_period[period]:
+            reason[k] = f"no untreated observation in {name}: its period effect is not identified"
+        else:
+            reason[k] = f"no untreated observation connects the cohort's units with {name}"
+    return reason
+
+
+def _blocked_by_covariates(fit: UntreatedFit, share: Floats, slices: tuple[slice, ...]) -> NDArray[np.bool_]:
+    """Say which cells load on a covariate whose slope is not identified among untreated observations."""
+    unknown = fit.covariates[~fit.slopes.identified]
+    loads = [np.abs(np.einsum("pit,it->pt", unknown[:, rows], share[rows])) for rows in slices]
+    scale = np.abs(fit.covariates).max(initial=0.0)
+    return np.array([load.max(axis=0, initial=0.0) > ABSORBED * max(scale, 1e-300) for load in loads])
+
+
+METHOD = Method(
+    name="imputation",
+    fit=fit_imputation,
+    options=ImputationOptions,
+    needs=Needs(comparison="not_yet_treated"),
+    estimand="average effect on each cohort in each treated period",
+    reference="R didimputation 0.5.0, did_imputation()",
+    source="Borusyak, Jaravel and Spiess (2024), doi:10.1093/restud/rdae007",
+)

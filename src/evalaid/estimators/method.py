@@ -1,0 +1,184 @@
+"""What a method is: a fit, the options it takes, what it needs of a design, and what it is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from evalaid.design import Design
+from evalaid.effects import Effects, Population
+from evalaid.errors import EstimationError
+from evalaid.layout import Layout
+from evalaid.periods import label
+
+
+def choice(default: str, *others: str) -> Any:
+    """Declare an option that takes one of a few words; the first is the default."""
+    return field(default=default, metadata={"choices": (default, *others)})
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a method needs of a design, as data.
+
+    Parameters
+    ----------
+    comparison : {"never_treated", "not_yet_treated"}
+        The weakest comparison group that identifies the estimand; an option ``comparison`` of the method overrides it.
+    pre_periods : int
+        Untreated periods that at least one cohort must have.
+    """
+
+    comparison: Literal["never_treated", "not_yet_treated"] = "not_yet_treated"
+    pre_periods: int = 1
+
+
+@dataclass(frozen=True)
+class Method:
+    """One entry of the registry.
+
+    Parameters
+    ----------
+    name : str
+        What ``estimate`` is asked for.
+    fit : callable
+        ``fit(design, options) -> Effects``; called only when the design meets the needs.
+    options : type
+        Frozen dataclass of the options with their defaults.
+    needs : Needs
+        Held against the design before the fit.
+    estimand : str
+        The quantity in words.
+    reference : str
+        Reference implementation whose numbers it equals.
+    source : str
+        The paper, with DOI.
+    """
+
+    name: str
+    fit: Callable[[Design, Any], Effects]
+    options: type
+    needs: Needs
+    estimand: str
+    reference: str
+    source: str
+
+    def parse(self, given: dict[str, Any]) -> Any:
+        """Turn keyword arguments into options, naming every unknown or impossible one at once."""
+        known = {entry.name: entry for entry in fields(self.options)}
+        faults = []
+        for name, value in given.items():
+            if name not in known:
+                close = get_close_matches(name, known, n=1)
+                hint = f" (did you mean {close[0]!r}?)" if close else ""
+                faults.append(f"unknown option {name!r}{hint}; allowed: {', '.join(known) or 'none'}")
+                continue
+            choices = known[name].metadata.get("choices")
+            if choices and value not in choices:
+                faults.append(f"{name}={value!r} is not a choice; allowed: {', '.join(map(repr, choices))}")
+        if faults:
+            raise EstimationError(f"{self.name}: " + "; ".join(faults) + ".")
+        return self.options(**given)
+
+
+def unmet(needs: Needs, design: Design, options: Any = None) -> tuple[str, ...]:
+    """List every need that the design does not meet, in words; empty when the method applies."""
+    layout = design.layout
+    comparison = getattr(options, "comparison", needs.comparison)
+    anticipation = effective_anticipation(design, options)
+    reasons = []
+    if len(layout.units) < 2:
+        reasons.append(f"the panel has {len(layout.units)} usable unit(s); a comparison needs at least two")
+    if not layout.cohorts.size:
+        return (*reasons, "no unit starts treatment between the second and the last period of the panel")
+    n_never = int(np.isnan(layout.cohort).sum())
+    if comparison == "never_treated" and n_never == 0:
+        reasons.append("there is no never-treated unit in the panel")
+    if comparison == "not_yet_treated" and n_never == 0 and layout.cohorts.size == 1:
+        reasons.append(
+            f"all {len(layout.units)} units start in the same period "
+            f"({label(layout.period_kind, int(layout.cohorts[0]))}), so no unit is untreated while others are treated"
+        )
+    starts = layout.cohorts - anticipation
+    longest = max(int((layout.periods < start).sum()) for start in starts)
+    if longest < needs.pre_periods:
+        reasons.append(
+            f"{needs.pre_periods} untreated period(s) before treatment are needed and the longest pre-period is "
+            f"{longest}" + (f" (with anticipation of {anticipation})" if anticipation else "")
+        )
+    return tuple(reasons)
+
+
+def effective_anticipation(design: Design, options: Any) -> int:
+    """Give the option's anticipation, or the design's where the option leaves it open."""
+    anticipation = getattr(options, "anticipation", None)
+    return design.anticipation if anticipation is None else int(anticipation)
+
+
+def chosen_covariates(method: str, design: Design, names: Sequence[str] | None) -> tuple[str, ...]:
+    """Give the covariates to use: all of the design's when ``names`` is None, else the named ones.
+
+    Raises
+    ------
+    EstimationError
+        When a name is not among the design's covariates.
+    """
+    if names is None:
+        return tuple(design.covariates)
+    names = (names,) if isinstance(names, str) else tuple(names)
+    unknown = [name for name in names if name not in design.covariates]
+    if unknown:
+        raise EstimationError(
+            f"{method}: unknown covariate(s) {', '.join(map(repr, unknown))}; the design has "
+            f"{', '.join(map(repr, design.covariates)) or 'none'}. Name covariates in diagnose(covariates=...)."
+        )
+    return names
+
+
+def population_of(layout: Layout) -> Population:
+    """Give labels, cohorts, unit weights (scaled to mean one) and clusters.
+
+    A unit's weight is that of its first period, as in R ``did``; on an unbalanced panel the mean over its observations.
+    """
+    if layout.weight is None:
+        weight = np.ones(len(layout.units))
+    else:
+        if layout.observed is None:
+            weight = layout.weight[:, 0]
+        else:
+            weight = (layout.weight * layout.observed).sum(axis=1) / layout.observed.sum(axis=1)
+        weight = weight / weight.mean()
+    return Population(layout.units, layout.cohort, weight, layout.cluster, layout.clusters)
+
+
+def cell_frame(population: Population, n_treated: Any, n_comparison: Any, reason: Any = "", **keys: Any) -> pd.DataFrame:
+    """Build the cells of an Effects: keys, counts, treated clusters and reasons, in the fixed column order."""
+    frame = pd.DataFrame(keys) if keys else pd.DataFrame(index=range(1))
+    if "cohort" in frame:
+        counts = {c: population.count_clusters(np.array([c])) for c in np.unique(frame["cohort"])}
+        clusters: Any = frame["cohort"].map(counts)
+    else:
+        clusters = population.count_clusters(population.cohort[~np.isnan(population.cohort)])
+    return frame.assign(n_treated=n_treated, n_comparison=n_comparison, treated_clusters=clusters, reason=reason)
+
+
+def scale_of(design: Design) -> str:
+    """Name the scale of the effects: a share when the outcome is a fraction, else plain numbers."""
+    return "share" if design.outcome_unit == "fraction" else "number"
+
+
+def cohort_slices(layout: Layout) -> tuple[slice, ...]:
+    """Give the rows of each cohort, never-treated last."""
+    return tuple(slice(int(a), int(b)) for a, b in zip(layout.starts[:-1], layout.starts[1:], strict=True))
+
+
+def observation_mass(layout: Layout) -> np.ndarray | None:
+    """Give the weight of each observation, zero where nothing is observed; None when balanced and unweighted."""
+    if layout.weight is None:
+        return None if layout.observed is None else layout.observed.astype(float)
+    return layout.weight if layout.observed is None else layout.weight * layout.observed

@@ -1,0 +1,14 @@
+"""The registry: every method that ``estimate`` knows, in the order in which a report shows them."""
+
+from __future__ import annotations
+
+from evalaid.estimators import callaway_santanna, event_study, imputation, two_by_two, twfe
+from evalaid.estimators.method import Method
+
+METHODS: tuple[Method, ...] = (
+    two_by_two.METHOD,
+    twfe.METHOD,
+    event_study.METHOD,
+    callaway_santanna.METHOD,
+    imputation.METHOD,
+)

@@ -1,0 +1,64 @@
+"""The two-way fixed-effects regression on one treatment dummy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from evalaid.design import Design
+from evalaid.effects import Effects
+from evalaid.estimators.method import Method, Needs, cell_frame, chosen_covariates, population_of
+from evalaid.estimators.regression import NOT_IDENTIFIED, regress, regression_effects
+
+
+@dataclass(frozen=True)
+class TwfeOptions:
+    """Options of ``twfe``: the covariates to use, None = all that the design names."""
+
+    covariates: tuple[str, ...] | None = None
+
+
+def fit_twfe(design: Design, options: TwfeOptions) -> Effects:
+    """Regress the outcome on a treatment dummy, unit effects and period effects.
+
+    Assumes parallel trends and an effect that is the same for all cohorts and event times; otherwise the coefficient
+    is a weighted average of two-by-two comparisons in which treated units also serve as comparisons, with weights
+    that may be negative.
+
+    Parameters
+    ----------
+    design : Design
+        Panel with at least one comparison.
+    options : TwfeOptions
+        Covariates enter linearly, observation by observation.
+
+    Returns
+    -------
+    Effects
+        One cell.
+
+    Notes
+    -----
+    ``y_it = a_i + l_t + D_it b + x_it' c + e_it``, least squares with the panel's weights. Errors by the convention of
+    R fixest: CR1 with ``G/(G-1) (n-1)/(n-k)``, unit effects nested in the clusters not counted in k, t with G-1
+    degrees of freedom. Goodman-Bacon (2021), doi:10.1016/j.jeconom.2021.03.014.
+    """
+    layout = design.layout
+    treated = np.array([layout.periods >= cohort for cohort in layout.cohorts] + [np.zeros(len(layout.periods), bool)])
+    fit = regress(design, treated[:, :, None].astype(float), chosen_covariates("twfe", design, options.covariates))
+    n_treated = int(layout.starts[-2])
+    reason = NOT_IDENTIFIED if np.isnan(fit.value[0]) else ""
+    cells = cell_frame(population_of(layout), n_treated, len(layout.units) - n_treated, reason)
+    return regression_effects(design, "twfe", METHOD.estimand, cells, fit.value, fit.influence, fit)
+
+
+METHOD = Method(
+    name="twfe",
+    fit=fit_twfe,
+    options=TwfeOptions,
+    needs=Needs(comparison="not_yet_treated"),
+    estimand="one effect common to all cohorts and periods (a weighted average with possibly negative weights otherwise)",
+    reference="R fixest 0.14.2, feols(y ~ D | id + t)",
+    source="Goodman-Bacon (2021), doi:10.1016/j.jeconom.2021.03.014",
+)

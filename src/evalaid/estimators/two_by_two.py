@@ -1,0 +1,146 @@
+"""The comparison of group means before and after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalaid.design import Design
+from evalaid.effects import Convention, Effects
+from evalaid.errors import EstimationError
+from evalaid.estimators.method import Method, Needs, cell_frame, cohort_slices, population_of, scale_of
+from evalaid.estimators.two_by_two_scores import panel_scores
+from evalaid.influence import Block, LinearInfluence
+from evalaid.layout import Layout
+from evalaid.periods import label
+
+NO_UNIT = "no {who} unit is observed both before and after"
+
+
+@dataclass(frozen=True)
+class TwoByTwoOptions:
+    """Options of ``two_by_two``.
+
+    Parameters
+    ----------
+    before, after : tuple, optional
+        Periods that are averaged, as they are labelled (2019, "2019Q3", ...); None = all periods before the cohort
+        starts, and all from then on.
+    """
+
+    before: tuple | None = None
+    after: tuple | None = None
+
+
+def fit_two_by_two(design: Design, options: TwoByTwoOptions) -> Effects:
+    """Compare each cohort's change of the mean outcome with that of never-treated units.
+
+    Assumes parallel trends between a cohort and the never-treated units from the periods before to the periods after.
+    Each unit's change is its mean after minus its mean before; a unit without observations on both sides is left out.
+
+    Parameters
+    ----------
+    design : Design
+        Panel with never-treated units.
+    options : TwoByTwoOptions
+        Which periods count as before and after.
+
+    Returns
+    -------
+    Effects
+        One cell a cohort. With one cohort and a balanced panel it equals the two-way fixed-effects coefficient.
+
+    Raises
+    ------
+    EstimationError
+        When a named period is not in the panel.
+
+    Notes
+    -----
+    ``(ybar_after - ybar_before | cohort) - (ybar_after - ybar_before | never treated)``. Ashenfelter and Card (1985),
+    doi:10.2307/1924810.
+    """
+    layout = design.layout
+    population = population_of(layout)
+    slices = cohort_slices(layout)
+    comparison = slices[-1]
+    n_cohorts = len(layout.cohorts)
+    value, reasons = np.full(n_cohorts, np.nan), [""] * n_cohorts
+    treated_count, comparison_count = np.zeros(n_cohorts, dtype=int), np.zeros(n_cohorts, dtype=int)
+    blocks = []
+    no_covariates = np.empty((0, 0))
+    for number, (cohort, rows) in enumerate(zip(layout.cohorts, slices[:-1], strict=True)):
+        post = layout.periods >= cohort
+        before = _columns(layout, options.before, ~post)
+        after = _columns(layout, options.after, post)
+        sides = [_changes(layout, part, before, after) for part in (rows, comparison)]
+        treated_count[number], comparison_count[number] = (len(index) for index, _ in sides)
+        short = [who for who, (index, _) in zip(("treated", "never-treated"), sides, strict=True) if not len(index)]
+        if short:
+            reasons[number] = NO_UNIT.format(who=short[0])
+            continue
+        (treated_rows, treated_change), (comparison_rows, comparison_change) = sides
+        scores = panel_scores(
+            treated_change,
+            no_covariates,
+            population.weight[treated_rows],
+            comparison_change,
+            no_covariates,
+            population.weight[comparison_rows],
+            "none",
+        )
+        value[number] = scores.value[0]
+        pick = np.eye(n_cohorts)[[number]]
+        blocks += [Block(treated_rows, scores.treated, pick), Block(comparison_rows, scores.comparison, pick)]
+    return Effects(
+        cells=cell_frame(population, treated_count, comparison_count, reasons, cohort=layout.cohorts),
+        value=value,
+        influence=LinearInfluence(len(layout.units), n_cohorts, tuple(blocks)),
+        population=population,
+        size=population.shares(layout.cohorts.astype(float)),
+        method=METHOD.name,
+        estimand=METHOD.estimand,
+        scale=scale_of(design),
+        convention=Convention("none", "normal"),
+        aggregation="estimated",
+    )
+
+
+def _columns(layout: Layout, wanted: tuple | None, default: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Turn named periods into a mask of columns."""
+    if wanted is None:
+        return default
+    labels = [label(layout.period_kind, int(period)) for period in layout.periods]
+    names = [str(period) for period in wanted]
+    unknown = [name for name in names if name not in labels]
+    if unknown:
+        raise EstimationError(
+            f"two_by_two: period(s) {', '.join(unknown)} are not in the panel, which has {', '.join(labels)}."
+        )
+    return np.isin(labels, names)
+
+
+def _changes(
+    layout: Layout, rows: slice, before: NDArray[np.bool_], after: NDArray[np.bool_]
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Give the units seen on both sides and their change of means as a column."""
+    outcome = layout.outcome[rows]
+    seen = np.ones_like(outcome) if layout.observed is None else layout.observed[rows].astype(float)
+    n_before, n_after = seen @ before, seen @ after
+    both = (n_before > 0) & (n_after > 0)
+    total = outcome * seen
+    change = (total[both] @ after) / n_after[both] - (total[both] @ before) / n_before[both]
+    return np.arange(rows.start, rows.stop)[both], change[:, None]
+
+
+METHOD = Method(
+    name="two_by_two",
+    fit=fit_two_by_two,
+    options=TwoByTwoOptions,
+    needs=Needs(comparison="never_treated"),
+    estimand="change of a cohort's mean outcome minus that of never-treated units",
+    reference="group means by hand; R fixest 0.14.2 twfe with one cohort",
+    source="Ashenfelter and Card (1985), doi:10.2307/1924810",
+)

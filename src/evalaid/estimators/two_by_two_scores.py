@@ -1,0 +1,243 @@
+"""Scores of the two-group two-period comparison: regression, inverse probability weighting, doubly robust.
+
+``panel_scores`` takes outcome changes of the same units, ``section_scores`` takes observations of two periods that need
+not be of the same units. Both give the estimate and the influence of each row, scaled as in :mod:`evalaid.influence`.
+Sant'Anna and Zhao (2020), doi:10.1016/j.jeconom.2020.06.003.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalaid.linear import fit_logit, inverse_gram
+
+Floats = NDArray[np.float64]
+
+# R DRDID drops comparison units with a fitted probability of treatment from here on: their odds weigh too much.
+TRIM = 0.995
+# R did refuses a cell when the largest fitted probability of an unweighted logit reaches this: no overlap.
+OVERLAP = 0.999
+# R DRDID caps fitted probabilities here, so that odds stay finite.
+CAP = 1 - 1e-6
+
+COLLINEAR = "covariates are collinear among the comparison units"
+NO_OVERLAP = "no overlap: at some covariate values (almost) all units are treated"
+
+
+@dataclass(frozen=True)
+class PanelScores:
+    """Estimates of m outcome changes, (m,), and influence of treated (n1, m) and comparison (n0, m) units."""
+
+    value: Floats
+    treated: Floats
+    comparison: Floats
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class SectionScores:
+    """One estimate and the influence of each observation, (n,)."""
+
+    value: float
+    rows: Floats
+    reason: str = ""
+
+
+def panel_scores(
+    change_treated: Floats,
+    covariates_treated: Floats,
+    mass_treated: Floats,
+    change_comparison: Floats,
+    covariates_comparison: Floats,
+    mass_comparison: Floats,
+    adjustment: str,
+) -> PanelScores:
+    """Compare outcome changes of treated and comparison units, all columns at once.
+
+    Parameters
+    ----------
+    change_treated, change_comparison : (n1, m) and (n0, m) arrays
+        Outcome changes between two periods, one column a pair of periods.
+    covariates_treated, covariates_comparison : (n1, k) and (n0, k) arrays
+        Without the constant.
+    mass_treated, mass_comparison : (n1,) and (n0,) arrays
+        Sampling weights.
+    adjustment : {"none", "regression", "ipw", "doubly_robust"}
+        The estimator.
+
+    Returns
+    -------
+    PanelScores
+        With ``reason`` set (and nothing else of use) when the comparison is not possible.
+    """
+    share = mass_treated / mass_treated.sum()
+    if adjustment == "none":
+        weight = mass_comparison / mass_comparison.sum()
+        mean_treated, mean_comparison = share @ change_treated, weight @ change_comparison
+        return PanelScores(
+            mean_treated - mean_comparison,
+            share[:, None] * (change_treated - mean_treated),
+            -weight[:, None] * (change_comparison - mean_comparison),
+        )
+    x_treated, x_comparison = _with_constant(covariates_treated), _with_constant(covariates_comparison)
+    mean_x = share @ x_treated
+    residual_treated, residual_comparison = change_treated, change_comparison
+    if adjustment != "ipw":
+        inverse = inverse_gram(x_comparison, mass_comparison)
+        if inverse is None:
+            return _refused_panel(COLLINEAR)
+        slope = inverse @ (x_comparison.T @ (mass_comparison[:, None] * change_comparison))
+        residual_treated = change_treated - x_treated @ slope
+        residual_comparison = change_comparison - x_comparison @ slope
+        regression = mass_comparison[:, None] * residual_comparison
+    if adjustment == "regression":
+        value = share @ residual_treated
+        leverage = x_comparison @ (inverse @ mean_x)
+        return PanelScores(value, share[:, None] * (residual_treated - value), -regression * leverage[:, None])
+
+    x = np.concatenate([x_treated, x_comparison])
+    is_treated = np.arange(len(x)) < len(x_treated)
+    mass = np.concatenate([mass_treated, mass_comparison])
+    probability, hessian, reason = _propensity(x, is_treated, mass)
+    if reason:
+        return _refused_panel(reason)
+    p_treated, p_comparison = probability[is_treated], probability[~is_treated]
+    odds = mass_comparison * p_comparison / (1 - p_comparison) * (p_comparison < TRIM)
+    weight = odds / odds.sum()
+    mean_treated, mean_comparison = share @ residual_treated, weight @ residual_comparison
+    deviation = weight[:, None] * (residual_comparison - mean_comparison)
+    gradient = hessian @ (x_comparison.T @ deviation)
+    treated = share[:, None] * (residual_treated - mean_treated)
+    treated -= (mass_treated * (1 - p_treated))[:, None] * (x_treated @ gradient)
+    comparison = (mass_comparison * p_comparison)[:, None] * (x_comparison @ gradient) - deviation
+    if adjustment == "doubly_robust":
+        leverage = x_comparison @ (inverse @ (mean_x - weight @ x_comparison))
+        comparison -= regression * leverage[:, None]
+    return PanelScores(mean_treated - mean_comparison, treated, comparison)
+
+
+def section_scores(
+    outcome: Floats,
+    covariates: Floats,
+    mass: Floats,
+    treated: NDArray[np.bool_],
+    post: NDArray[np.bool_],
+    adjustment: str,
+) -> SectionScores:
+    """Compare two periods of treated and comparison observations that need not be of the same units.
+
+    Parameters
+    ----------
+    outcome, mass : (n,) arrays
+        Outcome and sampling weight of each observation.
+    covariates : (n, k) array
+        Without the constant, of the same observation.
+    treated, post : (n,) arrays of bool
+        Group and period of the observation.
+    adjustment : {"none", "regression", "ipw", "doubly_robust"}
+        ``doubly_robust`` is the locally efficient estimator of Sant'Anna and Zhao (2020), equation 3.4.
+
+    Returns
+    -------
+    SectionScores
+        With ``reason`` set when a group has no observation in a period or the adjustment is not possible.
+    """
+    sides = {(d, s): (treated == d) & (post == s) for d in (True, False) for s in (True, False)}
+    for (is_treated, is_post), rows in sides.items():
+        if not rows.any():
+            who, when = "treated" if is_treated else "comparison", "current" if is_post else "base"
+            return _refused_section(f"no observation of {who} units in the {when} period")
+    if adjustment == "none":
+        value, psi = 0.0, np.zeros(len(outcome))
+        for (is_treated, is_post), rows in sides.items():
+            sign = 1.0 if is_treated == is_post else -1.0
+            mean, deviation = _hajek(mass * rows, outcome)
+            value, psi = value + sign * mean, psi + sign * deviation
+        return SectionScores(value, psi)
+
+    x = _with_constant(covariates)
+    odds = treated.astype(float)
+    if adjustment != "regression":
+        probability, hessian, reason = _propensity(x, treated, mass)
+        if reason:
+            return _refused_section(reason)
+        odds = np.where(treated, 1.0, probability / (1 - probability) * (probability < TRIM))
+    predicted = {}
+    inverses = {}
+    if adjustment != "ipw":
+        groups = (False,) if adjustment == "regression" else (True, False)
+        for side in [(d, s) for d in groups for s in (True, False)]:
+            inverse = inverse_gram(x, mass * sides[side])
+            if inverse is None:
+                return _refused_section(COLLINEAR)
+            predicted[side] = x @ (inverse @ (x.T @ (mass * sides[side] * outcome)))
+            inverses[side] = inverse
+    terms: list[tuple[float, Floats, Floats]] = []
+    gradients: dict[tuple[bool, bool], Floats] = {}
+    everyone_treated = mass * treated
+    mean_x = _mean(everyone_treated, x)
+    for is_post, sign in ((True, 1.0), (False, -1.0)):
+        own, other = mass * sides[True, is_post], mass * odds * sides[False, is_post]
+        if adjustment == "regression":
+            terms += [(sign, own, outcome), (-sign, everyone_treated, predicted[False, is_post])]
+            gradients[False, is_post] = -sign * mean_x
+            continue
+        baseline = predicted[False, is_post] if adjustment == "doubly_robust" else np.zeros(len(outcome))
+        terms += [(sign, own, outcome - baseline), (-sign, other, outcome - baseline)]
+        if adjustment == "doubly_robust":
+            contrast = predicted[True, is_post] - baseline
+            terms += [(sign, everyone_treated, contrast), (-sign, own, contrast)]
+            gradients[False, is_post] = sign * (_mean(other, x) - mean_x)
+            gradients[True, is_post] = sign * (mean_x - _mean(own, x))
+    value, psi = 0.0, np.zeros(len(outcome))
+    for sign, weight, values in terms:
+        mean, deviation = _hajek(weight, values)
+        value, psi = value + sign * mean, psi + sign * deviation
+        if adjustment != "regression" and not weight[treated].any():
+            psi += sign * mass * (treated - probability) * (x @ (hessian @ (x.T @ deviation)))
+    for side, gradient in gradients.items():
+        error = mass * sides[side] * (outcome - predicted[side])
+        psi += error * (x @ (inverses[side] @ gradient))
+    return SectionScores(float(value), psi)
+
+
+def _propensity(x: Floats, treated: NDArray[np.bool_], mass: Floats) -> tuple[Floats, Floats, str]:
+    """Fit the probability of treatment; say why it cannot be used."""
+    unweighted = np.ones(len(x))
+    plain, hessian = fit_logit(x, treated, unweighted)
+    if np.isnan(plain).any() or plain.max() >= OVERLAP:
+        return plain, hessian, NO_OVERLAP
+    if (mass != mass[0]).any():
+        plain, hessian = fit_logit(x, treated, mass)
+    else:
+        hessian = hessian / mass[0]
+    if np.isnan(plain).any():
+        return plain, hessian, NO_OVERLAP
+    return np.minimum(plain, CAP), hessian, ""
+
+
+def _hajek(weight: Floats, values: Floats) -> tuple[float, Floats]:
+    """Give the weighted mean and the influence of each row on it."""
+    share = weight / weight.sum()
+    mean = float(share @ values)
+    return mean, share * (values - mean)
+
+
+def _mean(weight: Floats, values: Floats) -> Floats:
+    return (weight @ values) / weight.sum()
+
+
+def _with_constant(covariates: Floats) -> Floats:
+    return np.column_stack([np.ones(len(covariates)), covariates])
+
+
+def _refused_panel(reason: str) -> PanelScores:
+    nothing = np.empty(0)
+    return PanelScores(nothing, nothing, nothing, reason)
+
+
+def _refused_section(reason: str) -> SectionScores:
+    return SectionScores(float("nan"), np.empty(0), reason)

@@ -1,0 +1,127 @@
+"""Cluster-robust variances from influence: CR0, CR1 and the jackknife CR3."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from evalaid.effects import Effects
+from evalaid.errors import InferenceError, NotIdentifiedError
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Cluster codes 0..G-1 of the units, (units,), and the cluster labels, (G,)."""
+
+    codes: NDArray[np.int64]
+    labels: pd.Index
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def sums(self, psi: Floats) -> Floats:
+        """Sum rows by cluster: (units, cells) -> (G, cells)."""
+        if len(self) == len(psi):
+            order = np.empty(len(psi), dtype=np.intp)
+            order[self.codes] = np.arange(len(psi))
+            return psi[order]
+        units = np.arange(len(psi))
+        member = csr_array((np.ones(len(psi)), (self.codes, units)), shape=(len(self), len(psi)))
+        return member @ psi
+
+
+def clusters_of(effects: Effects, cluster: pd.Series | None = None) -> Clusters:
+    """Give the design's clusters, or coarser ones from a Series indexed by unit.
+
+    Raises
+    ------
+    InferenceError
+        When a unit has no label, or there are fewer than two clusters.
+    """
+    population = effects.population
+    if cluster is None:
+        found = Clusters(population.cluster, population.clusters)
+    else:
+        series = cluster if isinstance(cluster, pd.Series) else pd.Series(cluster)
+        aligned = series.reindex(population.units)
+        if aligned.isna().any():
+            missing = [str(unit) for unit in population.units[aligned.isna().to_numpy()]]
+            raise InferenceError(
+                f"{len(missing)} unit(s) have no cluster label, for example {', '.join(missing[:5])}; pass a Series "
+                "indexed by unit that covers all units of the design."
+            )
+        codes, labels = pd.factorize(aligned, sort=True)
+        found = Clusters(codes.astype(np.int64), pd.Index(labels))
+    if len(found) < 2:
+        raise InferenceError(
+            "Only one cluster: no variance between clusters can be seen. Use a finer cluster or report no interval."
+        )
+    return found
+
+
+def robust_variance(effects: Effects, clusters: Clusters, corrected: bool) -> Floats:
+    """Give the CR0 variance of each estimate, or CR1 when ``corrected``.
+
+    CR0 is ``sum_g (sum_{i in g} psi_ik)^2``; CR1 multiplies it by ``G/(G-1)``, for regressions also by ``(n-1)/(n-k)``
+    (Liang and Zeger 1986; R fixest's default).
+
+    Returns
+    -------
+    (cells,) array
+    """
+    variance = (clusters.sums(effects.influence.matrix()) ** 2).sum(axis=0)
+    return variance * small_sample_factor(effects, len(clusters)) if corrected else variance
+
+
+def small_sample_factor(effects: Effects, n_clusters: int) -> float:
+    """Give the CR1 factor of the effects' convention."""
+    factor = n_clusters / (n_clusters - 1)
+    convention = effects.convention
+    if convention.correction == "regression":
+        factor *= (convention.observations - 1) / (convention.observations - convention.parameters)
+    return factor
+
+
+def jackknife_variance(effects: Effects, clusters: Clusters) -> tuple[Floats, list[str]]:
+    """Give the CR3 variance: the estimates are recomputed without each cluster in turn.
+
+    ``(G-1)/G sum_g (estimate_without_g - estimate)^2`` (MacKinnon, Nielsen and Webb 2023,
+    doi:10.1016/j.jeconom.2022.04.001, their CV3). Conservative with few or unequal clusters.
+
+    Returns
+    -------
+    variance : (cells,) array
+        NaN where an estimate ceases to exist without some cluster.
+    reasons : list of str
+        Names such a cluster, else "".
+
+    Raises
+    ------
+    InferenceError
+        When the effects were read from a file and cannot be re-estimated.
+    """
+    if effects.refit is None:
+        raise InferenceError(
+            "CR3 re-estimates without each cluster, and these effects carry no estimator (they were read from JSON or "
+            "built by hand). Estimate them in this session, or use CR1 or multiplier."
+        )
+    total = np.zeros(len(effects))
+    reasons = [""] * len(effects)
+    for code, name in enumerate(clusters.labels):
+        try:
+            without = effects.refit(clusters.codes != code)
+            change = without.value - effects.value
+        except NotIdentifiedError:
+            change = np.full(len(effects), np.nan)
+        lost = np.isnan(change) & ~np.isnan(effects.value)
+        for k in np.flatnonzero(lost):
+            reasons[k] = reasons[k] or f"no estimate without cluster {name}"
+        total += change**2
+    count = len(clusters)
+    return total * (count - 1) / count, reasons

@@ -1,0 +1,232 @@
+"""The inference table: effects in, one tidy frame with errors, p-values and intervals out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
+
+from evalaid.effects import Effects
+from evalaid.errors import InferenceError
+from evalaid.inference.cluster import Clusters, clusters_of, jackknife_variance, robust_variance
+from evalaid.inference.multiplier import (
+    bootstrap,
+    pointwise_critical_values,
+    simultaneous_critical_value,
+    spread,
+)
+
+Floats = NDArray[np.float64]
+Vcov = Literal["auto", "reference", "CR0", "CR1", "CR3", "multiplier"]
+
+# Below these counts t tests with CR1 reject too often (MacKinnon, Nielsen and Webb 2023, section 3).
+FEW_CLUSTERS = 30
+FEW_TREATED = 10
+# Re-estimating without each cluster stays a matter of seconds up to here; `auto` keeps CR1 beyond.
+JACKKNIFE_LIMIT = 300
+# An interval of exactly zero width belongs to a cell that is fixed by construction (R did uses the same cut).
+FIXED = 1.5e-7 * np.sqrt(np.finfo(float).eps)
+
+RESAMPLE = "report the wild bootstrap or randomisation inference beside it"
+
+
+@dataclass(frozen=True)
+class _Errors:
+    """Standard errors (cells,), the reference distribution (None = normal) and what was done, by cell."""
+
+    std_error: Floats
+    degrees_of_freedom: int | None
+    vcov: str
+    notes: list[str]
+
+
+def infer(
+    effects: Effects,
+    level: float = 0.95,
+    vcov: Vcov = "auto",
+    *,
+    cluster: pd.Series | None = None,
+    draws: int = 999,
+    weights: str = "rademacher",
+    seed: int | np.random.Generator = 1,
+    simultaneous: bool = False,
+) -> pd.DataFrame:
+    """Add standard errors, tests and intervals to effects.
+
+    Assumes that clusters are independent of each other; nothing is assumed within a cluster.
+
+    Parameters
+    ----------
+    effects : Effects
+        Estimates with influence, from :func:`evalaid.estimate` or an aggregate of them.
+    level : float
+        Coverage of the intervals, in (0, 1).
+    vcov : {"auto", "reference", "CR0", "CR1", "CR3", "multiplier"}
+        ``auto``: CR1 with t(G-1), or the jackknife CR3 with t(G-1) when there are fewer than 30 clusters or an estimate
+        rests on fewer than 10 treated clusters; ``note`` says which and why. ``reference``: the convention of the
+        method's reference implementation. ``CR0``: no small-sample factor. ``CR1``: ``G/(G-1)``, for regressions times
+        ``(n-1)/(n-k)``. ``CR3``: leave-one-cluster-out. ``multiplier``: bootstrap of the influence, errors from the
+        interquartile range.
+    cluster : pandas.Series, optional
+        Coarser clusters, indexed by unit; the design's by default.
+    draws, weights, seed
+        Of the multiplier bootstrap (also used for ``simultaneous``): number of draws; rademacher, mammen or webb; seed
+        or generator.
+    simultaneous : bool
+        Intervals that hold all rows at once with probability ``level`` (sup-t) instead of each row by itself.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The cells with ``estimate``, ``std_error``, ``statistic``, ``p_value`` (of this row alone, two-sided),
+        ``conf_low``, ``conf_high``, ``level``, ``vcov``, ``distribution``, ``n_clusters``, ``note``. In the scale of
+        the effects: for a share, fractions.
+
+    Raises
+    ------
+    InferenceError
+        For an unknown ``vcov``, a level outside (0, 1), fewer than two clusters, or CR3 on effects read from a file.
+
+    Notes
+    -----
+    Simultaneous critical values come from multiplier draws of the correlation between rows; with a t distribution the
+    normal critical value c is replaced by the t value of the same tail, ``t^-1(Phi(c))``.
+    """
+    if vcov not in get_args(Vcov):
+        raise InferenceError(f"vcov={vcov!r} is not a choice; choose {', '.join(get_args(Vcov))}.")
+    if not 0 < level < 1:
+        raise InferenceError(f"level={level} found; a coverage between 0 and 1 is expected, for example 0.95.")
+    clusters = clusters_of(effects, cluster)
+    draws_of = _Draws(effects, clusters, draws, weights, seed)
+    errors = _errors(effects, clusters, vcov, draws_of)
+    std_error = errors.std_error
+    fixed = (std_error <= FIXED) | np.isnan(effects.value)
+    std_error = np.where(fixed, np.nan, std_error)
+    critical, how = _critical_values(std_error, errors, level, simultaneous, draws_of)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        statistic = effects.value / std_error
+    tail = _survival(np.abs(statistic), errors.degrees_of_freedom)
+    notes = [_join(reason, *texts) for reason, *texts in zip(effects.cells["reason"], errors.notes, strict=True)]
+    return effects.cells.drop(columns="reason").assign(
+        estimate=effects.value,
+        std_error=std_error,
+        statistic=statistic,
+        p_value=2 * tail,
+        conf_low=effects.value - critical * std_error,
+        conf_high=effects.value + critical * std_error,
+        level=level,
+        vcov=errors.vcov,
+        distribution=_name_distribution(errors.degrees_of_freedom),
+        n_clusters=len(clusters),
+        note=[_join(note, how) for note in notes],
+    )
+
+
+class _Draws:
+    """The multiplier draws, made once when first needed."""
+
+    def __init__(
+        self, effects: Effects, clusters: Clusters, draws: int, kind: str, seed: int | np.random.Generator
+    ) -> None:
+        self._make = lambda: bootstrap(clusters.sums(effects.influence.matrix()), draws, kind, seed)
+        self._values: Floats | None = None
+        source = f", seed {seed}" if isinstance(seed, int) else ""
+        self.note = f"{draws} {kind.capitalize()} draws{source}"
+
+    def __call__(self) -> Floats:
+        if self._values is None:
+            self._values = self._make()
+        return self._values
+
+
+def _errors(effects: Effects, clusters: Clusters, vcov: str, draws: _Draws) -> _Errors:
+    """Compute standard errors by the named estimator; `auto` decides and says why."""
+    t_distribution = len(clusters) - 1
+    quiet = [""] * len(effects)
+    if vcov == "auto":
+        return _automatic(effects, clusters)
+    if vcov == "reference":
+        convention = effects.convention
+        corrected = convention.correction == "regression"
+        std_error = np.sqrt(robust_variance(effects, clusters, corrected=corrected))
+        freedom = t_distribution if convention.distribution == "t" else None
+        return _Errors(std_error, freedom, "CR1" if corrected else "CR0", quiet)
+    if vcov == "multiplier":
+        return _Errors(spread(draws()), None, "multiplier", [draws.note] * len(effects))
+    if vcov == "CR3":
+        variance, notes = jackknife_variance(effects, clusters)
+        return _Errors(np.sqrt(variance), t_distribution, "CR3", notes)
+    variance = robust_variance(effects, clusters, corrected=vcov == "CR1")
+    return _Errors(np.sqrt(variance), t_distribution, vcov, quiet)
+
+
+def _automatic(effects: Effects, clusters: Clusters) -> _Errors:
+    """Take CR1, or CR3 when clusters or treated clusters are few; say so row by row."""
+    count = len(clusters)
+    treated = _treated_clusters(effects, clusters)
+    few = [_few(count, here) for here in treated]
+    variance = robust_variance(effects, clusters, corrected=True)
+    name = "CR1"
+    wanted = any(few) and count <= JACKKNIFE_LIMIT and effects.refit is not None
+    if wanted:
+        jackknife, reasons = jackknife_variance(effects, clusters)
+        usable = ~np.isnan(jackknife) | np.isnan(effects.value)
+        if usable.all():
+            variance, name = jackknife, "CR3"
+        else:
+            few = [_join(text, reason and f"CR3 not available: {reason}") for text, reason in zip(few, reasons, strict=True)]
+    notes = [_join(f"{name}, t({count - 1})", text) for text in few]
+    return _Errors(np.sqrt(variance), count - 1, name, notes)
+
+
+def _treated_clusters(effects: Effects, clusters: Clusters) -> NDArray[np.int64]:
+    """Count treated clusters behind each cell; with coarser clusters than the design's never more than these hold."""
+    ever = np.unique(clusters.codes[~np.isnan(effects.population.cohort)])
+    return np.minimum(effects.cells["treated_clusters"].to_numpy(dtype=np.int64), len(ever))
+
+
+def _few(count: int, treated: int) -> str:
+    """Say which counts are too small for the usual intervals; "" when none is."""
+    found = [f"{count} clusters"] * (count < FEW_CLUSTERS) + [f"{treated} treated clusters"] * (treated < FEW_TREATED)
+    untreated = count - treated
+    return f"only {' and '.join(found)}: {RESAMPLE}" if found and untreated >= 0 else ""
+
+
+def _critical_values(
+    std_error: Floats, errors: _Errors, level: float, simultaneous: bool, draws: _Draws
+) -> tuple[Floats, str]:
+    """Give the critical value of each row and a word on how it was found."""
+    known = ~np.isnan(std_error)
+    critical = np.full(len(std_error), np.nan)
+    if not known.any():
+        return critical, ""
+    freedom = errors.degrees_of_freedom
+    if simultaneous:
+        values = draws()[:, known]
+        scale = std_error[known] if errors.vcov == "multiplier" else np.sqrt((values**2).mean(axis=0))
+        joint = simultaneous_critical_value(values, scale, level)
+        critical[known] = joint if freedom is None else stdtrit(freedom, ndtr(joint))
+        note = f"simultaneous over {int(known.sum())} rows"
+        return critical, note if errors.vcov == "multiplier" else f"{note}, {draws.note}"
+    if errors.vcov == "multiplier":
+        critical[known] = pointwise_critical_values(draws()[:, known], std_error[known], level)
+        return critical, ""
+    upper = (1 + level) / 2
+    critical[known] = ndtri(upper) if freedom is None else stdtrit(freedom, upper)
+    return critical, ""
+
+
+def _survival(statistic: Floats, freedom: int | None) -> Floats:
+    return ndtr(-statistic) if freedom is None else stdtr(freedom, -statistic)
+
+
+def _name_distribution(freedom: int | None) -> str:
+    return "normal" if freedom is None else f"t({freedom})"
+
+
+def _join(*texts: str) -> str:
+    return "; ".join(text for text in texts if text)

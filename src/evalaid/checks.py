@@ -35,7 +35,7 @@ def check_columns(
     keys: Keys | None,
     cluster: np.ndarray | None,
     outcome_unit: str,
-    declared: bool,
+    declared: str | None,
     faults: Faults,
 ) -> None:
     """Hold the columns of a panel against the schema and add every failing row to ``faults``.
@@ -56,8 +56,8 @@ def check_columns(
         (n,) codes of the clusters, -1 where missing.
     outcome_unit : {"fraction", "percent", "number"}
         Unit in which the outcome is written.
-    declared : bool
-        Whether the caller said so; else the range error asks instead of guessing.
+    declared : str or None
+        The unit that the caller declared; when None, the range error asks instead of guessing.
     faults : Faults
         Receives every failing row with the caller's index label, column and value.
 
@@ -66,7 +66,7 @@ def check_columns(
     >>> faults = Faults()
     >>> share = pd.Series([0.8, 86.9])
     >>> check_columns({"outcome": share}, {"outcome": "share"}, {"outcome": share.to_numpy()}, None, None,
-    ...               "fraction", True, faults)
+    ...               "fraction", "fraction", faults)
     >>> faults.frame()[["row", "column", "value", "fault"]]
       row column value                fault
     0   1  share  86.9  share outside 0 to 1
@@ -78,7 +78,7 @@ def check_columns(
         checked[CLUSTER] = cluster
     if not checked:
         return
-    asked = _ask(numeric[OUTCOME]) if OUTCOME in numeric and not declared else ""
+    asked = _ask(numeric[OUTCOME]) if OUTCOME in numeric and declared is None else ""
     schema = _schema(tuple(checked), HIGHEST[outcome_unit], asked or f"values from 0 to {HIGHEST[outcome_unit]:g}")
     try:
         schema.validate(pd.DataFrame(checked, copy=False), lazy=True, inplace=True)

@@ -255,7 +255,7 @@ def gather_panel(
     keys = read_keys(found[UNIT], found[PERIOD]) if UNIT in found and PERIOD in found else None
     clusters, cluster = code_labels(found[CLUSTER]) if CLUSTER in found else (None, None)
     unit_of_outcome = outcome_unit or ("fraction" if names_a_share(names[OUTCOME]) else "number")
-    check_columns(found, names, numeric, keys, cluster, unit_of_outcome, outcome_unit is not None, faults)
+    check_columns(found, names, numeric, keys, cluster, unit_of_outcome, outcome_unit, faults)
     if keys is None or faults:
         return None if keys is None else Panel(keys, numeric, clusters, cluster, names, unit_of_outcome, covariates, ())
     notes = [

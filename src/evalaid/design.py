@@ -1,0 +1,446 @@
+"""The design: a panel with its cohorts, who can be compared with whom, and what no comparison can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from evalaid import names
+from evalaid.comparisons import count_available, describe_cohorts, list_cells
+from evalaid.errors import DesignError, PanelError
+from evalaid.faults import Faults
+from evalaid.layout import Layout, arrange
+from evalaid.limits import count_clusters, find_coarser_groups, list_not_identified, list_warnings
+from evalaid.panel import Panel, find_column, gather_panel
+from evalaid.periods import label
+from evalaid.treatment import Treatment, gather_treatment
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """Hold a panel, its cohorts and the comparisons they admit.
+
+    Counts, cells and limits are about ``layout``: the units that are untreated at first. Frames are made when they are
+    first asked for.
+
+    Parameters
+    ----------
+    layout : Layout
+        The panel as unit x period matrices, units sorted by cohort.
+    panel : Panel
+        The validated panel, always-treated units included.
+    treatment : Treatment
+        Cohorts of all units of the panel.
+    outcome_unit : str
+        "fraction" (effects are fractions; times 100 for percentage points) or "number".
+    covariates : tuple of str
+        Names of the covariates in the layout.
+    anticipation : int
+        Periods before the start in which units may already react.
+    notes : tuple of str
+        What was converted, moved or set aside.
+    excluded : pandas.DataFrame
+        Units that are in the panel and not in the layout: columns ``unit``, ``cohort``, ``reason``.
+    source : pandas.DataFrame
+        The caller's columns that play no part in the panel; searched for coarser groups only.
+
+    Examples
+    --------
+    See `diagnose`.
+    """
+
+    layout: Layout
+    panel: Panel
+    treatment: Treatment
+    outcome_unit: str
+    covariates: tuple[str, ...]
+    anticipation: int
+    notes: tuple[str, ...]
+    excluded: pd.DataFrame
+    source: pd.DataFrame
+
+    @property
+    def n_units(self) -> int:
+        """Number of units that can be compared."""
+        return self.layout.n_units
+
+    @property
+    def n_periods(self) -> int:
+        """Number of observed periods."""
+        return self.layout.n_periods
+
+    @property
+    def n_observations(self) -> int:
+        """Number of observed unit x period cells."""
+        observed = self.layout.observed
+        return self.n_units * self.n_periods if observed is None else int(np.count_nonzero(observed))
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters."""
+        return self.layout.n_clusters
+
+    @property
+    def n_treated(self) -> int:
+        """Number of units that start treatment within the panel."""
+        return int(self.layout.never.start)
+
+    @property
+    def n_never(self) -> int:
+        """Number of units that are never treated within the panel."""
+        return self.n_units - self.n_treated
+
+    @cached_property
+    def n_treated_clusters(self) -> int:
+        """Number of clusters with at least one treated unit."""
+        return count_clusters(self.layout, treated=True)
+
+    @property
+    def staggered(self) -> bool:
+        """Whether units start in more than one period."""
+        return len(self.layout.cohorts) > 1
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every unit is observed in every period."""
+        return self.layout.observed is None
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """Every cohort, period and comparison group with counts and reasons (see `evalaid.comparisons.list_cells`)."""
+        return list_cells(self.layout, self.anticipation)
+
+    @cached_property
+    def availability(self) -> pd.DataFrame:
+        """Never-treated, not-yet-treated and treated units by period (see `evalaid.comparisons.count_available`)."""
+        return count_available(self.layout)
+
+    @cached_property
+    def cohorts(self) -> pd.DataFrame:
+        """Sizes, pre- and post-periods and baseline means (see `evalaid.comparisons.describe_cohorts`)."""
+        return describe_cohorts(self.layout, self.anticipation)
+
+    @cached_property
+    def not_identified(self) -> pd.DataFrame:
+        """What no comparison in the panel can tell (see `evalaid.limits.list_not_identified`)."""
+        return list_not_identified(self.layout, self.anticipation)
+
+    @cached_property
+    def coarser_groups(self) -> pd.DataFrame:
+        """Other columns whose groups never mix cohorts: columns ``column``, ``n_groups``."""
+        keys = self.panel.keys
+        cluster = np.arange(len(keys.units))
+        if self.panel.cluster is not None:
+            cluster[keys.unit] = self.panel.cluster
+        candidates = list(self.source.columns[self.source.columns.map(self.source.columns.to_list().count) == 1])
+        return find_coarser_groups(self.source, candidates, keys.unit, self.treatment.stated.to_numpy(), cluster)
+
+    @cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """What to keep in mind when estimates from this design are read."""
+        return list_warnings(self.layout, self.coarser_groups)
+
+    def subset(self, keep: np.ndarray) -> Design:
+        """Keep some of the units.
+
+        Parameters
+        ----------
+        keep : numpy.ndarray
+            (N,) bool, or unit positions, in layout order.
+
+        Returns
+        -------
+        Design
+            The same panel with a smaller layout; counts, cells and limits follow from it.
+
+        Examples
+        --------
+        >>> design = diagnose(_example(), "county", "year", "share", "first_treated")
+        >>> design.subset(design.layout.cohort != 2021).n_units
+        3
+        """
+        layout = self.layout.subset(keep)
+        note = f"{layout.n_units:,} of {self.n_units:,} units kept"
+        return replace(self, layout=layout, notes=(*self.notes, note))
+
+    def describe(self) -> pd.DataFrame:
+        """Give the counts of the design as one tidy frame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``key``, ``value`` (int), ``unit``.
+
+        Examples
+        --------
+        >>> design = diagnose(_example(), "county", "year", "share", "first_treated")
+        >>> design.describe().head(3)
+                       key  value          unit
+        0          n_units      4         units
+        1        n_periods      4       periods
+        2   n_observations     16  observations
+        """
+        kind = self.layout.period_kind
+        rows = [
+            ("n_units", self.n_units, "units"),
+            ("n_periods", self.n_periods, "periods"),
+            ("n_observations", self.n_observations, "observations"),
+            ("n_clusters", self.n_clusters, "clusters"),
+            ("n_treated", self.n_treated, "units"),
+            ("n_never", self.n_never, "units"),
+            ("n_treated_clusters", self.n_treated_clusters, "clusters"),
+            ("n_cohorts", len(self.layout.cohorts), "cohorts"),
+            ("n_excluded", len(self.excluded), "units"),
+            ("n_gaps", len(self.panel.gaps), "observations"),
+            ("n_singletons", len(self.panel.singletons), "units"),
+        ]
+        sizes = np.diff(self.layout.starts)
+        rows += [
+            (f"n_units_cohort_{label(kind, cohort)}", int(size), "units")
+            for cohort, size in zip(self.layout.cohorts, sizes[:-1], strict=True)
+        ]
+        return pd.DataFrame(rows, columns=["key", "value", "unit"])
+
+    def text(self) -> str:
+        """Say in plain words what the design holds, what it admits and what it cannot tell.
+
+        Returns
+        -------
+        str
+            Lines for a notebook or a terminal.
+
+        Examples
+        --------
+        >>> print(diagnose(_example(), "county", "year", "share", "first_treated").text().splitlines()[0])
+        4 units x 4 years (2019 to 2022), balanced: 16 observations.
+        """
+        return "\n".join([*self._describe_panel(), *self._describe_treatment(), *self._describe_limits()])
+
+    def _describe_panel(self) -> list[str]:
+        kind, periods = self.layout.period_kind, self.layout.periods
+        span = f" ({label(kind, periods[0])} to {label(kind, periods[-1])})" if len(periods) else ""
+        measure = "a share, held as a fraction" if self.outcome_unit == "fraction" else "a number"
+        panel = self.panel
+        lines = [
+            f"{_count(self.n_units, 'unit')} x {_count(self.n_periods, 'period' if kind == 'number' else kind)}{span}, "
+            f"{'balanced' if self.balanced else 'unbalanced'}: {_count(self.n_observations, 'observation')}.",
+            f"Outcome: {panel.names[names.OUTCOME]!r}, {measure}."
+            + (f" Weights: {panel.names[names.WEIGHT]!r}." if names.WEIGHT in panel.names else "")
+            + (f" Covariates: {', '.join(map(repr, self.covariates))}." if self.covariates else ""),
+        ]
+        if len(panel.gaps) or len(panel.singletons):
+            lines.append(
+                f"{_count(len(panel.gaps), 'missing period')} inside the span of a unit; "
+                f"{_count(len(panel.singletons), 'unit')} observed once only."
+            )
+        return lines
+
+    def _describe_treatment(self) -> list[str]:
+        by = repr(self.panel.names[names.CLUSTER]) if names.CLUSTER in self.panel.names else "each unit is one"
+        period = "period" if self.layout.period_kind == "number" else self.layout.period_kind
+        lines = [
+            f"{_count(self.n_treated, 'unit')} treated in {_count(len(self.layout.cohorts), 'cohort')}, "
+            f"{_count(self.n_never, 'unit')} never treated within the panel. "
+            f"{_count(self.n_clusters, 'cluster')} ({by}), {self.n_treated_clusters:,} with treated units."
+        ]
+        shown = self.cohorts.iloc[:-1]
+        lines += [
+            f"  {row.label}: {_count(row.n_units, 'unit')}, {_count(row.n_clusters, 'cluster')}, "
+            f"{_count(row.pre_periods, period)} before, {_count(row.post_periods, period)} from the start on"
+            for row in shown.head(_SHOWN_COHORTS).itertuples()
+        ]
+        if len(shown) > _SHOWN_COHORTS:
+            lines.append(f"  ... and {len(shown) - _SHOWN_COHORTS} more cohorts (see .cohorts)")
+        if len(self.excluded):
+            lines.append(f"{_count(len(self.excluded), 'unit')} kept out (see .excluded).")
+        return [*lines, self._describe_comparison()]
+
+    def _describe_comparison(self) -> str:
+        """Say who serves as comparison, and until when."""
+        if not len(self.layout.cohorts) or not self.cells["admissible"].any():
+            return "Comparison: none."
+        until = ""
+        if self.staggered:
+            last = self.layout.start_column[-1] - 1
+            until = f"not-yet-treated units until {label(self.layout.period_kind, self.layout.periods[last])}"
+        always = "never-treated units in every period" if self.n_never else ""
+        return f"Comparison: {'; '.join(part for part in (always, until) if part)}."
+
+    def _describe_limits(self) -> list[str]:
+        lines = []
+        if len(self.not_identified):
+            lines.append("Not identified:")
+            lines += [
+                f"  - {row.what} ({row.where}): {row.why}. What could be done: {row.what_could_be_done}."
+                for row in self.not_identified.itertuples()
+            ]
+        for head, sentences in (("Keep in mind:", self.warnings), ("Notes:", self.notes)):
+            if sentences:
+                lines += [head, *(f"  - {sentence}." for sentence in sentences)]
+        return lines
+
+
+_SHOWN_COHORTS = 12
+
+
+def diagnose(
+    frame: pd.DataFrame,
+    unit: str,
+    period: str,
+    outcome: str,
+    cohort: str,
+    covariates: Sequence[str] = (),
+    weight: str | None = None,
+    cluster: str | None = None,
+    *,
+    outcome_unit: str | None = None,
+    inside: str | None = None,
+    total: str | None = None,
+    anticipation: int = 0,
+) -> Design:
+    """Validate a panel with its cohorts and say which comparisons it admits.
+
+    Assumes that treatment is absorbing: once treated, a unit stays treated. The caller's frame is not changed.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Long table, one row for each unit and period.
+    unit, period, outcome : str
+        Its columns (see `evalaid.panel.read_panel`).
+    cohort : str
+        Column of the first treated period, the same in all rows of a unit; missing = never treated.
+    covariates : sequence of str
+        Numeric columns without missing values.
+    weight : str, optional
+        Column of weights, > 0.
+    cluster : str, optional
+        Column of the clusters, constant within a unit. Default: each unit is its own cluster.
+    outcome_unit : {"fraction", "percent", "number"}, optional
+        Unit of the outcome; must be given when a column named as a share holds values above 1.
+    inside, total : str, optional
+        Columns of counts behind a share; checked (>= 0, inside <= total).
+    anticipation : int
+        Periods before the start in which units may already react.
+
+    Returns
+    -------
+    Design
+        With ``cells``, ``availability``, ``cohorts`` and ``not_identified`` as frames and ``text()`` in words. An
+        unidentified design is a result too: `evalaid.estimate` refuses it with the reasons.
+
+    Raises
+    ------
+    PanelError
+        With all faults of the table at once, those of the cohort column included; ``rows`` has every failing row.
+    DesignError
+        When ``anticipation`` is not a whole number of 0 or more.
+
+    Examples
+    --------
+    >>> design = diagnose(_example(), "county", "year", "share", "first_treated")
+    >>> design.n_units, design.n_treated, design.n_never, design.staggered
+    (4, 2, 2, True)
+    """
+    if isinstance(anticipation, bool) or not isinstance(anticipation, (int, np.integer)) or anticipation < 0:
+        raise DesignError(f"Found anticipation={anticipation!r}; expected a whole number of periods, 0 or more.")
+    faults = Faults()
+    roles = {
+        names.UNIT: unit,
+        names.PERIOD: period,
+        names.OUTCOME: outcome,
+        names.INSIDE: inside,
+        names.TOTAL: total,
+        names.WEIGHT: weight,
+        names.CLUSTER: cluster,
+    }
+    panel = gather_panel(frame, roles, covariates, outcome_unit, faults)
+    stated = find_column(frame, cohort, names.COHORT, faults)
+    treatment = None if panel is None or stated is None else gather_treatment(panel.keys, stated, faults)
+    faults.raise_if_any(PanelError, "panel")
+    assert panel is not None  # noqa: S101  (without faults there is a panel and a treatment)
+    assert treatment is not None  # noqa: S101
+    layout = _lay_out(panel, treatment)
+    used = {*panel.names.values(), *panel.covariates, cohort}
+    return Design(
+        layout=layout,
+        panel=panel,
+        treatment=treatment,
+        outcome_unit=panel.outcome_unit,
+        covariates=panel.covariates,
+        anticipation=int(anticipation),
+        notes=(*panel.notes, *treatment.notes),
+        excluded=_list_excluded(treatment, layout),
+        source=frame.loc[:, [column not in used for column in frame.columns]],
+    )
+
+
+def _lay_out(panel: Panel, treatment: Treatment) -> Layout:
+    """Write the rows of the panel into unit x period matrices, without the always-treated units."""
+    keys = panel.keys
+    shape = (len(keys.units), len(keys.periods))
+    keep = None if not treatment.always.any() else ~treatment.always
+    in_order = panel.observed is None and bool((keys.cell[1:] > keys.cell[:-1]).all())
+
+    def rows(values: np.ndarray | pd.Index) -> np.ndarray | pd.Index:
+        return values if keep is None else values[keep]
+
+    def matrix(values: np.ndarray) -> np.ndarray:
+        if in_order:
+            filled = values
+        else:
+            filled = np.zeros(shape[0] * shape[1])
+            filled[keys.cell] = values
+        return rows(filled.reshape(shape))
+
+    cluster = None
+    if panel.cluster is not None:
+        cluster = np.zeros(shape[0], dtype=np.int64)
+        cluster[keys.unit] = panel.cluster
+    observed = None if panel.observed is None else rows(panel.observed)
+    layout = arrange(
+        units=rows(keys.units),
+        periods=keys.periods,
+        period_kind=keys.kind,
+        outcome=matrix(panel.columns[names.OUTCOME]),
+        observed=None if observed is None or observed.all() else observed,
+        weight=matrix(panel.columns[names.WEIGHT]) if names.WEIGHT in panel.columns else None,
+        covariates={name: matrix(panel.columns[name]) for name in panel.covariates},
+        cohort=rows(treatment.cohort),
+        cluster=None if cluster is None else rows(cluster),
+        clusters=panel.clusters,
+    )
+    if layout.observed is not None and not layout.observed.any(axis=0).all():
+        return layout.subset(np.ones(layout.n_units, dtype=bool))
+    return layout
+
+
+def _list_excluded(treatment: Treatment, layout: Layout) -> pd.DataFrame:
+    """List the units that are not in the layout: always treated, or so once periods without comparison are dropped."""
+    stated = treatment.stated
+    if len(layout.units) + len(treatment.excluded) == len(stated):
+        return treatment.excluded
+    left = stated[~stated.index.isin(layout.units) & ~stated.index.isin(treatment.excluded["unit"])]
+    reason = "always treated within the periods in which the other units are observed"
+    more = pd.DataFrame({"unit": left.index, "cohort": left.to_numpy().astype(np.int64), "reason": reason})
+    return pd.concat([treatment.excluded, more], ignore_index=True)
+
+
+def _count(number: float, noun: str) -> str:
+    return f"{int(number):,} {noun}{'' if number == 1 else 's'}"
+
+
+def _example() -> pd.DataFrame:
+    """Give a tiny simulated panel for the examples above."""
+    return pd.DataFrame(
+        {
+            "county": np.repeat(["A", "B", "C", "D"], 4),
+            "year": np.tile(np.arange(2019, 2023), 4),
+            "share": np.linspace(0.7, 0.9, 16),
+            "first_treated": np.repeat([2020, 2021, np.nan, np.nan], 4),
+        }
+    )

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from evalaid.errors import EstimationError
-from evalaid.influence import Block, Influence, LinearInfluence
+from evalaid.influence import Block, Influence
 
 Aggregation = Literal["event_time", "cohort", "calendar", "overall"]
 AggregationWeights = Literal["estimated", "fixed"]
@@ -291,7 +291,7 @@ class Effects:
         return cls(
             cells=pd.DataFrame(document["cells"]),
             value=floats["value"],
-            influence=LinearInfluence.dense(floats["influence"].reshape(len(people["units"]), -1)),
+            influence=Influence.dense(floats["influence"].reshape(len(people["units"]), -1)),
             population=Population(
                 units=pd.Index(people["units"]),
                 cohort=np.array(people["cohort"], dtype=float),
@@ -387,7 +387,7 @@ class Effects:
             return self.population.shares(labels["cohort"].to_numpy(dtype=float))
         return np.ones(len(result))
 
-    def _weight_influence(self, groups: list[NDArray[np.intp]]) -> LinearInfluence:
+    def _weight_influence(self, groups: list[NDArray[np.intp]]) -> Influence:
         """Give the influence of estimated cohort shares on the averages.
 
         With weights ``s_k / S``, ``S = sum_k s_k`` and sizes proportional to the cohort's share p_c, the derivative
@@ -408,7 +408,7 @@ class Effects:
             np.add.at(gradient[:, column], position, slope * size / share[position])
         n_units = len(population.units)
         member = (population.cohort[:, None] == cohorts) * population.weight[:, None] - share
-        return LinearInfluence(n_units, len(groups), (Block(slice(None), member / n_units, gradient),))
+        return Influence(n_units, len(groups), (Block(slice(None), member / n_units, gradient),))
 
 
 def _aligned(effects: Effects, cells: pd.DataFrame) -> Effects:

@@ -9,7 +9,6 @@ blocks ``psi[rows] += left @ right`` and the full matrix is formed only when som
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,34 +17,22 @@ Floats = NDArray[np.float64]
 Rows = slice | NDArray[np.intp]
 
 
-class Influence(Protocol):
-    """What every influence offers: its shape, linear combinations of its columns, and the full matrix."""
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Give (units, cells)."""
-        ...
-
-    def combine(self, weights: Floats) -> LinearInfluence:
-        """Give the influence of ``weights.T @ estimates``; ``weights`` is (cells, combinations)."""
-        ...
-
-    def matrix(self) -> Floats:
-        """Form the full (units, cells) matrix."""
-        ...
-
-
 @dataclass(frozen=True)
 class Block:
-    """The influence of the units in ``rows``: ``left @ right``, shapes (n, m) and (m, cells)."""
+    """The influence of the units in ``rows``: ``left @ right``, shapes (n, m) and (m, cells).
+
+    ``reference_only`` marks what the method's reference implementation adds and the derivative of the estimator does not
+    hold (an error of the reference); it counts only when the reference's own numbers are asked for.
+    """
 
     rows: Rows
     left: Floats
     right: Floats
+    reference_only: bool = False
 
 
 @dataclass(frozen=True)
-class LinearInfluence:
+class Influence:
     """Influence as a sum of factored blocks; linear in the estimates, so combinations only touch ``right``.
 
     Parameters
@@ -58,7 +45,7 @@ class LinearInfluence:
     Examples
     --------
     >>> import numpy as np
-    >>> psi = LinearInfluence.dense(np.array([[1.0, 0.0], [-1.0, 2.0]]))
+    >>> psi = Influence.dense(np.array([[1.0, 0.0], [-1.0, 2.0]]))
     >>> psi.combine(np.array([[1.0], [0.5]])).matrix().ravel().tolist()
     [1.0, 0.0]
     """
@@ -68,7 +55,7 @@ class LinearInfluence:
     blocks: tuple[Block, ...]
 
     @classmethod
-    def dense(cls, values: Floats) -> LinearInfluence:
+    def dense(cls, values: Floats) -> Influence:
         """Hold a full (units, cells) matrix as one block."""
         n_units, n_cells = values.shape
         return cls(n_units, n_cells, (Block(slice(None), values, np.eye(n_cells)),))
@@ -78,18 +65,19 @@ class LinearInfluence:
         """Give (units, cells)."""
         return self.n_units, self.n_cells
 
-    def combine(self, weights: Floats) -> LinearInfluence:
+    def combine(self, weights: Floats) -> Influence:
         """Give the influence of ``weights.T @ estimates`` without forming any matrix of units."""
         blocks = tuple(replace(block, right=block.right @ weights) for block in self.blocks)
-        return LinearInfluence(self.n_units, weights.shape[1], blocks)
+        return Influence(self.n_units, weights.shape[1], blocks)
 
-    def plus(self, other: LinearInfluence) -> LinearInfluence:
+    def plus(self, other: Influence) -> Influence:
         """Add the influence of another source on the same units and cells."""
         return replace(self, blocks=self.blocks + other.blocks)
 
-    def matrix(self) -> Floats:
-        """Form the full (units, cells) matrix."""
+    def matrix(self, *, as_reference: bool = False) -> Floats:
+        """Form the full (units, cells) matrix, with ``as_reference`` including what the reference adds in error."""
         full = np.zeros((self.n_units, self.n_cells))
         for block in self.blocks:
-            full[block.rows] += block.left @ block.right
+            if as_reference or not block.reference_only:
+                full[block.rows] += block.left @ block.right
         return full

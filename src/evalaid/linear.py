@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve
 
-from evalaid.influence import Block, LinearInfluence
+from evalaid.influence import Block, Influence
 
 Floats = NDArray[np.float64]
 
@@ -59,7 +59,7 @@ class PanelFit:
     ----------
     value : (K,) array
         Coefficients of the treatment columns; NaN where not identified.
-    influence : LinearInfluence
+    influence : Influence
         Of units on the coefficients.
     covariate_value : (p,) array
         Coefficients of the covariates; NaN where absorbed by the fixed effects.
@@ -70,7 +70,7 @@ class PanelFit:
     """
 
     value: Floats
-    influence: LinearInfluence
+    influence: Influence
     covariate_value: Floats
     residual: Floats
     observations: int
@@ -158,7 +158,7 @@ def fit_panel(data: PanelData, design: Floats) -> PanelFit:
     observations = outcome.size if mass is None else int(np.count_nonzero(mass))
     return PanelFit(
         value=np.where(solve.identified[:n_columns], solution[:n_columns], np.nan),
-        influence=LinearInfluence(n_units, n_columns, tuple(blocks)),
+        influence=Influence(n_units, n_columns, tuple(blocks)),
         covariate_value=np.where(solve.identified[width:], slopes, np.nan),
         residual=residual,
         observations=observations,

@@ -24,7 +24,7 @@ from evalaid.estimators.method import (
     scale_of,
 )
 from evalaid.estimators.two_by_two_scores import panel_scores, section_scores
-from evalaid.influence import Block, LinearInfluence
+from evalaid.influence import Block, Influence
 from evalaid.layout import Layout
 from evalaid.periods import label
 
@@ -97,7 +97,8 @@ def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> E
     ``m`` = 0 is ipw, odds = 0 with regression only). Comparison weights are normalised to sum to one (Hajek), fitted
     probabilities above 0.995 are trimmed, and a cell with a fitted probability of 0.999 or more is missing, as in R
     ``DRDID`` and ``did``. On an unbalanced panel each cell uses all observations of its two periods as repeated
-    cross-sections and influence is summed by unit, as ``allow_unbalanced_panel=TRUE`` does.
+    cross-sections and influence is summed by unit, as ``allow_unbalanced_panel=TRUE`` does; there the doubly robust
+    errors of R hold a sign error (see :func:`section_scores`), which only ``infer(vcov="reference")`` repeats.
     Callaway and Sant'Anna (2021), doi:10.1016/j.jeconom.2020.12.001; Sant'Anna and Zhao (2020),
     doi:10.1016/j.jeconom.2020.06.003.
     """
@@ -182,7 +183,7 @@ def _comparison_size(layout: Layout, cell: _Cell) -> int:
 
 def _on_balanced(
     layout: Layout, cells: list[_Cell], covariates: tuple[str, ...], adjustment: str
-) -> tuple[Floats, LinearInfluence, list[str]]:
+) -> tuple[Floats, Influence, list[str]]:
     """Estimate all cells of one cohort with one comparison group (and covariate period) together.
 
     The fits depend on the cohort, its comparison units and the period in which covariates and weights are read; cells
@@ -218,17 +219,18 @@ def _on_balanced(
         pick = np.zeros((len(members), len(cells)))
         pick[np.arange(len(members)), members] = 1.0
         blocks += [Block(treated, scores.treated, pick), Block(comparison, scores.comparison, pick)]
-    return value, LinearInfluence(len(layout.units), len(cells), tuple(blocks)), reasons
+    return value, Influence(len(layout.units), len(cells), tuple(blocks)), reasons
 
 
 def _on_unbalanced(
     layout: Layout, cells: list[_Cell], covariates: tuple[str, ...], adjustment: str
-) -> tuple[Floats, LinearInfluence, list[str]]:
+) -> tuple[Floats, Influence, list[str]]:
     """Estimate each cell from all observations of its two periods and sum influence by unit."""
     assert layout.observed is not None
     value = np.array([0.0 if cell.reason == BASE_PERIOD else np.nan for cell in cells])
     reasons = [cell.reason for cell in cells]
     psi = np.zeros((len(layout.units), len(cells)))
+    slip = np.zeros_like(psi)
     rows_of = cohort_slices(layout)
     everyone = np.arange(len(layout.units))
     for number, cell in enumerate(cells):
@@ -247,7 +249,10 @@ def _on_unbalanced(
         value[number], reasons[number] = scores.value, scores.reason
         if not scores.reason:
             psi[:, number] = np.bincount(unit, weights=scores.rows, minlength=len(everyone))
-    return value, LinearInfluence.dense(psi), reasons
+        if scores.slip is not None:
+            slip[:, number] = np.bincount(unit, weights=scores.slip, minlength=len(everyone))
+    in_reference = Block(slice(None), slip, np.eye(len(cells)), reference_only=True)
+    return value, Influence.dense(psi).plus(Influence(*psi.shape, (in_reference,))), reasons
 
 
 METHOD = Method(

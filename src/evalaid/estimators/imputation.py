@@ -22,7 +22,7 @@ from evalaid.estimators.method import (
     scale_of,
 )
 from evalaid.estimators.regression import panel_data
-from evalaid.influence import Block, LinearInfluence
+from evalaid.influence import Block, Influence
 from evalaid.layout import Layout
 from evalaid.linear import PanelData, Solver, within_gram
 from evalaid.periods import label
@@ -196,7 +196,7 @@ def _influence(
     share: Floats,
     slices: tuple[slice, ...],
     cells: tuple[NDArray[np.intp], NDArray[np.intp]],
-) -> LinearInfluence:
+) -> Influence:
     """Give unit influence: treated gaps, recentred, minus what the fit on untreated observations contributes.
 
     The weights of equation 6 are ``v0_it = -m_it (a_i + l_t + x_it' c)``; the unit part never matters because untreated
@@ -227,7 +227,7 @@ def _influence(
     if len(fit.covariates):
         scores = np.einsum("pit,it->ip", fit.covariates, residual)
         blocks.append(Block(slice(None), scores, -fit.slopes(right_x)))
-    return LinearInfluence(len(mass), n_cells, tuple(blocks))
+    return Influence(len(mass), n_cells, tuple(blocks))
 
 
 def _reasons(

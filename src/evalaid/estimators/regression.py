@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from evalaid.design import Design
 from evalaid.effects import Convention, Effects
 from evalaid.estimators.method import cohort_slices, observation_mass, population_of, scale_of
-from evalaid.influence import LinearInfluence
+from evalaid.influence import Influence
 from evalaid.layout import Layout
 from evalaid.linear import PanelData, PanelFit, fit_panel
 
@@ -31,7 +31,7 @@ def regression_effects(
     estimand: str,
     cells: pd.DataFrame,
     value: NDArray[np.float64],
-    influence: LinearInfluence,
+    influence: Influence,
     fit: PanelFit,
 ) -> Effects:
     """Wrap a fit as Effects with the error convention of R fixest."""

@@ -12,7 +12,7 @@ from evalaid.effects import Convention, Effects
 from evalaid.errors import EstimationError
 from evalaid.estimators.method import Method, Needs, cell_frame, cohort_slices, population_of, scale_of
 from evalaid.estimators.two_by_two_scores import panel_scores
-from evalaid.influence import Block, LinearInfluence
+from evalaid.influence import Block, Influence
 from evalaid.layout import Layout
 from evalaid.periods import label
 
@@ -97,7 +97,7 @@ def fit_two_by_two(design: Design, options: TwoByTwoOptions) -> Effects:
     return Effects(
         cells=cell_frame(population, treated_count, comparison_count, reasons, cohort=layout.cohorts),
         value=value,
-        influence=LinearInfluence(len(layout.units), n_cohorts, tuple(blocks)),
+        influence=Influence(len(layout.units), n_cohorts, tuple(blocks)),
         population=population,
         size=population.shares(layout.cohorts.astype(float)),
         method=METHOD.name,

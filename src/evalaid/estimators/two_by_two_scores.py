@@ -39,11 +39,12 @@ class PanelScores:
 
 @dataclass(frozen=True)
 class SectionScores:
-    """One estimate and the influence of each observation, (n,)."""
+    """One estimate and the influence of each observation, (n,); ``slip`` is what R ``DRDID`` adds to it in error."""
 
     value: float
     rows: Floats
     reason: str = ""
+    slip: Floats | None = None
 
 
 def panel_scores(
@@ -144,6 +145,12 @@ def section_scores(
     -------
     SectionScores
         With ``reason`` set when a group has no observation in a period or the adjustment is not possible.
+
+    Notes
+    -----
+    ``rows`` is the derivative of the estimator with respect to the weight of each observation. R ``DRDID`` 1.2.3
+    (``drdid_rc``) adds the base-period outcome regression of the two groups with the wrong sign, which moves doubly
+    robust errors by up to a third; ``slip`` is the difference.
     """
     sides = {(d, s): (treated == d) & (post == s) for d in (True, False) for s in (True, False)}
     for (is_treated, is_post), rows in sides.items():
@@ -198,10 +205,17 @@ def section_scores(
         value, psi = value + sign * mean, psi + sign * deviation
         if adjustment != "regression" and not weight[treated].any():
             psi += sign * mass * (treated - probability) * (x @ (hessian @ (x.T @ deviation)))
-    for side, gradient in gradients.items():
+    def of_regression(side: tuple[bool, bool], gradient: Floats) -> Floats:
         error = mass * sides[side] * (outcome - predicted[side])
-        psi += error * (x @ (inverses[side] @ gradient))
-    return SectionScores(float(value), psi)
+        return error * (x @ (inverses[side] @ gradient))
+
+    for side, gradient in gradients.items():
+        psi += of_regression(side, gradient)
+    if adjustment != "doubly_robust":
+        return SectionScores(float(value), psi)
+    base = (False, False)
+    turned = 2 * (_mean(mass * odds * sides[base], x) - _mean(mass * sides[True, False], x))
+    return SectionScores(float(value), psi, slip=of_regression(base, turned))
 
 
 def _propensity(x: Floats, treated: NDArray[np.bool_], mass: Floats) -> tuple[Floats, Floats, str]:

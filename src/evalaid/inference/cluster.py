@@ -65,17 +65,17 @@ def clusters_of(effects: Effects, cluster: pd.Series | None = None) -> Clusters:
     return found
 
 
-def robust_variance(effects: Effects, clusters: Clusters, corrected: bool) -> Floats:
+def robust_variance(effects: Effects, clusters: Clusters, *, corrected: bool, as_reference: bool = False) -> Floats:
     """Give the CR0 variance of each estimate, or CR1 when ``corrected``.
 
     CR0 is ``sum_g (sum_{i in g} psi_ik)^2``; CR1 multiplies it by ``G/(G-1)``, for regressions also by ``(n-1)/(n-k)``
-    (Liang and Zeger 1986; R fixest's default).
+    (Liang and Zeger 1986; R fixest's default). ``as_reference`` includes what the method's reference adds in error.
 
     Returns
     -------
     (cells,) array
     """
-    variance = (clusters.sums(effects.influence.matrix()) ** 2).sum(axis=0)
+    variance = (clusters.sums(effects.influence.matrix(as_reference=as_reference)) ** 2).sum(axis=0)
     return variance * small_sample_factor(effects, len(clusters)) if corrected else variance
 
 

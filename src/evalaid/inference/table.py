@@ -152,7 +152,7 @@ def _errors(effects: Effects, clusters: Clusters, vcov: str, draws: _Draws) -> _
     if vcov == "reference":
         convention = effects.convention
         corrected = convention.correction == "regression"
-        std_error = np.sqrt(robust_variance(effects, clusters, corrected=corrected))
+        std_error = np.sqrt(robust_variance(effects, clusters, corrected=corrected, as_reference=True))
         freedom = t_distribution if convention.distribution == "t" else None
         return _Errors(std_error, freedom, "CR1" if corrected else "CR0", quiet)
     if vcov == "multiplier":

@@ -13,18 +13,19 @@ from evalaid.periods import label
 NEVER_TREATED = "never_treated"
 NOT_YET_TREATED = "not_yet_treated"
 
-CELL_COLUMNS = {
+CELLS: dict[str, type] = {
     "cohort": np.int64,
     "period": np.int64,
     "event_time": np.int64,
-    "comparison": str,
+    "comparison": object,
     "n_treated": np.int64,
     "n_comparison": np.int64,
     "treated_clusters": np.int64,
     "comparison_clusters": np.int64,
     "admissible": bool,
-    "reason": str,
+    "reason": object,
 }
+"""Columns of the frame of cells, and what they hold."""
 
 
 def base_columns(layout: Layout, anticipation: int = 0) -> np.ndarray:
@@ -100,8 +101,10 @@ def list_cells(layout: Layout, anticipation: int = 0) -> pd.DataFrame:
             else:
                 others = _count_not_yet_treated(layout, number, int(base), anticipation, pairs)
             parts.append(_describe_cells(layout, int(cohort), int(base), comparison, treated, others))
-    frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(CELL_COLUMNS))
-    return frame.astype(CELL_COLUMNS)
+    columns = {
+        name: np.concatenate([np.empty(0, dtype), *(part[name] for part in parts)]) for name, dtype in CELLS.items()
+    }
+    return pd.DataFrame(columns).astype({"comparison": str, "reason": str})
 
 
 def _count_not_yet_treated(
@@ -148,7 +151,7 @@ def _describe_cells(
     comparison: str,
     treated: tuple[np.ndarray, np.ndarray],
     others: tuple[np.ndarray, np.ndarray],
-) -> pd.DataFrame:
+) -> dict[str, np.ndarray]:
     """Write the rows of one cohort and comparison group, each with its reason when it is no comparison."""
     if base < 0:
         reason: Any = np.full(layout.n_periods, "the cohort has no period before it reacts")
@@ -169,20 +172,18 @@ def _describe_cells(
             ],
             default="",
         )
-    return pd.DataFrame(
-        {
-            "cohort": cohort,
-            "period": layout.periods,
-            "event_time": layout.periods - cohort,
-            "comparison": comparison,
-            "n_treated": treated[0],
-            "n_comparison": others[0],
-            "treated_clusters": treated[1],
-            "comparison_clusters": others[1],
-            "admissible": reason == "",
-            "reason": reason,
-        }
-    )
+    return {
+        "cohort": np.full(layout.n_periods, cohort),
+        "period": layout.periods,
+        "event_time": layout.periods - cohort,
+        "comparison": np.full(layout.n_periods, comparison, dtype=object),
+        "n_treated": treated[0],
+        "n_comparison": others[0],
+        "treated_clusters": treated[1],
+        "comparison_clusters": others[1],
+        "admissible": reason == "",
+        "reason": reason.astype(object),
+    }
 
 
 def count_available(layout: Layout) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from evalaid import names
 from evalaid.comparisons import count_available, describe_cohorts, list_cells
 from evalaid.errors import DesignError, PanelError
 from evalaid.faults import Faults
-from evalaid.layout import Layout, arrange
+from evalaid.layout import Layout, lay_out
 from evalaid.limits import count_clusters, find_coarser_groups, list_not_identified, list_warnings
 from evalaid.panel import Panel, find_column, gather_panel
 from evalaid.periods import label
@@ -46,7 +46,7 @@ class Design:
     excluded : pandas.DataFrame
         Units that are in the panel and not in the layout: columns ``unit``, ``cohort``, ``reason``.
     source : pandas.DataFrame
-        The caller's columns that play no part in the panel; searched for coarser groups only.
+        The caller's table; its other columns are searched for coarser groups, nothing else.
 
     Examples
     --------
@@ -136,8 +136,15 @@ class Design:
         cluster = np.arange(len(keys.units))
         if self.panel.cluster is not None:
             cluster[keys.unit] = self.panel.cluster
-        candidates = list(self.source.columns[self.source.columns.map(self.source.columns.to_list().count) == 1])
-        return find_coarser_groups(self.source, candidates, keys.unit, self.treatment.stated.to_numpy(), cluster)
+        used = {*self.panel.names.values(), *self.covariates, self.treatment.stated.name}
+        unique = self.source.columns[~self.source.columns.duplicated(keep=False)]
+        return find_coarser_groups(
+            self.source,
+            [name for name in unique if name not in used],
+            keys.unit,
+            self.treatment.stated.to_numpy(),
+            cluster,
+        )
 
     @cached_property
     def warnings(self) -> tuple[str, ...]:
@@ -226,8 +233,10 @@ class Design:
         measure = "a share, held as a fraction" if self.outcome_unit == "fraction" else "a number"
         panel = self.panel
         lines = [
-            f"{_count(self.n_units, 'unit')} x {_count(self.n_periods, 'period' if kind == 'number' else kind)}{span}, "
-            f"{'balanced' if self.balanced else 'unbalanced'}: {_count(self.n_observations, 'observation')}.",
+            (
+                f"{_count(self.n_units, 'unit')} x {_count(self.n_periods, 'period' if kind == 'number' else kind)}{span}, "
+                f"{'balanced' if self.balanced else 'unbalanced'}: {_count(self.n_observations, 'observation')}."
+            ),
             f"Outcome: {panel.names[names.OUTCOME]!r}, {measure}."
             + (f" Weights: {panel.names[names.WEIGHT]!r}." if names.WEIGHT in panel.names else "")
             + (f" Covariates: {', '.join(map(repr, self.covariates))}." if self.covariates else ""),
@@ -243,16 +252,19 @@ class Design:
         by = repr(self.panel.names[names.CLUSTER]) if names.CLUSTER in self.panel.names else "each unit is one"
         period = "period" if self.layout.period_kind == "number" else self.layout.period_kind
         lines = [
-            f"{_count(self.n_treated, 'unit')} treated in {_count(len(self.layout.cohorts), 'cohort')}, "
-            f"{_count(self.n_never, 'unit')} never treated within the panel. "
-            f"{_count(self.n_clusters, 'cluster')} ({by}), {self.n_treated_clusters:,} with treated units."
+            (
+                f"{_count(self.n_treated, 'unit')} treated in {_count(len(self.layout.cohorts), 'cohort')}, "
+                f"{_count(self.n_never, 'unit')} never treated within the panel. "
+                f"{_count(self.n_clusters, 'cluster')} ({by}), {self.n_treated_clusters:,} with treated units."
+            )
         ]
         shown = self.cohorts.iloc[:-1]
-        lines += [
-            f"  {row.label}: {_count(row.n_units, 'unit')}, {_count(row.n_clusters, 'cluster')}, "
-            f"{_count(row.pre_periods, period)} before, {_count(row.post_periods, period)} from the start on"
-            for row in shown.head(_SHOWN_COHORTS).itertuples()
-        ]
+        for row in shown.head(_SHOWN_COHORTS).to_dict("records"):
+            size = f"{_count(row['n_units'], 'unit')}, {_count(row['n_clusters'], 'cluster')}"
+            span = (
+                f"{_count(row['pre_periods'], period)} before, {_count(row['post_periods'], period)} from the start on"
+            )
+            lines.append(f"  {row['label']}: {size}, {span}")
         if len(shown) > _SHOWN_COHORTS:
             lines.append(f"  ... and {len(shown) - _SHOWN_COHORTS} more cohorts (see .cohorts)")
         if len(self.excluded):
@@ -364,8 +376,7 @@ def diagnose(
     faults.raise_if_any(PanelError, "panel")
     assert panel is not None  # noqa: S101  (without faults there is a panel and a treatment)
     assert treatment is not None  # noqa: S101
-    layout = _lay_out(panel, treatment)
-    used = {*panel.names.values(), *panel.covariates, cohort}
+    layout = lay_out(panel, treatment)
     return Design(
         layout=layout,
         panel=panel,
@@ -375,48 +386,8 @@ def diagnose(
         anticipation=int(anticipation),
         notes=(*panel.notes, *treatment.notes),
         excluded=_list_excluded(treatment, layout),
-        source=frame.loc[:, [column not in used for column in frame.columns]],
+        source=frame.copy(deep=False),  # shares memory; copy-on-write keeps later changes by the caller out
     )
-
-
-def _lay_out(panel: Panel, treatment: Treatment) -> Layout:
-    """Write the rows of the panel into unit x period matrices, without the always-treated units."""
-    keys = panel.keys
-    shape = (len(keys.units), len(keys.periods))
-    keep = None if not treatment.always.any() else ~treatment.always
-    in_order = panel.observed is None and bool((keys.cell[1:] > keys.cell[:-1]).all())
-
-    def rows(values: np.ndarray | pd.Index) -> np.ndarray | pd.Index:
-        return values if keep is None else values[keep]
-
-    def matrix(values: np.ndarray) -> np.ndarray:
-        if in_order:
-            filled = values
-        else:
-            filled = np.zeros(shape[0] * shape[1])
-            filled[keys.cell] = values
-        return rows(filled.reshape(shape))
-
-    cluster = None
-    if panel.cluster is not None:
-        cluster = np.zeros(shape[0], dtype=np.int64)
-        cluster[keys.unit] = panel.cluster
-    observed = None if panel.observed is None else rows(panel.observed)
-    layout = arrange(
-        units=rows(keys.units),
-        periods=keys.periods,
-        period_kind=keys.kind,
-        outcome=matrix(panel.columns[names.OUTCOME]),
-        observed=None if observed is None or observed.all() else observed,
-        weight=matrix(panel.columns[names.WEIGHT]) if names.WEIGHT in panel.columns else None,
-        covariates={name: matrix(panel.columns[name]) for name in panel.covariates},
-        cohort=rows(treatment.cohort),
-        cluster=None if cluster is None else rows(cluster),
-        clusters=panel.clusters,
-    )
-    if layout.observed is not None and not layout.observed.any(axis=0).all():
-        return layout.subset(np.ones(layout.n_units, dtype=bool))
-    return layout
 
 
 def _list_excluded(treatment: Treatment, layout: Layout) -> pd.DataFrame:

@@ -13,6 +13,10 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from evalaid.names import OUTCOME, WEIGHT
+from evalaid.panel import Panel
+from evalaid.treatment import Treatment
+
 
 @dataclass(frozen=True, eq=False)
 class Layout:
@@ -173,6 +177,63 @@ class Layout:
             cluster=self.cluster[rows],
             clusters=self.clusters,
         )
+
+
+def lay_out(panel: Panel, treatment: Treatment) -> Layout:
+    """Write the rows of a panel into unit x period matrices, without the always-treated units.
+
+    Periods in which none of the other units is observed are dropped.
+
+    Parameters
+    ----------
+    panel : Panel
+        The validated panel.
+    treatment : Treatment
+        The cohort of every unit of the panel.
+
+    Returns
+    -------
+    Layout
+        Matrices whose rows are sorted by cohort. When nothing had to be moved they share memory with the panel: do not write
+        into them.
+
+    Examples
+    --------
+    See `Layout`.
+    """
+    keys = panel.keys
+    shape = (len(keys.units), len(keys.periods))
+    keep: slice | np.ndarray = ~treatment.always if treatment.always.any() else slice(None)
+    in_order = panel.observed is None and bool((keys.cell[1:] > keys.cell[:-1]).all())
+
+    def matrix(values: np.ndarray) -> np.ndarray:
+        if in_order:
+            filled = values
+        else:
+            filled = np.zeros(shape[0] * shape[1])
+            filled[keys.cell] = values
+        return filled.reshape(shape)[keep]
+
+    cluster = None
+    if panel.cluster is not None:
+        cluster = np.zeros(shape[0], dtype=np.int64)
+        cluster[keys.unit] = panel.cluster
+    observed = None if panel.observed is None else panel.observed[keep]
+    layout = arrange(
+        units=keys.units[keep],
+        periods=keys.periods,
+        period_kind=keys.kind,
+        outcome=matrix(panel.columns[OUTCOME]),
+        observed=None if observed is None or observed.all() else observed,
+        weight=matrix(panel.columns[WEIGHT]) if WEIGHT in panel.columns else None,
+        covariates={name: matrix(panel.columns[name]) for name in panel.covariates},
+        cohort=treatment.cohort[keep],
+        cluster=None if cluster is None else cluster[keep],
+        clusters=panel.clusters,
+    )
+    if layout.observed is not None and not layout.observed.any(axis=0).all():
+        return layout.subset(np.ones(layout.n_units, dtype=bool))
+    return layout
 
 
 def arrange(

@@ -73,7 +73,7 @@ class Panel:
             PERIOD: self.keys.periods[self.keys.period],
             **self.columns,
         }
-        if self.clusters is not None:
+        if self.clusters is not None and self.cluster is not None:
             data[CLUSTER] = self.clusters.take(self.cluster)
         order = [name for name in PANEL_COLUMNS if name in data] + list(self.covariates)
         return pd.DataFrame({name: data[name] for name in order})
@@ -300,7 +300,9 @@ def find_column(frame: pd.DataFrame, name: object, role: str, faults: Faults) ->
     The panel cannot be used: 1 kind of fault.
     - the period column is missing (column 'yaer'). Expected one of 'year' (did you mean 'year'?).
     """
-    count = int((frame.columns == name).sum())
+    count = 0
+    if name in frame.columns:
+        count = 1 if frame.columns.is_unique else int((frame.columns == name).sum())
     if count == 1:
         return frame[name]
     if count > 1:
@@ -362,8 +364,10 @@ def _count_notes(numeric: Mapping[str, np.ndarray], names: Mapping[str, str]) ->
     if not unlike:
         return []
     return [
-        f"in {unlike:,} rows {names[OUTCOME]!r} differs from {names[INSIDE]!r} / {names[TOTAL]!r} by more than "
-        f"{COUNT_TOLERANCE:g}: are numerator and denominator of the same base and period?"
+        (
+            f"in {unlike:,} rows {names[OUTCOME]!r} differs from {names[INSIDE]!r} / {names[TOTAL]!r} by more than "
+            f"{COUNT_TOLERANCE:g}: are numerator and denominator of the same base and period?"
+        )
     ]
 
 
@@ -372,8 +376,10 @@ def _time_notes(keys: Keys) -> list[str]:
     periods = keys.periods
     if keys.kind == "number" and len(periods) > 1 and np.all((periods >= 190001) & (periods <= 210012)):
         return [
-            f"periods such as {periods[0]} look like year and month or quarter written as one number; they are "
-            "counted as plain numbers: write 2019-09 or 2019Q3 if they are dates"
+            (
+                f"periods such as {periods[0]} look like year and month or quarter written as one number; they are "
+                "counted as plain numbers: write 2019-09 or 2019Q3 if they are dates"
+            )
         ]
     jumps = np.flatnonzero(np.diff(periods) > 1)
     if not len(jumps):

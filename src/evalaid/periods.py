@@ -321,7 +321,7 @@ def _from_objects(values: pd.Series, wanted: PeriodKind | None) -> tuple[Periods
 def _parse_one(value: Any) -> tuple[PeriodKind, int] | None:
     """Read one value; whole numbers come back as plain numbers, whether or not they are years."""
     if isinstance(value, (pd.Period, dt.date, np.datetime64)):
-        series = pd.Series([value]) if isinstance(value, pd.Period) else pd.Series(pd.to_datetime([value]))
+        series = pd.Series([value]) if isinstance(value, pd.Period) else pd.Series([pd.Timestamp(value)])
         periods, unreadable = recognise_periods(series)
         return None if unreadable[0] else (periods.kind, int(periods.ordinal[0]))
     if isinstance(value, (bool, np.bool_)):

@@ -178,22 +178,21 @@ def _codes_for_never(
 def _report_changes(keys: Keys, cohort: pd.Series, varies: np.ndarray, faults: Faults) -> None:
     """List the units whose rows disagree about the cohort."""
     rows = np.flatnonzero(varies[keys.unit])
-    table = pd.DataFrame({"unit": keys.unit[rows], "value": cohort.iloc[rows].to_numpy(dtype=object)})
+    units = np.flatnonzero(varies)
     parts = []
-    for code, values in table.groupby("unit")["value"]:
-        if len(parts) == SHOWN:
-            parts.append("...")
-            break
-        distinct = [("missing" if pd.isna(value) else str(value)) for value in pd.unique(values)]
-        parts.append(f"{keys.units[code]}: {', '.join(distinct)}")
-    count = int(varies.sum())
+    for unit in units[:SHOWN]:
+        values = pd.unique(cohort[keys.unit == unit].astype(object))
+        parts.append(
+            f"{keys.units[unit]}: {', '.join('missing' if pd.isna(value) else str(value) for value in values)}"
+        )
+    count = len(units)
     _add(
         faults,
         cohort,
         rows,
         f"the cohort changes within {count:,} unit{'s' if count > 1 else ''}",
         "one first treated period for each unit, in all its rows (a programme that ends or returns is not a cohort)",
-        detail="; ".join(parts),
+        detail="; ".join(parts) + ("; ..." if count > SHOWN else ""),
     )
 
 

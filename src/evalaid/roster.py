@@ -1,0 +1,335 @@
+"""The roster of partnerships: who supports which unit from when, and the cohorts that follow from it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from evalaid.errors import RosterError
+from evalaid.faults import Faults
+from evalaid.panel import find_column
+from evalaid.periods import PER_YEAR, PeriodKind, containing_period, first_day, label
+
+RULES = ("containing_period", "first_full_period")
+"""Which period a start belongs to: the one it falls in, or the first one that begins on or after it."""
+
+EXPECTED_DATE = "a date, or text such as '2021-02-18', '2021-05', '2021Q2' or '2021' (a remark may follow in brackets)"
+
+_DATE = re.compile(
+    r"(?P<year>\d{4})(?:[Qq](?P<quarter>[1-4])|[-/.](?P<month>\d{1,2})(?:[-/.](?P<day>\d{1,2}))?)?\s*(?:[(（].*)?"
+)
+_MONTHS = {"month": 1, "quarter": 3, "year": 12}
+
+
+@dataclass(frozen=True, eq=False)
+class Roster:
+    """Hold the partnerships of a programme, one row each.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Columns ``unit``, ``hospital`` (None when no column was named), ``start`` (datetime64, first day of the stated
+        period), ``start_precision`` ("day", "month", "quarter", "year"), ``end`` (datetime64, last day of the stated period,
+        NaT = open), ``end_precision`` and ``mechanism``; in the caller's row order.
+
+    Examples
+    --------
+    See `Roster.read`.
+    """
+
+    frame: pd.DataFrame
+
+    @classmethod
+    def read(
+        cls,
+        frame: pd.DataFrame,
+        unit: str,
+        start: str,
+        *,
+        hospital: str | None = None,
+        end: str | None = None,
+        mechanism: str | None = None,
+    ) -> Self:
+        """Validate a table of partnerships.
+
+        Assumes one row for each partnership. Dates may be imprecise; what they leave open is kept as their precision. The
+        caller's frame is not changed.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame
+            Table of partnerships.
+        unit : str
+            Column of the supported unit (county, district or care area).
+        start : str
+            Column of the start: dates, or text such as ``"2021-02-18"``, ``"2021-05 (teams set up)"``, ``"2021"``.
+        hospital, mechanism : str, optional
+            Columns of the supporting hospital and of the kind of partnership.
+        end : str, optional
+            Column of the end, written like the start; missing = still running.
+
+        Returns
+        -------
+        Roster
+            The validated partnerships.
+
+        Raises
+        ------
+        RosterError
+            With all faults of the table at once; ``rows`` has the columns row, column, value, fault, expected.
+
+        Examples
+        --------
+        >>> table = pd.DataFrame({"area": ["P", "P"], "hospital": ["H1", "H2"], "begun": ["2021-05 (teams)", "2022-04-22"]})
+        >>> roster = Roster.read(table, "area", "begun", hospital="hospital")
+        >>> roster.frame["start_precision"].tolist()
+        ['month', 'day']
+        >>> roster.several_hospitals[["unit", "hospitals"]].to_dict("records")
+        [{'unit': 'P', 'hospitals': 'H1; H2'}]
+        """
+        if not isinstance(frame, pd.DataFrame):
+            raise RosterError(
+                f"Found a {type(frame).__name__}; expected a pandas DataFrame with one row per partnership."
+            )
+        faults = Faults()
+        wanted = {"unit": unit, "start": start, "hospital": hospital, "end": end, "mechanism": mechanism}
+        found = {role: find_column(frame, name, role, faults) for role, name in wanted.items() if name is not None}
+        if not len(frame):
+            faults.add(unit, "the roster has no rows", "one row for each partnership")
+        data: dict[str, Any] = {role: found.get(role) for role in ("unit", "hospital")}
+        data |= _read_dates("start", found.get("start"), len(frame), faults, required=True)
+        data |= _read_dates("end", found.get("end"), len(frame), faults, required=False)
+        data["mechanism"] = found.get("mechanism")
+        table = pd.DataFrame(
+            {name: None if column is None else np.asarray(column) for name, column in data.items()},
+            index=range(len(frame)),
+        )
+        _check_rows(table, frame.index, wanted, faults)
+        faults.raise_if_any(RosterError, "roster")
+        return cls(table)
+
+    @cached_property
+    def several_hospitals(self) -> pd.DataFrame:
+        """Units with more than one partnership: ``unit``, ``n_partnerships``, ``hospitals``, ``first_start``, ``last_start``."""
+        ordered = self.frame.sort_values(["unit", "start"], kind="stable")
+        report = ordered.groupby("unit", as_index=False).agg(
+            n_partnerships=("start", "size"),
+            hospitals=("hospital", lambda names: "; ".join(str(name) for name in names if not pd.isna(name))),
+            first_start=("start", "min"),
+            last_start=("start", "max"),
+        )
+        return report[report["n_partnerships"] > 1].reset_index(drop=True)
+
+    @cached_property
+    def overlapping(self) -> pd.DataFrame:
+        """Pairs of partnerships of one unit that run at the same time: ``unit``, ``first``, ``second`` (hospitals), ``start``
+        and ``end`` of the overlap (NaT = open).
+        """
+        rows = self.frame.assign(row=range(len(self.frame)))
+        pairs = rows.merge(rows, on="unit", suffixes=("", "_other"))
+        pairs = pairs[pairs["row"] < pairs["row_other"]]
+        begin = pairs[["start", "start_other"]].max(axis=1)
+        stop = pairs[["end", "end_other"]].min(axis=1)  # NaT (open) is skipped
+        together = (begin <= stop) | stop.isna()
+        report = pd.DataFrame(
+            {
+                "unit": pairs["unit"],
+                "first": pairs["hospital"],
+                "second": pairs["hospital_other"],
+                "start": begin,
+                "end": stop,
+            }
+        )
+        return report[together].reset_index(drop=True)
+
+    @cached_property
+    def ended(self) -> pd.DataFrame:
+        """Partnerships with an end: ``unit``, ``hospital``, ``start``, ``end``, ``mechanism``. Cohorts count them as treated
+        from the start on, the time after the end included.
+        """
+        columns = ["unit", "hospital", "start", "end", "mechanism"]
+        return self.frame.loc[self.frame["end"].notna(), columns].reset_index(drop=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Assignment:
+    """Hold the first treated period of each unit of a roster.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        One row for each unit: ``unit``, ``cohort`` (a year as int, else text such as "2021Q1"), ``ordinal``, ``start``,
+        ``start_precision``, ``hospital`` of the partnership that decides, ``n_partnerships``.
+    kind : str
+        "year", "quarter" or "month".
+    rule : str
+        "containing_period" or "first_full_period".
+    notes : tuple of str
+        What was assumed.
+    """
+
+    frame: pd.DataFrame
+    kind: str
+    rule: str
+    notes: tuple[str, ...]
+
+    @property
+    def cohort_by_unit(self) -> pd.Series:
+        """Cohort by unit label, written as `evalaid.diagnose` reads it; ``frame[unit].map(...)`` makes the cohort column."""
+        return self.frame.set_index("unit")["cohort"]
+
+
+def assign_cohorts(roster: Roster, kind: str, rule: str = "containing_period") -> Assignment:
+    """Turn the starts of partnerships into the first treated period of each unit.
+
+    Assumes that a unit counts as treated from its earliest partnership on, and stays so when the partnership ends. A start that
+    is known to the month, quarter or year only is taken as the first day of that time; a note says so.
+
+    Parameters
+    ----------
+    roster : Roster
+        The partnerships.
+    kind : {"year", "quarter", "month"}
+        What one period of the panel is.
+    rule : {"containing_period", "first_full_period"}
+        The period that the start falls in, or the first period that begins on or after the start.
+
+    Returns
+    -------
+    Assignment
+        Cohorts by unit, with notes on imprecise dates, units with several partnerships, and ended ones.
+
+    Raises
+    ------
+    RosterError
+        When the rule is unknown or the periods have no dates (plain numbers).
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"area": ["P", "Q"], "begun": ["2021-02-18", "2022-01-01"]})
+    >>> roster = Roster.read(table, "area", "begun")
+    >>> assign_cohorts(roster, "quarter").cohort_by_unit.to_dict()
+    {'P': '2021Q1', 'Q': '2022Q1'}
+    >>> assign_cohorts(roster, "quarter", rule="first_full_period").cohort_by_unit.to_dict()
+    {'P': '2021Q2', 'Q': '2022Q1'}
+    """
+    if rule not in RULES:
+        raise RosterError(f"Found rule={rule!r}; expected one of {', '.join(map(repr, RULES))}.")
+    if kind not in set(PER_YEAR):
+        allowed = ", ".join(repr(str(name)) for name in PER_YEAR)
+        raise RosterError(
+            f"Found periods of kind {kind!r}; dates can be placed in periods of kind {allowed} only. Give the panel dated "
+            "periods, or a cohort column in its own numbers."
+        )
+    ordered = roster.frame.sort_values(["unit", "start"], kind="stable")
+    first = ordered.drop_duplicates("unit").reset_index(drop=True)
+    ordinal = np.array([_period_of(kind, start.date(), rule) for start in first["start"]], dtype=np.int64)
+    cohort = ordinal if kind == PeriodKind.YEAR else [label(kind, number) for number in ordinal]
+    frame = pd.DataFrame(
+        {
+            "unit": first["unit"],
+            "cohort": cohort,
+            "ordinal": ordinal,
+            "start": first["start"],
+            "start_precision": first["start_precision"],
+            "hospital": first["hospital"],
+            "n_partnerships": ordered.groupby("unit").size().loc[first["unit"]].to_numpy(),
+        }
+    )
+    return Assignment(frame, str(kind), rule, _list_notes(roster, first, str(kind)))
+
+
+def _period_of(kind: str, day: dt.date, rule: str) -> int:
+    period = containing_period(kind, day)
+    return period if rule == "containing_period" or first_day(kind, period) == day else period + 1
+
+
+def _list_notes(roster: Roster, first: pd.DataFrame, kind: str) -> tuple[str, ...]:
+    notes = []
+    imprecise = first["start_precision"].value_counts().drop("day", errors="ignore")
+    for precision, count in imprecise.items():
+        assumed = f"the first day of that {precision} was taken"
+        if _MONTHS[str(precision)] > 12 // PER_YEAR[PeriodKind(kind)]:
+            assumed += f", though the start may lie in a later {kind}"
+        notes.append(f"{count} unit{'s' * (count > 1)} with a start known to the {precision} only: {assumed}")
+    if len(several := roster.several_hospitals):
+        notes.append(
+            f"{len(several)} unit{'s' * (len(several) > 1)} with more than one partnership: the earliest start counts"
+        )
+    if len(ended := roster.ended):
+        notes.append(
+            f"{len(ended)} partnership{'s' * (len(ended) > 1)} ended: the units count as treated after the end, too (see .ended)"
+        )
+    return tuple(notes)
+
+
+def _read_dates(role: str, values: pd.Series | None, length: int, faults: Faults, *, required: bool) -> dict[str, Any]:
+    """Read a column of dates into days and precisions; a start is the first day of what is stated, an end the last."""
+    days = np.full(length, np.datetime64("NaT"), dtype="datetime64[s]")
+    precision = np.full(length, None, dtype=object)
+    if values is not None:
+        read = [_read_date(value) for value in values]
+        given = values.notna().to_numpy() & (values.astype(str).str.strip() != "").to_numpy()
+        faulty = np.array([item is None for item in read], dtype=bool) & given
+        if required and not given.all():
+            rows = values[~given]
+            faults.add(values.name, f"{role} is missing", EXPECTED_DATE, rows=rows.index, values=rows.tolist())
+        if faulty.any():
+            rows = values[faulty]
+            faults.add(
+                values.name, f"{role} is not readable as a date", EXPECTED_DATE, rows=rows.index, values=rows.tolist()
+            )
+        for row, item in enumerate(read):
+            if item is not None:
+                day, precision[row] = item
+                days[row] = np.datetime64(_last_day(day, precision[row]) if role == "end" else day)
+    return {role: days, f"{role}_precision": precision}
+
+
+def _read_date(value: Any) -> tuple[dt.date, str] | None:
+    """Read one date: its first day and its precision."""
+    if isinstance(value, pd.Period):
+        precision = {"Y": "year", "Q": "quarter", "M": "month", "D": "day"}.get(value.freqstr[0])
+        return None if precision is None else (value.start_time.date(), precision)
+    if isinstance(value, (dt.date, np.datetime64)):
+        return None if pd.isna(value) else (pd.Timestamp(value).date(), "day")
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        value = int(value)  # a year that passed through a column with missing values
+    match = _DATE.fullmatch(str(value).strip())
+    if match is None:
+        return None
+    year, quarter, month, day = (None if part is None else int(part) for part in match.groups())
+    precision = "day" if day else "month" if month else "quarter" if quarter else "year"
+    try:
+        return dt.date(int(year or 0), month or (3 * quarter - 2 if quarter else 1), day or 1), precision
+    except ValueError:
+        return None
+
+
+def _last_day(first: dt.date, precision: str) -> dt.date:
+    if precision == "day":
+        return first
+    months = first.year * 12 + first.month - 1 + _MONTHS[precision]
+    return dt.date(months // 12, months % 12 + 1, 1) - dt.timedelta(days=1)
+
+
+def _check_rows(table: pd.DataFrame, index: pd.Index, names: dict[str, str | None], faults: Faults) -> None:
+    """Check what needs more than one cell: a unit in every row, and no end before its start."""
+    missing = table["unit"].isna().to_numpy()
+    if names["unit"] is not None and missing.any() and not missing.all():
+        faults.add(
+            names["unit"], "unit is missing", "a label in every row", rows=index[missing], values=table["unit"][missing]
+        )
+    reversed_ = (table["end"] < table["start"]).to_numpy()
+    if reversed_.any():
+        pairs = [
+            f"{a.date()} to {b.date()}" for a, b in zip(table["start"][reversed_], table["end"][reversed_], strict=True)
+        ]
+        columns = f"{names['start']}, {names['end']}"
+        faults.add(columns, "the end is before the start", "start <= end", rows=index[reversed_], values=pairs)

@@ -266,7 +266,7 @@ class Effects:
             "scale": self.scale,
             "aggregation": self.aggregation,
             "convention": vars(self.convention),
-            "cells": {name: _plain(column) for name, column in self.cells.items()},
+            "cells": [[name, _plain(column)] for name, column in self.cells.items()],
             "value": _plain(self.value),
             "size": _plain(self.size),
             "influence": [_plain(row) for row in self.influence.matrix()],
@@ -289,7 +289,7 @@ class Effects:
         people = document["population"]
         floats = {name: np.array(document[name], dtype=float) for name in ("value", "size", "influence")}
         return cls(
-            cells=pd.DataFrame(document["cells"]),
+            cells=pd.DataFrame(dict(document["cells"])),
             value=floats["value"],
             influence=Influence.dense(floats["influence"].reshape(len(people["units"]), -1)),
             population=Population(

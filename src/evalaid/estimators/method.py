@@ -174,7 +174,7 @@ def scale_of(design: Design) -> str:
 
 def cohort_slices(layout: Layout) -> tuple[slice, ...]:
     """Give the rows of each cohort, never-treated last."""
-    return tuple(slice(int(a), int(b)) for a, b in zip(layout.starts[:-1], layout.starts[1:], strict=True))
+    return tuple(layout.block(number) for number in range(len(layout.cohorts) + 1))
 
 
 def observation_mass(layout: Layout) -> np.ndarray | None:

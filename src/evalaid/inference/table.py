@@ -191,9 +191,9 @@ def _treated_clusters(effects: Effects, clusters: Clusters) -> NDArray[np.int64]
 
 def _few(count: int, treated: int) -> str:
     """Say which counts are too small for the usual intervals; "" when none is."""
-    found = [f"{count} clusters"] * (count < FEW_CLUSTERS) + [f"{treated} treated clusters"] * (treated < FEW_TREATED)
-    untreated = count - treated
-    return f"only {' and '.join(found)}: {RESAMPLE}" if found and untreated >= 0 else ""
+    counts = ((count, FEW_CLUSTERS, "clusters"), (treated, FEW_TREATED, "treated clusters"))
+    found = [f"{number} {what}" for number, enough, what in counts if number < enough]
+    return f"only {' and '.join(found)}: {RESAMPLE}" if found else ""
 
 
 def _critical_values(

@@ -1,0 +1,194 @@
+"""Standard errors, intervals and what the table says about them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from panels import counties, diagnose, simulate
+from scipy import stats
+
+import evalaid as ea
+from evalaid.effects import Effects
+from evalaid.errors import InferenceError
+from evalaid.inference.multiplier import WEIGHTS, draw_weights
+
+EXACT = 1e-12
+
+
+@pytest.fixture(scope="module")
+def event() -> Effects:
+    return ea.estimate(diagnose(counties()), "callaway_santanna").aggregate("event_time")
+
+
+def test_cr0_is_the_sum_of_squared_cluster_sums(event):
+    prefecture = counties().drop_duplicates("county").set_index("county")["prefecture"]
+    table = ea.infer(event, vcov="CR0", cluster=prefecture)
+    sums = pd.DataFrame(event.influence.matrix(), index=event.population.units).groupby(prefecture).sum()
+    np.testing.assert_allclose(table["std_error"], np.sqrt((sums**2).sum()), rtol=EXACT)
+    assert set(table["n_clusters"]) == {12}
+
+
+def test_clustering_later_equals_clustering_in_the_design():
+    prefecture = counties().drop_duplicates("county").set_index("county")["prefecture"]
+    later = ea.infer(ea.estimate(diagnose(counties()), "twfe"), vcov="CR1", cluster=prefecture)
+    early = ea.infer(ea.estimate(diagnose(counties(), cluster="prefecture"), "twfe"), vcov="CR1")
+    assert later["std_error"].iloc[0] == pytest.approx(early["std_error"].iloc[0], rel=EXACT)
+
+
+@pytest.mark.parametrize("method", ["twfe", "callaway_santanna", "imputation"])
+def test_cr3_is_the_jackknife_over_clusters(method):
+    frame = simulate(31, n_units=24)
+    effects = ea.estimate(diagnose(frame, cluster="prefecture"), method)
+    overall = effects if method == "twfe" else effects.aggregate("overall")
+    found = ea.infer(overall, vcov="CR3")["std_error"].iloc[0]
+    changes = []
+    for prefecture in frame["prefecture"].unique():
+        left = ea.estimate(diagnose(frame[frame["prefecture"] != prefecture], cluster="prefecture"), method)
+        left = left if method == "twfe" else left.aggregate("overall")
+        changes.append(left.value[0] - overall.value[0])
+    count = len(changes)
+    assert found == pytest.approx(np.sqrt((count - 1) / count * np.sum(np.square(changes))), rel=1e-9)
+
+
+def test_cr3_follows_selections_and_combinations():
+    effects = ea.estimate(diagnose(simulate(32, n_units=24)), "callaway_santanna")
+    by_select = ea.infer(effects.select(event_time=[0]).aggregate("overall", weights="fixed"), vcov="CR3")
+    weights = np.where(effects.cells["event_time"] == 0, effects.size, 0.0)
+    # Fixed weights stay fixed when a cluster is left out, cohort sizes do not: the two differ a little.
+    by_combination = ea.infer(effects.combine(weights / weights.sum()), vcov="CR3")
+    np.testing.assert_allclose(by_combination["std_error"], by_select["std_error"], rtol=0.05)
+    np.testing.assert_allclose(by_combination["estimate"], by_select["estimate"], rtol=EXACT)
+
+
+def test_cr3_is_missing_with_the_cluster_when_an_estimate_hangs_on_one_cluster():
+    frame = simulate(33, n_units=24)
+    only = frame["cohort"].eq(4) & ~frame["county"].isin(["C000", "C003"])
+    frame = frame[~only]
+    effects = ea.estimate(diagnose(frame, cluster="prefecture"), "callaway_santanna")
+    table = ea.infer(effects.select(cohort=4), vcov="CR3")
+    assert table["std_error"].isna().all()
+    assert (table["note"] == "no estimate without cluster P00").all()
+
+
+def test_auto_takes_t_and_says_why(event):
+    table = ea.infer(event)
+    assert set(table["distribution"]) == {"t(59)"}
+    few = table["treated_clusters"] < 10
+    assert table.loc[few, "note"].str.contains("treated clusters: report the wild bootstrap").all()
+    enough = ea.infer(ea.estimate(diagnose(counties()), "twfe"))
+    assert enough["vcov"].iloc[0] == "CR1"
+    assert enough["note"].iloc[0] == "CR1, t(59)"
+
+
+def test_auto_takes_the_jackknife_with_few_clusters():
+    table = ea.infer(ea.estimate(diagnose(counties(), cluster="prefecture"), "twfe"))
+    assert table["vcov"].iloc[0] == "CR3"
+    assert table["note"].iloc[0].startswith("CR3, t(11); only 12 clusters")
+
+
+def test_intervals_and_p_values_belong_to_the_stated_distribution(event):
+    row = ea.infer(event, vcov="CR1", level=0.9).set_index("event_time").loc[2]
+    assert row["conf_high"] - row["estimate"] == pytest.approx(stats.t.ppf(0.95, 59) * row["std_error"])
+    assert row["p_value"] == pytest.approx(2 * stats.t.sf(abs(row["statistic"]), 59))
+    normal = ea.infer(event, vcov="reference").set_index("event_time").loc[2]
+    assert normal["distribution"] == "normal"
+    assert normal["p_value"] == pytest.approx(2 * stats.norm.sf(abs(normal["statistic"])))
+
+
+def test_a_cell_fixed_by_construction_has_no_error(event):
+    universal = ea.estimate(diagnose(counties()), "callaway_santanna", base_period="universal").aggregate("event_time")
+    row = ea.infer(universal).set_index("event_time").loc[-1]
+    assert row["estimate"] == 0
+    assert np.isnan(row["std_error"])
+    assert row["note"].startswith("base period: zero by construction")
+
+
+@pytest.mark.parametrize("kind", WEIGHTS)
+def test_multipliers_have_mean_zero_and_variance_one(kind):
+    draws = draw_weights(kind, (2000, 100), np.random.default_rng(1))
+    assert abs(draws.mean()) < 0.01
+    assert draws.var() == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("kind", WEIGHTS)
+def test_the_multiplier_bootstrap_agrees_with_the_analytic_error(event, kind):
+    analytic = ea.infer(event, vcov="CR0")["std_error"]
+    found = ea.infer(event, vcov="multiplier", draws=9999, weights=kind, seed=2)
+    # Interquartile ranges of 9,999 draws over 15 to 60 unequal clusters: a tenth is three standard deviations.
+    np.testing.assert_allclose(found["std_error"], analytic, rtol=0.1)
+    assert found["note"].str.contains(f"9999 {kind.capitalize()} draws, seed 2").all()
+
+
+def test_seeds_repeat_and_differ(event):
+    first, again, other = (ea.infer(event, vcov="multiplier", seed=s)["std_error"] for s in (1, 1, 2))
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_simultaneous_bands_are_wider_and_one_row_needs_none(event):
+    for vcov in ("CR1", "multiplier"):
+        alone, joint = (ea.infer(event, vcov=vcov, simultaneous=s, seed=3, draws=4999) for s in (False, True))
+        assert (joint["conf_high"] - joint["conf_low"] > alone["conf_high"] - alone["conf_low"]).all()
+        assert joint["note"].str.contains("simultaneous over 15 rows").all()
+    one = event.select(event_time=2)
+    alone, joint = (ea.infer(one, vcov="CR1", simultaneous=s, seed=3, draws=19_999) for s in (False, True))
+    np.testing.assert_allclose(joint["conf_high"], alone["conf_high"], rtol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"vcov": "HC3"}, "vcov='HC3' is not a choice; choose auto, reference, CR0, CR1, CR3, multiplier."),
+        ({"level": 95}, "level=95 found; a coverage between 0 and 1 is expected"),
+        ({"vcov": "multiplier", "draws": 0}, "draws=0 found"),
+        ({"vcov": "multiplier", "weights": "normal"}, "weights='normal' is not a choice; choose rademacher, mammen"),
+        ({"cluster": pd.Series({"C001": 1})}, "59 unit(s) have no cluster label, for example"),
+    ],
+)
+def test_errors_say_what_to_do(event, options, text):
+    with pytest.raises(InferenceError) as caught:
+        ea.infer(event, **options)
+    assert text in str(caught.value)
+
+
+def test_one_cluster_is_refused(event):
+    everyone = pd.Series("all", index=event.population.units)
+    with pytest.raises(InferenceError, match="Only one cluster"):
+        ea.infer(event, cluster=everyone)
+
+
+def test_effects_from_a_file_have_no_jackknife(event):
+    back = Effects.from_json(event.to_json())
+    with pytest.raises(InferenceError, match="carry no estimator"):
+        ea.infer(back, vcov="CR3")
+    assert set(ea.infer(back)["vcov"]) == {"CR1"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("vcov", ["auto", "CR1", "CR3"])
+def test_intervals_cover_the_truth(vcov):
+    """600 simulated panels of 40 units (26 treated): coverage of a 95% interval within binomial error of the nominal."""
+    draws, effect = 600, 0.02
+    hits = 0
+    for seed in range(draws):
+        effects = ea.estimate(diagnose(simulate(seed, effect=effect)), "callaway_santanna").aggregate("overall")
+        row = ea.infer(effects, vcov=vcov).iloc[0]
+        hits += row["conf_low"] <= effect <= row["conf_high"]
+    # Three binomial standard deviations; CR3 may be conservative.
+    slack = 3 * np.sqrt(0.95 * 0.05 / draws)
+    assert hits / draws > 0.95 - slack
+    assert hits / draws < 0.95 + slack + (0.01 if vcov != "CR1" else 0)
+
+
+@pytest.mark.slow
+def test_simultaneous_bands_cover_all_effects_at_once():
+    """400 simulated panels with no effect: the sup-t band holds zero in every row in about 95% of them."""
+    draws = 400
+    hits = 0
+    for seed in range(draws):
+        effects = ea.estimate(diagnose(simulate(seed, n_units=60, effect=0.0)), "callaway_santanna")
+        table = ea.infer(effects.aggregate("event_time"), vcov="CR3", simultaneous=True, seed=seed)
+        hits += bool(((table["conf_low"] <= 0) & (table["conf_high"] >= 0)).all())
+    slack = 3 * np.sqrt(0.95 * 0.05 / draws)
+    assert 0.95 - slack < hits / draws

@@ -1,0 +1,100 @@
+"""What the documents tell a reader to type exists and works."""
+
+import importlib
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSES.md", "data/README.md")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(text, *languages):
+    """The contents of the fenced code blocks in one of the languages."""
+    return [code for language, code in re.findall(r"```(\w*)\n(.*?)```", text, re.DOTALL) if language in languages]
+
+
+def shell_commands():
+    """Every command a document shows, from its blocks and from its running text."""
+    for document in DOCUMENTS:
+        text = (ROOT / document).read_text(encoding="utf-8")
+        lines = "\n".join(blocks(text, "sh", "")).splitlines()
+        lines += re.findall(r"`((?:python run\.py|evalaid)(?: [^`]*)?)`", text)
+        for line in lines:
+            words = shlex.split(line, comments=True)
+            if words:
+                yield document, words
+
+
+COMMANDS = sorted({(document, tuple(words)) for document, words in shell_commands()})
+
+
+@pytest.fixture(scope="module")
+def run_help():
+    done = subprocess.run([sys.executable, ROOT / "run.py", "--help"], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_the_python_in_the_readme_runs(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    (code,) = blocks(README, "python")
+    names = {}
+    exec(compile(code, "README.md", "exec"), names)
+    assert {"estimate", "std_error", "conf_low", "conf_high", "note"} <= set(names["table"])
+    assert len(names["table"]) == 1
+    assert names["design"].text()
+
+
+@pytest.mark.parametrize(
+    ("document", "words"), COMMANDS, ids=[f"{document}: {' '.join(words)}" for document, words in COMMANDS]
+)
+def test_every_command_exists(document, words, run_help):
+    if words[:2] == ("python", "run.py"):
+        words = words[2:]
+        if not words:
+            return
+        assert re.search(rf"(^|[\s|]){re.escape(words[0])}([\s|]|$)", run_help), f"{document}: run.py has no {words[0]}"
+    elif words[0] == "evalaid":
+        words = words[1:]
+    else:
+        pytest.fail(f"{document} shows a command that no test knows: {' '.join(words)}")
+    cli = importlib.import_module("evalaid.cli").cli
+    if words and words[0] in cli.commands:
+        command = cli.commands[words[0]]
+        assert CliRunner().invoke(cli, [words[0], "--help"]).exit_code == 0
+        known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        assert {word for word in words[1:] if word.startswith("-")} <= known
+
+
+def test_every_study_that_is_named_exists():
+    named = {word for _, words in COMMANDS for word in words[2:] if re.fullmatch(r"[a-z]+(_[a-z]+){2,}", word)}
+    named -= {"acute_inpatient_share_pct"}
+    assert named == {path.stem for path in (ROOT / "notebooks" / "studies").glob("*.yaml")}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_link_inside_the_project_leads_somewhere(document):
+    text = (ROOT / document).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        if "://" not in target:
+            assert ((ROOT / document).parent / target).exists(), f"{document} links {target}"
+
+
+def test_the_citation_gives_the_version_of_the_package():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert str(citation["version"]) == importlib.import_module("evalaid").__version__
+    assert f'version = "{citation["version"]}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def test_every_dependency_has_a_reason():
+    lines = (ROOT / "requirements.in").read_text(encoding="utf-8").splitlines()
+    named = [line for line in lines if line and not line.startswith("#")]
+    lone = [line for line in named if "#" not in line]
+    assert set(lone) <= {"pytest"}, "write the reason behind the name"

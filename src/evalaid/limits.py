@@ -188,7 +188,11 @@ def list_warnings(layout: Layout, groups: pd.DataFrame) -> tuple[str, ...]:
     for column, count in zip(groups["column"], groups["n_groups"], strict=True):
         warnings.append(
             f"the cohort is the same for all units of each {column!r} ({count:,} groups): the programme may be assigned "
-            f"there; then cluster={column!r} is the honest choice"
+            f"there: name cluster={column!r} if so"
+        )
+    if late := _seen_late(layout):
+        warnings.append(
+            f"{late:,} treated unit{'s' * (late != 1)} never observed before the start: they add nothing to a before and after"
         )
     if not layout.clustered_by_unit and (mixed := _mixed_clusters(layout)):
         warnings.append(f"{mixed:,} of {clusters:,} clusters hold units of more than one cohort")
@@ -281,6 +285,14 @@ def _varies(group: np.ndarray, value: np.ndarray) -> bool:
     last = np.zeros(int(group.max(initial=-1)) + 1, dtype=np.int64)
     last[group] = value
     return bool((last[group] != value).any())
+
+
+def _seen_late(layout: Layout) -> int:
+    """Count the treated units without an observation before their start."""
+    if layout.observed is None:
+        return 0
+    before = layout.periods < layout.cohort[: layout.never.start, None]
+    return int(np.count_nonzero(~(layout.observed[: layout.never.start] & before).any(axis=1)))
 
 
 def _mixed_clusters(layout: Layout) -> int:

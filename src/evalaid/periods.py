@@ -273,8 +273,8 @@ def _kind_of_integers(ordinal: np.ndarray) -> PeriodKind:
 
 
 def _from_period_dtype(values: pd.Series, wanted: PeriodKind | None) -> tuple[Periods, np.ndarray]:
-    kinds = {"Y-DEC": PeriodKind.YEAR, "Q-DEC": PeriodKind.QUARTER, "M": PeriodKind.MONTH}
-    kind = kinds.get(values.dtype.freq.freqstr)  # type: ignore[union-attr]
+    kinds = {"period[Y-DEC]": PeriodKind.YEAR, "period[Q-DEC]": PeriodKind.QUARTER, "period[M]": PeriodKind.MONTH}
+    kind = kinds.get(str(values.dtype))
     unreadable = values.isna().to_numpy()
     if kind is None or (wanted is not None and kind != wanted):
         return Periods(wanted or PeriodKind.NUMBER, np.zeros(len(values), np.int64)), np.ones(len(values), dtype=bool)

@@ -65,7 +65,7 @@ def test_every_command_exists(document, words, run_help):
         words = words[1:]
     else:
         pytest.fail(f"{document} shows a command that no test knows: {' '.join(words)}")
-    cli = importlib.import_module("evalaid.cli").cli
+    cli = importlib.import_module("evalaid.cli").main
     if words and words[0] in cli.commands:
         command = cli.commands[words[0]]
         assert CliRunner().invoke(cli, [words[0], "--help"]).exit_code == 0

@@ -1,0 +1,192 @@
+"""The command ``evalaid``: parse, call one function, print, exit.
+
+Only click and the standard library are imported here; each command imports what it needs when it runs, so that
+``evalaid --help`` answers at once. Exit codes: 0 fine, 1 found a difference or a fault, 2 could not run.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from evalaid.errors import EvalaidError
+
+COULD_NOT_RUN = 2
+INTERRUPTED = 130
+_SHOWN_ROWS = 20
+
+
+def told(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Print an error of the package as a short message instead of a traceback, and exit with 2."""
+
+    @wraps(command)
+    def run(*arguments: Any, **options: Any) -> Any:
+        try:
+            return command(*arguments, **options)
+        except EvalaidError as error:
+            click.secho(f"{type(error).__name__}: {error}", fg="red", err=True)
+            _show_rows(error)
+            sys.exit(COULD_NOT_RUN)
+        except KeyboardInterrupt as interrupt:
+            click.secho(str(interrupt) or "Interrupted.", fg="yellow", err=True)
+            sys.exit(INTERRUPTED)
+
+    return run
+
+
+def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> None:  # noqa: FBT001 (click's signature)
+    if asked:
+        click.echo(f"evalaid {sys.modules['evalaid'].__version__}")
+        context.exit()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version and exit.")
+def main() -> None:
+    """Evaluate hospital partnership programmes by difference-in-differences.
+
+    A study is a file in notebooks/studies. `run` makes its report, `verify` computes every reported number again and
+    compares it with the committed one.
+    """
+
+
+@main.command()
+@click.argument("study", nargs=-1)
+@click.option("--only", metavar="NOTEBOOK", help="Run one notebook; the others' results are taken from the last report.")
+@click.option("-p", "parameters", metavar="KEY=VALUE", multiple=True, help="Change a parameter of the study for this run.")
+@told
+def run(study: Sequence[str], only: str | None, parameters: Sequence[str]) -> None:
+    """Run studies and write their reports (default: all studies).
+
+    A run with changed parameters (-p) gets a report of its own and leaves the committed numbers alone.
+    """
+    from evalaid.notebooks import index_reports, run_study
+    from evalaid.progress import ProgressDisplay
+    from evalaid.study import StudySpec, list_studies
+
+    changes = _parse_parameters(parameters)
+    specs = [StudySpec(study=name).change(changes) for name in study or list_studies()]
+    pages = []
+    with ProgressDisplay() as tell:
+        for spec in specs:
+            pages.append(run_study(spec, only=only, tell=tell).page)
+    index = index_reports()
+    for page in pages:
+        click.echo(f"Report: {_near(page)}")
+    click.echo(f"All reports: {_near(index)}")
+
+
+@main.command()
+@click.argument("study", nargs=-1)
+@told
+def verify(study: Sequence[str]) -> None:
+    """Compute every reported number again and compare it with the committed one (default: all studies).
+
+    Runs into a temporary folder. Exit code 0: all numbers confirmed; 1: a number, a key or a data file differs; 2: could
+    not run.
+    """
+    from evalaid.progress import ProgressDisplay
+    from evalaid.study import StudySpec, list_studies
+    from evalaid.verify import verify_study
+
+    results = []
+    with ProgressDisplay() as tell:
+        for name in study or list_studies():
+            results.append(verify_study(StudySpec(study=name), tell=tell))
+    for result in results:
+        click.echo(result.text())
+    sys.exit(0 if all(result.confirmed for result in results) else 1)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--unit", help="Column of the unit (county, district).")
+@click.option("--period", help="Column of the period (year, quarter, month).")
+@click.option("--outcome", help="Column of the outcome.")
+@click.option("--outcome-unit", type=click.Choice(["fraction", "percent", "number"]), help="Unit of the outcome.")
+@click.option("--inside", help="Column with the episodes inside the unit.")
+@click.option("--total", help="Column with all episodes.")
+@click.option("--weight", help="Column of weights.")
+@click.option("--cluster", help="Column of clusters.")
+@click.option("--sheet", help="Sheet of an Excel file (default: the first).")
+@told
+def check(file: Path, **roles: str | None) -> None:
+    """Say whether FILE (csv, xlsx) is a usable panel; show its faults as a table.
+
+    Columns that are not named are looked for by their usual names. Exit code 0: usable; 1: faults; 2: not readable.
+    """
+    from evalaid.check import check_file
+
+    result = check_file(file, sheet=roles.pop("sheet"), **roles)
+    click.echo(result.text())
+    if len(result.faults):
+        _show_frame(result.faults)
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("study")
+@told
+def design(study: str) -> None:
+    """Print the design of STUDY: cohorts, comparisons, and what is not identified."""
+    from evalaid.sample import load_design
+    from evalaid.study import load_study
+
+    click.echo(load_design(load_study(study)).text())
+
+
+@main.command()
+@told
+def methods() -> None:
+    """Print the methods with what they estimate, need and take, as a table."""
+    from evalaid.estimation import methods as list_methods
+
+    _show_frame(list_methods())
+
+
+def _parse_parameters(given: Sequence[str]) -> dict[str, Any]:
+    """Turn ``key=value`` into parameters; the value is read as YAML, its type is checked by the study."""
+    import yaml
+
+    from evalaid.errors import StudyError
+
+    changes = {}
+    for item in given:
+        key, sign, value = item.partition("=")
+        if not sign or not key.strip():
+            raise StudyError(f"-p {item}: write key=value, for example -p level=0.9.")
+        try:
+            changes[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise StudyError(f"-p {item}: the value is not valid YAML.") from None
+    return changes
+
+
+def _show_rows(error: EvalaidError) -> None:
+    if error.rows is not None and len(error.rows):
+        _show_frame(error.rows.head(_SHOWN_ROWS))
+        if len(error.rows) > _SHOWN_ROWS:
+            click.echo(f"... and {len(error.rows) - _SHOWN_ROWS} more rows", err=True)
+
+
+def _show_frame(frame: Any) -> None:
+    """Print a frame as a table as wide as the terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*(str(column) for column in frame.columns), show_lines=True)
+    for row in frame.astype(object).itertuples(index=False):
+        table.add_row(*("" if value is None or value != value else str(value) for value in row))
+    Console().print(table)
+
+
+def _near(path: Path) -> str:
+    """Return a path relative to the working directory where it lies below it."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+

@@ -1,0 +1,342 @@
+"""Figures of a study: treatment status, means by cohort, event study, comparison of estimators.
+
+A figure draws the columns of a tidy frame and computes nothing. Every figure has a title, axis labels with units, an
+alternative text and the words "real data" or "simulated data"; its SVG is the same for the same frame. matplotlib and
+seaborn are imported inside the functions, so that the package stays light.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from evalaid.report.fonts import drawable, families
+from evalaid.report.words import format_value
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
+
+DPI = 150
+INK, GREY, PALE = "#1b2733", "#6b7785", "#d7dde3"
+STATUS = ("never treated", "not yet treated", "treated")
+STATUS_COLOURS = ("#eceff2", "#a9c6df", "#1f5f8b")
+ACCENT, BAND = "#1f5f8b", "#a9c6df"
+# Okabe-Ito colours and markers: cohorts stay apart in greyscale and for colour-blind readers.
+SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_CEILING = 100.0
+
+
+@dataclass(frozen=True)
+class Look:
+    """What every figure of a study has in common: its kind of data and the words for its outcome and level."""
+
+    data_kind: str
+    outcome_label: str
+    level: float
+    unit: str = "pp"
+
+    @property
+    def data_label(self) -> str:
+        """The label that each figure carries."""
+        return f"{self.data_kind} data"
+
+
+@dataclass(frozen=True, repr=False)
+class Figure:
+    """A drawn figure: name, caption, alternative text, and its bytes as SVG and PNG."""
+
+    name: str
+    caption: str
+    alt: str
+    svg: bytes
+    png: bytes
+
+    def to_html(self) -> str:
+        """Return the figure as HTML, with the picture inside and the alternative text."""
+        data = base64.b64encode(self.svg).decode("ascii")
+        return (
+            f'<figure id="figure-{escape(self.name)}"><img src="data:image/svg+xml;base64,{data}" alt="{escape(self.alt)}">'
+            f"<figcaption>{escape(self.caption)}</figcaption></figure>"
+        )
+
+    def __repr__(self) -> str:
+        return f"Figure '{self.name}': {self.alt}"
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+
+Drawing = Callable[["pd.DataFrame", Look], tuple["Canvas", str]]
+
+
+def draw(drawing: Drawing, frame: pd.DataFrame, look: Look, *, name: str, caption: str) -> Figure:
+    """Draw a frame and render it, without clock or random identifiers.
+
+    Parameters
+    ----------
+    drawing : callable
+        One of the ``draw_...`` functions of this module.
+    frame : pandas.DataFrame
+        The columns that the drawing asks for.
+    look : Look
+    name : str
+        File name without ending.
+    caption : str
+
+    Returns
+    -------
+    Figure
+    """
+    import matplotlib as mpl
+    import matplotlib.pyplot as plt
+    import seaborn as sns
+
+    words = [str(item) for column in frame.select_dtypes(exclude="number") for item in frame[column].unique()]
+    style = {
+        **sns.axes_style("whitegrid", {"axes.edgecolor": GREY, "grid.color": PALE}),
+        "font.family": families(words),
+        "font.size": 9.5,
+        "axes.labelsize": 9.5,
+        "axes.titlelocation": "left",
+        "axes.titlesize": 11,
+        "axes.unicode_minus": False,
+        "svg.hashsalt": "evalaid",
+        "svg.fonttype": "path",
+    }
+    svg, png = io.BytesIO(), io.BytesIO()
+    with mpl.rc_context(style):
+        canvas, alt = drawing(frame, look)
+        canvas.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+        canvas.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
+        plt.close(canvas)
+    return Figure(name, caption, alt, svg.getvalue(), png.getvalue())
+
+
+def draw_status_map(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
+    """Draw treatment status by cohort and period.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        One row for each cohort and period: ``cohort_label``, ``period_label``, ``status`` (one of `STATUS`),
+        ``n_units``, ``n_clusters``, in the order of the map.
+    look : Look
+
+    Returns
+    -------
+    (matplotlib.figure.Figure, str)
+        The figure and its alternative text.
+    """
+    rows = list(dict.fromkeys(frame["cohort_label"]))
+    columns = list(dict.fromkeys(frame["period_label"]))
+    status = frame.pivot(index="cohort_label", columns="period_label", values="status").loc[rows, columns]
+    canvas, axes = _canvas(8.0, 1.6 + 0.55 * len(rows))
+    _tiles(axes, status)
+    sizes = frame.drop_duplicates("cohort_label").set_index("cohort_label")
+    labels = [f"{row}\n{sizes.loc[row, 'n_units']} units, {sizes.loc[row, 'n_clusters']} clusters" for row in rows]
+    axes.set_yticks([place + 0.5 for place in range(len(rows))], drawable(labels))
+    axes.set(title="Treatment status by cohort and period", xlabel="Period", ylabel="")
+    _status_legend(canvas, axes)
+    treated = {row: [c for c in columns if status.loc[row, c] == STATUS[2]] for row in rows}
+    said = [f"{row}: treated from {c[0]}" if c else f"{row}: never treated in the panel" for row, c in treated.items()]
+    alt = f"Map of treatment status by cohort and period, {columns[0]} to {columns[-1]} ({look.data_label}). " + "; ".join(said) + "."
+    return _finish(canvas, look), alt
+
+
+def draw_assignment(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
+    """Draw when each cluster is treated: one row a cluster, under its own name, by cohort.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        ``cluster``, ``cohort_label``, ``period_label``, ``status``, ``n_units``, in the order of the map.
+    look : Look
+    """
+    rows, columns = list(dict.fromkeys(frame["cluster"])), list(dict.fromkeys(frame["period_label"]))
+    status = frame.pivot(index="cluster", columns="period_label", values="status").loc[rows, columns]
+    canvas, axes = _canvas(8.0, 1.8 + 0.21 * len(rows))
+    _tiles(axes, status)
+    sizes = frame.drop_duplicates("cluster").set_index("cluster")["n_units"]
+    names = [f"{name}  ({sizes[row]})" for name, row in zip(drawable(rows), rows, strict=True)]
+    axes.set_yticks([place + 0.5 for place in range(len(rows))], names, fontsize=8)
+    axes.set(title="Treatment status by cluster (units in brackets)", xlabel="Period", ylabel="")
+    _status_legend(canvas, axes)
+    count = frame.drop_duplicates("cluster")["cohort_label"].value_counts(sort=False)
+    said = ", ".join(f"{number} {name}" for name, number in count.items())
+    return _finish(canvas, look), f"Map of treatment status of {len(rows)} clusters by period ({look.data_label}): {said}."
+
+
+def draw_means(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
+    """Draw the mean outcome by cohort and period: on the whole scale of a share, and enlarged.
+
+    The left panel shows the whole scale from 0 to 100 %, so that the ceiling of a share stays in view; the right one
+    says that its axis is cut. An outcome that is no share has the right panel alone.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        ``cohort_label``, ``period_label``, ``mean`` (per cent for a share), ``start_label`` (the cohort's first treated
+        period, empty for the never treated).
+    look : Look
+    """
+    import seaborn as sns
+
+    share = look.unit == "pp"
+    cohorts = list(dict.fromkeys(frame["cohort_label"]))
+    canvas, both = _canvas(9.5, 4.2, columns=2 if share else 1)
+    panels = list(both) if share else [both]
+    for axes in panels:
+        enlarged = axes is panels[-1]
+        sns.lineplot(
+            frame,
+            x="period_label",
+            y="mean",
+            hue="cohort_label",
+            style="cohort_label",
+            hue_order=cohorts,
+            style_order=cohorts,
+            palette=list(SERIES[: len(cohorts)]),
+            markers=list(MARKERS[: len(cohorts)]),
+            dashes=False,
+            errorbar=None,
+            sort=False,
+            legend=enlarged,
+            ax=axes,
+        )
+        axes.set(xlabel="Period", ylabel=f"{look.outcome_label} (%)" if share else look.outcome_label)
+    if share:
+        panels[0].set_ylim(0, _CEILING)
+        panels[0].set_title("Whole scale, 0 to 100 %")
+        panels[1].set_ylabel("Mean (%), axis cut")
+        panels[1].set_title("Enlarged: the axis is cut at both ends")
+    starts = frame[(frame["period_label"] == frame["start_label"])]
+    for _, row in starts.iterrows():
+        colour = SERIES[cohorts.index(row["cohort_label"])]
+        panels[-1].plot([row["period_label"]], [row["mean"]], "o", mfc="none", mec=colour, ms=14, mew=1.6)
+    panels[-1].legend(title="Cohort (ring: first treated period)", fontsize=8, title_fontsize=8)
+    first, last = frame["period_label"].iloc[0], frame["period_label"].iloc[-1]
+    said = []
+    for cohort in cohorts:
+        own = frame[frame["cohort_label"] == cohort]["mean"]
+        ends = [format_value(own.iloc[place], "%" if share else "number", 1, with_unit=True) for place in (0, -1)]
+        said.append(f"{cohort}: {ends[0]} to {ends[1]}")
+    alt = f"Lines of the mean outcome by cohort, {first} to {last} ({look.data_label}). " + "; ".join(said) + "."
+    return _finish(canvas, look), alt
+
+
+def draw_event_study(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
+    """Draw effects by time since the start, with pointwise intervals and simultaneous bands.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        ``event_time``, ``estimate``, ``conf_low``, ``conf_high`` (pointwise), ``band_low``, ``band_high``
+        (simultaneous), in percentage points for a share; missing ends for the reference period.
+    look : Look
+    """
+    canvas, axes = _canvas(8.0, 4.6)
+    time = frame["event_time"].to_numpy(dtype=float)
+    kept = frame["conf_low"].notna().to_numpy()
+    inside, where = frame[kept], time[kept]
+    axes.axhline(0, color=INK, lw=0.9)
+    axes.axvline(-0.5, color=GREY, lw=0.9, ls=(0, (4, 3)))
+    axes.vlines(where, inside["band_low"], inside["band_high"], color=BAND, lw=7, label="simultaneous band")
+    axes.vlines(where, inside["conf_low"], inside["conf_high"], color=INK, lw=1.6, label="pointwise interval")
+    before = where < 0
+    axes.plot(where[before], inside["estimate"][before], "o", mfc="white", mec=INK, ms=6.5, label="before the start")
+    axes.plot(where[~before], inside["estimate"][~before], "o", color=ACCENT, mec=INK, ms=6.5, label="from the start on")
+    if (~kept).any():
+        axes.plot(time[~kept], [0] * int((~kept).sum()), "D", color=GREY, ms=5, label="reference period (0 by definition)")
+    axes.set_xticks(time, [format_value(t, "number", 0, signed=True) for t in time])
+    unit = " (percentage points)" if look.unit == "pp" else ""
+    axes.set(
+        title=f"Effect by time since the start, {look.level:.0%} intervals and bands",
+        xlabel="Periods since the first treated period",
+        ylabel=f"Effect on {look.outcome_label}{unit}".replace("Effect on The", "Effect on the"),
+    )
+    axes.legend(fontsize=8, ncols=2, frameon=True, loc="best")
+    said = "; ".join(
+        f"{format_value(row['event_time'], 'number', 0, signed=True)}: {format_value(row['estimate'], look.unit, 2, signed=True)} "
+        f"({format_value(row['conf_low'], look.unit, 2, signed=True)} to {format_value(row['conf_high'], look.unit, 2, signed=True)})"
+        for _, row in inside.iterrows()
+    )
+    alt = f"Event study ({look.data_label}): estimate and pointwise {look.level:.0%} interval by periods since the start: {said}."
+    return _finish(canvas, look), alt
+
+
+def draw_comparison(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
+    """Draw estimates of the same effect below one another, with their intervals.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        ``label``, ``estimate``, ``conf_low``, ``conf_high`` in percentage points for a share; rows without an estimate
+        are named and left empty. The first row is the main one: its interval is drawn through the whole figure.
+    look : Look
+    """
+    labels = list(frame["label"])
+    canvas, axes = _canvas(8.6, 1.5 + 0.42 * len(labels))
+    main = frame.iloc[0]
+    axes.axvspan(main["conf_low"], main["conf_high"], color=BAND, alpha=0.35, lw=0)
+    axes.axvline(0, color=INK, lw=0.9)
+    for place, (_, row) in enumerate(frame.iterrows()):
+        if row["estimate"] != row["estimate"]:
+            axes.annotate("not identified", (0, place), (4, 0), textcoords="offset points", va="center", fontsize=8, color=GREY)
+            continue
+        axes.plot([row["conf_low"], row["conf_high"]], [place, place], color=INK, lw=1.6)
+        axes.plot([row["estimate"]], [place], "s" if place == 0 else "o", color=ACCENT, mec=INK, ms=7)
+    axes.set_yticks(range(len(labels)), drawable(labels))
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    unit = " (percentage points)" if look.unit == "pp" else ""
+    axes.set(title=f"Estimates side by side, {look.level:.0%} intervals", xlabel=f"Effect{unit}; shaded: interval of the first row", ylabel="")
+    said = "; ".join(
+        f"{row['label']}: {format_value(row['estimate'], look.unit, 2, signed=True)} "
+        f"({format_value(row['conf_low'], look.unit, 2, signed=True)} to {format_value(row['conf_high'], look.unit, 2, signed=True)})"
+        for _, row in frame.iterrows()
+    )
+    return _finish(canvas, look), f"Estimates side by side with {look.level:.0%} intervals ({look.data_label}): {said}."
+
+
+def _canvas(width: float, height: float, columns: int = 1) -> tuple[Canvas, Any]:
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(1, columns, figsize=(width, height), layout="constrained")
+
+
+def _tiles(axes: Axes, status: pd.DataFrame) -> None:
+    import seaborn as sns
+    from matplotlib.colors import ListedColormap
+
+    codes = status.map(STATUS.index).astype(int)
+    sns.heatmap(
+        codes,
+        cmap=ListedColormap(STATUS_COLOURS),
+        vmin=0,
+        vmax=len(STATUS) - 1,
+        cbar=False,
+        linewidths=1,
+        linecolor="white",
+        ax=axes,
+    )
+    axes.set_xticks([place + 0.5 for place in range(codes.shape[1])], list(codes.columns), rotation=0)
+    axes.tick_params(axis="y", rotation=0, length=0)
+
+
+def _status_legend(canvas: Canvas, axes: Axes) -> None:
+    from matplotlib.patches import Patch
+
+    patches = [Patch(fc=colour, ec=GREY, label=name) for name, colour in zip(STATUS, STATUS_COLOURS, strict=True)]
+    canvas.legend(handles=patches, loc="outside lower center", ncols=len(STATUS), frameon=False, fontsize=9)
+
+
+def _finish(canvas: Canvas, look: Look) -> Canvas:
+    """Mark the figure as real or simulated."""
+    canvas.suptitle(look.data_label, x=0.995, ha="right", fontsize=8.5, color=GREY, style="italic")
+    return canvas

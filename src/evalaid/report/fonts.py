@@ -1,0 +1,106 @@
+"""Labels in Korean and Chinese: a font of this machine that has the glyphs, else the label in Latin letters."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from functools import cache
+
+# Families that hold Hangul and Han, in the order of preference.
+_FAMILIES = (
+    "Noto Sans CJK KR",
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Noto Sans KR",
+    "Source Han Sans K",
+    "NanumGothic",
+    "Malgun Gothic",
+    "Apple SD Gothic Neo",
+    "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei",
+    "Microsoft YaHei",
+    "PingFang SC",
+    "Arial Unicode MS",
+)
+# Revised Romanization, syllable by syllable (sound changes between syllables are left out).
+_LEADS = "g kk n d tt r m b pp s ss  j jj ch k t p h".split(" ")
+_VOWELS = "a ae ya yae eo e yeo ye o wa wae oe yo u wo we wi yu eu ui i".split(" ")
+_TAILS = " k k k n n n t l k m l l l p l m p p t t ng t t k t p t".split(" ")
+_FIRST_SYLLABLE, _LAST_SYLLABLE = 0xAC00, 0xD7A3
+_LATIN_END = 0x24F  # Latin letters with and without marks; matplotlib's own font has them
+
+
+@cache
+def find_family(text: str) -> str | None:
+    """Return the name of an installed font family that has every letter of the text, or None."""
+    from matplotlib import font_manager
+    from matplotlib.ft2font import FT2Font
+
+    files: dict[str, str] = {}
+    for font in font_manager.fontManager.ttflist:
+        files.setdefault(font.name, font.fname)
+    letters = {ord(letter) for letter in text if not letter.isspace()}
+    for family in _FAMILIES:
+        if family in files:
+            try:
+                face = FT2Font(files[family])
+            except (OSError, RuntimeError):  # listed in matplotlib's cache, but no longer there
+                continue
+            if all(face.get_char_index(letter) for letter in letters):
+                return family
+    return None
+
+
+def families(labels: Iterable[str]) -> list[str]:
+    """Return the font families for a figure with these labels: the usual one, then one for Korean and Chinese."""
+    foreign = "".join(sorted({letter for label in labels for letter in label if _is_foreign(letter)}))
+    extra = find_family(foreign) if foreign else None
+    return ["DejaVu Sans", *([extra] if extra else [])]
+
+
+def drawable(labels: Iterable[str]) -> list[str]:
+    """Return labels that this machine can draw.
+
+    Parameters
+    ----------
+    labels : iterable of str
+
+    Returns
+    -------
+    list of str
+        The labels themselves when an installed font has their letters; else Korean in Latin letters, and other letters
+        as ``?`` followed by the label's place in the list, so that two labels stay apart.
+
+    Examples
+    --------
+    >>> romanise("\N{HANGUL SYLLABLE SEO}\N{HANGUL SYLLABLE UL}")
+    'Seoul'
+    """
+    given = list(labels)
+    foreign = "".join(sorted({letter for label in given for letter in label if _is_foreign(letter)}))
+    if not foreign or find_family(foreign):
+        return given
+    drawn = []
+    for place, label in enumerate(given):
+        latin = romanise(label)
+        drawn.append(latin if not any(_is_foreign(letter) for letter in latin) else f"no. {place + 1}")
+    return drawn
+
+
+def romanise(text: str) -> str:
+    """Write Hangul in Latin letters, by syllable; other letters are left as they are."""
+    parts = []
+    for letter in unicodedata.normalize("NFC", text):
+        code = ord(letter)
+        if _FIRST_SYLLABLE <= code <= _LAST_SYLLABLE:
+            lead, rest = divmod(code - _FIRST_SYLLABLE, 588)
+            vowel, tail = divmod(rest, 28)
+            parts.append(_LEADS[lead] + _VOWELS[vowel] + _TAILS[tail])
+        else:
+            parts.append(letter)
+    latin = "".join(parts)
+    return latin[:1].upper() + latin[1:] if latin != text else latin
+
+
+def _is_foreign(letter: str) -> bool:
+    return ord(letter) > _LATIN_END and unicodedata.category(letter).startswith("L")

@@ -1,0 +1,241 @@
+"""Tidy frame -> table in HTML, CSV and LaTeX. Labels, units and digits of the fixed columns are here, and only here.
+
+A table computes nothing: it selects, orders and formats. Files hold the full precision (csv), the page and LaTeX the
+digits that are shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from evalaid.report.words import format_value
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OUTCOME = "outcome"  # the unit of the effect: the frame's own column `unit` says which
+
+
+@dataclass(frozen=True)
+class Column:
+    """How a column of a tidy frame is shown: heading, unit (None for text), digits, and whether it has a sign."""
+
+    heading: str
+    unit: str | None = None
+    digits: int = 0
+    signed: bool = False
+
+
+COLUMNS: dict[str, Column] = {
+    "label": Column(""),
+    "cohort_label": Column("Cohort"),
+    "method": Column("Method"),
+    "comparison": Column("Comparison"),
+    "reason": Column("Why not"),
+    "what": Column("What"),
+    "where": Column("Where"),
+    "why": Column("Why"),
+    "what_could_be_done": Column("What could be done"),
+    "value": Column("Value", OUTCOME, 2),
+    "period": Column("Period", "year"),
+    "event_time": Column("Periods since start", "number", 0, signed=True),
+    "mean": Column("Mean", "%", 1),
+    "estimate": Column("Estimate", OUTCOME, 2, signed=True),
+    "std_error": Column("Standard error", OUTCOME, 2),
+    "conf_low": Column("Interval from", OUTCOME, 2, signed=True),
+    "conf_high": Column("to", OUTCOME, 2, signed=True),
+    "band_low": Column("Band from", OUTCOME, 2, signed=True),
+    "band_high": Column("to", OUTCOME, 2, signed=True),
+    "p_value": Column("p", "p", 3),
+    "shift": Column("Away from main", OUTCOME, 2, signed=True),
+    "detectable": Column("Detectable effect", OUTCOME, 2),
+    "n_units": Column("Units", "count"),
+    "n_clusters": Column("Clusters", "count"),
+    "n_treated": Column("Treated units", "count"),
+    "n_comparison": Column("Comparison units", "count"),
+    "treated_clusters": Column("Treated clusters", "count"),
+    "comparison_clusters": Column("Comparison clusters", "count"),
+    "never_treated": Column("Never treated", "count"),
+    "not_yet_treated": Column("Not yet treated", "count"),
+    "treated": Column("Treated", "count"),
+    "pre_periods": Column("Periods before", "count"),
+    "post_periods": Column("Periods from the start on", "count"),
+    "by_package": Column("By the package", OUTCOME, 4, signed=True),
+    "by_hand": Column("By the identity", OUTCOME, 4, signed=True),
+    "largest_gap": Column("Largest difference", OUTCOME, 10),
+    "cells": Column("Cells compared", "count"),
+}
+
+
+@dataclass(frozen=True, repr=False)
+class Table:
+    """A tidy frame with what is needed to show it.
+
+    Parameters
+    ----------
+    name : str
+        File name without ending and first part of the keys of its numbers.
+    frame : pandas.DataFrame
+        One row for each row shown; the column ``key`` names the row; ``unit`` (optional) is the unit of effects;
+        ``digits`` (optional) the digits of ``value``.
+    caption : str
+        What the table shows, of whom, in which unit.
+    columns : tuple of str
+        The columns shown, in this order; each is in `COLUMNS` or in ``extra``.
+    notes : tuple of str
+        Sentences below the table.
+    extra : dict
+        Columns that are not among the fixed ones (covariates in a baseline table).
+    """
+
+    name: str
+    frame: pd.DataFrame
+    caption: str
+    columns: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    extra: dict[str, Column] | None = None
+
+    def column(self, name: str) -> Column:
+        """Return how a column is shown."""
+        return (self.extra or {}).get(name) or COLUMNS[name]
+
+    def numbers(self) -> Iterator[tuple[str, str, Any, str, int]]:
+        """Yield (row, key, value, unit, digits) of every number, row by row.
+
+        The key is ``table.row.column``, and ``table.row`` for the column ``value`` of a list of single numbers.
+        """
+        for _, row in self.frame.iterrows():
+            for name in self.columns:
+                column = self.column(name)
+                if column.unit is not None:
+                    unit, digits = _unit_of(column, name, row)
+                    key = f"{self.name}.{row['key']}" + ("" if name == "value" else f".{name}")
+                    yield str(row["key"]), key, row[name], unit, digits
+
+    def to_html(self) -> str:
+        """Return the table with caption, header scopes and notes."""
+        heads = "".join(f'<th scope="col"{_side(self.column(n))}>{escape(self._heading(n))}</th>' for n in self.columns)
+        body = []
+        for _, row in self.frame.iterrows():
+            cells = []
+            for place, name in enumerate(self.columns):
+                tag = 'th scope="row"' if place == 0 else "td"
+                column = self.column(name)
+                cells.append(f"<{tag}{_side(column)}>{escape(_cell(column, name, row))}</{tag.split()[0]}>")
+            body.append(f"<tr>{''.join(cells)}</tr>")
+        notes = "".join(f'<p class="note">{escape(note)}</p>' for note in self.notes)
+        rows = "\n".join(body)
+        return (
+            f'<div class="table" id="table-{escape(self.name)}"><div class="wide" tabindex="0" role="region" '
+            f'aria-label="Table: {escape(self.name.replace("_", " "))}"><table>\n'
+            f"<caption>{escape(self.caption)}</caption>\n<thead><tr>{heads}</tr></thead>\n"
+            f"<tbody>\n{rows}\n</tbody></table></div>{notes}</div>"
+        )
+
+    def to_csv(self) -> str:
+        """Return the shown columns at full precision."""
+        kept = ["key", *self.columns, *(["unit"] if "unit" in self.frame else [])]
+        return self.frame[kept].to_csv(index=False, lineterminator="\n")
+
+    def to_latex(self) -> str:
+        """Return a ``tabular`` with booktabs rules, the caption and the notes as comments above and below."""
+        align = "".join("l" if self.column(name).unit is None else "r" for name in self.columns)
+        lines = [f"% {self.caption}", rf"\begin{{tabular}}{{{align}}}", r"\toprule"]
+        lines.append(" & ".join(_tex(self._heading(name)) for name in self.columns) + r" \\")
+        lines.append(r"\midrule")
+        for _, row in self.frame.iterrows():
+            lines.append(" & ".join(_tex(_cell(self.column(n), n, row)) for n in self.columns) + r" \\")
+        lines += [r"\bottomrule", r"\end{tabular}", *(f"% {note}" for note in self.notes)]
+        return "\n".join(lines) + "\n"
+
+    def __repr__(self) -> str:
+        return f"Table '{self.name}': {self.caption}"
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+    def _heading(self, name: str) -> str:
+        column = self.column(name)
+        unit = column.unit
+        if unit == OUTCOME:
+            units = set(self.frame["unit"].dropna())
+            unit = units.pop() if len(units) == 1 else None
+        shown = f" ({unit})" if unit in {"pp", "%"} else ""
+        return column.heading + shown
+
+
+def collect_notes(frame: pd.DataFrame) -> tuple[str, ...]:
+    """Gather the notes of a frame's rows, each once, with the rows that it is about unless it is about all.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        ``label`` and ``note``; a note is one or several statements joined by ``"; "``.
+    """
+    if "note" not in frame:
+        return ()
+    about: dict[str, list[str]] = {}
+    for name, note in zip(frame["label"], frame["note"], strict=True):
+        for part in str(note).split("; ") if note else ():
+            about.setdefault(part, []).append(str(name))
+    every = len(frame)
+    return tuple(
+        part if len(rows) == every else f"{part} ({', '.join(rows)})" if len(rows) < every / 2 else f"{part} (most rows)"
+        for part, rows in about.items()
+    )
+
+
+def number_table(numbers: Sequence[dict[str, Any]]) -> str:
+    """Return the HTML table of every reported number with the notebook and the cell that recorded it."""
+    heads = "".join(
+        f'<th scope="col"{side}>{head}</th>'
+        for head, side in (("Number", ""), ("Value", ' class="n"'), ("Unit", ""), ("Notebook", ""), ("Cell", ""), ("Made by", ""))
+    )
+    rows = []
+    for number in numbers:
+        value = format_value(number["value"], number["unit"], number["digits"])
+        cells = [f'<th scope="row"><code>{escape(number["key"])}</code></th>', f'<td class="n">{escape(value)}</td>']
+        cells += [f"<td>{escape(str(number[name]))}</td>" for name in ("unit", "notebook", "cell", "method")]
+        rows.append(f"<tr>{''.join(cells)}</tr>")
+    return (
+        '<div class="wide" tabindex="0" role="region" aria-label="All reported numbers"><table class="small">\n'
+        "<caption>Every reported number, its unit, and the notebook cell that recorded it. Full precision: numbers.json."
+        f"</caption>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n" + "\n".join(rows) + "\n</tbody></table></div>"
+    )
+
+
+def _unit_of(column: Column, name: str, row: pd.Series) -> tuple[str, int]:
+    unit = str(row["unit"]) if column.unit == OUTCOME else str(column.unit)
+    digits = int(row["digits"]) if name == "value" and "digits" in row else column.digits
+    return unit, digits
+
+
+def _cell(column: Column, name: str, row: pd.Series) -> str:
+    value = row[name]
+    if column.unit is None:
+        return "" if value is None or value != value else str(value)
+    unit, digits = _unit_of(column, name, row)
+    mixed = name == "value"
+    return format_value(value, unit, digits, signed=column.signed, with_unit=mixed)
+
+
+def _side(column: Column) -> str:
+    return "" if column.unit is None else ' class="n"'
+
+
+def _tex(text: str) -> str:
+    for found, written in (
+        ("\\", r"\textbackslash{}"),
+        ("&", r"\&"),
+        ("%", r"\%"),
+        ("_", r"\_"),
+        ("#", r"\#"),
+        ("$", r"\$"),
+        ("\N{MINUS SIGN}", "$-$"),
+        ("\N{EN DASH}", "--"),
+    ):
+        text = text.replace(found, written)
+    return text

@@ -1,0 +1,222 @@
+"""From a study's files to its design: read, join, keep, place the starts in periods, diagnose.
+
+The data files are read only. Their hashes are held against ``data/datapackage.json`` by a run, before and after.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from evalaid.design import Design, diagnose
+from evalaid.errors import StudyError
+from evalaid.manifest import hash_file
+from evalaid.periods import parse_periods
+from evalaid.roster import Roster, assign_cohorts
+from evalaid.study import StudySpec, project_root
+
+DATA_PACKAGE = Path("data") / "datapackage.json"
+COHORT = "first_treated"
+_ALL_GROUPS = "all"  # an event that concerns every group, such as a national strike
+
+
+def load_frame(spec: StudySpec) -> pd.DataFrame:
+    """Read and join a study's files into one long table with the cohort of every row.
+
+    Assumes one row for each unit and period in the panel, and one row for each unit in the link file. Text after the
+    date of a start is ignored.
+
+    Parameters
+    ----------
+    spec : StudySpec
+
+    Returns
+    -------
+    pandas.DataFrame
+        The panel's columns, those of the link file that it lacks, and ``first_treated`` (missing = never treated), for
+        the units and periods that stay in the sample.
+
+    Raises
+    ------
+    StudyError
+        If a file or column is missing, a unit has no row in the link file, a value to keep does not exist, or nothing
+        stays in the sample.
+    RosterError
+        If the roster has faults.
+    """
+    frame = _read(spec.panel)
+    _need(frame, spec.panel, [spec.unit, spec.period, spec.outcome])
+    if spec.link is not None:
+        frame = _join(frame, _read(spec.link), spec)
+    _need(frame, "the joined panel", [*spec.keep, *spec.baseline, *([spec.cluster] if spec.cluster else [])])
+    frame = _within_periods(frame, spec)
+    frame = _keep(frame, spec)
+    frame = _without_events(frame, spec)
+    frame = _with_cohort(frame, spec)
+    if spec.only_cohorts:
+        named = {str(cohort) for cohort in spec.only_cohorts}
+        frame = frame[frame[COHORT].isna() | frame[COHORT].map(_name).isin(named)]
+    if frame.empty:
+        raise StudyError(f"Nothing stays in the sample of '{spec.study}': check keep, leave_out_events and the periods.")
+    return frame.reset_index(drop=True)
+
+
+def load_design(spec: StudySpec) -> Design:
+    """Turn a study's files into its design: validated panel, cohorts, admissible comparisons.
+
+    Parameters
+    ----------
+    spec : StudySpec
+
+    Returns
+    -------
+    Design
+
+    Raises
+    ------
+    StudyError, RosterError, PanelError
+        As `load_frame` and `evalaid.diagnose`.
+
+    Examples
+    --------
+    >>> load_design(StudySpec(study="korea_responsible_hospitals")).n_clusters  # doctest: +SKIP
+    41
+    """
+    frame = load_frame(spec)
+    return diagnose(
+        frame,
+        unit=spec.unit,
+        period=spec.period,
+        outcome=spec.outcome,
+        cohort=COHORT,
+        covariates=spec.covariates,
+        weight=spec.weight,
+        cluster=spec.cluster,
+        outcome_unit=spec.outcome_unit,
+        anticipation=spec.anticipation,
+    )
+
+
+def hash_data(files: Iterable[str]) -> dict[str, str]:
+    """Return the sha256 of data files, by their path relative to the project.
+
+    Raises
+    ------
+    StudyError
+        If a file is missing.
+    """
+    root = project_root()
+    files = list(files)
+    missing = [name for name in files if not (root / name).is_file()]
+    if missing:
+        raise StudyError(f"Data file(s) not found: {', '.join(missing)}. Restore them or correct the study's file.")
+    return {name: hash_file(root / name) for name in files}
+
+
+def data_faults(hashes: Mapping[str, str]) -> list[str]:
+    """Hold the hashes of data files against ``data/datapackage.json`` and name each file that differs.
+
+    A file that the data package does not list is a fault, too: data without a recorded hash cannot be verified.
+    """
+    path = project_root() / DATA_PACKAGE
+    if not path.is_file():
+        return [f"{DATA_PACKAGE.as_posix()} is missing: there are no recorded hashes to hold the data against"]
+    listed = {}
+    for resource in json.loads(path.read_text(encoding="utf-8")).get("resources", []):
+        name = f"{DATA_PACKAGE.parent.as_posix()}/{resource.get('path', '')}"
+        listed[name] = str(resource.get("hash", "")).removeprefix("sha256:")
+    faults = []
+    for name, digest in hashes.items():
+        if name not in listed:
+            faults.append(f"{name} is not listed in {DATA_PACKAGE.as_posix()}")
+        elif digest != listed[name]:
+            recorded = f"where {DATA_PACKAGE.as_posix()} records {listed[name][:12]}..."
+            faults.append(f"{name} has changed: sha256 {digest[:12]}... {recorded}")
+    return faults
+
+
+def _read(name: str) -> pd.DataFrame:
+    path = project_root() / name
+    if not path.is_file():
+        raise StudyError(f"The file {name} does not exist in the project. Correct the study's file or restore the data.")
+    try:
+        return pd.read_csv(path, encoding="utf-8-sig")
+    except (ValueError, UnicodeDecodeError) as error:
+        raise StudyError(f"{name} cannot be read as UTF-8 csv: {error}.") from None
+
+
+def _need(frame: pd.DataFrame, where: str, columns: Iterable[str]) -> None:
+    missing = [column for column in dict.fromkeys(columns) if column not in frame]
+    if missing:
+        raise StudyError(f"{where} has no column {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}.")
+
+
+def _join(frame: pd.DataFrame, link: pd.DataFrame, spec: StudySpec) -> pd.DataFrame:
+    _need(link, str(spec.link), [spec.unit])
+    twice = link[link[spec.unit].duplicated(keep=False)]
+    if len(twice):
+        raise StudyError(f"{spec.link} has {twice[spec.unit].nunique()} unit(s) in more than one row; one is expected.", rows=twice)
+    new = [spec.unit, *(column for column in link.columns if column not in frame)]
+    joined = frame.merge(link[new], on=spec.unit, how="left", validate="many_to_one", indicator="_found")
+    without = joined[joined["_found"] == "left_only"]
+    if len(without):
+        some = ", ".join(map(str, without[spec.unit].unique()[:3]))
+        raise StudyError(f"{without[spec.unit].nunique()} unit(s) of the panel are not in {spec.link}: {some}, ...", rows=without)
+    return joined.drop(columns="_found")
+
+
+def _within_periods(frame: pd.DataFrame, spec: StudySpec) -> pd.DataFrame:
+    periods = parse_periods(frame[spec.period])
+    ordinal = pd.Series(periods.ordinal, index=frame.index)
+    for limit, outside in ((spec.first_period, ordinal.lt), (spec.last_period, ordinal.gt)):
+        if limit is not None:
+            bound = parse_periods(pd.Series([limit]), kind=str(periods.kind)).ordinal[0]
+            frame = frame[~outside(bound).loc[frame.index]]
+    return frame
+
+
+def _keep(frame: pd.DataFrame, spec: StudySpec) -> pd.DataFrame:
+    for column, allowed in spec.keep.items():
+        unknown = set(allowed) - set(frame[column])
+        if unknown:
+            known = ", ".join(sorted(map(str, frame[column].unique())))
+            raise StudyError(f"keep: {column} has no value {', '.join(map(repr, unknown))}; its values are {known}.")
+        frame = frame[frame[column].isin(allowed)]
+    return frame
+
+
+def _without_events(frame: pd.DataFrame, spec: StudySpec) -> pd.DataFrame:
+    """Leave out the groups that saw an event of the named kinds; events of all groups leave out none."""
+    if not spec.leave_out_events:
+        return frame
+    if spec.events is None or spec.cluster is None:
+        raise StudyError("leave_out_events needs events (a file) and cluster (the column that the events name).")
+    events = _read(spec.events)
+    _need(events, spec.events, ["kind", spec.cluster])
+    unknown = set(spec.leave_out_events) - set(events["kind"])
+    if unknown:
+        known = ", ".join(sorted(events["kind"].unique()))
+        raise StudyError(f"leave_out_events: {spec.events} has no kind {', '.join(map(repr, unknown))}; kinds are {known}.")
+    named = events[events["kind"].isin(spec.leave_out_events)][spec.cluster].str.split(";").explode().str.strip()
+    return frame[~frame[spec.cluster].isin(set(named) - {_ALL_GROUPS})]
+
+
+def _with_cohort(frame: pd.DataFrame, spec: StudySpec) -> pd.DataFrame:
+    if spec.roster is None:
+        _need(frame, spec.panel, [str(spec.cohort)])
+        return frame.assign(**{COHORT: frame[str(spec.cohort)]})
+    table = _read(spec.roster)
+    unit, start = str(spec.roster_unit), str(spec.start_column)
+    _need(table, spec.roster, [unit, start])
+    _need(frame, "the joined panel", [unit])
+    roster = Roster.read(table, unit, start, hospital=spec.roster_hospital)
+    kind = parse_periods(frame[spec.period]).kind
+    cohort = assign_cohorts(roster, str(kind), spec.start_rule).cohort_by_unit
+    return frame.assign(**{COHORT: frame[unit].map(cohort)})
+
+
+def _name(cohort: object) -> str:
+    return f"{cohort:g}" if isinstance(cohort, float) else str(cohort)

@@ -1,0 +1,186 @@
+"""What a notebook works with: its study, its design, and the calls that show and record numbers.
+
+A notebook opens a section with its own variables, then shows tables, figures and sentences. Whatever it shows as a
+number is recorded with the cell it came from. Inside a study run (`evalaid.notebooks`) tables, figures and numbers are
+also written to the run's folder; a notebook opened by hand shows them and writes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evalaid.design import Design
+from evalaid.manifest import Recorder, hash_value, read_parts, short
+from evalaid.report.figures import Drawing, Figure, Look, draw
+from evalaid.report.tables import Column, Table, collect_notes
+from evalaid.report.words import fill
+from evalaid.sample import hash_data, load_design
+from evalaid.study import StudySpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RUN_FOLDER = "EVALAID_RUN_FOLDER"
+NOTEBOOK = "EVALAID_NOTEBOOK"
+PARTS = ".parts"
+
+
+@dataclass(frozen=True, repr=False)
+class Prose:
+    """A paragraph whose numbers were filled in from the manifest."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_markdown_(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Section:
+    """A notebook at work.
+
+    Parameters
+    ----------
+    spec : StudySpec
+        The study with the notebook's parameters.
+    recorder : Recorder
+        Where reported numbers go.
+    folder : Path or None
+        The run's folder; None when the notebook is read by hand.
+    """
+
+    spec: StudySpec
+    recorder: Recorder
+    folder: Path | None = None
+
+    @cached_property
+    def design(self) -> Design:
+        """The study's design, loaded once."""
+        return load_design(self.spec)
+
+    @property
+    def look(self) -> Look:
+        """What all figures have in common."""
+        unit = "number" if self.spec.outcome_unit == "number" else "pp"
+        return Look(self.spec.data_kind, self.spec.outcome_label, self.spec.level, unit)
+
+    def table(
+        self,
+        frame: pd.DataFrame,
+        name: str,
+        columns: Sequence[str],
+        caption: str,
+        notes: Sequence[str] = (),
+        extra: Mapping[str, Column] | None = None,
+    ) -> Table:
+        """Show a tidy frame as a table, record every number in it and write it as csv and LaTeX.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame
+            With ``key`` (names the row) and the columns shown; ``unit``, ``digits``, ``made_by`` and ``note`` are used
+            when there. Notes are shown once each below the table.
+        name : str
+            Name of the file and first part of the keys.
+        columns : sequence of str
+            The columns shown.
+        caption : str
+            With places for numbers, as in `say`.
+        notes : sequence of str
+            Further sentences below the table.
+        extra : mapping, optional
+            Columns that are not among the fixed ones.
+        """
+        table = Table(name, frame, "", tuple(columns), extra=dict(extra or {}))
+        made_by = dict(zip(frame["key"].astype(str), frame["made_by"], strict=True)) if "made_by" in frame else {}
+        for row, key, value, unit, digits in table.numbers():
+            self.record(key, value, unit=unit, digits=digits, method=made_by.get(row, ""))
+        below = (*map(self.words, notes), *collect_notes(frame))
+        table = replace(table, caption=self.words(caption), notes=below)
+        if self.folder is not None:
+            place = self.folder / "tables"
+            place.mkdir(exist_ok=True)
+            _write(place / f"{name}.csv", table.to_csv())
+            _write(place / f"{name}.tex", table.to_latex())
+        return table
+
+    def figure(self, drawing: Drawing, frame: pd.DataFrame, name: str, caption: str) -> Figure:
+        """Draw a tidy frame, show it and write it as svg and png."""
+        figure = draw(drawing, frame, self.look, name=name, caption=self.words(caption))
+        if self.folder is not None:
+            place = self.folder / "figures"
+            place.mkdir(exist_ok=True)
+            (place / f"{name}.svg").write_bytes(figure.svg)
+            (place / f"{name}.png").write_bytes(figure.png)
+        return figure
+
+    def say(self, *templates: str) -> Prose:
+        """Show paragraphs; ``{key}`` stands for a recorded number (see `evalaid.report.words.fill`)."""
+        return Prose("\n\n".join(self.words(template) for template in templates))
+
+    def list(self, templates: Sequence[str]) -> Prose:
+        """Show a bulleted list of sentences with recorded numbers."""
+        return Prose("\n".join(f"- {self.words(template)}" for template in templates) or "None.")
+
+    def words(self, template: str) -> str:
+        """Fill the places of a template with recorded numbers."""
+        return fill(template, self.recorder.lookup, self.spec.level)
+
+    def record(self, key: str, value: Any, *, unit: str, digits: int, method: str = "") -> None:
+        """Record one number under the cell that is running."""
+        by_hand = self.folder is None
+        self.recorder.record(key, value, unit=unit, digits=digits, cell=_cell(), method=method, replace_own=by_hand)
+        self.recorder.save()
+
+
+def open_section(names: Mapping[str, Any], notebook: str) -> Section:
+    """Open the section of a notebook from its variables.
+
+    Parameters
+    ----------
+    names : mapping
+        The notebook's ``globals()``: those that are parameters of a study are taken, None means "as in its file".
+    notebook : str
+        The notebook's own name, used when it is read by hand.
+
+    Returns
+    -------
+    Section
+
+    Raises
+    ------
+    StudyError
+        If a parameter is unknown to the study or has the wrong type.
+    """
+    spec = StudySpec.from_names(names)
+    run, own = os.environ.get(RUN_FOLDER), os.environ.get(NOTEBOOK, notebook)
+    folder = Path(run) if run else None
+    hashes = short(spec.hash()), short(hash_value(hash_data(spec.data_files())))
+    if folder is None:
+        return Section(spec, Recorder(own, *hashes, spec.seed))
+    parts = folder / PARTS
+    parts.mkdir(exist_ok=True)
+    earlier = read_parts(sorted(path for path in parts.glob("*.json") if path.stem < own))
+    return Section(spec, Recorder(own, *hashes, spec.seed, parts / f"{own}.json", earlier=earlier), folder)
+
+
+def _cell() -> str:
+    """Return the running cell as the notebook numbers it: ``In [7]``."""
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return "In [0]"
+    shell = get_ipython()
+    return f"In [{shell.execution_count}]" if shell is not None else "In [0]"
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")

@@ -1,0 +1,406 @@
+"""One programme, evaluated with one set of parameters: `StudySpec`, read from ``notebooks/studies/<study>.yaml``.
+
+The specification is the set of notebook parameters. It is checked here, before any notebook starts: an unknown
+parameter, a wrong type or an unknown study stops the run with all faults in one message.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Self
+
+import yaml
+
+from evalaid.errors import StudyError
+from evalaid.manifest import hash_value
+
+STUDIES = Path("notebooks") / "studies"
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+_FROM_FILE: Any = None  # a field left out is read from the study's file
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("text")
+    return value.strip()
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError("a whole number, not negative")
+    return value
+
+
+def _level(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.5 <= value < 1:  # noqa: PLR2004
+        raise ValueError("a number from 0.5 to below 1, such as 0.95")
+    return float(value)
+
+
+def _period(value: Any) -> int | str:
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise ValueError("a period such as 2023 or '2023Q1'")
+    return value
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value):
+        raise ValueError("a list of texts")
+    return tuple(item.strip() for item in value)
+
+
+def _periods(value: Any) -> tuple[int | str, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise ValueError("a list of periods, such as [2021, 2022]")
+    return tuple(_period(item) for item in value)
+
+
+def _kept(value: Any) -> Mapping[str, tuple[Any, ...]]:
+    if not isinstance(value, Mapping) or not all(isinstance(v, (list, tuple)) and v for v in value.values()):
+        raise ValueError("a mapping from a column to the list of values that stay in the sample")
+    return MappingProxyType({str(column): tuple(allowed) for column, allowed in value.items()})
+
+
+def _specifications(value: Any) -> Mapping[str, Mapping[str, Any]]:
+    if not isinstance(value, Mapping) or not all(isinstance(v, Mapping) for v in value.values()):
+        raise ValueError("a mapping from a name to a mapping")
+    return MappingProxyType({str(name): MappingProxyType(dict(entry)) for name, entry in value.items()})
+
+
+def _one_of(*allowed: str) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        if value not in allowed:
+            raise ValueError(" or ".join(f"'{item}'" for item in allowed))
+        return str(value)
+
+    return check
+
+
+_REQUIRED: Any = object()
+
+
+def _field(check: Callable[[Any], Any], default: Any = _REQUIRED, *, prose: bool = False) -> Any:
+    """Declare a field: its check, its value when the file does not name it, whether it is prose (left out of the hash)."""
+    return dataclasses.field(default=_FROM_FILE, metadata={"check": check, "default": default, "prose": prose})
+
+
+@dataclass(frozen=True)
+class StudySpec:
+    """Say what one study reads, compares and reports: the parameters of its notebooks.
+
+    Every field left out is read from ``notebooks/studies/<study>.yaml`` of the project, so
+    ``StudySpec(study="korea_responsible_hospitals")`` is complete and
+    ``StudySpec(study="korea_responsible_hospitals", level=0.9)`` changes one parameter.
+
+    Parameters
+    ----------
+    study : str
+        Name of the study, also the name of its file and of its folder in ``reports``: letters, digits, ``_`` and ``-``.
+    title, question, programme, outcome_label, unit_label, cluster_label : str
+        Words for the report.
+    data_kind : {"real", "simulated"}
+        Shown on every page and figure.
+    panel : str
+        File of the panel (csv), relative to the project; one row for each unit and period.
+    unit, period, outcome : str
+        Columns of the panel.
+    outcome_unit : {"fraction", "percent", "number"}
+        Unit of the outcome in the file; a percentage is converted once, to a fraction.
+    link : str, optional
+        File that gives each unit its group (the level of the programme) and its status; joined by ``unit``.
+    cluster : str, optional
+        Column by which units share shocks and treatment (a column of the panel or of the link file). Default: the unit.
+    roster : str, optional
+        File of partnerships; ``roster_unit`` is its column with the treated unit or group, ``roster_hospital`` the
+        hospital.
+    start_column : str
+        Column of the roster with the start; text after the date is ignored (``"2021-05 (teams set up)"``).
+    start_rule : {"containing_period", "first_full_period"}
+        Whether the first treated period is the one that contains the start or the first one treated from its first day.
+    cohort : str, optional
+        Column of the panel with the first treated period, for panels without a roster.
+    only_cohorts : list of periods
+        Cohorts that stay in the sample beside the never treated; empty: all.
+    keep : mapping
+        Column -> values that stay in the sample.
+    events, leave_out_events : str, list of str
+        File of other events by group, and the kinds of event whose groups are left out.
+    first_period, last_period : period, optional
+        The panel's limits.
+    covariates : list of str
+        Covariates of the design.
+    baseline : mapping
+        Further columns that the table of the first period shows: column -> ``label``, ``unit``, ``digits``.
+    weight : str, optional
+        Column of weights. Default: every unit counts the same.
+    anticipation : int
+        Periods before the start in which the programme may already act.
+    main : str
+        The name, in ``methods``, of the estimate that the report leads with.
+    methods, scenarios : mapping
+        Name -> ``label``, ``why``; methods also ``method``, ``options``; both ``changes`` (fields of this class).
+    level : float
+        Confidence level.
+    seed, draws : int
+        Seed and number of bootstrap draws of the simultaneous bands.
+    data_notes, caveats, limits, sources : list of str
+        Paragraphs for the report (Markdown); ``{key}`` stands for a recorded number.
+
+    Raises
+    ------
+    StudyError
+        For an unknown study, a file that is no mapping, an unknown or missing field, a wrong type: all at once.
+
+    Examples
+    --------
+    >>> StudySpec(study="korea_responsible_hospitals", level=0.9).level  # doctest: +SKIP
+    0.9
+    """
+
+    study: str
+    title: str = _field(_text, prose=True)
+    question: str = _field(_text, prose=True)
+    programme: str = _field(_text, prose=True)
+    data_kind: str = _field(_one_of("real", "simulated"))
+    panel: str = _field(_text)
+    unit: str = _field(_text)
+    period: str = _field(_text)
+    outcome: str = _field(_text)
+    outcome_unit: str = _field(_one_of("fraction", "percent", "number"))
+    outcome_label: str = _field(_text, prose=True)
+    unit_label: str = _field(_text, "unit", prose=True)
+    cluster_label: str = _field(_text, "cluster", prose=True)
+    link: str | None = _field(_text, None)
+    cluster: str | None = _field(_text, None)
+    roster: str | None = _field(_text, None)
+    roster_unit: str | None = _field(_text, None)
+    roster_hospital: str | None = _field(_text, None)
+    start_column: str | None = _field(_text, None)
+    start_rule: str = _field(_one_of("containing_period", "first_full_period"), "containing_period")
+    cohort: str | None = _field(_text, None)
+    only_cohorts: tuple[int | str, ...] = _field(_periods, ())
+    keep: Mapping[str, tuple[Any, ...]] = _field(_kept, MappingProxyType({}))
+    events: str | None = _field(_text, None)
+    leave_out_events: tuple[str, ...] = _field(_texts, ())
+    first_period: int | str | None = _field(_period, None)
+    last_period: int | str | None = _field(_period, None)
+    covariates: tuple[str, ...] = _field(_texts, ())
+    baseline: Mapping[str, Mapping[str, Any]] = _field(_specifications, MappingProxyType({}))
+    weight: str | None = _field(_text, None)
+    anticipation: int = _field(_whole, 0)
+    main: str = _field(_text)
+    methods: Mapping[str, Mapping[str, Any]] = _field(_specifications)
+    scenarios: Mapping[str, Mapping[str, Any]] = _field(_specifications, MappingProxyType({}))
+    level: float = _field(_level, 0.95)
+    seed: int = _field(_whole)
+    draws: int = _field(_whole, 999)
+    data_notes: tuple[str, ...] = _field(_texts, (), prose=True)
+    caveats: tuple[str, ...] = _field(_texts, (), prose=True)
+    limits: tuple[str, ...] = _field(_texts, (), prose=True)
+    sources: tuple[str, ...] = _field(_texts, (), prose=True)
+
+    def __post_init__(self) -> None:
+        check_name(self.study)
+        given = {name: value for name in field_names() if (value := getattr(self, name)) is not None}
+        path = project_root() / STUDIES / f"{self.study}.yaml"
+        stored = _read_file(path) if path.is_file() else {}
+        if not stored and not _required().issubset(given):
+            raise StudyError(_unknown_study(self.study))
+        values = complete(self.study, {**stored, **given})
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def from_names(cls, names: Mapping[str, Any]) -> Self:
+        """Take the parameters from a notebook's variables (``globals()``); names that are no parameters are left alone."""
+        return cls(**{name: names[name] for name in field_names() if names.get(name) is not None})
+
+    def change(self, changes: Mapping[str, Any]) -> Self:
+        """Return the same study with some fields changed (how scenarios and method variants are made).
+
+        Raises
+        ------
+        StudyError
+            If a field is unknown or has the wrong type.
+        """
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        checked = complete(self.study, {**values, **dict(changes)})
+        other = object.__new__(type(self))
+        for name, value in checked.items():
+            object.__setattr__(other, name, value)
+        return other
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all fields as plain lists, dicts and scalars, in the order of the class."""
+        return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
+
+    def hash(self) -> str:
+        """Return the sha256 of every field that can change a number (prose is left out)."""
+        prose = {f.name for f in dataclasses.fields(self) if f.metadata.get("prose")}
+        return hash_value({name: value for name, value in self.to_dict().items() if name not in prose | {"study"}})
+
+    def changed_fields(self) -> dict[str, Any]:
+        """Return the fields that differ from the study's file: empty for the study as committed."""
+        path = project_root() / STUDIES / f"{self.study}.yaml"
+        if not path.is_file():
+            return {}
+        stored = {name: _plain(value) for name, value in complete(self.study, _read_file(path)).items()}
+        return {name: value for name, value in self.to_dict().items() if value != stored[name]}
+
+    def data_files(self) -> tuple[str, ...]:
+        """Return the data files that this study and its scenarios read, relative to the project, sorted."""
+        entries = [*self.methods.values(), *self.scenarios.values()]
+        variants = [self, *(self.change(entry.get("changes", {})) for entry in entries)]
+        files = {name for spec in variants for name in (spec.panel, spec.link, spec.roster, spec.events) if name}
+        return tuple(sorted(files))
+
+
+def field_names() -> tuple[str, ...]:
+    """Return the names of the parameters of a study."""
+    return tuple(f.name for f in dataclasses.fields(StudySpec))
+
+
+def _required() -> set[str]:
+    return {f.name for f in dataclasses.fields(StudySpec) if f.metadata.get("default") is _REQUIRED}
+
+
+def check_name(name: Any) -> str:
+    """Return the name of a study if it can be a file name, else raise (``..`` and ``/`` never reach the disk)."""
+    if not isinstance(name, str) or not _NAME.match(name):
+        raise StudyError(
+            f"'{name}' cannot be the name of a study: use letters, digits, '_' and '-' only (no '/', no '..', no spaces)."
+        )
+    return name
+
+
+def complete(study: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Check the fields of a study and fill in the defaults; all faults in one error."""
+    known = {f.name: f for f in dataclasses.fields(StudySpec)}
+    faults = [_unknown_field(name, known) for name in values if name not in known]
+    complete_values: dict[str, Any] = {"study": study}
+    for name, declared in known.items():
+        if name == "study":
+            continue
+        value = values.get(name)
+        if value is None:
+            if declared.metadata["default"] is _REQUIRED:
+                faults.append(f"{name} is missing")
+            complete_values[name] = declared.metadata["default"]
+            continue
+        try:
+            complete_values[name] = declared.metadata["check"](value)
+        except ValueError as error:
+            faults.append(f"{name} must be {error}, found {value!r}")
+    if values.get("study", study) != study:
+        faults.append(f"study is '{values['study']}' but the file is named '{study}'")
+    if not faults:
+        faults = _faults_between(complete_values, set(known))
+    if faults:
+        raise StudyError(f"The study '{study}' has {len(faults)} fault(s): " + "; ".join(faults) + ".")
+    return complete_values
+
+
+def load_study(name: str) -> StudySpec:
+    """Read a study's file.
+
+    Parameters
+    ----------
+    name : str
+        Name of a file in ``notebooks/studies`` without ``.yaml``.
+
+    Returns
+    -------
+    StudySpec
+
+    Raises
+    ------
+    StudyError
+        If the study is unknown (the error names the known ones) or its file has faults.
+
+    Examples
+    --------
+    >>> load_study("korea_responsible_hospitals").data_kind  # doctest: +SKIP
+    'real'
+    """
+    return StudySpec(study=name)
+
+
+def list_studies() -> tuple[str, ...]:
+    """Return the names of the project's studies, sorted."""
+    return tuple(sorted(path.stem for path in (project_root() / STUDIES).glob("*.yaml")))
+
+
+def project_root() -> Path:
+    """Find the project: the nearest folder upward of the working directory, else of the package, with studies in it.
+
+    Raises
+    ------
+    StudyError
+        If neither lies in a project.
+    """
+    for start in (Path.cwd(), Path(__file__).resolve().parent):
+        for folder in (start, *start.parents):
+            if (folder / STUDIES).is_dir():
+                return folder
+    raise StudyError(
+        f"No project found: no folder above the working directory holds '{STUDIES.as_posix()}'. "
+        "Change into the project's folder and try again."
+    )
+
+
+def _faults_between(values: Mapping[str, Any], known: set[str]) -> list[str]:
+    """Find faults that concern several fields."""
+    faults = []
+    if values["main"] not in values["methods"]:
+        faults.append(f"main is '{values['main']}', methods has {', '.join(values['methods'])}")
+    if (values["roster"] is None) == (values["cohort"] is None):
+        faults.append("give either roster (with roster_unit, start_column) or cohort")
+    if values["roster"] is not None:
+        faults += [f"{name} is missing (roster is given)" for name in ("roster_unit", "start_column") if not values[name]]
+    for kind in ("methods", "scenarios"):
+        allowed = {"label", "why", "changes"} | ({"method", "options"} if kind == "methods" else set())
+        for name, entry in values[kind].items():
+            faults += [f"{kind}.{name} has an unknown entry '{item}'" for item in entry if item not in allowed]
+            faults += [f"{kind}.{name} has no label"] * ("label" not in entry)
+            faults += [f"methods.{name} has no method"] * (kind == "methods" and "method" not in entry)
+            faults += [f"{kind}.{name}.changes: {_unknown_field(c, known)}" for c in entry.get("changes", {}) if c not in known]
+    return faults
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        stored = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" (line {where.line + 1})" if where else ""
+        raise StudyError(f"{STUDIES.as_posix()}/{path.name} is not valid YAML{line}: {getattr(error, 'problem', error)}.") from None
+    if not isinstance(stored, dict):
+        raise StudyError(
+            f"{STUDIES.as_posix()}/{path.name} must be a mapping 'parameter: value', found {type(stored).__name__}. "
+            "Compare it with another study's file."
+        )
+    return stored
+
+
+def _unknown_field(name: Any, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(str(name), list(known), n=1)
+    return f"unknown parameter '{name}'" + (f" (did you mean '{near[0]}'?)" if near else "")
+
+
+def _unknown_study(name: str) -> str:
+    known = list_studies()
+    return f"There is no study '{name}'. Known studies: {', '.join(known) or 'none'} (files in {STUDIES.as_posix()})."
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value

@@ -22,6 +22,7 @@ SPINE = (
     "keys",
     "checks",
     "influence",
+    "aggregation",
     "effects",
     "linear",
     "panel",

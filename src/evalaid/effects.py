@@ -11,47 +11,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from evalaid.aggregation import (
+    Aggregation,
+    Population,
+    average_weights,
+    describe,
+    explain,
+    group_cells,
+    weight_influence,
+)
 from evalaid.errors import EstimationError
-from evalaid.influence import Block, Influence
+from evalaid.influence import Influence
 
-Aggregation = Literal["event_time", "cohort", "calendar", "overall"]
 AggregationWeights = Literal["estimated", "fixed"]
 
 CELL_KEYS = ("cohort", "period", "event_time", "dose")
-_GROUP_KEY = {"event_time": "event_time", "cohort": "cohort", "calendar": "period"}
-
-
-@dataclass(frozen=True)
-class Population:
-    """The units behind the estimates, in the row order of the influence.
-
-    Parameters
-    ----------
-    units : pandas.Index
-        Labels, (units,).
-    cohort : numpy.ndarray
-        First treated period as ordinal; NaN = never treated. (units,)
-    weight : numpy.ndarray
-        Sampling weight of a unit, mean one. (units,)
-    cluster : numpy.ndarray
-        Cluster code 0..G-1. (units,)
-    clusters : pandas.Index
-        Cluster labels, (G,).
-    """
-
-    units: pd.Index
-    cohort: NDArray[np.float64]
-    weight: NDArray[np.float64]
-    cluster: NDArray[np.int64]
-    clusters: pd.Index
-
-    def shares(self, cohorts: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Give the weighted share of the units that belongs to each of ``cohorts``."""
-        return np.array([self.weight[self.cohort == cohort].sum() for cohort in cohorts]) / len(self.units)
-
-    def count_clusters(self, cohorts: NDArray[np.float64]) -> int:
-        """Count the clusters that hold at least one unit of ``cohorts``."""
-        return len(np.unique(self.cluster[np.isin(self.cohort, cohorts)]))
 
 
 @dataclass(frozen=True)
@@ -161,13 +135,14 @@ class Effects:
         keep = np.ones(len(self), dtype=bool) if mask is None else np.asarray(mask, dtype=bool)
         for column, wanted in labels.items():
             if column not in self.cells:
-                raise EstimationError(f"No column {column!r} in these cells; there are {', '.join(self.cells)}.")
-            wanted = [wanted] if np.isscalar(wanted) else list(wanted)
-            keep &= self.cells[column].isin(wanted).to_numpy()
+                raise EstimationError(
+                    f"No column {column!r} in these cells; there are {', '.join(map(str, self.cells))}."
+                )
+            keep &= self.cells[column].isin([wanted] if np.isscalar(wanted) else list(wanted)).to_numpy()
         if not keep.any():
             raise EstimationError(f"No cell has {labels or 'the given mask'}; the cells are:\n{self.cells.to_string()}")
         cells = self.cells[keep].reset_index(drop=True)
-        return self._derive(cells, np.eye(len(self))[:, keep], lambda other: _aligned(other, cells))
+        return self._derive(cells, np.eye(len(self))[:, keep], lambda other: other._aligned(cells))  # noqa: SLF001
 
     def combine(self, weights: ArrayLike, cells: pd.DataFrame | None = None) -> Effects:
         """Give linear combinations of the estimates with fixed weights.
@@ -190,11 +165,13 @@ class Effects:
         if matrix.shape[0] != len(self):
             raise EstimationError(f"{matrix.shape[0]} weights for {len(self)} cells; give one weight a cell.")
         labels = pd.DataFrame(index=range(matrix.shape[1])) if cells is None else cells.reset_index(drop=True)
-        described = labels.assign(**{key: column for key, column in self._describe(matrix).items() if key not in labels})
+        counts = describe(self.cells, matrix != 0, self.population)
+        described = labels.assign(**{key: column for key, column in counts.items() if key not in labels})
+        described = described.assign(reason=labels.get("reason", ""))
         source = self.cells
 
         def again(other: Effects) -> Effects:
-            return _aligned(other, source).combine(matrix, cells)
+            return other._aligned(source).combine(matrix, cells)
 
         return self._derive(described, matrix, again)
 
@@ -230,27 +207,25 @@ class Effects:
         -----
         Callaway and Sant'Anna (2021), section 3.2, doi:10.1016/j.jeconom.2020.12.001.
         """
-        if by not in (*_GROUP_KEY, "overall"):
-            raise EstimationError(f"Cannot aggregate by {by!r}; choose event_time, cohort, calendar or overall.")
         if by == "overall" and len(self) == 1 and not {"cohort", "period", "event_time"} & set(self.cells):
             return self
         if weights not in (None, "estimated", "fixed"):
             raise EstimationError(f"weights={weights!r} is not a choice; choose estimated or fixed.")
-        labels, groups, plain = self._groups(by)
-        matrix = np.zeros((len(self), len(groups)))
-        for column, members in enumerate(groups):
-            mass = np.ones(len(members)) if plain else self.size[members]
-            if members.size and mass.sum() > 0:
-                matrix[members, column] = mass / mass.sum()
-        empty = ~matrix.any(axis=0)
-        described = labels.assign(**self._describe(matrix))
-        described["reason"] = self._missing(by, labels, groups, empty)
-        result = self._derive(described, matrix, lambda other: other.aggregate(by, weights))
-        size = self._group_sizes(by, labels, result)
-        value = np.where(empty, np.nan, result.value)
+        groups = group_cells(self.cells, self.value, by, self.method)
+        matrix = average_weights(groups, self.size)
+        cells = groups.labels.assign(**describe(self.cells, groups.used, self.population))
+        result = self._derive(
+            cells.assign(reason=explain(self.cells, groups)), matrix, lambda other: other.aggregate(by, weights)
+        )
         influence = result.influence
-        if (weights or self.aggregation) == "estimated" and not plain:
-            influence = influence.combine(np.eye(len(groups))).plus(self._weight_influence(groups))
+        if (weights or self.aggregation) == "estimated" and not groups.plain:
+            added = weight_influence(groups, self.cells, self.value, self.size, self.population)
+            influence = influence.plus(added)
+        people = self.population
+        size = (
+            people.shares[np.searchsorted(people.cohorts, cells["cohort"])] if by == "cohort" else np.ones(len(cells))
+        )
+        value = np.where(groups.used.any(axis=0), result.value, np.nan)
         return replace(result, value=value, size=size, influence=influence)
 
     def to_json(self) -> str:
@@ -319,111 +294,18 @@ class Effects:
             refit=None if refit is None else lambda keep: again(refit(keep)),
         )
 
-    def _describe(self, matrix: NDArray[np.float64]) -> dict[str, list[Any]]:
-        """Count what stands behind each combination: treated and comparison units, treated clusters."""
-        used = [np.flatnonzero(column) for column in matrix.T]
-        cells = self.cells
-        if "cohort" in cells:
-            first = [cells.iloc[members].drop_duplicates("cohort") for members in used]
-            treated = [int(rows["n_treated"].sum()) for rows in first]
-            clusters = [self.population.count_clusters(rows["cohort"].to_numpy(dtype=float)) for rows in first]
-        else:
-            treated = [int(cells["n_treated"].iloc[members].max()) if members.size else 0 for members in used]
-            clusters = [int(cells["treated_clusters"].iloc[members].max()) if members.size else 0 for members in used]
-        return {
-            "n_treated": treated,
-            "n_comparison": [int(cells["n_comparison"].iloc[rows].min()) if rows.size else 0 for rows in used],
-            "treated_clusters": clusters,
-            "reason": [next((text for text in cells["reason"].iloc[rows] if rows.size == 1), "") for rows in used],
-        }
-
-    def _groups(self, by: str) -> tuple[pd.DataFrame, list[NDArray[np.intp]], bool]:
-        """Find the labels of the averages, the cells that enter each, and whether they enter with equal weight."""
-        cells, known = self.cells, ~np.isnan(self.value)
-        has = {name for name in ("cohort", "period", "event_time") if name in cells}
-        if by == "overall":
-            treated = cells["event_time"].to_numpy() >= 0 if "event_time" in has else np.ones(len(self), dtype=bool)
-            if not treated.any():
-                raise EstimationError("None of these cells is at or after the start of treatment; nothing to average.")
-            plain = bool(has) and "cohort" not in has
-            return pd.DataFrame(index=range(1)), [np.flatnonzero(treated & known)], plain
-        if not {"cohort", "period", "event_time"} <= has:
-            raise EstimationError(
-                f"Aggregating by {by} needs cells by cohort and period; {self.method} gives "
-                f"{', '.join(sorted(has)) or 'one overall effect'}. Choose a method that estimates by cohort and period."
-            )
-        inside = np.ones(len(self), dtype=bool) if by == "event_time" else cells["event_time"].to_numpy() >= 0
-        key = cells[_GROUP_KEY[by]].to_numpy()
-        levels = np.unique(key[inside])
-        groups = [np.flatnonzero(inside & known & (key == level)) for level in levels]
-        return pd.DataFrame({_GROUP_KEY[by]: levels}), groups, by == "cohort"
-
-    def _missing(
-        self, by: str, labels: pd.DataFrame, groups: list[NDArray[np.intp]], empty: NDArray[np.bool_]
-    ) -> list[str]:
-        """Say for each average why it is missing or what it leaves out."""
-        if by == "overall":
-            lost = int(np.isnan(self.value).sum())
-            members = [np.arange(len(self))]
-        else:
-            key = self.cells[_GROUP_KEY[by]].to_numpy()
-            post = np.ones(len(self), dtype=bool) if by == "event_time" else self.cells["event_time"].to_numpy() >= 0
-            members = [np.flatnonzero(post & (key == level)) for level in labels.iloc[:, 0]]
-        reasons = []
-        for all_cells, used, nothing in zip(members, groups, empty, strict=True):
-            lost = int(np.isnan(self.value[all_cells]).sum())
-            texts = [text for text in dict.fromkeys(self.cells["reason"].iloc[all_cells]) if text]
-            if nothing:
-                reasons.append(texts[0] if texts else "no cell has an estimate")
-            elif lost:
-                reasons.append(f"{lost} of {lost + len(used)} cells have no estimate and are left out: {texts[0]}")
-            else:
-                fixed = texts[0] if texts and all(self.cells["reason"].iloc[used] != "") else ""
-                reasons.append(fixed)
-        return reasons
-
-    def _group_sizes(self, by: str, labels: pd.DataFrame, result: Effects) -> NDArray[np.float64]:
-        if by == "cohort":
-            return self.population.shares(labels["cohort"].to_numpy(dtype=float))
-        return np.ones(len(result))
-
-    def _weight_influence(self, groups: list[NDArray[np.intp]]) -> Influence:
-        """Give the influence of estimated cohort shares on the averages.
-
-        With weights ``s_k / S``, ``S = sum_k s_k`` and sizes proportional to the cohort's share p_c, the derivative
-        with respect to p_c is ``sum_{k in c} (a_k / S - (sum_j a_j s_j) / S**2) s_k / p_c``; unit i moves the share of
-        its cohort by ``(w_i 1{G_i = c} - p_c) / N`` (Callaway and Sant'Anna 2021, corollary 2).
-        """
-        population = self.population
-        cohorts = np.unique(self.cells["cohort"].to_numpy(dtype=float))
-        share = population.shares(cohorts)
-        gradient = np.zeros((len(cohorts), len(groups)))
-        for column, members in enumerate(groups):
-            total = self.size[members].sum()
-            if not members.size or total <= 0:
-                continue
-            values, size = self.value[members], self.size[members]
-            position = np.searchsorted(cohorts, self.cells["cohort"].to_numpy(dtype=float)[members])
-            slope = values / total - (values @ size) / total**2
-            np.add.at(gradient[:, column], position, slope * size / share[position])
-        n_units = len(population.units)
-        member = (population.cohort[:, None] == cohorts) * population.weight[:, None] - share
-        return Influence(n_units, len(groups), (Block(slice(None), member / n_units, gradient),))
-
-
-def _aligned(effects: Effects, cells: pd.DataFrame) -> Effects:
-    """Put the cells of a refitted twin in the order of ``cells``; absent ones become missing."""
-    keys = [key for key in CELL_KEYS if key in cells]
-    if not keys or effects.cells[keys].equals(cells[keys]):
-        return effects
-    wanted = pd.MultiIndex.from_frame(cells[keys])
-    position = pd.MultiIndex.from_frame(effects.cells[keys]).get_indexer(wanted)
-    absent = position < 0
-    matrix = np.zeros((len(effects), len(cells)))
-    matrix[position[~absent], np.flatnonzero(~absent)] = 1.0
-    described = cells.assign(reason=np.where(absent, "not in the refitted sample", cells["reason"]))
-    twin = effects._derive(described, matrix, lambda other: _aligned(other, cells))
-    return replace(twin, value=np.where(absent, np.nan, twin.value))
+    def _aligned(self, cells: pd.DataFrame) -> Effects:
+        """Put the cells of a refitted twin in the order of ``cells``; absent ones become missing."""
+        keys = [key for key in CELL_KEYS if key in cells]
+        if not keys or self.cells[keys].equals(cells[keys]):
+            return self
+        position = pd.MultiIndex.from_frame(self.cells[keys]).get_indexer(pd.MultiIndex.from_frame(cells[keys]))
+        absent = position < 0
+        matrix = np.zeros((len(self), len(cells)))
+        matrix[position[~absent], np.flatnonzero(~absent)] = 1.0
+        described = cells.assign(reason=np.where(absent, "not in the refitted sample", cells["reason"]))
+        twin = self._derive(described, matrix, lambda other: other._aligned(cells))  # noqa: SLF001  (its own class)
+        return replace(twin, value=np.where(absent, np.nan, twin.value))
 
 
 def _plain(values: Any) -> list[Any]:

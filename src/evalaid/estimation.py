@@ -16,9 +16,7 @@ from evalaid.errors import EstimationError, NotIdentifiedError
 from evalaid.estimators.method import Method, unmet
 from evalaid.estimators.table import METHODS
 
-WHAT_COULD_BE_DONE = (
-    "add units that are never treated or treated later, use differences in dose, or bound the effect under stated assumptions"
-)
+WHAT_COULD_BE_DONE = "add units that are never treated or treated later, use differences in dose, or bound the effect under stated assumptions"
 
 
 def estimate(design: Design, method: str, **options: Any) -> Effects:

@@ -148,9 +148,7 @@ def fit_panel(data: PanelData, design: Floats) -> PanelFit:
         residual -= slope * x
     residual = residual if mass is None else residual * mass
 
-    blocks = [
-        Block(rows, residual[rows], columns[cohort] @ inverse[:width]) for cohort, rows in enumerate(data.slices)
-    ]
+    blocks = [Block(rows, residual[rows], columns[cohort] @ inverse[:width]) for cohort, rows in enumerate(data.slices)]
     if n_covariates:
         scores = np.einsum("pit,it->ip", covariates, residual)
         blocks.append(Block(slice(None), scores, inverse[width:]))
@@ -200,8 +198,9 @@ class Solver:
         correlation = gram * self._scale[:, None] * self._scale
         self._factor: Floats | None = None
         if (scale > 0).all():
+            factor: Floats | None
             try:
-                factor = np.linalg.cholesky(correlation)
+                factor = np.asarray(np.linalg.cholesky(correlation), dtype=np.float64)
             except np.linalg.LinAlgError:
                 factor = None
             if factor is not None and np.diag(factor).min(initial=1.0) ** 2 > RANK_TOLERANCE:
@@ -217,6 +216,7 @@ class Solver:
         self._inverse = (vectors[:, informative] / eigenvalues[informative]) @ vectors[:, informative].T
 
     def __call__(self, right: Floats) -> Floats:
+        """Solve for one or several right-hand sides; directions without information get the shortest solution."""
         scale = self._scale if right.ndim == 1 else self._scale[:, None]
         scaled = right * scale
         solved = self._inverse @ scaled if self._factor is None else cho_solve((self._factor, True), scaled)

@@ -1,0 +1,1 @@
+"""One file an estimator; `table` is the registry."""

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from evalaid.design import Design
@@ -124,13 +123,12 @@ def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> E
         period=periods,
         event_time=(periods - cohorts).astype(np.int64),
     )
-    shares = dict(zip(layout.cohorts, population.shares(layout.cohorts.astype(float)), strict=True))
     return Effects(
         cells=frame,
         value=value,
         influence=influence,
         population=population,
-        size=pd.Series(cohorts).map(shares).to_numpy(),
+        size=population.shares[[cell.cohort for cell in cells]],
         method=METHOD.name,
         estimand=METHOD.estimand,
         scale=scale_of(design),
@@ -226,19 +224,19 @@ def _on_unbalanced(
     layout: Layout, cells: list[_Cell], covariates: tuple[str, ...], adjustment: str
 ) -> tuple[Floats, Influence, list[str]]:
     """Estimate each cell from all observations of its two periods and sum influence by unit."""
-    assert layout.observed is not None
     value = np.array([0.0 if cell.reason == BASE_PERIOD else np.nan for cell in cells])
     reasons = [cell.reason for cell in cells]
     psi = np.zeros((len(layout.units), len(cells)))
     slip = np.zeros_like(psi)
     rows_of = cohort_slices(layout)
     everyone = np.arange(len(layout.units))
+    observed = np.ones_like(layout.outcome, dtype=bool) if layout.observed is None else layout.observed
     for number, cell in enumerate(cells):
         if cell.reason:
             continue
         units = np.r_[everyone[rows_of[cell.cohort]], everyone[_comparison_rows(layout, cell)]]
         treated = np.arange(len(units)) < rows_of[cell.cohort].stop - rows_of[cell.cohort].start
-        seen = layout.observed[np.ix_(units, [cell.now, cell.base])]
+        seen = observed[np.ix_(units, [cell.now, cell.base])]
         row, side = np.nonzero(seen)
         unit, period = units[row], np.array([cell.now, cell.base])[side]
         regressors = np.array([layout.covariates[name][unit, period] for name in covariates]).T

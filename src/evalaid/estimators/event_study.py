@@ -68,7 +68,7 @@ def fit_event_study(design: Design, options: EventStudyOptions) -> Effects:
     sizes = np.diff(layout.starts)[:-1]
     at_time = [(distance == e) & seen for e in times]
     n_treated = [int(sizes[rows.any(axis=1)].sum()) for rows in at_time]
-    clusters = [population.count_clusters(layout.cohorts[rows.any(axis=1)].astype(float)) for rows in at_time]
+    clusters = [population.count_clusters(rows.any(axis=1)) for rows in at_time]
     place = np.searchsorted(times, estimated)
     spread = np.zeros((len(estimated), len(times)))
     spread[np.arange(len(estimated)), place] = 1.0
@@ -79,9 +79,7 @@ def fit_event_study(design: Design, options: EventStudyOptions) -> Effects:
     reason[times == reference] = "reference period: zero by construction"
     cells = cell_frame(population, n_treated, len(layout.units) - int(layout.starts[-2]), reason, event_time=times)
     cells["treated_clusters"] = clusters
-    return regression_effects(
-        design, "event_study", METHOD.estimand, cells, value, fit.influence.combine(spread), fit
-    )
+    return regression_effects(design, "event_study", METHOD.estimand, cells, value, fit.influence.combine(spread), fit)
 
 
 METHOD = Method(

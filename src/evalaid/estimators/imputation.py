@@ -120,7 +120,7 @@ def fit_imputation(design: Design, options: ImputationOptions) -> Effects:
         share[rows] = np.divide(usable[rows], size[cohort], out=share[rows], where=size[cohort] > 0)
     mean = np.array([np.einsum("it,it->t", share[rows], fit.gap[rows]) for rows in slices])
     value = np.where(size > 0, mean, np.nan)[rows_c, columns_t]
-    reason = _reasons(layout, mass, untreated_mass, treated, size, rows_c, columns_t)
+    reason = _reasons(layout, mass, untreated_mass, size, rows_c, columns_t)
     if len(names) and not fit.slopes.identified.all():
         blocked = _blocked_by_covariates(fit, share, slices)[rows_c, columns_t]
         value = np.where(blocked, np.nan, value)
@@ -185,9 +185,9 @@ def _connected(mass: Floats) -> NDArray[np.bool_]:
     present = mass > 0
     linked = present.astype(np.float32)
     _, component = connected_components(linked.T @ linked > 0, directed=False)
-    has_unit, has_period = present.any(axis=1), present.any(axis=0)
+    has_unit = np.asarray(present.any(axis=1))
     of_unit = component[present.argmax(axis=1)]
-    return (of_unit[:, None] == component) & has_unit[:, None] & has_period
+    return (of_unit[:, None] == component) & has_unit[:, None] & present.any(axis=0)
 
 
 def _influence(
@@ -234,13 +234,12 @@ def _reasons(
     layout: Layout,
     mass: Floats,
     untreated_mass: Floats,
-    treated: NDArray[np.bool_],
     size: Floats,
     rows_c: NDArray[np.intp],
     columns_t: NDArray[np.intp],
 ) -> NDArray[np.object_]:
     """Say why cells are missing or leave observations out."""
-    empty_period = ~(untreated_mass > 0).any(axis=0)
+    empty_period = np.asarray(~(untreated_mass > 0).any(axis=0))
     reason = np.full(len(rows_c), "", dtype=object)
     for k in np.flatnonzero(size[rows_c, columns_t] == 0):
         cohort, period = rows_c[k], columns_t[k]

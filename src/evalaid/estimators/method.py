@@ -10,8 +10,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from evalaid.aggregation import Population
 from evalaid.design import Design
-from evalaid.effects import Effects, Population
+from evalaid.effects import Effects
 from evalaid.errors import EstimationError
 from evalaid.layout import Layout
 from evalaid.periods import label
@@ -156,14 +157,16 @@ def population_of(layout: Layout) -> Population:
     return Population(layout.units, layout.cohort, weight, layout.cluster, layout.clusters)
 
 
-def cell_frame(population: Population, n_treated: Any, n_comparison: Any, reason: Any = "", **keys: Any) -> pd.DataFrame:
+def cell_frame(
+    population: Population, n_treated: Any, n_comparison: Any, reason: Any = "", **keys: Any
+) -> pd.DataFrame:
     """Build the cells of an Effects: keys, counts, treated clusters and reasons, in the fixed column order."""
     frame = pd.DataFrame(keys) if keys else pd.DataFrame(index=range(1))
     if "cohort" in frame:
-        counts = {c: population.count_clusters(np.array([c])) for c in np.unique(frame["cohort"])}
-        clusters: Any = frame["cohort"].map(counts)
+        by_cohort = population.presence.sum(axis=1)
+        clusters: Any = by_cohort[np.searchsorted(population.cohorts, frame["cohort"].to_numpy(dtype=float))]
     else:
-        clusters = population.count_clusters(population.cohort[~np.isnan(population.cohort)])
+        clusters = population.count_clusters(np.ones(len(population.cohorts), dtype=bool))
     return frame.assign(n_treated=n_treated, n_comparison=n_comparison, treated_clusters=clusters, reason=reason)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evalaid.estimators import callaway_santanna, event_study, imputation, two_by_two, twfe
+from evalaid.estimators import callaway_santanna, event_study, imputation, twfe, two_by_two
 from evalaid.estimators.method import Method
 
 METHODS: tuple[Method, ...] = (

@@ -99,7 +99,7 @@ def fit_two_by_two(design: Design, options: TwoByTwoOptions) -> Effects:
         value=value,
         influence=Influence(len(layout.units), n_cohorts, tuple(blocks)),
         population=population,
-        size=population.shares(layout.cohorts.astype(float)),
+        size=population.shares,
         method=METHOD.name,
         estimand=METHOD.estimand,
         scale=scale_of(design),

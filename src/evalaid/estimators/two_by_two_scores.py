@@ -205,6 +205,7 @@ def section_scores(
         value, psi = value + sign * mean, psi + sign * deviation
         if adjustment != "regression" and not weight[treated].any():
             psi += sign * mass * (treated - probability) * (x @ (hessian @ (x.T @ deviation)))
+
     def of_regression(side: tuple[bool, bool], gradient: Floats) -> Floats:
         error = mass * sides[side] * (outcome - predicted[side])
         return error * (x @ (inverses[side] @ gradient))

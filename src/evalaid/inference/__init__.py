@@ -1,0 +1,1 @@
+"""Errors, tests and intervals from influence."""

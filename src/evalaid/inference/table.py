@@ -106,7 +106,7 @@ def infer(
     std_error = errors.std_error
     fixed = (std_error <= FIXED) | np.isnan(effects.value)
     std_error = np.where(fixed, np.nan, std_error)
-    critical, how = _critical_values(std_error, errors, level, simultaneous, draws_of)
+    critical, how = _critical_values(std_error, errors, level, draws_of, simultaneous=simultaneous)
     with np.errstate(invalid="ignore", divide="ignore"):
         statistic = effects.value / std_error
     tail = _survival(np.abs(statistic), errors.degrees_of_freedom)
@@ -168,7 +168,7 @@ def _automatic(effects: Effects, clusters: Clusters) -> _Errors:
     """Take CR1, or CR3 when clusters or treated clusters are few; say so row by row."""
     count = len(clusters)
     treated = _treated_clusters(effects, clusters)
-    few = [_few(count, here) for here in treated]
+    few = [_few(count, int(here)) for here in treated]
     variance = robust_variance(effects, clusters, corrected=True)
     name = "CR1"
     wanted = any(few) and count <= JACKKNIFE_LIMIT and effects.refit is not None
@@ -178,7 +178,10 @@ def _automatic(effects: Effects, clusters: Clusters) -> _Errors:
         if usable.all():
             variance, name = jackknife, "CR3"
         else:
-            few = [_join(text, reason and f"CR3 not available: {reason}") for text, reason in zip(few, reasons, strict=True)]
+            few = [
+                _join(text, reason and f"CR3 not available: {reason}")
+                for text, reason in zip(few, reasons, strict=True)
+            ]
     notes = [_join(f"{name}, t({count - 1})", text) for text in few]
     return _Errors(np.sqrt(variance), count - 1, name, notes)
 
@@ -197,7 +200,7 @@ def _few(count: int, treated: int) -> str:
 
 
 def _critical_values(
-    std_error: Floats, errors: _Errors, level: float, simultaneous: bool, draws: _Draws
+    std_error: Floats, errors: _Errors, level: float, draws: _Draws, *, simultaneous: bool
 ) -> tuple[Floats, str]:
     """Give the critical value of each row and a word on how it was found."""
     known = ~np.isnan(std_error)

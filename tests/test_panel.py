@@ -29,14 +29,22 @@ def relabelled(frame, order):
 
 def test_columns_get_their_canonical_names_and_covariates_keep_theirs(simulated_balanced):
     panel = read_panel(
-        simulated_balanced, **KEYS, inside="inside", total="total", weight="population", cluster="area", covariates=["beds"]
+        simulated_balanced,
+        **KEYS,
+        inside="inside",
+        total="total",
+        weight="population",
+        cluster="area",
+        covariates=["beds"],
     )
     assert panel.frame.columns.tolist() == ["unit", "period", "outcome", "inside", "total", "weight", "cluster", "beds"]
     assert panel.names == {**KEYS, "inside": "inside", "total": "total", "weight": "population", "cluster": "area"}
     assert (panel.period_kind, panel.outcome_unit, panel.notes) == ("year", "fraction", ())
     assert_frame_equal(
         panel.frame[["unit", "period", "outcome", "cluster"]],
-        simulated_balanced[["county", "year", "share", "area"]].set_axis(["unit", "period", "outcome", "cluster"], axis=1),
+        simulated_balanced[["county", "year", "share", "area"]].set_axis(
+            ["unit", "period", "outcome", "cluster"], axis=1
+        ),
     )
 
 
@@ -76,7 +84,9 @@ def test_a_share_of_86_9_is_asked_about_and_never_guessed(simulated_balanced):
     with pytest.raises(PanelError) as caught:
         read_panel(frame, **KEYS)
     assert "declare outcome_unit='percent' if 86.9 means 86.9 per cent, outcome_unit='fraction' if" in str(caught.value)
-    assert caught.value.rows[["row", "column", "value"]].to_dict("records") == [{"row": 7, "column": "share", "value": 86.9}]
+    assert caught.value.rows[["row", "column", "value"]].to_dict("records") == [
+        {"row": 7, "column": "share", "value": 86.9}
+    ]
     assert read_panel(frame, **KEYS, outcome_unit="number").outcome_unit == "number"
 
 
@@ -91,9 +101,27 @@ def test_a_share_of_86_9_is_asked_about_and_never_guessed(simulated_balanced):
         ("share", 120, {"outcome_unit": "percent"}, "share outside 0 to 100", "values from 0 to 100"),
         ("inside", -1, {"inside": "inside"}, "count below 0", "counts of 0 or more"),
         ("total", np.nan, {"total": "total"}, "missing, infinite or not a number", "a finite number"),
-        ("population", 0.0, {"weight": "population"}, "weight is missing, infinite or not above 0", "finite weights above 0"),
-        ("population", np.inf, {"weight": "population"}, "weight is missing, infinite or not above 0", "finite weights above 0"),
-        ("population", np.nan, {"weight": "population"}, "weight is missing, infinite or not above 0", "finite weights above 0"),
+        (
+            "population",
+            0.0,
+            {"weight": "population"},
+            "weight is missing, infinite or not above 0",
+            "finite weights above 0",
+        ),
+        (
+            "population",
+            np.inf,
+            {"weight": "population"},
+            "weight is missing, infinite or not above 0",
+            "finite weights above 0",
+        ),
+        (
+            "population",
+            np.nan,
+            {"weight": "population"},
+            "weight is missing, infinite or not above 0",
+            "finite weights above 0",
+        ),
         ("beds", np.nan, {"covariates": ["beds"]}, "missing, infinite or not a number", "a finite number in every row"),
         ("county", None, {}, "unit is missing", "a label in every row"),
         ("year", None, {}, "period is missing or not readable", "years (2019), quarters"),
@@ -114,7 +142,9 @@ def test_a_bad_value_is_an_error_that_shows_the_row(simulated_balanced, column, 
 
 def test_a_repeated_unit_and_period_shows_both_rows(simulated_balanced):
     twice = pd.concat([simulated_balanced, simulated_balanced.iloc[[7]].rename(index={7: "again"})])
-    with pytest.raises(PanelError, match=r"2 rows: unit and period occur more than once \(column 'county, year'\)") as caught:
+    with pytest.raises(
+        PanelError, match=r"2 rows: unit and period occur more than once \(column 'county, year'\)"
+    ) as caught:
         read_panel(twice, **KEYS)
     assert caught.value.rows[["row", "value"]].to_numpy().tolist() == [[7, ("C01", 2016)], ["again", ("C01", 2016)]]
 
@@ -127,7 +157,7 @@ def test_more_inside_than_in_total_shows_both_counts(simulated_balanced):
 
 
 def test_a_cluster_that_changes_within_a_unit_shows_all_rows_of_the_unit(simulated_balanced):
-    with pytest.raises(PanelError, match="cluster changes within a unit.*one cluster for each unit") as caught:
+    with pytest.raises(PanelError, match=r"cluster changes within a unit.*one cluster for each unit") as caught:
         read_panel(changed(simulated_balanced, "area", "P05"), **KEYS, cluster="area")
     assert caught.value.rows["row"].tolist() == list(range(6, 12))
 
@@ -166,7 +196,11 @@ def test_a_long_list_of_rows_is_cut_in_the_message_and_whole_in_the_rows(simulat
         ([1, 2], {}, "Found a list; expected a pandas DataFrame"),
         (pd.DataFrame({"county": [], "year": [], "share": []}), {}, "the table has no rows"),
         (pd.DataFrame({"county": ["A"], "year": [2019], "share": [0.5]}).set_index("county"), {}, "call reset_index"),
-        (pd.DataFrame([["A", 2019, 0.5, 0.5]], columns=["county", "year", "share", "share"]), {}, "2 columns have the name"),
+        (
+            pd.DataFrame([["A", 2019, 0.5, 0.5]], columns=["county", "year", "share", "share"]),
+            {},
+            "2 columns have the name",
+        ),
         (pd.DataFrame(), {"outcome_unit": "per mille"}, "Found outcome_unit='per mille'; expected one of"),
     ],
 )
@@ -189,7 +223,9 @@ def test_a_balanced_panel_has_neither(simulated_balanced):
 
 def test_a_year_that_nobody_is_observed_in_is_noted(simulated_balanced):
     panel = read_panel(simulated_balanced[simulated_balanced["year"] != 2018], **KEYS)
-    assert panel.notes == ("no unit is observed in some years of the calendar (after 2017); event times count calendar steps",)
+    assert panel.notes == (
+        "no unit is observed in some years of the calendar (after 2017); event times count calendar steps",
+    )
 
 
 def test_dates_written_as_one_number_are_noted(simulated_balanced):
@@ -230,10 +266,17 @@ def test_unit_labels_that_are_numbers_stay_whole_numbers(labels):
 def test_the_hash_depends_on_content_and_not_on_the_order_of_rows_or_columns(seed):
     rng = np.random.default_rng(seed)
     frame = pd.DataFrame(
-        {"county": np.repeat(list("ABC"), 3), "year": np.tile([2019, 2020, 2021], 3), "share": rng.random(9), "beds": rng.random(9)}
+        {
+            "county": np.repeat(list("ABC"), 3),
+            "year": np.tile([2019, 2020, 2021], 3),
+            "share": rng.random(9),
+            "beds": rng.random(9),
+        }
     ).drop(index=rng.integers(9))
     digest = read_panel(frame, **KEYS, covariates=["beds"]).content_hash
-    shuffled = frame.sample(frac=1, random_state=seed)[rng.permutation(frame.columns)].rename(columns={"county": "district"})
+    shuffled = frame.sample(frac=1, random_state=seed)[rng.permutation(frame.columns)].rename(
+        columns={"county": "district"}
+    )
     assert read_panel(shuffled, "district", "year", "share", covariates=["beds"]).content_hash == digest
     assert read_panel(frame, **KEYS).content_hash != digest
     moved = frame.assign(year=frame["year"] + 1)

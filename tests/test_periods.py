@@ -70,7 +70,12 @@ def test_an_unreadable_period_is_an_error_that_names_the_row(values, row, value)
 
 @pytest.mark.parametrize(
     ("values", "kind"),
-    [([2019, 2020], "quarter"), (QUARTERS, "year"), (["2019-09"], "quarter"), (pd.PeriodIndex(QUARTERS, freq="Q"), "month")],
+    [
+        ([2019, 2020], "quarter"),
+        (QUARTERS, "year"),
+        (["2019-09"], "quarter"),
+        (pd.PeriodIndex(QUARTERS, freq="Q"), "month"),
+    ],
 )
 def test_a_period_of_another_kind_than_asked_for_is_unreadable(values, kind):
     _, unreadable = recognise_periods(pd.Series(values), kind)

@@ -59,8 +59,8 @@ def list_cells(layout: Layout, anticipation: int = 0) -> pd.DataFrame:
 
     A unit counts when it is observed both in the period and in the base period of the cohort, which is the last one before
     ``cohort - anticipation``. Not-yet-treated units of cohort g in period t are never treated, or of another cohort later
-    than ``max(t, base period) + anticipation``, as in R ``did``. With a varying base period, pre-treatment cells compare t with the
-    period before it; on unbalanced panels their counts may then differ from those given here.
+    than ``max(t, base period) + anticipation``, as in R ``did``. With a varying base period, pre-treatment cells compare t
+    with the period before it: more of them may then have a comparison, and on unbalanced panels their counts may differ.
 
     Parameters
     ----------

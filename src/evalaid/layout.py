@@ -128,7 +128,7 @@ class Layout:
         """Keep some of the units.
 
         Periods in which no kept unit is observed are dropped; so are units that then have no untreated period left. A
-        cohort that starts after the last remaining period counts as never treated.
+        cohort whose first period is dropped starts in the next one that is left, or counts as never treated.
 
         Parameters
         ----------
@@ -147,7 +147,9 @@ class Layout:
         """
         rows = np.unique(np.arange(self.n_units)[np.asarray(keep)])
         while True:
-            seen = np.ones(self.n_periods, dtype=bool) if self.observed is None else self.observed[rows].any(axis=0)
+            seen = np.ones(self.n_periods, dtype=bool)
+            if self.observed is not None and len(rows):
+                seen = self.observed[rows].any(axis=0)
             periods = self.periods[seen]
             always = self.cohort[rows] <= (periods[0] if len(periods) else -np.inf)
             if not always.any():
@@ -252,7 +254,8 @@ def arrange(
     """Sort the rows of unit x period matrices by cohort.
 
     Assumes that ``units`` are unique and sorted by label within every cohort, that ``periods`` ascend, and that no cohort
-    starts at or before the first period. A cohort after the last period is set to NaN (never treated within the panel).
+    starts at or before the first period. A cohort between two periods moves to the later one; a cohort after the last period is
+    set to NaN (never treated within the panel).
 
     Parameters
     ----------
@@ -282,8 +285,8 @@ def arrange(
     --------
     See `Layout`.
     """
-    beyond = cohort > periods[-1] if len(periods) else np.zeros(len(cohort), dtype=bool)
-    cohort = np.where(beyond, np.nan, cohort)
+    # NaN and cohorts after the last period both find the end of the list
+    cohort = np.append(periods.astype(np.float64), np.nan)[np.searchsorted(periods, cohort)]
     order = np.argsort(cohort, kind="stable")  # NaN sorts last
     in_order = bool((order[1:] > order[:-1]).all())
 

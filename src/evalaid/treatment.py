@@ -142,13 +142,13 @@ def _read_ordinals(keys: Keys, cohort: pd.Series, faults: Faults) -> tuple[np.nd
     parsed, unreadable = recognise_periods(cohort, kind)
     ordinal = parsed.ordinal
     if missing.any():
-        unreadable &= ~missing
+        unreadable = unreadable & ~missing
         ordinal = np.where(missing, NEVER, ordinal)
     coded = _codes_for_never(keys, cohort, ordinal, missing, unreadable)
     if coded.any():
         fault = "a number stands for 'never treated' (or is no period)"
         _add(faults, cohort, np.flatnonzero(coded), fault, f"{SAY_MISSING}: never 0, -1, 9999 or infinity")
-    unreadable &= ~coded
+    unreadable = unreadable & ~coded
     if unreadable.any():
         expected = f"first treated {kind}s written like the periods, {SAY_MISSING}"
         if pd.api.types.is_datetime64_any_dtype(cohort.dtype):

@@ -122,9 +122,9 @@ def start_again(command: List[str], arguments: List[str]) -> int:
 # ---------------------------------------------------------------- what there is
 
 
-def venv_python(venv: str = VENV) -> str:
+def venv_python(venv: Optional[str] = None) -> str:
     """Return the path of the environment's interpreter."""
-    return os.path.join(venv, "Scripts", "python.exe") if WINDOWS else os.path.join(venv, "bin", "python")
+    return os.path.join(venv or VENV, *(("Scripts", "python.exe") if WINDOWS else ("bin", "python")))
 
 
 def site_packages(venv: str, python: str) -> str:
@@ -207,7 +207,7 @@ def step(text: str) -> Iterator[None]:
     say(f"{time.monotonic() - start:.1f} s")
 
 
-def environment(venv: str = VENV) -> Dict[str, str]:
+def environment(venv: Optional[str] = None) -> Dict[str, str]:
     """Return the variables for everything that runs in the environment.
 
     One thread for linear algebra and a fixed hash seed: the same machine gives the same bytes twice. Byte code is
@@ -226,13 +226,13 @@ def environment(venv: str = VENV) -> Dict[str, str]:
         OPENBLAS_NUM_THREADS="1",
         MKL_NUM_THREADS="1",
         OMP_NUM_THREADS="1",
-        VIRTUAL_ENV=venv,
+        VIRTUAL_ENV=venv or VENV,
         PATH=os.path.dirname(venv_python(venv)) + os.pathsep + os.environ.get("PATH", os.defpath),
     )
     return variables
 
 
-def call(command: Sequence[str], venv: str = VENV) -> str:
+def call(command: Sequence[str], venv: Optional[str] = None) -> str:
     """Run a program quietly and return what it printed; raise with the reason when it fails."""
     try:
         done = subprocess.run(

@@ -32,6 +32,7 @@ def project(run, tmp_path):
     run.ROOT, run.VENV = str(root), str(root / ".venv")
     run.LOCK, run.PROJECT = str(root / "requirements.lock"), str(root / "pyproject.toml")
     run.STAMP, run.UNFINISHED = (str(root / ".venv" / name) for name in ("evalaid-setup.json", "evalaid-unfinished"))
+    assert Path(run.venv_python()).is_relative_to(root), "a test must never touch the project's own .venv"
     (root / "requirements.lock").write_text("numpy==1.0\n", encoding="utf-8")
     (root / "pyproject.toml").write_text("[project]\n", encoding="utf-8")
     return root

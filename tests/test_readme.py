@@ -1,6 +1,7 @@
 """What the documents tell a reader to type exists and works."""
 
 import importlib
+import json
 import re
 import shlex
 import subprocess
@@ -71,6 +72,24 @@ def test_every_command_exists(document, words, run_help):
         assert CliRunner().invoke(cli, [words[0], "--help"]).exit_code == 0
         known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
         assert {word for word in words[1:] if word.startswith("-")} <= known
+
+
+def test_the_result_in_the_readme_is_the_committed_one():
+    report = ROOT / "reports" / "korea_responsible_hospitals" / "numbers.json"
+    numbers = json.loads(report.read_text(encoding="utf-8"))["numbers"]
+    main = {
+        key.removeprefix("scenarios.main."): numbers[key]["value"]
+        for key in numbers
+        if key.startswith("scenarios.main.")
+    }
+    sentence = (
+        f"changed the share by {main['estimate']:.1f} percentage points (95% interval {main['conf_low']:.1f} to "
+        f"{main['conf_high']:.1f}, {main['n_clusters']} care areas of which {main['treated_clusters']} treated)"
+    )
+    text = re.sub(r"\s+", " ", README)
+    assert sentence in text
+    assert f"({main['n_units']} in the sample)" in text
+    assert main["conf_low"] < 0 < 2 < main["conf_high"], "the words around the sentence no longer hold"
 
 
 def test_every_study_that_is_named_exists():

@@ -77,6 +77,7 @@ def test_counts_of_the_simulated_panel(simulated_balanced):
         "fraction",
         ("beds",),
     )
+    assert repr(design) == "<Design: 12 units x 6 years (2015 to 2020), balanced: 72 observations.>"
     described = design.describe().set_index("key")["value"]
     assert described["n_units_cohort_2017"] == 4
     assert described["n_excluded"] == 0

@@ -128,15 +128,15 @@ def test_a_shifted_calendar_shifts_periods_and_cohorts_only(seed, years):
     np.testing.assert_array_equal(shifted.cohorts, layout.cohorts + years)
 
 
-@settings(max_examples=25, deadline=None)
-@given(seed=seeds)
-def test_a_subset_is_the_layout_of_the_subset(seed):
+@settings(max_examples=40, deadline=None)
+@given(seed=seeds, cluster=st.sampled_from([None, "area"]))
+def test_a_subset_is_the_layout_of_the_subset(seed, cluster):
     frame = random_panel(seed)
-    layout = lay_out(frame)
+    layout = lay_out(frame, cluster=cluster)
     keep = np.random.default_rng(seed).random(layout.n_units) < 0.6
     if not keep.any():
         return
-    part = lay_out(frame[frame["county"].isin(layout.units[keep])])
+    part = lay_out(frame[frame["county"].isin(layout.units[keep])], cluster=cluster)
     if not part.n_units:
         assert layout.subset(keep).n_units == 0
         return

@@ -20,7 +20,7 @@ from evalaid.periods import label
 from evalaid.treatment import Treatment, gather_treatment
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Design:
     """Hold a panel, its cohorts and the comparisons they admit.
 
@@ -62,6 +62,9 @@ class Design:
     notes: tuple[str, ...]
     excluded: pd.DataFrame
     source: pd.DataFrame
+
+    def __repr__(self) -> str:
+        return f"<Design: {self._describe_panel()[0]}>"
 
     @property
     def n_units(self) -> int:

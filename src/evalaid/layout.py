@@ -18,7 +18,7 @@ from evalaid.panel import Panel
 from evalaid.treatment import Treatment
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Layout:
     """Hold a panel as matrices whose rows (units) are sorted by cohort, never-treated units last.
 
@@ -78,6 +78,9 @@ class Layout:
     starts: np.ndarray
     cluster: np.ndarray
     clusters: pd.Index
+
+    def __repr__(self) -> str:
+        return f"<Layout: {self.n_units} units x {self.n_periods} periods, {len(self.cohorts)} cohorts>"
 
     @property
     def n_units(self) -> int:
@@ -155,9 +158,7 @@ class Layout:
             if not always.any():
                 break
             rows = rows[~always]
-        if (
-            len(periods) and (self.cohort[rows] > periods[-1]).any()
-        ):  # these join the never-treated block: sort by label
+        if not seen.all():  # cohorts may merge: start from the order of the labels
             rows = rows[np.argsort(pd.factorize(self.units[rows], sort=True)[0])]
         columns = slice(None) if seen.all() else seen
 
@@ -176,7 +177,7 @@ class Layout:
                 name: np.ascontiguousarray(matrix[rows][:, columns]) for name, matrix in self.covariates.items()
             },
             cohort=self.cohort[rows],
-            cluster=self.cluster[rows],
+            cluster=None if self.clusters is self.units else self.cluster[rows],
             clusters=self.clusters,
         )
 
@@ -296,12 +297,13 @@ def arrange(
     cohort = sort(cohort)
     treated = int(np.count_nonzero(~np.isnan(cohort)))
     values, first = np.unique(cohort[:treated], return_index=True)
+    units = units if in_order else units[order]
     if cluster is None or clusters is None:
-        clusters, cluster = (units if in_order else units[order]), np.arange(len(units), dtype=np.int64)
+        clusters, cluster = units, np.arange(len(units), dtype=np.int64)
     else:
         clusters, cluster = _compact(clusters, sort(cluster))
     return Layout(
-        units=units if in_order else units[order],
+        units=units,
         periods=periods,
         period_kind=str(period_kind),
         outcome=sort(outcome),

@@ -24,7 +24,7 @@ COUNT_TOLERANCE = 0.005
 """A share may differ from inside / total by this much (rounding to whole per cent) before a note is written."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Panel:
     """Hold a validated panel with one row for each unit and period.
 
@@ -56,6 +56,9 @@ class Panel:
     outcome_unit: str
     covariates: tuple[str, ...]
     notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"<Panel: {len(self)} rows, {len(self.keys.units)} units x {len(self.keys.periods)} periods>"
 
     @property
     def period_kind(self) -> str:

@@ -155,6 +155,7 @@ def test_anticipation_takes_periods_from_the_comparison(simulated_all_treated):
     assert lost.loc["the effect on every cohort", "where"] == "2018 to 2020"
     assert "or may react: anticipation of 1" in lost.loc["the effect on every cohort", "why"]
     assert lost.loc["a test of pre-trends", "where"] == "cohort 2017"
+    assert "Comparison: not-yet-treated units until 2017." in design.text()
     without_base = diagnose(simulated_all_treated, **KEYS, anticipation=2).not_identified
     assert without_base.loc[0, "why"] == "with anticipation of 2 it has no period before it may react"
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from evalaid import names
-from evalaid.comparisons import count_available, describe_cohorts, list_cells
+from evalaid.comparisons import base_columns, count_available, describe_cohorts, list_cells
 from evalaid.errors import DesignError, PanelError
 from evalaid.faults import Faults
 from evalaid.layout import Layout, lay_out
@@ -278,12 +278,15 @@ class Design:
         """Say who serves as comparison, and until when."""
         if not len(self.layout.cohorts) or not self.cells["admissible"].any():
             return "Comparison: none."
-        until = ""
-        if self.staggered:
-            last = self.layout.start_column[-1] - 1
-            until = f"not-yet-treated units until {label(self.layout.period_kind, self.layout.periods[last])}"
-        always = "never-treated units in every period" if self.n_never else ""
-        return f"Comparison: {'; '.join(part for part in (always, until) if part)}."
+        parts = []
+        if self.n_never:
+            seen = int((self.availability["never_treated"] > 0).sum())
+            when = "every period" if seen == self.n_periods else f"{seen} of {self.n_periods} periods"
+            parts.append(f"never-treated units in {when}")
+        last = int(base_columns(self.layout, self.anticipation)[-1])
+        if self.staggered and last >= 0:
+            parts.append(f"not-yet-treated units until {label(self.layout.period_kind, self.layout.periods[last])}")
+        return f"Comparison: {'; '.join(parts)}."
 
     def _describe_limits(self) -> list[str]:
         lines = []

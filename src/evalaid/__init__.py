@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from evalaid.errors import EvalaidError, NotIdentifiedError
     from evalaid.estimation import estimate, methods
     from evalaid.inference.table import infer
+    from evalaid.notebooks import run_study
     from evalaid.panel import Panel, read_panel
     from evalaid.roster import Roster, assign_cohorts
-    from evalaid.study import StudySpec, run_study
+    from evalaid.study import StudySpec
 
 __version__ = "0.1.0"
 
@@ -34,7 +35,7 @@ _HOME = {
     "infer": "evalaid.inference.table",
     "methods": "evalaid.estimation",
     "read_panel": "evalaid.panel",
-    "run_study": "evalaid.study",
+    "run_study": "evalaid.notebooks",
 }
 
 __all__ = [

@@ -58,13 +58,13 @@ def report_effects(effects: Effects, by: str, spec: StudySpec) -> pd.DataFrame:
         ``band_low``, ``band_high``.
     """
     aggregate = effects.aggregate(by)  # type: ignore[arg-type]
-    frame = _in_unit(infer(aggregate, level=spec.level), effects, spec)
+    frame = _in_unit(infer(aggregate, level=spec.level), effects)
     if by == "event_time":
         joint = infer(aggregate, level=spec.level, simultaneous=True, draws=spec.draws, seed=spec.seed)
         scale = _scale(effects)
         frame = frame.assign(band_low=joint["conf_low"] * scale, band_high=joint["conf_high"] * scale)
         frame["note"] = joint["note"]  # says all that the pointwise note says
-    return _labelled(frame, by, effects, spec)
+    return _labelled(frame, by, spec)
 
 
 def detectable_effects(effects: Effects, spec: StudySpec) -> pd.DataFrame:
@@ -138,12 +138,11 @@ def describe_before(event: pd.DataFrame, effects: Effects) -> pd.DataFrame:
     """
     before = event[(event["event_time"] < 0) & event["std_error"].notna()]
     unit = "pp" if effects.scale == "share" else "number"
-    none = np.nan
-    rows = [
+    rows = [  # of no estimate at all these are missing values
         ("periods", "Periods before the start with an estimate", len(before), "count", 0),
-        ("largest", "Largest estimate, without its sign", before["estimate"].abs().max() if len(before) else none, unit, 2),
-        ("band_low", "Lowest end of a band", before["band_low"].min() if len(before) else none, unit, 2),
-        ("band_high", "Highest end of a band", before["band_high"].max() if len(before) else none, unit, 2),
+        ("largest", "Largest estimate, without its sign", before["estimate"].abs().max(), unit, 2),
+        ("band_low", "Lowest end of a band", before["band_low"].min(), unit, 2),
+        ("band_high", "Highest end of a band", before["band_high"].max(), unit, 2),
     ]
     frame = pd.DataFrame(rows, columns=["key", "label", "value", "unit", "digits"])
     return frame.assign(made_by="of the event-time estimates before the start")
@@ -182,16 +181,16 @@ def _one_method(name: str, entry: Mapping[str, Any], spec: StudySpec) -> dict[st
     changed = spec.change(entry.get("changes", {}))
     options = dict(entry.get("options", {}))
     made_by = _describe(str(entry["method"]), options, entry.get("changes", {}))
-    row: dict[str, Any] = {"key": name, "label": entry["label"], "reason": "", "made_by": made_by, "note": ""}
+    row: dict[str, Any] = {"key": name, "label": entry["label"], "level": spec.level, "reason": "", "note": ""}
     try:
         design = load_design(changed)
         effects = estimate(design, str(entry["method"]), **options)
-        frame = _in_unit(infer(effects.aggregate("overall"), level=spec.level), effects, changed)
+        frame = _in_unit(infer(effects.aggregate("overall"), level=spec.level), effects)
     except EvalaidError as error:
         missing = dict.fromkeys((*_IN_UNIT, "p_value", "n_units", "n_clusters", "treated_clusters"), np.nan)
         reason = " ".join(str(error).split())
         unit = "number" if spec.outcome_unit == "number" else "pp"
-        return {**row, **missing, "unit": unit, "reason": reason, "note": f"No estimate: {reason}"}
+        return {**row, **missing, "unit": unit, "reason": reason, "note": f"no estimate: {reason}", "made_by": made_by}
     found = frame.iloc[0]
     columns = (*_IN_UNIT, "p_value", "unit", "treated_clusters", "n_clusters")
     return {
@@ -211,13 +210,13 @@ def _scale(effects: Effects) -> float:
     return 100.0 if effects.scale == "share" else 1.0
 
 
-def _in_unit(frame: pd.DataFrame, effects: Effects, spec: StudySpec) -> pd.DataFrame:
+def _in_unit(frame: pd.DataFrame, effects: Effects) -> pd.DataFrame:
     """Turn fractions into percentage points, once."""
     scaled = {column: frame[column] * _scale(effects) for column in _IN_UNIT}
     return frame.assign(**scaled, unit="pp" if effects.scale == "share" else "number")
 
 
-def _labelled(frame: pd.DataFrame, by: str, effects: Effects, spec: StudySpec) -> pd.DataFrame:
+def _labelled(frame: pd.DataFrame, by: str, spec: StudySpec) -> pd.DataFrame:
     """Add the key, the label and the origin of every row."""
     kind = _period_kind(spec)
     if by == "overall":

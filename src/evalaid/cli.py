@@ -46,7 +46,14 @@ def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> N
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version and exit.")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
 def main() -> None:
     """Evaluate hospital partnership programmes by difference-in-differences.
 
@@ -57,24 +64,27 @@ def main() -> None:
 
 @main.command()
 @click.argument("study", nargs=-1)
-@click.option("--only", metavar="NOTEBOOK", help="Run one notebook; the others' results are taken from the last report.")
-@click.option("-p", "parameters", metavar="KEY=VALUE", multiple=True, help="Change a parameter of the study for this run.")
+@click.option(
+    "--only", metavar="NOTEBOOK", help="Run one notebook; the others' results are taken from the last report."
+)
+@click.option(
+    "-p", "parameters", metavar="KEY=VALUE", multiple=True, help="Change a parameter of the study for this run."
+)
 @told
 def run(study: Sequence[str], only: str | None, parameters: Sequence[str]) -> None:
     """Run studies and write their reports (default: all studies).
 
     A run with changed parameters (-p) gets a report of its own and leaves the committed numbers alone.
     """
-    from evalaid.notebooks import index_reports, run_study
+    from evalaid.notebooks import run_study
     from evalaid.progress import ProgressDisplay
+    from evalaid.reports import index_reports
     from evalaid.study import StudySpec, list_studies
 
     changes = _parse_parameters(parameters)
     specs = [StudySpec(study=name).change(changes) for name in study or list_studies()]
-    pages = []
     with ProgressDisplay() as tell:
-        for spec in specs:
-            pages.append(run_study(spec, only=only, tell=tell).page)
+        pages = [run_study(spec, only=only, tell=tell).page for spec in specs]
     index = index_reports()
     for page in pages:
         click.echo(f"Report: {_near(page)}")
@@ -94,10 +104,8 @@ def verify(study: Sequence[str]) -> None:
     from evalaid.study import StudySpec, list_studies
     from evalaid.verify import verify_study
 
-    results = []
     with ProgressDisplay() as tell:
-        for name in study or list_studies():
-            results.append(verify_study(StudySpec(study=name), tell=tell))
+        results = [verify_study(StudySpec(study=name), tell=tell) for name in study or list_studies()]
     for result in results:
         click.echo(result.text())
     sys.exit(0 if all(result.confirmed for result in results) else 1)
@@ -114,18 +122,21 @@ def verify(study: Sequence[str]) -> None:
 @click.option("--weight", help="Column of weights.")
 @click.option("--cluster", help="Column of clusters.")
 @click.option("--sheet", help="Sheet of an Excel file (default: the first).")
+@click.option("--encoding", default="utf-8-sig", help="Encoding of a csv file (default: UTF-8).")
 @told
-def check(file: Path, **roles: str | None) -> None:
+def check(file: Path, **options: Any) -> None:
     """Say whether FILE (csv, xlsx) is a usable panel; show its faults as a table.
 
-    Columns that are not named are looked for by their usual names. Exit code 0: usable; 1: faults; 2: not readable.
+    Columns that are not named are looked for; what is not clear is asked for. Exit code 0: usable; 1: faults; 2: not
+    readable, or a column is not clear.
     """
-    from evalaid.check import check_file
+    from evalaid.inspection import inspect_file
 
-    result = check_file(file, sheet=roles.pop("sheet"), **roles)
+    result = inspect_file(file, **options)
     click.echo(result.text())
-    if len(result.faults):
-        _show_frame(result.faults)
+    if result.panel is None:
+        _show_frame(result.faults.drop(columns="expected").head(_SHOWN_ROWS))  # what is expected is said above
+        _tell_more(len(result.faults))
         sys.exit(1)
 
 
@@ -170,23 +181,25 @@ def _parse_parameters(given: Sequence[str]) -> dict[str, Any]:
 def _show_rows(error: EvalaidError) -> None:
     if error.rows is not None and len(error.rows):
         _show_frame(error.rows.head(_SHOWN_ROWS))
-        if len(error.rows) > _SHOWN_ROWS:
-            click.echo(f"... and {len(error.rows) - _SHOWN_ROWS} more rows", err=True)
+        _tell_more(len(error.rows))
+
+
+def _tell_more(count: int) -> None:
+    if count > _SHOWN_ROWS:
+        click.echo(f"... and {count - _SHOWN_ROWS} more rows", err=True)
 
 
 def _show_frame(frame: Any) -> None:
     """Print a frame as a table as wide as the terminal."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table(*(str(column) for column in frame.columns), show_lines=True)
-    for row in frame.astype(object).itertuples(index=False):
-        table.add_row(*("" if value is None or value != value else str(value) for value in row))
+    table = Table(*(Column(str(column), overflow="fold") for column in frame.columns), show_lines=True)
+    for row in frame.astype(object).where(frame.notna(), "").itertuples(index=False):
+        table.add_row(*(str(value) for value in row))
     Console().print(table)
 
 
 def _near(path: Path) -> str:
     """Return a path relative to the working directory where it lies below it."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-

@@ -90,7 +90,9 @@ def describe_baseline(spec: StudySpec, design: Design) -> tuple[pd.DataFrame, di
     outcome = Column(f"{spec.outcome_label} (%)" if share else spec.outcome_label, "%" if share else "number", 1)
     extra = {"outcome": outcome}
     for column, entry in spec.baseline.items():
-        extra[column] = Column(str(entry.get("label", column)), str(entry.get("unit", "number")), int(entry.get("digits", 1)))
+        extra[column] = Column(
+            str(entry.get("label", column)), str(entry.get("unit", "number")), int(entry.get("digits", 1))
+        )
     return pd.DataFrame(rows), extra
 
 
@@ -200,7 +202,7 @@ def spread_means(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Column]]:
     (pandas.DataFrame, dict)
         ``key``, ``cohort_label`` and a column for each period; and how these columns are shown.
     """
-    wide = frame.pivot(index="cohort_label", columns="period_label", values="mean")
+    wide = frame.pivot_table("mean", index="cohort_label", columns="period_label", sort=False)
     wide = wide.loc[list(dict.fromkeys(frame["cohort_label"])), list(dict.fromkeys(frame["period_label"]))]
     keys = frame.drop_duplicates("cohort_label").set_index("cohort_label")["key"].str.split(".").str[0]
     extra = {period: Column(f"{period} (%)", "%", 1) for period in wide.columns}

@@ -56,8 +56,12 @@ def check_identities(design: Design) -> pd.DataFrame:
 def _identities(design: Design) -> Iterator[tuple[str, str, tuple[Floats, Floats]]]:
     layout = design.layout
     means = _means(layout)
-    never = estimate(design, "callaway_santanna", comparison="never_treated", adjustment="none", base_period="universal")
-    later = estimate(design, "callaway_santanna", comparison="not_yet_treated", adjustment="none", base_period="universal")
+    never = estimate(
+        design, "callaway_santanna", comparison="never_treated", adjustment="none", base_period="universal"
+    )
+    later = estimate(
+        design, "callaway_santanna", comparison="not_yet_treated", adjustment="none", base_period="universal"
+    )
     imputed = estimate(design, "imputation")
     yield (
         "difference_of_means",

@@ -131,13 +131,26 @@ class Recorder:
         taken = key in self.earlier or (key in self.numbers and not replace_own)
         if taken:
             other = self.earlier.get(key) or self.numbers[key]
-            raise ManifestError(f"The number '{key}' is already recorded by {other.notebook} {other.cell}. Use a new key.")
+            raise ManifestError(
+                f"The number '{key}' is already recorded by {other.notebook} {other.cell}. Use a new key."
+            )
         if not _KEY.match(key):
-            raise ManifestError(f"'{key}' is no key: use lower-case words joined by dots, such as 'overall.main.estimate'.")
+            raise ManifestError(
+                f"'{key}' is no key: use lower-case words joined by dots, such as 'overall.main.estimate'."
+            )
         if unit not in UNITS:
             raise ManifestError(f"The number '{key}' has the unit '{unit}'; known units are {', '.join(UNITS)}.")
         number = Number(
-            key, _plain(key, value, unit), unit, digits, self.notebook, cell, method, self.spec_hash, self.data_hash, self.seed
+            key,
+            _plain(key, value, unit),
+            unit,
+            digits,
+            self.notebook,
+            cell,
+            method,
+            self.spec_hash,
+            self.data_hash,
+            self.seed,
         )
         self.numbers[key] = number
         return number
@@ -198,7 +211,9 @@ def read_manifest(path: Path) -> Manifest:
         If the file is missing, is not JSON or lacks a field.
     """
     if not path.is_file():
-        raise ManifestError(f"{_shown(path)} is missing: there are no expected numbers. Run the study once and commit it.")
+        raise ManifestError(
+            f"{_shown(path)} is missing: there are no expected numbers. Run the study once and commit it."
+        )
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         numbers = {key: Number(key=key, **entry) for key, entry in stored.pop("numbers").items()}

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import stat
 import subprocess
 import sys
 import tempfile
@@ -20,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-
 from evalaid.engine import Job
 from evalaid.errors import NotebookError, StudyError
 from evalaid.manifest import NUMBERS_FILE, Manifest, Number, hash_value, read_manifest, read_parts, write_manifest
+from evalaid.reports import check_writable, keep_partial, put_in_place, report_folder, write_report
 from evalaid.sample import data_faults, hash_data
 from evalaid.section import NOTEBOOK, PARTS, RUN_FOLDER
 from evalaid.study import StudySpec, project_root
@@ -32,11 +31,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NOTEBOOKS = Path("notebooks")
-REPORTS = Path("reports")
 CELL_SECONDS = 300
 NOTEBOOK_SECONDS = 900
 _SECONDS_TO_LEAVE = 10
-_READABLE = 0o755  # temporary folders are private; a report is meant to be read
 # One thread for linear algebra: two threads change the last digits of some factorisations.
 _FIXED = {
     "PYTHONHASHSEED": "0",
@@ -119,7 +116,7 @@ def run_study(
     'index.html'
     """
     tell = tell or (lambda *_: None)
-    target = Path(folder).absolute() if folder is not None else project_root() / REPORTS / report_name(spec)
+    target = Path(folder).absolute() if folder is not None else report_folder(spec)
     notebooks = _chosen(only)
     check_writable(target)
     before = hash_data(spec.data_files())
@@ -136,10 +133,10 @@ def run_study(
             execute_notebook(notebook, work, spec, tell)
         _refuse_changed(before, hash_data(spec.data_files()))
         manifest = _merge(spec, work, before, kept)
-        page = _write_report(spec, work, manifest)
-        _replace(target, work)
+        page = write_report(spec, work, manifest)
+        put_in_place(work, target)
     except BaseException as error:
-        where = _keep_partial(work, target)
+        where = keep_partial(work, target)
         note = f"{where} The previous report, if there is one, is untouched."
         if isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(f"Interrupted. {note}") from None
@@ -194,7 +191,12 @@ def execute_notebook(
             start_new_session=True,
         )
         overtime = threading.Event()
-        timer = threading.Timer(seconds, lambda: (overtime.set(), process.terminate()))
+
+        def end() -> None:
+            overtime.set()
+            process.terminate()
+
+        timer = threading.Timer(seconds, end)
         timer.start()
         tell(spec.study, notebook.stem, {"event": "launch"})
         try:
@@ -209,51 +211,9 @@ def execute_notebook(
     return output
 
 
-def index_reports() -> Path:
-    """Write ``reports/index.html`` with a link to every report that is there."""
-    from evalaid.report.page import PAGE, write_index
-
-    folder = project_root() / REPORTS
-    studies = []
-    for path in sorted(folder.glob(f"*/{NUMBERS_FILE}")):
-        if (path.parent / PAGE).is_file() and not path.parent.name.startswith("."):
-            manifest = read_manifest(path)
-            changed = path.parent.name.removeprefix(manifest.study).removeprefix("-")
-            studies.append(
-                {
-                    "folder": path.parent.name,
-                    "title": manifest.title,
-                    "data_kind": manifest.data_kind,
-                    "changed": f"changed parameters ({changed})" if changed else "",
-                    "numbers": len(manifest.numbers),
-                }
-            )
-    return write_index(folder, studies)
-
-
-def report_name(spec: StudySpec) -> str:
-    """Return the name of a study's folder in ``reports``; changed parameters give a folder of their own."""
-    return f"{spec.study}-{spec.hash()[:8]}" if spec.changed_fields() else spec.study
-
-
 def list_notebooks() -> tuple[Path, ...]:
     """Return the project's notebooks in the order in which they run."""
     return tuple(sorted((project_root() / NOTEBOOKS).glob("[0-9]*_*.ipynb")))
-
-
-def check_writable(target: Path) -> None:
-    """Raise before anything starts if a report cannot be written to this folder."""
-    advice = "Make it writable or move it away, then run again; nothing was started."
-    for folder in (target.parent, target):
-        if folder.exists() and not folder.is_dir():
-            raise StudyError(f"The report cannot be written: '{folder.name}' is a file, not a folder. {advice}")
-        # The mode is read, too: an administrator may write anywhere, but a folder marked read-only is meant to stay.
-        if folder.is_dir() and not (os.access(folder, os.W_OK) and folder.stat().st_mode & stat.S_IWUSR):
-            raise StudyError(f"The report cannot be written: the folder '{folder.name}' is read-only. {advice}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StudyError(f"The report cannot be written: {error.strerror} ('{target.parent.name}'). {advice}") from None
 
 
 def data_hash(data: Mapping[str, str]) -> str:
@@ -288,17 +248,18 @@ def _environment(work: Path, notebook: str, ipython: str) -> dict[str, str]:
 
 def _follow(process: subprocess.Popen[str], job: Job, tell: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
     """Hand the job to the process, pass on its progress and return its last event (with the cell it was in)."""
-    assert process.stdin is not None  # noqa: S101 (for the type checker: all three are pipes)
-    assert process.stdout is not None  # noqa: S101
-    assert process.stderr is not None  # noqa: S101
+    given, told, complained = process.stdin, process.stdout, process.stderr
+    assert given is not None  # noqa: S101 (for the type checker: all three are pipes)
+    assert told is not None  # noqa: S101
+    assert complained is not None  # noqa: S101
     errors: list[str] = []
-    reader = threading.Thread(target=lambda: errors.extend(process.stderr), daemon=True)
+    reader = threading.Thread(target=errors.extend, args=(complained,), daemon=True)
     reader.start()
-    process.stdin.write(job.to_json())
-    process.stdin.close()
+    given.write(job.to_json())
+    given.close()
     last: dict[str, Any] = {"event": "broken", "error": "its process ended without a word"}
     cell = None
-    for line in process.stdout:
+    for line in told:
         last = json.loads(line)
         cell = last.get("cell", cell)
         tell(last)
@@ -353,7 +314,9 @@ def _take_over(
         return {}
     advice = f"Run the whole study first: evalaid run {spec.study}"
     if not all((target / path.name).is_file() for path in others):
-        raise StudyError(f"The results of {', '.join(p.stem for p in others)} are missing in the previous report. {advice}")
+        raise StudyError(
+            f"The results of {', '.join(p.stem for p in others)} are missing in the previous report. {advice}"
+        )
     previous = read_manifest(target / NUMBERS_FILE)
     if (previous.spec_hash, previous.data_hash) != (spec.hash(), data_hash(data)):
         raise StudyError(f"The previous report was made from other parameters or other data. {advice}")
@@ -382,43 +345,3 @@ def _merge(spec: StudySpec, work: Path, data: Mapping[str, str], kept: Mapping[s
     )
     write_manifest(manifest, work / NUMBERS_FILE)
     return manifest
-
-
-def _write_report(spec: StudySpec, work: Path, manifest: Manifest) -> Path:
-    from evalaid.report.page import write_page
-
-    executed = sorted(work.glob("*.ipynb"))
-    numbers = [vars(number) for number in manifest.numbers.values()]
-    return write_page(work, executed, spec.to_dict(), numbers, dict(manifest.data_files))
-
-
-def _replace(target: Path, work: Path) -> None:
-    """Put the finished run in the place of the previous report."""
-    work.chmod(_READABLE)
-    old = None
-    if target.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent)) / "previous"
-        target.rename(old)
-    try:
-        work.rename(target)
-    except OSError:
-        if old is not None:
-            old.rename(target)
-        raise
-    if old is not None:
-        shutil.rmtree(old.parent, ignore_errors=True)
-
-
-def _keep_partial(work: Path, target: Path) -> str:
-    """Move what an unfinished run left to ``<study>.failed`` and say what is there."""
-    kept = target.with_name(f"{target.name}.failed")
-    shutil.rmtree(kept, ignore_errors=True)
-    if not work.is_dir():
-        return "Nothing was kept of the run."
-    partial = sorted(path.name for path in work.glob("*.ipynb"))
-    if not partial:
-        shutil.rmtree(work, ignore_errors=True)
-        return "Nothing was kept of the run."
-    work.chmod(_READABLE)
-    work.rename(kept)
-    return f"Kept: {', '.join(partial)} in {kept.parent.name}/{kept.name}."

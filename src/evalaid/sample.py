@@ -60,7 +60,9 @@ def load_frame(spec: StudySpec) -> pd.DataFrame:
         named = {str(cohort) for cohort in spec.only_cohorts}
         frame = frame[frame[COHORT].isna() | frame[COHORT].map(_name).isin(named)]
     if frame.empty:
-        raise StudyError(f"Nothing stays in the sample of '{spec.study}': check keep, leave_out_events and the periods.")
+        raise StudyError(
+            f"Nothing stays in the sample of '{spec.study}': check keep, leave_out_events and the periods."
+        )
     return frame.reset_index(drop=True)
 
 
@@ -141,7 +143,9 @@ def data_faults(hashes: Mapping[str, str]) -> list[str]:
 def _read(name: str) -> pd.DataFrame:
     path = project_root() / name
     if not path.is_file():
-        raise StudyError(f"The file {name} does not exist in the project. Correct the study's file or restore the data.")
+        raise StudyError(
+            f"The file {name} does not exist in the project. Correct the study's file or restore the data."
+        )
     try:
         return pd.read_csv(path, encoding="utf-8-sig")
     except (ValueError, UnicodeDecodeError) as error:
@@ -158,13 +162,17 @@ def _join(frame: pd.DataFrame, link: pd.DataFrame, spec: StudySpec) -> pd.DataFr
     _need(link, str(spec.link), [spec.unit])
     twice = link[link[spec.unit].duplicated(keep=False)]
     if len(twice):
-        raise StudyError(f"{spec.link} has {twice[spec.unit].nunique()} unit(s) in more than one row; one is expected.", rows=twice)
+        raise StudyError(
+            f"{spec.link} has {twice[spec.unit].nunique()} unit(s) in more than one row; one is expected.", rows=twice
+        )
     new = [spec.unit, *(column for column in link.columns if column not in frame)]
     joined = frame.merge(link[new], on=spec.unit, how="left", validate="many_to_one", indicator="_found")
     without = joined[joined["_found"] == "left_only"]
     if len(without):
         some = ", ".join(map(str, without[spec.unit].unique()[:3]))
-        raise StudyError(f"{without[spec.unit].nunique()} unit(s) of the panel are not in {spec.link}: {some}, ...", rows=without)
+        raise StudyError(
+            f"{without[spec.unit].nunique()} unit(s) of the panel are not in {spec.link}: {some}, ...", rows=without
+        )
     return joined.drop(columns="_found")
 
 
@@ -199,7 +207,9 @@ def _without_events(frame: pd.DataFrame, spec: StudySpec) -> pd.DataFrame:
     unknown = set(spec.leave_out_events) - set(events["kind"])
     if unknown:
         known = ", ".join(sorted(events["kind"].unique()))
-        raise StudyError(f"leave_out_events: {spec.events} has no kind {', '.join(map(repr, unknown))}; kinds are {known}.")
+        raise StudyError(
+            f"leave_out_events: {spec.events} has no kind {', '.join(map(repr, unknown))}; kinds are {known}."
+        )
     named = events[events["kind"].isin(spec.leave_out_events)][spec.cluster].str.split(";").explode().str.strip()
     return frame[~frame[spec.cluster].isin(set(named) - {_ALL_GROUPS})]
 

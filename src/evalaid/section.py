@@ -70,7 +70,10 @@ class Section:
     def look(self) -> Look:
         """What all figures have in common."""
         unit = "number" if self.spec.outcome_unit == "number" else "pp"
-        return Look(self.spec.data_kind, self.spec.outcome_label, self.spec.level, unit)
+        words = self._texts
+        return Look(
+            self.spec.data_kind, self.spec.outcome_label, self.spec.level, unit, words["units"], words["clusters"]
+        )
 
     def table(
         self,
@@ -99,7 +102,7 @@ class Section:
         extra : mapping, optional
             Columns that are not among the fixed ones.
         """
-        table = Table(name, frame, "", tuple(columns), extra=dict(extra or {}))
+        table = Table(name, frame, "", tuple(columns), extra=dict(extra or {}), words=self._texts)
         made_by = dict(zip(frame["key"].astype(str), frame["made_by"], strict=True)) if "made_by" in frame else {}
         for row, key, value, unit, digits in table.numbers():
             self.record(key, value, unit=unit, digits=digits, method=made_by.get(row, ""))
@@ -132,13 +135,20 @@ class Section:
 
     def words(self, template: str) -> str:
         """Fill the places of a template with recorded numbers."""
-        return fill(template, self.recorder.lookup, self.spec.level)
+        return fill(template, self.recorder.lookup, self.spec.level, self._texts)
 
     def record(self, key: str, value: Any, *, unit: str, digits: int, method: str = "") -> None:
         """Record one number under the cell that is running."""
         by_hand = self.folder is None
         self.recorder.record(key, value, unit=unit, digits=digits, cell=_cell(), method=method, replace_own=by_hand)
         self.recorder.save()
+
+    @property
+    def _texts(self) -> dict[str, str]:
+        """The study's words that sentences, headings and figures use."""
+        outcome = self.spec.outcome_label
+        named = {"outcome": outcome[:1].lower() + outcome[1:], "Outcome": outcome}
+        return {**named, "units": self.spec.unit_label, "clusters": self.spec.cluster_label}
 
 
 def open_section(names: Mapping[str, Any], notebook: str) -> Section:
@@ -179,7 +189,8 @@ def _cell() -> str:
     except ImportError:
         return "In [0]"
     shell = get_ipython()
-    return f"In [{shell.execution_count}]" if shell is not None else "In [0]"
+    # The inputs so far, with an empty one in front: some versions of IPython count a cell before it runs, some after.
+    return f"In [{len(shell.history_manager.input_hist_raw) - 1}]" if shell is not None else "In [0]"
 
 
 def _write(path: Path, text: str) -> None:

@@ -17,69 +17,13 @@ from typing import Any, Self
 
 import yaml
 
+from evalaid import fields
 from evalaid.errors import StudyError
 from evalaid.manifest import hash_value
 
 STUDIES = Path("notebooks") / "studies"
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
 _FROM_FILE: Any = None  # a field left out is read from the study's file
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError("text")
-    return value.strip()
-
-
-def _whole(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError("a whole number, not negative")
-    return value
-
-
-def _level(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.5 <= value < 1:  # noqa: PLR2004
-        raise ValueError("a number from 0.5 to below 1, such as 0.95")
-    return float(value)
-
-
-def _period(value: Any) -> int | str:
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        raise ValueError("a period such as 2023 or '2023Q1'")
-    return value
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    if isinstance(value, str) or not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value):
-        raise ValueError("a list of texts")
-    return tuple(item.strip() for item in value)
-
-
-def _periods(value: Any) -> tuple[int | str, ...]:
-    if not isinstance(value, (list, tuple)):
-        raise ValueError("a list of periods, such as [2021, 2022]")
-    return tuple(_period(item) for item in value)
-
-
-def _kept(value: Any) -> Mapping[str, tuple[Any, ...]]:
-    if not isinstance(value, Mapping) or not all(isinstance(v, (list, tuple)) and v for v in value.values()):
-        raise ValueError("a mapping from a column to the list of values that stay in the sample")
-    return MappingProxyType({str(column): tuple(allowed) for column, allowed in value.items()})
-
-
-def _specifications(value: Any) -> Mapping[str, Mapping[str, Any]]:
-    if not isinstance(value, Mapping) or not all(isinstance(v, Mapping) for v in value.values()):
-        raise ValueError("a mapping from a name to a mapping")
-    return MappingProxyType({str(name): MappingProxyType(dict(entry)) for name, entry in value.items()})
-
-
-def _one_of(*allowed: str) -> Callable[[Any], str]:
-    def check(value: Any) -> str:
-        if value not in allowed:
-            raise ValueError(" or ".join(f"'{item}'" for item in allowed))
-        return str(value)
-
-    return check
 
 
 _REQUIRED: Any = object()
@@ -103,7 +47,7 @@ class StudySpec:
     study : str
         Name of the study, also the name of its file and of its folder in ``reports``: letters, digits, ``_`` and ``-``.
     title, question, programme, outcome_label, unit_label, cluster_label : str
-        Words for the report.
+        Words for the report; the labels of units and clusters are plurals (counties, prefectures).
     data_kind : {"real", "simulated"}
         Shown on every page and figure.
     panel : str
@@ -149,7 +93,7 @@ class StudySpec:
         Confidence level.
     seed, draws : int
         Seed and number of bootstrap draws of the simultaneous bands.
-    data_notes, caveats, limits, sources : list of str
+    summary, data_notes, caveats, limits, sources : list of str
         Paragraphs for the report (Markdown); ``{key}`` stands for a recorded number.
 
     Raises
@@ -164,46 +108,47 @@ class StudySpec:
     """
 
     study: str
-    title: str = _field(_text, prose=True)
-    question: str = _field(_text, prose=True)
-    programme: str = _field(_text, prose=True)
-    data_kind: str = _field(_one_of("real", "simulated"))
-    panel: str = _field(_text)
-    unit: str = _field(_text)
-    period: str = _field(_text)
-    outcome: str = _field(_text)
-    outcome_unit: str = _field(_one_of("fraction", "percent", "number"))
-    outcome_label: str = _field(_text, prose=True)
-    unit_label: str = _field(_text, "unit", prose=True)
-    cluster_label: str = _field(_text, "cluster", prose=True)
-    link: str | None = _field(_text, None)
-    cluster: str | None = _field(_text, None)
-    roster: str | None = _field(_text, None)
-    roster_unit: str | None = _field(_text, None)
-    roster_hospital: str | None = _field(_text, None)
-    start_column: str | None = _field(_text, None)
-    start_rule: str = _field(_one_of("containing_period", "first_full_period"), "containing_period")
-    cohort: str | None = _field(_text, None)
-    only_cohorts: tuple[int | str, ...] = _field(_periods, ())
-    keep: Mapping[str, tuple[Any, ...]] = _field(_kept, MappingProxyType({}))
-    events: str | None = _field(_text, None)
-    leave_out_events: tuple[str, ...] = _field(_texts, ())
-    first_period: int | str | None = _field(_period, None)
-    last_period: int | str | None = _field(_period, None)
-    covariates: tuple[str, ...] = _field(_texts, ())
-    baseline: Mapping[str, Mapping[str, Any]] = _field(_specifications, MappingProxyType({}))
-    weight: str | None = _field(_text, None)
-    anticipation: int = _field(_whole, 0)
-    main: str = _field(_text)
-    methods: Mapping[str, Mapping[str, Any]] = _field(_specifications)
-    scenarios: Mapping[str, Mapping[str, Any]] = _field(_specifications, MappingProxyType({}))
-    level: float = _field(_level, 0.95)
-    seed: int = _field(_whole)
-    draws: int = _field(_whole, 999)
-    data_notes: tuple[str, ...] = _field(_texts, (), prose=True)
-    caveats: tuple[str, ...] = _field(_texts, (), prose=True)
-    limits: tuple[str, ...] = _field(_texts, (), prose=True)
-    sources: tuple[str, ...] = _field(_texts, (), prose=True)
+    title: str = _field(fields.text, prose=True)
+    question: str = _field(fields.text, prose=True)
+    programme: str = _field(fields.text, prose=True)
+    data_kind: str = _field(fields.one_of("real", "simulated"))
+    panel: str = _field(fields.text)
+    unit: str = _field(fields.text)
+    period: str = _field(fields.text)
+    outcome: str = _field(fields.text)
+    outcome_unit: str = _field(fields.one_of("fraction", "percent", "number"))
+    outcome_label: str = _field(fields.text, prose=True)
+    unit_label: str = _field(fields.text, "units", prose=True)
+    cluster_label: str = _field(fields.text, "clusters", prose=True)
+    link: str | None = _field(fields.text, None)
+    cluster: str | None = _field(fields.text, None)
+    roster: str | None = _field(fields.text, None)
+    roster_unit: str | None = _field(fields.text, None)
+    roster_hospital: str | None = _field(fields.text, None)
+    start_column: str | None = _field(fields.text, None)
+    start_rule: str = _field(fields.one_of("containing_period", "first_full_period"), "containing_period")
+    cohort: str | None = _field(fields.text, None)
+    only_cohorts: tuple[int | str, ...] = _field(fields.periods, ())
+    keep: Mapping[str, tuple[Any, ...]] = _field(fields.kept, MappingProxyType({}))
+    events: str | None = _field(fields.text, None)
+    leave_out_events: tuple[str, ...] = _field(fields.texts, ())
+    first_period: int | str | None = _field(fields.period, None)
+    last_period: int | str | None = _field(fields.period, None)
+    covariates: tuple[str, ...] = _field(fields.texts, ())
+    baseline: Mapping[str, Mapping[str, Any]] = _field(fields.specifications, MappingProxyType({}))
+    weight: str | None = _field(fields.text, None)
+    anticipation: int = _field(fields.whole, 0)
+    main: str = _field(fields.text)
+    methods: Mapping[str, Mapping[str, Any]] = _field(fields.specifications)
+    scenarios: Mapping[str, Mapping[str, Any]] = _field(fields.specifications, MappingProxyType({}))
+    level: float = _field(fields.level, 0.95)
+    seed: int = _field(fields.whole)
+    draws: int = _field(fields.whole, 999)
+    summary: tuple[str, ...] = _field(fields.texts, (), prose=True)
+    data_notes: tuple[str, ...] = _field(fields.texts, (), prose=True)
+    caveats: tuple[str, ...] = _field(fields.texts, (), prose=True)
+    limits: tuple[str, ...] = _field(fields.texts, (), prose=True)
+    sources: tuple[str, ...] = _field(fields.texts, (), prose=True)
 
     def __post_init__(self) -> None:
         check_name(self.study)
@@ -295,7 +240,7 @@ def complete(study: str, values: Mapping[str, Any]) -> dict[str, Any]:
             continue
         try:
             complete_values[name] = declared.metadata["check"](value)
-        except ValueError as error:
+        except fields.UnfitError as error:
             faults.append(f"{name} must be {error}, found {value!r}")
     if values.get("study", study) != study:
         faults.append(f"study is '{values['study']}' but the file is named '{study}'")
@@ -362,14 +307,18 @@ def _faults_between(values: Mapping[str, Any], known: set[str]) -> list[str]:
     if (values["roster"] is None) == (values["cohort"] is None):
         faults.append("give either roster (with roster_unit, start_column) or cohort")
     if values["roster"] is not None:
-        faults += [f"{name} is missing (roster is given)" for name in ("roster_unit", "start_column") if not values[name]]
+        faults += [
+            f"{name} is missing (roster is given)" for name in ("roster_unit", "start_column") if not values[name]
+        ]
     for kind in ("methods", "scenarios"):
         allowed = {"label", "why", "changes"} | ({"method", "options"} if kind == "methods" else set())
         for name, entry in values[kind].items():
             faults += [f"{kind}.{name} has an unknown entry '{item}'" for item in entry if item not in allowed]
             faults += [f"{kind}.{name} has no label"] * ("label" not in entry)
             faults += [f"methods.{name} has no method"] * (kind == "methods" and "method" not in entry)
-            faults += [f"{kind}.{name}.changes: {_unknown_field(c, known)}" for c in entry.get("changes", {}) if c not in known]
+            faults += [
+                f"{kind}.{name}.changes: {_unknown_field(c, known)}" for c in entry.get("changes", {}) if c not in known
+            ]
     return faults
 
 
@@ -379,7 +328,9 @@ def _read_file(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f" (line {where.line + 1})" if where else ""
-        raise StudyError(f"{STUDIES.as_posix()}/{path.name} is not valid YAML{line}: {getattr(error, 'problem', error)}.") from None
+        raise StudyError(
+            f"{STUDIES.as_posix()}/{path.name} is not valid YAML{line}: {getattr(error, 'problem', error)}."
+        ) from None
     if not isinstance(stored, dict):
         raise StudyError(
             f"{STUDIES.as_posix()}/{path.name} must be a mapping 'parameter: value', found {type(stored).__name__}. "

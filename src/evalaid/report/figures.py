@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from evalaid.report.fonts import drawable, families
@@ -31,16 +33,19 @@ ACCENT, BAND = "#1f5f8b", "#a9c6df"
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _CEILING = 100.0
+_WRAP = 44  # letters of a label in one line
 
 
 @dataclass(frozen=True)
 class Look:
-    """What every figure of a study has in common: its kind of data and the words for its outcome and level."""
+    """What every figure of a study has in common: its kind of data, its level, and what outcome and units are called."""
 
     data_kind: str
     outcome_label: str
     level: float
     unit: str = "pp"
+    units: str = "units"
+    clusters: str = "clusters"
 
     @property
     def data_label(self) -> str:
@@ -136,17 +141,24 @@ def draw_status_map(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     """
     rows = list(dict.fromkeys(frame["cohort_label"]))
     columns = list(dict.fromkeys(frame["period_label"]))
-    status = frame.pivot(index="cohort_label", columns="period_label", values="status").loc[rows, columns]
+    status = _spread(frame, "cohort_label").loc[rows, columns]
     canvas, axes = _canvas(8.0, 1.6 + 0.55 * len(rows))
     _tiles(axes, status)
     sizes = frame.drop_duplicates("cohort_label").set_index("cohort_label")
-    labels = [f"{row}\n{sizes.loc[row, 'n_units']} units, {sizes.loc[row, 'n_clusters']} clusters" for row in rows]
+    counts = [
+        f"{sizes.loc[row, 'n_units']} {look.units}, {sizes.loc[row, 'n_clusters']} {look.clusters}" for row in rows
+    ]
+    labels = [f"{row}\n{count}" for row, count in zip(rows, counts, strict=True)]
     axes.set_yticks([place + 0.5 for place in range(len(rows))], drawable(labels))
     axes.set(title="Treatment status by cohort and period", xlabel="Period", ylabel="")
-    _status_legend(canvas, axes)
+    _status_legend(canvas)
     treated = {row: [c for c in columns if status.loc[row, c] == STATUS[2]] for row in rows}
     said = [f"{row}: treated from {c[0]}" if c else f"{row}: never treated in the panel" for row, c in treated.items()]
-    alt = f"Map of treatment status by cohort and period, {columns[0]} to {columns[-1]} ({look.data_label}). " + "; ".join(said) + "."
+    alt = (
+        f"Map of treatment status by cohort and period, {columns[0]} to {columns[-1]} ({look.data_label}). "
+        + "; ".join(said)
+        + "."
+    )
     return _finish(canvas, look), alt
 
 
@@ -160,17 +172,19 @@ def draw_assignment(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     look : Look
     """
     rows, columns = list(dict.fromkeys(frame["cluster"])), list(dict.fromkeys(frame["period_label"]))
-    status = frame.pivot(index="cluster", columns="period_label", values="status").loc[rows, columns]
-    canvas, axes = _canvas(8.0, 1.8 + 0.21 * len(rows))
+    status = _spread(frame, "cluster").loc[rows, columns]
+    canvas, axes = _canvas(8.0, 1.8 + 0.175 * len(rows))
     _tiles(axes, status)
     sizes = frame.drop_duplicates("cluster").set_index("cluster")["n_units"]
     names = [f"{name}  ({sizes[row]})" for name, row in zip(drawable(rows), rows, strict=True)]
     axes.set_yticks([place + 0.5 for place in range(len(rows))], names, fontsize=8)
-    axes.set(title="Treatment status by cluster (units in brackets)", xlabel="Period", ylabel="")
-    _status_legend(canvas, axes)
+    axes.set(title=f"Treatment status of {look.clusters} ({look.units} in brackets)", xlabel="Period", ylabel="")
+    _status_legend(canvas)
     count = frame.drop_duplicates("cluster")["cohort_label"].value_counts(sort=False)
     said = ", ".join(f"{number} {name}" for name, number in count.items())
-    return _finish(canvas, look), f"Map of treatment status of {len(rows)} clusters by period ({look.data_label}): {said}."
+    return _finish(
+        canvas, look
+    ), f"Map of treatment status of {len(rows)} {look.clusters} by period ({look.data_label}): {said}."
 
 
 def draw_means(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
@@ -220,7 +234,16 @@ def draw_means(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     for _, row in starts.iterrows():
         colour = SERIES[cohorts.index(row["cohort_label"])]
         panels[-1].plot([row["period_label"]], [row["mean"]], "o", mfc="none", mec=colour, ms=14, mew=1.6)
-    panels[-1].legend(title="Cohort (ring: first treated period)", fontsize=8, title_fontsize=8)
+    handles, names = panels[-1].get_legend_handles_labels()
+    panels[-1].get_legend().remove()
+    canvas.legend(
+        handles,
+        names,
+        title="ring: first treated period",
+        loc="outside lower center",
+        ncols=len(cohorts),
+        frameon=False,
+    )
     first, last = frame["period_label"].iloc[0], frame["period_label"].iloc[-1]
     said = []
     for cohort in cohorts:
@@ -251,17 +274,21 @@ def draw_event_study(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     axes.vlines(where, inside["conf_low"], inside["conf_high"], color=INK, lw=1.6, label="pointwise interval")
     before = where < 0
     axes.plot(where[before], inside["estimate"][before], "o", mfc="white", mec=INK, ms=6.5, label="before the start")
-    axes.plot(where[~before], inside["estimate"][~before], "o", color=ACCENT, mec=INK, ms=6.5, label="from the start on")
+    axes.plot(
+        where[~before], inside["estimate"][~before], "o", color=ACCENT, mec=INK, ms=6.5, label="from the start on"
+    )
     if (~kept).any():
-        axes.plot(time[~kept], [0] * int((~kept).sum()), "D", color=GREY, ms=5, label="reference period (0 by definition)")
+        axes.plot(
+            time[~kept], [0] * int((~kept).sum()), "D", color=GREY, ms=5, label="reference period (0 by definition)"
+        )
     axes.set_xticks(time, [format_value(t, "number", 0, signed=True) for t in time])
     unit = " (percentage points)" if look.unit == "pp" else ""
     axes.set(
         title=f"Effect by time since the start, {look.level:.0%} intervals and bands",
         xlabel="Periods since the first treated period",
-        ylabel=f"Effect on {look.outcome_label}{unit}".replace("Effect on The", "Effect on the"),
+        ylabel=f"Effect on {look.outcome_label[:1].lower()}{look.outcome_label[1:]}{unit}",
     )
-    axes.legend(fontsize=8, ncols=2, frameon=True, loc="best")
+    canvas.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8.5)
     said = "; ".join(
         f"{format_value(row['event_time'], 'number', 0, signed=True)}: {format_value(row['estimate'], look.unit, 2, signed=True)} "
         f"({format_value(row['conf_low'], look.unit, 2, signed=True)} to {format_value(row['conf_high'], look.unit, 2, signed=True)})"
@@ -287,15 +314,21 @@ def draw_comparison(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     axes.axvspan(main["conf_low"], main["conf_high"], color=BAND, alpha=0.35, lw=0)
     axes.axvline(0, color=INK, lw=0.9)
     for place, (_, row) in enumerate(frame.iterrows()):
-        if row["estimate"] != row["estimate"]:
-            axes.annotate("not identified", (0, place), (4, 0), textcoords="offset points", va="center", fontsize=8, color=GREY)
+        if math.isnan(row["estimate"]):
+            axes.annotate(
+                "not identified", (0, place), (4, 0), textcoords="offset points", va="center", fontsize=8, color=GREY
+            )
             continue
         axes.plot([row["conf_low"], row["conf_high"]], [place, place], color=INK, lw=1.6)
         axes.plot([row["estimate"]], [place], "s" if place == 0 else "o", color=ACCENT, mec=INK, ms=7)
-    axes.set_yticks(range(len(labels)), drawable(labels))
+    axes.set_yticks(range(len(labels)), [fill(label, _WRAP) for label in drawable(labels)])
     axes.set_ylim(len(labels) - 0.5, -0.5)
     unit = " (percentage points)" if look.unit == "pp" else ""
-    axes.set(title=f"Estimates side by side, {look.level:.0%} intervals", xlabel=f"Effect{unit}; shaded: interval of the first row", ylabel="")
+    axes.set(
+        title=f"Estimates side by side, {look.level:.0%} intervals",
+        xlabel=f"Effect{unit}; shaded: interval of the first row",
+        ylabel="",
+    )
     said = "; ".join(
         f"{row['label']}: {format_value(row['estimate'], look.unit, 2, signed=True)} "
         f"({format_value(row['conf_low'], look.unit, 2, signed=True)} to {format_value(row['conf_high'], look.unit, 2, signed=True)})"
@@ -308,6 +341,10 @@ def _canvas(width: float, height: float, columns: int = 1) -> tuple[Canvas, Any]
     import matplotlib.pyplot as plt
 
     return plt.subplots(1, columns, figsize=(width, height), layout="constrained")
+
+
+def _spread(frame: pd.DataFrame, rows: str) -> pd.DataFrame:
+    return frame.set_index([rows, "period_label"])["status"].unstack("period_label")  # noqa: PD010 (words, nothing to average)
 
 
 def _tiles(axes: Axes, status: pd.DataFrame) -> None:
@@ -329,7 +366,7 @@ def _tiles(axes: Axes, status: pd.DataFrame) -> None:
     axes.tick_params(axis="y", rotation=0, length=0)
 
 
-def _status_legend(canvas: Canvas, axes: Axes) -> None:
+def _status_legend(canvas: Canvas) -> None:
     from matplotlib.patches import Patch
 
     patches = [Patch(fc=colour, ec=GREY, label=name) for name, colour in zip(STATUS, STATUS_COLOURS, strict=True)]

@@ -23,9 +23,9 @@ _FAMILIES = (
     "Arial Unicode MS",
 )
 # Revised Romanization, syllable by syllable (sound changes between syllables are left out).
-_LEADS = "g kk n d tt r m b pp s ss  j jj ch k t p h".split(" ")
-_VOWELS = "a ae ya yae eo e yeo ye o wa wae oe yo u wo we wi yu eu ui i".split(" ")
-_TAILS = " k k k n n n t l k m l l l p l m p p t t ng t t k t p t".split(" ")
+_LEADS = "g,kk,n,d,tt,r,m,b,pp,s,ss,,j,jj,ch,k,t,p,h"
+_VOWELS = "a,ae,ya,yae,eo,e,yeo,ye,o,wa,wae,oe,yo,u,wo,we,wi,yu,eu,ui,i"
+_TAILS = ",k,k,k,n,n,n,t,l,k,m,l,l,l,p,l,m,p,p,t,t,ng,t,t,k,t,p,t"
 _FIRST_SYLLABLE, _LAST_SYLLABLE = 0xAC00, 0xD7A3
 _LATIN_END = 0x24F  # Latin letters with and without marks; matplotlib's own font has them
 
@@ -89,13 +89,14 @@ def drawable(labels: Iterable[str]) -> list[str]:
 
 def romanise(text: str) -> str:
     """Write Hangul in Latin letters, by syllable; other letters are left as they are."""
+    leads, vowels, tails = (letters.split(",") for letters in (_LEADS, _VOWELS, _TAILS))
     parts = []
     for letter in unicodedata.normalize("NFC", text):
         code = ord(letter)
         if _FIRST_SYLLABLE <= code <= _LAST_SYLLABLE:
             lead, rest = divmod(code - _FIRST_SYLLABLE, 588)
             vowel, tail = divmod(rest, 28)
-            parts.append(_LEADS[lead] + _VOWELS[vowel] + _TAILS[tail])
+            parts.append(leads[lead] + vowels[vowel] + tails[tail])
         else:
             parts.append(letter)
     latin = "".join(parts)

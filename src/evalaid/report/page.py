@@ -59,8 +59,10 @@ def write_page(
     """
     contents: list[Heading] = []
     blocks: list[str] = []
-    for path in notebooks:
-        blocks += _blocks(json.loads(path.read_text(encoding="utf-8")), contents)
+    stored = [json.loads(path.read_text(encoding="utf-8")) for path in notebooks]
+    blocks += _in_short(stored)
+    for notebook in stored:
+        blocks += _blocks(notebook, contents)
     blocks.append(_sources(spec, data_files, numbers, contents))
     blocks.append(_all_numbers(numbers, contents))
     page = folder / PAGE
@@ -89,7 +91,7 @@ def write_index(folder: Path, studies: Sequence[Mapping[str, Any]]) -> Path:
         changed = f"<br><small>with {escape(study['changed'])}</small>" if study["changed"] else ""
         rows.append(
             f'<tr><th scope="row"><a href="{escape(study["folder"])}/{PAGE}">{escape(study["title"])}</a>{changed}</th>'
-            f'<td>{escape(study["data_kind"])}</td>'
+            f"<td>{escape(study['data_kind'])}</td>"
             f'<td class="n">{format_value(study["numbers"], "count", 0)}</td></tr>'
         )
     table = (
@@ -101,7 +103,15 @@ def write_index(folder: Path, studies: Sequence[Mapping[str, Any]]) -> Path:
     page = folder / PAGE
     kinds = {study["data_kind"] for study in studies}
     kind = kinds.pop() if len(kinds) == 1 else "real and simulated"
-    _write(page, "Reports", "Hospital partnership programmes and where patients are treated", kind, [table], [], "<p>Made by evalaid.</p>")
+    _write(
+        page,
+        "Reports",
+        "Hospital partnership programmes and where patients are treated",
+        kind,
+        [table],
+        [],
+        "<p>Made by evalaid.</p>",
+    )
     return page
 
 
@@ -148,6 +158,18 @@ def _blocks(notebook: Mapping[str, Any], contents: list[Heading]) -> list[str]:
     return blocks
 
 
+def _in_short(notebooks: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Repeat at the top what cells tagged ``headline`` say."""
+    said = [
+        _output(output, [])
+        for notebook in notebooks
+        for cell in notebook["cells"]
+        if "headline" in cell["metadata"].get("tags", ())
+        for output in cell["outputs"]
+    ]
+    return [f'<section class="short" aria-label="In short"><h2>In short</h2>{"".join(said)}</section>'] if said else []
+
+
 def _output(output: Mapping[str, Any], contents: list[Heading]) -> str:
     kind = output["output_type"]
     if kind == "stream":
@@ -177,7 +199,10 @@ def _anchored(html: str, contents: list[Heading]) -> str:
 
 
 def _sources(
-    spec: Mapping[str, Any], data_files: Mapping[str, str], numbers: Sequence[Mapping[str, Any]], contents: list[Heading]
+    spec: Mapping[str, Any],
+    data_files: Mapping[str, str],
+    numbers: Sequence[Mapping[str, Any]],
+    contents: list[Heading],
 ) -> str:
     rows = "".join(
         f'<tr><th scope="row"><code>{escape(name)}</code></th><td><code>{digest}</code></td></tr>'

@@ -6,6 +6,7 @@ digits that are shown.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -16,6 +17,8 @@ from evalaid.report.words import format_value
 if TYPE_CHECKING:
     import pandas as pd
 
+# Two columns that are shown as one: "from to".
+PAIRS = {"conf_low": ("conf_high", "interval"), "band_low": ("band_high", "band")}
 OUTCOME = "outcome"  # the unit of the effect: the frame's own column `unit` says which
 
 
@@ -52,12 +55,12 @@ COLUMNS: dict[str, Column] = {
     "p_value": Column("p", "p", 3),
     "shift": Column("Away from main", OUTCOME, 2, signed=True),
     "detectable": Column("Detectable effect", OUTCOME, 2),
-    "n_units": Column("Units", "count"),
-    "n_clusters": Column("Clusters", "count"),
-    "n_treated": Column("Treated units", "count"),
-    "n_comparison": Column("Comparison units", "count"),
-    "treated_clusters": Column("Treated clusters", "count"),
-    "comparison_clusters": Column("Comparison clusters", "count"),
+    "n_units": Column("{Units}", "count"),
+    "n_clusters": Column("{Clusters}", "count"),
+    "n_treated": Column("Treated {units}", "count"),
+    "n_comparison": Column("Comparison {units}", "count"),
+    "treated_clusters": Column("Treated {clusters}", "count"),
+    "comparison_clusters": Column("Comparison {clusters}", "count"),
     "never_treated": Column("Never treated", "count"),
     "not_yet_treated": Column("Not yet treated", "count"),
     "treated": Column("Treated", "count"),
@@ -89,6 +92,8 @@ class Table:
         Sentences below the table.
     extra : dict
         Columns that are not among the fixed ones (covariates in a baseline table).
+    words : dict
+        What ``units`` and ``clusters`` are called in headings.
     """
 
     name: str
@@ -97,6 +102,7 @@ class Table:
     columns: tuple[str, ...]
     notes: tuple[str, ...] = ()
     extra: dict[str, Column] | None = None
+    words: dict[str, str] | None = None
 
     def column(self, name: str) -> Column:
         """Return how a column is shown."""
@@ -117,15 +123,17 @@ class Table:
 
     def to_html(self) -> str:
         """Return the table with caption, header scopes and notes."""
-        heads = "".join(f'<th scope="col"{_side(self.column(n))}>{escape(self._heading(n))}</th>' for n in self.columns)
+        shown = self._shown()
+        heads = "".join(f'<th scope="col"{_side(self.column(n))}>{escape(self._heading(n))}</th>' for n in shown)
         body = []
         for _, row in self.frame.iterrows():
             cells = []
-            for place, name in enumerate(self.columns):
-                tag = 'th scope="row"' if place == 0 else "td"
-                column = self.column(name)
-                cells.append(f"<{tag}{_side(column)}>{escape(_cell(column, name, row))}</{tag.split()[0]}>")
+            for place, name in enumerate(shown):
+                tag, scope = ("th", ' scope="row"') if place == 0 else ("td", "")
+                cells.append(f"<{tag}{scope}{_side(self.column(name))}>{escape(self._cell(name, row))}</{tag}>")
             body.append(f"<tr>{''.join(cells)}</tr>")
+        if not body:
+            body.append(f'<tr><td colspan="{len(shown)}">Nothing of this kind.</td></tr>')
         notes = "".join(f'<p class="note">{escape(note)}</p>' for note in self.notes)
         rows = "\n".join(body)
         return (
@@ -142,12 +150,13 @@ class Table:
 
     def to_latex(self) -> str:
         """Return a ``tabular`` with booktabs rules, the caption and the notes as comments above and below."""
-        align = "".join("l" if self.column(name).unit is None else "r" for name in self.columns)
+        shown = self._shown()
+        align = "".join("l" if self.column(name).unit is None else "r" for name in shown)
         lines = [f"% {self.caption}", rf"\begin{{tabular}}{{{align}}}", r"\toprule"]
-        lines.append(" & ".join(_tex(self._heading(name)) for name in self.columns) + r" \\")
+        lines.append(" & ".join(_tex(self._heading(name)) for name in shown) + r" \\")
         lines.append(r"\midrule")
         for _, row in self.frame.iterrows():
-            lines.append(" & ".join(_tex(_cell(self.column(n), n, row)) for n in self.columns) + r" \\")
+            lines.append(" & ".join(_tex(self._cell(name, row)) for name in shown) + r" \\")
         lines += [r"\bottomrule", r"\end{tabular}", *(f"% {note}" for note in self.notes)]
         return "\n".join(lines) + "\n"
 
@@ -157,14 +166,32 @@ class Table:
     def _repr_html_(self) -> str:
         return self.to_html()
 
+    def _shown(self) -> tuple[str, ...]:
+        """The columns as they are shown: the upper end of an interval stands with its lower end."""
+        ends = {upper for lower, (upper, _) in PAIRS.items() if lower in self.columns}
+        return tuple(name for name in self.columns if name not in ends)
+
     def _heading(self, name: str) -> str:
         column = self.column(name)
         unit = column.unit
         if unit == OUTCOME:
             units = set(self.frame["unit"].dropna())
             unit = units.pop() if len(units) == 1 else None
-        shown = f" ({unit})" if unit in {"pp", "%"} else ""
-        return column.heading + shown
+        heading = column.heading
+        if name in PAIRS and PAIRS[name][0] in self.columns:
+            level = f"{self.frame['level'].iloc[0] * 100:g}% " if "level" in self.frame and len(self.frame) else ""
+            heading = f"{level}{PAIRS[name][1]}"
+        words = {"units": "units", "clusters": "clusters", **(self.words or {})}
+        words |= {word.capitalize(): text[:1].upper() + text[1:] for word, text in words.items()}
+        heading = heading.format_map(words) if "{" in heading else heading
+        return heading + (f" ({unit})" if unit in {"pp", "%"} and f"({unit})" not in heading else "")
+
+    def _cell(self, name: str, row: pd.Series) -> str:
+        text = _cell(self.column(name), name, row)
+        if name in PAIRS and PAIRS[name][0] in self.columns:
+            upper = PAIRS[name][0]
+            return text if math.isnan(row[name]) else f"{text} to {_cell(self.column(upper), upper, row)}"
+        return text
 
 
 def collect_notes(frame: pd.DataFrame) -> tuple[str, ...]:
@@ -181,18 +208,27 @@ def collect_notes(frame: pd.DataFrame) -> tuple[str, ...]:
     for name, note in zip(frame["label"], frame["note"], strict=True):
         for part in str(note).split("; ") if note else ():
             about.setdefault(part, []).append(str(name))
-    every = len(frame)
-    return tuple(
-        part if len(rows) == every else f"{part} ({', '.join(rows)})" if len(rows) < every / 2 else f"{part} (most rows)"
-        for part, rows in about.items()
-    )
+    every = [str(name) for name in frame["label"]]
+    notes = []
+    for part, rows in about.items():
+        others = [name for name in every if name not in rows]
+        where = f"all but: {', '.join(others)}" if len(others) < len(rows) else ", ".join(rows)
+        notes.append(f"{part} ({where})" if others else part)
+    return tuple(notes)
 
 
 def number_table(numbers: Sequence[dict[str, Any]]) -> str:
     """Return the HTML table of every reported number with the notebook and the cell that recorded it."""
     heads = "".join(
         f'<th scope="col"{side}>{head}</th>'
-        for head, side in (("Number", ""), ("Value", ' class="n"'), ("Unit", ""), ("Notebook", ""), ("Cell", ""), ("Made by", ""))
+        for head, side in (
+            ("Number", ""),
+            ("Value", ' class="n"'),
+            ("Unit", ""),
+            ("Notebook", ""),
+            ("Cell", ""),
+            ("Made by", ""),
+        )
     )
     rows = []
     for number in numbers:
@@ -216,7 +252,7 @@ def _unit_of(column: Column, name: str, row: pd.Series) -> tuple[str, int]:
 def _cell(column: Column, name: str, row: pd.Series) -> str:
     value = row[name]
     if column.unit is None:
-        return "" if value is None or value != value else str(value)
+        return value if isinstance(value, str) else ""
     unit, digits = _unit_of(column, name, row)
     mixed = name == "value"
     return format_value(value, unit, digits, signed=column.signed, with_unit=mixed)

@@ -7,10 +7,13 @@ zero.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+FORMATS = ("plain", "bare", "counted", "signed", "interval", "effect", "reading")
 MINUS = "\N{MINUS SIGN}"
 _PLACE = re.compile(r"\{([\w.+-]+)(?::([a-z]+))?\}")
 _UNITS = {"pp": " pp", "%": "%", "count": "", "year": "", "number": "", "p": "", "fraction": ""}
@@ -20,9 +23,17 @@ _SPELT = {"pp": " percentage points"}
 class Reported(Protocol):
     """What is needed of a recorded number: its value, unit and digits."""
 
-    value: int | float | None
-    unit: str
-    digits: int
+    @property
+    def value(self) -> int | float | None:
+        """Full precision, in ``unit``."""
+
+    @property
+    def unit(self) -> str:
+        """A unit of the manifest."""
+
+    @property
+    def digits(self) -> int:
+        """Decimals shown."""
 
 
 Lookup = Callable[[str], Reported]
@@ -51,7 +62,7 @@ def format_value(value: Any, unit: str, digits: int, *, signed: bool = False, wi
     >>> format_value(1234.0, "count", 0)
     '1,234'
     """
-    if value is None or value != value:  # noqa: PLR0124 (NaN is the only number that differs from itself)
+    if value is None or math.isnan(value):
         return "\N{EN DASH}"
     if unit == "year":
         return str(int(value))
@@ -64,19 +75,22 @@ def format_value(value: Any, unit: str, digits: int, *, signed: bool = False, wi
     return sign + text + (_UNITS[unit] if with_unit else "")
 
 
-def fill(template: str, lookup: Lookup, level: float) -> str:
+def fill(template: str, lookup: Lookup, level: float, texts: Mapping[str, str] | None = None) -> str:
     """Fill a template with recorded numbers.
 
     Parameters
     ----------
     template : str
-        ``{key}`` is a number with its unit, ``{key:bare}`` without, ``{key:signed}`` with a sign. ``{row:effect}`` is an
+        ``{key}`` is a number with its unit, ``{key:bare}`` without, ``{key:signed}`` with a sign,
+        ``{key:counted}`` a count with "none" for 0. ``{row:effect}`` is an
         estimate with its interval, ``{row:interval}`` the interval, ``{row:reading}`` a verb phrase that says what the
         interval allows, where ``row.estimate``, ``row.conf_low`` and ``row.conf_high`` are recorded numbers.
     lookup : callable
         Finds a recorded number by its key and raises when there is none.
     level : float
         The confidence level that the intervals were computed with.
+    texts : mapping, optional
+        Words of the study that a template may name like a number: ``{outcome}``, ``{units}``, ``{clusters}``.
 
     Returns
     -------
@@ -87,12 +101,15 @@ def fill(template: str, lookup: Lookup, level: float) -> str:
     ValueError
         If the format after the colon is unknown.
     """
+    phrases = _Phrases(lookup, level)
 
     def one(match: re.Match[str]) -> str:
         key, kind = match.group(1), match.group(2) or "plain"
-        if kind not in _FORMATS:
-            raise ValueError(f"'{match.group(0)}': unknown format '{kind}', use one of {', '.join(_FORMATS)}")
-        return _FORMATS[kind](key, lookup, level)
+        if texts and key in texts:
+            return texts[key]
+        if kind not in FORMATS:
+            raise ValueError(f"'{match.group(0)}': unknown format '{kind}', use one of {', '.join(FORMATS)}")
+        return str(getattr(phrases, kind)(key))
 
     return _PLACE.sub(one, template)
 
@@ -102,63 +119,57 @@ def keys_in(template: str) -> list[str]:
     return [match.group(1) for match in _PLACE.finditer(template)]
 
 
-def _plain(key: str, lookup: Lookup, level: float) -> str:
-    number = lookup(key)
-    return format_value(number.value, number.unit, number.digits, with_unit=True)
+@dataclass(frozen=True)
+class _Phrases:
+    """One method for each format of a place in a template."""
 
+    lookup: Lookup
+    level: float
 
-def _bare(key: str, lookup: Lookup, level: float) -> str:
-    number = lookup(key)
-    return format_value(number.value, number.unit, number.digits)
+    def plain(self, key: str) -> str:
+        return self._write(key, with_unit=True)
 
+    def bare(self, key: str) -> str:
+        return self._write(key)
 
-def _signed(key: str, lookup: Lookup, level: float) -> str:
-    number = lookup(key)
-    return format_value(number.value, number.unit, number.digits, signed=True, with_unit=True)
+    def counted(self, key: str) -> str:
+        return "none" if self.lookup(key).value == 0 else self._write(key)
 
+    def signed(self, key: str) -> str:
+        return self._write(key, signed=True, with_unit=True)
 
-def _interval(row: str, lookup: Lookup, level: float) -> str:
-    low, high = lookup(f"{row}.conf_low"), lookup(f"{row}.conf_high")
-    if low.value is None or high.value is None:
-        return "no interval"
-    ends = [format_value(end.value, end.unit, end.digits, signed=True) for end in (low, high)]
-    return f"{level * 100:g}% interval {ends[0]} to {ends[1]}"
+    def interval(self, row: str) -> str:
+        low, high = self.lookup(f"{row}.conf_low"), self.lookup(f"{row}.conf_high")
+        if low.value is None or high.value is None:
+            return "no interval"
+        ends = [self._write(f"{row}.{end}", signed=True) for end in ("conf_low", "conf_high")]
+        return f"{self.level * 100:g}% interval {ends[0]} to {ends[1]}"
 
+    def effect(self, row: str) -> str:
+        if self.lookup(f"{row}.estimate").value is None:
+            return "not identified"
+        return f"{self.signed(f'{row}.estimate')} ({self.interval(row)})"
 
-def _effect(row: str, lookup: Lookup, level: float) -> str:
-    estimate = lookup(f"{row}.estimate")
-    if estimate.value is None:
-        return "not identified"
-    value = format_value(estimate.value, estimate.unit, estimate.digits, signed=True, with_unit=True)
-    return f"{value} ({_interval(row, lookup, level)})"
+    def reading(self, row: str) -> str:
+        estimate, low, high = (self.lookup(f"{row}.{name}") for name in ("estimate", "conf_low", "conf_high"))
+        if estimate.value is None:
+            return "has no estimate: the comparison is not there"
+        unit = _SPELT.get(estimate.unit, "")
+        interval = self.interval(row)
+        size = format_value(abs(estimate.value), estimate.unit, estimate.digits) + unit
+        change = self._write(f"{row}.estimate", signed=True) + unit
+        if low.value is None or high.value is None:
+            return f"is estimated to have changed by {change}, without an interval"
+        if low.value > 0:
+            return f"rose by {size} ({interval})"
+        if high.value < 0:
+            return f"fell by {size} ({interval})"
+        fall, rise = (format_value(abs(end.value or 0), end.unit, end.digits) for end in (low, high))
+        return (
+            f"is estimated to have changed by {change} ({interval}). The interval reaches from a fall of {fall} to a rise "
+            f"of {rise}, so the data show neither a rise nor a fall"
+        )
 
-
-def _reading(row: str, lookup: Lookup, level: float) -> str:
-    estimate, low, high = (lookup(f"{row}.{name}") for name in ("estimate", "conf_low", "conf_high"))
-    if estimate.value is None:
-        return "has no estimate: the comparison is not there"
-    unit = _SPELT.get(estimate.unit, "")
-    size = format_value(abs(estimate.value), estimate.unit, estimate.digits) + unit
-    interval = _interval(row, lookup, level)
-    if low.value is None or high.value is None:
-        return f"differs by {_signed(row + '.estimate', lookup, level)}, without an interval"
-    if low.value > 0:
-        return f"rose by {size} ({interval})"
-    if high.value < 0:
-        return f"fell by {size} ({interval})"
-    value = format_value(estimate.value, estimate.unit, estimate.digits, signed=True) + unit
-    fall, rise = (format_value(abs(end.value or 0), end.unit, end.digits) for end in (low, high))
-    return (
-        f"is estimated to have changed by {value} ({interval}). The interval reaches from a fall of {fall} to a rise of "
-        f"{rise}, so the data show neither a rise nor a fall"
-    )
-
-
-_FORMATS: dict[str, Callable[[str, Lookup, float], str]] = {
-    "plain": _plain,
-    "bare": _bare,
-    "signed": _signed,
-    "interval": _interval,
-    "effect": _effect,
-    "reading": _reading,
-}
+    def _write(self, key: str, *, signed: bool = False, with_unit: bool = False) -> str:
+        number = self.lookup(key)
+        return format_value(number.value, number.unit, number.digits, signed=signed, with_unit=with_unit)

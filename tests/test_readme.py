@@ -110,10 +110,3 @@ def test_the_citation_gives_the_version_of_the_package():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert str(citation["version"]) == importlib.import_module("evalaid").__version__
     assert f'version = "{citation["version"]}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-
-
-def test_every_dependency_has_a_reason():
-    lines = (ROOT / "requirements.in").read_text(encoding="utf-8").splitlines()
-    named = [line for line in lines if line and not line.startswith("#")]
-    lone = [line for line in named if "#" not in line]
-    assert set(lone) <= {"pytest"}, "write the reason behind the name"

@@ -41,7 +41,7 @@ python run.py [COMMAND] [ARGUMENTS]
   --help              this text
 
 The first call makes .venv beside run.py from requirements.lock (with uv when it is on PATH, else with pip);
-later calls start at once. Needs Python 3.11 or newer and about 1.5 GB of disk."""
+later calls start at once. Needs Python 3.11 or newer and about 1.2 GB of disk."""
 
 EVALAID_COMMANDS = ("run", "verify", "check", "design", "methods", "--version")
 
@@ -263,7 +263,7 @@ def explain(command: Sequence[str], printed: str) -> str:
             "What to do: try again on another network or without a package mirror; never switch the check off.\n"
         ) + tried
     if any(sign in lower for sign in NO_SPACE):
-        return "The disk is full: .venv needs about 1.5 GB.\nWhat to do: make room, then run again.\n" + tried
+        return "The disk is full: .venv needs about 1.2 GB.\nWhat to do: make room, then run again.\n" + tried
     if any(sign in lower for sign in NO_NETWORK):
         return (
             "The package index cannot be reached: no network, or a proxy or mirror that is not set up.\n"

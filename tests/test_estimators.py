@@ -234,9 +234,17 @@ def test_options_that_do_not_exist_are_named(method, options, text):
     assert text in str(caught.value)
 
 
+def test_a_dose_applies_where_everybody_is_treated():
+    frame = simulate(13, cohorts=(4,))
+    frame["experts"] = 1.0 + frame.groupby("county").ngroup()
+    with pytest.raises(ea.NotIdentifiedError) as caught:
+        ea.estimate(diagnose(frame, covariates=("experts",)), "twfe")
+    assert caught.value.alternatives == ("dose",)
+
+
 def test_the_registry_is_a_table():
     table = ea.methods()
-    assert table["method"].tolist() == METHODS
+    assert table["method"].tolist() == [*METHODS, "synthetic_did", "synthetic_control", "dose"]
     assert table.notna().all().all()
     assert "comparison=not_yet_treated | never_treated" in table.set_index("method").loc["callaway_santanna", "options"]
 

@@ -25,7 +25,7 @@ from evalaid.influence import Influence
 
 AggregationWeights = Literal["estimated", "fixed"]
 
-CELL_KEYS = ("cohort", "period", "event_time", "dose")
+CELL_KEYS = ("cohort", "period", "event_time", "parameter", "dose")
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Effects:
     Parameters
     ----------
     cells : pandas.DataFrame
-        One row an estimate: those of ``cohort``, ``period`` (ordinals), ``event_time``, ``dose`` that apply, and
+        One row an estimate: those of ``cohort``, ``period`` (ordinals), ``event_time``, ``parameter``, ``dose`` that apply, and
         ``n_treated``, ``n_comparison`` (units), ``treated_clusters``, ``reason`` (why a value is missing or fixed).
     value : numpy.ndarray
         The estimates, (cells,); NaN where ``reason`` says why.

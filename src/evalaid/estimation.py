@@ -91,8 +91,10 @@ def find_method(name: str) -> Method:
 
 
 def applies(method: Method, design: Design) -> bool:
-    """Say whether the design meets the needs of a method with its default options."""
-    return not unmet(method.needs, design, method.parse({}))
+    """Say whether the design meets the needs of a method with some choice of its comparison."""
+    compared = [entry for entry in fields(method.options) if entry.name == "comparison"]
+    choices = [{"comparison": word} for entry in compared for word in entry.metadata["choices"]] or [{}]
+    return any(not unmet(method.needs, design, method.parse(options)) for options in choices)
 
 
 def methods() -> pd.DataFrame:
@@ -113,7 +115,7 @@ def methods() -> pd.DataFrame:
         {
             "method": entry.name,
             "estimand": entry.estimand,
-            "needs": f"{entry.needs.comparison.replace('_', '-')} units, {entry.needs.pre_periods} pre-period(s)",
+            "needs": _describe_needs(entry),
             "options": ", ".join(_describe_option(option) for option in fields(entry.options)),
             "reference": entry.reference,
             "source": entry.source,
@@ -121,6 +123,14 @@ def methods() -> pd.DataFrame:
         for entry in METHODS
     ]
     return pd.DataFrame(rows)
+
+
+def _describe_needs(method: Method) -> str:
+    needs = method.needs
+    comparison = "differences in dose" if needs.comparison == "dose" else f"{needs.comparison.replace('_', '-')} units"
+    parts = [comparison, f"{needs.pre_periods} pre-period(s)"]
+    parts += ["a balanced panel"] * needs.balanced + [f"{needs.covariates} covariate(s)"] * (needs.covariates > 0)
+    return ", ".join(parts)
 
 
 def _describe_option(option: Any) -> str:

@@ -29,14 +29,21 @@ class Needs:
 
     Parameters
     ----------
-    comparison : {"never_treated", "not_yet_treated"}
-        The weakest comparison group that identifies the estimand; an option ``comparison`` of the method overrides it.
+    comparison : {"never_treated", "not_yet_treated", "dose"}
+        The weakest comparison that identifies the estimand: never-treated units, units that start later, or treated
+        units with another dose; an option ``comparison`` of the method overrides it.
     pre_periods : int
         Untreated periods that at least one cohort must have.
+    balanced : bool
+        Whether every unit must be observed in every period.
+    covariates : int
+        Covariates that the design must name.
     """
 
-    comparison: Literal["never_treated", "not_yet_treated"] = "not_yet_treated"
+    comparison: Literal["never_treated", "not_yet_treated", "dose"] = "not_yet_treated"
     pre_periods: int = 1
+    balanced: bool = False
+    covariates: int = 0
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,11 @@ def unmet(needs: Needs, design: Design, options: Any = None) -> tuple[str, ...]:
             f"all {len(layout.units)} units start in the same period "
             f"({label(layout.period_kind, int(layout.cohorts[0]))}), so no unit is untreated while others are treated"
         )
+    if len(design.covariates) < needs.covariates:
+        reasons.append(f"{needs.covariates} covariate(s) are needed and the design names {len(design.covariates)}")
+    if needs.balanced and layout.observed is not None:
+        gaps = int((~layout.observed).sum())
+        reasons.append(f"a balanced panel is needed and {gaps} unit-period(s) are not observed")
     starts = layout.cohorts - anticipation
     longest = max(int((layout.periods < start).sum()) for start in starts)
     if longest < needs.pre_periods:

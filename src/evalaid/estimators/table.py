@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evalaid.estimators import callaway_santanna, event_study, imputation, twfe, two_by_two
+from evalaid.estimators import callaway_santanna, dose, event_study, imputation, synthetic, twfe, two_by_two
 from evalaid.estimators.method import Method
 
 METHODS: tuple[Method, ...] = (
@@ -11,4 +11,7 @@ METHODS: tuple[Method, ...] = (
     event_study.METHOD,
     callaway_santanna.METHOD,
     imputation.METHOD,
+    synthetic.SYNTHETIC_DID,
+    synthetic.SYNTHETIC_CONTROL,
+    dose.METHOD,
 )

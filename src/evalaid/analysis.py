@@ -140,6 +140,7 @@ def describe_before(event: pd.DataFrame, effects: Effects) -> pd.DataFrame:
     unit = "pp" if effects.scale == "share" else "number"
     rows = [  # of no estimate at all these are missing values
         ("periods", "Periods before the start with an estimate", len(before), "count", 0),
+        ("excluding", "Bands that exclude zero", _excluding(before), "count", 0),
         ("largest", "Largest estimate, without its sign", before["estimate"].abs().max(), unit, 2),
         ("band_low", "Lowest end of a band", before["band_low"].min(), unit, 2),
         ("band_high", "Highest end of a band", before["band_high"].max(), unit, 2),
@@ -174,6 +175,10 @@ def count_agreement(*frames: pd.DataFrame) -> pd.DataFrame:
     ]
     result = pd.DataFrame(rows, columns=["key", "label", "value", "unit", "digits"])
     return result.assign(made_by="of the estimates of all methods and scenarios")
+
+
+def _excluding(frame: pd.DataFrame) -> int:
+    return int(((frame["band_low"] > 0) | (frame["band_high"] < 0)).sum())
 
 
 def _one_method(name: str, entry: Mapping[str, Any], spec: StudySpec) -> dict[str, Any]:

@@ -242,8 +242,6 @@ def complete(study: str, values: Mapping[str, Any]) -> dict[str, Any]:
             complete_values[name] = declared.metadata["check"](value)
         except fields.UnfitError as error:
             faults.append(f"{name} must be {error}, found {value!r}")
-    if values.get("study", study) != study:
-        faults.append(f"study is '{values['study']}' but the file is named '{study}'")
     if not faults:
         faults = _faults_between(complete_values, set(known))
     if faults:
@@ -336,6 +334,8 @@ def _read_file(path: Path) -> dict[str, Any]:
             f"{STUDIES.as_posix()}/{path.name} must be a mapping 'parameter: value', found {type(stored).__name__}. "
             "Compare it with another study's file."
         )
+    if stored.get("study", path.stem) != path.stem:
+        raise StudyError(f"study is '{stored['study']}' but the file is named '{path.stem}.yaml': make them the same.")
     return stored
 
 

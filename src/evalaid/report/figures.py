@@ -358,6 +358,8 @@ def _tiles(axes: Axes, status: pd.DataFrame) -> None:
         vmin=0,
         vmax=len(STATUS) - 1,
         cbar=False,
+        xticklabels=False,
+        yticklabels=False,
         linewidths=1,
         linecolor="white",
         ax=axes,

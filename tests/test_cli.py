@@ -1,0 +1,165 @@
+"""The command parses, calls one function, prints and exits: 0 fine, 1 a difference or a fault, 2 could not run."""
+
+import os
+import re
+import resource
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from projects import ROOT, make_project, toy_frame, write_study
+
+from evalaid.cli import main
+
+COMMANDS = ["check", "design", "methods", "run", "verify"]
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, [str(part) for part in arguments], catch_exceptions=False)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(make_project(tmp_path))
+    monkeypatch.setenv("COLUMNS", "200")
+    return tmp_path
+
+
+def test_the_commands_are_these():
+    assert sorted(main.commands) == COMMANDS
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_option_has_help(name):
+    result = call(name, "--help")
+    assert result.exit_code == 0
+    assert main.commands[name].help
+    for parameter in main.commands[name].params:
+        assert getattr(parameter, "help", "argument") or parameter.param_type_name == "argument"
+
+
+def test_help_answers_at_once():
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    command = [sys.executable, "-m", "evalaid", "--help"]
+    subprocess.run(command, env=environment, check=True, capture_output=True)  # compiles what is not yet compiled
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert (
+        after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.3
+    )  # processor time: others may be busy
+
+
+def test_the_version_is_told():
+    assert re.fullmatch(r"evalaid \d+\.\d+\.\d+\n", call("--version").output)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "nobody"], "no study 'nobody'. Known studies: toy"),
+        (["verify", "nobody"], "no study 'nobody'"),
+        (["design", "../toy"], "cannot be the name of a study"),
+        (["run", "a/b"], "cannot be the name of a study"),
+        (["run", "toy", "-p", "level"], "write key=value"),
+        (["run", "toy", "-p", "levle=0.9"], "unknown parameter 'levle' (did you mean 'level'?)"),
+        (["run", "toy", "-p", "level=high"], "level must be a number"),
+        (["run", "toy", "-p", "keep=[1"], "not valid YAML"),
+        (["run", "toy", "--only", "9"], "no notebook '9'"),
+        (["verify", "toy"], "numbers.json is missing"),
+        (["check", "none.csv"], "no file 'none.csv'"),
+    ],
+)
+def test_what_cannot_run_is_a_short_message_and_exit_code_2(project, arguments, words):
+    result = call(*arguments)
+    assert result.exit_code == 2
+    assert words in " ".join(result.output.split())
+    assert "Traceback" not in result.output
+
+
+def test_a_malformed_study_stops_before_papermill_starts(project, monkeypatch):
+    monkeypatch.setattr("evalaid.notebooks.execute_notebook", lambda *_: pytest.fail("a notebook was started"))
+    write_study(project, "toy", "- a list")
+    result = call("run")
+    assert (result.exit_code, "must be a mapping" in result.output) == (2, True)
+
+
+def test_run_prints_where_the_reports_are_and_verify_confirms_them(project):
+    result = call("run", "toy", "-p", "level=0.9")
+    assert result.exit_code == 0, result.output
+    place = re.search(r"Report: (reports/toy-[0-9a-f]{8}/index.html)", result.output)
+    assert (project / place.group(1)).is_file()
+    index = (project / "reports" / "index.html").read_text(encoding="utf-8")
+    assert place.group(1).removeprefix("reports/") in index
+
+    assert call("run").exit_code == 0
+    confirmed = call("verify")
+    assert (confirmed.exit_code, "toy: all 18 reported numbers confirmed" in confirmed.output) == (0, True)
+    numbers = project / "reports" / "toy" / "numbers.json"
+    numbers.write_text(numbers.read_text(encoding="utf-8").replace('"value": 12\n', '"value": 13\n'), encoding="utf-8")
+    differs = call("verify")
+    assert differs.exit_code == 1
+    assert re.search(r"sample.units\s+differs\s+13\s+12\s+-1\s+2_toy\s+In \[4\]", differs.output)
+
+
+def test_design_prints_the_design(project):
+    assert "12 units x 6 years (2015 to 2020), balanced" in call("design", "toy").output
+
+
+def test_methods_prints_the_registry(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "240")
+    output = call("methods").output
+    assert all(
+        name in output for name in ("two_by_two", "twfe", "event_study", "callaway_santanna", "imputation", "options")
+    )
+
+
+@pytest.mark.parametrize("ending", ["csv", "xlsx"])
+def test_check_finds_the_columns_of_a_panel(project, ending):
+    path = project / f"panel.{ending}"
+    frame = toy_frame().drop(columns="first_treated")
+    frame.to_csv(path, index=False) if ending == "csv" else frame.to_excel(path, index=False)
+    result = call("check", path)
+    assert result.exit_code == 0, result.output
+    assert "unit = 'county' (found), period = 'year' (found), outcome = 'share' (found)" in result.output
+    assert "Usable panel: 12 units, 6 periods (2015 to 2020), 72 rows." in result.output
+
+
+def test_check_shows_all_faults_with_their_lines_and_exits_with_1(project):
+    frame = toy_frame()
+    frame.loc[0, "share"] = 86.9
+    frame = pd.concat([frame, frame.iloc[[5]]])
+    frame.to_csv(project / "panel.csv", index=False)
+    result = call("check", project / "panel.csv", "--unit", "county", "--period", "year", "--outcome", "share")
+    assert result.exit_code == 1
+    assert "2 kinds of fault" in result.output
+    assert re.search(r"│ 2 +│ share +│ 86.9 +│ share outside 0 to 1", result.output)
+    assert re.search(r"│ 74 +│", result.output)
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        (
+            toy_frame().assign(icu_share=0.5),
+            "which column is the outcome? Of those not named, several could be: share, icu_share",
+        ),
+        (toy_frame().drop(columns="year"), "which column is the period?"),
+        (toy_frame().drop(columns="share"), "none is a numeric column that is named as a share"),
+        (toy_frame().iloc[:0], "has no rows"),
+    ],
+)
+def test_check_asks_for_what_is_not_clear(project, frame, words):
+    frame.to_csv(project / "panel.csv", index=False)
+    result = call("check", project / "panel.csv")
+    assert (result.exit_code, words in " ".join(result.output.split())) == (2, True)
+
+
+def test_check_names_encodings_and_files_that_are_no_tables(project):
+    toy_frame().rename(columns={"county": "县"}).to_csv(project / "panel.csv", index=False, encoding="gb18030")
+    assert "--encoding gb18030" in call("check", project / "panel.csv").output
+    assert call("check", project / "panel.csv", "--encoding", "gb18030").exit_code == 0
+    (project / "panel.xlsx").write_bytes(b"no workbook")
+    assert call("check", project / "panel.xlsx").exit_code == 2

@@ -1,0 +1,296 @@
+"""Words, tables, figures and pages show what the frames hold, and nothing else."""
+
+import json
+import re
+import warnings
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from evalaid.report import figures, fonts
+from evalaid.report.page import to_html, write_index, write_page
+from evalaid.report.tables import COLUMNS, Column, Table, collect_notes, number_table
+from evalaid.report.words import fill, format_value, keys_in
+
+EFFECTS = pd.DataFrame({
+    "key": ["-2", "-1", "0", "1"],
+    "label": ["-2", "-1", "0", "+1"],
+    "event_time": [-2, -1, 0, 1],
+    "estimate": [-0.5, 0.0, 1.25, 0.004],
+    "std_error": [0.4, np.nan, 0.5, 1.0],
+    "conf_low": [-1.3, np.nan, 0.2, -2.0],
+    "conf_high": [0.3, np.nan, 2.2, 2.0],
+    "band_low": [-1.6, np.nan, -0.1, -2.5],
+    "band_high": [0.6, np.nan, 2.5, 2.5],
+    "n_treated": [8, 8, 8, 4],
+    "unit": "pp",
+    "level": 0.95,
+    "note": ["CR1, t(40)", "base period; CR1, t(40)", "CR1, t(40)", "few; CR1, t(40)"],
+})  # fmt: skip
+STATUS = pd.DataFrame({
+    "cohort_label": ["Cohort 2021"] * 2 + ["Never treated"] * 2,
+    "cluster": ["대구서남"] * 2 + ["서울동북"] * 2,
+    "period_label": ["2020", "2021"] * 2,
+    "start_label": ["2021"] * 2 + [""] * 2,
+    "status": ["not yet treated", "treated", "never treated", "never treated"],
+    "n_units": [4, 4, 5, 5],
+    "n_clusters": 2,
+    "mean": [40.0, 41.5, 80.0, 79.25],
+})  # fmt: skip
+LOOK = figures.Look("simulated", "Inpatient share", 0.95)
+DRAWINGS = {
+    figures.draw_status_map: STATUS,
+    figures.draw_assignment: STATUS,
+    figures.draw_means: STATUS,
+    figures.draw_event_study: EFFECTS,
+    figures.draw_comparison: EFFECTS,
+}
+every_drawing = pytest.mark.parametrize("drawing", DRAWINGS, ids=lambda drawing: drawing.__name__)
+
+
+def lookup_in(**values):
+    def lookup(key):
+        value, unit, digits = values[key.replace(".", "_")]
+        return SimpleNamespace(value=value, unit=unit, digits=digits)
+
+    return lookup
+
+
+def effect(estimate, low, high):
+    return lookup_in(main_estimate=(estimate, "pp", 2), main_conf_low=(low, "pp", 2), main_conf_high=(high, "pp", 2))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "text"),
+    [
+        ((0.4321, "pp", 2), {"signed": True, "with_unit": True}, "+0.43 pp"),
+        ((-0.4321, "pp", 2), {}, "−0.43"),
+        ((-0.001, "pp", 2), {"signed": True}, "0.00"),
+        ((1234.0, "count", 0), {}, "1,234"),
+        ((2021, "year", 0), {}, "2021"),
+        ((0.0004, "p", 3), {}, "<0.001"),
+        ((32.14, "%", 1), {"with_unit": True}, "32.1%"),
+        ((None, "pp", 2), {}, "–"),
+        ((float("nan"), "pp", 2), {"signed": True}, "–"),
+    ],
+)
+def test_a_number_is_written_with_sign_digits_and_unit(arguments, options, text):
+    assert format_value(*arguments, **options) == text
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [
+        ((1.2, 0.3, 2.1), "rose by 1.20 percentage points (95% interval +0.30 to +2.10)"),
+        ((-1.2, -2.1, -0.3), "fell by 1.20 percentage points (95% interval −2.10 to −0.30)"),
+        (
+            (0.8, -0.6, 2.2),
+            (
+                "is estimated to have changed by +0.80 percentage points (95% interval −0.60 to +2.20). The interval reaches "
+                "from a fall of 0.60 to a rise of 2.20, so the data show neither a rise nor a fall"
+            ),
+        ),
+        ((None, None, None), "has no estimate: the comparison is not there"),
+        ((0.8, None, None), "is estimated to have changed by +0.80 percentage points, without an interval"),
+    ],
+)
+def test_the_verb_follows_the_interval(numbers, text):
+    assert fill("{main:reading}", effect(*numbers), 0.95) == text
+
+
+def test_a_template_takes_numbers_effects_and_words():
+    lookup = lookup_in(n=(0, "count", 0), a_b=(1.25, "pp", 2))
+    assert fill("{n:counted} of {n:bare}, {a.b} or {a.b:signed}", lookup, 0.9) == "none of 0, 1.25 pp or +1.25 pp"
+    assert fill("The {outcome}", lookup, 0.9, {"outcome": "share"}) == "The share"
+    assert fill("{main:effect}", effect(0.5, -1.0, 2.0), 0.9) == "+0.50 pp (90% interval −1.00 to +2.00)"
+    assert keys_in("{a.b} and {main:effect}") == ["a.b", "main"]
+    with pytest.raises(ValueError, match="unknown format 'loud', use one of plain"):
+        fill("{n:loud}", lookup, 0.9)
+
+
+def table(**changes):
+    columns = ("label", "estimate", "conf_low", "conf_high", "n_treated")
+    made = {"name": "event", "frame": EFFECTS, "caption": "Effect <by> time & place", "columns": columns}
+    return Table(**{**made, **changes})
+
+
+def test_a_table_yields_every_number_with_its_key_and_unit():
+    numbers = list(table().numbers())
+    assert len(numbers) == 16
+    assert numbers[0] == ("-2", "event.-2.estimate", -0.5, "pp", 2)
+    listed = pd.DataFrame({"key": ["units"], "label": ["Units"], "value": [12], "unit": ["count"], "digits": [0]})
+    assert list(Table("sample", listed, "", ("label", "value")).numbers()) == [
+        ("units", "sample.units", 12, "count", 0)
+    ]
+
+
+def test_a_table_has_caption_scopes_units_and_one_column_for_an_interval():
+    html = table(notes=("A < B",)).to_html()
+    assert "<caption>Effect &lt;by&gt; time &amp; place</caption>" in html
+    assert re.findall(r'<th scope="col"[^>]*>([^<]*)</th>', html) == [
+        "",
+        "Estimate (pp)",
+        "95% interval (pp)",
+        "Treated units",
+    ]
+    assert html.count('<th scope="row">') == 4
+    assert "+0.20 to +2.20" in html
+    assert "A &lt; B" in html
+
+
+def test_an_empty_table_says_so():
+    frame = pd.DataFrame(columns=["key", "what", "why"])
+    assert "Nothing of this kind." in Table("limits", frame, "Limits", ("what", "why")).to_html()
+
+
+def test_headings_use_the_words_of_the_study():
+    html = table(words={"units": "counties"}).to_html()
+    assert "Treated counties" in html
+
+
+def test_csv_keeps_the_precision_and_latex_what_is_shown():
+    assert "0.004" in table().to_csv()
+    latex = table(extra={"label": Column("50% & more_")}).to_latex()
+    assert latex.splitlines()[1] == r"\begin{tabular}{lrrr}"
+    assert r"50\% \& more\_" in latex
+    assert r"$-$0.50" in latex
+    assert latex.count(r"\\") == 5
+
+
+def test_notes_are_said_once_with_their_rows():
+    assert collect_notes(EFFECTS) == ("CR1, t(40)", "base period (-1)", "few (+1)")
+
+
+def test_every_fixed_column_has_a_known_unit():
+    assert {column.unit for column in COLUMNS.values()} <= {None, "outcome", "pp", "%", "count", "year", "number", "p"}
+
+
+@every_drawing
+def test_a_figure_says_what_it_shows_and_is_the_same_twice(drawing):
+    frame = DRAWINGS[drawing]
+    before = frame.copy(deep=True)
+    made = [figures.draw(drawing, frame, LOOK, name="x", caption="What it shows.") for _ in range(2)]
+    assert made[0].svg == made[1].svg
+    assert made[0].png == made[1].png
+    pd.testing.assert_frame_equal(frame, before)
+    assert "(simulated data)" in made[0].alt
+    html = made[0].to_html()
+    assert re.search(r'<img src="data:image/svg\+xml;base64,[^"]+" alt="[^"]{40,}">', html)
+    assert "<figcaption>What it shows.</figcaption>" in html
+    assert b"<dc:date>" not in made[0].svg
+
+
+@every_drawing
+@pytest.mark.parametrize("found", [True, False])
+def test_labels_in_any_script_are_drawn_or_romanised(drawing, found, monkeypatch):
+    if not found:
+        monkeypatch.setattr(fonts, "find_family", lambda _: None)
+    frame = DRAWINGS[drawing].copy()
+    frame["label"] = ["县域", "대구", "a", "b"]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*[Gg]lyph.*missing")
+        figures.draw(drawing, frame, LOOK, name="x", caption="")
+
+
+def test_without_a_font_korean_is_romanised_and_chinese_numbered(monkeypatch):
+    monkeypatch.setattr(fonts, "find_family", lambda _: None)
+    assert fonts.drawable(["서울 동북", "Paris", "县域"]) == ["Seoul dongbuk", "Paris", "no. 3"]
+    assert fonts.families(["서울"]) == ["DejaVu Sans"]
+    assert fonts.drawable(["Zürich −1"]) == ["Zürich −1"]
+
+
+def test_drawing_leaves_the_settings_of_matplotlib_alone():
+    import matplotlib as mpl
+
+    before = dict(mpl.rcParams)
+    figures.draw(figures.draw_event_study, EFFECTS, LOOK, name="x", caption="")
+    assert dict(mpl.rcParams) == before
+
+
+def test_a_share_keeps_its_ceiling_in_view():
+    import matplotlib.pyplot as plt
+
+    canvas, alt = figures.draw_means(STATUS, LOOK)
+    whole, enlarged = canvas.axes
+    assert whole.get_ylim() == (0, 100)
+    assert "cut" in enlarged.get_title()
+    assert "40.0% to 41.5%" in alt
+    plt.close(canvas)
+
+
+def test_a_figure_has_a_title_axis_labels_and_the_kind_of_data():
+    import matplotlib.pyplot as plt
+
+    canvas, alt = figures.draw_event_study(EFFECTS, LOOK)
+    axes = canvas.axes[0]
+    assert axes.get_title(loc="left") or axes.get_title()
+    assert "percentage points" in axes.get_ylabel()
+    assert axes.get_xlabel()
+    assert canvas.get_suptitle() == "simulated data"
+    assert "0: +1.25 (+0.20 to +2.20)" in alt
+    plt.close(canvas)
+
+
+def test_a_comparison_names_what_has_no_estimate():
+    import matplotlib.pyplot as plt
+
+    frame = EFFECTS.assign(estimate=[0.5, np.nan, 1.0, 2.0])
+    canvas, _ = figures.draw_comparison(frame, LOOK)
+    assert [text.get_text() for text in canvas.axes[0].texts] == ["not identified"]
+    plt.close(canvas)
+
+
+SPEC = {
+    "study": "toy", "title": "A <toy> & more", "question": "Why?", "data_kind": "simulated", "sources": ["Simulated."],
+    "seed": 1, "draws": 99, "level": 0.95,
+}  # fmt: skip
+NUMBER = {
+    "key": "a.b", "value": 0.5, "unit": "pp", "digits": 2, "notebook": "2_design", "cell": "In [3]", "method": "twfe()",
+    "spec_hash": "0" * 16,
+}  # fmt: skip
+
+
+def test_a_page_holds_the_notebook_and_loads_nothing(tmp_path):
+    output = {"output_type": "display_data", "data": {"text/markdown": "Said **once**.", "text/plain": "-"}}
+    cells = [
+        {"cell_type": "markdown", "source": "# A head\n\n<script>alert(1)</script>", "metadata": {}},
+        {
+            "cell_type": "code",
+            "source": "1 < 2",
+            "execution_count": 3,
+            "outputs": [output],
+            "metadata": {"tags": ["headline"]},
+        },
+    ]
+    (tmp_path / "2_design.ipynb").write_text(json.dumps({"cells": cells}), encoding="utf-8")
+    page = write_page(tmp_path, [tmp_path / "2_design.ipynb"], SPEC, [NUMBER], {"data/toy.csv": "f" * 64})
+    html = page.read_text(encoding="utf-8")
+    assert "<title>A &lt;toy&gt; &amp; more</title>" in html
+    assert html.count("<p>Said <strong>once</strong>.</p>") == 2  # where it is said, and in short at the top
+    assert "<pre><code>1 &lt; 2</code></pre>" in html
+    assert "<script" not in html
+    assert "simulated data" in html
+    assert "f" * 64 in html
+    assert not re.findall(r'(?:src|href)="(?!#|data:)[^"]*"', html)
+    assert re.search(r'<th scope="row"><code>a.b</code></th><td class="n">0.50</td><td>pp</td><td>2_design</td>', html)
+
+
+def test_the_number_table_names_notebook_and_cell():
+    assert "<td>2_design</td><td>In [3]</td>" in number_table([NUMBER])
+
+
+def test_the_index_links_every_study(tmp_path):
+    studies = [
+        {"folder": name, "title": name, "data_kind": "real", "changed": changed, "numbers": 3}
+        for name, changed in (("one", ""), ("two", "changed parameters"))
+    ]
+    html = write_index(tmp_path, studies).read_text(encoding="utf-8")
+    assert re.findall(r'href="(\w+)/index.html"', html) == ["one", "two"]
+    assert "with changed parameters" in html
+
+
+def test_markdown_tables_are_allowed_and_raw_html_is_not():
+    assert "<table>" in to_html("| a |\n|---|\n| 1 |")
+    assert "&lt;b&gt;" in to_html("<b>x</b>")

@@ -35,6 +35,7 @@ SPINE = (
     "estimators",
     "estimation",
     "inference",
+    "sensitivity",
     "identities",
     "report",
     "manifest",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from evalaid.notebooks import run_study
     from evalaid.panel import Panel, read_panel
     from evalaid.roster import Roster, assign_cohorts
+    from evalaid.sensitivity.placebo import placebo
     from evalaid.study import StudySpec
 
 __version__ = "0.1.0"
@@ -34,6 +35,7 @@ _HOME = {
     "estimate": "evalaid.estimation",
     "infer": "evalaid.inference.table",
     "methods": "evalaid.estimation",
+    "placebo": "evalaid.sensitivity.placebo",
     "read_panel": "evalaid.panel",
     "run_study": "evalaid.notebooks",
 }
@@ -51,6 +53,7 @@ __all__ = [
     "estimate",
     "infer",
     "methods",
+    "placebo",
     "read_panel",
     "run_study",
 ]

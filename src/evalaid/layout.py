@@ -7,7 +7,7 @@ that are not yet treated by a period are one slice that ends at the last row.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -180,6 +180,60 @@ class Layout:
             cluster=None if self.clusters is self.units else self.cluster[rows],
             clusters=self.clusters,
         )
+
+
+def reassign(layout: Layout, cohort: np.ndarray) -> Layout:
+    """Give the units other cohorts, as placebo and permutation tests do.
+
+    Parameters
+    ----------
+    layout : Layout
+        The panel.
+    cohort : numpy.ndarray
+        (N,) ordinal of the first treated period in layout order, NaN = never treated; none at or before the first period.
+
+    Returns
+    -------
+    Layout
+        The same observations, sorted by the new cohorts.
+    """
+    by_label = np.argsort(pd.factorize(layout.units, sort=True)[0])
+
+    def take(matrix: np.ndarray | None) -> np.ndarray | None:
+        return None if matrix is None else matrix[by_label]
+
+    return arrange(
+        units=layout.units[by_label],
+        periods=layout.periods,
+        period_kind=layout.period_kind,
+        outcome=layout.outcome[by_label],
+        observed=take(layout.observed),
+        weight=take(layout.weight),
+        covariates={name: matrix[by_label] for name, matrix in layout.covariates.items()},
+        cohort=np.asarray(cohort, dtype=np.float64)[by_label],
+        cluster=None if layout.clusters is layout.units else layout.cluster[by_label],
+        clusters=layout.clusters,
+    )
+
+
+def mask(layout: Layout, observed: np.ndarray) -> Layout:
+    """Hide observations; periods and units without any are dropped.
+
+    Parameters
+    ----------
+    layout : Layout
+        The panel.
+    observed : numpy.ndarray
+        (N, T) bool; what stays.
+
+    Returns
+    -------
+    Layout
+        With ``observed`` None when what is left is balanced.
+    """
+    seen = observed if layout.observed is None else observed & layout.observed
+    hidden = replace(layout, observed=seen, outcome=np.where(seen, layout.outcome, 0.0))
+    return hidden.subset(np.asarray(seen.any(axis=1)))
 
 
 def lay_out(panel: Panel, treatment: Treatment) -> Layout:

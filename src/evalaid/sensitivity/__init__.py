@@ -1,0 +1,1 @@
+"""How estimates hold up when the data, the design or the assumptions are changed."""

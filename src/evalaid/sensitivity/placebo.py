@@ -1,0 +1,217 @@
+"""Placebo tests: a start that did not happen (in time), treated units that were not treated (in space)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evalaid.design import Design
+from evalaid.effects import Effects
+from evalaid.errors import DesignError, NotIdentifiedError
+from evalaid.estimation import estimate
+from evalaid.inference.table import infer
+from evalaid.layout import Layout, mask, reassign
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Placebo:
+    """The outcome of a placebo test.
+
+    Parameters
+    ----------
+    kind : {"time", "space"}
+        What was pretended.
+    method : str
+        The estimator.
+    table : pandas.DataFrame
+        One row a placebo. In time: ``shift``, the columns of `infer`, ``note``. In space: ``units`` (the pretended
+        treated units), ``estimate``, ``fit_before``, ``gap_after``, ``ratio``.
+    actual : pandas.DataFrame
+        The true assignment, one row, same columns.
+    p_value, ratio_p_value : float
+        In space: share of assignments (the true one included) whose absolute estimate, or ratio of root mean square gaps
+        after to before, is at least that of the true one; NaN in time.
+    exact : bool
+        Whether all assignments were used rather than a random sample.
+    seed : int
+        Of the random sample.
+    """
+
+    kind: str
+    method: str
+    table: pd.DataFrame
+    actual: pd.DataFrame
+    p_value: float
+    ratio_p_value: float
+    exact: bool
+    seed: int
+
+
+def placebo(
+    design: Design,
+    method: str,
+    kind: Literal["time", "space"] = "space",
+    *,
+    shifts: Sequence[int] = (1, 2),
+    draws: int = 200,
+    seed: int = 1,
+    level: float = 0.95,
+    **options: Any,
+) -> Placebo:
+    """Estimate effects where there are none, and hold the estimate against them.
+
+    In time: every cohort's start is moved earlier by each of ``shifts`` periods and its treated periods are dropped; an
+    effect found there was there before the programme. Assumes no anticipation. In space: never-treated units take the
+    place of the treated ones, cohort by cohort, and the treated ones are left out; assumes that units are exchangeable
+    under the sharp null of no effect.
+
+    Parameters
+    ----------
+    design : Design
+        The true design.
+    method : str
+        A registered method with cells that can be averaged; ``options`` are passed on.
+    kind : {"time", "space"}
+        What is pretended.
+    shifts : sequence of int
+        In time: periods by which the start is moved earlier, positive.
+    draws : int
+        In space: random assignments, unless one treated unit allows all never-treated units in turn.
+    seed : int
+        Of the random assignments.
+    level : float
+        Of the intervals, in time.
+
+    Returns
+    -------
+    Placebo
+
+    Raises
+    ------
+    DesignError
+        For an unknown kind, shifts that are not positive, or too few never-treated units to pretend with.
+    NotIdentifiedError
+        When the method does not apply to the true design.
+
+    Notes
+    -----
+    ``p = #{|placebo| >= |estimate|} / (placebos + 1)`` with the true assignment counted among both; with 20 never-treated
+    units and one treated unit the smallest possible value is 1/21. Abadie, Diamond and Hainmueller (2010),
+    doi:10.1198/jasa.2009.ap08746.
+    """
+    if kind == "time":
+        return _in_time(design, method, shifts, level, options)
+    if kind == "space":
+        return _in_space(design, method, draws, seed, options)
+    raise DesignError(f"kind={kind!r} is not a choice; choose time or space.")
+
+
+def _in_time(design: Design, method: str, shifts: Sequence[int], level: float, options: dict[str, Any]) -> Placebo:
+    if not len(shifts) or any(int(shift) < 1 for shift in shifts):
+        raise DesignError(
+            f"shifts={tuple(shifts)} found; positive numbers of periods are expected, for example (1, 2)."
+        )
+    before = _before_treatment(design.layout)
+    start = pd.Series(design.layout.cohort, index=design.layout.units)
+    rows = []
+    for shift in shifts:
+        pretended = start.reindex(before.units).to_numpy() - int(shift)
+        usable = ~(pretended <= before.periods[0])
+        layout = before.subset(usable)
+        layout = reassign(layout, start.reindex(layout.units).to_numpy() - int(shift))
+        try:
+            table = infer(_overall(estimate(replace(design, layout=layout), method, **options)), level=level)
+            lost = int((~usable).sum())
+            if lost:
+                note = f"{lost} unit(s) left out: no period before the pretended start"
+                table["note"] = [f"{text}; {note}" if text else note for text in table["note"]]
+        except NotIdentifiedError as refusal:
+            table = pd.DataFrame({"estimate": [np.nan], "note": ["; ".join(refusal.reasons)]})
+        rows.append(table.assign(shift=int(shift)))
+    actual = infer(_overall(estimate(design, method, **options)), level=level).assign(shift=0)
+    table = pd.concat(rows, ignore_index=True).reindex(columns=["shift", *actual.columns.drop("shift")])
+    return Placebo("time", method, table, actual, np.nan, np.nan, exact=True, seed=0)
+
+
+def _before_treatment(layout: Layout) -> Layout:
+    """Keep what was observed before treatment; with one cohort also cut the comparison's later periods."""
+    start = np.where(np.isnan(layout.cohort), np.inf, layout.cohort)
+    if len(layout.cohorts) == 1:
+        start = np.full_like(start, layout.cohorts[0])
+    return mask(layout, layout.periods < start[:, None])
+
+
+def _in_space(design: Design, method: str, draws: int, seed: int, options: dict[str, Any]) -> Placebo:
+    layout = design.layout
+    never = np.arange(layout.never.start, layout.never.stop)
+    sizes = np.diff(layout.starts)[:-1]
+    n_treated = int(sizes.sum())
+    if len(never) <= n_treated:
+        raise DesignError(
+            f"Placebo in space needs more never-treated units than treated ones to pretend with; the design has "
+            f"{len(never)} and {n_treated}. Use placebo in time, or a permutation of all units."
+        )
+    actual = _summarise(estimate(design, method, **options), "treated units")
+    untreated = layout.subset(never)
+    starts = np.repeat(layout.cohorts, sizes).astype(float)
+    exact = n_treated == 1
+    generator = np.random.default_rng(seed)
+    chosen = never[:, None] if exact else np.array([generator.permutation(never)[:n_treated] for _ in range(draws)])
+    rows = []
+    for units in chosen:
+        cohort = np.full(layout.n_units, np.nan)
+        cohort[units] = starts
+        pretended = replace(design, layout=reassign(untreated, cohort[never]))
+        rows.append(_summarise(estimate(pretended, method, **options), ", ".join(map(str, layout.units[units]))))
+    table = pd.concat(rows, ignore_index=True)
+    return Placebo(
+        "space",
+        method,
+        table,
+        actual,
+        _share_at_least(table["estimate"], actual["estimate"]),
+        _share_at_least(table["ratio"], actual["ratio"]),
+        exact=exact,
+        seed=seed,
+    )
+
+
+def _overall(effects: Effects) -> Effects:
+    return effects.aggregate("overall")
+
+
+def _summarise(effects: Effects, units: str) -> pd.DataFrame:
+    """Give the overall estimate and the root mean square gaps before and after the start."""
+    cells = effects.cells
+    before = after = np.nan
+    if {"cohort", "period", "event_time"} <= set(cells):
+        by_time = effects.aggregate("event_time")
+        time = by_time.cells["event_time"].to_numpy()
+        known = ~np.isnan(by_time.value)
+        before, after = (_root_mean_square(by_time.value[known & side]) for side in (time < 0, time >= 0))
+    ratio = after / before if before > 0 else np.nan
+    estimate_ = float(_overall(effects).value[0])
+    return pd.DataFrame(
+        {"units": [units], "estimate": [estimate_], "fit_before": [before], "gap_after": [after], "ratio": [ratio]}
+    )
+
+
+def _root_mean_square(values: Floats) -> float:
+    return float(np.sqrt((values**2).mean())) if values.size else np.nan
+
+
+def _share_at_least(placebos: pd.Series, actual: pd.Series) -> float:
+    """Count the true assignment among the placebos; ties count as at least as large."""
+    own = abs(float(actual.iloc[0]))
+    others = placebos.dropna().abs()
+    if np.isnan(own) or others.empty:
+        return np.nan
+    # Two routes to the same number differ by rounding; a tie is a tie.
+    return float((1 + (others >= own * (1 - 1e-9)).sum()) / (1 + len(others)))

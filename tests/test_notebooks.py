@@ -13,9 +13,10 @@ import pytest
 from projects import EFFECT, ROOT, SAMPLE, make_project, write_notebook
 
 from evalaid import notebooks
-from evalaid.errors import NotebookError, StudyError
+from evalaid.errors import ManifestError, NotebookError, StudyError
 from evalaid.manifest import read_manifest
 from evalaid.notebooks import run_study
+from evalaid.section import open_section
 from evalaid.study import StudySpec, field_names
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -247,3 +248,15 @@ def test_only_takes_the_other_results_from_the_last_report(project):
     again = run_study(StudySpec(study="toy"), only="3")
     assert again.manifest == whole.manifest
     assert {"sample.units", "overall.main.estimate", "again.main.estimate"} <= set(again.manifest.numbers)
+
+
+def test_a_notebook_read_by_hand_knows_the_numbers_of_the_last_run_and_writes_nothing(project):
+    def text():
+        return open_section({"study": "toy"}, notebook="3_more").say("Of {sample.units:bare} units.").text
+
+    with pytest.raises(ManifestError, match=r"no recorded number 'sample.units'.*run the study once"):
+        text()
+    run_study(StudySpec(study="toy"))
+    before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
+    assert text() == "Of 12 units."
+    assert before == {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}

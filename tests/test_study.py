@@ -90,7 +90,7 @@ def test_an_unknown_study_names_the_known_ones(project):
     assert list_studies() == ("toy",)
 
 
-@pytest.mark.parametrize("name", ["../toy", "a/b", "..", "", "a b", ".hidden", "/etc/x", "C:\\x", None, 3])
+@pytest.mark.parametrize("name", ["../toy", "a/b", "..", "", "a b", ".hidden", "/etc/x", "C:x", None, 3])
 def test_a_name_that_could_leave_the_folder_is_refused(project, name):
     with pytest.raises(StudyError, match="cannot be the name of a study"):
         StudySpec(study=name)

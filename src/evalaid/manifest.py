@@ -277,7 +277,8 @@ def _unknown_key(key: str, known: Iterable[str]) -> str:
 
     near = difflib.get_close_matches(key, list(known), n=3)
     hint = f" Near it: {', '.join(near)}." if near else ""
-    return f"There is no recorded number '{key}'.{hint} Record it in a cell above."
+    advice = "Record it in a cell above; if another notebook records it, run the study once."
+    return f"There is no recorded number '{key}'.{hint} {advice}"
 
 
 def _shown(path: Path) -> str:

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalaid.design import Design
-from evalaid.manifest import Recorder, hash_value, read_parts, short
+from evalaid.manifest import NUMBERS_FILE, Number, Recorder, hash_value, read_manifest, read_parts, short
 from evalaid.report.figures import Drawing, Figure, Look, draw
 from evalaid.report.tables import Column, Table, collect_notes
 from evalaid.report.words import fill
+from evalaid.reports import report_folder
 from evalaid.sample import hash_data, load_design
 from evalaid.study import StudySpec
 
@@ -175,11 +176,22 @@ def open_section(names: Mapping[str, Any], notebook: str) -> Section:
     folder = Path(run) if run else None
     hashes = short(spec.hash()), short(hash_value(hash_data(spec.data_files())))
     if folder is None:
-        return Section(spec, Recorder(own, *hashes, spec.seed))
+        return Section(spec, Recorder(own, *hashes, spec.seed, earlier=_last_numbers(spec, own, hashes)))
     parts = folder / PARTS
     parts.mkdir(exist_ok=True)
     earlier = read_parts(sorted(path for path in parts.glob("*.json") if path.stem < own))
     return Section(spec, Recorder(own, *hashes, spec.seed, parts / f"{own}.json", earlier=earlier), folder)
+
+
+def _last_numbers(spec: StudySpec, own: str, hashes: tuple[str, str]) -> dict[str, Number]:
+    """Give what earlier notebooks recorded in the last run of the same parameters and data, for a notebook read by hand."""
+    path = report_folder(spec) / NUMBERS_FILE
+    if not path.is_file():
+        return {}
+    last = read_manifest(path)
+    if (short(last.spec_hash), short(last.data_hash)) != hashes:
+        return {}
+    return {key: number for key, number in last.numbers.items() if number.notebook < own}
 
 
 def _cell() -> str:

@@ -56,6 +56,13 @@ def report_effects(effects: Effects, by: str, spec: StudySpec) -> pd.DataFrame:
     pandas.DataFrame
         One row an effect, with ``key``, ``label``, the effect columns of this module, counts and, by event time,
         ``band_low``, ``band_high``.
+
+    Examples
+    --------
+    >>> spec = StudySpec(study="korea_responsible_hospitals")
+    >>> effects = estimate_main(spec, load_design(spec))
+    >>> report_effects(effects, "overall", spec)[["key", "unit", "n_clusters"]].values.tolist()
+    [['main', 'pp', 41]]
     """
     aggregate = effects.aggregate(by)  # type: ignore[arg-type]
     frame = _in_unit(infer(aggregate, level=spec.level), effects)
@@ -77,6 +84,12 @@ def detectable_effects(effects: Effects, spec: StudySpec) -> pd.DataFrame:
     -------
     pandas.DataFrame
         ``key``, ``label``, ``std_error``, ``detectable``, counts; the overall effect first, then each cohort.
+
+    Examples
+    --------
+    >>> spec = StudySpec(study="korea_responsible_hospitals")
+    >>> detectable_effects(estimate_main(spec, load_design(spec)), spec)["key"].tolist()
+    ['main', '2021', '2022', '2024']
     """
     rows = pd.concat([report_effects(effects, by, spec) for by in ("overall", "cohort")], ignore_index=True)
     freedom = rows["n_clusters"].to_numpy(dtype=float) - 1

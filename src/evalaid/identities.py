@@ -38,6 +38,18 @@ def check_identities(design: Design) -> pd.DataFrame:
     pandas.DataFrame
         ``key``, ``label``, ``cells`` (numbers compared), ``largest_gap`` (largest absolute difference, percentage points
         for a share), ``unit``, ``reason``, ``made_by``.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from evalaid.design import diagnose
+    >>> frame = pd.DataFrame({
+    ...     "county": np.repeat(["A", "B", "C", "D"], 3), "year": [2019, 2020, 2021] * 4,
+    ...     "share": np.linspace(0.6, 0.9, 12) ** 2, "start": np.repeat([2020, 2021, np.nan, np.nan], 3),
+    ... })
+    >>> frame = check_identities(diagnose(frame, "county", "year", "share", "start"))
+    >>> len(frame), bool((frame["largest_gap"] < ROUNDING).all())
+    (6, True)
     """
     unit = "pp" if design.outcome_unit == "fraction" else "number"
     usable = design.balanced and design.layout.weight is None and not design.covariates and design.n_never > 0

@@ -240,7 +240,13 @@ def hash_file(path: Path) -> str:
 
 
 def hash_value(value: Any) -> str:
-    """Return the sha256 of a JSON-like value in canonical form (sorted keys, no spaces), in hexadecimal."""
+    """Return the sha256 of a JSON-like value in canonical form (sorted keys, no spaces), in hexadecimal.
+
+    Examples
+    --------
+    >>> hash_value({"a": 1, "b": 2}) == hash_value({"b": 2, "a": 1})
+    True
+    """
     text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 

@@ -46,6 +46,12 @@ def load_frame(spec: StudySpec) -> pd.DataFrame:
         stays in the sample.
     RosterError
         If the roster has faults.
+
+    Examples
+    --------
+    >>> frame = load_frame(StudySpec(study="korea_responsible_hospitals"))
+    >>> sorted(frame["first_treated"].dropna().unique().astype(int).tolist())
+    [2021, 2022, 2024]
     """
     frame = _read(spec.panel)
     _need(frame, spec.panel, [spec.unit, spec.period, spec.outcome])
@@ -84,7 +90,7 @@ def load_design(spec: StudySpec) -> Design:
 
     Examples
     --------
-    >>> load_design(StudySpec(study="korea_responsible_hospitals")).n_clusters  # doctest: +SKIP
+    >>> load_design(StudySpec(study="korea_responsible_hospitals")).n_clusters
     41
     """
     frame = load_frame(spec)

@@ -103,7 +103,7 @@ class StudySpec:
 
     Examples
     --------
-    >>> StudySpec(study="korea_responsible_hospitals", level=0.9).level  # doctest: +SKIP
+    >>> StudySpec(study="korea_responsible_hospitals", level=0.9).level
     0.9
     """
 
@@ -268,7 +268,7 @@ def load_study(name: str) -> StudySpec:
 
     Examples
     --------
-    >>> load_study("korea_responsible_hospitals").data_kind  # doctest: +SKIP
+    >>> load_study("korea_responsible_hospitals").data_kind
     'real'
     """
     return StudySpec(study=name)

@@ -150,7 +150,15 @@ def compare_numbers(expected: Mapping[str, Number], found: Mapping[str, Number])
 
 
 def agree(expected: Number, found: Number) -> bool:
-    """Say whether two values of a number agree: counts exactly, the rest within the tolerances."""
+    """Say whether two values of a number agree: counts exactly, the rest within the tolerances.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> one = Number("a.b", 1.0, "pp", 2, "3_effect", "In [5]", "twfe()", "", "", 1)
+    >>> agree(one, replace(one, value=1.0 + 1e-12)), agree(one, replace(one, value=1.001))
+    (True, False)
+    """
     if expected.value is None or found.value is None:
         return expected.value is found.value
     if expected.unit in EXACT_UNITS:

@@ -201,6 +201,12 @@ def collect_notes(frame: pd.DataFrame) -> tuple[str, ...]:
     ----------
     frame : pandas.DataFrame
         ``label`` and ``note``; a note is one or several statements joined by ``"; "``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> collect_notes(pd.DataFrame({"label": ["a", "b", "c"], "note": ["CR1", "CR1; few", "CR1"]}))
+    ('CR1', 'few (b)')
     """
     if "note" not in frame:
         return ()

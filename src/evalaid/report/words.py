@@ -100,6 +100,13 @@ def fill(template: str, lookup: Lookup, level: float, texts: Mapping[str, str] |
     ------
     ValueError
         If the format after the colon is unknown.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> numbers = {"sample.units": SimpleNamespace(value=135, unit="count", digits=0)}
+    >>> fill("Of {sample.units} districts", numbers.__getitem__, 0.95)
+    'Of 135 districts'
     """
     phrases = _Phrases(lookup, level)
 

@@ -64,9 +64,24 @@ class StudyError(EvalaidError):
     """A study specification that is unknown, malformed or asks for what does not exist."""
 
 
+class SimulationError(EvalaidError):
+    """A simulated panel that cannot be made: parameters that do not exist, or that the published figures rule out."""
+
+
 class NotebookError(EvalaidError):
     """A notebook cell that failed or ran out of time."""
 
 
 class ManifestError(EvalaidError):
     """Reported numbers that are missing, malformed or do not belong to this run."""
+
+
+class FactsError(EvalaidError):
+    """Published figures that are malformed, unknown, or not comparable with each other.
+
+    ``reasons`` lists why two figures are not like for like; empty when the fault is another one.
+    """
+
+    def __init__(self, message: str, rows: pd.DataFrame | None = None, reasons: tuple[str, ...] = ()) -> None:
+        super().__init__(message, rows)
+        self.reasons = reasons

@@ -17,6 +17,7 @@ from evalaid.report.page import PAGE, write_index, write_page
 from evalaid.study import StudySpec, project_root
 
 REPORTS = Path("reports")
+FAILED = ".failed"
 _READABLE = 0o755  # temporary folders are private; a report is meant to be read
 
 
@@ -77,7 +78,7 @@ def put_in_place(work: Path, target: Path) -> None:
 
 def keep_partial(work: Path, target: Path) -> str:
     """Move what an unfinished run left to ``<study>.failed`` and say what is there."""
-    kept = target.with_name(f"{target.name}.failed")
+    kept = target.with_name(f"{target.name}{FAILED}")
     shutil.rmtree(kept, ignore_errors=True)
     if not work.is_dir():
         return "Nothing was kept of the run."
@@ -95,7 +96,7 @@ def index_reports() -> Path:
     folder = project_root() / REPORTS
     studies = []
     for path in sorted(folder.glob(f"*/{NUMBERS_FILE}")):
-        if (path.parent / PAGE).is_file() and not path.parent.name.startswith("."):
+        if (path.parent / PAGE).is_file() and not path.parent.name.startswith(".") and path.parent.suffix != FAILED:
             manifest = read_manifest(path)
             changed = path.parent.name.removeprefix(manifest.study).removeprefix("-")
             studies.append(

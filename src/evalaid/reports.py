@@ -68,8 +68,8 @@ def put_in_place(work: Path, target: Path) -> None:
         target.rename(old)
     try:
         work.rename(target)
-    except OSError:
-        if old is not None:
+    except BaseException:  # an interrupt in between, too, must not lose the previous report
+        if old is not None and not target.exists():
             old.rename(target)
         raise
     if old is not None:

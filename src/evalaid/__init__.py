@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from evalaid.effects import Effects
     from evalaid.errors import EvalaidError, NotIdentifiedError
     from evalaid.estimation import estimate, methods
+    from evalaid.facts import Facts
     from evalaid.inference.table import infer
     from evalaid.notebooks import run_study
     from evalaid.panel import Panel, read_panel
     from evalaid.roster import Roster, assign_cohorts
+    from evalaid.sensitivity.bounds import bound_effect
     from evalaid.sensitivity.placebo import placebo
     from evalaid.study import StudySpec
 
@@ -26,11 +28,13 @@ _HOME = {
     "Design": "evalaid.design",
     "Effects": "evalaid.effects",
     "EvalaidError": "evalaid.errors",
+    "Facts": "evalaid.facts",
     "NotIdentifiedError": "evalaid.errors",
     "Panel": "evalaid.panel",
     "Roster": "evalaid.roster",
     "StudySpec": "evalaid.study",
     "assign_cohorts": "evalaid.roster",
+    "bound_effect": "evalaid.sensitivity.bounds",
     "diagnose": "evalaid.design",
     "estimate": "evalaid.estimation",
     "infer": "evalaid.inference.table",
@@ -44,11 +48,13 @@ __all__ = [
     "Design",
     "Effects",
     "EvalaidError",
+    "Facts",
     "NotIdentifiedError",
     "Panel",
     "Roster",
     "StudySpec",
     "assign_cohorts",
+    "bound_effect",
     "diagnose",
     "estimate",
     "infer",

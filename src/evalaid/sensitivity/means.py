@@ -1,0 +1,130 @@
+"""Means of the treated and of their comparison before and after, for every cohort and period of a design."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from evalaid.comparisons import base_columns
+from evalaid.design import Design
+from evalaid.layout import Layout
+from evalaid.periods import label
+
+
+@dataclass(frozen=True)
+class CellMeans:
+    """Hold the means of one cohort in its base period and in one period after its start.
+
+    Parameters
+    ----------
+    cohort, period : str
+        Labels.
+    n_treated : int
+        Units of the cohort that are observed in both periods.
+    periods : int
+        Steps on the time axis from the base period to this one.
+    before, after : float
+        Mean outcome of these units, weighted by their weight in the base period.
+    comparison_change : float or None
+        Change of the mean of the comparison units (never treated, else not yet treated); None when there is none.
+    trend : float or None
+        Mean change per period of the cohort from the first period to the base period; None when that is one period.
+    reason : str
+        Why there is no comparison, or empty.
+    """
+
+    cohort: str
+    period: str
+    n_treated: int
+    periods: int
+    before: float
+    after: float
+    comparison_change: float | None
+    trend: float | None
+    reason: str
+
+
+def cell_means(design: Design) -> list[CellMeans]:
+    """Take the means behind every cohort and period from its start on.
+
+    Assumes nothing beyond the design: units count when they are observed in both periods.
+
+    Parameters
+    ----------
+    design : Design
+        From `evalaid.diagnose`.
+
+    Returns
+    -------
+    list of CellMeans
+        By cohort and period; a cohort without a period before its start is left out.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from evalaid.design import diagnose
+    >>> table = pd.DataFrame({"unit": ["a", "a", "b", "b"], "year": [2019, 2020] * 2, "y": [1.0, 4.0, 1.0, 2.0],
+    ...                       "start": [2020.0, 2020.0, None, None]})
+    >>> cell = cell_means(diagnose(table, "unit", "year", "y", "start"))[0]
+    >>> cell.before, cell.after, cell.comparison_change
+    (1.0, 4.0, 1.0)
+    """
+    layout, cells = design.layout, []
+    bases = base_columns(layout, design.anticipation)
+    for number, base in enumerate(bases):
+        if base < 0:
+            continue
+        treated = np.arange(layout.n_units)[layout.block(number)]
+        for column in range(int(layout.start_column[number]), layout.n_periods):
+            cell = _one_cell(design, number, treated, int(base), column)
+            if cell is not None:
+                cells.append(cell)
+    return cells
+
+
+def _one_cell(design: Design, number: int, treated: np.ndarray, base: int, column: int) -> CellMeans | None:
+    layout = design.layout
+    rows = _observed(layout, treated, base, column)
+    if not len(rows):
+        return None
+    others = np.arange(layout.n_units)[layout.never]
+    comparison = _observed(layout, others, base, column)
+    if not len(comparison):
+        later = layout.cohort > layout.periods[column] + design.anticipation
+        comparison = _observed(layout, np.flatnonzero(later), base, column)
+    kind = layout.period_kind
+    reason = "" if len(comparison) else "no unit is untreated in this period: no comparison"
+    return CellMeans(
+        cohort=label(kind, layout.cohorts[number]),
+        period=label(kind, layout.periods[column]),
+        n_treated=len(rows),
+        periods=int(layout.periods[column] - layout.periods[base]),
+        before=_mean(layout, rows, base, base),
+        after=_mean(layout, rows, column, base),
+        comparison_change=None
+        if reason
+        else _mean(layout, comparison, column, base) - _mean(layout, comparison, base, base),
+        trend=_trend(layout, treated, base),
+        reason=reason,
+    )
+
+
+def _observed(layout: Layout, rows: np.ndarray, *columns: int) -> np.ndarray:
+    """Keep the rows that are observed in all of the columns."""
+    if layout.observed is None:
+        return rows
+    return rows[layout.observed[rows][:, list(columns)].all(axis=1)]
+
+
+def _mean(layout: Layout, rows: np.ndarray, column: int, base: int) -> float:
+    weight = None if layout.weight is None else layout.weight[rows, base]
+    return float(np.average(layout.outcome[rows, column], weights=weight))
+
+
+def _trend(layout: Layout, treated: np.ndarray, base: int) -> float | None:
+    rows = _observed(layout, treated, 0, base)
+    if base == 0 or not len(rows):
+        return None
+    steps = int(layout.periods[base] - layout.periods[0])
+    return (_mean(layout, rows, base, base) - _mean(layout, rows, 0, base)) / steps

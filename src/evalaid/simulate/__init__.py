@@ -1,0 +1,1 @@
+"""Calibrated panels with a known effect: everything here is simulated and says so."""

@@ -1,0 +1,146 @@
+"""County levels of 2018 as published: nine counties above 90 per cent, 6 / 14 / 18 / 10 below, Liannan at rank 46."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evalaid.errors import SimulationError
+from evalaid.simulate.noise import round_to_total
+
+Floats = NDArray[np.float64]
+
+EPISODES_2018, OUTSIDE_2018 = 5_631_000, 927_000
+"""Residents' episodes in 2018 and those outside the county, published in units of 10,000 (563.1 and 92.7)."""
+
+GAOZHOU, LIANZHOU, LIANNAN, YUNAN, XINYI, YANGXI = "440981", "441882", "441826", "445322", "440983", "441721"
+
+TIERS = (("> 90", 90.0, 100.0, 9), ("85-90", 85.0, 90.0, 6), ("80-85", 80.0, 85.0, 14), ("70-80", 70.0, 80.0, 18))
+"""Name, limits in per cent and number of counties; the remaining 10 lie below 70."""
+
+N_BELOW_70 = 10
+MARGIN = 0.15  # percentage points between a drawn level and the limit of its tier: rounding must not cross it
+LOWEST = 58.0  # assumed: the published distribution is open below 70
+SIZE_BY_TYPE = {
+    "县级市": 0.55,
+    "县": 0.0,
+    "自治县": -0.8,
+}  # assumed, in logs: cities are larger, autonomous counties small
+
+# Assumed: episodes by quarter of the year, growth a year, loss by epidemic, and insured instead of resident from 2024 on.
+SEASON = np.array([0.97, 1.0, 1.03, 1.0])
+GROWTH = 0.025
+EPIDEMIC = {"2020Q1": 0.72, "2020Q2": 0.84, "2020Q3": 0.95, "2022Q4": 0.90}
+INSURED = 0.94
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Shares and volumes of 2018.
+
+    Parameters
+    ----------
+    share : numpy.ndarray
+        (N,) share of 2018, fraction.
+    episodes : numpy.ndarray
+        (N,) residents' episodes in 2018; their sum is the published one.
+    gradient : float
+        How much larger (in logs) a county is per ten points of share: solved, not chosen.
+    """
+
+    share: Floats
+    episodes: Floats
+    gradient: float
+
+
+def draw_levels(rng: np.random.Generator, counties: pd.DataFrame) -> Levels:
+    """Draw the share of 2018 and the size of every county.
+
+    Assumes that counties which no source names are spread at random over the tiers, evenly within a tier. The plain mean
+    of the published distribution is near 79 and the aggregate is 83.54, so larger counties keep more of their patients;
+    how much larger they are is solved for.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of randomness.
+    counties : pandas.DataFrame
+        From `evalaid.simulate.geography.read_counties`.
+
+    Returns
+    -------
+    Levels
+        In the order of ``counties``.
+
+    Raises
+    ------
+    SimulationError
+        When no gradient of size reaches the aggregate.
+
+    Notes
+    -----
+    ``episodes_i ~ exp(type_i + e_i + g share_i)`` with g such that ``sum(episodes share) = 4,704,000``.
+    """
+    code = counties["adcode"].to_numpy()
+    share = np.full(len(code), np.nan)
+    share[counties["above_90"].to_numpy()] = rng.uniform(90.4, 93.8, int(counties["above_90"].sum()))
+    share[code == GAOZHOU] = rng.uniform(94.7, 95.3)
+    share[code == LIANZHOU] = rng.uniform(92.4, 93.2)
+    share[code == YUNAN] = 77.7
+    share[code == LIANNAN] = liannan = rng.uniform(70.6, 71.4)
+    open_places = rng.permutation(np.flatnonzero(np.isnan(share)))
+    drawn = [rng.uniform(low + MARGIN, high - MARGIN, size) for _, low, high, size in TIERS[1:3]]
+    drawn.append(rng.uniform(70 + MARGIN, liannan - MARGIN, 1))  # rank 46 of 57 with 47 counties at 70 or more
+    drawn.append(rng.uniform(liannan + MARGIN, 80 - MARGIN, TIERS[3][3] - 3))
+    drawn.append(rng.uniform(LOWEST, 70 - MARGIN, N_BELOW_70))
+    share[open_places] = np.concatenate(drawn)
+    size = counties["type"].str.split(" ").str[0].map(SIZE_BY_TYPE).to_numpy() + rng.normal(0, 0.4, len(code))
+    goal = 100 * (EPISODES_2018 - OUTSIDE_2018) / EPISODES_2018
+    low, high = -3.0, 6.0
+    if not _mean(share, size, low) < goal < _mean(share, size, high):
+        raise SimulationError("No relation of county size and share gives the published aggregate of 2018.")
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _mean(share, size, middle) < goal else (low, middle)
+    weight = np.exp(size + low * (share - 80) / 10)
+    return Levels(share / 100, EPISODES_2018 * weight / weight.sum(), low)
+
+
+def draw_episodes(rng: np.random.Generator, levels: Levels, quarters: tuple[str, ...]) -> NDArray[np.int64]:
+    """Spread the episodes of every county over the quarters.
+
+    Assumes 2.5 per cent growth a year, a mild season, fewer episodes in the epidemic and a level 6 per cent lower from
+    2024 on, when the base changes from residents to the insured. The programme moves episodes, it does not add any.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of randomness.
+    levels : Levels
+        Sizes in 2018.
+    quarters : tuple of str
+        (T,) ``"2016Q1"`` ... in calendar order, 2018 complete.
+
+    Returns
+    -------
+    numpy.ndarray
+        (N, T) int64; the sum over 2018 is exactly 5,631,000.
+    """
+    year = np.array([int(name[:4]) for name in quarters])
+    season = SEASON[np.array([int(name[5]) - 1 for name in quarters])]
+    epidemic = np.array([EPIDEMIC.get(name, 1.0) for name in quarters])
+    common = season * (1 + GROWTH) ** (year - 2018) * epidemic * np.where(year >= 2024, INSURED, 1.0)
+    spread = common * np.exp(rng.normal(0, 0.02, (len(levels.share), len(quarters))))
+    in_2018 = year == 2018
+    spread /= spread[:, in_2018].sum(axis=1, keepdims=True)
+    episodes = levels.episodes[:, None] * spread
+    whole = np.round(episodes).astype(np.int64)
+    whole[:, in_2018] = round_to_total(episodes[:, in_2018], EPISODES_2018)
+    return whole
+
+
+def _mean(share: Floats, size: Floats, gradient: float) -> float:
+    return float(np.average(share, weights=np.exp(size + gradient * (share - 80) / 10)))

@@ -81,12 +81,12 @@ def national_pairing(
     seed = check_seed(seed)
     rng = generator_of(seed)
     poverty = rng.standard_normal(N_COUNTIES)
-    level = 0.50 + 0.43 * rng.beta(6, 2.2, N_COUNTIES)
+    level = np.minimum(0.90, 0.50 + 0.43 * rng.beta(6, 2.2, N_COUNTIES) - 0.025 * poverty)
     population = np.exp(rng.normal(3.6 - 0.25 * poverty, 0.6))
-    shock = 0.015 * np.minimum(1, (1 - level) / 0.2)[:, None] * draw_ar1(rng, N_COUNTIES, len(YEARS), 0.6)
+    shock = 0.015 * np.minimum(1, (1 - level) / 0.25)[:, None] * draw_ar1(rng, N_COUNTIES, len(YEARS), 0.6)
     recent = (level[:, None] + shock)[:, np.isin(YEARS, (2014, 2015))].mean(axis=1)
     poor = np.zeros(N_COUNTIES, dtype=bool)
-    poor[draw_from(rng, 1.5 * poverty - 8 * targeting * (recent - recent.mean()), N_POOR)] = True
+    poor[draw_from(rng, poverty - 6 * targeting * (recent - recent.mean()), N_POOR)] = True
     hospitals = poor.astype(int)
     hospitals[draw_from(rng, np.where(poor, 0.5 * np.log(population), -np.inf), N_HOSPITALS - N_POOR)] += 1
     supporter = np.concatenate([np.arange(N_SUPPORTERS), rng.integers(0, N_SUPPORTERS, N_HOSPITALS - N_SUPPORTERS)])
@@ -101,10 +101,10 @@ def national_pairing(
     aim = np.interp(YEARS, list(NATION), list(NATION.values())) / 100
     aim += np.where(np.isin(YEARS, (2016, 2017)), 0.0, rng.normal(0, 0.002, len(YEARS)))
     poor_aim = 0.8 + rng.uniform(0.003, 0.012)
-    share, slope = _meet(given, weight, room, poverty, poor, aim, poor_aim)
-    if share.min() < 0.2 or share.max() > 0.995:
+    share, slope = _meet(given, weight, room, (1 - level) * np.clip(poverty, -2, 2), poor, aim, poor_aim)
+    if share.min() < 0.2 or share.max() >= 1:
         raise SimulationError(
-            f"An effect of {effect_pp:g} points drives shares beyond 20 to 99.5 per cent: choose less."
+            f"An effect of {effect_pp:g} points drives shares beyond 20 to 100 per cent: choose less."
         )
     total = np.round(population * 1e4 * 5)[:, None].astype(np.int64) * np.ones(len(YEARS), dtype=np.int64)
     inside = np.round(share * total).astype(np.int64)
@@ -232,16 +232,16 @@ def zhejiang_guizhou(
 
 
 def _meet(
-    given: Floats, weight: Floats, room: Floats, poverty: Floats, poor: NDArray[np.bool_], aim: Floats, poor_aim: float
+    given: Floats, weight: Floats, room: Floats, tilt: Floats, poor: NDArray[np.bool_], aim: Floats, poor_aim: float
 ) -> tuple[Floats, float]:
-    """Add a common path and a slope of levels in poverty, so that the nation's years and the poor of 2018 come true."""
+    """Add a common path and a tilt of levels by poverty, so that the nation's years and the poor of 2018 come true."""
 
     def spread(array: Floats) -> Floats:
         """Take away the common path that brings the nation to zero."""
         return array - room[:, None] * (weight @ array / (weight @ room))
 
     column = int(np.flatnonzero(YEARS == 2018)[0])
-    direction = spread(np.repeat(poverty[:, None], len(YEARS), axis=1))
+    direction = spread(np.repeat(tilt[:, None], len(YEARS), axis=1))
     start = spread(given) + room[:, None] * (aim / (weight @ room))
     of_poor = weight[poor] / weight[poor].sum()
     slope = (poor_aim - of_poor @ start[poor, column]) / (of_poor @ direction[poor, column])

@@ -95,7 +95,7 @@ def solve_levels(problem: Problem, added: Sequence[Floats], pins: Sequence[Pin])
         paths[row] = np.where(after > 0, pin.fades ** np.maximum(after, 0), 0.0)
         paths[row, pin.columns] = 1.0
     where = [pin.county for pin in pins]
-    matrix = np.zeros((n_units + n_periods + len(pins) + 1, n_units + n_periods + len(pins)))
+    matrix = np.zeros((n_units + n_periods + len(pins),) * 2)
     counties, quarters, shocks = np.split(np.arange(matrix.shape[1]), [n_units, n_units + n_periods])
     matrix[np.ix_(counties, counties)] = np.eye(n_units)
     matrix[np.ix_(counties, quarters)] = problem.loading[:, None] * within
@@ -110,14 +110,17 @@ def solve_levels(problem: Problem, added: Sequence[Floats], pins: Sequence[Pin])
         matrix[shocks[row], pin.county] = 1.0
         matrix[shocks[row], quarters] = problem.loading[pin.county] * by_pin[row]
         matrix[shocks[row], shocks[same]] = paths[same] @ by_pin[row]
-    matrix[-1, quarters] = problem.in_2018  # the common path is zero on average over 2018
     right = np.zeros((matrix.shape[0], len(added)))
-    right[:-1, 0] = np.concatenate([problem.share_2018, problem.province, [pin.share for pin in pins]])
+    right[:, 0] = np.concatenate([problem.share_2018, problem.province, [pin.share for pin in pins]])
     for column, array in enumerate(added):
         right[counties, column] -= (within * array).sum(axis=1)
         right[quarters, column] -= (share_of_quarter * array).sum(axis=0)
         right[shocks, column] -= (by_pin * array[where]).sum(axis=1)
-    found = np.linalg.lstsq(matrix, right, rcond=None)[0]
+    # County levels imply the aggregate of 2018, so one quarter's equation is spare: the common path is zero there instead.
+    spare = n_units + int(np.flatnonzero(problem.in_2018)[0])
+    matrix[spare], right[spare] = 0.0, 0.0
+    matrix[spare, spare] = 1.0
+    found = np.linalg.solve(matrix, right)
     results = []
     for column, array in enumerate(added):
         level, common, size = np.split(found[:, column], [n_units, n_units + n_periods])

@@ -166,29 +166,28 @@ def test_effects_from_a_file_have_no_jackknife(event):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("vcov", ["auto", "CR1", "CR3"])
-def test_intervals_cover_the_truth(vcov):
-    """600 simulated panels of 40 units (26 treated): coverage of a 95% interval within binomial error of the nominal."""
-    draws, effect = 600, 0.02
-    hits = 0
+def test_intervals_cover_the_truth():
+    """400 simulated panels of 40 units (26 treated): a 95% interval covers within binomial error of the nominal."""
+    draws, effect = 400, 0.02
+    hits = dict.fromkeys(("auto", "CR1", "CR3"), 0)
     for seed in range(draws):
         effects = ea.estimate(diagnose(simulate(seed, effect=effect)), "callaway_santanna").aggregate("overall")
-        row = ea.infer(effects, vcov=vcov).iloc[0]
-        hits += row["conf_low"] <= effect <= row["conf_high"]
-    # Three binomial standard deviations; CR3 may be conservative.
+        for vcov in hits:
+            row = ea.infer(effects, vcov=vcov).iloc[0]
+            hits[vcov] += row["conf_low"] <= effect <= row["conf_high"]
+    # Three binomial standard deviations; the jackknife may be conservative by another point.
     slack = 3 * np.sqrt(0.95 * 0.05 / draws)
-    assert hits / draws > 0.95 - slack
-    assert hits / draws < 0.95 + slack + (0.01 if vcov != "CR1" else 0)
+    for vcov, count in hits.items():
+        assert 0.95 - slack < count / draws < 0.95 + slack + (0.01 if vcov == "CR3" else 0), vcov
 
 
 @pytest.mark.slow
 def test_simultaneous_bands_cover_all_effects_at_once():
-    """400 simulated panels with no effect: the sup-t band holds zero in every row in about 95% of them."""
-    draws = 400
+    """300 simulated panels with no effect: the sup-t band holds zero in every row in about 95% of them."""
+    draws = 300
     hits = 0
     for seed in range(draws):
         effects = ea.estimate(diagnose(simulate(seed, n_units=60, effect=0.0)), "callaway_santanna")
         table = ea.infer(effects.aggregate("event_time"), vcov="CR3", simultaneous=True, seed=seed)
         hits += bool(((table["conf_low"] <= 0) & (table["conf_high"] >= 0)).all())
-    slack = 3 * np.sqrt(0.95 * 0.05 / draws)
-    assert 0.95 - slack < hits / draws
+    assert hits / draws > 0.95 - 3 * np.sqrt(0.95 * 0.05 / draws)

@@ -37,7 +37,7 @@ def read_counties() -> pd.DataFrame:
 
     Examples
     --------
-    >>> int(read_counties()["above_90"].sum())  # doctest: +SKIP
+    >>> int(read_counties()["above_90"].sum())
     9
     """
     return _read(str(COUNTIES)).copy()

@@ -86,8 +86,9 @@ def simulate_guangdong(
 
     Examples
     --------
-    >>> panel = simulate_guangdong(effect_pp=4.0, seed=1)  # doctest: +SKIP
-    >>> panel.calibration[["target", "published", "simulated"]]  # doctest: +SKIP
+    >>> small, large = (simulate_guangdong(effect_pp, seed=1).calibration for effect_pp in (0.0, 4.0))
+    >>> small["simulated"].iloc[:4].round(1).tolist(), large["simulated"].iloc[:4].round(1).tolist()
+    ([82.4, 83.5, 82.2, 86.9], [82.4, 83.5, 82.2, 86.9])
     """
     effect_pp = check_number("effect_pp", effect_pp, -10, 10)
     check_choice("shape", shape, SHAPES)

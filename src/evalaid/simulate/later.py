@@ -68,7 +68,7 @@ def second_round(
 
     Examples
     --------
-    >>> second_round(1.0, 1).frame.drop_duplicates("adcode")["cohort"].notna().sum()  # doctest: +SKIP
+    >>> int(second_round(1.0, 1).frame.drop_duplicates("adcode")["cohort"].notna().sum())
     35
     """
     effect_pp = check_number("effect_pp", effect_pp, -10, 10)

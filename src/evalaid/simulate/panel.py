@@ -47,8 +47,8 @@ class SimulatedPanel:
     Examples
     --------
     >>> from evalaid.simulate.table import simulate
-    >>> panel = simulate("xinjiang", effect_pp=5.0, seed=1)  # doctest: +SKIP
-    >>> panel.label  # doctest: +SKIP
+    >>> panel = simulate("xinjiang", effect_pp=5.0, seed=1)
+    >>> panel.label
     'simulated'
     """
 

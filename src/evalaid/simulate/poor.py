@@ -102,9 +102,9 @@ def national_pairing(
     aim += np.where(np.isin(YEARS, (2016, 2017)), 0.0, rng.normal(0, 0.002, len(YEARS)))
     poor_aim = 0.8 + rng.uniform(0.003, 0.012)
     share, slope = _meet(given, weight, room, (1 - level) * np.clip(poverty, -2, 2), poor, aim, poor_aim)
-    if share.min() < 0.2 or share.max() >= 1:
+    if share.min() < 0.1 or share.max() >= 1:
         raise SimulationError(
-            f"An effect of {effect_pp:g} points drives shares beyond 20 to 100 per cent: choose less."
+            f"An effect of {effect_pp:g} points drives shares beyond 10 to 100 per cent: choose less."
         )
     total = np.round(population * 1e4 * 5)[:, None].astype(np.int64) * np.ones(len(YEARS), dtype=np.int64)
     inside = np.round(share * total).astype(np.int64)

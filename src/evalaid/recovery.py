@@ -1,0 +1,397 @@
+"""Which methods find a known effect under a programme's own design: bias, spread and coverage over simulated draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evalaid.design import Design, diagnose
+from evalaid.effects import Effects
+from evalaid.errors import EvalaidError, NotIdentifiedError, SimulationError
+from evalaid.estimation import estimate, find_method
+from evalaid.inference.table import infer
+from evalaid.periods import parse_periods
+from evalaid.simulate.panel import LABEL, SimulatedPanel, check_number, check_seed
+from evalaid.simulate.table import GENERATORS, simulate
+
+DRAW_COLUMNS = ("draw", "seed", "trial", "method", "truth", "estimate", "std_error", "conf_low", "conf_high", "reason")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One way to estimate a design's overall effect.
+
+    Parameters
+    ----------
+    name : str
+        What a table calls it.
+    method : str
+        Registered name.
+    options : mapping
+        Options of the method.
+    covariates : tuple of str, optional
+        Covariates of the design; None = those that the panel names, if any.
+    last_period : int or str, optional
+        Last period used; units that start later are then never treated within the panel.
+    """
+
+    name: str
+    method: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    covariates: tuple[str, ...] | None = None
+    last_period: int | str | None = None
+
+
+def _trials(names: Sequence[str], **common: Any) -> tuple[Trial, ...]:
+    return tuple(Trial(name, name, **common) for name in names)
+
+
+_PLAIN = ("two_by_two", "twfe", "event_study", "callaway_santanna", "imputation")
+_SYNTHETIC = ("synthetic_did", "synthetic_control")
+_BEFORE = "2019Q4"  # from 2020Q1 on every county of the roll-out is treated
+_CONCURRENT = ("new_building", "tight_community")
+_HISTORY = ("poverty", "share_2013")
+
+TRIALS: dict[str, tuple[Trial, ...]] = {
+    "guangdong": (
+        *_trials((*_PLAIN, *_SYNTHETIC), last_period=_BEFORE),
+        Trial("imputation, other programmes held fixed", "imputation", {}, _CONCURRENT, _BEFORE),
+        Trial("twfe, all quarters", "twfe"),
+        Trial("callaway_santanna, all quarters", "callaway_santanna"),
+    ),
+    "second_round": _trials((*_PLAIN, *_SYNTHETIC)),
+    "ten_thousand_doctors": (
+        *_trials(_PLAIN),
+        Trial("dose, average level", "dose", {}, ("dose",)),
+    ),
+    "national_pairing": (
+        *_trials(_PLAIN, covariates=()),
+        Trial("twfe, poverty and history", "twfe", {}, _HISTORY),
+        Trial("callaway_santanna, poverty and history", "callaway_santanna", {}, _HISTORY),
+        Trial("callaway_santanna, regression on both", "callaway_santanna", {"adjustment": "regression"}, _HISTORY),
+    ),
+    "zhejiang_guizhou": (
+        *_trials((*_PLAIN, *_SYNTHETIC)),
+        Trial("callaway_santanna, poverty", "callaway_santanna", {}, ("poverty",)),
+    ),
+    "tibet": _trials(("two_by_two", "callaway_santanna", "imputation", "synthetic_did")),
+    "xinjiang": _trials((*_PLAIN, *_SYNTHETIC)),
+    "shanghai_departments": _trials((*_PLAIN, *_SYNTHETIC)),
+    "liannan": _trials(("callaway_santanna", *_SYNTHETIC), last_period=_BEFORE),
+    "yangxi": _trials(("callaway_santanna", *_SYNTHETIC)),
+    "xinyi": _trials(("callaway_santanna", *_SYNTHETIC)),
+}
+"""The trials of every generator, with options that fit its design."""
+
+
+def recovery(
+    generator: str,
+    methods: Sequence[str | Trial] | None = None,
+    draws: int = 50,
+    seed: int = 1,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    level: float = 0.95,
+    done: pd.DataFrame | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> pd.DataFrame:
+    """Estimate a known effect over many simulated draws and say how well each method finds it.
+
+    Assumes that the generator's assumptions describe the programme: what recovers the effect here need not do so in
+    reality, what fails here has no reason to do better there.
+
+    Parameters
+    ----------
+    generator : str
+        Name in `evalaid.simulate.table.GENERATORS`.
+    methods : sequence of str or Trial, optional
+        Names of trials of `TRIALS` or of registered methods, or trials. Default: all trials of the generator.
+    draws : int
+        Number of simulated panels.
+    seed : int
+        Parent of the seeds of all draws.
+    parameters : mapping, optional
+        Parameters of the generator besides the seed.
+    level : float
+        Coverage of the intervals.
+    done : pandas.DataFrame, optional
+        Earlier result of `estimate_draws` with the same arguments; its draws are not made again.
+    progress : callable, optional
+        Called with the number of finished draws and of all draws.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `summarise_draws`.
+
+    Raises
+    ------
+    SimulationError
+        For an unknown generator or impossible parameters.
+    EstimationError
+        For an unknown method.
+
+    Examples
+    --------
+    >>> table = recovery("xinjiang", ["two_by_two"], draws=5, seed=1)
+    >>> table[["trial", "draws", "label"]].to_dict("records")
+    [{'trial': 'two_by_two', 'draws': 5, 'label': 'simulated'}]
+    """
+    found = estimate_draws(
+        generator, methods, draws, seed, parameters=parameters, level=level, done=done, progress=progress
+    )
+    return summarise_draws(found, generator, level)
+
+
+def estimate_draws(
+    generator: str,
+    methods: Sequence[str | Trial] | None = None,
+    draws: int = 50,
+    seed: int = 1,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    level: float = 0.95,
+    done: pd.DataFrame | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> pd.DataFrame:
+    """Estimate a known effect in every simulated draw; can be stopped and taken up again.
+
+    Assumes as `recovery`. Draw k has the same seed however many draws are made (children of one seed sequence).
+
+    Parameters
+    ----------
+    generator, methods, draws, seed, parameters, level, done, progress
+        As `recovery`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each draw and trial: ``draw``, ``seed`` (of the panel), ``trial``, ``method``, ``truth``,
+        ``estimate``, ``std_error``, ``conf_low``, ``conf_high`` (outcome's unit: fractions for shares), ``reason`` (why
+        there is no estimate, "" otherwise).
+
+    Raises
+    ------
+    SimulationError, EstimationError
+        As `recovery`.
+    """
+    trials = choose_trials(generator, methods)
+    draws, seed = int(check_number("draws", draws, 1, 1_000_000)), check_seed(seed)
+    level = check_number("level", level, 0.01, 0.9999)
+    given = dict(parameters or {})
+    if "seed" in given:
+        raise SimulationError("Found 'seed' among the parameters; the draws' seeds follow from the argument seed.")
+    rows = [] if done is None else [tuple(row) for row in done[list(DRAW_COLUMNS)].itertuples(index=False)]
+    made = {(int(row[0]), str(row[2])) for row in rows}
+    for draw, child in enumerate(np.random.SeedSequence(seed).spawn(draws)):
+        left = [trial for trial in trials if (draw, trial.name) not in made]
+        if left:
+            own = int(child.generate_state(1)[0])
+            rows += _run_draw(generator, {**given, "seed": own}, left, level, draw)
+        if progress is not None:
+            progress(draw + 1, draws)
+    frame = pd.DataFrame(rows, columns=list(DRAW_COLUMNS))
+    return frame.sort_values("draw", kind="stable", ignore_index=True)
+
+
+def choose_trials(generator: str, methods: Sequence[str | Trial] | None) -> tuple[Trial, ...]:
+    """Give the trials of a generator, all or the named ones.
+
+    Assumes that a registered method without a trial of its own runs with its default options.
+
+    Parameters
+    ----------
+    generator : str
+        Name in `evalaid.simulate.table.GENERATORS`.
+    methods : sequence of str or Trial, optional
+        See `recovery`.
+
+    Returns
+    -------
+    tuple of Trial
+
+    Raises
+    ------
+    SimulationError
+        For an unknown generator.
+    EstimationError
+        For a name that is neither a trial nor a method.
+
+    Examples
+    --------
+    >>> choose_trials("tibet", ["twfe"])[0].method
+    'twfe'
+    """
+    if generator not in GENERATORS:
+        raise SimulationError(f"No generator {generator!r}; there are {', '.join(GENERATORS)}.")
+    known = {trial.name: trial for trial in TRIALS[generator]}
+    if methods is None:
+        return tuple(known.values())
+    trials = []
+    for item in (methods,) if isinstance(methods, str) else methods:
+        if isinstance(item, Trial):
+            trials.append(item)
+        elif item in known:
+            trials.append(known[item])
+        else:
+            trials.append(Trial(item, find_method(item).name))
+    return tuple(trials)
+
+
+def summarise_draws(found: pd.DataFrame, generator: str, level: float = 0.95) -> pd.DataFrame:
+    """Summarise estimates over draws.
+
+    Parameters
+    ----------
+    found : pandas.DataFrame
+        From `estimate_draws`.
+    generator : str
+        Its generator.
+    level : float
+        Its level.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a trial: ``generator``, ``trial``, ``method``, ``draws``, ``estimated`` (draws with an estimate),
+        ``truth`` and ``estimate`` (means), ``bias`` (mean of estimate minus truth), ``bias_error`` (its simulation error),
+        ``sd`` (of estimate minus truth), ``rmse``, ``std_error`` (mean of the reported ones), ``coverage`` (of the truth),
+        ``rejects_zero``, ``refused`` (share of draws without an estimate), ``reason`` (the most frequent one), ``level``,
+        ``label``. In the outcome's unit; missing where nothing was estimated.
+
+    Examples
+    --------
+    >>> rows = [(0, 1, "a", "twfe", 0.02, 0.03, 0.01, 0.01, 0.05, "")]
+    >>> float(summarise_draws(pd.DataFrame(rows, columns=DRAW_COLUMNS), "guangdong").loc[0, "bias"].round(3))
+    0.01
+    """
+    rows = []
+    for (trial, method), part in found.groupby(["trial", "method"], sort=False):
+        kept = part[part["reason"] == ""]
+        error = kept["estimate"] - kept["truth"]
+        known = kept.dropna(subset=["conf_low", "conf_high"])
+        inside = known["truth"].between(known["conf_low"], known["conf_high"])
+        away = (known["conf_low"] > 0) | (known["conf_high"] < 0)
+        reasons = part.loc[part["reason"] != "", "reason"]
+        rows.append({
+            "generator": generator,
+            "trial": trial,
+            "method": method,
+            "draws": len(part),
+            "estimated": len(kept),
+            "truth": kept["truth"].mean(),
+            "estimate": kept["estimate"].mean(),
+            "bias": error.mean(),
+            "bias_error": error.std() / np.sqrt(max(len(kept), 1)),
+            "sd": error.std(),
+            "rmse": np.sqrt((error**2).mean()),
+            "std_error": known["std_error"].mean(),
+            "coverage": inside.mean() if len(known) else np.nan,
+            "rejects_zero": away.mean() if len(known) else np.nan,
+            "refused": len(reasons) / len(part),
+            "reason": reasons.mode().iloc[0] if len(reasons) else "",
+            "level": level,
+            "label": LABEL,
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _run_draw(
+    generator: str, parameters: Mapping[str, Any], trials: Sequence[Trial], level: float, draw: int
+) -> list[tuple[Any, ...]]:
+    panel = simulate(generator, **parameters)
+    designs: dict[tuple[Any, ...], Design] = {}
+    rows = []
+    for trial in trials:
+        key = (trial.covariates, trial.last_period)
+        if key not in designs:
+            designs[key] = _diagnose(panel, trial)
+        values = _estimate(panel, designs[key], trial, level)
+        rows.append((draw, parameters["seed"], trial.name, trial.method, *values))
+    return rows
+
+
+def _diagnose(panel: SimulatedPanel, trial: Trial) -> Design:
+    frame, roles = panel.frame, dict(panel.roles)
+    if trial.covariates is not None:
+        roles["covariates"] = list(trial.covariates)
+    if trial.last_period is not None:
+        periods = parse_periods(frame[roles["period"]])
+        last = parse_periods(pd.Series([trial.last_period]), kind=str(periods.kind)).ordinal[0]
+        frame = frame[periods.ordinal <= last].reset_index(drop=True)
+    return diagnose(frame, **roles)
+
+
+def _estimate(panel: SimulatedPanel, design: Design, trial: Trial, level: float) -> tuple[Any, ...]:
+    """Give truth, estimate, error, interval and "" or, without an estimate, the reason."""
+    nothing = (np.nan,) * 5
+    try:
+        effects = estimate(design, trial.method, **trial.options)
+        overall = _overall(effects)
+        row = infer(overall, level=level).iloc[0]
+    except NotIdentifiedError as error:
+        return (*nothing, "; ".join(error.reasons))
+    except EvalaidError as error:
+        return (*nothing, str(error).splitlines()[0])
+    if np.isnan(row["estimate"]):
+        return (*nothing, str(overall.cells["reason"].iloc[0]) or "the estimate is missing")
+    truth = true_effect_of(effects, design, panel)
+    return (truth, row["estimate"], row["std_error"], row["conf_low"], row["conf_high"], "")
+
+
+def _overall(effects: Effects) -> Effects:
+    if "parameter" in effects.cells:
+        return effects.select(parameter="average level")
+    return effects.aggregate("overall")
+
+
+def true_effect_of(effects: Effects, design: Design, panel: SimulatedPanel) -> float:
+    """Average the true effects as the estimate averages its cells, so that bias is no difference between estimands.
+
+    Assumes that a method with one number targets the plain mean over treated unit-periods of its panel.
+
+    Parameters
+    ----------
+    effects : Effects
+        Before aggregation.
+    design : Design
+        What was estimated.
+    panel : SimulatedPanel
+        Where the true effects are.
+
+    Returns
+    -------
+    float
+        In the outcome's unit.
+    """
+    layout, roles = design.layout, panel.roles
+    table = panel.frame[[roles["unit"], "true_effect"]].assign(at=parse_periods(panel.frame[roles["period"]]).ordinal)
+    wide = table.pivot_table(index=roles["unit"], columns="at", values="true_effect")
+    true = wide.loc[layout.units, layout.periods].to_numpy()
+    since = layout.periods[None, :] - layout.cohort[:, None]
+    treated = np.nan_to_num(since, nan=-1.0) >= 0
+    cells = effects.cells
+    by = [name for name in ("cohort", "period", "event_time") if name in cells]
+    if not by:
+        return float(true[treated].mean())
+
+    def where(cell: Mapping[Any, Any]) -> NDArray[np.bool_]:
+        chosen = treated
+        if "cohort" in cell:
+            chosen = chosen & (layout.cohort == cell["cohort"])[:, None]
+        if "period" in cell:
+            chosen = chosen & (layout.periods == cell["period"])[None, :]
+        if "event_time" in cell:
+            chosen = chosen & (since == cell["event_time"])
+        return chosen
+
+    masks = [where(cell) for cell in cells[by].to_dict("records")]
+    used = np.array([mask.any() for mask in masks]) & ~np.isnan(effects.value)
+    size = effects.size if "cohort" in cells else np.ones(len(cells))
+    values = [float(true[mask].mean()) for mask, keep in zip(masks, used, strict=True) if keep]
+    return float(np.average(values, weights=size[used]))

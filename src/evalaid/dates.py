@@ -110,6 +110,8 @@ def name_span(start: str, end: str) -> str:
         return f"from {start} on" if start else f"until {end}" if end else "at an unstated time"
     if start == end:
         return start
+    if start.endswith("-01-01") and end.endswith("-12-31") and start[:4] != end[:4]:
+        return f"{start[:4]} to {end[:4]}"
     first, last = earliest_day(start), latest_day(end)
     whole_months = first is not None and last is not None and first.day == 1 and last == latest_day(f"{last:%Y-%m}")
     if first is None or last is None or first.year != last.year or not whole_months or len(start) != 10:

@@ -42,7 +42,7 @@ class Change:
     unit : str
         "pp" for the difference of two percentages, else the unit of the figures.
     digits : int
-        Decimals that both figures have.
+        Decimals to show: those of the finer figure (``figure`` says how far they can be trusted).
     years : float or None
         Time between the middles of the periods; None when a period is unstated.
     alike : bool
@@ -180,7 +180,7 @@ class Facts:
             cells = frame[column].str.split(r"[;+]", regex=True)
             hit = cells.map(lambda parts, one=wanted: one in parts)
             if column == "place":
-                hit |= frame["place_name"] == wanted
+                hit |= frame["place_name"].str.split("、").map(lambda parts, one=wanted: one in parts)
             if not hit.any():
                 known = sorted({part for parts in cells for part in parts if part})
                 near = difflib.get_close_matches(wanted, known, n=3)
@@ -288,7 +288,7 @@ class Facts:
             stated = self[fact_id].figure
             if abs(stated.value - figure.value) < _TOLERANCE and stated.width < figure.width:
                 return stated, self[fact_id].digits, f"published as {fact_id}"
-        return figure, min(one.digits, other.digits), f"{other.fact_id} - {one.fact_id}"
+        return figure, max(one.digits, other.digits), f"{other.fact_id} - {one.fact_id}"
 
     @cached_property
     def _facts(self) -> Mapping[str, Fact]:

@@ -21,7 +21,7 @@ QUALIFIERS = ("exact", "rounded", "about", "more_than", "at_least", "nearly", "d
 BASES = ("resident", "insured", "registered", "survey respondents", "unstated", "not applicable")
 
 _ID, _IDS = r"F\d{3}[a-z]?", r"(F\d{3}[a-z]?(;F\d{3}[a-z]?)*)?"
-_DATE_LIST = rf"({dates.PATTERN}=[^;=]+(;{dates.PATTERN}=[^;=]+)*)?"
+_DATE_LIST = rf"(<?{dates.PATTERN}=[^;=]+(;<?{dates.PATTERN}=[^;=]+)*)?"
 
 FACT_PATTERNS: Mapping[str, str] = {
     "fact_id": _ID,

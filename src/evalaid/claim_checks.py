@@ -1,0 +1,227 @@
+"""Published claims held against themselves: figures as printed, like for like or not, before or after the partnership."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+
+import pandas as pd
+
+from evalaid.alike import Fact
+from evalaid.claims import NO_BASELINE, Claim, Claims, finite, raw_change, reported_unit
+from evalaid.dates import earliest_day, latest_day, years_between
+from evalaid.facts import Change, Facts
+
+FINDINGS = {
+    "precedes": "the figure is from before this date and cannot follow from it",
+    "no_before": "both figures are from after this date: neither shows the time before",
+    "baseline_treated": "the period of the earlier figure contains this date: it is partly treated",
+    "value_partly": "the period of the claimed figure contains this date: it is only partly treated",
+    "separates": "the date lies between the two figures",
+    "within": "the change is measured over a time that contains this date",
+    "no_baseline": NO_BASELINE,
+    "latest": "the start is unknown, only that it was before this date: no figure is known to be untreated",
+    "undated": "the period of a figure is unstated: it cannot be held against the date",
+}
+"""What the dates check can find."""
+
+
+def list_claims(claims: Claims) -> pd.DataFrame:
+    """List the claims in words.
+
+    Parameters
+    ----------
+    claims : Claims
+        All, or those of a programme.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``key``, ``programme``, ``label``, ``claim``, ``indicator_zh``, ``limits`` (sentences joined by "; "), ``source``.
+
+    Examples
+    --------
+    >>> list_claims(Claims.read("data/published").of("yangxi_community"))["label"].tolist()
+    ['Yangxi, fund balance']
+    """
+    names = ["key", "programme", "label", "claim", "indicator_zh", "limits", "source"]
+    rows = [
+        (
+            c.claim_id,
+            c.programme,
+            c.label,
+            c.claim,
+            c.indicator_zh,
+            "; ".join(c.limits),
+            claims.facts[c.value_fact].source,
+        )
+        for c in claims.claims
+    ]
+    return pd.DataFrame(rows, columns=names)
+
+
+def show_figures(claims: Claims) -> pd.DataFrame:
+    """Show the figures of each claim as published: the earlier one, the claimed one, the change.
+
+    Parameters
+    ----------
+    claims : Claims
+        All, or those of a programme.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a figure: ``key`` (claim and "earlier", "claimed" or "change"), ``claim_id``, ``label``, ``what``, ``value``,
+        ``low``, ``high`` (rounding; missing on an open side), ``unit`` (of the manifest), ``unit_text`` (as published),
+        ``digits``, ``when``, ``base``, ``place``, ``fact_id``, ``made_by``, ``source``, ``note``.
+
+    Examples
+    --------
+    >>> show_figures(Claims.read("data/published").of("guangdong_cluster"))["value"].round(1).tolist()[:3]
+    [82.2, 86.9, 4.7]
+    """
+    rows = []
+    for claim in claims.claims:
+        for what, fact_id in (("earlier", claim.baseline_fact), ("claimed", claim.value_fact)):
+            if fact_id and fact_id != claim.change_fact:
+                rows.append(_figure_row(claim, what, claims.facts[fact_id]))
+        change = raw_change(claims.facts, claim)
+        if change is not None:
+            rows.append(_change_row(claims.facts, claim, change))
+    names = ["key", "claim_id", "label", "what", "value", "low", "high", "unit", "unit_text", "digits", "when", "base",
+             "place", "fact_id", "made_by", "source", "note"]  # fmt: skip
+    return pd.DataFrame(rows, columns=names)
+
+
+def check_alike(claims: Claims) -> pd.DataFrame:
+    """Say for each claim whether the two figures behind it are like for like.
+
+    Parameters
+    ----------
+    claims : Claims
+        All, or those of a programme.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a claim: ``key``, ``label``, ``earlier``, ``claimed`` (period and base in words), ``alike`` ("yes", "no" or
+        "no comparison"), ``reason`` (against, joined by "; "), ``remark`` (to be said with it).
+
+    Examples
+    --------
+    >>> check_alike(Claims.read("data/published").of("liannan_trusteeship"))["alike"].tolist()
+    ['no', 'no']
+    """
+    rows = []
+    for claim in claims.claims:
+        value, change = claims.facts[claim.value_fact], raw_change(claims.facts, claim)
+        earlier = _in_words(claims.facts[claim.baseline_fact]) if claim.baseline_fact else ""
+        alike = "no comparison" if change is None else "yes" if change.alike else "no"
+        reasons = (NO_BASELINE,) if change is None else change.reasons
+        remarks = () if change is None else change.remarks
+        rows.append(
+            (claim.claim_id, claim.label, earlier, _in_words(value), alike, "; ".join(reasons), "; ".join(remarks))
+        )
+    return pd.DataFrame(rows, columns=["key", "label", "earlier", "claimed", "alike", "reason", "remark"])
+
+
+def check_dates(claims: Claims) -> pd.DataFrame:
+    """Hold the periods of each claim's figures against every date of its partnership.
+
+    Assumes that a date known to the month or the year can be any day of it. An effect cannot precede its cause: a claimed
+    figure that ends before the date is not an effect of what happened then.
+
+    Parameters
+    ----------
+    claims : Claims
+        All, or those of a programme.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a claim and date: ``key``, ``claim_id``, ``label``, ``date``, ``what``, ``earlier``, ``claimed`` (periods),
+        ``finding`` (a key of `FINDINGS`), ``why`` (in words), ``years_after`` (from the date to the middle of the claimed
+        period; missing when unstated), ``note``. A claim without a known date has one row that says so.
+
+    Examples
+    --------
+    >>> check_dates(Claims.read("data/published").of("xinyi_alliance"))["finding"].tolist()
+    ['precedes', 'undated', 'within']
+    """
+    rows = []
+    for claim in claims.claims:
+        value = claims.facts[claim.value_fact]
+        if claim.change_fact and not claim.baseline_fact:
+            value = claims.facts[claim.change_fact]
+        earlier = claims.facts[claim.baseline_fact] if claim.baseline_fact else None
+        seen = "" if earlier is None else earlier.when
+        if not claim.dates:
+            why = "no date of the partnership is published"
+            rows.append((f"{claim.claim_id}.none", claim.claim_id, claim.label, "", "unknown", seen, value.when, "undated",
+                         why, math.nan, ""))  # fmt: skip
+        for number, milestone in enumerate(claim.dates, start=1):
+            date, what = milestone.date, milestone.what
+            finding = "latest" if milestone.latest else _find(date, earlier, value)
+            after = math.nan
+            start = earliest_day(date)
+            if value.middle is not None and start is not None and value.measure not in {"growth", "change"}:
+                after = round(years_between(start, value.middle), 1)
+            note = "; ".join(
+                f"{fact.fact_id}: {fact.note}" for fact in (value, earlier) if fact is not None and fact.note
+            )
+            rows.append((f"{claim.claim_id}.date_{number}", claim.claim_id, claim.label, date, what, seen, value.when,
+                         finding, FINDINGS[finding], after, note))  # fmt: skip
+    names = ["key", "claim_id", "label", "date", "what", "earlier", "claimed", "finding", "why", "years_after", "note"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def _figure_row(claim: Claim, what: str, fact: Fact) -> tuple[object, ...]:
+    stated = fact.qualifier.replace("_", " ")
+    note = "; ".join(
+        part for part in ("" if stated in {"exact", "rounded"} else f"stated as: {stated}", fact.note) if part
+    )
+    return (f"{claim.claim_id}.{what}", claim.claim_id, claim.label, what, fact.value, finite(fact.figure.low),
+            finite(fact.figure.high), reported_unit(fact.unit), fact.unit, fact.digits, fact.when, fact.base,
+            fact.place_name, fact.fact_id, f"published figure {fact.fact_id}", fact.source, note)  # fmt: skip
+
+
+def _change_row(facts: Facts, claim: Claim, change: Change) -> tuple[object, ...]:
+    fact = facts[claim.change_fact or claim.value_fact]
+    note, when = "", fact.when
+    if change.from_fact:
+        note = "" if change.alike else "arithmetic illustration: the figures are unlike"
+        when = f"{facts[change.to_fact].when} against {facts[change.from_fact].when}"
+    return (f"{claim.claim_id}.change", claim.claim_id, claim.label, "change", change.figure.value,
+            finite(change.figure.low), finite(change.figure.high), reported_unit(change.unit), change.unit, change.digits,
+            when, fact.base, fact.place_name, claim.change_fact, change.made_by, fact.source, note)  # fmt: skip
+
+
+def _in_words(fact: Fact) -> str:
+    base = "" if fact.base == "not applicable" else f", base {fact.base}"
+    return f"{fact.when}, {fact.place_name}{base}"
+
+
+def _find(date: str, earlier: Fact | None, value: Fact) -> str:
+    first, last = earliest_day(date), latest_day(date)
+    if first is None or last is None:
+        return "undated"
+    if value.end is not None and value.end < first:
+        return "precedes"
+    grown = value.measure in {"growth", "change"}
+    if earlier is None and not grown:
+        return "no_baseline"
+    if value.start is None or value.end is None or value.period_kind == "unstated":
+        return "undated"
+    if earlier is None or grown:
+        return "within" if value.start <= last else "no_before"
+    return _between(first, last, earlier, value.start)
+
+
+def _between(first: dt.date, last: dt.date, earlier: Fact, start: dt.date) -> str:
+    if earlier.start is None or earlier.end is None or earlier.period_kind == "unstated":
+        return "undated"
+    if earlier.start > last:
+        return "no_before"
+    if earlier.end >= first:
+        return "baseline_treated"
+    return "separates" if last <= start else "value_partly"

@@ -1,0 +1,281 @@
+"""Published claims: the records, and the raw change behind each of them."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evalaid.alike import years_apart
+from evalaid.errors import FactsError
+from evalaid.facts import Change, Facts
+from evalaid.faults import Faults
+from evalaid.register import CLAIM_PATTERNS, CLAIMS_FILE, check_claims, read_table
+
+NO_BASELINE = "no figure from before is published"
+
+
+@dataclass(frozen=True)
+class Milestone:
+    """Hold one date of a partnership.
+
+    Parameters
+    ----------
+    date : str
+        Day, month or year.
+    what : str
+        What happened.
+    latest : bool
+        Whether the date is only the latest possible one: the partnership began on an unknown day before it.
+    """
+
+    date: str
+    what: str
+    latest: bool
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Hold one published claim.
+
+    Parameters
+    ----------
+    claim_id, programme, label, claim, indicator_zh : str
+        Key, key of the registry, the claim in a few words and in full (our words), the indicator as the source names it.
+    value_fact, baseline_fact, change_fact : str
+        Ids of the claimed figure, of the earlier one and of the published or derived change; empty when there is none.
+    dates : tuple of Milestone
+        Dates of the partnership.
+    trend_fact, elsewhere_fact : str
+        Published change over an earlier time, and elsewhere over the same time; empty when there is none.
+    comparison_before, comparison_after : str
+        Figures of a place to compare with.
+    concurrent_facts, limits : tuple of str
+        Ids of what else happened; sentences on what else stands against the claim.
+    repeat, settle : str
+        What may be repeated; which data would settle it.
+    """
+
+    claim_id: str
+    programme: str
+    label: str
+    claim: str
+    indicator_zh: str
+    value_fact: str
+    baseline_fact: str
+    change_fact: str
+    dates: tuple[Milestone, ...]
+    trend_fact: str
+    elsewhere_fact: str
+    comparison_before: str
+    comparison_after: str
+    concurrent_facts: tuple[str, ...]
+    limits: tuple[str, ...]
+    repeat: str
+    settle: str
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Claims:
+    """Hold the claims with the register of figures behind them.
+
+    Parameters
+    ----------
+    facts : Facts
+        The register.
+    claims : tuple of Claim
+        In the order of the file.
+
+    Examples
+    --------
+    >>> Claims.read("data/published").of("liannan_trusteeship").claims[0].value_fact
+    'F038'
+    """
+
+    facts: Facts
+    claims: tuple[Claim, ...]
+
+    @classmethod
+    def read(cls, folder: Path | str) -> Claims:
+        """Read and validate the claims and the register.
+
+        Parameters
+        ----------
+        folder : Path or str
+            Holds ``claims.csv``, ``facts.csv`` and ``programmes.csv``.
+
+        Returns
+        -------
+        Claims
+
+        Raises
+        ------
+        FactsError
+            With all faults of a file at once.
+
+        Examples
+        --------
+        >>> Claims.read("data/published")
+        <Claims: 20 claims on 11 programmes>
+        """
+        facts, faults = Facts.read(folder), Faults()
+        frame = read_table(Path(folder) / CLAIMS_FILE, CLAIM_PATTERNS, "claim_id", faults)
+        check_claims(frame, set(facts.frame["fact_id"]), set(facts.registry["programme"]), faults)
+        faults.raise_if_any(FactsError, "list of claims")
+        return cls(facts, tuple(_claim(row) for row in frame.to_dict("records")))
+
+    def __repr__(self) -> str:
+        return f"<Claims: {len(self.claims)} claims on {len({claim.programme for claim in self.claims})} programmes>"
+
+    def of(self, programme: str) -> Claims:
+        """Keep the claims on one programme.
+
+        Parameters
+        ----------
+        programme : str
+            Key of the registry. A programme without a published claim gives an empty list.
+
+        Returns
+        -------
+        Claims
+
+        Raises
+        ------
+        FactsError
+            When the registry has no such programme.
+
+        Examples
+        --------
+        >>> len(Claims.read("data/published").of("xinyi_alliance").claims)
+        3
+        """
+        known = self.facts.registry["programme"].tolist()
+        if programme not in known:
+            near = difflib.get_close_matches(programme, known, n=3)
+            raise FactsError(f"The registry has no programme {programme!r}. Near it: {', '.join(near) or 'none'}.")
+        return Claims(self.facts, tuple(claim for claim in self.claims if claim.programme == programme))
+
+
+def raw_change(facts: Facts, claim: Claim) -> Change | None:
+    """Take the change behind a claim: between its two figures, else as a growth or change that was published alone.
+
+    Assumes nothing on likeness: unlike figures are subtracted too, and the result says that they are.
+
+    Parameters
+    ----------
+    facts : Facts
+        The register.
+    claim : Claim
+        The claim.
+
+    Returns
+    -------
+    Change or None
+        None when neither an earlier figure nor a change is published.
+
+    Examples
+    --------
+    >>> claims = Claims.read("data/published")
+    >>> change = raw_change(claims.facts, claims.of("liannan_trusteeship").claims[0])
+    >>> round(change.figure.value, 2), change.alike
+    (9.1, False)
+    """
+    if claim.baseline_fact:
+        return facts.change(claim.baseline_fact, claim.value_fact, unlike="show")
+    if not claim.change_fact:
+        return None
+    fact = facts[claim.change_fact]
+    reasons = ["only a growth is published, without the figures behind it"]
+    if fact.period_kind == "unstated":
+        reasons.append(f"period unstated: {fact.fact_id} ({fact.when})")
+    if fact.one_sided:
+        reasons.append(f"{fact.fact_id} is a bound ({fact.qualifier.replace('_', ' ')} {fact.value:g}), not a figure")
+    made_by = f"published as {fact.fact_id}"
+    return Change("", claim.value_fact, fact.figure, fact.unit, fact.digits, None, False, tuple(reasons), (), made_by)
+
+
+def claim_years(facts: Facts, claim: Claim) -> float | None:
+    """Find the length of the change behind a claim.
+
+    Parameters
+    ----------
+    facts : Facts
+        The register.
+    claim : Claim
+        The claim.
+
+    Returns
+    -------
+    float or None
+        Years between the middles of the two periods; if one of these is unstated, the years that the published change
+        spans; None when neither is known.
+
+    Examples
+    --------
+    >>> claims = Claims.read("data/published")
+    >>> [claim_years(claims.facts, claim) for claim in claims.of("guangdong_cluster").claims]
+    [2.0, 1.0]
+    """
+    if not claim.baseline_fact:
+        return None
+    apart = years_apart(facts[claim.baseline_fact], facts[claim.value_fact])
+    if apart is not None or not claim.change_fact:
+        return apart
+    change = facts[claim.change_fact]
+    if change.period_kind == "unstated" or not (len(change.period_start) == len(change.period_end) == 4):
+        return None
+    return float(int(change.period_end) - int(change.period_start))
+
+
+def reported_unit(unit: str) -> str:
+    """Name the unit of the manifest that a published unit is recorded in.
+
+    Parameters
+    ----------
+    unit : str
+        As published.
+
+    Returns
+    -------
+    str
+        "pp", "%" or "number".
+
+    Examples
+    --------
+    >>> reported_unit("pp"), reported_unit("10k person-times")
+    ('pp', 'number')
+    """
+    return unit if unit in {"pp", "%"} else "number"
+
+
+def finite(value: float) -> float:
+    """Give a number, or a missing value in place of an infinite one.
+
+    Parameters
+    ----------
+    value : float
+        Any number.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> finite(1.5), finite(math.inf)
+    (1.5, nan)
+    """
+    return float(value) if math.isfinite(value) else math.nan
+
+
+def _claim(row: dict[Any, Any]) -> Claim:
+    lists = {name: tuple(part for part in row[name].split(";") if part) for name in ("concurrent_facts", "dates")}
+    dates = tuple(
+        Milestone(part.partition("=")[0].removeprefix("<"), part.partition("=")[2], latest=part.startswith("<"))
+        for part in lists["dates"]
+    )
+    limits = tuple(part for part in row["limits"].split("; ") if part)
+    others = {name: row[name] for name in Claim.__dataclass_fields__ if name not in {*lists, "limits"}}
+    return Claim(**others, dates=dates, concurrent_facts=lists["concurrent_facts"], limits=limits)

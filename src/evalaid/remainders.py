@@ -1,0 +1,352 @@
+"""What the raw change behind a claim contains: an earlier trend, the change elsewhere, and what bounds leave of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+
+from evalaid.alike import years_apart
+from evalaid.claims import Claim, Claims, claim_years, finite, raw_change, reported_unit
+from evalaid.facts import Change, Facts
+from evalaid.rounding import Figure
+from evalaid.sensitivity.bounds import Bounds, bound_effect
+
+SHARE_RANGE = (0.0, 100.0)
+"""Range of a share in per cent."""
+
+_ILLUSTRATION = "arithmetic illustration: the figures are unlike"
+_PARTS = ["key", "claim_id", "label", "what", "value", "low", "high", "unit", "digits", "made_by", "note"]
+
+
+def decompose(claims: Claims) -> pd.DataFrame:
+    """Split the raw change of each claim into what an earlier trend, or the change elsewhere, would give, and the rest.
+
+    Assumes, row by row, what the row says: that the earlier trend went on at its pace, or that the place changed as others
+    did. None of these is an estimate; each is arithmetic with published figures.
+
+    Parameters
+    ----------
+    claims : Claims
+        All, or those of a programme.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``key``, ``claim_id``, ``label``, ``what`` (the part in words), ``value``, ``low``, ``high`` (rounding), ``unit``,
+        ``digits``, ``made_by``, ``note``. Claims without a change have no row; those without a published trend have the
+        raw change only.
+
+    Examples
+    --------
+    >>> parts = decompose(Claims.read("data/published").of("guangdong_cluster")).set_index("key")["value"]
+    >>> parts[["gd_share_2020.raw", "gd_share_2020.trend", "gd_share_2020.after_trend"]].round(1).tolist()
+    [4.7, 2.2, 2.5]
+    """
+    rows = [row for claim in claims.claims for row in _parts(claims.facts, claim)]
+    return pd.DataFrame(rows, columns=_PARTS)
+
+
+def bound_claims(claims: Claims, m: Sequence[float] = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)) -> pd.DataFrame:
+    """Bound the effect behind each claim that gives a change in percentage points.
+
+    Assumes what each row says (see `evalaid.sensitivity.bounds.bound_effect`). Where the length of the change is unstated,
+    M is for the whole time.
+
+    Parameters
+    ----------
+    claims : Claims
+        All, or those of a programme.
+    m : sequence of float
+        Largest deviation, in percentage points a year.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of `Bounds.frame` with ``claim_id``, ``years`` (missing when unstated), ``alike`` ("yes" or "no"),
+        ``digits`` and ``made_by``.
+
+    Examples
+    --------
+    >>> frame = bound_claims(Claims.read("data/published").of("guangdong_cluster"), m=[1.0]).set_index("key")
+    >>> frame.loc["gd_share_2020.trend_continued.m_1", ["lower", "upper"]].round(2).tolist()
+    [0.35, 4.65]
+    """
+    tables = []
+    for claim in claims.claims:
+        change = raw_change(claims.facts, claim)
+        if change is not None and change.unit == "pp":
+            years = claim_years(claims.facts, claim)
+            frame = bound_claim(claims.facts, claim, change, m).frame
+            note = "" if change.alike else _ILLUSTRATION
+            tables.append(
+                frame.assign(
+                    key=f"{claim.claim_id}." + frame["key"],
+                    claim_id=claim.claim_id,
+                    label=f"{claim.label}: " + frame["label"],
+                    lower=frame["lower"].map(finite),
+                    upper=frame["upper"].map(finite),
+                    note=["; ".join(part for part in (text, note) if part) for text in frame["note"]],
+                    years=math.nan if years is None else years,
+                    alike="yes" if change.alike else "no",
+                    digits=2,
+                    made_by=f"bounded variation, {change.made_by}",
+                )
+            )
+    if not tables:
+        names = [
+            "key",
+            "assumption",
+            "label",
+            "m",
+            "lower",
+            "upper",
+            "sign",
+            "unit",
+            "note",
+            "claim_id",
+            "years",
+            "alike",
+        ]
+        return pd.DataFrame(columns=[*names, "digits", "made_by"])
+    return pd.concat(tables, ignore_index=True)
+
+
+def find_breakdown(claims: Claims) -> pd.DataFrame:
+    """Say for each claim with a change what would have had to happen without the programme for nothing to be left.
+
+    Parameters
+    ----------
+    claims : Claims
+        All, or those of a programme.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``key``, ``claim_id``, ``assumption``, ``label``, ``value``, ``low``, ``high`` (rounding; missing on an open side),
+        ``unit``, ``digits``, ``made_by``, ``note``.
+
+    Examples
+    --------
+    >>> table = find_breakdown(Claims.read("data/published").of("guangdong_cluster")).set_index("key")["value"]
+    >>> table[["gd_share_2020.per_period", "gd_share_2020.trend_multiple"]].round(2).tolist()
+    [2.35, 2.14]
+    """
+    tables = []
+    for claim in claims.claims:
+        change = raw_change(claims.facts, claim)
+        if change is None:
+            continue
+        frame = bound_claim(claims.facts, claim, change, (0.0,)).breakdown
+        if change.unit != "pp" or claim_years(claims.facts, claim) is None:
+            frame = frame[frame["key"] == "counterfactual_change"]
+        note = "" if change.alike or not change.from_fact else _ILLUSTRATION
+        own = frame["unit"] == change.unit
+        tables.append(
+            frame.assign(
+                key=f"{claim.claim_id}." + frame["key"],
+                claim_id=claim.claim_id,
+                label=f"{claim.label}: " + frame["label"],
+                unit=frame["unit"].where(~own, reported_unit(change.unit)),
+                low=frame["low"].map(finite),
+                high=frame["high"].map(finite),
+                digits=change.digits if change.unit != "pp" else 2,
+                made_by=change.made_by,
+                note=note,
+            )
+        )
+    names = ["key", "claim_id", "assumption", "label", "value", "low", "high", "unit", "digits", "made_by", "note"]
+    return pd.concat(tables, ignore_index=True)[names] if tables else pd.DataFrame(columns=names)
+
+
+def compare_published(claims: Claims) -> pd.DataFrame:
+    """Difference the change of each claim with that of a published comparison, where there is one.
+
+    Assumes that the place would have changed as its comparison did. Every unlikeness is named: of the two figures of each
+    place, and between the places (period, base). With one, the difference is an arithmetic illustration.
+
+    Parameters
+    ----------
+    claims : Claims
+        All, or those of a programme.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Per claim three rows (``what``: "own change", "change of the comparison", "difference"): ``key``, ``claim_id``,
+        ``label``, ``what``, ``value``, ``low``, ``high``, ``unit``, ``digits``, ``alike`` ("yes" or "no"), ``reason``
+        (joined by "; "), ``made_by``, ``note``.
+
+    Source
+    ------
+    The two-by-two comparison of Card and Krueger (1994), American Economic Review 84(4), 772-793;
+    https://www.jstor.org/stable/2118030
+
+    Examples
+    --------
+    >>> table = compare_published(Claims.read("data/published").of("liannan_trusteeship"))
+    >>> table["value"].round(1).tolist(), table["alike"].tolist()
+    ([9.1, 3.4, 5.7], ['no', 'no', 'no'])
+    """
+    rows = []
+    for claim in claims.claims:
+        own = raw_change(claims.facts, claim)
+        if own is None or not (claim.comparison_before and claim.comparison_after):
+            continue
+        other = claims.facts.change(claim.comparison_before, claim.comparison_after, unlike="show")
+        between = unlike_between(claims.facts, claim)
+        every = tuple(dict.fromkeys((*own.reasons, *other.reasons, *between)))
+        names = claims.facts[claim.value_fact].place_name, claims.facts[claim.comparison_after].place_name
+        for part, what, figure, reasons, made_by in (
+            ("own", f"own change ({names[0]})", own.figure, own.reasons, own.made_by),
+            ("comparison", f"change of the comparison ({names[1]})", other.figure, other.reasons, other.made_by),
+            ("difference", "difference", own.figure - other.figure, every, f"{own.made_by} less {other.made_by}"),
+        ):
+            note = _ILLUSTRATION if reasons else "an effect only if both would have changed alike"
+            rows.append((f"{claim.claim_id}.{part}", claim.claim_id, claim.label, what, figure.value, figure.low, figure.high,
+                         reported_unit(own.unit), own.digits, "no" if reasons else "yes", "; ".join(reasons), made_by,
+                         note))  # fmt: skip
+    names_ = ["key", "claim_id", "label", "what", "value", "low", "high", "unit", "digits", "alike", "reason", "made_by",
+              "note"]  # fmt: skip
+    return pd.DataFrame(rows, columns=names_)
+
+
+def yearly_trend(facts: Facts, fact_id: str) -> Figure:
+    """Give a published change per year.
+
+    Parameters
+    ----------
+    facts : Facts
+        The register.
+    fact_id : str
+        A change whose two ends are known figures.
+
+    Returns
+    -------
+    Figure
+        In the unit of the change, a year.
+
+    Examples
+    --------
+    >>> from evalaid.facts import Facts
+    >>> round(yearly_trend(Facts.read("data/published"), "F088b").value, 2)
+    1.1
+    """
+    return facts[fact_id].figure / Figure.exact(_trend_years(facts, fact_id))
+
+
+def bound_claim(facts: Facts, claim: Claim, change: Change, m: Sequence[float]) -> Bounds:
+    """Bound the effect behind one claim.
+
+    Assumes what each row of the result says (see `evalaid.sensitivity.bounds.bound_effect`).
+
+    Parameters
+    ----------
+    facts : Facts
+        The register.
+    claim : Claim
+        The claim.
+    change : Change
+        From `evalaid.claims.raw_change`.
+    m : sequence of float
+        Largest deviation a year (over the whole time where its length is unstated), in the unit of the change.
+
+    Returns
+    -------
+    Bounds
+
+    Examples
+    --------
+    See `bound_claims`.
+    """
+    value = facts[claim.value_fact]
+    years = claim_years(facts, claim)
+    share = change.unit == "pp" and value.indicator.endswith("_share")
+    comparison = None
+    if claim.comparison_before and claim.comparison_after:
+        comparison = facts.change(claim.comparison_before, claim.comparison_after, unlike="show").figure
+    return bound_effect(
+        change=change.figure,
+        after=value.figure if share else None,
+        comparison=comparison,
+        trend=yearly_trend(facts, claim.trend_fact) if claim.trend_fact and years is not None else None,
+        m=m,
+        periods=years or 1.0,
+        floor=SHARE_RANGE[0] if share else None,
+        ceiling=SHARE_RANGE[1] if share else None,
+        unit=change.unit,
+    )
+
+
+def unlike_between(facts: Facts, claim: Claim) -> tuple[str, ...]:
+    """Name what keeps a place and its comparison apart, other than being two places.
+
+    Parameters
+    ----------
+    facts : Facts
+        The register.
+    claim : Claim
+        With a comparison.
+
+    Returns
+    -------
+    tuple of str
+        Reasons, each once; empty when periods, bases and indicators agree.
+
+    Examples
+    --------
+    >>> claims = Claims.read("data/published")
+    >>> unlike_between(claims.facts, claims.of("liannan_trusteeship").claims[0])[0]
+    'unlike bases: unstated against resident'
+    """
+    pairs = ((claim.baseline_fact, claim.comparison_before), (claim.value_fact, claim.comparison_after))
+    reasons = [reason for one, other in pairs for reason in facts.like_for_like(one, other).reasons]
+    return tuple(dict.fromkeys(reason for reason in reasons if not reason.startswith("unlike places")))
+
+
+def _parts(facts: Facts, claim: Claim) -> Iterator[tuple[object, ...]]:
+    change, years = raw_change(facts, claim), claim_years(facts, claim)
+    if change is None:
+        return
+    unit, unlike = reported_unit(change.unit), "" if change.alike or not change.from_fact else _ILLUSTRATION
+
+    def part(name: str, what: str, figure: Figure, made_by: str, *notes: str) -> tuple[object, ...]:
+        note = "; ".join(text for text in (unlike, *notes) if text)
+        ends = finite(figure.low), finite(figure.high)
+        key = f"{claim.claim_id}.{name}"
+        return (key, claim.claim_id, claim.label, what, figure.value, *ends, unit, change.digits, made_by, note)
+
+    yield part("raw", "raw change", change.figure, change.made_by, "before against after, nothing taken off")
+    if not claim.trend_fact or years is None:
+        return
+    trend, fact, place = yearly_trend(facts, claim.trend_fact), facts[claim.trend_fact], facts[claim.value_fact].place
+    whose = "" if fact.place == place else f"the trend is that of {fact.place_name}, not of the place itself"
+    held = Figure.exact(years) * trend
+    by = f"{_years(years)} x {claim.trend_fact}"
+    yield part("trend", f"earlier trend continued ({fact.when}; {_years(years)})", held, by, whose)
+    yield part(
+        "after_trend", "left beside the earlier trend", change.figure - held, f"{change.made_by} less {by}", whose
+    )
+    if not claim.elsewhere_fact:
+        return
+    other, span = facts[claim.elsewhere_fact], _trend_years(facts, claim.elsewhere_fact)
+    where = f"{other.coverage}, {other.place_name}: other counties and full years"
+    yield part("elsewhere", f"change elsewhere ({other.when})", other.figure, f"published as {other.fact_id}", where)
+    both = Figure.exact(max(years - span, 0.0)) * trend + other.figure
+    by = f"{_years(max(years - span, 0.0))} x {claim.trend_fact} + {other.fact_id}"
+    yield part("trend_and_elsewhere", "earlier trend, then the change elsewhere", both, by, where)
+    left = change.figure - both
+    yield part(
+        "after_both", "left beside earlier trend and change elsewhere", left, f"{change.made_by} less ({by})", where
+    )
+
+
+def _trend_years(facts: Facts, fact_id: str) -> float:
+    ends = facts.frame.loc[facts.frame["fact_id"] == fact_id, ["from_fact", "to_fact"]].iloc[0]
+    apart = years_apart(facts[ends["from_fact"]], facts[ends["to_fact"]]) if all(ends) else None
+    return apart or 1.0
+
+
+def _years(number: float) -> str:
+    return f"{number:g} year{'' if number == 1 else 's'}"

@@ -1,0 +1,123 @@
+"""A verdict in one line for every claim and every programme."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+
+from evalaid.claim_checks import check_dates
+from evalaid.claims import NO_BASELINE, Claim, Claims, claim_years, raw_change
+from evalaid.facts import Change, Facts
+from evalaid.remainders import bound_claim, unlike_between, yearly_trend
+
+VERDICTS = ("identified", "bounded", "not identified")
+"""From the strongest to the weakest."""
+
+
+def judge(claims: Claims) -> pd.DataFrame:
+    """Give each claim its verdict in one line, with the reasons and the data that would settle it.
+
+    ::
+
+        identified      like for like, a date lies between the figures, and a like comparison is published (parallel trends)
+        bounded         like for like, a date lies between the figures, and an earlier trend gives M a scale
+        not identified  everything else
+
+    Parameters
+    ----------
+    claims : Claims
+        All, or those of a programme.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``key``, ``programme``, ``label``, ``verdict`` (one of `VERDICTS`), ``reason`` (joined by "; "), ``lower``, ``upper``
+        (bounds if the change without the programme lies between none and twice the earlier trend; only when bounded),
+        ``unit``, ``digits``, ``repeat`` (what may be repeated), ``settle``, ``made_by``, ``note`` (what else stands against
+        it).
+
+    Examples
+    --------
+    >>> table = judge(Claims.read("data/published")).set_index("key")
+    >>> table.loc[["gd_share_2020", "xinyi_rank_2022"], "verdict"].tolist()
+    ['bounded', 'not identified']
+    """
+    dates = check_dates(claims)
+    rows = []
+    for claim in claims.claims:
+        findings = dates.loc[dates["claim_id"] == claim.claim_id, "finding"].tolist()
+        reasons = tuple(_reasons_against(claims.facts, claim, findings))
+        verdict, lower, upper, made_by = "not identified", math.nan, math.nan, ""
+        change = raw_change(claims.facts, claim)
+        if not reasons and change is not None:
+            verdict, reasons, (lower, upper), made_by = _what_is_left(claims.facts, claim, change)
+        rows.append((claim.claim_id, claim.programme, claim.label, verdict, "; ".join(reasons), lower, upper, "pp", 1,
+                     claim.repeat, claim.settle, made_by, "; ".join(claim.limits)))  # fmt: skip
+    names = ["key", "programme", "label", "verdict", "reason", "lower", "upper", "unit", "digits", "repeat", "settle",
+             "made_by", "note"]  # fmt: skip
+    return pd.DataFrame(rows, columns=names)
+
+
+def judge_programmes(claims: Claims) -> pd.DataFrame:
+    """Give every programme of the registry the strongest verdict of its claims.
+
+    Parameters
+    ----------
+    claims : Claims
+        All claims.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``key``, ``label`` (English name), ``name_zh``, ``claims`` (count), ``identified``, ``bounded`` (counts), ``verdict``
+        (of the strongest claim; "no published claim" without one), ``possible_comparison``.
+
+    Examples
+    --------
+    >>> judge_programmes(Claims.read("data/published")).set_index("key").loc["guangdong_cluster", "verdict"]
+    'bounded'
+    """
+    verdicts = judge(claims)
+    rows = []
+    for row in claims.facts.registry.to_dict("records"):
+        own = verdicts.loc[verdicts["programme"] == row["programme"], "verdict"].tolist()
+        best = next((verdict for verdict in VERDICTS if verdict in own), "no published claim")
+        rows.append((row["programme"], row["name_en"], row["name_zh"], len(own), own.count("identified"),
+                     own.count("bounded"), best, row["possible_comparison"]))  # fmt: skip
+    names = ["key", "label", "name_zh", "claims", "identified", "bounded", "verdict", "possible_comparison"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def _reasons_against(facts: Facts, claim: Claim, findings: Sequence[str]) -> Iterator[str]:
+    """Say why a claim is not even bounded; nothing when it is."""
+    change = raw_change(facts, claim)
+    if facts[claim.value_fact].measure == "dose":
+        yield "it states what was given, not what came of it"
+    if change is None:
+        yield NO_BASELINE
+    if findings and set(findings) == {"precedes"}:
+        yield "the figure is from before the partnership"
+    elif not claim.dates or "latest" in findings:
+        yield "the start of the partnership is unknown"
+    elif change is not None and change.from_fact and "separates" not in findings:
+        yield "no date of the partnership lies clearly between the two figures"
+    if change is not None:
+        yield from change.reasons
+        if not claim.trend_fact:
+            yield "no published figure says how the outcome moved without the programme"
+
+
+def _what_is_left(facts: Facts, claim: Claim, change: Change) -> tuple[str, tuple[str, ...], tuple[float, float], str]:
+    """Give verdict, reasons, bounds and origin for a claim that nothing speaks against."""
+    trend = yearly_trend(facts, claim.trend_fact).value
+    frame = bound_claim(facts, claim, change, (abs(trend),)).frame.set_index("assumption")
+    lower, upper = (frame[end].to_dict()["trend_continued"] for end in ("lower", "upper"))
+    ends = (float(lower), float(upper))
+    years = claim_years(facts, claim)
+    made_by = f"{change.made_by}, without the programme between none and twice {claim.trend_fact} for {years:g} years"
+    if claim.comparison_before and claim.comparison_after and not unlike_between(facts, claim):
+        return "identified", ("like for like, with a like comparison; if both would have changed alike",), ends, made_by
+    reason = "like for like, but no untreated county is published: only assumptions on the trend bound the effect"
+    return "bounded", (reason,), ends, made_by

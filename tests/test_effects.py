@@ -44,7 +44,9 @@ def test_what_a_reference_adds_in_error_counts_only_when_asked_for():
     assert psi.matrix(as_reference=True).ravel().tolist() == [2, 2]
 
 
-@pytest.mark.parametrize("method", ["two_by_two", "twfe", "event_study", "callaway_santanna", "imputation"])
+@pytest.mark.parametrize(
+    "method", ["two_by_two", "twfe", "event_study", "callaway_santanna", "sun_abraham", "imputation"]
+)
 @pytest.mark.parametrize("missing", [0.0, 0.1])
 def test_influence_is_centred(method, missing):
     found = ea.estimate(diagnose(simulate(3, missing=missing)), method)

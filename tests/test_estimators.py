@@ -12,7 +12,7 @@ from panels import counties, diagnose, simulate
 import evalaid as ea
 from evalaid.errors import EstimationError
 
-METHODS = ["two_by_two", "twfe", "event_study", "callaway_santanna", "imputation"]
+METHODS = ["two_by_two", "twfe", "event_study", "callaway_santanna", "sun_abraham", "imputation"]
 # Two ways through the same double-precision sums.
 EXACT = 1e-11
 
@@ -61,6 +61,13 @@ def test_imputation_is_the_saturated_regression_on_balanced_data():
     saturated = np.linalg.lstsq(x, shares.to_numpy().ravel(), rcond=None)[0][: len(cells)]
     assert list(zip(effects.cells["cohort"], effects.cells["period"], strict=True)) == cells
     np.testing.assert_allclose(effects.value, saturated, atol=EXACT)
+
+
+def test_on_balanced_data_the_interaction_weighted_cells_are_those_with_a_universal_base():
+    panel = diagnose(counties())
+    saturated = ea.estimate(panel, "sun_abraham")
+    santanna = ea.estimate(panel, "callaway_santanna", comparison="never_treated", base_period="universal")
+    np.testing.assert_allclose(saturated.value, santanna.value, atol=EXACT)
 
 
 def test_without_covariates_all_adjustments_agree():

@@ -90,6 +90,28 @@ def test_two_way_regressions_equal_fixest(key):
     assert effects.convention.observations == expected["nobs"]
 
 
+@pytest.mark.parametrize("key", ids("sunab", "sunab_x"))
+def test_interaction_weighted_effects_equal_fixest(key):
+    name, entry = entries()[key]
+    kind, weighting, cluster = entry["id"].split(".")
+    panel = design(
+        name,
+        ("share_65",) if kind == "sunab_x" else (),
+        "weight" if weighting == "weighted" else None,
+        "prefecture" if cluster == "pf" else None,
+    )
+    effects, expected = ea.estimate(panel, "sun_abraham"), entry["results"]
+    for by, (coefficients, errors) in {
+        "event_time": (expected["coef"], expected["se"]),
+        "cohort": (expected["cohort"]["coef"], expected["cohort"]["se"]),
+        "overall": ([expected["att"]["est"]], [expected["att"]["se"]]),
+    }.items():
+        table = ea.infer(effects.aggregate(by), vcov="reference")
+        table = table[table["std_error"].notna()]
+        assert_estimates(table["estimate"], coefficients[-len(table) :])
+        assert_errors(table["std_error"], errors[-len(table) :])
+
+
 @pytest.mark.parametrize("key", ids("callaway_santanna"))
 def test_group_time_effects_and_their_aggregates_equal_did(key):
     name, entry = entries()[key]
@@ -151,8 +173,9 @@ def test_every_entry_of_these_methods_is_held_against_the_reference():
         name: len(ids(*methods))
         for name, methods in {
             "fixest": ("twfe", "twfe_cr0", "twfe_x", "event_study"),
+            "sunab": ("sunab", "sunab_x"),
             "did": ("callaway_santanna",),
             "didimputation": ("imputation",),
         }.items()
     }
-    assert counted == {"fixest": 32, "did": 68, "didimputation": 12}
+    assert counted == {"fixest": 32, "sunab": 16, "did": 68, "didimputation": 12}

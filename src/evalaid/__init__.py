@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from evalaid.panel import Panel, read_panel
     from evalaid.roster import Roster, assign_cohorts
     from evalaid.sensitivity.bounds import bound_effect
+    from evalaid.sensitivity.decomposition import bacon
     from evalaid.sensitivity.placebo import placebo
     from evalaid.study import StudySpec
 
@@ -35,6 +36,7 @@ _HOME = {
     "StudySpec": "evalaid.study",
     "assign_cohorts": "evalaid.roster",
     "bound_effect": "evalaid.sensitivity.bounds",
+    "bacon": "evalaid.sensitivity.decomposition",
     "diagnose": "evalaid.design",
     "estimate": "evalaid.estimation",
     "infer": "evalaid.inference.table",
@@ -54,6 +56,7 @@ __all__ = [
     "Roster",
     "StudySpec",
     "assign_cohorts",
+    "bacon",
     "bound_effect",
     "diagnose",
     "estimate",

@@ -126,7 +126,7 @@ def group_cells(cells: pd.DataFrame, value: Floats, by: str, method: str) -> Gro
         inside = np.ones(len(cells), dtype=bool) if by == "event_time" else treated
         levels = np.unique(key[inside])
         labels, members = pd.DataFrame({_GROUP_KEY[by]: levels}), (key[:, None] == levels) & inside[:, None]
-    plain = by == "cohort" or (by == "overall" and bool(has) and "cohort" not in has)
+    plain = by == "overall" and bool(has) and "cohort" not in has
     return Groups(labels, members, members & ~np.isnan(value)[:, None], plain)
 
 

@@ -179,7 +179,7 @@ class Effects:
         """Average the treated cells by event time, cohort, calendar period or over all.
 
         Cells by cohort and period are weighted by their size (share of the cohort among the units, or number of
-        treated observations, as the method defines it). ``cohort`` averages a cohort's treated periods equally.
+        treated observations, as the method defines it), also within ``cohort``.
         ``overall`` on cells by cohort and period is the average over treated unit-periods; on event-time or calendar
         averages it is their plain mean over treated periods; on cohort averages it is weighted by cohort size.
         ``event_time`` keeps the periods before treatment, too; all others use ``event_time >= 0`` only.

@@ -33,14 +33,15 @@ def regression_effects(
     value: NDArray[np.float64],
     influence: Influence,
     fit: PanelFit,
+    size: NDArray[np.float64] | None = None,
 ) -> Effects:
-    """Wrap a fit as Effects with the error convention of R fixest."""
+    """Wrap a fit as Effects with the error convention of R fixest; cells of equal size unless ``size`` says otherwise."""
     return Effects(
         cells=cells,
         value=value,
         influence=influence,
         population=population_of(design.layout),
-        size=np.ones(len(cells)),
+        size=np.ones(len(cells)) if size is None else size,
         method=method,
         estimand=estimand,
         scale=scale_of(design),

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from evalaid.estimators import callaway_santanna, dose, event_study, imputation, synthetic, twfe, two_by_two
+from evalaid.estimators import (
+    callaway_santanna,
+    dose,
+    event_study,
+    imputation,
+    sun_abraham,
+    synthetic,
+    twfe,
+    two_by_two,
+)
 from evalaid.estimators.method import Method
 
 METHODS: tuple[Method, ...] = (
@@ -10,6 +19,7 @@ METHODS: tuple[Method, ...] = (
     twfe.METHOD,
     event_study.METHOD,
     callaway_santanna.METHOD,
+    sun_abraham.METHOD,
     imputation.METHOD,
     synthetic.SYNTHETIC_DID,
     synthetic.SYNTHETIC_CONTROL,

@@ -1,0 +1,109 @@
+"""The interaction-weighted estimator of Sun and Abraham (2021)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from evalaid.design import Design
+from evalaid.effects import Effects
+from evalaid.errors import EstimationError
+from evalaid.estimators.method import (
+    Method,
+    Needs,
+    cell_frame,
+    chosen_covariates,
+    cohort_slices,
+    observation_mass,
+    population_of,
+)
+from evalaid.estimators.regression import NOT_IDENTIFIED, observed_cells, regress, regression_effects
+
+
+@dataclass(frozen=True)
+class SunAbrahamOptions:
+    """Options of ``sun_abraham``: the reference event time and the covariates (None = all of the design's)."""
+
+    reference: int = -1
+    covariates: tuple[str, ...] | None = None
+
+
+def fit_sun_abraham(design: Design, options: SunAbrahamOptions) -> Effects:
+    """Regress the outcome on a dummy for each cohort and event time, unit effects and period effects.
+
+    Assumes parallel trends between each cohort and the never-treated units; effects may differ by cohort. Without
+    covariates on a balanced panel a cell is the plain difference of mean changes from the reference period.
+
+    Parameters
+    ----------
+    design : Design
+        Panel with never-treated units.
+    options : SunAbrahamOptions
+        Reference event time and covariates.
+
+    Returns
+    -------
+    Effects
+        One cell a cohort and period; the reference period of each cohort is zero by construction. Averages weigh cells by
+        their (weighted) number of observations, as fixest does.
+
+    Raises
+    ------
+    EstimationError
+        When no cohort is observed at the reference event time.
+
+    Notes
+    -----
+    ``y_it = a_i + l_t + sum_g sum_{e != r} 1{G_i = g, t - g = e} b_ge + x_it' c + u_it``. Errors as R fixest's ``sunab``:
+    CR1, observation shares taken as known. Sun and Abraham (2021), doi:10.1016/j.jeconom.2020.09.006.
+    """
+    layout = design.layout
+    seen = observed_cells(layout)
+    distance = layout.periods[None, :] - layout.cohorts[:, None]
+    reference = int(options.reference)
+    if reference not in distance[seen]:
+        raise EstimationError(
+            f"sun_abraham: no cohort is observed at the reference event time {reference}; observed are "
+            f"{distance[seen].min()} to {distance[seen].max()}. Choose reference=... among them."
+        )
+    cohort, period = np.nonzero(seen)
+    event_time = distance[cohort, period]
+    estimated = np.flatnonzero(event_time != reference)
+    columns = np.zeros((len(layout.cohorts) + 1, layout.n_periods, len(estimated)))
+    columns[cohort[estimated], period[estimated], np.arange(len(estimated))] = 1.0
+    fit = regress(design, columns, chosen_covariates(METHOD.name, design, options.covariates))
+    spread = np.zeros((len(estimated), len(cohort)))
+    spread[np.arange(len(estimated)), estimated] = 1.0
+    value = np.zeros(len(cohort))
+    value[estimated] = fit.value
+    reason = np.full(len(cohort), "reference period: zero by construction", dtype=object)
+    reason[estimated] = np.where(np.isnan(fit.value), NOT_IDENTIFIED, "")
+    mass = observation_mass(layout)
+    mass = np.ones_like(layout.outcome) if mass is None else mass
+    rows = cohort_slices(layout)[:-1]
+    size = np.array([mass[block].sum(axis=0) for block in rows])[cohort, period]
+    count = np.array([(mass[block] > 0).sum(axis=0) for block in rows])[cohort, period]
+    cells = cell_frame(
+        population_of(layout),
+        count,
+        layout.n_units - int(layout.starts[-2]),
+        reason,
+        cohort=layout.cohorts[cohort],
+        period=layout.periods[period],
+        event_time=event_time,
+    )
+    return regression_effects(
+        design, METHOD.name, METHOD.estimand, cells, value, fit.influence.combine(spread), fit, size
+    )
+
+
+METHOD = Method(
+    name="sun_abraham",
+    fit=fit_sun_abraham,
+    options=SunAbrahamOptions,
+    needs=Needs(comparison="never_treated"),
+    estimand="average effect on each cohort in each period",
+    reference="R fixest 0.14.2, feols(y ~ sunab(g, t) | id + t)",
+    source="Sun and Abraham (2021), doi:10.1016/j.jeconom.2020.09.006",
+)

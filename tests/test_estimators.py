@@ -12,7 +12,7 @@ from panels import counties, diagnose, simulate
 import evalaid as ea
 from evalaid.errors import EstimationError
 
-METHODS = ["two_by_two", "twfe", "event_study", "callaway_santanna", "sun_abraham", "imputation"]
+METHODS = ["two_by_two", "twfe", "event_study", "callaway_santanna", "sun_abraham", "etwfe", "imputation"]
 # Two ways through the same double-precision sums.
 EXACT = 1e-11
 
@@ -68,6 +68,35 @@ def test_on_balanced_data_the_interaction_weighted_cells_are_those_with_a_univer
     saturated = ea.estimate(panel, "sun_abraham")
     santanna = ea.estimate(panel, "callaway_santanna", comparison="never_treated", base_period="universal")
     np.testing.assert_allclose(saturated.value, santanna.value, atol=EXACT)
+
+
+def test_the_linear_extended_regression_is_the_imputation_estimator_on_balanced_data():
+    panel = diagnose(counties())
+    np.testing.assert_allclose(ea.estimate(panel, "etwfe").value, ea.estimate(panel, "imputation").value, atol=EXACT)
+
+
+@pytest.mark.parametrize("family", ["gaussian", "binomial", "poisson"])
+def test_the_influence_of_the_extended_regression_is_the_derivative(family):
+    frame = simulate(27, n_units=18)
+    step = 1e-4
+
+    def value(weight):
+        weighted = frame.assign(weight=np.where(frame["county"] == "C007", weight, 1.0))
+        return ea.estimate(diagnose(weighted, weight="weight"), "etwfe", family=family)
+
+    at_one = value(1.0)
+    row = at_one.population.units.get_loc("C007")
+    slope = (value(1 + step).value - value(1 - step).value) / (2 * step)
+    np.testing.assert_allclose(at_one.influence.matrix()[row], slope, atol=1e-8)
+
+
+def test_a_share_in_per_cent_is_not_a_fraction_for_the_logit():
+    frame = simulate(28).assign(rate_like=lambda f: f["share"] * 100)
+    panel = ea.diagnose(
+        frame, unit="county", period="quarter", outcome="rate_like", cohort="cohort", outcome_unit="number"
+    )
+    with pytest.raises(EstimationError, match="needs outcomes from 0 to 1"):
+        ea.estimate(panel, "etwfe", family="binomial")
 
 
 def test_without_covariates_all_adjustments_agree():
@@ -183,7 +212,7 @@ def test_without_never_treated_units_the_refusal_names_the_methods_that_apply():
     panel = diagnose(simulate(14, cohorts=(4, 6)))
     with pytest.raises(ea.NotIdentifiedError, match="no never-treated unit in the panel") as caught:
         ea.estimate(panel, "event_study")
-    assert caught.value.alternatives == ("twfe", "callaway_santanna", "imputation")
+    assert caught.value.alternatives == ("twfe", "callaway_santanna", "etwfe", "imputation")
     with pytest.raises(ea.NotIdentifiedError):
         ea.estimate(panel, "callaway_santanna", comparison="never_treated")
 

@@ -150,6 +150,39 @@ def test_group_time_effects_and_their_aggregates_equal_did(key):
         assert_errors(overall["std_error"], [reference["overall_se"]])
 
 
+# etwfe::emfx differentiates numerically (marginaleffects): its errors carry five digits.
+NUMERICAL_ERROR = 5e-5
+
+
+def etwfe_of(name, entry_id):
+    _, family, comparison, weighting, *_ = entry_id.split(".")
+    panel = design(name, (), "n_total" if weighting == "n_total" else None)
+    family = "binomial" if family.startswith("logit") else "gaussian"
+    return ea.estimate(panel, "etwfe", family=family, comparison=COMPARISON[f"{comparison}treated"])
+
+
+@pytest.mark.parametrize("key", [key for key in ids("etwfe") if "gaussian" in key])
+def test_extended_two_way_coefficients_equal_etwfe(key):
+    name, entry = entries()[key]
+    table = ea.infer(etwfe_of(name, entry["id"]), vcov="reference")
+    table = table[table["std_error"].notna()]
+    named = [f".Dtreat:g::{row.cohort}:t::{row.period}" for row in table.itertuples()]
+    assert named == entry["results"]["terms"]
+    assert_estimates(table["estimate"], entry["results"]["coef"])
+    assert_errors(table["std_error"], entry["results"]["se"])
+
+
+@pytest.mark.parametrize("key", ids("etwfe_emfx"))
+def test_average_effects_on_the_share_scale_equal_emfx(key):
+    name, entry = entries()[key]
+    by = "overall" if entry["id"].endswith("simple") else "event_time"
+    table = ea.infer(etwfe_of(name, entry["id"]).aggregate(by), vcov="reference")
+    expected = pd.DataFrame({k: entry["results"][k] for k in ("estimate", "std.error")})
+    table, expected = table[table["estimate"].to_numpy() != 0], expected[expected["estimate"] != 0]
+    assert_estimates(table["estimate"], expected["estimate"])
+    np.testing.assert_allclose(floats(table["std_error"]), floats(expected["std.error"]), rtol=NUMERICAL_ERROR)
+
+
 @pytest.mark.parametrize("key", ids("imputation"))
 def test_imputation_equals_didimputation(key):
     name, entry = entries()[key]
@@ -176,6 +209,7 @@ def test_every_entry_of_these_methods_is_held_against_the_reference():
             "sunab": ("sunab", "sunab_x"),
             "did": ("callaway_santanna",),
             "didimputation": ("imputation",),
+            "etwfe": ("etwfe", "etwfe_emfx"),
         }.items()
     }
-    assert counted == {"fixest": 32, "sunab": 16, "did": 68, "didimputation": 12}
+    assert counted == {"fixest": 32, "sunab": 16, "did": 68, "didimputation": 12, "etwfe": 28}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from evalaid.estimators import (
     callaway_santanna,
     dose,
+    etwfe,
     event_study,
     imputation,
     sun_abraham,
@@ -20,6 +21,7 @@ METHODS: tuple[Method, ...] = (
     event_study.METHOD,
     callaway_santanna.METHOD,
     sun_abraham.METHOD,
+    etwfe.METHOD,
     imputation.METHOD,
     synthetic.SYNTHETIC_DID,
     synthetic.SYNTHETIC_CONTROL,

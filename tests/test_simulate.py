@@ -2,6 +2,7 @@
 
 import json
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from evalaid.simulate.table import GENERATORS, simulate
 from evalaid.simulate.target import Target, hold_against
 from evalaid.simulate.truth import summarise_truth, unfold
 
+ROOT = Path(__file__).parents[1]
 SEEDS = (1, 2, 3)
 EFFECTS = (0.0, 2.0, 4.0)
 NAMED = ["高州市", "阳春市", "连州市", "罗定市", "普宁市", "信宜市", "台山市", "新兴县", "龙川县"]
@@ -98,6 +100,16 @@ def test_every_generator_meets_its_calibration(generator, seed):
     assert (table["difference"].abs() <= table["tolerance"] + 1e-9).all()
     assert len(table)
     assert table["facts"].str.len().all()
+
+
+@every_generator
+def test_every_target_is_a_published_figure(generator):
+    table = pd.read_csv(ROOT / "data" / "published" / "facts.csv", dtype="str").set_index("fact_id")
+    values = pd.to_numeric(table["value"]) * np.where(table["unit"].str.startswith("10k"), 1e4, 1)
+    for target in panel(generator).calibration.itertuples():
+        cited = values.loc[target.facts.split()]
+        if target.unit != "yes" and not target.target.startswith("recipient hospitals"):
+            assert np.isclose(cited, target.published, atol=0.05).any(), target.target
 
 
 @pytest.mark.parametrize("shape", ["gradual", "none", "dose"])

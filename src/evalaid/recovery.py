@@ -65,7 +65,7 @@ TRIALS: dict[str, tuple[Trial, ...]] = {
         Trial("callaway_santanna, all quarters", "callaway_santanna"),
     ),
     "second_round": _trials((*_PLAIN, *_SYNTHETIC)),
-    "ten_thousand_doctors": (
+    "ten_thousand_doctors": (  # counties without a dose are few and near the ceiling: their season is smaller, too
         *_trials(_PLAIN),
         Trial("dose, average level", "dose", {}, ("dose",)),
     ),
@@ -178,7 +178,7 @@ def estimate_draws(
     Raises
     ------
     SimulationError, EstimationError
-        As `recovery`.
+        As `recovery`; a later draw that cannot be made is a row with the reason.
     """
     trials = choose_trials(generator, methods)
     draws, seed = int(check_number("draws", draws, 1, 1_000_000)), check_seed(seed)
@@ -304,7 +304,13 @@ def summarise_draws(found: pd.DataFrame, generator: str, level: float = 0.95) ->
 def _run_draw(
     generator: str, parameters: Mapping[str, Any], trials: Sequence[Trial], level: float, draw: int
 ) -> list[tuple[Any, ...]]:
-    panel = simulate(generator, **parameters)
+    try:
+        panel = simulate(generator, **parameters)
+    except SimulationError as error:
+        if draw == 0:  # parameters that no draw can meet
+            raise
+        missing = (np.nan,) * 5
+        return [(draw, parameters["seed"], t.name, t.method, *missing, f"not simulated: {error}") for t in trials]
     designs: dict[tuple[Any, ...], Design] = {}
     rows = []
     for trial in trials:

@@ -354,6 +354,9 @@ def _check_counts(drawn: Drawn, background: Background) -> None:
     if solve.count_changes(by_year[2018] - by_year[2017]) != (solve.N_RISING, solve.N_FALLING, solve.N_FLAT):
         raise SimulationError("rounding to episodes moves a county across the line between rising and falling.")
     if background.named == "published":
+        counted = _mean(share, episodes, np.isin(np.arange(len(QUARTERS)), COUNTED))
+        if (counted > counted[drawn.draft.find(levels.LIANNAN)]).sum() != ABOVE_LIANNAN:
+            raise SimulationError("rounding to episodes moves a county past Liannan.")
         lianzhou = drawn.draft.find(levels.LIANZHOU)
         if min(values[lianzhou] for values in by_year.values()) <= 0.90:
             raise SimulationError("Lianzhou falls below 90 per cent in some year.")

@@ -347,10 +347,17 @@ def list_targets(drawn: Drawn, background: Background) -> list[Target]:
     gaozhou, lianzhou = drawn.draft.find(levels.GAOZHOU), drawn.draft.find(levels.LIANZHOU)
     targets += [
         Target("counties with a share below 70 % in 2018", "counties", levels.N_BELOW_70, below, 0, "F095"),
-        Target("counties named above 90 % that are above it, 2018", "counties", 9, named, 0, "F092 F101-F109"),
+        Target(
+            "counties named above 90 % that are above it, 2018",
+            "counties",
+            9,
+            named,
+            0,
+            "F092 F101 F102 F103 F104 F105 F106 F107 F108 F109",
+        ),
         Target("counties rising, 2018 against 2017", "counties", 47, rising, 0, "F097"),
-        Target("counties falling, 2018 against 2017", "counties", 9, falling, 0, "F097"),
-        Target("counties unchanged, 2018 against 2017", "counties", 1, flat, 0, "F097"),
+        Target("counties falling, 2018 against 2017", "counties", 9, falling, 0, "F097b"),
+        Target("counties unchanged, 2018 against 2017", "counties", 1, flat, 0, "F097c"),
         Target("Liannan, 2018", "%", 71, of_2018[liannan], 0.5, "F036"),
         Target("Liannan, rank 2018", "rank", 46, int((of_2018 > of_2018[liannan]).sum()) + 1, 0, "F037"),
         Target("Yunan, 2018", "%", 77.7, of_2018[yunan], 0.05, "F112"),

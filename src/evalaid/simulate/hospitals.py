@@ -89,7 +89,7 @@ def xinjiang(
         Target("aided hospitals", "hospitals", 8, int(aided.sum()), 0, "F015"),
         Target("experts by the end of 2018", "persons", 315, int(experts.sum()), 0, "F014"),
         Target("level 3-4 surgery of aided hospitals, 2016", "%", 35.70, mean(2016), 0.005, "F166"),
-        Target("level 3-4 surgery of aided hospitals, 2018", "%", 48.85, mean(2018), 0.005, "F166"),
+        Target("level 3-4 surgery of aided hospitals, 2018", "%", 48.85, mean(2018), 0.005, "F166b"),
     ]
     frame = _lay_out(
         {

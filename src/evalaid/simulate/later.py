@@ -97,7 +97,7 @@ def second_round(
         before, after = QUARTERS.index("2020Q1"), len(QUARTERS) - 1
         return [
             Target("paired county hospitals, first round", "hospitals", 78, hospitals[before], 0, "F006"),
-            Target("paired county hospitals, second round", "hospitals", 113, hospitals[after], 0, "F050 F121"),
+            Target("paired county hospitals, second round", "hospitals", 113, hospitals[after], 0, "F050 F121b"),
         ]
 
     parameters = {

@@ -45,7 +45,18 @@ def test_what_a_reference_adds_in_error_counts_only_when_asked_for():
 
 
 @pytest.mark.parametrize(
-    "method", ["two_by_two", "twfe", "event_study", "callaway_santanna", "sun_abraham", "etwfe", "imputation"]
+    "method",
+    [
+        "two_by_two",
+        "twfe",
+        "event_study",
+        "callaway_santanna",
+        "sun_abraham",
+        "etwfe",
+        "imputation",
+        "stacked",
+        "lp_did",
+    ],
 )
 @pytest.mark.parametrize("missing", [0.0, 0.1])
 def test_influence_is_centred(method, missing):

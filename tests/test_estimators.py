@@ -12,7 +12,17 @@ from panels import counties, diagnose, simulate
 import evalaid as ea
 from evalaid.errors import EstimationError
 
-METHODS = ["two_by_two", "twfe", "event_study", "callaway_santanna", "sun_abraham", "etwfe", "imputation"]
+METHODS = [
+    "two_by_two",
+    "twfe",
+    "event_study",
+    "callaway_santanna",
+    "sun_abraham",
+    "etwfe",
+    "imputation",
+    "stacked",
+    "lp_did",
+]
 # Two ways through the same double-precision sums.
 EXACT = 1e-11
 
@@ -212,7 +222,7 @@ def test_without_never_treated_units_the_refusal_names_the_methods_that_apply():
     panel = diagnose(simulate(14, cohorts=(4, 6)))
     with pytest.raises(ea.NotIdentifiedError, match="no never-treated unit in the panel") as caught:
         ea.estimate(panel, "event_study")
-    assert caught.value.alternatives == ("twfe", "callaway_santanna", "etwfe", "imputation")
+    assert caught.value.alternatives == ("twfe", "callaway_santanna", "etwfe", "imputation", "stacked", "lp_did")
     with pytest.raises(ea.NotIdentifiedError):
         ea.estimate(panel, "callaway_santanna", comparison="never_treated")
 

@@ -12,7 +12,7 @@ import time
 import pytest
 from projects import EFFECT, ROOT, SAMPLE, make_project, write_notebook
 
-from evalaid import notebooks
+from evalaid import execution, notebooks
 from evalaid.errors import ManifestError, NotebookError, StudyError
 from evalaid.manifest import read_manifest
 from evalaid.notebooks import run_study
@@ -156,14 +156,14 @@ def test_a_failed_cell_is_named_with_its_source_and_the_last_report_stays(projec
 
 def test_a_cell_and_a_notebook_run_out_of_time(project, monkeypatch):
     write_notebook(project, ("import time; time.sleep(60)",))
-    monkeypatch.setattr(notebooks, "CELL_SECONDS", 8)
+    monkeypatch.setattr(execution, "CELL_SECONDS", 8)
     with pytest.raises(NotebookError, match=r"2_toy.ipynb, cell 4 ran longer than 8 seconds"):
         run_study(StudySpec(study="toy"))
     monkeypatch.undo()
     monkeypatch.chdir(project)
     started = time.monotonic()
     with pytest.raises(NotebookError, match=r"the notebook ran longer than 4 seconds"):
-        notebooks.execute_notebook(
+        execution.execute_notebook(
             project / "notebooks" / "2_toy.ipynb", project / "data", StudySpec(study="toy"), lambda *_: None, seconds=4
         )
     assert time.monotonic() - started < 30

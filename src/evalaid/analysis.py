@@ -2,12 +2,13 @@
 
 Every frame has a ``key`` for each row and, for effects, ``estimate``, ``std_error``, ``conf_low``, ``conf_high``,
 ``p_value`` in percentage points (or in the outcome's own unit), ``unit``, ``note`` and ``made_by``. A comparison that
-does not exist is a row with a reason.
+does not exist is a row with a reason; a main method that the design does not admit is a `Refusal`, not a crash.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,8 @@ from scipy.special import stdtrit
 
 from evalaid.design import Design
 from evalaid.effects import Effects
-from evalaid.errors import EvalaidError
-from evalaid.estimation import estimate
+from evalaid.errors import EvalaidError, NotIdentifiedError
+from evalaid.estimation import WHAT_COULD_BE_DONE, estimate
 from evalaid.inference.table import infer
 from evalaid.periods import label
 from evalaid.sample import load_design
@@ -25,27 +26,98 @@ from evalaid.study import StudySpec
 
 POWER = 0.8
 _IN_UNIT = ("estimate", "std_error", "conf_low", "conf_high")
+_LABELS = {"event_time": "event_time", "cohort": "cohort", "calendar": "period"}
+_COUNTS = ("n_treated", "treated_clusters", "n_clusters")
 
 
-def estimate_main(spec: StudySpec, design: Design) -> Effects:
-    """Estimate the study's main method on its design: effects by cohort and period.
+@dataclass(frozen=True)
+class Refusal:
+    """The result of a main method that does not apply to the design: every reason, and what could be done.
+
+    Parameters
+    ----------
+    method : str
+        What the study's file calls the method.
+    reasons, alternatives : tuple of str
+        Every unmet need, and the registered methods that do apply.
+    scale : str
+        "share" or "number", as the effects would have had.
+    n_treated, treated_clusters, n_clusters : int
+        Counts of the design.
+    """
+
+    method: str
+    reasons: tuple[str, ...]
+    alternatives: tuple[str, ...]
+    scale: str
+    n_treated: int
+    treated_clusters: int
+    n_clusters: int
+
+
+def estimate_main(spec: StudySpec, design: Design) -> Effects | Refusal:
+    """Estimate the study's main method on its design, or say why it cannot be.
+
+    Returns
+    -------
+    Effects or Refusal
+        Effects by cohort and period, as the method gives them; a refusal with all reasons when the design does not
+        admit the method.
+    """
+    entry = spec.methods[spec.main]
+    try:
+        return estimate_entry(entry, spec, design)
+    except NotIdentifiedError as error:
+        scale = "share" if design.outcome_unit == "fraction" else "number"
+        counts = (design.n_treated, design.n_treated_clusters, design.n_clusters)
+        return Refusal(str(entry["label"]), error.reasons, error.alternatives, scale, *counts)
+
+
+def estimate_entry(entry: Mapping[str, Any], spec: StudySpec, design: Design) -> Effects:
+    """Estimate with one entry of a study's ``methods``; a dose is taken from the study's ``dose``.
 
     Raises
     ------
     NotIdentifiedError
-        If the design does not admit the main method; lists every reason.
+        If the design does not admit the method.
     """
-    entry = spec.methods[spec.main]
-    return estimate(design, str(entry["method"]), **dict(entry.get("options", {})))
+    name, options = str(entry["method"]), dict(entry.get("options", {}))
+    if name == "dose":
+        design = load_design(spec.change({"covariates": [spec.dose["column"]]}))
+        options = {**_dose_options(spec), **options}
+    return estimate(design, name, **options)
 
 
-def report_effects(effects: Effects, by: str, spec: StudySpec) -> pd.DataFrame:
+def overall(effects: Effects) -> Effects:
+    """Average over all treated units and periods; of effects by dose, take the average level."""
+    if "parameter" in effects.cells:
+        return effects.select(parameter="average level")
+    return effects.aggregate("overall")
+
+
+def list_reasons(effects: Effects | Refusal) -> pd.DataFrame:
+    """List why the main method gives no estimate.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``key``, ``what``, ``why``, ``what_could_be_done``: one row a reason; no row when there is an estimate.
+    """
+    reasons, other = (effects.reasons, effects.alternatives) if isinstance(effects, Refusal) else ((), ())
+    advice = (f"other methods that apply: {', '.join(other)}; or " if other else "") + WHAT_COULD_BE_DONE
+    what = effects.method if isinstance(effects, Refusal) else ""
+    rows = [(f"reason{place + 1}", what, why, advice) for place, why in enumerate(reasons)]
+    return pd.DataFrame(rows, columns=["key", "what", "why", "what_could_be_done"])
+
+
+def report_effects(effects: Effects | Refusal, by: str, spec: StudySpec) -> pd.DataFrame:
     """Aggregate effects and put intervals around them.
 
     Parameters
     ----------
-    effects : Effects
-        By cohort and period.
+    effects : Effects or Refusal
+        By cohort and period. A refusal gives one row without numbers for "overall", none for the others; so do effects
+        that do not know the time (by dose, one number).
     by : {"overall", "event_time", "cohort", "calendar"}
         What to average over.
     spec : StudySpec
@@ -64,17 +136,19 @@ def report_effects(effects: Effects, by: str, spec: StudySpec) -> pd.DataFrame:
     >>> report_effects(effects, "overall", spec)[["key", "unit", "n_clusters"]].values.tolist()
     [['main', 'pp', 41]]
     """
-    aggregate = effects.aggregate(by)  # type: ignore[arg-type]
+    if isinstance(effects, Refusal) or (by != "overall" and _LABELS[by] not in effects.cells):
+        return _no_effects(effects, by, spec)
+    aggregate = overall(effects) if by == "overall" else effects.aggregate(by)  # type: ignore[arg-type]
     frame = _in_unit(infer(aggregate, level=spec.level), effects)
     if by == "event_time":
         joint = infer(aggregate, level=spec.level, simultaneous=True, draws=spec.draws, seed=spec.seed)
         scale = _scale(effects)
         frame = frame.assign(band_low=joint["conf_low"] * scale, band_high=joint["conf_high"] * scale)
         frame["note"] = joint["note"]  # says all that the pointwise note says
-    return _labelled(frame, by, spec)
+    return _labelled(frame, by, spec, effects)
 
 
-def detectable_effects(effects: Effects, spec: StudySpec) -> pd.DataFrame:
+def detectable_effects(effects: Effects | Refusal, spec: StudySpec) -> pd.DataFrame:
     """Say which effect the design would have found in four of five samples, before any estimate is shown.
 
     Assumes the standard errors of the main method and t quantiles with the degrees of freedom of its intervals:
@@ -91,7 +165,8 @@ def detectable_effects(effects: Effects, spec: StudySpec) -> pd.DataFrame:
     >>> detectable_effects(estimate_main(spec, load_design(spec)), spec)["key"].tolist()
     ['main', '2021', '2022', '2024']
     """
-    rows = pd.concat([report_effects(effects, by, spec) for by in ("overall", "cohort")], ignore_index=True)
+    tables = [report_effects(effects, by, spec) for by in ("overall", "cohort")]
+    rows = pd.concat([table for table in tables if len(table)], ignore_index=True)
     freedom = rows["n_clusters"].to_numpy(dtype=float) - 1
     factor = stdtrit(freedom, (1 + spec.level) / 2) + stdtrit(freedom, POWER)
     made_by = f"(t quantiles of {(1 + spec.level) / 2:g} and {POWER:g}) x standard error; " + rows["made_by"]
@@ -133,7 +208,7 @@ def explain(entries: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [f"**{entry['label']}.** {entry['why']}" for entry in entries.values() if entry.get("why")]
 
 
-def describe_before(event: pd.DataFrame, effects: Effects) -> pd.DataFrame:
+def describe_before(event: pd.DataFrame, effects: Effects | Refusal) -> pd.DataFrame:
     """Describe the estimates before the start: how large they are and how large they could be.
 
     Small estimates before the start do not show that trends are parallel; the ends of the bands say which differences the
@@ -197,31 +272,67 @@ def _excluding(frame: pd.DataFrame) -> int:
 def _one_method(name: str, entry: Mapping[str, Any], spec: StudySpec) -> dict[str, Any]:
     """Estimate the overall effect with one method; a refusal is a row with its reason."""
     changed = spec.change(entry.get("changes", {}))
-    options = dict(entry.get("options", {}))
-    made_by = _describe(str(entry["method"]), options, entry.get("changes", {}))
+    made_by = _describe(str(entry["method"]), entry.get("options", {}), entry.get("changes", {}))
     row: dict[str, Any] = {"key": name, "label": entry["label"], "level": spec.level, "reason": "", "note": ""}
     try:
         design = load_design(changed)
-        effects = estimate(design, str(entry["method"]), **options)
-        frame = _in_unit(infer(effects.aggregate("overall"), level=spec.level), effects)
+        effects = estimate_entry(entry, changed, design)
+        frame = _in_unit(infer(overall(effects), level=spec.level), effects)
     except EvalaidError as error:
         missing = dict.fromkeys((*_IN_UNIT, "p_value", "n_units", "n_clusters", "treated_clusters"), np.nan)
-        reason = " ".join(str(error).split())
+        reasons = error.reasons if isinstance(error, NotIdentifiedError) else (str(error),)
+        reason = "; ".join(" ".join(text.split()) for text in reasons)
         unit = "number" if spec.outcome_unit == "number" else "pp"
-        return {**row, **missing, "unit": unit, "reason": reason, "note": f"no estimate: {reason}", "made_by": made_by}
+        return {**row, **missing, "unit": unit, "reason": reason, "note": _no_estimate(reason), "made_by": made_by}
     found = frame.iloc[0]
     columns = (*_IN_UNIT, "p_value", "unit", "treated_clusters", "n_clusters")
     return {
         **row,
         **{column: found[column] for column in columns},
         "n_units": design.n_units,
-        "note": found["note"],
+        "note": _with_assumption(found["note"], effects),
         "made_by": f"{made_by}; {found['vcov']}, {found['distribution']}",
     }
 
 
 def _with_shift(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(shift=frame["estimate"] - frame["estimate"].iloc[0])
+
+
+def _no_effects(effects: Effects | Refusal, by: str, spec: StudySpec) -> pd.DataFrame:
+    """Give the frame of `report_effects` without estimates: a row that says why, or no row."""
+    unit = "pp" if effects.scale == "share" else "number"
+    columns = [*_IN_UNIT, "band_low", "band_high", "p_value"]
+    if by != "overall" or not isinstance(effects, Refusal):
+        empty = ["key", "label", *columns, *_COUNTS, "n_comparison", "event_time", "unit", "level", "note", "made_by"]
+        return pd.DataFrame({name: pd.Series(dtype=float) for name in empty}).astype(
+            dict.fromkeys(("key", "label", "unit", "note", "made_by"), object)
+        )
+    entry = spec.methods[spec.main]
+    row = {
+        "key": "main",
+        "label": "All treated units and periods",
+        **dict.fromkeys(columns, np.nan),
+        **{name: getattr(effects, name) for name in _COUNTS},
+        "unit": unit,
+        "level": spec.level,
+        "note": _no_estimate("; ".join(effects.reasons)),
+        "made_by": _describe(str(entry["method"]), entry.get("options", {}), entry.get("changes", {})) + "; refused",
+    }
+    return pd.DataFrame([row])
+
+
+def _no_estimate(reason: str) -> str:
+    return "; ".join(f"no estimate: {part}" for part in reason.split("; "))
+
+
+def _with_assumption(note: str, effects: Effects) -> str:
+    """Add to the note of effects by dose what they assume."""
+    return "; ".join(filter(None, [note, *effects.estimand.split("; ")[1:]])) if "parameter" in effects.cells else note
+
+
+def _dose_options(spec: StudySpec) -> dict[str, Any]:
+    return {name: spec.dose[name] for name in ("comparison", "degree") if name in spec.dose}
 
 
 def _scale(effects: Effects) -> float:
@@ -234,7 +345,7 @@ def _in_unit(frame: pd.DataFrame, effects: Effects) -> pd.DataFrame:
     return frame.assign(**scaled, unit="pp" if effects.scale == "share" else "number")
 
 
-def _labelled(frame: pd.DataFrame, by: str, spec: StudySpec) -> pd.DataFrame:
+def _labelled(frame: pd.DataFrame, by: str, spec: StudySpec, effects: Effects) -> pd.DataFrame:
     """Add the key, the label and the origin of every row."""
     kind = _period_kind(spec)
     if by == "overall":
@@ -250,6 +361,8 @@ def _labelled(frame: pd.DataFrame, by: str, spec: StudySpec) -> pd.DataFrame:
     entry = spec.methods[spec.main]
     made_by = _describe(str(entry["method"]), entry.get("options", {}), entry.get("changes", {}))
     origin = [f"{made_by}; aggregate {by}; {row['vcov']}, {row['distribution']}" for _, row in frame.iterrows()]
+    if "parameter" in frame:
+        frame = frame.assign(note=[_with_assumption(note, effects) for note in frame["note"]])
     return frame.assign(key=keys, label=names, made_by=origin)
 
 

@@ -15,6 +15,8 @@ from evalaid.sample import load_frame
 from evalaid.study import StudySpec
 
 NEVER = "never"
+MOST_CLUSTERS = 80  # lines of a figure that can still be read
+ASSIGNMENT = ["cluster", "cohort_label", "period_label", "status", "n_units"]
 
 
 def describe_sample(spec: StudySpec, design: Design) -> pd.DataFrame:
@@ -105,8 +107,8 @@ def describe_cohorts(design: Design) -> pd.DataFrame:
         ``key``, ``cohort_label``, ``n_units``, ``n_clusters``, ``pre_periods``, ``post_periods``.
     """
     frame = design.cohorts.rename(columns={"label": "cohort_label"})
-    keys = [key for key, _, members in _cohorts(design) if members.stop > members.start or key != NEVER]
-    return frame.assign(key=keys[: len(frame)], made_by="count of the design")
+    frame = frame[frame["n_units"] > 0]
+    return frame.assign(key=[key for key, *_ in _cohorts(design)], made_by="count of the design")
 
 
 def describe_availability(design: Design) -> pd.DataFrame:
@@ -148,7 +150,8 @@ def map_status(design: Design) -> pd.DataFrame:
 def map_assignment(design: Design) -> pd.DataFrame:
     """Give the treatment status of every cluster in every period, early cohorts first.
 
-    A cluster whose units belong to several cohorts has one row for each.
+    A cluster whose units belong to several cohorts has one row for each. Of more clusters than fit on a page there are no
+    rows.
 
     Returns
     -------
@@ -156,7 +159,9 @@ def map_assignment(design: Design) -> pd.DataFrame:
         ``cluster``, ``cohort_label``, ``period_label``, ``status``, ``n_units``.
     """
     layout = design.layout
-    rows = []
+    rows: list[tuple[str, str, str, str, int]] = []
+    if len(layout.clusters) > MOST_CLUSTERS:
+        return pd.DataFrame(rows, columns=ASSIGNMENT)
     taken: set[str] = set()
     for key, name, members in _cohorts(design):
         codes, counts = np.unique(layout.cluster[members], return_counts=True)
@@ -166,7 +171,7 @@ def map_assignment(design: Design) -> pd.DataFrame:
             taken.add(cluster)
             cohort = f"cohort {name}" if key != NEVER else "never treated"
             rows += [(shown, cohort, *pair, int(count)) for pair in _statuses(design, layout.cohort[members.start])]
-    return pd.DataFrame(rows, columns=["cluster", "cohort_label", "period_label", "status", "n_units"])
+    return pd.DataFrame(rows, columns=ASSIGNMENT)
 
 
 def average_outcome(design: Design) -> pd.DataFrame:
@@ -228,7 +233,7 @@ def _statuses(design: Design, cohort: float) -> list[tuple[str, str]]:
 
 
 def _period_unit(design: Design) -> str:
-    return "year" if design.layout.period_kind == "year" else "number"
+    return str(design.layout.period_kind)
 
 
 def _lower(text: str) -> str:

@@ -70,6 +70,13 @@ def specifications(value: Any) -> Mapping[str, Mapping[str, Any]]:
     return MappingProxyType({str(name): MappingProxyType(dict(entry)) for name, entry in value.items()})
 
 
+def parameters(value: Any) -> Mapping[str, Any]:
+    """Accept one mapping from names to values, such as the parameters of a generator."""
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise UnfitError("a mapping from names to values")
+    return MappingProxyType(dict(value))
+
+
 def one_of(*allowed: str) -> Callable[[Any], str]:
     """Accept one of a few words."""
 

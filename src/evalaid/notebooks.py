@@ -8,42 +8,28 @@ the report. Only a complete run replaces the previous report; a failed or interr
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from evalaid.engine import Job
+from evalaid.combinations import SHOWN_BY
 from evalaid.errors import NotebookError, StudyError
+from evalaid.execution import Halt, Tell, execute_notebook
 from evalaid.manifest import NUMBERS_FILE, Manifest, Number, hash_value, read_manifest, read_parts, write_manifest
 from evalaid.reports import check_writable, keep_partial, put_in_place, report_folder, write_report
-from evalaid.sample import data_faults, hash_data
-from evalaid.section import NOTEBOOK, PARTS, RUN_FOLDER
+from evalaid.sample import check_sources, data_faults, hash_inputs, load_simulation
+from evalaid.section import PARTS
 from evalaid.study import StudySpec, project_root
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NOTEBOOKS = Path("notebooks")
-CELL_SECONDS = 300
-NOTEBOOK_SECONDS = 900
-_SECONDS_TO_LEAVE = 10
-# One thread for linear algebra: two threads change the last digits of some factorisations.
-_FIXED = {
-    "PYTHONHASHSEED": "0",
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "MPLBACKEND": "agg",
-}
-
-Tell = Callable[[str, str, Mapping[str, Any]], None]
+SYNTHESIS_NOTEBOOK = "5_synthesis"
+SIMULATED_DATA = "data"
 
 
 @dataclass(frozen=True)
@@ -81,6 +67,7 @@ def run_study(
     only: str | None = None,
     tell: Tell | None = None,
     changed_data: str = "refuse",
+    halt: Halt | None = None,
 ) -> StudyRun:
     """Execute a study's notebooks and write its report.
 
@@ -95,6 +82,8 @@ def run_study(
         report, which must have been made from the same parameters and data.
     tell : callable, optional
         Called with (study, notebook, event) while the notebooks run, for a progress display.
+    halt : Halt, optional
+        Through which another thread can interrupt the run.
     changed_data : {"refuse", "run"}
         What to do when a data file differs from the hash that the data package records: refuse, or run all the same
         (as `evalaid.verify` does, which reports the fault and the numbers that diverge).
@@ -117,9 +106,10 @@ def run_study(
     """
     tell = tell or (lambda *_: None)
     target = Path(folder).absolute() if folder is not None else report_folder(spec)
-    notebooks = _chosen(only)
+    notebooks = _chosen(only, spec)
     check_writable(target)
-    before = hash_data(spec.data_files())
+    check_sources(spec)
+    before = hash_inputs(spec)
     faults = data_faults(before) if changed_data == "refuse" else []
     if faults:
         raise StudyError(
@@ -130,8 +120,10 @@ def run_study(
     try:
         kept = _take_over(spec, target, work, notebooks, before) if only else {}
         for notebook in notebooks:
-            execute_notebook(notebook, work, spec, tell)
-        _refuse_changed(before, hash_data(spec.data_files()))
+            execute_notebook(notebook, work, spec, tell, halt=halt)
+        _refuse_changed(before, hash_inputs(spec))
+        if spec.simulation:
+            load_simulation(spec.simulation).write(work / SIMULATED_DATA)
         manifest = _merge(spec, work, before, kept)
         page = write_report(spec, work, manifest)
         put_in_place(work, target)
@@ -147,73 +139,30 @@ def run_study(
     return StudyRun(spec, target, target / page.name, done, manifest)
 
 
-def execute_notebook(
-    notebook: Path, work: Path, spec: StudySpec, tell: Tell, seconds: float = NOTEBOOK_SECONDS
-) -> Path:
-    """Execute one notebook of a study, in a process of its own, into the run's folder.
+def list_notebooks(spec: StudySpec) -> tuple[Path, ...]:
+    """Return the notebooks of a study in the order in which they run.
 
-    Parameters
-    ----------
-    notebook : Path
-        The notebook as stored in the project.
-    work : Path
-        The run's folder; the notebook's figures, tables and numbers go there, too.
-    spec : StudySpec
-    tell : callable
-        Called with (study, notebook, event).
-    seconds : float
-        Time-out for the whole notebook.
-
-    Returns
-    -------
-    Path
-        The executed notebook.
+    Those that its file names, else all of the project but the synthesis and those that show a field which the study does
+    not have.
 
     Raises
     ------
-    NotebookError
-        If a cell fails, the notebook runs out of time or cannot be executed.
+    StudyError
+        If the file names a notebook that does not exist.
     """
-    output = work / notebook.name
-    # Prose is read from the study's file by the notebook itself; only what was changed is passed on.
-    parameters = {"study": spec.study, **spec.changed_fields()}
-    job = Job(str(notebook), str(output), parameters, folder=str(project_root()), cell_seconds=CELL_SECONDS)
-    with tempfile.TemporaryDirectory() as ipython:
-        environment = _environment(work, notebook.stem, ipython)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "evalaid.engine"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            env=environment,
-            start_new_session=True,
-        )
-        overtime = threading.Event()
-
-        def end() -> None:
-            overtime.set()
-            process.terminate()
-
-        timer = threading.Timer(seconds, end)
-        timer.start()
-        tell(spec.study, notebook.stem, {"event": "launch"})
-        try:
-            last = _follow(process, job, lambda event: tell(spec.study, notebook.stem, event))
-        finally:
-            timer.cancel()
-            _stop(process)
-    if overtime.is_set():
-        last = {**last, "event": "overtime", "seconds": seconds}
-    if last.get("event") != "done":
-        raise NotebookError(_failure(notebook, last))
-    return output
-
-
-def list_notebooks() -> tuple[Path, ...]:
-    """Return the project's notebooks in the order in which they run."""
-    return tuple(sorted((project_root() / NOTEBOOKS).glob("[0-9]*_*.ipynb")))
+    stored = {path.stem: path for path in sorted((project_root() / NOTEBOOKS).glob("[0-9]*_*.ipynb"))}
+    unknown = [name for name in spec.notebooks if name not in stored]
+    if unknown:
+        raise StudyError(f"There is no notebook '{unknown[0]}'. Notebooks: {', '.join(stored)}.")
+    if spec.notebooks:
+        return tuple(path for name, path in stored.items() if name in spec.notebooks)
+    shown_by = {notebook: field for field, notebook in SHOWN_BY.items()}
+    with_data = bool(spec.panel or spec.simulation)
+    return tuple(
+        path
+        for name, path in stored.items()
+        if (bool(getattr(spec, shown_by[name])) if name in shown_by else with_data and name != SYNTHESIS_NOTEBOOK)
+    )
 
 
 def data_hash(data: Mapping[str, str]) -> str:
@@ -221,8 +170,8 @@ def data_hash(data: Mapping[str, str]) -> str:
     return hash_value(dict(data))
 
 
-def _chosen(only: str | None) -> tuple[Path, ...]:
-    notebooks = list_notebooks()
+def _chosen(only: str | None, spec: StudySpec) -> tuple[Path, ...]:
+    notebooks = list_notebooks(spec)
     if only is None:
         return notebooks
     chosen = tuple(path for path in notebooks if only.removesuffix(".ipynb") in (path.stem, path.stem.split("_")[0]))
@@ -230,69 +179,6 @@ def _chosen(only: str | None) -> tuple[Path, ...]:
         known = ", ".join(path.stem for path in notebooks)
         raise StudyError(f"There is no notebook '{only}'. Notebooks: {known}.")
     return chosen
-
-
-def _environment(work: Path, notebook: str, ipython: str) -> dict[str, str]:
-    source = str(Path(__file__).resolve().parent.parent)
-    path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH", "")]))
-    run = {
-        RUN_FOLDER: str(work),
-        NOTEBOOK: notebook,
-        "IPYTHONDIR": ipython,
-        "PYTHONPATH": path,
-    }
-    # Byte code must be written: without it every kernel compiles its imports anew.
-    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return {**inherited, **_FIXED, **run}
-
-
-def _follow(process: subprocess.Popen[str], job: Job, tell: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
-    """Hand the job to the process, pass on its progress and return its last event (with the cell it was in)."""
-    given, told, complained = process.stdin, process.stdout, process.stderr
-    assert given is not None  # noqa: S101 (for the type checker: all three are pipes)
-    assert told is not None  # noqa: S101
-    assert complained is not None  # noqa: S101
-    errors: list[str] = []
-    reader = threading.Thread(target=errors.extend, args=(complained,), daemon=True)
-    reader.start()
-    given.write(job.to_json())
-    given.close()
-    last: dict[str, Any] = {"event": "broken", "error": "its process ended without a word"}
-    cell = None
-    for line in told:
-        last = json.loads(line)
-        cell = last.get("cell", cell)
-        tell(last)
-    process.wait()
-    reader.join(timeout=1)
-    if last["event"] in {"start", "cell"}:
-        last = {"event": "broken", "error": f"its process ended early: {''.join(errors[-3:]).strip()}"}
-    return {"cell": cell, **last}
-
-
-def _stop(process: subprocess.Popen[str]) -> None:
-    """End the notebook's process, which stops its kernel, when it is still there."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(timeout=_SECONDS_TO_LEAVE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _failure(notebook: Path, event: Mapping[str, Any]) -> str:
-    """Say what failed where, with the cell's source."""
-    kind, index = event["event"], event.get("cell")
-    place = f"{notebook.name}" + (f", cell {index + 1}" if index is not None else "")
-    if kind == "failed":
-        source = "\n    ".join(str(event["source"]).splitlines())
-        return f"{place} (In [{event['number']}]) failed:\n    {source}\n{event['last'] or event['error']}\n"
-    if kind == "timeout":
-        return f"{place} ran longer than {event['seconds']} seconds and was stopped."
-    if kind == "overtime":
-        return f"{place}: the notebook ran longer than {event['seconds']:g} seconds and was stopped."
-    return f"{place} could not be executed: {event.get('error', 'unknown reason')}."
 
 
 def _refuse_changed(before: Mapping[str, str], after: Mapping[str, str]) -> None:
@@ -309,7 +195,7 @@ def _take_over(
 ) -> dict[str, Number]:
     """Copy the other notebooks' results from the previous report into the run's folder and return their numbers."""
     names = {path.stem for path in again}
-    others = [path for path in list_notebooks() if path.stem not in names]
+    others = [path for path in list_notebooks(spec) if path.stem not in names]
     if not others:
         return {}
     advice = f"Run the whole study first: evalaid run {spec.study}"

@@ -5,18 +5,25 @@ The data files are read only. Their hashes are held against ``data/datapackage.j
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from evalaid.claims import Claims
 from evalaid.design import Design, diagnose
-from evalaid.errors import StudyError
+from evalaid.errors import EvalaidError, StudyError
 from evalaid.manifest import hash_file
 from evalaid.periods import parse_periods
+from evalaid.recovery import choose_trials
 from evalaid.roster import Roster, assign_cohorts
-from evalaid.study import StudySpec, project_root
+from evalaid.simulate.panel import LABEL, SimulatedPanel
+from evalaid.simulate.table import simulate
+from evalaid.study import PUBLISHED, StudySpec, project_root
 
 DATA_PACKAGE = Path("data") / "datapackage.json"
 COHORT = "first_treated"
@@ -53,8 +60,8 @@ def load_frame(spec: StudySpec) -> pd.DataFrame:
     >>> sorted(frame["first_treated"].dropna().unique().astype(int).tolist())
     [2021, 2022, 2024]
     """
-    frame = _read(spec.panel)
-    _need(frame, spec.panel, [spec.unit, spec.period, spec.outcome])
+    frame, panel = _read_panel(spec)
+    _need(frame, panel, [spec.unit, spec.period, spec.outcome])
     if spec.link is not None:
         frame = _join(frame, _read(spec.link), spec)
     _need(frame, "the joined panel", [*spec.keep, *spec.baseline, *([spec.cluster] if spec.cluster else [])])
@@ -70,6 +77,60 @@ def load_frame(spec: StudySpec) -> pd.DataFrame:
             f"Nothing stays in the sample of '{spec.study}': check keep, leave_out_events and the periods."
         )
     return frame.reset_index(drop=True)
+
+
+def load_simulation(simulation: Mapping[str, Any]) -> SimulatedPanel:
+    """Make the simulated panel of a study; the same parameters give the same panel.
+
+    Parameters
+    ----------
+    simulation : mapping
+        ``generator``, ``seed`` and what the generator takes.
+
+    Returns
+    -------
+    SimulatedPanel
+
+    Raises
+    ------
+    SimulationError
+        For an unknown generator or parameter, and for effects that the published figures rule out.
+
+    Examples
+    --------
+    >>> load_simulation({"generator": "xinjiang", "seed": 1, "effect_pp": 4.0}).label
+    'simulated'
+    """
+    return _simulate(json.dumps(dict(simulation), sort_keys=True))
+
+
+def check_sources(spec: StudySpec) -> None:
+    """Hold what a study names against what exists, before anything runs: generators, their columns, programmes, trials.
+
+    Raises
+    ------
+    StudyError
+        With all faults at once.
+    """
+    faults = []
+    for simulation in spec.simulations():
+        try:
+            panel = load_simulation(simulation)
+            _need(panel.frame, simulated_name(simulation), [spec.unit, spec.period, spec.outcome])
+        except EvalaidError as error:
+            faults.append(str(error))
+    if spec.recovery:
+        try:
+            choose_trials(str(spec.simulation["generator"]), spec.recovery.get("methods"))
+        except EvalaidError as error:
+            faults.append(f"recovery.methods: {error}")
+    if spec.claims is not None:
+        try:
+            Claims.read(project_root() / PUBLISHED).of(spec.claims)
+        except EvalaidError as error:
+            faults.append(f"claims: {error}")
+    if faults:
+        raise StudyError(f"The study '{spec.study}' cannot be run: " + " ".join(faults))
 
 
 def load_design(spec: StudySpec) -> Design:
@@ -108,6 +169,25 @@ def load_design(spec: StudySpec) -> Design:
     )
 
 
+def hash_inputs(spec: StudySpec) -> dict[str, str]:
+    """Return the sha256 of what a study reads: its data files, and the content of its simulated panels.
+
+    A simulated panel is hashed as csv with nine significant digits, so that the last digits of another processor's
+    arithmetic leave the hash alone.
+    """
+    hashes = hash_data(spec.data_files())
+    for simulation in spec.simulations():
+        text = load_simulation(simulation).frame.to_csv(index=False, float_format="%.9g", lineterminator="\n")
+        hashes[simulated_name(simulation)] = hashlib.sha256(text.encode("utf-8")).hexdigest()
+    return hashes
+
+
+def simulated_name(simulation: Mapping[str, Any]) -> str:
+    """Name a simulated panel where data files are listed: generator and parameters."""
+    given = ", ".join(f"{name}={value}" for name, value in sorted(simulation.items()) if name != "generator")
+    return f"{LABEL} {simulation.get('generator')}({given})"
+
+
 def hash_data(files: Iterable[str]) -> dict[str, str]:
     """Return the sha256 of data files, by their path relative to the project.
 
@@ -138,12 +218,32 @@ def data_faults(hashes: Mapping[str, str]) -> list[str]:
         listed[name] = str(resource.get("hash", "")).removeprefix("sha256:")
     faults = []
     for name, digest in hashes.items():
+        if name.startswith(LABEL):  # made, not read: nothing is recorded of it but its parameters
+            continue
         if name not in listed:
             faults.append(f"{name} is not listed in {DATA_PACKAGE.as_posix()}")
         elif digest != listed[name]:
             recorded = f"where {DATA_PACKAGE.as_posix()} records {listed[name][:12]}..."
             faults.append(f"{name} has changed: sha256 {digest[:12]}... {recorded}")
     return faults
+
+
+def _read_panel(spec: StudySpec) -> tuple[pd.DataFrame, str]:
+    """Return the panel of a study and how to call it."""
+    if spec.simulation:
+        return load_simulation(spec.simulation).frame.copy(), simulated_name(spec.simulation)
+    if spec.panel is None:
+        raise StudyError(
+            f"The study '{spec.study}' has neither panel nor simulation: there are no outcome data to compare. It can "
+            "examine published claims (notebook 1_claims), nothing else."
+        )
+    return _read(spec.panel), spec.panel
+
+
+@lru_cache(maxsize=32)
+def _simulate(parameters: str) -> SimulatedPanel:
+    given = json.loads(parameters)
+    return simulate(given.pop("generator"), **given)
 
 
 def _read(name: str) -> pd.DataFrame:
@@ -222,7 +322,7 @@ def _without_events(frame: pd.DataFrame, spec: StudySpec) -> pd.DataFrame:
 
 def _with_cohort(frame: pd.DataFrame, spec: StudySpec) -> pd.DataFrame:
     if spec.roster is None:
-        _need(frame, spec.panel, [str(spec.cohort)])
+        _need(frame, "the panel", [str(spec.cohort)])
         return frame.assign(**{COHORT: frame[str(spec.cohort)]})
     table = _read(spec.roster)
     unit, start = str(spec.roster_unit), str(spec.start_column)

@@ -20,7 +20,7 @@ from evalaid.report.figures import Drawing, Figure, Look, draw
 from evalaid.report.tables import Column, Table, collect_notes
 from evalaid.report.words import fill
 from evalaid.reports import report_folder
-from evalaid.sample import hash_data, load_design
+from evalaid.sample import hash_inputs, load_design
 from evalaid.study import StudySpec
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 RUN_FOLDER = "EVALAID_RUN_FOLDER"
 NOTEBOOK = "EVALAID_NOTEBOOK"
 PARTS = ".parts"
+NOTHING_TO_DRAW = "There is no figure here, because there is no estimate to draw."
 
 
 @dataclass(frozen=True, repr=False)
@@ -56,11 +57,19 @@ class Section:
         Where reported numbers go.
     folder : Path or None
         The run's folder; None when the notebook is read by hand.
+    data_kind : str
+        What the notebook's tables and figures are made from, when it is not the study's outcome data.
     """
 
     spec: StudySpec
     recorder: Recorder
     folder: Path | None = None
+    data_kind: str = ""
+
+    @property
+    def kind(self) -> str:
+        """The kind of data that tables and figures are labelled with: the study's, unless the notebook says otherwise."""
+        return self.data_kind or self.spec.data_kind
 
     @cached_property
     def design(self) -> Design:
@@ -72,9 +81,7 @@ class Section:
         """What all figures have in common."""
         unit = "number" if self.spec.outcome_unit == "number" else "pp"
         words = self._texts
-        return Look(
-            self.spec.data_kind, self.spec.outcome_label, self.spec.level, unit, words["units"], words["clusters"]
-        )
+        return Look(self.kind, self.spec.outcome_label, self.spec.level, unit, words["units"], words["clusters"])
 
     def table(
         self,
@@ -103,7 +110,7 @@ class Section:
         extra : mapping, optional
             Columns that are not among the fixed ones.
         """
-        table = Table(name, frame, "", tuple(columns), extra=dict(extra or {}), words=self._texts)
+        table = Table(name, frame, "", tuple(columns), extra=dict(extra or {}), words=self._texts, kind=self.kind)
         made_by = dict(zip(frame["key"].astype(str), frame["made_by"], strict=True)) if "made_by" in frame else {}
         for row, key, value, unit, digits in table.numbers():
             self.record(key, value, unit=unit, digits=digits, method=made_by.get(row, ""))
@@ -116,8 +123,21 @@ class Section:
             _write(place / f"{name}.tex", table.to_latex())
         return table
 
-    def figure(self, drawing: Drawing, frame: pd.DataFrame, name: str, caption: str) -> Figure:
-        """Draw a tidy frame, show it and write it as svg and png."""
+    def table_if_any(
+        self, frame: pd.DataFrame, name: str, columns: Sequence[str], caption: str, notes: Sequence[str] = ()
+    ) -> None:
+        """Show a table, as `table` does, at once when the frame has rows; nothing otherwise."""
+        if len(frame):
+            from IPython.display import display
+
+            display(self.table(frame, name, columns, caption, notes))
+
+    def figure(
+        self, drawing: Drawing, frame: pd.DataFrame, name: str, caption: str, *, without: str = NOTHING_TO_DRAW
+    ) -> Figure | Prose:
+        """Draw a tidy frame, show it and write it as svg and png; say ``without`` when there is nothing to draw."""
+        if frame.empty or ("estimate" in frame and not frame["estimate"].notna().any()):
+            return self.say(without)
         figure = draw(drawing, frame, self.look, name=name, caption=self.words(caption))
         if self.folder is not None:
             place = self.folder / "figures"
@@ -138,6 +158,10 @@ class Section:
         """Fill the places of a template with recorded numbers."""
         return fill(template, self.recorder.lookup, self.spec.level, self._texts)
 
+    def value(self, key: str) -> int | float | None:
+        """Return a recorded number at full precision; None when it does not exist."""
+        return self.recorder.lookup(key).value
+
     def record(self, key: str, value: Any, *, unit: str, digits: int, method: str = "") -> None:
         """Record one number under the cell that is running."""
         by_hand = self.folder is None
@@ -152,7 +176,7 @@ class Section:
         return {**named, "units": self.spec.unit_label, "clusters": self.spec.cluster_label}
 
 
-def open_section(names: Mapping[str, Any], notebook: str) -> Section:
+def open_section(names: Mapping[str, Any], notebook: str, data_kind: str = "") -> Section:
     """Open the section of a notebook from its variables.
 
     Parameters
@@ -161,6 +185,9 @@ def open_section(names: Mapping[str, Any], notebook: str) -> Section:
         The notebook's ``globals()``: those that are parameters of a study are taken, None means "as in its file".
     notebook : str
         The notebook's own name, used when it is read by hand.
+    data_kind : str, optional
+        What the notebook's tables and figures are made from ("published", "real and simulated"), when it is not the
+        study's outcome data.
 
     Returns
     -------
@@ -174,13 +201,15 @@ def open_section(names: Mapping[str, Any], notebook: str) -> Section:
     spec = StudySpec.from_names(names)
     run, own = os.environ.get(RUN_FOLDER), os.environ.get(NOTEBOOK, notebook)
     folder = Path(run) if run else None
-    hashes = short(spec.hash()), short(hash_value(hash_data(spec.data_files())))
+    hashes = short(spec.hash()), short(hash_value(hash_inputs(spec)))
     if folder is None:
-        return Section(spec, Recorder(own, *hashes, spec.seed, earlier=_last_numbers(spec, own, hashes)))
+        recorder = Recorder(own, *hashes, spec.seed, earlier=_last_numbers(spec, own, hashes))
+        return Section(spec, recorder, data_kind=data_kind)
     parts = folder / PARTS
     parts.mkdir(exist_ok=True)
     earlier = read_parts(sorted(path for path in parts.glob("*.json") if path.stem < own))
-    return Section(spec, Recorder(own, *hashes, spec.seed, parts / f"{own}.json", earlier=earlier), folder)
+    recorder = Recorder(own, *hashes, spec.seed, parts / f"{own}.json", earlier=earlier)
+    return Section(spec, recorder, folder, data_kind)
 
 
 def _last_numbers(spec: StudySpec, own: str, hashes: tuple[str, str]) -> dict[str, Number]:

@@ -7,9 +7,8 @@ parameter, a wrong type or an unknown study stops the run with all faults in one
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -18,10 +17,14 @@ from typing import Any, Self
 import yaml
 
 from evalaid import fields
+from evalaid.combinations import DATA_KINDS, faults_between, unknown_field
 from evalaid.errors import StudyError
 from evalaid.manifest import hash_value
 
 STUDIES = Path("notebooks") / "studies"
+SYNTHESIS = "synthesis"  # the study of all studies: its file lies beside the folder of the others
+PUBLISHED = Path("data") / "published"
+PUBLISHED_FILES = ("claims.csv", "facts.csv", "programmes.csv")
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
 _FROM_FILE: Any = None  # a field left out is read from the study's file
 
@@ -29,9 +32,14 @@ _FROM_FILE: Any = None  # a field left out is read from the study's file
 _REQUIRED: Any = object()
 
 
-def _field(check: Callable[[Any], Any], default: Any = _REQUIRED, *, prose: bool = False) -> Any:
-    """Declare a field: its check, its value when the file does not name it, whether it is prose (left out of the hash)."""
-    return dataclasses.field(default=_FROM_FILE, metadata={"check": check, "default": default, "prose": prose})
+def _field(check: Callable[[Any], Any], default: Any = _REQUIRED, *, prose: bool = False, added: bool = False) -> Any:
+    """Declare a field: its check, its value when the file does not name it, whether it is prose (left out of the hash).
+
+    A field that was added after studies had been published is left out of the hash as long as it has its default: the
+    hashes of studies that do not use it stay what they were.
+    """
+    metadata = {"check": check, "default": default, "prose": prose, "added": added}
+    return dataclasses.field(default=_FROM_FILE, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -48,12 +56,17 @@ class StudySpec:
         Name of the study, also the name of its file and of its folder in ``reports``: letters, digits, ``_`` and ``-``.
     title, question, programme, outcome_label, unit_label, cluster_label : str
         Words for the report; the labels of units and clusters are plurals (counties, prefectures).
-    data_kind : {"real", "simulated"}
-        Shown on every page and figure.
-    panel : str
+    data_kind : {"real", "simulated", "published"}
+        Shown on every page, table and figure. A study with ``simulation`` is "simulated", one with neither panel nor
+        simulation, which can only examine published claims, is "published".
+    panel : str, optional
         File of the panel (csv), relative to the project; one row for each unit and period.
+    simulation : mapping, optional
+        In place of ``panel``: ``generator`` (a name in `evalaid.simulate.table.GENERATORS`), ``seed``, and what the
+        generator takes (``effect_pp``, ``shape``, ...). The panel, its true effect and its calibration are written to
+        ``reports/<study>/data``.
     unit, period, outcome : str
-        Columns of the panel.
+        Columns of the panel; for a simulated panel those that the generator gives (``roles`` of its result).
     outcome_unit : {"fraction", "percent", "number"}
         Unit of the outcome in the file; a percentage is converted once, to a fraction.
     link : str, optional
@@ -89,6 +102,21 @@ class StudySpec:
         The name, in ``methods``, of the estimate that the report leads with.
     methods, scenarios : mapping
         Name -> ``label``, ``why``; methods also ``method``, ``options``; both ``changes`` (fields of this class).
+    dose : mapping, optional
+        ``column`` (positive for treated units, one value a unit), ``label`` (with its unit), and, when wanted,
+        ``comparison`` (never_treated, lowest_dose), ``degree`` (1 to 3), ``changes`` (fields of this class).
+        Methods named "dose" take their column from here. Shown by the notebook ``4_dose``.
+    placebo : mapping, optional
+        Name -> ``label``, ``kind`` (time, space), and, when wanted, ``method`` (a name in ``methods``; default the main
+        one), ``shifts`` (periods, for time), ``draws`` (for space). Shown by ``4_placebo``.
+    recovery : mapping, optional
+        For simulated studies: ``draws`` (panels drawn, 40 when left out), ``seed``, ``methods`` (trials of
+        `evalaid.recovery.TRIALS` or registered methods; default: all trials of the generator). Shown by ``4_recovery``.
+    claims : str, optional
+        Key of the programme in ``data/published/programmes.csv``, whose published claims ``1_claims`` examines.
+    notebooks : list of str
+        The notebooks of the study, for example ``[1_claims, 2_design]``. Default: ``2_design`` and ``3_effect`` when
+        there is a panel or a simulation, and the notebooks of the optional fields that are given.
     level : float
         Confidence level.
     seed, draws : int
@@ -111,13 +139,14 @@ class StudySpec:
     title: str = _field(fields.text, prose=True)
     question: str = _field(fields.text, prose=True)
     programme: str = _field(fields.text, prose=True)
-    data_kind: str = _field(fields.one_of("real", "simulated"))
-    panel: str = _field(fields.text)
-    unit: str = _field(fields.text)
-    period: str = _field(fields.text)
-    outcome: str = _field(fields.text)
-    outcome_unit: str = _field(fields.one_of("fraction", "percent", "number"))
-    outcome_label: str = _field(fields.text, prose=True)
+    data_kind: str = _field(fields.one_of(*DATA_KINDS))
+    panel: str | None = _field(fields.text, None)
+    simulation: Mapping[str, Any] = _field(fields.parameters, MappingProxyType({}), added=True)
+    unit: str = _field(fields.text, "")
+    period: str = _field(fields.text, "")
+    outcome: str = _field(fields.text, "")
+    outcome_unit: str = _field(fields.one_of("fraction", "percent", "number"), "number")
+    outcome_label: str = _field(fields.text, "outcome", prose=True)
     unit_label: str = _field(fields.text, "units", prose=True)
     cluster_label: str = _field(fields.text, "clusters", prose=True)
     link: str | None = _field(fields.text, None)
@@ -138,11 +167,16 @@ class StudySpec:
     baseline: Mapping[str, Mapping[str, Any]] = _field(fields.specifications, MappingProxyType({}))
     weight: str | None = _field(fields.text, None)
     anticipation: int = _field(fields.whole, 0)
-    main: str = _field(fields.text)
-    methods: Mapping[str, Mapping[str, Any]] = _field(fields.specifications)
+    main: str = _field(fields.text, "")
+    methods: Mapping[str, Mapping[str, Any]] = _field(fields.specifications, MappingProxyType({}))
     scenarios: Mapping[str, Mapping[str, Any]] = _field(fields.specifications, MappingProxyType({}))
+    dose: Mapping[str, Any] = _field(fields.parameters, MappingProxyType({}), added=True)
+    placebo: Mapping[str, Mapping[str, Any]] = _field(fields.specifications, MappingProxyType({}), added=True)
+    recovery: Mapping[str, Any] = _field(fields.parameters, MappingProxyType({}), added=True)
+    claims: str | None = _field(fields.text, None, added=True)
+    notebooks: tuple[str, ...] = _field(fields.texts, (), added=True)
     level: float = _field(fields.level, 0.95)
-    seed: int = _field(fields.whole)
+    seed: int = _field(fields.whole, 1)
     draws: int = _field(fields.whole, 999)
     summary: tuple[str, ...] = _field(fields.texts, (), prose=True)
     data_notes: tuple[str, ...] = _field(fields.texts, (), prose=True)
@@ -153,7 +187,7 @@ class StudySpec:
     def __post_init__(self) -> None:
         check_name(self.study)
         given = {name: value for name in field_names() if (value := getattr(self, name)) is not None}
-        path = project_root() / STUDIES / f"{self.study}.yaml"
+        path = study_file(self.study)
         stored = _read_file(path) if path.is_file() else {}
         if not stored and not _required().issubset(given):
             raise StudyError(_unknown_study(self.study))
@@ -187,12 +221,16 @@ class StudySpec:
 
     def hash(self) -> str:
         """Return the sha256 of every field that can change a number (prose is left out)."""
-        prose = {f.name for f in dataclasses.fields(self) if f.metadata.get("prose")}
-        return hash_value({name: value for name, value in self.to_dict().items() if name not in prose | {"study"}})
+        left_out = {"study"}
+        for f in dataclasses.fields(self):
+            untouched = f.metadata.get("added") and getattr(self, f.name) == f.metadata["default"]
+            if f.metadata.get("prose") or untouched:
+                left_out.add(f.name)
+        return hash_value({name: value for name, value in self.to_dict().items() if name not in left_out})
 
     def changed_fields(self) -> dict[str, Any]:
         """Return the fields that differ from the study's file: empty for the study as committed."""
-        path = project_root() / STUDIES / f"{self.study}.yaml"
+        path = study_file(self.study)
         if not path.is_file():
             return {}
         stored = {name: _plain(value) for name, value in complete(self.study, _read_file(path)).items()}
@@ -200,10 +238,23 @@ class StudySpec:
 
     def data_files(self) -> tuple[str, ...]:
         """Return the data files that this study and its scenarios read, relative to the project, sorted."""
-        entries = [*self.methods.values(), *self.scenarios.values()]
-        variants = [self, *(self.change(entry.get("changes", {})) for entry in entries)]
+        variants = self._variants()
         files = {name for spec in variants for name in (spec.panel, spec.link, spec.roster, spec.events) if name}
+        if self.claims is not None:
+            files |= {(PUBLISHED / name).as_posix() for name in PUBLISHED_FILES}
         return tuple(sorted(files))
+
+    def simulations(self) -> tuple[Mapping[str, Any], ...]:
+        """Return the simulations that this study and its scenarios ask for, each once, its own first."""
+        found: list[Mapping[str, Any]] = []
+        for spec in self._variants():
+            if spec.simulation and spec.simulation not in found:
+                found.append(spec.simulation)
+        return tuple(found)
+
+    def _variants(self) -> list[Self]:
+        entries = [*self.methods.values(), *self.scenarios.values(), self.dose]
+        return [self, *(self.change(entry["changes"]) for entry in entries if entry.get("changes"))]
 
 
 def field_names() -> tuple[str, ...]:
@@ -227,7 +278,7 @@ def check_name(name: Any) -> str:
 def complete(study: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Check the fields of a study and fill in the defaults; all faults in one error."""
     known = {f.name: f for f in dataclasses.fields(StudySpec)}
-    faults = [_unknown_field(name, known) for name in values if name not in known]
+    faults = [unknown_field(name, known) for name in values if name not in known]
     complete_values: dict[str, Any] = {"study": study}
     for name, declared in known.items():
         if name == "study":
@@ -243,7 +294,7 @@ def complete(study: str, values: Mapping[str, Any]) -> dict[str, Any]:
         except fields.UnfitError as error:
             faults.append(f"{name} must be {error}, found {value!r}")
     if not faults:
-        faults = _faults_between(complete_values, set(known))
+        faults = faults_between(complete_values, set(known), synthesis=study == SYNTHESIS)
     if faults:
         raise StudyError(f"The study '{study}' has {len(faults)} fault(s): " + "; ".join(faults) + ".")
     return complete_values
@@ -274,8 +325,14 @@ def load_study(name: str) -> StudySpec:
     return StudySpec(study=name)
 
 
+def study_file(name: str) -> Path:
+    """Return the path of a study's file, whether or not it is there."""
+    folder = project_root() / (STUDIES.parent if name == SYNTHESIS else STUDIES)
+    return folder / f"{name}.yaml"
+
+
 def list_studies() -> tuple[str, ...]:
-    """Return the names of the project's studies, sorted."""
+    """Return the names of the project's studies, sorted; the synthesis is none of them."""
     return tuple(sorted(path.stem for path in (project_root() / STUDIES).glob("*.yaml")))
 
 
@@ -297,41 +354,16 @@ def project_root() -> Path:
     )
 
 
-def _faults_between(values: Mapping[str, Any], known: set[str]) -> list[str]:
-    """Find faults that concern several fields."""
-    faults = []
-    if values["main"] not in values["methods"]:
-        faults.append(f"main is '{values['main']}', methods has {', '.join(values['methods'])}")
-    if (values["roster"] is None) == (values["cohort"] is None):
-        faults.append("give either roster (with roster_unit, start_column) or cohort")
-    if values["roster"] is not None:
-        faults += [
-            f"{name} is missing (roster is given)" for name in ("roster_unit", "start_column") if not values[name]
-        ]
-    for kind in ("methods", "scenarios"):
-        allowed = {"label", "why", "changes"} | ({"method", "options"} if kind == "methods" else set())
-        for name, entry in values[kind].items():
-            faults += [f"{kind}.{name} has an unknown entry '{item}'" for item in entry if item not in allowed]
-            faults += [f"{kind}.{name} has no label"] * ("label" not in entry)
-            faults += [f"methods.{name} has no method"] * (kind == "methods" and "method" not in entry)
-            faults += [
-                f"{kind}.{name}.changes: {_unknown_field(c, known)}" for c in entry.get("changes", {}) if c not in known
-            ]
-    return faults
-
-
 def _read_file(path: Path) -> dict[str, Any]:
     try:
         stored = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f" (line {where.line + 1})" if where else ""
-        raise StudyError(
-            f"{STUDIES.as_posix()}/{path.name} is not valid YAML{line}: {getattr(error, 'problem', error)}."
-        ) from None
+        raise StudyError(f"{_shown(path)} is not valid YAML{line}: {getattr(error, 'problem', error)}.") from None
     if not isinstance(stored, dict):
         raise StudyError(
-            f"{STUDIES.as_posix()}/{path.name} must be a mapping 'parameter: value', found {type(stored).__name__}. "
+            f"{_shown(path)} must be a mapping 'parameter: value', found {type(stored).__name__}. "
             "Compare it with another study's file."
         )
     if stored.get("study", path.stem) != path.stem:
@@ -339,9 +371,8 @@ def _read_file(path: Path) -> dict[str, Any]:
     return stored
 
 
-def _unknown_field(name: Any, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(str(name), list(known), n=1)
-    return f"unknown parameter '{name}'" + (f" (did you mean '{near[0]}'?)" if near else "")
+def _shown(path: Path) -> str:
+    return path.relative_to(project_root()).as_posix()
 
 
 def _unknown_study(name: str) -> str:

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evalaid.execution import Halt, Tell
 from evalaid.manifest import NUMBERS_FILE, Manifest, Number, read_manifest, short
-from evalaid.notebooks import Tell, run_study
+from evalaid.notebooks import run_study
 from evalaid.reports import report_folder
 from evalaid.sample import data_faults
 from evalaid.study import StudySpec
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 # part is for numbers that are zero up to rounding.
 RELATIVE_TOLERANCE = 1e-8
 ABSOLUTE_TOLERANCE = 1e-10
-EXACT_UNITS = {"count", "year"}
+EXACT_UNITS = {"count", "year", "quarter", "month"}
 _SHOWN = 30
 COLUMNS = ("key", "fault", "expected", "found", "difference", "notebook", "cell")
 
@@ -80,7 +81,7 @@ class Verification:
         return "\n".join(lines)
 
 
-def verify_study(spec: StudySpec, *, tell: Tell | None = None) -> Verification:
+def verify_study(spec: StudySpec, *, tell: Tell | None = None, halt: Halt | None = None) -> Verification:
     """Run a study again and compare it with its committed numbers.
 
     A data file that differs from the recorded hash is a fault by itself; the study is run all the same, so that the
@@ -91,6 +92,8 @@ def verify_study(spec: StudySpec, *, tell: Tell | None = None) -> Verification:
     spec : StudySpec
     tell : callable, optional
         Progress, as in `run_study`.
+    halt : Halt, optional
+        Interruption, as in `run_study`.
 
     Returns
     -------
@@ -110,7 +113,7 @@ def verify_study(spec: StudySpec, *, tell: Tell | None = None) -> Verification:
     """
     expected = read_manifest(report_folder(spec) / NUMBERS_FILE)
     with tempfile.TemporaryDirectory() as folder:
-        run = run_study(spec, folder=Path(folder) / spec.study, tell=tell, changed_data="run")
+        run = run_study(spec, folder=Path(folder) / spec.study, tell=tell, changed_data="run", halt=halt)
         found = run.manifest
         differences = compare_numbers(expected.numbers, found.numbers)
         first = _first_cell(differences, run.folder)

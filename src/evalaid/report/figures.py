@@ -17,7 +17,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from evalaid.report.fonts import drawable, families
-from evalaid.report.words import format_value
+from evalaid.report.words import data_label, format_value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +34,7 @@ SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#00
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _CEILING = 100.0
 _WRAP = 44  # letters of a label in one line
+_NARROW, _ROOM, _WIDE = 8, 12, 24  # labels of an axis that do not touch: half a figure, a figure, short labels
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Look:
     @property
     def data_label(self) -> str:
         """The label that each figure carries."""
-        return f"{self.data_kind} data"
+        return data_label(self.data_kind)
 
 
 @dataclass(frozen=True, repr=False)
@@ -203,6 +204,7 @@ def draw_means(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     import seaborn as sns
 
     share = look.unit == "pp"
+    periods = list(dict.fromkeys(frame["period_label"]))
     cohorts = list(dict.fromkeys(frame["cohort_label"]))
     canvas, both = _canvas(9.5, 4.2, columns=2 if share else 1)
     panels = list(both) if share else [both]
@@ -225,6 +227,7 @@ def draw_means(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
             ax=axes,
         )
         axes.set(xlabel="Period", ylabel=f"{look.outcome_label} (%)" if share else look.outcome_label)
+        axes.set_xticks(range(len(periods)), _thinned(periods, _NARROW))
     if share:
         panels[0].set_ylim(0, _CEILING)
         panels[0].set_title("Whole scale, 0 to 100 %")
@@ -281,7 +284,7 @@ def draw_event_study(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
         axes.plot(
             time[~kept], [0] * int((~kept).sum()), "D", color=GREY, ms=5, label="reference period (0 by definition)"
         )
-    axes.set_xticks(time, [format_value(t, "number", 0, signed=True) for t in time])
+    axes.set_xticks(time, _thinned([format_value(t, "number", 0, signed=True) for t in time], _WIDE))
     unit = " (percentage points)" if look.unit == "pp" else ""
     axes.set(
         title=f"Effect by time since the start, {look.level:.0%} intervals and bands",
@@ -311,7 +314,8 @@ def draw_comparison(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     labels = list(frame["label"])
     canvas, axes = _canvas(8.6, 1.5 + 0.42 * len(labels))
     main = frame.iloc[0]
-    axes.axvspan(main["conf_low"], main["conf_high"], color=BAND, alpha=0.35, lw=0)
+    if not math.isnan(main["conf_low"]):
+        axes.axvspan(main["conf_low"], main["conf_high"], color=BAND, alpha=0.35, lw=0)
     axes.axvline(0, color=INK, lw=0.9)
     for place, (_, row) in enumerate(frame.iterrows()):
         if math.isnan(row["estimate"]):
@@ -364,8 +368,14 @@ def _tiles(axes: Axes, status: pd.DataFrame) -> None:
         linecolor="white",
         ax=axes,
     )
-    axes.set_xticks([place + 0.5 for place in range(codes.shape[1])], list(codes.columns), rotation=0)
+    axes.set_xticks([place + 0.5 for place in range(codes.shape[1])], _thinned(list(codes.columns)), rotation=0)
     axes.tick_params(axis="y", rotation=0, length=0)
+
+
+def _thinned(names: list[str], most: int = _ROOM) -> list[str]:
+    """Leave as many labels of an axis as there is room for, the first and every further one at equal steps."""
+    step = -(-len(names) // most)
+    return [name if place % step == 0 else "" for place, name in enumerate(names)]
 
 
 def _status_legend(canvas: Canvas) -> None:

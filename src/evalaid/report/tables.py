@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from evalaid.report.words import format_value
+from evalaid.report.words import data_label, format_value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,6 +94,8 @@ class Table:
         Columns that are not among the fixed ones (covariates in a baseline table).
     words : dict
         What ``units`` and ``clusters`` are called in headings.
+    kind : str
+        Kind of data; any other than "real" is said below the table, in the csv and in LaTeX.
     """
 
     name: str
@@ -103,6 +105,7 @@ class Table:
     notes: tuple[str, ...] = ()
     extra: dict[str, Column] | None = None
     words: dict[str, str] | None = None
+    kind: str = "real"
 
     def column(self, name: str) -> Column:
         """Return how a column is shown."""
@@ -134,7 +137,7 @@ class Table:
             body.append(f"<tr>{''.join(cells)}</tr>")
         if not body:
             body.append(f'<tr><td colspan="{len(shown)}">Nothing of this kind.</td></tr>')
-        notes = "".join(f'<p class="note">{escape(note)}</p>' for note in self.notes)
+        notes = "".join(f'<p class="note">{escape(note)}</p>' for note in self._below())
         rows = "\n".join(body)
         return (
             f'<div class="table" id="table-{escape(self.name)}"><div class="wide" tabindex="0" role="region" '
@@ -146,7 +149,8 @@ class Table:
     def to_csv(self) -> str:
         """Return the shown columns at full precision."""
         kept = ["key", *self.columns, *(["unit"] if "unit" in self.frame else [])]
-        return self.frame[kept].to_csv(index=False, lineterminator="\n")
+        marked = {} if self.kind == "real" else {"data_kind": self.kind}
+        return self.frame[kept].assign(**marked).to_csv(index=False, lineterminator="\n")
 
     def to_latex(self) -> str:
         """Return a ``tabular`` with booktabs rules, the caption and the notes as comments above and below."""
@@ -157,7 +161,7 @@ class Table:
         lines.append(r"\midrule")
         for _, row in self.frame.iterrows():
             lines.append(" & ".join(_tex(self._cell(name, row)) for name in shown) + r" \\")
-        lines += [r"\bottomrule", r"\end{tabular}", *(f"% {note}" for note in self.notes)]
+        lines += [r"\bottomrule", r"\end{tabular}", *(f"% {note}" for note in self._below())]
         return "\n".join(lines) + "\n"
 
     def __repr__(self) -> str:
@@ -165,6 +169,10 @@ class Table:
 
     def _repr_html_(self) -> str:
         return self.to_html()
+
+    def _below(self) -> tuple[str, ...]:
+        """The notes; what is not real data says so first."""
+        return self.notes if self.kind == "real" else (data_label(self.kind).capitalize() + ".", *self.notes)
 
     def _shown(self) -> tuple[str, ...]:
         """The columns as they are shown: the upper end of an interval stands with its lower end."""

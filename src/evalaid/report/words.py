@@ -13,10 +13,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from evalaid.periods import label
+
 FORMATS = ("plain", "bare", "counted", "signed", "interval", "effect", "reading")
 MINUS = "\N{MINUS SIGN}"
 _PLACE = re.compile(r"\{([\w.+-]+)(?::([a-z]+))?\}")
-_UNITS = {"pp": " pp", "%": "%", "count": "", "year": "", "number": "", "p": "", "fraction": ""}
+_UNITS = {"pp": " pp", "%": "%"}
 _SPELT = {"pp": " percentage points"}
 
 
@@ -64,15 +66,26 @@ def format_value(value: Any, unit: str, digits: int, *, signed: bool = False, wi
     """
     if value is None or math.isnan(value):
         return "\N{EN DASH}"
-    if unit == "year":
-        return str(int(value))
+    if unit in {"year", "quarter", "month"}:
+        return label(unit, value)
     smallest = 0.001
     if unit == "p" and value < smallest:
         return "<0.001"
     text = f"{abs(value):,.{digits}f}"
     zero = float(text.replace(",", "")) == 0
     sign = "" if zero else MINUS if value < 0 else "+" if signed else ""
-    return sign + text + (_UNITS[unit] if with_unit else "")
+    return sign + text + (_UNITS.get(unit, "") if with_unit else "")
+
+
+def data_label(kind: str) -> str:
+    """Name the data that a table, a figure or a page shows: "real data", "simulated data", "published figures".
+
+    Examples
+    --------
+    >>> data_label("simulated"), data_label("published")
+    ('simulated data', 'published figures')
+    """
+    return "published figures" if kind == "published" else f"{kind} data"
 
 
 def fill(template: str, lookup: Lookup, level: float, texts: Mapping[str, str] | None = None) -> str:

@@ -68,6 +68,17 @@ def test_influence_is_the_derivative_with_respect_to_unit_weights(options):
         np.testing.assert_allclose(at_one.influence.matrix()[row], slope, atol=1e-8)
 
 
+def test_a_mean_base_takes_out_a_season_that_differs_by_dose():
+    frame = dosed(7, n_units=300, curve=lambda d: 0.0 * d)
+    season = np.where(frame["quarter"] == 3, 0.01 * frame["experts"], 0.0)
+    balanced = np.where(frame["quarter"] == 2, -0.01 * frame["experts"], 0.0)
+    frame = frame.assign(share=frame["share"] + season + balanced, cohort=frame["cohort"].replace(5, 4))
+    panel = diagnose(frame, covariates=("experts",))
+    last, mean = (ea.estimate(panel, "dose", base=base).value[1] for base in ("last", "mean"))
+    assert abs(last) > 0.008
+    assert abs(mean) < 0.001
+
+
 def test_everybody_treated_gives_slopes_and_levels_relative_to_the_lowest_dose():
     panel = diagnose(dosed(3, untreated=0.0).assign(cohort=4.0), covariates=("experts",))
     effects = ea.estimate(panel, "dose", comparison="lowest_dose")

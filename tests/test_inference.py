@@ -104,6 +104,26 @@ def test_a_cell_fixed_by_construction_has_no_error(event):
     assert row["note"].startswith("base period: zero by construction")
 
 
+@pytest.mark.parametrize("method", ["twfe", "callaway_santanna", "imputation"])
+def test_one_treated_cluster_has_no_error_of_its_own(method):
+    frame = simulate(34, n_units=20)
+    frame = frame.assign(cohort=frame["cohort"].where(frame["county"] == "C000"))
+    effects = ea.estimate(diagnose(frame), method)
+    table = ea.infer(effects if method == "twfe" else effects.aggregate("overall"))
+    assert np.isfinite(table["estimate"].iloc[0])
+    assert np.isnan(table["std_error"].iloc[0])
+    assert table["note"].iloc[0] == "one treated cluster: no error can be seen from it; use placebo in space"
+
+
+def test_a_synthetic_control_gives_its_jackknife_only_on_request():
+    frame = counties()
+    effects = ea.estimate(diagnose(frame[frame["cohort"].isna() | (frame["cohort"] == 5)]), "synthetic_control")
+    overall = effects.aggregate("overall")
+    assert np.isnan(ea.infer(overall)["std_error"].iloc[0])
+    assert "use placebo in space" in ea.infer(overall)["note"].iloc[0]
+    assert ea.infer(overall, vcov="reference")["std_error"].iloc[0] > 0
+
+
 @pytest.mark.parametrize("kind", WEIGHTS)
 def test_multipliers_have_mean_zero_and_variance_one(kind):
     draws = draw_weights(kind, (2000, 100), np.random.default_rng(1))

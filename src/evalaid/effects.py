@@ -40,12 +40,15 @@ class Convention:
         Reference distribution; ``t`` has G-1 degrees of freedom.
     observations, parameters : int
         n and k of the correction; absorbed effects that are nested in the clusters are not counted in k.
+    caution : str
+        Why errors from this influence should not be relied on; "" when they may be.
     """
 
     correction: Literal["none", "regression"]
     distribution: Literal["normal", "t"]
     observations: int = 0
     parameters: int = 0
+    caution: str = ""
 
 
 @dataclass(frozen=True)

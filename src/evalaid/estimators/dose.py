@@ -44,18 +44,21 @@ class DoseOptions:
         Degree of the polynomial of outcome changes in the dose: 1 (default), 2 or 3.
     comparison : {"never_treated", "lowest_dose"}
         Never-treated units, or nobody: all are treated and the curve is relative to the lowest dose.
+    base : {"last", "mean"}
+        What the treated periods are compared with: the last period before the start, or the mean of all periods before
+        (for quarters and months, where one period holds a season).
     """
 
     dose: str | None = None
     degree: int = 1
     comparison: str = choice("never_treated", "lowest_dose")
+    base: str = choice("last", "mean")
 
 
 def fit_dose(design: Design, options: DoseOptions) -> Effects:
     """Estimate how outcome changes vary with the dose, in levels and in slopes.
 
-    Each treated unit's change is the mean of its treated periods minus its last period before the start, net of the mean
-    change of the comparison in the same periods. A polynomial of the changes in the dose gives the curve.
+    Each treated unit's change is the mean of its treated periods minus its base before the start, net of the mean change of the comparison in the same periods. A polynomial of the changes in the dose gives the curve.
 
     Assumes, for level effects, parallel trends between each dose and untreated units. Assumes for slopes, and for every
     comparison of doses, strong parallel trends: the average effect of a dose on all units is the effect on those that
@@ -91,7 +94,7 @@ def fit_dose(design: Design, options: DoseOptions) -> Effects:
     treated = slice(0, int(layout.starts[-2]))
     dose = _doses(design, options, treated)
     alone = options.comparison == "lowest_dose"
-    change, psi_comparison = _changes(layout, treated.stop, alone=alone)
+    change, psi_comparison = _changes(layout, treated.stop, options.base, alone=alone)
     population = population_of(layout)
     mass = population.weight[treated]
     degree = int(options.degree)
@@ -174,7 +177,7 @@ def _doses(design: Design, options: DoseOptions, treated: slice) -> Floats:
     return dose
 
 
-def _changes(layout: Layout, n_treated: int, *, alone: bool) -> tuple[Floats, Floats]:
+def _changes(layout: Layout, n_treated: int, base: str, *, alone: bool) -> tuple[Floats, Floats]:
     """Give each treated unit's change net of the comparison's, and the comparison's influence on each cohort's changes.
 
     Returns
@@ -190,9 +193,10 @@ def _changes(layout: Layout, n_treated: int, *, alone: bool) -> tuple[Floats, Fl
     share = weight / weight.sum()
     for number in range(len(layout.cohorts)):
         rows, start = layout.block(number), int(layout.start_column[number])
-        change[rows] = layout.outcome[rows, start:].mean(axis=1) - layout.outcome[rows, start - 1]
+        before = slice(start - 1 if base == "last" else 0, start)
+        change[rows] = layout.outcome[rows, start:].mean(axis=1) - layout.outcome[rows, before].mean(axis=1)
         if not alone:
-            other = layout.outcome[never, start:].mean(axis=1) - layout.outcome[never, start - 1]
+            other = layout.outcome[never, start:].mean(axis=1) - layout.outcome[never, before].mean(axis=1)
             change[rows] -= share @ other
             psi[:, number] = share * (other - share @ other)
     return change, psi

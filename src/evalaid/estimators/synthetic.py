@@ -18,6 +18,7 @@ Floats = NDArray[np.float64]
 
 # Arkhangelsky et al.: a penalty this small only makes period weights (and synthetic-control weights) unique.
 UNIQUE = 1e-6
+CAUTION = "the jackknife of a synthetic control can be many times its true error: use placebo in space"
 ONE_TREATED = "one treated unit: no standard error from variation between units; use placebo in space"
 
 
@@ -85,7 +86,8 @@ def fit_synthetic_control(design: Design, options: SyntheticOptions) -> Effects:
     Notes
     -----
     Unit weights minimise ``sum_t (sum_i w_i Y_it - Ybar_t)^2`` over the simplex, with a penalty that only makes them
-    unique, as R ``synthdid::sc_estimate`` without early stopping. Abadie, Diamond and Hainmueller (2010),
+    unique, as R ``synthdid::sc_estimate`` without early stopping. Errors by the jackknife are given on request only
+    (``infer(vcov="reference")``): leaving out a unit with a large weight moves the estimate by far more than sampling does. Abadie, Diamond and Hainmueller (2010),
     doi:10.1198/jasa.2009.ap08746.
     """
     return _fit(design, SYNTHETIC_CONTROL, difference=False)
@@ -241,7 +243,7 @@ def _fit(design: Design, method: Method, *, difference: bool) -> Effects:
         method=method.name,
         estimand=method.estimand,
         scale=scale_of(design),
-        convention=Convention("none", "normal"),
+        convention=Convention("none", "normal", caution="" if difference else CAUTION),
         aggregation="fixed",
     )
 

@@ -31,6 +31,7 @@ JACKKNIFE_LIMIT = 300
 # An interval of exactly zero width belongs to a cell that is fixed by construction (R did uses the same cut).
 FIXED = 1.5e-7 * np.sqrt(np.finfo(float).eps)
 
+ONE_TREATED = "one treated cluster: no error can be seen from it; use placebo in space"
 RESAMPLE = "report the wild bootstrap or randomisation inference beside it"
 
 
@@ -67,7 +68,8 @@ def infer(
         Coverage of the intervals, in (0, 1).
     vcov : {"auto", "reference", "CR0", "CR1", "CR3", "multiplier"}
         ``auto``: CR1 with t(G-1), or the jackknife CR3 with t(G-1) when there are fewer than 30 clusters or an estimate
-        rests on fewer than 10 treated clusters; ``note`` says which and why. ``reference``: the convention of the
+        rests on fewer than 10 treated clusters; no error where it rests on a single one; ``note`` says which and why.
+        ``reference``: the convention of the
         method's reference implementation. ``CR0``: no small-sample factor. ``CR1``: ``G/(G-1)``, for regressions times
         ``(n-1)/(n-k)``. ``CR3``: leave-one-cluster-out. ``multiplier``: bootstrap of the influence, errors from the
         interquartile range.
@@ -165,9 +167,15 @@ def _errors(effects: Effects, clusters: Clusters, vcov: str, draws: _Draws) -> _
 
 
 def _automatic(effects: Effects, clusters: Clusters) -> _Errors:
-    """Take CR1, or CR3 when clusters or treated clusters are few; say so row by row."""
+    """Take CR1, or CR3 when clusters or treated clusters are few; say so row by row.
+
+    One treated cluster shows nothing of how treated clusters vary: its residual is zero by construction, and an interval
+    from the comparison clusters alone is far too short (Conley and Taber 2011, doi:10.1162/REST_a_00049).
+    """
     count = len(clusters)
     treated = _treated_clusters(effects, clusters)
+    if caution := effects.convention.caution:
+        return _Errors(np.full(len(effects), np.nan), count - 1, "none", [caution] * len(effects))
     few = [_few(count, int(here)) for here in treated]
     variance = robust_variance(effects, clusters, corrected=True)
     name = "CR1"
@@ -182,8 +190,11 @@ def _automatic(effects: Effects, clusters: Clusters) -> _Errors:
                 _join(text, reason and f"CR3 not available: {reason}")
                 for text, reason in zip(few, reasons, strict=True)
             ]
-    notes = [_join(f"{name}, t({count - 1})", text) for text in few]
-    return _Errors(np.sqrt(variance), count - 1, name, notes)
+    alone = (treated == 1) & (variance > 0)
+    notes = [
+        ONE_TREATED if only else _join(f"{name}, t({count - 1})", text) for only, text in zip(alone, few, strict=True)
+    ]
+    return _Errors(np.where(alone, np.nan, np.sqrt(variance)), count - 1, name, notes)
 
 
 def _treated_clusters(effects: Effects, clusters: Clusters) -> NDArray[np.int64]:

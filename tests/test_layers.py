@@ -38,6 +38,7 @@ SPINE = (
     "limits",
     "design",
     "estimators",
+    "scales",
     "estimation",
     "inference",
     "sensitivity",

@@ -15,11 +15,12 @@ from evalaid.effects import Effects
 from evalaid.errors import EstimationError, NotIdentifiedError
 from evalaid.estimators.method import Method, unmet
 from evalaid.estimators.table import METHODS
+from evalaid.scales import on_scale, report_back
 
 WHAT_COULD_BE_DONE = "add units that are never treated or treated later, use differences in dose, or bound the effect under stated assumptions"
 
 
-def estimate(design: Design, method: str, **options: Any) -> Effects:
+def estimate(design: Design, method: str, *, scale: str = "share", **options: Any) -> Effects:
     """Estimate effects with a registered method, or refuse with every reason.
 
     Parameters
@@ -28,6 +29,8 @@ def estimate(design: Design, method: str, **options: Any) -> Effects:
         From :func:`evalaid.diagnose`.
     method : str
         Name in :func:`methods`, for example ``"callaway_santanna"``.
+    scale : {"share", "log_odds", "log_outflow"}
+        For a share: on which scale trends are assumed parallel. Effects are reported back as differences of shares.
     **options
         Options of the method, see :func:`methods`.
 
@@ -69,9 +72,10 @@ def estimate(design: Design, method: str, **options: Any) -> Effects:
         )
 
     def refit(keep: NDArray[np.bool_]) -> Effects:
-        return estimate(design.subset(keep), method, **options)
+        return estimate(design.subset(keep), method, scale=scale, **options)
 
-    return replace(entry.fit(design, parsed), refit=refit)
+    fitted = entry.fit(on_scale(design, scale), parsed)
+    return replace(report_back(fitted, design, scale), refit=refit)
 
 
 def find_method(name: str) -> Method:

@@ -249,12 +249,14 @@ def count_agreement(*frames: pd.DataFrame) -> pd.DataFrame:
     there = frame[frame["estimate"].notna()]
     unit = str(frame["unit"].iloc[0])
     above, below = int((there["conf_low"] > 0).sum()), int((there["conf_high"] < 0).sum())
+    without = int(there["conf_low"].isna().sum())
     rows = [
         ("estimates", "Estimates compared", len(there), "count", 0),
         ("positive", "of these positive", int((there["estimate"] > 0).sum()), "count", 0),
         ("above", "with an interval above zero", above, "count", 0),
         ("below", "with an interval below zero", below, "count", 0),
-        ("around", "with an interval that holds zero", len(there) - above - below, "count", 0),
+        ("around", "with an interval that holds zero", len(there) - above - below - without, "count", 0),
+        *([("without", "without an interval", without, "count", 0)] if without else []),
         ("refused", "Methods and scenarios without an estimate", len(frame) - len(there), "count", 0),
         ("smallest", "Smallest estimate", there["estimate"].min(), unit, 2),
         ("largest", "Largest estimate", there["estimate"].max(), unit, 2),

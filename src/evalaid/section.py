@@ -113,7 +113,8 @@ class Section:
         table = Table(name, frame, "", tuple(columns), extra=dict(extra or {}), words=self._texts, kind=self.kind)
         made_by = dict(zip(frame["key"].astype(str), frame["made_by"], strict=True)) if "made_by" in frame else {}
         for row, key, value, unit, digits in table.numbers():
-            self.record(key, value, unit=unit, digits=digits, method=made_by.get(row, ""))
+            self._record(key, value, unit=unit, digits=digits, method=made_by.get(row, ""))
+        self.recorder.save()
         below = (*map(self.words, notes), *collect_notes(frame))
         table = replace(table, caption=self.words(caption), notes=below)
         if self.folder is not None:
@@ -164,9 +165,12 @@ class Section:
 
     def record(self, key: str, value: Any, *, unit: str, digits: int, method: str = "") -> None:
         """Record one number under the cell that is running."""
+        self._record(key, value, unit=unit, digits=digits, method=method)
+        self.recorder.save()
+
+    def _record(self, key: str, value: Any, *, unit: str, digits: int, method: str) -> None:
         by_hand = self.folder is None
         self.recorder.record(key, value, unit=unit, digits=digits, cell=_cell(), method=method, replace_own=by_hand)
-        self.recorder.save()
 
     @property
     def _texts(self) -> dict[str, str]:

@@ -84,7 +84,8 @@ def sum_up(section: Section) -> tuple[str, ...]:
         *_simulated(section),
         (
             f"{_programme(section)}the "
-            "{outcome} {overall.main:reading}. Of all {agreement.estimates:bare} estimates, this one included, {agreement.above:counted} have an interval above zero, {agreement.below:counted} below zero, and "
+            "{outcome} {overall.main:reading}. Of all {agreement.estimates:bare} estimates, this one included, "
+            "{agreement.above:counted} have an interval above zero, {agreement.below:counted} below zero, and "
             "{agreement.around:counted} hold zero; they lie between {agreement.smallest:signed} and {agreement.largest:signed}. "
             "They share data and are no independent confirmations of each other."
         ),

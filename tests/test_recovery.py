@@ -95,3 +95,10 @@ def test_every_design_runs_through(generator):
     table = recovery(generator, draws=30 if generator != "national_pairing" else 6, seed=11)
     assert (table["draws"] > 0).all()
     assert (table["label"] == "simulated").all()
+
+
+def test_a_dose_against_the_lowest_dose_is_held_against_what_exceeds_the_lowest_dose():
+    wanted = "dose, against the lowest dose"
+    table = recovery("ten_thousand_doctors", [wanted], draws=8, parameters={"effect_pp": 1.5, "without": 0}).iloc[0]
+    assert table["truth"] < 0.0145  # the mean effect is 1.5 points, less headroom; the lowest dose takes its part away
+    assert abs(table["bias"]) < 0.003

@@ -68,6 +68,7 @@ TRIALS: dict[str, tuple[Trial, ...]] = {
     "ten_thousand_doctors": (  # counties without a dose are few and near the ceiling: their season is smaller, too
         *_trials(_PLAIN),
         Trial("dose, average level", "dose", {}, ("dose",)),
+        Trial("dose, against the lowest dose", "dose", {"comparison": "lowest_dose", "base": "mean"}, ("dose",)),
     ),
     "national_pairing": (
         *_trials(_PLAIN, covariates=()),
@@ -359,7 +360,8 @@ def _overall(effects: Effects) -> Effects:
 def true_effect_of(effects: Effects, design: Design, panel: SimulatedPanel) -> float:
     """Average the true effects as the estimate averages its cells, so that bias is no difference between estimands.
 
-    Assumes that a method with one number targets the plain mean over treated unit-periods of its panel.
+    Assumes that a method with one number targets the plain mean over treated unit-periods of its panel; effects by dose
+    without untreated units are effects beyond that of the lowest dose.
 
     Parameters
     ----------
@@ -384,7 +386,8 @@ def true_effect_of(effects: Effects, design: Design, panel: SimulatedPanel) -> f
     cells = effects.cells
     by = [name for name in ("cohort", "period", "event_time") if name in cells]
     if not by:
-        return float(true[treated].mean())
+        lowest = "parameter" in cells and not cells["n_comparison"].any()
+        return float(true[treated].mean()) - (_at_lowest_dose(design, true, treated) if lowest else 0.0)
 
     def where(cell: Mapping[Any, Any]) -> NDArray[np.bool_]:
         chosen = treated
@@ -401,3 +404,11 @@ def true_effect_of(effects: Effects, design: Design, panel: SimulatedPanel) -> f
     size = effects.size if "cohort" in cells else np.ones(len(cells))
     values = [float(true[mask].mean()) for mask, keep in zip(masks, used, strict=True) if keep]
     return float(np.average(values, weights=size[used]))
+
+
+def _at_lowest_dose(design: Design, true: NDArray[np.float64], treated: NDArray[np.bool_]) -> float:
+    """Average the true effects of the units with the lowest dose; the dose is the design's only covariate."""
+    dose = design.layout.covariates[design.covariates[0]][:, 0]
+    rows = treated.any(axis=1)
+    rows &= dose == dose[rows].min()
+    return float(true[rows[:, None] & treated].mean())

@@ -81,11 +81,22 @@ def estimate_entry(entry: Mapping[str, Any], spec: StudySpec, design: Design) ->
     NotIdentifiedError
         If the design does not admit the method.
     """
-    name, options = str(entry["method"]), dict(entry.get("options", {}))
-    if name == "dose":
-        design = load_design(spec.change({"covariates": [spec.dose["column"]]}))
-        options = {**_dose_options(spec), **options}
-    return estimate(design, name, **options)
+    options = dict(entry.get("options", {}))
+    if entry["method"] == "dose":
+        return dose_effects(spec, **options)
+    return estimate(design, str(entry["method"]), **options)
+
+
+def dose_effects(spec: StudySpec, **options: Any) -> Effects:
+    """Estimate by dose, with the column and the options of the study's ``dose``; further options replace these.
+
+    Raises
+    ------
+    NotIdentifiedError
+        If the design admits no comparison of doses.
+    """
+    given = {name: spec.dose[name] for name in ("comparison", "degree", "base") if name in spec.dose}
+    return estimate(load_design(spec.change({"covariates": [spec.dose["column"]]})), "dose", **{**given, **options})
 
 
 def overall(effects: Effects) -> Effects:
@@ -136,10 +147,12 @@ def report_effects(effects: Effects | Refusal, by: str, spec: StudySpec) -> pd.D
     >>> report_effects(effects, "overall", spec)[["key", "unit", "n_clusters"]].values.tolist()
     [['main', 'pp', 41]]
     """
-    if isinstance(effects, Refusal) or (by != "overall" and _LABELS[by] not in effects.cells):
-        return _no_effects(effects, by, spec)
+    if by != "overall" and (isinstance(effects, Refusal) or _LABELS[by] not in effects.cells):
+        return _no_rows()
+    if isinstance(effects, Refusal):
+        return no_estimate(effects, spec, "main", "All treated units and periods")
     aggregate = overall(effects) if by == "overall" else effects.aggregate(by)  # type: ignore[arg-type]
-    frame = _in_unit(infer(aggregate, level=spec.level), effects)
+    frame = in_unit(infer(aggregate, level=spec.level), effects)
     if by == "event_time":
         joint = infer(aggregate, level=spec.level, simultaneous=True, draws=spec.draws, seed=spec.seed)
         scale = _scale(effects)
@@ -279,7 +292,7 @@ def _one_method(name: str, entry: Mapping[str, Any], spec: StudySpec) -> dict[st
     try:
         design = load_design(changed)
         effects = estimate_entry(entry, changed, design)
-        frame = _in_unit(infer(overall(effects), level=spec.level), effects)
+        frame = in_unit(infer(overall(effects), level=spec.level), effects)
     except EvalaidError as error:
         missing = dict.fromkeys((*_IN_UNIT, "p_value", "n_units", "n_clusters", "treated_clusters"), np.nan)
         reasons = error.reasons if isinstance(error, NotIdentifiedError) else (str(error),)
@@ -301,27 +314,27 @@ def _with_shift(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(shift=frame["estimate"] - frame["estimate"].iloc[0])
 
 
-def _no_effects(effects: Effects | Refusal, by: str, spec: StudySpec) -> pd.DataFrame:
-    """Give the frame of `report_effects` without estimates: a row that says why, or no row."""
-    unit = "pp" if effects.scale == "share" else "number"
-    columns = [*_IN_UNIT, "band_low", "band_high", "p_value"]
-    if by != "overall" or not isinstance(effects, Refusal):
-        empty = ["key", "label", *columns, *_COUNTS, "n_comparison", "event_time", "unit", "level", "note", "made_by"]
-        return pd.DataFrame({name: pd.Series(dtype=float) for name in empty}).astype(
-            dict.fromkeys(("key", "label", "unit", "note", "made_by"), object)
-        )
+def no_estimate(refusal: Refusal, spec: StudySpec, key: str, name: str) -> pd.DataFrame:
+    """Give one row without numbers that says why there are none, in the columns of `report_effects`."""
     entry = spec.methods[spec.main]
     row = {
-        "key": "main",
-        "label": "All treated units and periods",
-        **dict.fromkeys(columns, np.nan),
-        **{name: getattr(effects, name) for name in _COUNTS},
-        "unit": unit,
+        "key": key,
+        "label": name,
+        **dict.fromkeys((*_IN_UNIT, "band_low", "band_high", "p_value"), np.nan),
+        **{column: getattr(refusal, column) for column in _COUNTS},
+        "unit": "pp" if refusal.scale == "share" else "number",
         "level": spec.level,
-        "note": _no_estimate("; ".join(effects.reasons)),
+        "note": _no_estimate("; ".join(refusal.reasons)),
         "made_by": _describe(str(entry["method"]), entry.get("options", {}), entry.get("changes", {})) + "; refused",
     }
     return pd.DataFrame([row])
+
+
+def _no_rows() -> pd.DataFrame:
+    """Give the columns of `report_effects` without a row."""
+    texts = ["key", "label", "unit", "note", "made_by"]
+    numbers = [*_IN_UNIT, "band_low", "band_high", "p_value", *_COUNTS, "n_comparison", "event_time", "level"]
+    return pd.DataFrame(columns=[*texts, *numbers]).astype(dict.fromkeys(numbers, float))
 
 
 def _no_estimate(reason: str) -> str:
@@ -333,16 +346,12 @@ def _with_assumption(note: str, effects: Effects) -> str:
     return "; ".join(filter(None, [note, *effects.estimand.split("; ")[1:]])) if "parameter" in effects.cells else note
 
 
-def _dose_options(spec: StudySpec) -> dict[str, Any]:
-    return {name: spec.dose[name] for name in ("comparison", "degree") if name in spec.dose}
-
-
 def _scale(effects: Effects) -> float:
     return 100.0 if effects.scale == "share" else 1.0
 
 
-def _in_unit(frame: pd.DataFrame, effects: Effects) -> pd.DataFrame:
-    """Turn fractions into percentage points, once."""
+def in_unit(frame: pd.DataFrame, effects: Effects) -> pd.DataFrame:
+    """Turn the effect columns of an inference table into percentage points (for a share), once."""
     scaled = {column: frame[column] * _scale(effects) for column in _IN_UNIT}
     return frame.assign(**scaled, unit="pp" if effects.scale == "share" else "number")
 

@@ -11,7 +11,7 @@ DATA_KINDS = (REAL, SIMULATED, PUBLISHED, MIXED)
 NEEDED_WITH_DATA = ("unit", "period", "outcome", "main", "methods")
 # A notebook that shows an optional field, and nothing without it.
 SHOWN_BY = {"claims": "1_claims", "dose": "4_dose", "placebo": "4_placebo", "recovery": "4_recovery"}
-_DOSE = {"column", "label", "comparison", "degree", "changes"}
+_DOSE = {"column", "label", "comparison", "degree", "base", "changes"}
 _PLACEBO = {"label", "kind", "method", "shifts", "draws", "why"}
 _RECOVERY = {"methods", "draws", "seed"}
 _KINDS = ("time", "space")

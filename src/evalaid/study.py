@@ -104,7 +104,7 @@ class StudySpec:
         Name -> ``label``, ``why``; methods also ``method``, ``options``; both ``changes`` (fields of this class).
     dose : mapping, optional
         ``column`` (positive for treated units, one value a unit), ``label`` (with its unit), and, when wanted,
-        ``comparison`` (never_treated, lowest_dose), ``degree`` (1 to 3), ``changes`` (fields of this class).
+        ``comparison`` (never_treated, lowest_dose), ``degree`` (1 to 3), ``base`` (last, mean), ``changes`` (fields).
         Methods named "dose" take their column from here. Shown by the notebook ``4_dose``.
     placebo : mapping, optional
         Name -> ``label``, ``kind`` (time, space), and, when wanted, ``method`` (a name in ``methods``; default the main

@@ -143,7 +143,7 @@ def draw_status_map(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     rows = list(dict.fromkeys(frame["cohort_label"]))
     columns = list(dict.fromkeys(frame["period_label"]))
     status = _spread(frame, "cohort_label").loc[rows, columns]
-    canvas, axes = _canvas(8.0, 1.6 + 0.55 * len(rows))
+    canvas, axes = canvas_of(8.0, 1.6 + 0.55 * len(rows))
     _tiles(axes, status)
     sizes = frame.drop_duplicates("cohort_label").set_index("cohort_label")
     counts = [
@@ -160,7 +160,7 @@ def draw_status_map(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
         + "; ".join(said)
         + "."
     )
-    return _finish(canvas, look), alt
+    return finish(canvas, look), alt
 
 
 def draw_assignment(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
@@ -174,7 +174,7 @@ def draw_assignment(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     """
     rows, columns = list(dict.fromkeys(frame["cluster"])), list(dict.fromkeys(frame["period_label"]))
     status = _spread(frame, "cluster").loc[rows, columns]
-    canvas, axes = _canvas(8.0, 1.8 + 0.175 * len(rows))
+    canvas, axes = canvas_of(8.0, 1.8 + 0.175 * len(rows))
     _tiles(axes, status)
     sizes = frame.drop_duplicates("cluster").set_index("cluster")["n_units"]
     names = [f"{name}  ({sizes[row]})" for name, row in zip(drawable(rows), rows, strict=True)]
@@ -183,7 +183,7 @@ def draw_assignment(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     _status_legend(canvas)
     count = frame.drop_duplicates("cluster")["cohort_label"].value_counts(sort=False)
     said = ", ".join(f"{number} {name}" for name, number in count.items())
-    return _finish(
+    return finish(
         canvas, look
     ), f"Map of treatment status of {len(rows)} {look.clusters} by period ({look.data_label}): {said}."
 
@@ -206,7 +206,7 @@ def draw_means(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     share = look.unit == "pp"
     periods = list(dict.fromkeys(frame["period_label"]))
     cohorts = list(dict.fromkeys(frame["cohort_label"]))
-    canvas, both = _canvas(9.5, 4.2, columns=2 if share else 1)
+    canvas, both = canvas_of(9.5, 4.2, columns=2 if share else 1)
     panels = list(both) if share else [both]
     for axes in panels:
         enlarged = axes is panels[-1]
@@ -254,7 +254,7 @@ def draw_means(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
         ends = [format_value(own.iloc[place], "%" if share else "number", 1, with_unit=True) for place in (0, -1)]
         said.append(f"{cohort}: {ends[0]} to {ends[1]}")
     alt = f"Lines of the mean outcome by cohort, {first} to {last} ({look.data_label}). " + "; ".join(said) + "."
-    return _finish(canvas, look), alt
+    return finish(canvas, look), alt
 
 
 def draw_event_study(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
@@ -267,7 +267,7 @@ def draw_event_study(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
         (simultaneous), in percentage points for a share; missing ends for the reference period.
     look : Look
     """
-    canvas, axes = _canvas(8.0, 4.6)
+    canvas, axes = canvas_of(8.0, 4.6)
     time = frame["event_time"].to_numpy(dtype=float)
     kept = frame["conf_low"].notna().to_numpy()
     inside, where = frame[kept], time[kept]
@@ -298,7 +298,7 @@ def draw_event_study(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
         for _, row in inside.iterrows()
     )
     alt = f"Event study ({look.data_label}): estimate and pointwise {look.level:.0%} interval by periods since the start: {said}."
-    return _finish(canvas, look), alt
+    return finish(canvas, look), alt
 
 
 def draw_comparison(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
@@ -312,7 +312,7 @@ def draw_comparison(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     look : Look
     """
     labels = list(frame["label"])
-    canvas, axes = _canvas(8.6, 1.5 + 0.42 * len(labels))
+    canvas, axes = canvas_of(8.6, 1.5 + 0.42 * len(labels))
     main = frame.iloc[0]
     if not math.isnan(main["conf_low"]):
         axes.axvspan(main["conf_low"], main["conf_high"], color=BAND, alpha=0.35, lw=0)
@@ -338,13 +338,14 @@ def draw_comparison(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
         f"({format_value(row['conf_low'], look.unit, 2, signed=True)} to {format_value(row['conf_high'], look.unit, 2, signed=True)})"
         for _, row in frame.iterrows()
     )
-    return _finish(canvas, look), f"Estimates side by side with {look.level:.0%} intervals ({look.data_label}): {said}."
+    return finish(canvas, look), f"Estimates side by side with {look.level:.0%} intervals ({look.data_label}): {said}."
 
 
-def _canvas(width: float, height: float, columns: int = 1) -> tuple[Canvas, Any]:
+def canvas_of(width: float, height: float, columns: int = 1, rows: int = 1) -> tuple[Canvas, Any]:
+    """Open a figure of this size in inches."""
     import matplotlib.pyplot as plt
 
-    return plt.subplots(1, columns, figsize=(width, height), layout="constrained")
+    return plt.subplots(rows, columns, figsize=(width, height), layout="constrained")
 
 
 def _spread(frame: pd.DataFrame, rows: str) -> pd.DataFrame:
@@ -385,7 +386,7 @@ def _status_legend(canvas: Canvas) -> None:
     canvas.legend(handles=patches, loc="outside lower center", ncols=len(STATUS), frameon=False, fontsize=9)
 
 
-def _finish(canvas: Canvas, look: Look) -> Canvas:
+def finish(canvas: Canvas, look: Look) -> Canvas:
     """Mark the figure as real or simulated."""
     canvas.suptitle(look.data_label, x=0.995, ha="right", fontsize=8.5, color=GREY, style="italic")
     return canvas

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Two columns that are shown as one: "from to".
-PAIRS = {"conf_low": ("conf_high", "interval"), "band_low": ("band_high", "band")}
+PAIRS = {
+    "conf_low": ("conf_high", "interval"),
+    "band_low": ("band_high", "band"),
+    "low": ("high", "Range left by rounding"),
+    "lower": ("upper", "Bounds"),
+}
 OUTCOME = "outcome"  # the unit of the effect: the frame's own column `unit` says which
 
 
@@ -68,6 +73,25 @@ COLUMNS: dict[str, Column] = {
     "post_periods": Column("Periods from the start on", "count"),
     "by_package": Column("By the package", OUTCOME, 4, signed=True),
     "by_hand": Column("By the identity", OUTCOME, 4, signed=True),
+    "claim": Column("As published"),
+    "limits": Column("What stands against it"),
+    "earlier": Column("Earlier figure"),
+    "claimed": Column("Claimed figure"),
+    "when": Column("When"),
+    "base": Column("Base"),
+    "date": Column("Date"),
+    "alike": Column("Like for like"),
+    "remark": Column("To be said with it"),
+    "sign": Column("Sign"),
+    "verdict": Column("Verdict"),
+    "repeat": Column("What may be said"),
+    "settle": Column("What would settle it"),
+    "source": Column("Source"),
+    "m": Column("M", OUTCOME, 1),
+    "low": Column("from", OUTCOME, 2),
+    "high": Column("to", OUTCOME, 2),
+    "lower": Column("from", OUTCOME, 2, signed=True),
+    "upper": Column("to", OUTCOME, 2, signed=True),
     "largest_gap": Column("Largest difference", OUTCOME, 10),
     "cells": Column("Cells compared", "count"),
 }

@@ -1,0 +1,139 @@
+"""The placebo tests of a study, as tidy frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evalaid.design import Design
+from evalaid.errors import EvalaidError, NotIdentifiedError
+from evalaid.report.tables import Column
+from evalaid.sample import load_design
+from evalaid.sensitivity.placebo import Placebo, placebo
+from evalaid.study import StudySpec
+
+DRAWS, SHIFTS = 100, (1, 2)
+COLUMNS = {
+    "placebos": Column("Placebos", "count"),
+    "ratio_p_value": Column("p of the fit ratio", "p", 3),
+    "largest": Column("Largest placebo, without its sign", "outcome", 2),
+    "shift": Column("Periods earlier", "count"),
+}
+
+
+def run_placebos(spec: StudySpec, design: Design) -> dict[str, Placebo | str]:
+    """Run the placebo tests that the study's file asks for.
+
+    Returns
+    -------
+    dict
+        Name -> result, or the reason why the test cannot be run on this design.
+    """
+    return {name: _run(entry, spec, design) for name, entry in spec.placebo.items()}
+
+
+def list_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.DataFrame:
+    """List the placebos in time: effects of starts that did not happen, each beside the true start.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``key``, ``label``, ``shift``, the effect columns of `evalaid.analysis`; no row when no test in time was asked for.
+    """
+    tables = []
+    scale, unit = _unit(spec)
+    for name, result in found.items():
+        if isinstance(result, Placebo) and result.kind == "time":
+            both = pd.concat([result.actual, result.table], ignore_index=True)
+            label = spec.placebo[name]["label"]
+            names = [f"{label}: true start", *(f"{label}: {shift} earlier" for shift in result.table["shift"])]
+            scaled = {column: both[column] * scale for column in ("estimate", "std_error", "conf_low", "conf_high")}
+            keys = [f"{name}.{shift}" for shift in both["shift"]]
+            made_by = f"placebo in time, {result.method}"
+            tables.append(both.assign(**scaled, key=keys, label=names, unit=unit, made_by=made_by))
+    columns = ["key", "label", "shift", "estimate", "std_error", "conf_low", "conf_high", "p_value", "level", "unit"]
+    columns += ["note", "made_by"]
+    return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
+
+
+def rank_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.DataFrame:
+    """Rank the true assignment among pretended ones, for every placebo test in space.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``key``, ``label``, ``estimate``, ``placebos``, ``largest``, ``p_value``, ``ratio_p_value``, ``unit``, ``note``,
+        ``made_by``; no row when no test in space was asked for.
+    """
+    rows = []
+    scale, unit = _unit(spec)
+    for name, result in found.items():
+        if isinstance(result, Placebo) and result.kind == "space":
+            largest = result.table["estimate"].abs().max()
+            how = "every untreated unit in turn" if result.exact else f"random assignments, seed {result.seed}"
+            row = (result.actual["estimate"].iloc[0] * scale, len(result.table), largest * scale, result.p_value)
+            rows.append((name, spec.placebo[name]["label"], *row, result.ratio_p_value, unit, how, result.method))
+    names = ["key", "label", "estimate", "placebos", "largest", "p_value", "ratio_p_value", "unit", "note", "made_by"]
+    frame = pd.DataFrame(rows, columns=names)
+    return frame.assign(made_by="placebo in space, " + frame["made_by"].astype(str))
+
+
+def spread_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.DataFrame:
+    """Give every placebo estimate in space beside the true one, for a figure.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``test``, ``label`` (pretended units), ``estimate``, ``actual`` (true assignment), ``unit``.
+    """
+    scale, unit = _unit(spec)
+    tables = [
+        pd.DataFrame(
+            {
+                "test": str(spec.placebo[name]["label"]),
+                "label": [*result.table["units"], "true"],
+                "estimate": np.append(result.table["estimate"], result.actual["estimate"]) * scale,
+                "actual": [False] * len(result.table) + [True],
+                "unit": unit,
+            }
+        )
+        for name, result in found.items()
+        if isinstance(result, Placebo) and result.kind == "space"
+    ]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["test", "label", "estimate"])
+
+
+def list_refused(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.DataFrame:
+    """List the placebo tests that the design does not admit: ``key``, ``what``, ``why``."""
+    rows = [
+        (name, str(spec.placebo[name]["label"]), why) for name, why in found.items() if not isinstance(why, Placebo)
+    ]
+    return pd.DataFrame(rows, columns=["key", "what", "why"])
+
+
+def _run(entry: Mapping[str, Any], spec: StudySpec, design: Design) -> Placebo | str:
+    method = spec.methods[str(entry.get("method", spec.main))]
+    if method.get("changes"):
+        design = load_design(spec.change(method["changes"]))
+    try:
+        return placebo(
+            design,
+            str(method["method"]),
+            entry["kind"],
+            shifts=tuple(entry.get("shifts", SHIFTS)),
+            draws=int(entry.get("draws", DRAWS)),
+            seed=spec.seed,
+            level=spec.level,
+            **dict(method.get("options", {})),
+        )
+    except NotIdentifiedError as refusal:
+        return "; ".join(refusal.reasons)
+    except EvalaidError as refusal:
+        return str(refusal)
+
+
+def _unit(spec: StudySpec) -> tuple[float, str]:
+    return (1.0, "number") if spec.outcome_unit == "number" else (100.0, "pp")

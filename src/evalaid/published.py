@@ -1,0 +1,103 @@
+"""The published claims on a programme, as frames for a notebook: verdicts counted, bounds laid out, words on them."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from evalaid.claims import Claims
+from evalaid.errors import StudyError
+from evalaid.remainders import bound_claims
+from evalaid.sensitivity.bounds import ASSUMPTIONS
+from evalaid.study import PUBLISHED, StudySpec, project_root
+from evalaid.verdicts import VERDICTS, judge
+
+AS_AN_EFFECT = "may be repeated"
+AS_A_CHANGE = "may be repeated as a raw change only"
+NOT_AT_ALL = "may not be repeated"
+REPEATS = (AS_AN_EFFECT, AS_A_CHANGE, NOT_AT_ALL)
+
+
+def claims_of(spec: StudySpec) -> Claims:
+    """Return the published claims on the study's programme.
+
+    Raises
+    ------
+    StudyError
+        If the study names no programme.
+    FactsError
+        If the registry has no such programme.
+    """
+    if spec.claims is None:
+        raise StudyError(f"The study '{spec.study}' names no programme in claims: there are no claims to examine.")
+    return every_claim().of(spec.claims)
+
+
+def every_claim() -> Claims:
+    """Return the published claims on all programmes."""
+    return Claims.read(project_root() / PUBLISHED)
+
+
+def bounds_of(claims: Claims) -> pd.DataFrame:
+    """Bound the effect behind each claim, with the labels that a figure needs.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `evalaid.remainders.bound_claims`, with ``claim`` and ``assumption_label``.
+    """
+    frame = bound_claims(claims)
+    if frame.empty:
+        return frame.assign(claim="", assumption_label="")
+    names = {claim.claim_id: claim.label for claim in claims.claims}
+    return frame.assign(claim=frame["claim_id"].map(names), assumption_label=frame["assumption"].map(ASSUMPTIONS))
+
+
+def judge_repeats(claims: Claims) -> pd.DataFrame:
+    """Say of each claim whether a reader may repeat it, only as a raw change, or not at all.
+
+    ::
+
+        may be repeated                       identified
+        may be repeated as a raw change only  like for like, with a date of the partnership between the figures, but bounded
+        may not be repeated                   everything else
+
+    Parameters
+    ----------
+    claims : Claims
+        All, or those of a programme.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `evalaid.verdicts.judge`, with ``may`` (one of `REPEATS`).
+    """
+    frame = judge(claims)
+    may = dict(zip(VERDICTS, REPEATS, strict=True))
+    return frame.assign(may=frame["verdict"].map(may))
+
+
+def count_verdicts(frame: pd.DataFrame) -> pd.DataFrame:
+    """Count the claims by verdict.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``key``, ``label``, ``value``, ``unit``, ``digits``, ``made_by``.
+    """
+    rows = [("claims", "Published claims", len(frame), "count", 0)]
+    for verdict in VERDICTS:
+        key, number = verdict.replace(" ", "_"), int((frame["verdict"] == verdict).sum())
+        rows.append((key, f"of these {verdict}", number, "count", 0))
+    counts = pd.DataFrame(rows, columns=["key", "label", "value", "unit", "digits"])
+    return counts.assign(made_by="count of the verdicts")
+
+
+def tell_verdicts(frame: pd.DataFrame) -> tuple[str, ...]:
+    """Say the verdict on each claim in one line, with a place for its bounds."""
+    lines = []
+    for row in frame.to_dict("records"):
+        bounds = f" between {{verdicts.{row['key']}.lower:signed}} and {{verdicts.{row['key']}.upper:signed}}"
+        where = bounds if row["verdict"] != VERDICTS[-1] else ""
+        why = f" ({row['reason']})" if row["reason"] else ""
+        lines.append(f"**{row['label']}: {row['verdict']}{where}**{why}. {row['repeat']}")
+    return tuple(lines)

@@ -52,7 +52,7 @@ def test_the_average_level_is_the_average_net_change():
     np.testing.assert_allclose(found, by_cohort.value @ sizes / sizes.sum(), atol=1e-12)
 
 
-@pytest.mark.parametrize("options", [{}, {"degree": 2}, {"comparison": "lowest_dose"}])
+@pytest.mark.parametrize("options", [{}, {"degree": 2}, {"comparison": "lowest_dose"}, {"degree": 2, "knots": 1}])
 def test_influence_is_the_derivative_with_respect_to_unit_weights(options):
     frame = dosed(2, n_units=30)
     step = 1e-5
@@ -66,6 +66,28 @@ def test_influence_is_the_derivative_with_respect_to_unit_weights(options):
         at_one = value(1.0)
         row = at_one.population.units.get_loc(county)
         np.testing.assert_allclose(at_one.influence.matrix()[row], slope, atol=1e-8)
+
+
+def test_a_spline_finds_a_curve_that_bends():
+    panel = diagnose(dosed(8, n_units=900, curve=lambda d: 0.01 * np.minimum(d, 5)), covariates=("experts",))
+    table = ea.infer(ea.estimate(panel, "dose", degree=1, knots=1))
+    slopes = table[table["parameter"] == "slope"].set_index("dose")
+    assert abs(slopes.loc[2.0, "estimate"] - 0.01) < 4 * slopes.loc[2.0, "std_error"]
+    assert abs(slopes.loc[8.0, "estimate"]) < 4 * slopes.loc[8.0, "std_error"]
+
+
+def test_a_spline_without_knots_is_the_polynomial():
+    panel = diagnose(dosed(9), covariates=("experts",))
+    table = ea.estimate(panel, "dose", degree=3).tidy()
+    change = panel.layout.outcome
+    experts = panel.layout.covariates["experts"][:, 0]
+    treated = ~np.isnan(panel.layout.cohort)
+    start = panel.layout.cohort[treated].astype(int) - 1
+    own = np.array([row[s:].mean() - row[s - 1] for row, s in zip(change[treated], start, strict=True)])
+    other = {s: (change[~treated][:, s:].mean(axis=1) - change[~treated][:, s - 1]).mean() for s in set(start)}
+    fit = np.polyfit(experts[treated], own - np.array([other[s] for s in start]), 3)
+    levels = table[table["parameter"] == "level"]
+    np.testing.assert_allclose(levels["estimate"], np.polyval(fit, levels["dose"]), atol=1e-9)
 
 
 def test_a_mean_base_takes_out_a_season_that_differs_by_dose():
@@ -118,7 +140,11 @@ def test_slopes_are_unbiased_and_intervals_cover():
     [
         (lambda f: f.assign(experts=f["experts"] + f["quarter"]), {}, "varies over time in 60 treated unit(s)"),
         (lambda f: f.assign(experts=0.0), {}, "have a dose of zero or less"),
-        (lambda f: f.assign(experts=f["experts"].clip(upper=1)), {}, "1 distinct dose(s) cannot carry a polynomial"),
+        (
+            lambda f: f.assign(experts=f["experts"].clip(upper=1)),
+            {},
+            "1 distinct dose(s) cannot carry a curve of degree 1",
+        ),
         (lambda f: f, {"degree": 9}, "degree=9 found, 1, 2 or 3 expected"),
         (lambda f: f, {"dose": "beds"}, "unknown covariate(s) 'beds'"),
     ],

@@ -22,7 +22,11 @@ METHODS = [
     "imputation",
     "stacked",
     "lp_did",
+    "efficient",
+    "dcdh",
 ]
+# These need every unit in every period.
+BALANCED = {"efficient", "dcdh"}
 # Two ways through the same double-precision sums.
 EXACT = 1e-11
 
@@ -153,7 +157,7 @@ def test_a_known_effect_is_found():
 @given(seed=st.integers(0, 1000), missing=st.sampled_from([0.0, 0.1]))
 @pytest.mark.parametrize("method", METHODS)
 def test_row_order_and_labels_and_the_calendar_do_not_matter(method, seed, missing):
-    frame = simulate(seed, n_units=18, n_periods=7, missing=missing)
+    frame = simulate(seed, n_units=18, n_periods=7, missing=0.0 if method in BALANCED else missing)
     expected = values(frame, method)
     shuffled = frame.sample(frac=1, random_state=seed)
     np.testing.assert_allclose(values(shuffled, method), expected, atol=EXACT)
@@ -163,10 +167,16 @@ def test_row_order_and_labels_and_the_calendar_do_not_matter(method, seed, missi
     np.testing.assert_allclose(values(later, method), expected, atol=EXACT)
 
 
+@pytest.mark.parametrize("method", ["efficient", "synthetic_did", "synthetic_control"])
+def test_methods_without_a_place_for_weights_say_so(method):
+    with pytest.raises(ea.NotIdentifiedError, match="the method has no place for weights and the design is weighted"):
+        ea.estimate(diagnose(simulate(8), weight="weight"), method)
+
+
 @pytest.mark.parametrize("missing", [0.0, 0.1])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [method for method in METHODS if method != "efficient"])
 def test_equal_weights_are_no_weights(method, missing):
-    frame = simulate(8, missing=missing).assign(weight=3.0)
+    frame = simulate(8, missing=0.0 if method in BALANCED else missing).assign(weight=3.0)
     np.testing.assert_allclose(values(frame, method, weight="weight"), values(frame, method), atol=EXACT)
 
 
@@ -222,7 +232,16 @@ def test_without_never_treated_units_the_refusal_names_the_methods_that_apply():
     panel = diagnose(simulate(14, cohorts=(4, 6)))
     with pytest.raises(ea.NotIdentifiedError, match="no never-treated unit in the panel") as caught:
         ea.estimate(panel, "event_study")
-    assert caught.value.alternatives == ("twfe", "callaway_santanna", "etwfe", "imputation", "stacked", "lp_did")
+    assert caught.value.alternatives == (
+        "twfe",
+        "callaway_santanna",
+        "etwfe",
+        "imputation",
+        "stacked",
+        "lp_did",
+        "efficient",
+        "dcdh",
+    )
     with pytest.raises(ea.NotIdentifiedError):
         ea.estimate(panel, "callaway_santanna", comparison="never_treated")
 
@@ -290,7 +309,7 @@ def test_a_dose_applies_where_everybody_is_treated():
 
 def test_the_registry_is_a_table():
     table = ea.methods()
-    assert table["method"].tolist() == [*METHODS, "synthetic_did", "synthetic_control", "dose"]
+    assert table["method"].tolist() == [*METHODS, "synthetic_did", "synthetic_control", "dose", "triple_difference"]
     assert table.notna().all().all()
     assert "comparison=not_yet_treated | never_treated" in table.set_index("method").loc["callaway_santanna", "options"]
 

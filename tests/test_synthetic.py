@@ -114,6 +114,25 @@ def test_the_periods_before_show_the_fit_and_average_to_zero_with_period_weights
     assert periods @ before == pytest.approx(0, abs=1e-12)
 
 
+def test_a_covariate_that_drives_the_outcome_is_taken_out_first():
+    frame = simulate(42, n_units=40, cohorts=(5, None), effect=0.03)
+    rng = np.random.default_rng(1)
+    frame["beds"] = rng.normal(size=len(frame)) + 2.0 * (frame["quarter"] >= frame["cohort"])
+    moved = frame.assign(share=frame["share"] + 0.02 * frame["beds"])
+    with_beds = ea.estimate(diagnose(moved, covariates=("beds",)), "synthetic_did").aggregate("overall")
+    without = ea.estimate(diagnose(moved), "synthetic_did").aggregate("overall")
+    clean = ea.estimate(diagnose(frame), "synthetic_did").aggregate("overall")
+    assert abs(without.value[0] - clean.value[0]) > 0.02
+    assert abs(with_beds.value[0] - clean.value[0]) < 0.005
+
+
+def test_a_baseline_covariate_changes_nothing(block):
+    frame = counties()
+    chosen = frame[frame["cohort"].isna() | (frame["cohort"] == 5)]
+    found = ea.estimate(diagnose(chosen, covariates=("log_gdp",)), "synthetic_did")
+    np.testing.assert_allclose(found.value, ea.estimate(block, "synthetic_did").value, atol=1e-12)
+
+
 def test_one_treated_unit_has_no_error_and_says_what_to_use(single):
     table = ea.infer(ea.estimate(single, "synthetic_did").aggregate("overall"))
     assert np.isnan(table["std_error"].iloc[0])

@@ -22,7 +22,8 @@ class Block:
     """The influence of the units in ``rows``: ``left @ right``, shapes (n, m) and (m, cells).
 
     ``reference_only`` marks what the method's reference implementation adds and the derivative of the estimator does not
-    hold (an error of the reference); it counts only when the reference's own numbers are asked for.
+    hold (an error of the reference, or a small-sample factor of its own); it counts only when the reference's own numbers
+    are asked for.
     """
 
     rows: Rows
@@ -75,7 +76,7 @@ class Influence:
         return replace(self, blocks=self.blocks + other.blocks)
 
     def matrix(self, *, as_reference: bool = False) -> Floats:
-        """Form the full (units, cells) matrix, with ``as_reference`` including what the reference adds in error."""
+        """Form the full (units, cells) matrix, with ``as_reference`` including what the reference adds."""
         full = np.zeros((self.n_units, self.n_cells))
         for block in self.blocks:
             if as_reference or not block.reference_only:

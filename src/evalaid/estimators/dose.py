@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import BSpline
 
 from evalaid.design import Design
 from evalaid.effects import Convention, Effects
@@ -41,7 +42,9 @@ class DoseOptions:
         Covariate of the design with the intensity, constant within units and positive for treated units; None = the
         design's only covariate.
     degree : int
-        Degree of the polynomial of outcome changes in the dose: 1 (default), 2 or 3.
+        Degree of the polynomial of outcome changes in the dose, or of the pieces of the spline: 1 (default), 2 or 3.
+    knots : int
+        Inner knots of a spline at quantiles of the dose; 0 (default) is a single polynomial.
     comparison : {"never_treated", "lowest_dose"}
         Never-treated units, or nobody: all are treated and the curve is relative to the lowest dose.
     base : {"last", "mean"}
@@ -51,6 +54,7 @@ class DoseOptions:
 
     dose: str | None = None
     degree: int = 1
+    knots: int = 0
     comparison: str = choice("never_treated", "lowest_dose")
     base: str = choice("last", "mean")
 
@@ -58,7 +62,8 @@ class DoseOptions:
 def fit_dose(design: Design, options: DoseOptions) -> Effects:
     """Estimate how outcome changes vary with the dose, in levels and in slopes.
 
-    Each treated unit's change is the mean of its treated periods minus its base before the start, net of the mean change of the comparison in the same periods. A polynomial of the changes in the dose gives the curve.
+    Each treated unit's change is the mean of its treated periods minus its base before the start, net of the mean change of
+    the comparison in the same periods. A polynomial or spline of the changes in the dose gives the curve.
 
     Assumes, for level effects, parallel trends between each dose and untreated units. Assumes for slopes, and for every
     comparison of doses, strong parallel trends: the average effect of a dose on all units is the effect on those that
@@ -97,18 +102,17 @@ def fit_dose(design: Design, options: DoseOptions) -> Effects:
     change, psi_comparison = _changes(layout, treated.stop, options.base, alone=alone)
     population = population_of(layout)
     mass = population.weight[treated]
-    degree = int(options.degree)
-    origin = float(dose.min()) if alone else 0.0
+    curve = _Curve.over(dose, int(options.degree), int(options.knots), relative=alone)
     grid = np.unique(np.quantile(dose, QUANTILES))
 
-    basis = dose[:, None] ** np.arange(degree + 1)
+    basis = curve.basis(dose)
     solver = Solver((basis * mass[:, None]).T @ basis)
     coefficients = solver(basis.T @ (mass * change))
-    scores = basis * (mass * (change - basis @ coefficients))[:, None] @ solver(np.eye(degree + 1))
+    scores = basis * (mass * (change - basis @ coefficients))[:, None] @ solver(np.eye(basis.shape[1]))
 
     share = mass / mass.sum()
-    level_at, slope_at = _levels(grid, degree, origin), _slopes(grid, degree)
-    levels, slopes = _levels(dose, degree, origin), _slopes(dose, degree)
+    level_at, slope_at = curve.levels(grid), curve.slopes(grid)
+    levels, slopes = curve.levels(dose), curve.slopes(dose)
     targets = np.concatenate([(share @ levels)[None], (share @ slopes)[None], level_at, slope_at]).T
     value = coefficients @ targets
     psi = scores @ targets
@@ -169,10 +173,12 @@ def _doses(design: Design, options: DoseOptions, treated: slice) -> Floats:
             f"dose: {(dose <= 0).sum()} treated unit(s) have a dose of zero or less, for example {units}; a treated unit "
             "has a positive dose, an untreated one a missing cohort."
         )
-    if len(np.unique(dose)) <= options.degree:
+    if not isinstance(options.knots, int) or options.knots < 0:
+        raise EstimationError(f"dose: knots={options.knots!r} found, 0 or more inner knots expected.")
+    if len(np.unique(dose)) <= options.degree + options.knots:
         raise EstimationError(
-            f"dose: {len(np.unique(dose))} distinct dose(s) cannot carry a polynomial of degree {options.degree}; use a "
-            "lower degree or compare groups of doses as cohorts."
+            f"dose: {len(np.unique(dose))} distinct dose(s) cannot carry a curve of degree {options.degree} with "
+            f"{options.knots} inner knot(s); use fewer, or compare groups of doses as cohorts."
         )
     return dose
 
@@ -202,17 +208,38 @@ def _changes(layout: Layout, n_treated: int, base: str, *, alone: bool) -> tuple
     return change, psi
 
 
-def _levels(dose: Floats, degree: int, origin: float) -> Floats:
-    """Give the polynomial terms at each dose, relative to ``origin`` when nobody is untreated; (n, degree + 1)."""
-    powers = np.arange(degree + 1)
-    terms = dose[:, None] ** powers
-    return terms - origin**powers if origin else terms
+@dataclass(frozen=True)
+class _Curve:
+    """Functions of the dose: B-splines of a degree over the range of doses; without inner knots a polynomial.
 
+    ``origin`` is the dose that levels are relative to; None = relative to the untreated.
+    """
 
-def _slopes(dose: Floats, degree: int) -> Floats:
-    """Give the derivatives of the polynomial terms at each dose; (n, degree + 1)."""
-    powers = np.arange(degree + 1)
-    return powers * dose[:, None] ** np.maximum(powers - 1, 0)
+    knots: Floats
+    degree: int
+    origin: float | None
+
+    @classmethod
+    def over(cls, dose: Floats, degree: int, inner: int, *, relative: bool) -> _Curve:
+        """Place the knots."""
+        low, high = float(dose.min()), float(dose.max())
+        quantiles = np.quantile(dose, np.linspace(0, 1, inner + 2)[1:-1])
+        knots = np.concatenate([np.full(degree + 1, low), quantiles, np.full(degree + 1, high)])
+        return cls(knots, degree, low if relative else None)
+
+    def basis(self, dose: Floats) -> Floats:
+        """Give the basis functions, (n, k); they sum to one."""
+        return BSpline.design_matrix(dose, self.knots, self.degree).toarray()
+
+    def levels(self, dose: Floats) -> Floats:
+        """Give the basis functions relative to the origin, (n, k)."""
+        terms = self.basis(dose)
+        return terms if self.origin is None else terms - self.basis(np.array([self.origin]))
+
+    def slopes(self, dose: Floats) -> Floats:
+        """Give the derivatives of the basis functions, (n, k)."""
+        size = len(self.knots) - self.degree - 1
+        return np.column_stack([BSpline(self.knots, unit, self.degree)(dose, nu=1) for unit in np.eye(size)])
 
 
 METHOD = Method(

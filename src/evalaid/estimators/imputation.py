@@ -57,6 +57,8 @@ class UntreatedFit:
         Period equations with unit effects eliminated.
     slopes : Solver
         Covariate equations with both effects eliminated.
+    coefficients : (p,) array
+        Slopes of the covariates; zero where they do not vary beyond the effects.
     """
 
     gap: Floats
@@ -64,6 +66,7 @@ class UntreatedFit:
     identified: NDArray[np.bool_]
     periods: Solver
     slopes: Solver
+    coefficients: Floats
 
 
 def fit_imputation(design: Design, options: ImputationOptions) -> Effects:
@@ -167,7 +170,7 @@ def fit_untreated(data: PanelData, mass: Floats) -> UntreatedFit:
     coefficients = slopes(np.einsum("pit,it->p", weighted, gap))
     for coefficient, x in zip(coefficients, covariates, strict=True):
         gap = gap - coefficient * x
-    return UntreatedFit(gap, covariates, _connected(mass), periods, slopes)
+    return UntreatedFit(gap, covariates, _connected(mass), periods, slopes, coefficients)
 
 
 def _residualise(values: Floats, mass: Floats, periods: Solver) -> Floats:

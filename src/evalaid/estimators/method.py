@@ -38,12 +38,15 @@ class Needs:
         Whether every unit must be observed in every period.
     covariates : int
         Covariates that the design must name.
+    unweighted : bool
+        Whether the method has no place for sampling weights.
     """
 
     comparison: Literal["never_treated", "not_yet_treated", "dose"] = "not_yet_treated"
     pre_periods: int = 1
     balanced: bool = False
     covariates: int = 0
+    unweighted: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,8 @@ def unmet(needs: Needs, design: Design, options: Any = None) -> tuple[str, ...]:
         )
     if len(design.covariates) < needs.covariates:
         reasons.append(f"{needs.covariates} covariate(s) are needed and the design names {len(design.covariates)}")
+    if needs.unweighted and layout.weight is not None:
+        reasons.append("the method has no place for weights and the design is weighted")
     if needs.balanced and layout.observed is not None:
         gaps = int((~layout.observed).sum())
         reasons.append(f"a balanced panel is needed and {gaps} unit-period(s) are not observed")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -11,8 +11,11 @@ from scipy.optimize import nnls
 
 from evalaid.design import Design
 from evalaid.effects import Convention, Effects
-from evalaid.estimators.method import Method, Needs, cell_frame, population_of, scale_of
+from evalaid.estimators.imputation import fit_untreated
+from evalaid.estimators.method import Method, Needs, cell_frame, chosen_covariates, population_of, scale_of
+from evalaid.estimators.regression import panel_data
 from evalaid.influence import Block, Influence
+from evalaid.layout import Layout
 
 Floats = NDArray[np.float64]
 
@@ -24,7 +27,16 @@ ONE_TREATED = "one treated unit: no standard error from variation between units;
 
 @dataclass(frozen=True)
 class SyntheticOptions:
-    """The synthetic methods have no options: penalties follow the paper."""
+    """Options of the synthetic methods (penalties follow the paper).
+
+    Parameters
+    ----------
+    covariates : tuple of str, optional
+        Time-varying covariates whose part in the outcome is taken out first, with slopes from untreated observations
+        (unit and period effects included); None = all of the design's. Baseline covariates have no part to take out.
+    """
+
+    covariates: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -35,7 +47,7 @@ class SyntheticWeights:
     periods: Floats
 
 
-def fit_synthetic_did(design: Design, options: SyntheticOptions) -> Effects:  # noqa: ARG001
+def fit_synthetic_did(design: Design, options: SyntheticOptions) -> Effects:
     """Compare each cohort with a weighted average of never-treated units, before and after, with weighted periods.
 
     Assumes that the weighted comparison would have moved in parallel with the cohort; weights are chosen so that it did
@@ -44,9 +56,9 @@ def fit_synthetic_did(design: Design, options: SyntheticOptions) -> Effects:  # 
     Parameters
     ----------
     design : Design
-        Balanced panel; sampling weights and covariates are not used.
+        Balanced panel without weights.
     options : SyntheticOptions
-        None.
+        Covariates; the influence takes their slopes as known.
 
     Returns
     -------
@@ -62,10 +74,10 @@ def fit_synthetic_did(design: Design, options: SyntheticOptions) -> Effects:  # 
     algorithm 3): its squared sum is their jackknife variance. With one treated unit there is none: use placebo in space.
     Arkhangelsky, Athey, Hirshberg, Imbens and Wager (2021), doi:10.1257/aer.20190159.
     """
-    return _fit(design, SYNTHETIC_DID, difference=True)
+    return _fit(design, SYNTHETIC_DID, options, difference=True)
 
 
-def fit_synthetic_control(design: Design, options: SyntheticOptions) -> Effects:  # noqa: ARG001
+def fit_synthetic_control(design: Design, options: SyntheticOptions) -> Effects:
     """Compare each cohort with the weighted average of never-treated units that resembled it before.
 
     Assumes that the weights that reproduce the cohort's outcomes before the start also reproduce what would have been.
@@ -74,9 +86,9 @@ def fit_synthetic_control(design: Design, options: SyntheticOptions) -> Effects:
     Parameters
     ----------
     design : Design
-        Balanced panel; sampling weights and covariates are not used.
+        Balanced panel without weights.
     options : SyntheticOptions
-        None.
+        Covariates; the influence takes their slopes as known.
 
     Returns
     -------
@@ -90,7 +102,7 @@ def fit_synthetic_control(design: Design, options: SyntheticOptions) -> Effects:
     (``infer(vcov="reference")``): leaving out a unit with a large weight moves the estimate by far more than sampling does. Abadie, Diamond and Hainmueller (2010),
     doi:10.1198/jasa.2009.ap08746.
     """
-    return _fit(design, SYNTHETIC_CONTROL, difference=False)
+    return _fit(design, SYNTHETIC_CONTROL, options, difference=False)
 
 
 def weigh(outcome: Floats, treated: Floats, n_before: int, n_treated: int, *, difference: bool) -> SyntheticWeights:
@@ -181,7 +193,7 @@ def synthetic_weights(design: Design, method: str = "synthetic_did") -> pd.DataF
     pandas.DataFrame
         Columns ``cohort`` (ordinal), ``kind`` (unit or period), ``label``, ``weight``; weights of zero included.
     """
-    layout = design.layout
+    layout = _without_covariates(design.layout, tuple(design.covariates))
     rows = []
     comparison = layout.outcome[layout.never]
     names = layout.units[layout.never]
@@ -195,8 +207,8 @@ def synthetic_weights(design: Design, method: str = "synthetic_did") -> pd.DataF
     return pd.DataFrame(rows, columns=["cohort", "kind", "label", "weight"])
 
 
-def _fit(design: Design, method: Method, *, difference: bool) -> Effects:
-    layout = design.layout
+def _fit(design: Design, method: Method, options: SyntheticOptions, *, difference: bool) -> Effects:
+    layout = _without_covariates(design.layout, chosen_covariates(method.name, design, options.covariates))
     never = layout.never
     comparison = layout.outcome[never]
     n_periods, n_cohorts = layout.n_periods, len(layout.cohorts)
@@ -248,6 +260,19 @@ def _fit(design: Design, method: Method, *, difference: bool) -> Effects:
     )
 
 
+def _without_covariates(layout: Layout, names: tuple[str, ...]) -> Layout:
+    """Take the part of the covariates out of the outcome, with slopes fitted on untreated observations.
+
+    Kranz (2022) shows why slopes from all observations would absorb part of the effect.
+    """
+    if not names:
+        return layout
+    data = panel_data(layout, names)
+    untreated = ~(layout.periods >= layout.cohort[:, None])
+    slopes = fit_untreated(data, untreated.astype(float)).coefficients
+    return replace(layout, outcome=layout.outcome - np.einsum("p,pit->it", slopes, data.covariates))
+
+
 def _jackknife(own: Floats, comparison: Floats, weights: SyntheticWeights, n_before: int) -> tuple[Floats, Floats]:
     """Give influence from leaving out one unit with the weights of the others kept (rescaled to sum to one).
 
@@ -272,7 +297,7 @@ SYNTHETIC_DID = Method(
     name="synthetic_did",
     fit=fit_synthetic_did,
     options=SyntheticOptions,
-    needs=Needs(comparison="never_treated", pre_periods=2, balanced=True),
+    needs=Needs(comparison="never_treated", pre_periods=2, balanced=True, unweighted=True),
     estimand="average effect on each cohort in each period against a weighted comparison in weighted periods",
     reference="R synthdid 0.0.9, synthdid_estimate(), converged",
     source="Arkhangelsky et al. (2021), doi:10.1257/aer.20190159",
@@ -281,7 +306,7 @@ SYNTHETIC_CONTROL = Method(
     name="synthetic_control",
     fit=fit_synthetic_control,
     options=SyntheticOptions,
-    needs=Needs(comparison="never_treated", pre_periods=2, balanced=True),
+    needs=Needs(comparison="never_treated", pre_periods=2, balanced=True, unweighted=True),
     estimand="average effect on each cohort in each period against the units that resembled it before",
     reference="R synthdid 0.0.9, sc_estimate(), converged",
     source="Abadie, Diamond and Hainmueller (2010), doi:10.1198/jasa.2009.ap08746",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from evalaid.estimators import (
     callaway_santanna,
+    dcdh,
     dose,
+    efficient,
     etwfe,
     event_study,
     imputation,
@@ -12,6 +14,7 @@ from evalaid.estimators import (
     stacked,
     sun_abraham,
     synthetic,
+    triple_difference,
     twfe,
     two_by_two,
 )
@@ -27,7 +30,10 @@ METHODS: tuple[Method, ...] = (
     imputation.METHOD,
     stacked.METHOD,
     lp_did.METHOD,
+    efficient.METHOD,
+    dcdh.METHOD,
     synthetic.SYNTHETIC_DID,
     synthetic.SYNTHETIC_CONTROL,
     dose.METHOD,
+    triple_difference.METHOD,
 )

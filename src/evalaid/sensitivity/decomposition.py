@@ -54,12 +54,9 @@ def bacon(design: Design) -> pd.DataFrame:
     (3, 1.0)
     """
     layout = design.layout
-    reasons = list(unmet(Needs(balanced=True), design))
-    if layout.weight is not None:
-        reasons.append("the decomposition holds without weights and the design is weighted")
-    if reasons:
+    if reasons := unmet(Needs(balanced=True, unweighted=True), design):
         listed = "".join(f"\n  - {reason}" for reason in reasons)
-        raise NotIdentifiedError(f"The decomposition does not apply to this design:{listed}", tuple(reasons), ())
+        raise NotIdentifiedError(f"The decomposition does not apply to this design:{listed}", reasons, ())
     sizes = np.diff(layout.starts)
     means = np.array([layout.outcome[layout.block(k)].mean(axis=0) for k in range(len(sizes)) if sizes[k]])
     starts = layout.start_column

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -275,6 +277,34 @@ def test_an_event_study_without_the_reference_period_is_refused():
         ea.estimate(diagnose(simulate(17)), "event_study", reference=-9)
 
 
+def test_missing_overlap_names_the_covariate_and_what_is_left():
+    frame = simulate(29, cohorts=(5, None))
+    frame["log_gdp"] = frame["log_gdp"] * 0.1 + 5.0 * frame["cohort"].notna()
+    cells = ea.estimate(diagnose(frame, covariates=("log_gdp",)), "callaway_santanna").tidy()
+    assert cells["estimate"].isna().all()
+    reason = cells["reason"].iloc[0]
+    assert reason.startswith("no overlap: ")
+    assert "'log_gdp' is 4." in reason
+    assert "for the cohort and -0." in reason
+
+
+def test_an_outcome_without_variation_has_no_error_and_says_so():
+    frame = simulate(30).assign(share=0.7)
+    for method in METHODS:
+        table = ea.infer(ea.estimate(diagnose(frame), method), vcov="CR1")
+        estimated = table[~table["note"].str.contains("by construction")]
+        np.testing.assert_allclose(estimated["estimate"], 0, atol=EXACT)
+        assert estimated["std_error"].isna().all(), method
+        assert estimated["note"].str.contains("no variation between clusters").all(), method
+
+
+def test_two_comparison_units_carry_a_synthetic_comparison():
+    frame = simulate(31, n_units=12, cohorts=(5, None))
+    never = frame.loc[frame["cohort"].isna(), "county"].unique()
+    effects = ea.estimate(diagnose(frame[~frame["county"].isin(never[2:])]), "synthetic_did")
+    assert np.isfinite(effects.value).all()
+
+
 # ---- options --------------------------------------------------------------------------------------------------------
 
 
@@ -312,6 +342,12 @@ def test_the_registry_is_a_table():
     assert table["method"].tolist() == [*METHODS, "synthetic_did", "synthetic_control", "dose", "triple_difference"]
     assert table.notna().all().all()
     assert "comparison=not_yet_treated | never_treated" in table.set_index("method").loc["callaway_santanna", "options"]
+
+
+def test_every_method_names_the_test_behind_it():
+    for named in ea.methods()["test"]:
+        path, name = named.split("::")
+        assert f"def {name}(" in (Path(__file__).parents[1] / path).read_text(encoding="utf-8")
 
 
 def test_anticipation_moves_the_base_period():

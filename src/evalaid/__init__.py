@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from evalaid.panel import Panel, read_panel
     from evalaid.roster import Roster, assign_cohorts
     from evalaid.sensitivity.bounds import bound_effect
+    from evalaid.sensitivity.controls import bad_controls
     from evalaid.sensitivity.decomposition import bacon
     from evalaid.sensitivity.placebo import placebo
     from evalaid.study import StudySpec
@@ -36,6 +37,7 @@ _HOME = {
     "StudySpec": "evalaid.study",
     "assign_cohorts": "evalaid.roster",
     "bound_effect": "evalaid.sensitivity.bounds",
+    "bad_controls": "evalaid.sensitivity.controls",
     "bacon": "evalaid.sensitivity.decomposition",
     "diagnose": "evalaid.design",
     "estimate": "evalaid.estimation",
@@ -57,6 +59,7 @@ __all__ = [
     "StudySpec",
     "assign_cohorts",
     "bacon",
+    "bad_controls",
     "bound_effect",
     "diagnose",
     "estimate",

@@ -107,7 +107,8 @@ def methods() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns ``method``, ``estimand``, ``needs``, ``options`` (name=default, choices), ``reference``, ``source``.
+        Columns ``method``, ``estimand``, ``needs``, ``options`` (name=default, choices), ``reference``, ``source``, ``test`` (what
+        holds it against the reference).
 
     Examples
     --------
@@ -123,6 +124,7 @@ def methods() -> pd.DataFrame:
             "options": ", ".join(_describe_option(option) for option in fields(entry.options)),
             "reference": entry.reference,
             "source": entry.source,
+            "test": entry.test,
         }
         for entry in METHODS
     ]

@@ -22,7 +22,7 @@ from evalaid.estimators.method import (
     population_of,
     scale_of,
 )
-from evalaid.estimators.two_by_two_scores import panel_scores, section_scores
+from evalaid.estimators.two_by_two_scores import NO_OVERLAP, describe_overlap, panel_scores, section_scores
 from evalaid.influence import Block, Influence
 from evalaid.layout import Layout
 from evalaid.periods import label
@@ -210,8 +210,9 @@ def _on_balanced(
             parts.append((values[:, now] - values[:, base], regressors, mass))
         scores = panel_scores(*parts[0], *parts[1], adjustment)
         if scores.reason:
+            reason = _explain(scores.reason, covariates, parts[0][1], parts[1][1])
             for k in members:
-                reasons[k] = scores.reason
+                reasons[k] = reason
             continue
         value[members] = scores.value
         pick = np.zeros((len(members), len(cells)))
@@ -239,18 +240,24 @@ def _on_unbalanced(
         seen = observed[np.ix_(units, [cell.now, cell.base])]
         row, side = np.nonzero(seen)
         unit, period = units[row], np.array([cell.now, cell.base])[side]
-        regressors = np.array([layout.covariates[name][unit, period] for name in covariates]).T
+        regressors = np.array([layout.covariates[name][unit, period] for name in covariates]).reshape(-1, len(unit)).T
         mass = np.ones(len(unit)) if layout.weight is None else layout.weight[unit, period]
         scores = section_scores(
             layout.outcome[unit, period], regressors, mass, treated[row], period == cell.now, adjustment
         )
-        value[number], reasons[number] = scores.value, scores.reason
+        reason = _explain(scores.reason, covariates, regressors[treated[row]], regressors[~treated[row]])
+        value[number], reasons[number] = scores.value, reason
         if not scores.reason:
             psi[:, number] = np.bincount(unit, weights=scores.rows, minlength=len(everyone))
         if scores.slip is not None:
             slip[:, number] = np.bincount(unit, weights=scores.slip, minlength=len(everyone))
     in_reference = Block(slice(None), slip, np.eye(len(cells)), reference_only=True)
     return value, Influence.dense(psi).plus(Influence(*psi.shape, (in_reference,))), reasons
+
+
+def _explain(reason: str, names: tuple[str, ...], treated: Floats, comparison: Floats) -> str:
+    """Say which covariate leaves no overlap, and what is left."""
+    return f"{reason}; {describe_overlap(names, treated, comparison)}" if reason == NO_OVERLAP else reason
 
 
 METHOD = Method(
@@ -261,4 +268,5 @@ METHOD = Method(
     estimand="average effect on each cohort in each period, ATT(g, t)",
     reference="R did 2.5.1, att_gt(bstrap=FALSE)",
     source="Callaway and Sant'Anna (2021), doi:10.1016/j.jeconom.2020.12.001",
+    test="tests/test_golden.py::test_group_time_effects_and_their_aggregates_equal_did",
 )

@@ -164,4 +164,5 @@ METHOD = Method(
     estimand="average effect when timing is as good as random",
     reference="R staggered 1.2.3, staggered()",
     source="Roth and Sant'Anna (2023), doi:10.1086/726581",
+    test="tests/test_paths.py::test_with_a_multiple_of_one_it_is_callaway_santanna",
 )

@@ -90,4 +90,5 @@ METHOD = Method(
     estimand="effect by event time, common to all cohorts",
     reference="R fixest 0.14.2, feols(y ~ i(rel, ever, ref) | id + t)",
     source="Sun and Abraham (2021), doi:10.1016/j.jeconom.2020.09.006",
+    test="tests/test_golden.py::test_two_way_regressions_equal_fixest",
 )

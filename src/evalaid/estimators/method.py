@@ -69,6 +69,8 @@ class Method:
         Reference implementation whose numbers it equals.
     source : str
         The paper, with DOI.
+    test : str
+        The test that holds it against the reference.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Method:
     estimand: str
     reference: str
     source: str
+    test: str
 
     def parse(self, given: dict[str, Any]) -> Any:
         """Turn keyword arguments into options, naming every unknown or impossible one at once."""

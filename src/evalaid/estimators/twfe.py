@@ -61,4 +61,5 @@ METHOD = Method(
     estimand="one effect common to all cohorts and periods (a weighted average with possibly negative weights otherwise)",
     reference="R fixest 0.14.2, feols(y ~ D | id + t)",
     source="Goodman-Bacon (2021), doi:10.1016/j.jeconom.2021.03.014",
+    test="tests/test_golden.py::test_two_way_regressions_equal_fixest",
 )

@@ -112,7 +112,9 @@ def infer(
     with np.errstate(invalid="ignore", divide="ignore"):
         statistic = effects.value / std_error
     tail = _survival(np.abs(statistic), errors.degrees_of_freedom)
-    notes = [_join(reason, *texts) for reason, *texts in zip(effects.cells["reason"], errors.notes, strict=True)]
+    still = fixed & ~np.isnan(effects.value) & ~np.isnan(errors.std_error) & (effects.cells["reason"] == "").to_numpy()
+    flat = np.where(still, "no variation between clusters", "")
+    notes = [_join(*texts) for texts in zip(effects.cells["reason"], errors.notes, flat, strict=True)]
     return effects.cells.drop(columns="reason").assign(
         estimate=effects.value,
         std_error=std_error,

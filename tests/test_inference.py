@@ -115,6 +115,16 @@ def test_one_treated_cluster_has_no_error_of_its_own(method):
     assert table["note"].iloc[0] == "one treated cluster: no error can be seen from it; use placebo in space"
 
 
+def test_rows_with_one_treated_cluster_do_not_take_the_jackknife_from_the_others():
+    frame = simulate(35, n_units=24)
+    frame.loc[frame["county"] == "C000", "cohort"] = 7.0
+    table = ea.infer(ea.estimate(diagnose(frame), "callaway_santanna").aggregate("cohort")).set_index("cohort")
+    assert table["vcov"].unique().tolist() == ["CR3"]
+    assert np.isnan(table.loc[7, "std_error"])
+    assert table.loc[7, "note"].startswith("one treated cluster")
+    assert table.loc[[4, 6], "std_error"].gt(0).all()
+
+
 def test_a_synthetic_control_gives_its_jackknife_only_on_request():
     frame = counties()
     effects = ea.estimate(diagnose(frame[frame["cohort"].isna() | (frame["cohort"] == 5)]), "synthetic_control")

@@ -217,8 +217,11 @@ class Effects:
         groups = group_cells(self.cells, self.value, by, self.method)
         matrix = average_weights(groups, self.size)
         cells = groups.labels.assign(**describe(self.cells, groups.used, self.population))
+        cells = cells.assign(reason=explain(self.cells, groups))
         result = self._derive(
-            cells.assign(reason=explain(self.cells, groups)), matrix, lambda other: other.aggregate(by, weights)
+            cells,
+            matrix,
+            lambda other: other.aggregate(by, weights)._aligned(cells),  # noqa: SLF001
         )
         influence = result.influence
         if (weights or self.aggregation) == "estimated" and not groups.plain:

@@ -21,6 +21,10 @@ Floats = NDArray[np.float64]
 
 # Arkhangelsky et al.: a penalty this small only makes period weights (and synthetic-control weights) unique.
 UNIQUE = 1e-6
+# How far, relative to the data, a direction may still promise a lower objective at weights that count as optimal.
+OPTIMAL = 1e-13
+# Signs settle within a handful of switches; a cycle is left to the other route.
+SWITCHES = 100
 CAUTION = "the jackknife of a synthetic control can be many times its true error: use placebo in space"
 ONE_TREATED = "one treated unit: no standard error from variation between units; use placebo in space"
 
@@ -156,8 +160,11 @@ def solve_simplex(regressors: Floats, target: Floats, penalty: float, *, interce
 
     Notes
     -----
-    On the simplex ``|A w - b|^2 = |(A - b 1') w|^2``, homogeneous in w. The non-negative least-squares solution of
-    ``[A - b 1'; sqrt(n) penalty I; c 1'] y = [0; 0; c]`` is a multiple of the answer for any c > 0.
+    The weights are ``w = max(A'p - u, 0)`` with one p for each row of A and one u for the sum: n + 1 unknowns however many
+    weights, found by switching weights on and off until their signs agree (semi-smooth Newton). Where the penalty is near
+    rounding and no weights fit exactly, p is too large for double precision; the optimality conditions then fail and the
+    non-negative least-squares route takes over: on the simplex ``|A w - b|^2 = |(A - b 1') w|^2`` is homogeneous in w, so
+    the solution of ``[A - b 1'; sqrt(n) penalty I; c 1'] y = [0; 0; c]`` is a multiple of the answer for any c > 0.
 
     Examples
     --------
@@ -168,6 +175,9 @@ def solve_simplex(regressors: Floats, target: Floats, penalty: float, *, interce
     if intercept:
         regressors, target = regressors - regressors.mean(axis=0), target - target.mean()
     n_rows, n_columns = regressors.shape
+    weights = _switch_weights(regressors, target, n_rows * penalty**2) if n_rows < n_columns else None
+    if weights is not None:
+        return weights
     gap = regressors - target[:, None]
     ridge = np.sqrt(n_rows) * penalty * np.eye(n_columns)
     size = max(float(np.sqrt((gap**2).sum(axis=0)).mean()), np.sqrt(n_rows) * penalty, np.finfo(float).tiny)
@@ -176,6 +186,30 @@ def solve_simplex(regressors: Floats, target: Floats, penalty: float, *, interce
     right[-1] = 1.0
     solution, _ = nnls(stacked, right, maxiter=30 * n_columns)
     return solution / solution.sum()
+
+
+def _switch_weights(regressors: Floats, target: Floats, ridge: float) -> Floats | None:
+    """Switch weights on and off until their signs agree; None when they do not or the conditions for an optimum fail."""
+    n_rows, n_columns = regressors.shape
+    on = np.ones(n_columns, dtype=bool)
+    for _ in range(SWITCHES):
+        active = regressors[:, on]
+        total = active.sum(axis=1)
+        system = np.block([[ridge * np.eye(n_rows) + active @ active.T, -total[:, None]], [total[None], -on.sum()]])
+        try:
+            solution = np.linalg.solve(system, np.append(target, 1.0))
+        except np.linalg.LinAlgError:
+            return None
+        index = regressors.T @ solution[:-1] - solution[-1]
+        if ((index > 0) == on).all():
+            weights = np.maximum(index, 0.0) / np.maximum(index, 0.0).sum()
+            gradient = regressors.T @ (regressors @ weights - target) + ridge * weights
+            short = (gradient - gradient @ weights).min()
+            return weights if short >= -OPTIMAL * np.abs(regressors).max() ** 2 else None
+        on = index > 0
+        if not on.any():
+            return None
+    return None
 
 
 def synthetic_weights(design: Design, method: str = "synthetic_did") -> pd.DataFrame:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from evalaid.effects import Effects
-from evalaid.errors import InferenceError, NotIdentifiedError
+from evalaid.errors import EstimationError, InferenceError
 
 Floats = NDArray[np.float64]
 
@@ -117,7 +117,7 @@ def jackknife_variance(effects: Effects, clusters: Clusters) -> tuple[Floats, li
         try:
             without = effects.refit(clusters.codes != code)
             change = without.value - effects.value
-        except NotIdentifiedError:
+        except EstimationError:
             change = np.full(len(effects), np.nan)
         lost = np.isnan(change) & ~np.isnan(effects.value)
         for k in np.flatnonzero(lost):

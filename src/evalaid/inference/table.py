@@ -178,13 +178,14 @@ def _automatic(effects: Effects, clusters: Clusters) -> _Errors:
     treated = _treated_clusters(effects, clusters)
     if caution := effects.convention.caution:
         return _Errors(np.full(len(effects), np.nan), count - 1, "none", [caution] * len(effects))
-    few = [_few(count, int(here)) for here in treated]
+    few = [_few(count, int(here)) if here != 1 else "" for here in treated]
     variance = robust_variance(effects, clusters, corrected=True)
+    alone = (treated == 1) & (variance > 0)
     name = "CR1"
     wanted = any(few) and count <= JACKKNIFE_LIMIT and effects.refit is not None
     if wanted:
         jackknife, reasons = jackknife_variance(effects, clusters)
-        usable = ~np.isnan(jackknife) | np.isnan(effects.value)
+        usable = ~np.isnan(jackknife) | np.isnan(effects.value) | (treated == 1)
         if usable.all():
             variance, name = jackknife, "CR3"
         else:
@@ -192,7 +193,6 @@ def _automatic(effects: Effects, clusters: Clusters) -> _Errors:
                 _join(text, reason and f"CR3 not available: {reason}")
                 for text, reason in zip(few, reasons, strict=True)
             ]
-    alone = (treated == 1) & (variance > 0)
     notes = [
         ONE_TREATED if only else _join(f"{name}, t({count - 1})", text) for only, text in zip(alone, few, strict=True)
     ]

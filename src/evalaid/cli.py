@@ -29,8 +29,7 @@ def told(command: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return command(*arguments, **options)
         except EvalaidError as error:
-            click.secho(f"{type(error).__name__}: {error}", fg="red", err=True)
-            _show_rows(error)
+            _tell_error(error)
             sys.exit(COULD_NOT_RUN)
         except KeyboardInterrupt as interrupt:
             click.secho(str(interrupt) or "Interrupted.", fg="yellow", err=True)
@@ -70,44 +69,63 @@ def main() -> None:
 @click.option(
     "-p", "parameters", metavar="KEY=VALUE", multiple=True, help="Change a parameter of the study for this run."
 )
+@click.option("--jobs", type=click.IntRange(min=1), help="Studies at a time (default: the number of processors).")
 @told
-def run(study: Sequence[str], only: str | None, parameters: Sequence[str]) -> None:
-    """Run studies and write their reports (default: all studies).
+def run(study: Sequence[str], only: str | None, parameters: Sequence[str], jobs: int | None) -> None:
+    """Run studies and write their reports (default: all studies), then the synthesis of all.
 
-    A run with changed parameters (-p) gets a report of its own and leaves the committed numbers alone.
+    A run with changed parameters (-p) gets a report of its own and leaves the committed numbers and the synthesis alone.
     """
-    from evalaid.notebooks import run_study
     from evalaid.progress import ProgressDisplay
     from evalaid.reports import index_reports
-    from evalaid.study import StudySpec, list_studies
+    from evalaid.runs import find_synthesis, list_missing, run_studies
+    from evalaid.study import SYNTHESIS, StudySpec, list_studies
 
     changes = _parse_parameters(parameters)
     specs = [StudySpec(study=name).change(changes) for name in study or list_studies()]
-    with ProgressDisplay() as tell:
-        pages = [run_study(spec, only=only, tell=tell).page for spec in specs]
-    index = index_reports()
-    for page in pages:
-        click.echo(f"Report: {_near(page)}")
+    synthesis = None if changes or SYNTHESIS in study else find_synthesis()
+    try:
+        with ProgressDisplay() as tell:
+            outcomes = run_studies(specs, jobs=jobs, only=only, tell=tell)
+            if synthesis is not None and not list_missing():
+                outcomes += run_studies([synthesis], tell=tell)
+    finally:
+        index = index_reports()
+    for outcome in outcomes:
+        if outcome.result is not None:
+            click.echo(f"Report: {_near(outcome.result.page)}")
+    if synthesis is not None and list_missing():
+        click.echo(f"No synthesis yet: there are no numbers of {', '.join(list_missing())}.")
     click.echo(f"All reports: {_near(index)}")
+    _stop_at_errors([outcome.error for outcome in outcomes])
 
 
 @main.command()
 @click.argument("study", nargs=-1)
+@click.option("--jobs", type=click.IntRange(min=1), help="Studies at a time (default: the number of processors).")
 @told
-def verify(study: Sequence[str]) -> None:
-    """Compute every reported number again and compare it with the committed one (default: all studies).
+def verify(study: Sequence[str], jobs: int | None) -> None:
+    """Compute every reported number again and compare it with the committed one (default: all studies and the synthesis).
 
     Runs into a temporary folder. Exit code 0: all numbers confirmed; 1: a number, a key or a data file differs; 2: could
     not run.
     """
     from evalaid.progress import ProgressDisplay
+    from evalaid.runs import find_synthesis, verify_studies
     from evalaid.study import StudySpec, list_studies
-    from evalaid.verify import verify_study
 
+    synthesis = None if study else find_synthesis()
+    specs = [StudySpec(study=name) for name in study or list_studies()]
     with ProgressDisplay() as tell:
-        results = [verify_study(StudySpec(study=name), tell=tell) for name in study or list_studies()]
+        outcomes = verify_studies([*specs, *([synthesis] if synthesis else [])], jobs=jobs, tell=tell)
+    results = [outcome.result for outcome in outcomes if outcome.result is not None]
     for result in results:
         click.echo(result.text())
+    if len(outcomes) > 1:
+        confirmed = [result for result in results if result.confirmed]
+        numbers = sum(result.compared for result in confirmed)
+        click.echo(f"{len(confirmed)} of {len(outcomes)} confirmed, {numbers:,} numbers.")
+    _stop_at_errors([outcome.error for outcome in outcomes])
     sys.exit(0 if all(result.confirmed for result in results) else 1)
 
 
@@ -176,6 +194,20 @@ def _parse_parameters(given: Sequence[str]) -> dict[str, Any]:
         except yaml.YAMLError:
             raise StudyError(f"-p {item}: the value is not valid YAML.") from None
     return changes
+
+
+def _stop_at_errors(errors: Sequence[EvalaidError | None]) -> None:
+    """Tell every error and exit with 2 if there is one; the other studies are finished by now."""
+    found = [error for error in errors if error is not None]
+    for error in found:
+        _tell_error(error)
+    if found:
+        sys.exit(COULD_NOT_RUN)
+
+
+def _tell_error(error: EvalaidError) -> None:
+    click.secho(f"{type(error).__name__}: {error}", fg="red", err=True)
+    _show_rows(error)
 
 
 def _show_rows(error: EvalaidError) -> None:

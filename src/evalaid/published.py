@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
+from evalaid.claim_checks import check_alike, check_dates
 from evalaid.claims import Claims
 from evalaid.errors import StudyError
-from evalaid.remainders import bound_claims
+from evalaid.remainders import bound_claims, find_breakdown
 from evalaid.sensitivity.bounds import ASSUMPTIONS
 from evalaid.study import PUBLISHED, StudySpec, project_root
 from evalaid.verdicts import VERDICTS, judge
@@ -43,13 +44,26 @@ def bounds_of(claims: Claims) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        As `evalaid.remainders.bound_claims`, with ``claim`` and ``assumption_label``.
+        As `evalaid.remainders.bound_claims`, with ``claim`` and ``assumption_label``; ``label`` is the claim alone.
     """
     frame = bound_claims(claims)
     if frame.empty:
         return frame.assign(claim="", assumption_label="")
-    names = {claim.claim_id: claim.label for claim in claims.claims}
-    return frame.assign(claim=frame["claim_id"].map(names), assumption_label=frame["assumption"].map(ASSUMPTIONS))
+    names = frame["claim_id"].map({claim.claim_id: claim.label for claim in claims.claims})
+    return frame.assign(claim=names, label=names, assumption_label=frame["assumption"].map(ASSUMPTIONS))
+
+
+def breakdown_of(claims: Claims) -> pd.DataFrame:
+    """Say what it takes for nothing to be left of each claim, with the claim and the question in two columns.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `evalaid.remainders.find_breakdown`, with ``what``; ``label`` is the claim alone.
+    """
+    frame = find_breakdown(claims)
+    names = frame["claim_id"].map({claim.claim_id: claim.label for claim in claims.claims})
+    return frame.assign(what=[text.partition(": ")[2] for text in frame["label"]], label=names)
 
 
 def judge_repeats(claims: Claims) -> pd.DataFrame:
@@ -57,8 +71,8 @@ def judge_repeats(claims: Claims) -> pd.DataFrame:
 
     ::
 
-        may be repeated                       identified
-        may be repeated as a raw change only  like for like, with a date of the partnership between the figures, but bounded
+        may be repeated                       the effect is identified
+        may be repeated as a raw change only  the two figures are like for like and not from before the partnership
         may not be repeated                   everything else
 
     Parameters
@@ -71,9 +85,17 @@ def judge_repeats(claims: Claims) -> pd.DataFrame:
     pandas.DataFrame
         As `evalaid.verdicts.judge`, with ``may`` (one of `REPEATS`).
     """
-    frame = judge(claims)
-    may = dict(zip(VERDICTS, REPEATS, strict=True))
-    return frame.assign(may=frame["verdict"].map(may))
+    frame, alike, dates = judge(claims), check_alike(claims).set_index("key")["alike"], check_dates(claims)
+    too_early = set(dates.loc[dates["finding"] == "precedes", "claim_id"])
+    may = [
+        AS_AN_EFFECT
+        if verdict == VERDICTS[0]
+        else AS_A_CHANGE
+        if alike[key] == "yes" and key not in too_early
+        else NOT_AT_ALL
+        for key, verdict in zip(frame["key"], frame["verdict"], strict=True)
+    ]
+    return frame.assign(may=may)
 
 
 def count_verdicts(frame: pd.DataFrame) -> pd.DataFrame:

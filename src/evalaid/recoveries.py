@@ -11,9 +11,10 @@ from evalaid.sample import load_simulation
 from evalaid.study import StudySpec
 
 DRAWS = 40
-# A method is advised when its bias is small beside its spread and its intervals hold the truth about as often as they say.
-SMALL_BIAS = 0.5
-COVERAGE_SHORTFALL = 0.10
+# What counts as off: a bias beyond simulation error that is a quarter of the spread leans, one as large as the spread misses.
+LEANS, MISSES = 0.25, 1.0
+# Intervals that hold the truth this much less often than they say are too short; by the second they do not hold it.
+TOO_SHORT, FAR_TOO_SHORT = 0.05, 0.15
 COLUMNS = {
     "effect": Column("True effect", "outcome", 2, signed=True),
     "bias": Column("Bias", "outcome", 2, signed=True),
@@ -117,7 +118,7 @@ def count_recovered(frame: pd.DataFrame) -> pd.DataFrame:
         ("usable", "of these find the effect", int((kinds == "use").sum()), "count", 0),
         (
             "careful",
-            "find it, but their intervals are missing or too short",
+            "find it with reservations (lean, or intervals missing or too short)",
             int((kinds == "careful").sum()),
             "count",
             0,
@@ -134,8 +135,8 @@ def advise(frame: pd.DataFrame) -> tuple[str, ...]:
     """Say what to run when the real panel arrives, best first."""
     groups = {
         "use": "**To run when the real panel arrives:**",
-        "careful": "**To run beside it, with other intervals (placebo, wild bootstrap):**",
-        "avoid": "**Not to rely on, because they miss the effect by more than chance:**",
+        "careful": "**To run with reservations (they lean, or need other intervals, such as placebo or wild bootstrap):**",
+        "avoid": "**Not to rely on, because they miss the effect:**",
         "not possible": "**Not possible on this design:**",
     }
     kinds = frame["advice"].str.split(":").str[0]
@@ -150,14 +151,17 @@ def advise(frame: pd.DataFrame) -> tuple[str, ...]:
 def _advise(row: pd.Series) -> str:
     if row["estimated"] == 0:
         return "not possible: the design has no comparison"
-    spread = row["sd"] if row["estimated"] > 1 else np.nan
-    noise = 2 * row["bias_error"]
-    if abs(row["bias"]) > max(SMALL_BIAS * spread, noise):
-        return "avoid: off by more than chance"
+    bias, spread = abs(row["bias"]), row["sd"] if row["estimated"] > 1 else 0.0
+    chance = np.sqrt(row["level"] * (1 - row["level"]) / row["estimated"])
+    short = row["level"] - chance - row["coverage"]  # missing without intervals
+    off = bias > 2 * row["bias_error"]
+    if off and (bias > MISSES * spread or short > FAR_TOO_SHORT):
+        return "avoid: misses the effect"
+    if off and bias > LEANS * spread:
+        return "careful: leans to one side"
     if np.isnan(row["coverage"]):
         return "careful: no interval of its own"
-    chance = 2 * np.sqrt(row["level"] * (1 - row["level"]) / row["estimated"])
-    if row["coverage"] < row["level"] - max(COVERAGE_SHORTFALL, chance):
+    if short > TOO_SHORT:
         return "careful: intervals too short"
     return "use: finds the effect"
 

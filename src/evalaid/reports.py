@@ -14,9 +14,8 @@ from pathlib import Path
 from evalaid.errors import StudyError
 from evalaid.manifest import NUMBERS_FILE, Manifest, read_manifest
 from evalaid.report.page import PAGE, write_index, write_page
-from evalaid.study import StudySpec, project_root
+from evalaid.study import REPORTS, SYNTHESIS, StudySpec, project_root
 
-REPORTS = Path("reports")
 FAILED = ".failed"
 _READABLE = 0o755  # temporary folders are private; a report is meant to be read
 
@@ -92,11 +91,13 @@ def keep_partial(work: Path, target: Path) -> str:
 
 
 def index_reports() -> Path:
-    """Write ``reports/index.html`` with a link to every report that is there."""
+    """Write ``reports/index.html``: the synthesis, if there is one, and a link to every report that is there."""
     folder = project_root() / REPORTS
+    folder.mkdir(exist_ok=True)
     studies = []
     for path in sorted(folder.glob(f"*/{NUMBERS_FILE}")):
-        if (path.parent / PAGE).is_file() and not path.parent.name.startswith(".") and path.parent.suffix != FAILED:
+        there = (path.parent / PAGE).is_file() and path.parent.name != SYNTHESIS
+        if there and not path.parent.name.startswith(".") and path.parent.suffix != FAILED:
             manifest = read_manifest(path)
             changed = path.parent.name.removeprefix(manifest.study).removeprefix("-")
             studies.append(
@@ -108,4 +109,5 @@ def index_reports() -> Path:
                     "numbers": len(manifest.numbers),
                 }
             )
-    return write_index(folder, studies)
+    synthesis = next((folder / SYNTHESIS).glob("*.ipynb"), None)
+    return write_index(folder, studies, synthesis)

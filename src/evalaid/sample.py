@@ -23,7 +23,7 @@ from evalaid.recovery import choose_trials
 from evalaid.roster import Roster, assign_cohorts
 from evalaid.simulate.panel import LABEL, SimulatedPanel
 from evalaid.simulate.table import simulate
-from evalaid.study import PUBLISHED, StudySpec, project_root
+from evalaid.study import PUBLISHED, REPORTS, StudySpec, project_root
 
 DATA_PACKAGE = Path("data") / "datapackage.json"
 COHORT = "first_treated"
@@ -218,7 +218,7 @@ def data_faults(hashes: Mapping[str, str]) -> list[str]:
         listed[name] = str(resource.get("hash", "")).removeprefix("sha256:")
     faults = []
     for name, digest in hashes.items():
-        if name.startswith(LABEL):  # made, not read: nothing is recorded of it but its parameters
+        if name.startswith((LABEL, REPORTS.as_posix())):  # made by a run, not raw data
             continue
         if name not in listed:
             faults.append(f"{name} is not listed in {DATA_PACKAGE.as_posix()}")

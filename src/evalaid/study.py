@@ -19,12 +19,14 @@ import yaml
 from evalaid import fields
 from evalaid.combinations import DATA_KINDS, faults_between, unknown_field
 from evalaid.errors import StudyError
-from evalaid.manifest import hash_value
+from evalaid.manifest import NUMBERS_FILE, hash_value
 
 STUDIES = Path("notebooks") / "studies"
 SYNTHESIS = "synthesis"  # the study of all studies: its file lies beside the folder of the others
 PUBLISHED = Path("data") / "published"
 PUBLISHED_FILES = ("claims.csv", "facts.csv", "programmes.csv")
+LITERATURE = "literature.csv"
+REPORTS = Path("reports")
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
 _FROM_FILE: Any = None  # a field left out is read from the study's file
 
@@ -240,7 +242,10 @@ class StudySpec:
         """Return the data files that this study and its scenarios read, relative to the project, sorted."""
         variants = self._variants()
         files = {name for spec in variants for name in (spec.panel, spec.link, spec.roster, spec.events) if name}
-        if self.claims is not None:
+        if self.study == SYNTHESIS:
+            files |= {(REPORTS / name / NUMBERS_FILE).as_posix() for name in list_studies()}
+            files |= {(PUBLISHED / LITERATURE).as_posix()}
+        if self.claims is not None or self.study == SYNTHESIS:
             files |= {(PUBLISHED / name).as_posix() for name in PUBLISHED_FILES}
         return tuple(sorted(files))
 

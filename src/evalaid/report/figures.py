@@ -34,7 +34,7 @@ SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#00
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _CEILING = 100.0
 _WRAP = 44  # letters of a label in one line
-_NARROW, _ROOM, _WIDE = 8, 12, 24  # labels of an axis that do not touch: half a figure, a figure, short labels
+_NARROW, _ROOM, _WIDE = 6, 12, 24  # labels of an axis that do not touch: half a figure, a figure, short labels
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from evalaid.report.tables import number_table
-from evalaid.report.words import format_value
+from evalaid.report.words import data_label, format_value
 
 PAGE = "index.html"
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -75,8 +75,8 @@ def write_page(
     return page
 
 
-def write_index(folder: Path, studies: Sequence[Mapping[str, Any]]) -> Path:
-    """Write ``reports/index.html``, which links the page of every study.
+def write_index(folder: Path, studies: Sequence[Mapping[str, Any]], synthesis: Path | None = None) -> Path:
+    """Write ``reports/index.html``, which opens on the synthesis and links the page of every study.
 
     Parameters
     ----------
@@ -85,6 +85,8 @@ def write_index(folder: Path, studies: Sequence[Mapping[str, Any]]) -> Path:
     studies : sequence of mapping
         ``folder`` (name of the study's folder), ``title``, ``data_kind``, ``changed`` (parameters that differ from the
         study's file, as text), ``numbers`` (how many).
+    synthesis : Path, optional
+        The executed notebook of the synthesis.
     """
     rows = []
     for study in studies:
@@ -103,15 +105,16 @@ def write_index(folder: Path, studies: Sequence[Mapping[str, Any]]) -> Path:
     page = folder / PAGE
     kinds = {study["data_kind"] for study in studies}
     kind = kinds.pop() if len(kinds) == 1 else "real and simulated"
-    _write(
-        page,
-        "Reports",
-        "Hospital partnership programmes and where patients are treated",
-        kind,
-        [table],
-        [],
-        "<p>Made by evalaid.</p>",
-    )
+    title, question = "Reports", "Hospital partnership programmes and where patients are treated"
+    contents: list[Heading] = []
+    blocks = [_anchored("<h1>The studies</h1>", contents), table]
+    if synthesis is not None:
+        notebook = json.loads(synthesis.read_text(encoding="utf-8"))
+        title = "Hospital partnerships: what may be repeated, and what is known"
+        question = "All studies side by side, the published claims, and the literature"
+        blocks = [*_in_short([notebook]), *blocks, *_blocks(notebook, contents)]
+    footer = "<p>Made by evalaid. <code>evalaid verify</code> computes every number again and compares.</p>"
+    _write(page, title, question, kind, blocks, contents, footer)
     return page
 
 
@@ -134,6 +137,7 @@ def _write(
         title=title,
         question=question,
         data_kind=kind,
+        data_label=data_label(kind),
         style=Markup(style),  # noqa: S704 (our own file)
         blocks=[Markup(block) for block in blocks],  # noqa: S704 (escaped where it was made)
         contents=contents,

@@ -87,6 +87,7 @@ COLUMNS: dict[str, Column] = {
     "repeat": Column("What may be said"),
     "settle": Column("What would settle it"),
     "source": Column("Source"),
+    "assumption_label": Column("Assumption"),
     "m": Column("M", OUTCOME, 1),
     "low": Column("from", OUTCOME, 2),
     "high": Column("to", OUTCOME, 2),
@@ -219,7 +220,9 @@ class Table:
         return heading + (f" ({unit})" if unit in {"pp", "%"} and f"({unit})" not in heading else "")
 
     def _cell(self, name: str, row: pd.Series) -> str:
-        text = _cell(self.column(name), name, row)
+        column = self.column(name)
+        several = column.unit == OUTCOME and len(set(self.frame["unit"].dropna())) > 1
+        text = _cell(column, name, row, with_unit=several)
         if name in PAIRS and PAIRS[name][0] in self.columns:
             upper = PAIRS[name][0]
             return text if math.isnan(row[name]) else f"{text} to {_cell(self.column(upper), upper, row)}"
@@ -246,7 +249,8 @@ def collect_notes(frame: pd.DataFrame) -> tuple[str, ...]:
     for name, note in zip(frame["label"], frame["note"], strict=True):
         for part in str(note).split("; ") if note else ():
             about.setdefault(part, []).append(str(name))
-    every = [str(name) for name in frame["label"]]
+    about = {part: list(dict.fromkeys(rows)) for part, rows in about.items()}
+    every = list(dict.fromkeys(str(name) for name in frame["label"]))
     notes = []
     for part, rows in about.items():
         others = [name for name in every if name not in rows]
@@ -287,13 +291,12 @@ def _unit_of(column: Column, name: str, row: pd.Series) -> tuple[str, int]:
     return unit, digits
 
 
-def _cell(column: Column, name: str, row: pd.Series) -> str:
+def _cell(column: Column, name: str, row: pd.Series, *, with_unit: bool = False) -> str:
     value = row[name]
     if column.unit is None:
         return value if isinstance(value, str) else ""
     unit, digits = _unit_of(column, name, row)
-    mixed = name == "value"
-    return format_value(value, unit, digits, signed=column.signed, with_unit=mixed)
+    return format_value(value, unit, digits, signed=column.signed, with_unit=with_unit or name == "value")
 
 
 def _side(column: Column) -> str:

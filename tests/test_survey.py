@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
+import pytest
 
 import evalaid as ea
 from evalaid.sample import load_design
-from evalaid.survey import describe_ceiling, survey_methods, survey_scales
+from evalaid.survey import describe_ceiling, describe_decomposition, survey_methods, survey_scales, tell_scales
 
 
 def test_every_registered_method_has_an_estimate_or_a_reason_on_the_korean_study():
@@ -26,6 +28,21 @@ def test_scales_without_a_value_say_why_on_the_korean_study():
     assert np.isfinite(table.loc["share", "estimate"])
     assert np.isfinite(table.loc["log_outflow", "estimate"])
     assert "28 observation(s) are there" in table.loc["log_odds", "reason"]
-    ceiling = describe_ceiling(load_design(spec))
+    ceiling, _ = describe_ceiling(load_design(spec))
     assert ceiling["above_ever"].sum() == 0
     assert ceiling["key"].tolist() == ["2021", "2022", "2024", "never"]
+
+
+def test_the_decomposition_by_kind_adds_up_to_the_coefficient():
+    design = load_design(ea.StudySpec(study="korea_responsible_hospitals"))
+    table, _ = describe_decomposition(design)
+    assert table["weight"].sum() == pytest.approx(100)
+    assert table["weight"] @ table["estimate"] / 100 == pytest.approx(100 * ea.estimate(design, "twfe").value[0])
+    assert table["key"].tolist() == ["never", "earlier", "later"]
+
+
+def test_scales_that_disagree_on_the_sign_are_said_first():
+    frame = pd.DataFrame({"key": ["share", "log_odds"], "label": ["Share", "Log-odds"], "estimate": [1.0, -0.5]})
+    assert tell_scales(frame).startswith("**The scales disagree on the sign of the effect**")
+    assert "have the same sign" in tell_scales(frame.assign(estimate=[1.0, 0.5]))
+    assert "Fewer than two scales" in tell_scales(frame.assign(estimate=[1.0, np.nan]))

@@ -91,6 +91,7 @@ class Section:
         caption: str,
         notes: Sequence[str] = (),
         extra: Mapping[str, Column] | None = None,
+        data_kind: str = "",
     ) -> Table:
         """Show a tidy frame as a table, record every number in it and write it as csv and LaTeX.
 
@@ -109,8 +110,11 @@ class Section:
             Further sentences below the table.
         extra : mapping, optional
             Columns that are not among the fixed ones.
+        data_kind : str, optional
+            What this table is made from, when it is not what the notebook is made from.
         """
-        table = Table(name, frame, "", tuple(columns), extra=dict(extra or {}), words=self._texts, kind=self.kind)
+        kind = data_kind or self.kind
+        table = Table(name, frame, "", tuple(columns), extra=dict(extra or {}), words=self._texts, kind=kind)
         made_by = dict(zip(frame["key"].astype(str), frame["made_by"], strict=True)) if "made_by" in frame else {}
         for row, key, value, unit, digits in table.numbers():
             self._record(key, value, unit=unit, digits=digits, method=made_by.get(row, ""))
@@ -125,13 +129,19 @@ class Section:
         return table
 
     def table_if_any(
-        self, frame: pd.DataFrame, name: str, columns: Sequence[str], caption: str, notes: Sequence[str] = ()
+        self,
+        frame: pd.DataFrame,
+        name: str,
+        columns: Sequence[str],
+        caption: str,
+        notes: Sequence[str] = (),
+        extra: Mapping[str, Column] | None = None,
     ) -> None:
         """Show a table, as `table` does, at once when the frame has rows; nothing otherwise."""
         if len(frame):
             from IPython.display import display
 
-            display(self.table(frame, name, columns, caption, notes))
+            display(self.table(frame, name, columns, caption, notes, extra))
 
     def figure(
         self, drawing: Drawing, frame: pd.DataFrame, name: str, caption: str, *, without: str = NOTHING_TO_DRAW

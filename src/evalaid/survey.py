@@ -11,14 +11,24 @@ from evalaid.errors import EstimationError, EvalaidError, NotIdentifiedError
 from evalaid.estimation import estimate
 from evalaid.estimators.table import METHODS
 from evalaid.inference.table import infer
+from evalaid.report.tables import Column
 from evalaid.scales import NAMES, SCALES, diagnose_ceiling
+from evalaid.sensitivity.decomposition import bacon
 from evalaid.study import StudySpec
 
 _NUMBERS = ("estimate", "std_error", "conf_low", "conf_high", "p_value")
-_SCALE_LABELS = {
-    "share": "Share (percentage points)",
-    "log_odds": "Log-odds of the share",
-    "log_outflow": "Log of outflow",
+_SCALE_LABELS = {"share": "Share", "log_odds": "Log-odds", "log_outflow": "Log of outflow"}
+_TITLES = {
+    "two_by_two": "Before and after against never treated",
+    "twfe": "Two-way fixed effects",
+    "event_study": "Two-way fixed effects by event time",
+    "callaway_santanna": "Callaway-Sant'Anna",
+    "sun_abraham": "Sun-Abraham",
+    "etwfe": "Extended two-way fixed effects",
+    "lp_did": "Local projections",
+    "efficient": "Efficient (random timing)",
+    "dcdh": "de Chaisemartin-D'Haultfoeuille",
+    "synthetic_did": "Synthetic difference-in-differences",
 }
 
 
@@ -38,7 +48,17 @@ def survey_methods(spec: StudySpec, design: Design) -> pd.DataFrame:
         One row a method: ``key``, ``label``, ``estimate``, ``std_error``, ``conf_low``, ``conf_high``, ``p_value`` (in
         percentage points for a share), ``reason`` (why there is no estimate or no interval), ``unit``, ``made_by``.
     """
-    rows = [_row(design, spec, entry.name, entry.name.replace("_", " "), entry.name, "share") for entry in METHODS]
+    rows = [
+        _row(
+            design,
+            spec,
+            entry.name,
+            _TITLES.get(entry.name, entry.name.replace("_", " ").capitalize()),
+            entry.name,
+            "share",
+        )
+        for entry in METHODS
+    ]
     return pd.DataFrame(rows)
 
 
@@ -69,20 +89,71 @@ def survey_scales(spec: StudySpec, design: Design) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def describe_ceiling(design: Design) -> pd.DataFrame:
-    """Count units near the ceiling of the share, by cohort, ready for a table; empty when the outcome is no share.
+def tell_scales(frame: pd.DataFrame) -> str:
+    """Say whether the scales agree on the sign of the effect: a template for `Section.say`."""
+    known = frame[frame["estimate"].notna()]
+    if len(known) < 2:
+        return "Fewer than two scales give an estimate here, so nothing can be said on the choice of the scale."
+    said = ", ".join(f"{{scales.{row.key}.estimate:signed}} ({str(row.label).lower()})" for row in known.itertuples())
+    if known["estimate"].min() < 0 < known["estimate"].max():
+        return f"**The scales disagree on the sign of the effect**: {said}. Without a reason to prefer one, neither sign is shown."
+    return f"On the scales that have a value the estimates have the same sign: {said}."
+
+
+def describe_ceiling(design: Design) -> tuple[pd.DataFrame, dict[str, Column]]:
+    """Count units near the ceiling of the share, by cohort; empty when the outcome is no share.
 
     Returns
     -------
-    pandas.DataFrame
-        ``key``, ``cohort_label``, ``n_units``, ``above_before``, ``above_ever``, ``room_pp``.
+    (pandas.DataFrame, dict)
+        ``key``, ``cohort_label``, ``n_units``, ``above_before``, ``above_ever``, ``room_pp``; and how the columns beyond the
+        fixed ones are shown.
     """
+    extra = {
+        "above_before": Column("of these at 95% or more before", "count"),
+        "above_ever": Column("at 95% or more in any period", "count"),
+        "room_pp": Column("Mean distance to 100% before (pp)", "pp", 1),
+    }
     if design.outcome_unit != "fraction":
-        return pd.DataFrame(columns=["key", "cohort_label", "n_units", "above_before", "above_ever", "room_pp"])
+        return pd.DataFrame(columns=["key", "cohort_label", "n_units", *extra]), extra
     frame = diagnose_ceiling(design)
     names = [*design.cohorts["label"].iloc[: len(frame) - 1].astype(str), "never treated"]
     keys = [*names[:-1], "never"]
-    return frame.assign(key=keys, cohort_label=names)[frame["n_units"] > 0]
+    made_by = "counts of units by their observed shares"
+    return frame.assign(key=keys, cohort_label=names, made_by=made_by)[frame["n_units"] > 0], extra
+
+
+def describe_decomposition(design: Design) -> tuple[pd.DataFrame, dict[str, Column]]:
+    """Sum the weights of the two-way fixed-effects coefficient by kind of comparison; empty where it has no decomposition.
+
+    Returns
+    -------
+    (pandas.DataFrame, dict)
+        One row a kind: ``key``, ``label``, ``weight`` (per cent), ``estimate`` (weighted mean of its comparisons), ``unit``;
+        and how ``weight`` is shown.
+    """
+    extra = {"weight": Column("Weight (%)", "%", 1)}
+    try:
+        table = bacon(design)
+    except NotIdentifiedError:
+        return pd.DataFrame(columns=["key", "label", "weight", "estimate"]), extra
+    share = design.outcome_unit == "fraction"
+    rows = []
+    for kind, part in table.groupby("kind", sort=False):
+        weights, estimates = (part[name].to_numpy(dtype=float) for name in ("weight", "estimate"))
+        weight = float(weights.sum())
+        mean = float(weights @ estimates) / weight if weight > 0 else np.nan
+        rows.append(
+            {
+                "key": str(kind).split()[0] if "never" not in str(kind) else "never",
+                "label": str(kind).capitalize(),
+                "weight": 100 * weight,
+                "estimate": mean * (100 if share else 1),
+                "unit": "pp" if share else "number",
+                "made_by": "Goodman-Bacon decomposition of the two-way fixed-effects coefficient",
+            }
+        )
+    return pd.DataFrame(rows), extra
 
 
 def _row(design: Design, spec: StudySpec, key: str, label: str, method: str, scale: str, **options: object) -> dict:
@@ -91,7 +162,13 @@ def _row(design: Design, spec: StudySpec, key: str, label: str, method: str, sca
     made_by = (
         f"{method} at its defaults" if not options else f"{method}({', '.join(f'{k}={v}' for k, v in options.items())})"
     )
-    row = {"key": key, "label": label, "unit": unit, "made_by": f"{made_by}; {words}" if words else made_by}
+    row = {
+        "key": key,
+        "label": label,
+        "unit": unit,
+        "level": spec.level,
+        "made_by": f"{made_by}; {words}" if words else made_by,
+    }
     missing = dict.fromkeys(_NUMBERS, np.nan)
     try:
         effects = estimate(design, method, scale=scale, **options)

@@ -30,6 +30,8 @@ SPINE = (
     "aggregation",
     "effects",
     "linear",
+    "likelihood",
+    "subsets",
     "panel",
     "roster",
     "treatment",

@@ -8,7 +8,8 @@ import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalaid.linear import PanelData, fit_logit, fit_panel, inverse_gram
+from evalaid.likelihood import fit_logit
+from evalaid.linear import PanelData, fit_panel, inverse_gram
 
 # Normal equations lose half the digits against the orthogonal decomposition that the dense twin uses.
 DENSE = 1e-8

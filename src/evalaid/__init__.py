@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from evalaid.sensitivity.controls import bad_controls
     from evalaid.sensitivity.decomposition import bacon
     from evalaid.sensitivity.placebo import placebo
+    from evalaid.sensitivity.specifications import specification_curve
     from evalaid.study import StudySpec
 
 __version__ = "0.1.0"
@@ -46,6 +47,7 @@ _HOME = {
     "placebo": "evalaid.sensitivity.placebo",
     "read_panel": "evalaid.panel",
     "run_study": "evalaid.notebooks",
+    "specification_curve": "evalaid.sensitivity.specifications",
 }
 
 __all__ = [
@@ -68,6 +70,7 @@ __all__ = [
     "placebo",
     "read_panel",
     "run_study",
+    "specification_curve",
 ]
 
 

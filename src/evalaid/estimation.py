@@ -16,6 +16,7 @@ from evalaid.errors import EstimationError, NotIdentifiedError
 from evalaid.estimators.method import Method, unmet
 from evalaid.estimators.table import METHODS
 from evalaid.scales import on_scale, report_back
+from evalaid.subsets import Subsets
 
 WHAT_COULD_BE_DONE = "add units that are never treated or treated later, use differences in dose, or bound the effect under stated assumptions"
 
@@ -58,6 +59,39 @@ def estimate(design: Design, method: str, *, scale: str = "share", **options: An
     >>> round(float(ea.estimate(design, "twfe").value[0]), 4)
     0.03
     """
+    entry, parsed = _admit(design, method, options)
+
+    def refit(keep: NDArray[np.bool_]) -> Effects:
+        return estimate(design.subset(keep), method, scale=scale, **options)
+
+    fitted = entry.fit(on_scale(design, scale), parsed)
+    return replace(report_back(fitted, design, scale), refit=refit)
+
+
+def estimate_subsets(design: Design, method: str, **options: Any) -> Subsets | None:
+    """Prepare the estimates with every subset of the covariates, or refuse with every reason.
+
+    Parameters
+    ----------
+    design, method, **options
+        As in :func:`estimate`, on the scale of the outcome; ``covariates`` are those of which subsets are taken.
+
+    Returns
+    -------
+    Subsets or None
+        None where covariates do not enter the method by least squares: estimate each subset by itself.
+
+    Raises
+    ------
+    EstimationError, NotIdentifiedError
+        As :func:`estimate`.
+    """
+    entry, parsed = _admit(design, method, options)
+    return None if entry.subsets is None else entry.subsets(design, parsed)
+
+
+def _admit(design: Design, method: str, options: dict[str, Any]) -> tuple[Method, Any]:
+    """Find the method, read its options and hold its needs against the design."""
     entry = find_method(method)
     parsed = entry.parse(options)
     reasons = unmet(entry.needs, design, parsed)
@@ -70,12 +104,7 @@ def estimate(design: Design, method: str, *, scale: str = "share", **options: An
             reasons,
             alternatives,
         )
-
-    def refit(keep: NDArray[np.bool_]) -> Effects:
-        return estimate(design.subset(keep), method, scale=scale, **options)
-
-    fitted = entry.fit(on_scale(design, scale), parsed)
-    return replace(report_back(fitted, design, scale), refit=refit)
+    return entry, parsed
 
 
 def find_method(name: str) -> Method:

@@ -77,8 +77,11 @@ class Influence:
 
     def matrix(self, *, as_reference: bool = False) -> Floats:
         """Form the full (units, cells) matrix, with ``as_reference`` including what the reference adds."""
-        full = np.zeros((self.n_units, self.n_cells))
+        # One row a cell: a block adds to few cells and to a run of units, which then lie side by side in memory.
+        full = np.zeros((self.n_cells, self.n_units))
         for block in self.blocks:
             if as_reference or not block.reference_only:
-                full[block.rows] += block.left @ block.right
-        return full
+                used = np.flatnonzero(block.right.any(axis=0))
+                for cell, part in zip(used, block.right[:, used].T @ block.left.T, strict=True):
+                    full[cell, block.rows] += part
+        return full.T

@@ -7,6 +7,7 @@ period x period matrices: the cost is one pass over the data and one solve of th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,11 +23,8 @@ Floats = NDArray[np.float64]
 RANK_TOLERANCE = 1e-10
 # A coefficient counts as not identified when this much of it lies in a direction without information.
 NULL_TOLERANCE = 1e-8
-# Newton's method for the logit stops at this change of the largest linear predictor: R's glm stops at 1e-8.
-LOGIT_TOLERANCE = 1e-12
-# The largest change of any linear predictor in one Newton step; longer steps run away near separation.
-LOGIT_STEP = 8.0
-LOGIT_ITERATIONS = 60
+# A covariate whose largest deviation from its unit means is smaller than this share of it is constant within units.
+CONSTANT_TOLERANCE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -105,8 +103,94 @@ def within_gram(data: PanelData) -> Floats:
     return np.array(grams)
 
 
+@dataclass(frozen=True)
+class Projection:
+    """Outcome and covariates, each net of unit effects, period effects and cohort x period columns.
+
+    By Frisch, Waugh and Lovell a regression on any of the covariates follows from these.
+
+    Parameters
+    ----------
+    data : PanelData
+        The panel.
+    coefficient : (1 + p, K) array
+        Of the treatment columns, in the regression of the outcome and of each covariate on all columns.
+    residual : (1 + p, N, T) array
+        Of the same regressions, not weighted; zero where not observed and for covariates that the columns absorb.
+    size : (1 + p,) array
+        Root of the sum of squares within units.
+    weights : (C, T, K) array
+        Weight of an observation's residual in the influence of its unit on each coefficient.
+    identified : (K,) array of bool
+        Which coefficients the columns alone identify.
+    column_size : (K,) array
+        Root of the sum of squares of the treatment columns within units.
+    rank : int
+        Number of identified columns.
+    """
+
+    data: PanelData
+    coefficient: Floats
+    residual: Floats
+    size: Floats
+    weights: Floats
+    identified: NDArray[np.bool_]
+    column_size: Floats
+    rank: int
+
+    def fit(self, target: int = 0, covariates: Sequence[int] = ()) -> PanelFit:
+        """Regress a variable (0 = the outcome, k = the k-th covariate) on the columns and on the given covariates."""
+        data, chosen = self.data, list(covariates)
+        net = self.residual[chosen]
+        weighted = self.residual[target] if data.mass is None else self.residual[target] * data.mass
+        gram = np.array([[self._product(k, j) for j in chosen] for k in chosen]).reshape(len(chosen), len(chosen))
+        solve = Solver(gram)
+        slopes = solve(np.einsum("pit,it->p", net, weighted))
+        value = self.coefficient[target] - slopes @ self.coefficient[chosen]
+        residual = weighted
+        for slope, x in zip(slopes, net, strict=True):
+            residual = residual - slope * (x if data.mass is None else x * data.mass)
+        blocks = [Block(rows, residual[rows], self.weights[cohort]) for cohort, rows in enumerate(data.slices)]
+        if chosen:
+            scores = np.einsum("pit,it->ip", net, residual)
+            blocks.append(Block(slice(None), scores, -solve(self.coefficient[chosen])))
+        # A combination of covariates that the columns absorb leaves no coefficient identified on which it loads.
+        null = solve.null
+        loads = np.abs(self.coefficient[chosen].T @ null) * self.column_size[:, None]
+        known = self.identified & (
+            loads <= NULL_TOLERANCE * np.linalg.norm(self.size[chosen, None] * null, axis=0)
+        ).all(1)
+        return PanelFit(
+            value=np.where(known, value, np.nan),
+            influence=Influence(len(residual), len(value), tuple(blocks)),
+            covariate_value=np.where(solve.identified, slopes, np.nan),
+            residual=residual,
+            observations=residual.size if data.mass is None else int(np.count_nonzero(data.mass)),
+            parameters=self.rank + solve.rank + 1,
+        )
+
+    def products(self) -> Floats:
+        """Give the (weighted) products of residuals summed over the periods of each unit, (N, 1 + p, 1 + p)."""
+        return unit_products(self.residual, self.data.mass)
+
+    def _product(self, one: int, other: int) -> float:
+        weighted = self.residual[one] if self.data.mass is None else self.residual[one] * self.data.mass
+        return float(np.vdot(weighted, self.residual[other]))
+
+
+def unit_products(residual: Floats, mass: Floats | None) -> Floats:
+    """Sum the (weighted) products of variables (1 + p, N, T) over the periods of each unit: (N, 1 + p, 1 + p)."""
+    n_variables, n_units = residual.shape[:2]
+    products = np.empty((n_units, n_variables, n_variables))
+    for k in range(n_variables):
+        weighted = residual[k] if mass is None else residual[k] * mass
+        for j in range(k + 1):
+            products[:, k, j] = products[:, j, k] = np.einsum("it,it->i", weighted, residual[j])
+    return products
+
+
 def fit_panel(data: PanelData, design: Floats) -> PanelFit:
-    """Regress the outcome on cohort x period columns, covariates, unit effects and period effects.
+    """Regress the outcome on cohort x period columns, all covariates, unit effects and period effects.
 
     Parameters
     ----------
@@ -118,77 +202,87 @@ def fit_panel(data: PanelData, design: Floats) -> PanelFit:
     Returns
     -------
     PanelFit
+    """
+    return project(data, design).fit(0, range(1, 1 + len(data.covariates)))
+
+
+def project(data: PanelData, design: Floats) -> Projection:
+    """Take unit effects, period effects and cohort x period columns out of the outcome and of each covariate.
+
+    Parameters
+    ----------
+    data : PanelData
+        The panel.
+    design : (C, T, K) array
+        Treatment columns by cohort and period.
+
+    Returns
+    -------
+    Projection
 
     Notes
     -----
-    Unit effects are eliminated, period effects enter as T - 1 columns, the normal equations are solved directly.
-    The influence of unit i is ``A^-1 B_c' (m_i e_i)``; its cluster sums give CR0.
+    Unit effects are eliminated, period effects enter as T - 1 columns, the normal equations are solved directly, once for
+    all variables. The influence of unit i is ``A^-1 B_c' (m_i e_i)``; its cluster sums give CR0.
     """
     n_cohorts, n_periods, n_columns = design.shape
-    mass, n_covariates = data.mass, len(data.covariates)
-    outcome = within(data.outcome, mass)
-    covariates = np.array([within(x, mass) for x in data.covariates]).reshape(n_covariates, *outcome.shape)
-    weighted = covariates if mass is None else covariates * mass
     period_columns = np.broadcast_to(np.eye(n_periods)[:, 1:], (n_cohorts, n_periods, n_periods - 1))
     columns = np.concatenate([design, period_columns], axis=2)
-    width = columns.shape[2]
-
-    gram, moment = _normal_equations(data, columns, outcome, covariates, weighted)
+    variables = [data.outcome, *data.covariates]
+    net = np.empty((len(variables), *data.outcome.shape))
+    sums = np.empty((len(variables), n_cohorts, n_periods))
+    for k, values in enumerate(variables):
+        net[k] = within(values, data.mass)
+        if k and np.abs(net[k]).max(initial=0.0) <= CONSTANT_TOLERANCE * np.abs(values).max(initial=0.0):
+            net[k] = 0.0
+        weighted = net[k] if data.mass is None else net[k] * data.mass
+        sums[k] = [weighted[rows].sum(axis=0) for rows in data.slices]
+    size = np.sqrt([_square(x, data.mass) for x in net])
+    gram = _gram(data, columns)
     solve = Solver(gram)
-    solution = solve(moment)
-    targets = np.eye(len(gram))[:, :n_columns]
-    inverse = solve(targets)
-
-    coefficients, slopes = solution[:width], solution[width:]
-    fitted = np.zeros_like(outcome)
-    for cohort, rows in enumerate(data.slices):
-        fitted[rows] = columns[cohort] @ coefficients
-    residual = outcome - (within(fitted, mass) if mass is not None else fitted - fitted.mean(axis=1, keepdims=True))
-    for slope, x in zip(slopes, covariates, strict=True):
-        residual -= slope * x
-    residual = residual if mass is None else residual * mass
-
-    blocks = [Block(rows, residual[rows], columns[cohort] @ inverse[:width]) for cohort, rows in enumerate(data.slices)]
-    if n_covariates:
-        scores = np.einsum("pit,it->ip", covariates, residual)
-        blocks.append(Block(slice(None), scores, inverse[width:]))
-    n_units = len(outcome)
-    observations = outcome.size if mass is None else int(np.count_nonzero(mass))
-    return PanelFit(
-        value=np.where(solve.identified[:n_columns], solution[:n_columns], np.nan),
-        influence=Influence(n_units, n_columns, tuple(blocks)),
-        covariate_value=np.where(solve.identified[width:], slopes, np.nan),
-        residual=residual,
-        observations=observations,
-        parameters=solve.rank + 1,
+    solution = solve(np.einsum("ctw,kct->wk", columns, sums))
+    for k, x in enumerate(net):
+        for cohort, rows in enumerate(data.slices):
+            fitted = columns[cohort] @ solution[:, k]
+            mass = None if data.mass is None else data.mass[rows]
+            x[rows] -= fitted - fitted.mean() if mass is None else within(np.broadcast_to(fitted, mass.shape), mass)
+        if k and _square(x, data.mass) <= RANK_TOLERANCE * size[k] ** 2:
+            x[:] = 0.0
+    inverse = solve(np.eye(len(gram))[:, :n_columns])
+    return Projection(
+        data=data,
+        coefficient=solution[:n_columns].T,
+        residual=net,
+        size=size,
+        weights=columns @ inverse,
+        identified=solve.identified[:n_columns],
+        column_size=np.sqrt(np.diag(gram)[:n_columns]),
+        rank=solve.rank,
     )
 
 
-def _normal_equations(
-    data: PanelData, columns: Floats, outcome: Floats, covariates: Floats, weighted: Floats
-) -> tuple[Floats, Floats]:
+def _square(values: Floats, mass: Floats | None) -> float:
+    return float(np.vdot(values, values) if mass is None else np.einsum("it,it,it->", mass, values, values))
+
+
+def _gram(data: PanelData, columns: Floats) -> Floats:
     """Sum the normal equations over cohorts; only the non-zero columns of each cohort are touched."""
-    width, n_covariates = columns.shape[2], len(covariates)
-    gram = np.zeros((width + n_covariates, width + n_covariates))
-    moment = np.zeros(width + n_covariates)
+    width = columns.shape[2]
+    gram = np.zeros((width, width))
     within_cohort = within_gram(data)
-    weighted_outcome = outcome if data.mass is None else outcome * data.mass
-    for cohort, rows in enumerate(data.slices):
+    for cohort in range(len(data.slices)):
         used = np.flatnonzero(columns[cohort].any(axis=0))
         active = columns[cohort][:, used]
         gram[np.ix_(used, used)] += active.T @ within_cohort[cohort] @ active
-        moment[used] += active.T @ weighted_outcome[rows].sum(axis=0)
-        for p in range(n_covariates):
-            cross = active.T @ weighted[p, rows].sum(axis=0)
-            gram[used, width + p] += cross
-            gram[width + p, used] += cross
-    gram[width:, width:] = np.einsum("pit,qit->pq", weighted, covariates)
-    moment[width:] = np.einsum("pit,it->p", weighted, outcome)
-    return gram, moment
+    return gram
 
 
 class Solver:
-    """Solve symmetric positive semi-definite equations and say which unknowns are identified."""
+    """Solve symmetric positive semi-definite equations and say which unknowns are identified.
+
+    ``identified`` marks the unknowns, ``rank`` counts the directions with information, and the columns of ``null`` span
+    those without.
+    """
 
     def __init__(self, gram: Floats) -> None:
         scale = np.sqrt(np.maximum(np.diag(gram), 0.0))
@@ -208,164 +302,28 @@ class Solver:
         if self._factor is not None:
             self.identified = np.ones(len(gram), dtype=bool)
             self.rank = len(gram)
+            self.null = np.zeros((len(gram), 0))
             return
         eigenvalues, vectors = np.linalg.eigh(correlation)
         informative = eigenvalues > RANK_TOLERANCE * max(eigenvalues.max(initial=0.0), 1e-300)
         self.identified = (np.abs(vectors[:, ~informative]) < NULL_TOLERANCE).all(axis=1) & (scale > 0)
         self.rank = int(informative.sum())
+        self.null = vectors[:, ~informative] * np.where(scale > 0, self._scale, 1.0)[:, None]
         self._inverse = (vectors[:, informative] / eigenvalues[informative]) @ vectors[:, informative].T
 
     def __call__(self, right: Floats) -> Floats:
         """Solve for one or several right-hand sides; directions without information get the shortest solution."""
         scale = self._scale if right.ndim == 1 else self._scale[:, None]
         scaled = right * scale
-        solved = self._inverse @ scaled if self._factor is None else cho_solve((self._factor, True), scaled)
+        solved = (
+            self._inverse @ scaled
+            if self._factor is None
+            else cho_solve((self._factor, True), scaled, check_finite=False)
+        )
         return solved * scale
-
-
-def fit_logit(regressors: Floats, treated: NDArray[np.bool_], weights: Floats) -> tuple[Floats, Floats]:
-    """Fit a weighted logit by Newton's method.
-
-    Parameters
-    ----------
-    regressors : (n, k) array
-        With the constant.
-    treated : (n,) array of bool
-        The binary outcome.
-    weights : (n,) array
-        Non-negative weights.
-
-    Returns
-    -------
-    probability : (n,) array
-        Fitted probabilities.
-    inverse_hessian : (k, k) array
-        Inverse of ``X' diag(w p (1-p)) X``. Not-a-number throughout when the regressors are collinear or treated and
-        untreated units are perfectly separated.
-    """
-    n_regressors = regressors.shape[1]
-    failed = np.full(len(regressors), np.nan), np.full((n_regressors, n_regressors), np.nan)
-    share = float(weights[treated].sum() / weights.sum())
-    if not 0 < share < 1:
-        return failed
-    linear = np.full(len(regressors), np.log(share / (1 - share)))
-    for _ in range(LOGIT_ITERATIONS):
-        probability = 1.0 / (1.0 + np.exp(-linear))
-        score = regressors.T @ (weights * (treated - probability))
-        hessian = (regressors * (weights * probability * (1 - probability))[:, None]).T @ regressors
-        solver = Solver(hessian)
-        if not solver.identified.all():
-            return failed
-        change = regressors @ solver(score)
-        largest = float(np.abs(change).max())
-        linear = linear + change * min(1.0, LOGIT_STEP / max(largest, 1e-300))
-        if largest < LOGIT_TOLERANCE:
-            break
-    probability = 1.0 / (1.0 + np.exp(-linear))
-    hessian = (regressors * (weights * probability * (1 - probability))[:, None]).T @ regressors
-    return probability, Solver(hessian)(np.eye(n_regressors))
 
 
 def inverse_gram(regressors: Floats, weights: Floats) -> Floats | None:
     """Invert ``X'WX``; None when the regressors are collinear in this sample."""
     solver = Solver((regressors * weights[:, None]).T @ regressors)
     return solver(np.eye(regressors.shape[1])) if solver.identified.all() else None
-
-
-@dataclass(frozen=True)
-class Family:
-    """A quasi-likelihood with its canonical link: identity, logit or log.
-
-    Parameters
-    ----------
-    name : {"gaussian", "binomial", "poisson"}
-        The family.
-    """
-
-    name: str
-
-    @property
-    def range(self) -> tuple[float, float]:
-        """Give the smallest and largest outcome that the family takes."""
-        return {"gaussian": (-np.inf, np.inf), "binomial": (0.0, 1.0), "poisson": (0.0, np.inf)}[self.name]
-
-    def mean(self, index: Floats) -> Floats:
-        """Give the mean at a linear index."""
-        if self.name == "gaussian":
-            return index
-        exponential = np.exp(np.clip(index, -700, 700))
-        return exponential if self.name == "poisson" else exponential / (1 + exponential)
-
-    def slope(self, index: Floats) -> Floats:
-        """Give the derivative of the mean with respect to the index (with a canonical link also the variance)."""
-        mean = self.mean(index)
-        return {"gaussian": np.ones_like(index), "binomial": mean * (1 - mean), "poisson": mean}[self.name]
-
-    def start(self, mean: Floats) -> Floats:
-        """Give an index to start from, near the observed means."""
-        if self.name == "gaussian":
-            return mean
-        if self.name == "poisson":
-            return np.log(np.maximum(mean, 1e-3))
-        inside = np.clip(mean, 0.005, 0.995)
-        return np.log(inside / (1 - inside))
-
-
-@dataclass(frozen=True)
-class CellFit:
-    """A quasi-likelihood fit on cell sums.
-
-    Parameters
-    ----------
-    coefficients : (k,) array
-        Of the columns; those that are not identified hold the shortest solution.
-    identified : (k,) array of bool
-        Which coefficients are identified.
-    index : (cells,) array
-        Linear index.
-    inverse : (k, k) array
-        Inverse Hessian.
-    rank : int
-        Number of identified directions.
-    """
-
-    coefficients: Floats
-    identified: NDArray[np.bool_]
-    index: Floats
-    inverse: Floats
-    rank: int
-
-
-def fit_cells(columns: Floats, mass: Floats, summed: Floats, family: Family) -> CellFit | None:
-    """Fit a quasi-likelihood whose regressors are constant within cells, from the cells' weights and weighted sums.
-
-    Parameters
-    ----------
-    columns : (cells, k) array
-        Regressors.
-    mass, summed : (cells,) arrays
-        Sum of weights and of weighted outcomes; cells without observations have mass zero.
-    family : Family
-        Family and link.
-
-    Returns
-    -------
-    CellFit or None
-        None when Newton's method does not converge (separation).
-    """
-    mean = np.divide(summed, mass, out=np.zeros_like(summed), where=mass > 0)
-    index = family.start(mean)
-    coefficients = np.zeros(columns.shape[1])
-    for step in range(LOGIT_ITERATIONS):
-        weight = mass * family.slope(index)
-        solver = Solver((columns * weight[:, None]).T @ columns)
-        working = weight * index + (summed - mass * family.mean(index))
-        updated = solver(columns.T @ working)
-        change = columns @ updated - index
-        coefficients, index = updated, columns @ updated
-        if step and float(np.abs(change[mass > 0]).max()) < LOGIT_TOLERANCE * max(1.0, float(np.abs(index).max())):
-            break
-    else:
-        return None
-    solver = Solver((columns * (mass * family.slope(index))[:, None]).T @ columns)
-    return CellFit(coefficients, solver.identified, index, solver(np.eye(len(coefficients))), solver.rank)

@@ -164,13 +164,13 @@ def _comparisons(layout: Layout, comparison: str, base_period: str, anticipation
             yield cell
 
 
-def _comparison_rows(layout: Layout, cell: _Cell) -> slice | NDArray[np.intp]:
+def _comparison_rows(layout: Layout, cell: _Cell) -> tuple[slice, ...]:
     """Give the rows of the comparison units: the tail of the layout without the cohort itself."""
     start, n_units = int(layout.starts[cell.comparison_from]), len(layout.units)
     if cell.cohort < cell.comparison_from:
-        return slice(start, n_units)
+        return (slice(start, n_units),)
     own = cohort_slices(layout)[cell.cohort]
-    return np.r_[start : own.start, own.stop : n_units]
+    return slice(start, own.start), slice(own.stop, n_units)
 
 
 def _comparison_size(layout: Layout, cell: _Cell) -> int:
@@ -188,7 +188,8 @@ def _on_balanced(
     that share these are columns of one matrix of outcome changes.
     """
     outcome, weight = layout.outcome, layout.weight
-    constant = all((x == x[:, :1]).all() for x in [layout.covariates[name] for name in covariates])
+    chosen = [layout.covariates[name] for name in covariates]
+    constant = all((x == x[:, :1]).all() for x in chosen)
     constant = constant and (weight is None or bool((weight == weight[:, :1]).all()))
     groups: dict[tuple[int, int, int], list[int]] = {}
     for number, cell in enumerate(cells):
@@ -203,11 +204,13 @@ def _on_balanced(
         now, base = [cells[k].now for k in members], [cells[k].base for k in members]
         treated, comparison = rows_of[cohort], _comparison_rows(layout, cells[members[0]])
         parts = []
-        for rows in (treated, comparison):
-            values = outcome[rows]
-            regressors = np.array([layout.covariates[name][rows, period] for name in covariates]).T
-            mass = np.ones(len(values)) if weight is None else weight[rows, period]
-            parts.append((values[:, now] - values[:, base], regressors, mass))
+        for runs in ((treated,), comparison):
+            change = np.concatenate([outcome[rows][:, now] - outcome[rows][:, base] for rows in runs])
+            regressors = np.array([np.concatenate([x[rows, period] for rows in runs]) for x in chosen]).T
+            mass = np.concatenate(
+                [np.ones(rows.stop - rows.start) if weight is None else weight[rows, period] for rows in runs]
+            )
+            parts.append((change, regressors, mass))
         scores = panel_scores(*parts[0], *parts[1], adjustment)
         if scores.reason:
             reason = _explain(scores.reason, covariates, parts[0][1], parts[1][1])
@@ -217,7 +220,12 @@ def _on_balanced(
         value[members] = scores.value
         pick = np.zeros((len(members), len(cells)))
         pick[np.arange(len(members)), members] = 1.0
-        blocks += [Block(treated, scores.treated, pick), Block(comparison, scores.comparison, pick)]
+        blocks.append(Block(treated, scores.treated, pick))
+        done = 0
+        for rows in comparison:
+            size = rows.stop - rows.start
+            blocks.append(Block(rows, scores.comparison[done : done + size], pick))
+            done += size
     return value, Influence(len(layout.units), len(cells), tuple(blocks)), reasons
 
 
@@ -235,11 +243,12 @@ def _on_unbalanced(
     for number, cell in enumerate(cells):
         if cell.reason:
             continue
-        units = np.r_[everyone[rows_of[cell.cohort]], everyone[_comparison_rows(layout, cell)]]
+        runs = (rows_of[cell.cohort], *_comparison_rows(layout, cell))
+        units: NDArray[np.intp] = np.concatenate([everyone[rows] for rows in runs])
         treated = np.arange(len(units)) < rows_of[cell.cohort].stop - rows_of[cell.cohort].start
-        seen = observed[np.ix_(units, [cell.now, cell.base])]
-        row, side = np.nonzero(seen)
-        unit, period = units[row], np.array([cell.now, cell.base])[side]
+        ends = np.array([cell.now, cell.base])
+        row, side = np.nonzero(observed[np.ix_(units, ends)])
+        unit, period = units[row], ends[side]
         regressors = np.array([layout.covariates[name][unit, period] for name in covariates]).reshape(-1, len(unit)).T
         mass = np.ones(len(unit)) if layout.weight is None else layout.weight[unit, period]
         scores = section_scores(

@@ -22,7 +22,7 @@ from evalaid.estimators.method import (
 )
 from evalaid.estimators.regression import NOT_IDENTIFIED, observed_cells
 from evalaid.influence import Block, Influence
-from evalaid.linear import Family, fit_cells
+from evalaid.likelihood import Family, fit_cells
 
 Floats = NDArray[np.float64]
 BASE = "base period: zero by construction"

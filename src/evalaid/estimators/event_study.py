@@ -9,8 +9,9 @@ import numpy as np
 from evalaid.design import Design
 from evalaid.effects import Effects
 from evalaid.errors import EstimationError
-from evalaid.estimators.method import Method, Needs, cell_frame, chosen_covariates, population_of
-from evalaid.estimators.regression import NOT_IDENTIFIED, observed_cells, regress, regression_effects
+from evalaid.estimators.method import Method, Needs, cell_frame, population_of
+from evalaid.estimators.regression import Regression, fit_regression, fit_subsets, observed_cells
+from evalaid.subsets import Subsets
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,15 @@ def fit_event_study(design: Design, options: EventStudyOptions) -> Effects:
     ``y_it = a_i + l_t + sum_{e != r} 1{t - g_i = e} b_e + x_it' c + u_it``. Errors as in :func:`evalaid.estimators.twfe.fit_twfe`.
     Sun and Abraham (2021), doi:10.1016/j.jeconom.2020.09.006.
     """
+    return fit_regression(design, METHOD, _plan(design, options), options.covariates)
+
+
+def fit_event_study_subsets(design: Design, options: EventStudyOptions) -> Subsets:
+    """Fit the regression of :func:`fit_event_study` for all subsets of the covariates."""
+    return fit_subsets(design, METHOD, _plan(design, options), options.covariates)
+
+
+def _plan(design: Design, options: EventStudyOptions) -> Regression:
     layout = design.layout
     distance = layout.periods[None, :] - layout.cohorts[:, None]
     seen = observed_cells(layout)
@@ -63,28 +73,21 @@ def fit_event_study(design: Design, options: EventStudyOptions) -> Effects:
     estimated = times[times != reference]
     dummies = (distance[:, :, None] == estimated).astype(float)
     columns = np.concatenate([dummies, np.zeros((1, *dummies.shape[1:]))])
-    fit = regress(design, columns, chosen_covariates("event_study", design, options.covariates))
     population = population_of(layout)
     sizes = np.diff(layout.starts)[:-1]
     at_time = [(distance == e) & seen for e in times]
     n_treated = [int(sizes[rows.any(axis=1)].sum()) for rows in at_time]
     clusters = [population.count_clusters(rows.any(axis=1)) for rows in at_time]
-    place = np.searchsorted(times, estimated)
-    spread = np.zeros((len(estimated), len(times)))
-    spread[np.arange(len(estimated)), place] = 1.0
-    value = np.zeros(len(times))
-    value[place] = fit.value
-    reason = np.full(len(times), "", dtype=object)
-    reason[place] = np.where(np.isnan(fit.value), NOT_IDENTIFIED, "")
-    reason[times == reference] = "reference period: zero by construction"
+    reason = np.where(times == reference, "reference period: zero by construction", "").astype(object)
     cells = cell_frame(population, n_treated, len(layout.units) - int(layout.starts[-2]), reason, event_time=times)
     cells["treated_clusters"] = clusters
-    return regression_effects(design, "event_study", METHOD.estimand, cells, value, fit.influence.combine(spread), fit)
+    return Regression(columns, cells, np.searchsorted(times, estimated), np.ones(len(times)))
 
 
 METHOD = Method(
     name="event_study",
     fit=fit_event_study,
+    subsets=fit_event_study_subsets,
     options=EventStudyOptions,
     needs=Needs(comparison="never_treated"),
     estimand="effect by event time, common to all cohorts",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
@@ -18,14 +19,16 @@ from evalaid.estimators.method import (
     chosen_covariates,
     cohort_slices,
     effective_anticipation,
+    observation_mass,
     population_of,
     scale_of,
 )
 from evalaid.estimators.regression import panel_data
 from evalaid.influence import Block, Influence
 from evalaid.layout import Layout
-from evalaid.linear import PanelData, Solver, within_gram
+from evalaid.linear import PanelData, Solver, unit_products, within, within_gram
 from evalaid.periods import label
+from evalaid.subsets import Subsets
 
 Floats = NDArray[np.float64]
 
@@ -51,8 +54,6 @@ class UntreatedFit:
         Outcome minus imputed untreated outcome; zero where not observed.
     covariates : (p, N, T) array
         Covariates net of unit and period effects (of the untreated observations).
-    identified : (N, T) array of bool
-        Whether the unit and period effects behind an observation are connected by untreated observations.
     periods : Solver
         Period equations with unit effects eliminated.
     slopes : Solver
@@ -63,7 +64,6 @@ class UntreatedFit:
 
     gap: Floats
     covariates: Floats
-    identified: NDArray[np.bool_]
     periods: Solver
     slopes: Solver
     coefficients: Floats
@@ -102,51 +102,93 @@ def fit_imputation(design: Design, options: ImputationOptions) -> Effects:
     the weights twice in its standard error. A cohort with a single untreated period is kept.
     Borusyak, Jaravel and Spiess (2024), doi:10.1093/restud/rdae007.
     """
-    layout = design.layout
+    plan = _plan(design, options)
     names = chosen_covariates(METHOD.name, design, options.covariates)
+    return _to_effects(design, plan, fit_untreated(panel_data(design.layout, names), plan.untreated))
+
+
+def fit_imputation_subsets(design: Design, options: ImputationOptions) -> Subsets:
+    """Impute the outcome and each covariate without covariates, for all subsets of the covariates."""
+    plan = _plan(design, options)
+    names = chosen_covariates(METHOD.name, design, options.covariates)
+    data = panel_data(design.layout, names)
+    periods, net = _take_out(data, plan.untreated)
+    plain = UntreatedFit(net[0], net[:0], periods, Solver(np.zeros((0, 0))), np.zeros(0))
+    raw = np.array([data.outcome, *data.covariates])
+    return Subsets(
+        effects=tuple(_to_effects(design, plan, replace(plain, gap=values)) for values in net),
+        products=unit_products(net, plan.untreated),
+        size=np.sqrt([(within(x, plan.mass) ** 2).mean() for x in raw]),
+    )
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What does not depend on the outcome.
+
+    ``mass`` and ``untreated`` (N, T) are weights of all and of untreated observations, ``share`` (N, T) the weight of an
+    observation in its cell; a cell is a cohort ``rows`` and a period ``columns``, with its total weight ``size``.
+    """
+
+    mass: Floats
+    untreated: Floats
+    share: Floats
+    slices: tuple[slice, ...]
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
+    size: Floats
+    cells: pd.DataFrame
+
+
+def _plan(design: Design, options: ImputationOptions) -> _Plan:
+    """Find the cells, their weights and the reasons of those that cannot be estimated."""
+    layout = design.layout
     anticipation = effective_anticipation(design, options)
     if anticipation < 0:
         raise EstimationError(f"imputation: anticipation={anticipation} found, 0 or more periods expected.")
-    data = panel_data(layout, names)
-    mass = np.ones_like(data.outcome) if data.mass is None else data.mass
+    observed = observation_mass(layout)
+    mass = np.ones_like(layout.outcome) if observed is None else observed
     start = np.where(np.isnan(layout.cohort), np.inf, layout.cohort) - anticipation
     treated = layout.periods >= start[:, None]
-    untreated_mass = np.where(treated, 0.0, mass)
-    fit = fit_untreated(data, untreated_mass)
-
+    untreated = np.where(treated, 0.0, mass)
+    identified = _connected(untreated)
     slices = cohort_slices(layout)[:-1]
     rows_c, columns_t = np.nonzero(layout.periods >= (layout.cohorts - anticipation)[:, None])
-    usable = np.where(treated & fit.identified, mass, 0.0)
+    usable = np.where(treated & identified, mass, 0.0)
     size = np.array([usable[rows].sum(axis=0) for rows in slices])
     share = np.zeros_like(usable)
     for cohort, rows in enumerate(slices):
         share[rows] = np.divide(usable[rows], size[cohort], out=share[rows], where=size[cohort] > 0)
-    mean = np.array([np.einsum("it,it->t", share[rows], fit.gap[rows]) for rows in slices])
-    value = np.where(size > 0, mean, np.nan)[rows_c, columns_t]
-    reason = _reasons(layout, mass, untreated_mass, size, rows_c, columns_t)
-    if len(names) and not fit.slopes.identified.all():
-        blocked = _blocked_by_covariates(fit, share, slices)[rows_c, columns_t]
-        value = np.where(blocked, np.nan, value)
-        reason = np.where(blocked, "a covariate does not vary among untreated observations", reason)
-
-    population = population_of(layout)
     periods, cohorts = layout.periods[columns_t], layout.cohorts[rows_c]
-    comparison = (untreated_mass > 0).sum(axis=0)
     cells = cell_frame(
-        population,
+        population_of(layout),
         (np.array([(usable[rows] > 0).sum(axis=0) for rows in slices]))[rows_c, columns_t],
-        comparison[columns_t],
-        reason,
+        (untreated > 0).sum(axis=0)[columns_t],
+        _reasons(layout, mass, untreated, size, rows_c, columns_t),
         cohort=cohorts,
         period=periods,
         event_time=periods - cohorts,
     )
+    return _Plan(mass, untreated, share, slices, rows_c, columns_t, size[rows_c, columns_t], cells)
+
+
+def _to_effects(design: Design, plan: _Plan, fit: UntreatedFit) -> Effects:
+    """Average the gaps by cohort and period."""
+    mean = np.array([np.einsum("it,it->t", plan.share[rows], fit.gap[rows]) for rows in plan.slices])
+    value = np.where(plan.size > 0, mean[plan.rows, plan.columns], np.nan)
+    cells = plan.cells
+    if not fit.slopes.identified.all():
+        blocked = _blocked_by_covariates(fit, plan.share, plan.slices)[plan.rows, plan.columns]
+        value = np.where(blocked, np.nan, value)
+        cells = cells.assign(
+            reason=np.where(blocked, "a covariate does not vary among untreated observations", cells["reason"])
+        )
     return Effects(
         cells=cells,
         value=value,
-        influence=_influence(fit, untreated_mass, share, slices, (rows_c, columns_t)),
-        population=population,
-        size=size[rows_c, columns_t],
+        influence=_influence(fit, plan.untreated, plan.share, plan.slices, (plan.rows, plan.columns)),
+        population=population_of(design.layout),
+        size=plan.size,
         method=METHOD.name,
         estimand=METHOD.estimand,
         scale=scale_of(design),
@@ -157,20 +199,29 @@ def fit_imputation(design: Design, options: ImputationOptions) -> Effects:
 
 def fit_untreated(data: PanelData, mass: Floats) -> UntreatedFit:
     """Fit unit effects, period effects and covariates on the observations with ``mass`` and apply them to all."""
-    seen = np.ones_like(data.outcome) if data.mass is None else (data.mass > 0).astype(float)
-    periods = Solver(within_gram(PanelData(data.outcome, mass, data.covariates, data.slices)).sum(axis=0))
-    gap = _residualise(data.outcome, mass, periods) * seen
-    covariates = np.array([_residualise(x, mass, periods) * seen for x in data.covariates])
-    covariates = covariates.reshape(len(data.covariates), *gap.shape)
-    for x, raw in zip(covariates, data.covariates, strict=True):
-        if np.abs(x).max(initial=0.0) < ABSORBED * np.abs(raw).max(initial=0.0):
-            x[:] = 0.0
+    periods, net = _take_out(data, mass)
+    gap, covariates = net[0], net[1:]
     weighted = covariates * mass
     slopes = Solver(np.einsum("pit,qit->pq", weighted, covariates))
     coefficients = slopes(np.einsum("pit,it->p", weighted, gap))
     for coefficient, x in zip(coefficients, covariates, strict=True):
         gap = gap - coefficient * x
-    return UntreatedFit(gap, covariates, _connected(mass), periods, slopes, coefficients)
+    return UntreatedFit(gap, covariates, periods, slopes, coefficients)
+
+
+def _take_out(data: PanelData, mass: Floats) -> tuple[Solver, Floats]:
+    """Take unit and period effects, fitted with ``mass``, out of the outcome and each covariate: (1 + p, N, T)."""
+    periods = Solver(within_gram(PanelData(data.outcome, mass, data.covariates, data.slices)).sum(axis=0))
+    net = np.array([_residualise(x, mass, periods) for x in (data.outcome, *data.covariates)])
+    if data.mass is not None:
+        net *= data.mass > 0
+    for x, raw in zip(net[1:], data.covariates, strict=True):
+        rounding = ABSORBED * np.abs(raw).max(initial=0.0)
+        if np.abs(x).max(initial=0.0) < rounding:
+            x[:] = 0.0
+        elif np.abs(x[mass > 0]).max(initial=0.0) < rounding:
+            x[mass > 0] = 0.0
+    return periods, net
 
 
 def _residualise(values: Floats, mass: Floats, periods: Solver) -> Floats:
@@ -268,6 +319,7 @@ def _blocked_by_covariates(fit: UntreatedFit, share: Floats, slices: tuple[slice
 METHOD = Method(
     name="imputation",
     fit=fit_imputation,
+    subsets=fit_imputation_subsets,
     options=ImputationOptions,
     needs=Needs(comparison="not_yet_treated"),
     estimand="average effect on each cohort in each treated period",

@@ -16,6 +16,7 @@ from evalaid.effects import Effects
 from evalaid.errors import EstimationError
 from evalaid.layout import Layout
 from evalaid.periods import label
+from evalaid.subsets import Subsets
 
 
 def choice(default: str, *others: str) -> Any:
@@ -71,6 +72,9 @@ class Method:
         The paper, with DOI.
     test : str
         The test that holds it against the reference.
+    subsets : callable, optional
+        ``subsets(design, options) -> Subsets``: the same fit for every subset of the covariates at once; None where
+        covariates do not enter by least squares.
     """
 
     name: str
@@ -81,6 +85,7 @@ class Method:
     reference: str
     source: str
     test: str
+    subsets: Callable[[Design, Any], Subsets] | None = None
 
     def parse(self, given: dict[str, Any]) -> Any:
         """Turn keyword arguments into options, naming every unknown or impossible one at once."""

@@ -2,55 +2,96 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from evalaid.design import Design
 from evalaid.effects import Convention, Effects
-from evalaid.estimators.method import cohort_slices, observation_mass, population_of, scale_of
-from evalaid.influence import Influence
+from evalaid.estimators.method import (
+    Method,
+    chosen_covariates,
+    cohort_slices,
+    observation_mass,
+    population_of,
+    scale_of,
+)
 from evalaid.layout import Layout
-from evalaid.linear import PanelData, PanelFit, fit_panel
+from evalaid.linear import PanelData, PanelFit, fit_panel, project
+from evalaid.subsets import Subsets
+
+NOT_IDENTIFIED = "not identified: collinear with the fixed effects"
 
 
-def panel_data(layout: Layout, covariates: tuple[str, ...]) -> PanelData:
+@dataclass(frozen=True)
+class Regression:
+    """A two-way regression before any fit: its columns, and the cells that its coefficients fill.
+
+    Parameters
+    ----------
+    columns : (C + 1, T, K) array
+        Treatment columns by cohort and period.
+    cells : pandas.DataFrame
+        Of the effects, with the reason of those that are zero by construction.
+    place : (K,) array of int
+        The cell of each coefficient.
+    size : (cells,) array
+        Weights of the cells in averages.
+    """
+
+    columns: NDArray[np.float64]
+    cells: pd.DataFrame
+    place: NDArray[np.intp]
+    size: NDArray[np.float64]
+
+
+def panel_data(layout: Layout, covariates: Sequence[str]) -> PanelData:
     """Hand the layout, with the named covariates, to the least-squares engine."""
     stacked = np.array([layout.covariates[name] for name in covariates]).reshape(-1, *layout.outcome.shape)
     return PanelData(layout.outcome, observation_mass(layout), stacked, cohort_slices(layout))
 
 
-def regress(design: Design, columns: NDArray[np.float64], covariates: tuple[str, ...]) -> PanelFit:
-    """Fit cohort x period ``columns`` (C + 1, T, K) and covariates with unit and period effects."""
-    return fit_panel(panel_data(design.layout, covariates), columns)
+def fit_regression(design: Design, method: Method, regression: Regression, covariates: Sequence[str] | None) -> Effects:
+    """Fit the columns and the covariates (None = the design's) with unit and period effects."""
+    names = chosen_covariates(method.name, design, covariates)
+    return _to_effects(design, method, regression, fit_panel(panel_data(design.layout, names), regression.columns))
 
 
-def regression_effects(
-    design: Design,
-    method: str,
-    estimand: str,
-    cells: pd.DataFrame,
-    value: NDArray[np.float64],
-    influence: Influence,
-    fit: PanelFit,
-    size: NDArray[np.float64] | None = None,
-) -> Effects:
-    """Wrap a fit as Effects with the error convention of R fixest; cells of equal size unless ``size`` says otherwise."""
+def fit_subsets(design: Design, method: Method, regression: Regression, covariates: Sequence[str] | None) -> Subsets:
+    """Fit the columns to the outcome and to each covariate, for all subsets of the covariates."""
+    names = chosen_covariates(method.name, design, covariates)
+    projection = project(panel_data(design.layout, names), regression.columns)
+    variables = range(1 + len(names))
+    return Subsets(
+        effects=tuple(_to_effects(design, method, regression, projection.fit(k)) for k in variables),
+        products=projection.products(),
+        size=projection.size / np.sqrt(projection.data.outcome.size),
+    )
+
+
+def _to_effects(design: Design, method: Method, regression: Regression, fit: PanelFit) -> Effects:
+    """Put coefficients into their cells, with the error convention of R fixest."""
+    n_cells = len(regression.cells)
+    spread = np.zeros((len(regression.place), n_cells))
+    spread[np.arange(len(regression.place)), regression.place] = 1.0
+    value = np.zeros(n_cells)
+    value[regression.place] = fit.value
+    reason = np.where(np.isnan(value), NOT_IDENTIFIED, regression.cells["reason"].to_numpy(dtype=object))
     return Effects(
-        cells=cells,
+        cells=regression.cells.assign(reason=reason),
         value=value,
-        influence=influence,
+        influence=fit.influence.combine(spread),
         population=population_of(design.layout),
-        size=np.ones(len(cells)) if size is None else size,
-        method=method,
-        estimand=estimand,
+        size=regression.size,
+        method=method.name,
+        estimand=method.estimand,
         scale=scale_of(design),
         convention=Convention("regression", "t", fit.observations, fit.parameters),
         aggregation="fixed",
     )
-
-
-NOT_IDENTIFIED = "not identified: collinear with the fixed effects"
 
 
 def observed_cells(layout: Layout) -> NDArray[np.bool_]:

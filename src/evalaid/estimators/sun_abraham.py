@@ -13,12 +13,12 @@ from evalaid.estimators.method import (
     Method,
     Needs,
     cell_frame,
-    chosen_covariates,
     cohort_slices,
     observation_mass,
     population_of,
 )
-from evalaid.estimators.regression import NOT_IDENTIFIED, observed_cells, regress, regression_effects
+from evalaid.estimators.regression import Regression, fit_regression, fit_subsets, observed_cells
+from evalaid.subsets import Subsets
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,15 @@ def fit_sun_abraham(design: Design, options: SunAbrahamOptions) -> Effects:
     ``y_it = a_i + l_t + sum_g sum_{e != r} 1{G_i = g, t - g = e} b_ge + x_it' c + u_it``. Errors as R fixest's ``sunab``:
     CR1, observation shares taken as known. Sun and Abraham (2021), doi:10.1016/j.jeconom.2020.09.006.
     """
+    return fit_regression(design, METHOD, _plan(design, options), options.covariates)
+
+
+def fit_sun_abraham_subsets(design: Design, options: SunAbrahamOptions) -> Subsets:
+    """Fit the regression of :func:`fit_sun_abraham` for all subsets of the covariates."""
+    return fit_subsets(design, METHOD, _plan(design, options), options.covariates)
+
+
+def _plan(design: Design, options: SunAbrahamOptions) -> Regression:
     layout = design.layout
     seen = observed_cells(layout)
     distance = layout.periods[None, :] - layout.cohorts[:, None]
@@ -72,13 +81,7 @@ def fit_sun_abraham(design: Design, options: SunAbrahamOptions) -> Effects:
     estimated = np.flatnonzero(event_time != reference)
     columns = np.zeros((len(layout.cohorts) + 1, layout.n_periods, len(estimated)))
     columns[cohort[estimated], period[estimated], np.arange(len(estimated))] = 1.0
-    fit = regress(design, columns, chosen_covariates(METHOD.name, design, options.covariates))
-    spread = np.zeros((len(estimated), len(cohort)))
-    spread[np.arange(len(estimated)), estimated] = 1.0
-    value = np.zeros(len(cohort))
-    value[estimated] = fit.value
-    reason = np.full(len(cohort), "reference period: zero by construction", dtype=object)
-    reason[estimated] = np.where(np.isnan(fit.value), NOT_IDENTIFIED, "")
+    reason = np.where(event_time == reference, "reference period: zero by construction", "").astype(object)
     mass = observation_mass(layout)
     mass = np.ones_like(layout.outcome) if mass is None else mass
     rows = cohort_slices(layout)[:-1]
@@ -93,14 +96,13 @@ def fit_sun_abraham(design: Design, options: SunAbrahamOptions) -> Effects:
         period=layout.periods[period],
         event_time=event_time,
     )
-    return regression_effects(
-        design, METHOD.name, METHOD.estimand, cells, value, fit.influence.combine(spread), fit, size
-    )
+    return Regression(columns, cells, estimated, size)
 
 
 METHOD = Method(
     name="sun_abraham",
     fit=fit_sun_abraham,
+    subsets=fit_sun_abraham_subsets,
     options=SunAbrahamOptions,
     needs=Needs(comparison="never_treated"),
     estimand="average effect on each cohort in each period",

@@ -8,8 +8,9 @@ import numpy as np
 
 from evalaid.design import Design
 from evalaid.effects import Effects
-from evalaid.estimators.method import Method, Needs, cell_frame, chosen_covariates, population_of
-from evalaid.estimators.regression import NOT_IDENTIFIED, regress, regression_effects
+from evalaid.estimators.method import Method, Needs, cell_frame, population_of
+from evalaid.estimators.regression import Regression, fit_regression, fit_subsets
+from evalaid.subsets import Subsets
 
 
 @dataclass(frozen=True)
@@ -44,18 +45,26 @@ def fit_twfe(design: Design, options: TwfeOptions) -> Effects:
     R fixest: CR1 with ``G/(G-1) (n-1)/(n-k)``, unit effects nested in the clusters not counted in k, t with G-1
     degrees of freedom. Goodman-Bacon (2021), doi:10.1016/j.jeconom.2021.03.014.
     """
+    return fit_regression(design, METHOD, _plan(design), options.covariates)
+
+
+def fit_twfe_subsets(design: Design, options: TwfeOptions) -> Subsets:
+    """Fit the regression of :func:`fit_twfe` for all subsets of the covariates."""
+    return fit_subsets(design, METHOD, _plan(design), options.covariates)
+
+
+def _plan(design: Design) -> Regression:
     layout = design.layout
     treated = np.array([layout.periods >= cohort for cohort in layout.cohorts] + [np.zeros(len(layout.periods), bool)])
-    fit = regress(design, treated[:, :, None].astype(float), chosen_covariates("twfe", design, options.covariates))
     n_treated = int(layout.starts[-2])
-    reason = NOT_IDENTIFIED if np.isnan(fit.value[0]) else ""
-    cells = cell_frame(population_of(layout), n_treated, len(layout.units) - n_treated, reason)
-    return regression_effects(design, "twfe", METHOD.estimand, cells, fit.value, fit.influence, fit)
+    cells = cell_frame(population_of(layout), n_treated, len(layout.units) - n_treated)
+    return Regression(treated[:, :, None].astype(float), cells, np.array([0]), np.ones(1))
 
 
 METHOD = Method(
     name="twfe",
     fit=fit_twfe,
+    subsets=fit_twfe_subsets,
     options=TwfeOptions,
     needs=Needs(comparison="not_yet_treated"),
     estimand="one effect common to all cohorts and periods (a weighted average with possibly negative weights otherwise)",

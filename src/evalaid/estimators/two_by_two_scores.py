@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evalaid.linear import fit_logit, inverse_gram
+from evalaid.likelihood import fit_logit
+from evalaid.linear import inverse_gram
 
 Floats = NDArray[np.float64]
 

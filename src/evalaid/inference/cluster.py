@@ -28,8 +28,11 @@ class Clusters:
     def sums(self, psi: Floats) -> Floats:
         """Sum rows by cluster: (units, cells) -> (G, cells)."""
         if len(self) == len(psi):
+            units = np.arange(len(psi))
+            if (self.codes == units).all():
+                return psi
             order = np.empty(len(psi), dtype=np.intp)
-            order[self.codes] = np.arange(len(psi))
+            order[self.codes] = units
             return psi[order]
         units = np.arange(len(psi))
         member = csr_array((np.ones(len(psi)), (self.codes, units)), shape=(len(self), len(psi)))
@@ -75,7 +78,8 @@ def robust_variance(effects: Effects, clusters: Clusters, *, corrected: bool, as
     -------
     (cells,) array
     """
-    variance = (clusters.sums(effects.influence.matrix(as_reference=as_reference)) ** 2).sum(axis=0)
+    sums = clusters.sums(effects.influence.matrix(as_reference=as_reference))
+    variance = np.asarray(np.einsum("gk,gk->k", sums, sums))
     return variance * small_sample_factor(effects, len(clusters)) if corrected else variance
 
 

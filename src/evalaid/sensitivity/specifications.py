@@ -1,0 +1,373 @@
+"""The specification curve: the overall effect under every declared choice of method, covariates, window and comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from itertools import combinations, product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evalaid.design import Design
+from evalaid.effects import Effects
+from evalaid.errors import EstimationError, NotIdentifiedError
+from evalaid.estimation import estimate, estimate_subsets, find_method
+from evalaid.inference.table import ONE_TREATED, infer
+from evalaid.layout import mask
+from evalaid.periods import label
+from evalaid.scales import NAMES as SCALES
+from evalaid.sensitivity.spread import CHOICES, find_drivers, list_notes
+
+Window = tuple[Any, Any]
+
+COMPARISONS = ("own", "never_treated", "not_yet_treated", "eventually_treated")
+WEIGHTS = ("design", "none")
+RESULTS = ("estimate", "std_error", "conf_low", "conf_high")
+COUNTS = ("n_units", "n_treated", "n_clusters", "treated_clusters")
+
+
+@dataclass(frozen=True)
+class Specification:
+    """One combination of choices.
+
+    Parameters
+    ----------
+    method : str
+        A registered method whose cells can be averaged.
+    covariates : tuple of str
+        Of the design's; () = none.
+    window : (first, last)
+        Labels of the first and last period kept, None = as in the panel.
+    comparison : {"own", "never_treated", "not_yet_treated", "eventually_treated"}
+        ``own``: the method's default; the next two go to methods with that option; ``eventually_treated`` leaves
+        never-treated units out of the panel, for any method.
+    weights : {"design", "none"}
+        The design's weights, or none.
+    scale : {"share", "log_odds", "log_outflow"}
+        As in :func:`evalaid.estimate`.
+    options : mapping
+        Further options of the method.
+    """
+
+    method: str
+    covariates: tuple[str, ...] = ()
+    window: Window = (None, None)
+    comparison: str = "own"
+    weights: str = "design"
+    scale: str = "share"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def describe(self, design: Design) -> dict[str, str]:
+        """Give the choices in words."""
+        layout = design.layout
+        first, last = (
+            label(layout.period_kind, int(layout.periods[k])) if end is None else str(end)
+            for end, k in zip(self.window, (0, -1), strict=True)
+        )
+        settings = ", ".join(f"{name}={value}" for name, value in self.options.items())
+        return {
+            "method": f"{self.method}({settings})" if settings else self.method,
+            "covariates": ", ".join(self.covariates) or "none",
+            "window": f"{first} to {last}",
+            "comparison": self.comparison,
+            "weights": self.weights,
+            "scale": self.scale,
+        }
+
+
+@dataclass(frozen=True)
+class SpecificationCurve:
+    """The estimates of all specifications, and which choices they depend on.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        One row a specification, sorted by estimate, those without one last: ``method`` (with its options), ``covariates``,
+        ``window``, ``comparison``, ``weights``, ``scale``, ``estimate``, ``std_error``, ``conf_low``, ``conf_high`` (in the
+        scale of the outcome: fractions for a share), ``n_units``, ``n_treated``, ``n_clusters``, ``treated_clusters``,
+        ``note`` (why there is no estimate or no error).
+    drivers : pandas.DataFrame
+        One row a choice that varies among the estimates (each covariate, in or out, is one): ``choice``, ``levels``,
+        ``share_alone`` (share of the variance of the estimates between its levels), ``share_beyond_others`` (what it adds
+        to the main effects of all other choices; the two agree when every combination was estimated), ``range_of_means``
+        (largest minus smallest mean estimate of a level).
+    notes : tuple of str
+        What to keep in mind.
+    level : float
+        Coverage of the intervals.
+    """
+
+    table: pd.DataFrame
+    drivers: pd.DataFrame
+    notes: tuple[str, ...]
+    level: float
+
+
+def specification_curve(
+    design: Design,
+    specifications: Sequence[Specification] | Mapping[str, Any],
+    *,
+    level: float = 0.95,
+    progress: Callable[[int, int], object] | None = None,
+) -> SpecificationCurve:
+    """Estimate the overall effect under every declared specification.
+
+    Assumes of each specification what its method assumes. The estimates come from the same data and are not independent
+    evidence; methods differ in their estimand, so that part of the spread is no disagreement.
+
+    Parameters
+    ----------
+    design : Design
+        With all covariates that any specification uses.
+    specifications : sequence of Specification, or mapping
+        The list, or the arguments of :func:`declare`.
+    level : float
+        Coverage of each interval by itself.
+    progress : callable, optional
+        Called with the number of specifications done and their total.
+
+    Returns
+    -------
+    SpecificationCurve
+        Each row equals ``estimate(...).aggregate("overall")`` with ``infer(vcov="CR1")`` of the same choices. Errors are left
+        out where a single treated cluster (or the method) does not show any.
+
+    Raises
+    ------
+    EstimationError
+        When nothing is declared, or a choice does not exist (an unknown method, covariate, period, option).
+
+    Notes
+    -----
+    How the work is shared. The panel is cut once a window, comparison, weighting and scale. Where covariates enter by least
+    squares (``twfe``, ``event_study``, ``sun_abraham``, ``imputation``, on the scale of the outcome) the outcome and each of
+    the p covariates are residualised once a method and cut; every subset of covariates then follows from (1 + p) x (1 + p)
+    products a unit, all subsets in one matrix product (see :mod:`evalaid.subsets`). All other specifications, those of
+    Callaway and Sant'Anna among them, share the cut panel only. Simonsohn, Simmons and Nelson (2020),
+    doi:10.1038/s41562-020-0912-z, without their joint test.
+
+    Examples
+    --------
+    >>> import evalaid as ea
+    >>> frame = pd.DataFrame({
+    ...     "county": np.repeat(list("abcdef"), 3), "year": [2019, 2020, 2021] * 6,
+    ...     "share": np.linspace(0.7, 0.9, 18) ** 2, "gdp": np.cos(np.arange(18.0)),
+    ...     "first_treated": np.repeat([2020, 2020, 2021, 2021, np.nan, np.nan], 3),
+    ... })
+    >>> design = ea.diagnose(frame, "county", "year", "share", "first_treated", covariates=("gdp",))
+    >>> curve = ea.specification_curve(design, {"methods": ["twfe", "imputation"], "covariates": [(), ("gdp",)]})
+    >>> len(curve.table), sorted(curve.drivers["choice"])
+    (4, ['covariate gdp', 'method'])
+    """
+    declared = declare(**specifications) if isinstance(specifications, Mapping) else tuple(specifications)
+    if not declared:
+        raise EstimationError("No specification is declared; give at least one, for example {'methods': ['twfe']}.")
+    _check(design, declared)
+    blocks: dict[Any, list[int]] = {}
+    for position, one in enumerate(declared):
+        options = tuple(sorted((name, repr(value)) for name, value in one.options.items()))
+        block = (one.window, one.comparison, one.weights), one.scale, one.method, options
+        blocks.setdefault(block, []).append(position)
+    rows: dict[int, dict[str, Any]] = {}
+    cuts: dict[Any, Design] = {}
+    for (cut, *_), positions in blocks.items():
+        if cut not in cuts:
+            cuts[cut] = cut_design(design, declared[positions[0]])
+        for position, row in _estimate_block(cuts[cut], [declared[k] for k in positions], level):
+            rows[positions[position]] = row
+            if progress is not None:
+                progress(len(rows), len(declared))
+    listed = [{**one.describe(design), **rows[k]} for k, one in enumerate(declared)]
+    table = pd.DataFrame(listed, columns=[*CHOICES, *RESULTS, *COUNTS, "note"])
+    order = table["estimate"].argsort(kind="stable")  # missing ones last
+    drivers = find_drivers(table, [one.covariates for one in declared])
+    return SpecificationCurve(table.iloc[order].reset_index(drop=True), drivers, list_notes(table), level)
+
+
+def declare(
+    methods: Sequence[str | tuple[str, Mapping[str, Any]]],
+    covariates: Sequence[Sequence[str]] = ((),),
+    windows: Sequence[Window] = ((None, None),),
+    comparisons: Sequence[str] = ("own",),
+    weights: Sequence[str] = ("design",),
+    scales: Sequence[str] = ("share",),
+) -> tuple[Specification, ...]:
+    """List the specifications of all combinations of some choices.
+
+    Parameters
+    ----------
+    methods : sequence of str or (str, mapping)
+        Names, or names with options.
+    covariates : sequence of sequences of str
+        Sets of covariates; :func:`all_subsets` gives all of some names.
+    windows : sequence of (first, last)
+        Periods kept, both ends included; None = open.
+    comparisons, weights, scales : sequence of str
+        As in :class:`Specification`.
+
+    Returns
+    -------
+    tuple of Specification
+        A choice that a method does not have (covariates, comparison) enters once, at the method's default.
+
+    Raises
+    ------
+    EstimationError
+        For an unknown method.
+
+    Examples
+    --------
+    >>> len(declare(["twfe", "etwfe"], covariates=all_subsets(("gdp", "age"))))
+    5
+    """
+    found: dict[Any, Specification] = {}
+    for entry, names, window, comparison, weight, scale in product(
+        methods, covariates, windows, comparisons, weights, scales
+    ):
+        method, options = (entry, {}) if isinstance(entry, str) else entry
+        known = {option.name for option in fields(find_method(method).options)}
+        chosen = tuple(names) if "covariates" in known else ()
+        passed = comparison in {"never_treated", "not_yet_treated"}
+        against = "own" if passed and "comparison" not in known else comparison
+        one = Specification(method, chosen, tuple(window), against, weight, scale, options)
+        key = (method, repr(sorted(options.items())), chosen, one.window, against, weight, scale)
+        found.setdefault(key, one)
+    return tuple(found.values())
+
+
+def all_subsets(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """List all subsets of some names, the empty one first.
+
+    Examples
+    --------
+    >>> all_subsets(("gdp", "age"))
+    [(), ('gdp',), ('age',), ('gdp', 'age')]
+    """
+    return [subset for size in range(len(names) + 1) for subset in combinations(names, size)]
+
+
+def cut_design(design: Design, specification: Specification) -> Design:
+    """Keep the window, the comparison units and the weights of a specification."""
+    layout = design.layout
+    if specification.comparison == "eventually_treated":
+        layout = layout.subset(~np.isnan(layout.cohort))
+    if specification.weights == "none":
+        layout = replace(layout, weight=None)
+    first, last = _find_window(design, specification.window)
+    inside = (layout.periods >= first) & (layout.periods <= last)
+    if not inside.all():
+        layout = mask(layout, np.broadcast_to(inside, layout.outcome.shape))
+    return replace(design, layout=layout)
+
+
+def estimate_specification(design: Design, specification: Specification) -> Effects:
+    """Estimate one specification by itself, on a design already cut to it: the overall effect, one cell."""
+    options = _options(specification)
+    if "covariates" in {option.name for option in fields(find_method(specification.method).options)}:
+        options["covariates"] = specification.covariates
+    return estimate(design, specification.method, scale=specification.scale, **options).aggregate("overall")
+
+
+def _options(specification: Specification) -> dict[str, Any]:
+    options = dict(specification.options)
+    has_comparison = any(option.name == "comparison" for option in fields(find_method(specification.method).options))
+    if specification.comparison in {"never_treated", "not_yet_treated"}:
+        options["comparison"] = specification.comparison
+    elif specification.comparison == "eventually_treated" and has_comparison:
+        options["comparison"] = "not_yet_treated"
+    return options
+
+
+def _estimate_block(
+    design: Design, block: Sequence[Specification], level: float
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Estimate specifications that differ in their covariates only, together where the method allows it."""
+    left = set(range(len(block)))
+    first = block[0]
+    names = tuple(dict.fromkeys(name for one in block for name in one.covariates))
+    if names and first.scale == "share" and len(block) > 1:
+        try:
+            subsets = estimate_subsets(design, first.method, covariates=names, **_options(first))
+        except EstimationError as refusal:
+            yield from ((position, _refused(design, refusal)) for position in sorted(left))
+            return
+        if subsets is not None:
+            for positions, effects in subsets.overall(
+                [[names.index(name) for name in one.covariates] for one in block]
+            ):
+                yield from zip(positions, _rows(design, effects, level), strict=True)
+                left -= set(positions)
+    for position in sorted(left):
+        try:
+            effects = estimate_specification(design, block[position])
+        except EstimationError as refusal:
+            yield position, _refused(design, refusal)
+        else:
+            yield position, next(_rows(design, effects, level))
+
+
+def _rows(design: Design, effects: Effects, level: float) -> Iterator[dict[str, Any]]:
+    """Give a row for each estimate."""
+    if design.n_clusters < 2:
+        table = effects.tidy().assign(std_error=np.nan, conf_low=np.nan, conf_high=np.nan, n_clusters=design.n_clusters)
+        table["note"] = [reason or "one cluster: no error can be seen from it" for reason in effects.cells["reason"]]
+    else:
+        table = infer(effects, level, vcov="CR1")
+    hidden = effects.convention.caution
+    for row in table.to_dict("records"):
+        why = hidden or (ONE_TREATED if row["treated_clusters"] == 1 else "")
+        if why and not np.isnan(row["std_error"]):
+            row |= {"std_error": np.nan, "conf_low": np.nan, "conf_high": np.nan}
+            row["note"] = f"{row['note']}; {why}" if row["note"] else why
+        kept = {name: row[name] for name in (*RESULTS, "n_treated", "n_clusters", "treated_clusters", "note")}
+        yield {**kept, "n_units": design.n_units}
+
+
+def _refused(design: Design, refusal: EstimationError) -> dict[str, Any]:
+    reasons = refusal.reasons if isinstance(refusal, NotIdentifiedError) else (str(refusal),)
+    counts = (design.n_units, design.n_treated, design.n_clusters, design.n_treated_clusters)
+    return {
+        **dict.fromkeys(RESULTS, np.nan),
+        **dict(zip(COUNTS, counts, strict=True)),
+        "note": "; ".join(reasons),
+    }
+
+
+def _check(design: Design, declared: Sequence[Specification]) -> None:
+    """Name every choice that does not exist, at once."""
+    faults = []
+    for one in declared:
+        for name, value, known in (
+            ("comparison", one.comparison, COMPARISONS),
+            ("weights", one.weights, WEIGHTS),
+            ("scale", one.scale, SCALES),
+        ):
+            if value not in known:
+                faults.append(f"{name}={value!r} is not a choice; allowed: {', '.join(known)}")
+        faults += [f"the design has no covariate {name!r}" for name in one.covariates if name not in design.covariates]
+        _find_window(design, one.window)
+        entry = find_method(one.method)
+        options = _options(one)
+        if one.covariates:
+            options["covariates"] = one.covariates
+        entry.parse(options)
+    if faults:
+        raise EstimationError("Specifications: " + "; ".join(dict.fromkeys(faults)) + ".")
+
+
+def _find_window(design: Design, window: Window) -> tuple[int, int]:
+    """Turn the labels of a window into ordinals."""
+    layout = design.layout
+    labels = [label(layout.period_kind, int(period)) for period in layout.periods]
+    ends = []
+    for end, default in zip(window, (0, -1), strict=True):
+        if end is not None and str(end) not in labels:
+            raise EstimationError(
+                f"Window {window}: {end!r} is not a period of the panel, which has {', '.join(labels)}."
+            )
+        ends.append(int(layout.periods[default if end is None else labels.index(str(end))]))
+    if ends[0] >= ends[1]:
+        raise EstimationError(f"Window {window}: the first period must come before the last.")
+    return ends[0], ends[1]

@@ -233,6 +233,19 @@ def test_a_figure_has_a_title_axis_labels_and_the_kind_of_data():
     plt.close(canvas)
 
 
+def test_estimates_without_an_interval_are_drawn_where_they_are():
+    import matplotlib.pyplot as plt
+
+    ends = dict.fromkeys(["std_error", "conf_low", "conf_high", "band_low", "band_high"], np.nan)
+    canvas, alt = figures.draw_event_study(EFFECTS.assign(**ends), LOOK)
+    axes = canvas.axes[0]
+    drawn = {value for line in axes.lines if line.get_marker() == "o" for value in np.asarray(line.get_ydata())}
+    assert drawn == {-0.5, 1.25, 0.004}
+    assert "no intervals" in axes.get_title(loc="left") + axes.get_title()
+    assert "0: +1.25" in alt
+    plt.close(canvas)
+
+
 def test_a_comparison_names_what_has_no_estimate():
     import matplotlib.pyplot as plt
 

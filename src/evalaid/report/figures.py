@@ -34,6 +34,7 @@ SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#00
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _CEILING = 100.0
 _WRAP = 44  # letters of a label in one line
+_ZERO = 1e-12  # an estimate this close to 0 and without an interval is that of the reference period
 _NARROW, _ROOM, _WIDE = 6, 12, 24  # labels of an axis that do not touch: half a figure, a figure, short labels
 
 
@@ -264,17 +265,20 @@ def draw_event_study(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     ----------
     frame : pandas.DataFrame
         ``event_time``, ``estimate``, ``conf_low``, ``conf_high`` (pointwise), ``band_low``, ``band_high``
-        (simultaneous), in percentage points for a share; missing ends for the reference period.
+        (simultaneous), in percentage points for a share. Missing ends and an estimate of 0: the reference period; missing
+        ends and another estimate: a point without an interval, as of one treated unit.
     look : Look
     """
     canvas, axes = canvas_of(8.0, 4.6)
     time = frame["event_time"].to_numpy(dtype=float)
-    kept = frame["conf_low"].notna().to_numpy()
+    ends = frame["conf_low"].notna().to_numpy()
+    kept = ends | (frame["estimate"].abs() > _ZERO).to_numpy()
     inside, where = frame[kept], time[kept]
     axes.axhline(0, color=INK, lw=0.9)
     axes.axvline(-0.5, color=GREY, lw=0.9, ls=(0, (4, 3)))
-    axes.vlines(where, inside["band_low"], inside["band_high"], color=BAND, lw=7, label="simultaneous band")
-    axes.vlines(where, inside["conf_low"], inside["conf_high"], color=INK, lw=1.6, label="pointwise interval")
+    if ends.any():
+        axes.vlines(where, inside["band_low"], inside["band_high"], color=BAND, lw=7, label="simultaneous band")
+        axes.vlines(where, inside["conf_low"], inside["conf_high"], color=INK, lw=1.6, label="pointwise interval")
     before = where < 0
     axes.plot(where[before], inside["estimate"][before], "o", mfc="white", mec=INK, ms=6.5, label="before the start")
     axes.plot(
@@ -287,7 +291,8 @@ def draw_event_study(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     axes.set_xticks(time, _thinned([format_value(t, "number", 0, signed=True) for t in time], _WIDE))
     unit = " (percentage points)" if look.unit == "pp" else ""
     axes.set(
-        title=f"Effect by time since the start, {look.level:.0%} intervals and bands",
+        title="Effect by time since the start, "
+        + (f"{look.level:.0%} intervals and bands" if ends.any() else "no intervals"),
         xlabel="Periods since the first treated period",
         ylabel=f"Effect on {look.outcome_label[:1].lower()}{look.outcome_label[1:]}{unit}",
     )
@@ -329,8 +334,9 @@ def draw_comparison(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     axes.set_ylim(len(labels) - 0.5, -0.5)
     unit = " (percentage points)" if look.unit == "pp" else ""
     axes.set(
-        title=f"Estimates side by side, {look.level:.0%} intervals",
-        xlabel=f"Effect{unit}; shaded: interval of the first row",
+        title="Estimates side by side, "
+        + (f"{look.level:.0%} intervals" if frame["conf_low"].notna().any() else "no intervals"),
+        xlabel=f"Effect{unit}" + ("" if math.isnan(main["conf_low"]) else "; shaded: interval of the first row"),
         ylabel="",
     )
     said = "; ".join(

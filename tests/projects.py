@@ -1,5 +1,6 @@
 """Small projects in a temporary folder: one simulated study, one short notebook; and one run of the Korean study a session."""
 
+import ast
 import atexit
 import hashlib
 import json
@@ -96,3 +97,18 @@ def korea_run():
     folder = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return run_study(StudySpec(study=KOREA), folder=folder / KOREA)
+
+
+def run_cells(notebook, **parameters):
+    """Run the code cells of a notebook in this process, as one who opens it by hand; return what they show, as text."""
+    names, shown = dict(parameters), []
+    for cell in json.loads((ROOT / "notebooks" / f"{notebook}.ipynb").read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] != "code" or "parameters" in cell["metadata"].get("tags", []):
+            continue
+        tree = ast.parse("".join(cell["source"]))
+        last = tree.body.pop().value if isinstance(tree.body[-1], ast.Expr) else None
+        exec(compile(tree, notebook, "exec"), names)
+        if last is not None:
+            value = eval(compile(ast.Expression(last), notebook, "eval"), names)
+            shown.append(value.to_html() if hasattr(value, "to_html") else str(value))
+    return "\n".join(shown), names["section"].recorder.numbers

@@ -147,11 +147,11 @@ def report_effects(effects: Effects | Refusal, by: str, spec: StudySpec) -> pd.D
     >>> report_effects(effects, "overall", spec)[["key", "unit", "n_clusters"]].values.tolist()
     [['main', 'pp', 41]]
     """
-    if by != "overall" and (isinstance(effects, Refusal) or _LABELS[by] not in effects.cells):
-        return _no_rows()
     if isinstance(effects, Refusal):
-        return no_estimate(effects, spec, "main", "All treated units and periods")
-    aggregate = overall(effects) if by == "overall" else effects.aggregate(by)  # type: ignore[arg-type]
+        return no_estimate(effects, spec, "main", "All treated units and periods") if by == "overall" else _no_rows()
+    aggregate = overall(effects) if by == "overall" else _averaged(effects, by)
+    if aggregate is None:
+        return _no_rows()
     frame = in_unit(infer(aggregate, level=spec.level), effects)
     if by == "event_time":
         joint = infer(aggregate, level=spec.level, simultaneous=True, draws=spec.draws, seed=spec.seed)
@@ -328,6 +328,14 @@ def no_estimate(refusal: Refusal, spec: StudySpec, key: str, name: str) -> pd.Da
         "made_by": _describe(str(entry["method"]), entry.get("options", {}), entry.get("changes", {})) + "; refused",
     }
     return pd.DataFrame([row])
+
+
+def _averaged(effects: Effects, by: str) -> Effects | None:
+    """Average effects by cohort and period; those that a method gives by this label alone stay; None when it does not."""
+    known = {name for name in _LABELS.values() if name in effects.cells}
+    if known == set(_LABELS.values()):
+        return effects.aggregate(by)  # type: ignore[arg-type]
+    return effects if known == {_LABELS[by]} else None
 
 
 def _no_rows() -> pd.DataFrame:

@@ -28,13 +28,13 @@ COLUMNS = {
     "robustness": Column("Other methods and scenarios"),
     "recovery": Column("Recovery of a known effect"),
     "may": Column("Verdict"),
-    "programme": Column("Programme"),
     "setting": Column("Setting"),
     "outcome": Column("Outcome"),
     "result": Column("Result"),
     "weakness": Column("Known weaknesses"),
     "uncertainty": Column("Uncertainty"),
 }
+_NO_DATA = {SIMULATED: "; no real data", REAL: ""}
 _MADE_BY = "as reported by the study"
 
 
@@ -51,7 +51,7 @@ class Reported:
         return math.nan if number is None or number.value is None else float(number.value)
 
 
-def read_studies() -> list[Reported]:
+def collect_studies() -> list[Reported]:
     """Read every study of the project with its numbers, real data first."""
     specs = [StudySpec(study=name) for name in list_studies()]
     order = {REAL: 0, SIMULATED: 1, CLAIMS_ONLY: 2}
@@ -114,13 +114,13 @@ def list_repeats() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        As `evalaid.published.judge_repeats`, ``programme`` by its English name.
+        As `evalaid.published.judge_repeats`, with ``claim`` (as published).
     """
     claims = every_claim()
-    names = claims.facts.registry.set_index("programme")["name_en"]
+    said = {claim.claim_id: claim.claim for claim in claims.claims}
     frame = judge_repeats(claims)
-    order = frame["may"].map(REPEATS.index)
-    return frame.assign(programme=frame["programme"].map(names)).loc[order.sort_values(kind="stable").index]
+    order = frame["may"].map(REPEATS.index).sort_values(kind="stable").index
+    return frame.assign(claim=frame["key"].map(said)).drop(columns="note").loc[order]
 
 
 def count_repeats(frame: pd.DataFrame, studies: list[Reported]) -> pd.DataFrame:
@@ -183,8 +183,10 @@ def _verdict(study: Reported) -> str:
         return "not identified: no outcome data are public"
     if math.isnan(study.value("overall.main.estimate")):
         return "not identified: the design has no comparison"
+    if study.spec.methods[study.spec.main]["method"] == "dose" and not _periods(study)[1]:
+        return "doses can be compared, under a strong assumption" + _NO_DATA[study.spec.data_kind]
     if study.spec.data_kind == SIMULATED:
-        return "a comparison exists; no real data"
+        return "a comparison exists" + _NO_DATA[SIMULATED]
     return "identified, if trends would have been parallel"
 
 

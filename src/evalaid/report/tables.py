@@ -222,11 +222,10 @@ class Table:
     def _cell(self, name: str, row: pd.Series) -> str:
         column = self.column(name)
         several = column.unit == OUTCOME and len(set(self.frame["unit"].dropna())) > 1
-        text = _cell(column, name, row, with_unit=several)
-        if name in PAIRS and PAIRS[name][0] in self.columns:
+        if name in PAIRS and PAIRS[name][0] in self.columns and not math.isnan(row[name]):
             upper = PAIRS[name][0]
-            return text if math.isnan(row[name]) else f"{text} to {_cell(self.column(upper), upper, row)}"
-        return text
+            return f"{_cell(column, name, row)} to {_cell(self.column(upper), upper, row, with_unit=several)}"
+        return _cell(column, name, row, with_unit=several)
 
 
 def collect_notes(frame: pd.DataFrame) -> tuple[str, ...]:

@@ -246,6 +246,17 @@ def test_estimates_without_an_interval_are_drawn_where_they_are():
     plt.close(canvas)
 
 
+def test_a_period_without_a_comparison_is_no_reference_period():
+    import matplotlib.pyplot as plt
+
+    canvas, _ = figures.draw_event_study(EFFECTS.assign(estimate=[-0.5, 0.0, 1.25, np.nan], conf_low=np.nan), LOOK)
+    axes = canvas.axes[0]
+    drawn = {line.get_label(): list(line.get_xdata()) for line in axes.lines}
+    assert drawn["reference period (0 by definition)"] == [-1]
+    assert drawn["no estimate: no comparison"] == [1]
+    plt.close(canvas)
+
+
 def test_a_comparison_names_what_has_no_estimate():
     import matplotlib.pyplot as plt
 

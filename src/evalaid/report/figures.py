@@ -35,7 +35,12 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _CEILING = 100.0
 _WRAP = 44  # letters of a label in one line
 _ZERO = 1e-12  # an estimate this close to 0 and without an interval is that of the reference period
-_NARROW, _ROOM, _WIDE = 6, 12, 24  # labels of an axis that do not touch: half a figure, a figure, short labels
+_NARROW, _ROOM, _SHORT, _WIDE = (
+    6,
+    12,
+    16,
+    24,
+)  # labels of an axis that do not touch: half a figure, a figure, short labels
 
 
 @dataclass(frozen=True)
@@ -266,12 +271,13 @@ def draw_event_study(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     frame : pandas.DataFrame
         ``event_time``, ``estimate``, ``conf_low``, ``conf_high`` (pointwise), ``band_low``, ``band_high``
         (simultaneous), in percentage points for a share. Missing ends and an estimate of 0: the reference period; missing
-        ends and another estimate: a point without an interval, as of one treated unit.
+        ends and another estimate: a point without an interval, as of one treated unit; a missing estimate is marked as such.
     look : Look
     """
     canvas, axes = canvas_of(8.0, 4.6)
     time = frame["event_time"].to_numpy(dtype=float)
     ends = frame["conf_low"].notna().to_numpy()
+    known = frame["estimate"].notna().to_numpy()
     kept = ends | (frame["estimate"].abs() > _ZERO).to_numpy()
     inside, where = frame[kept], time[kept]
     axes.axhline(0, color=INK, lw=0.9)
@@ -284,11 +290,14 @@ def draw_event_study(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     axes.plot(
         where[~before], inside["estimate"][~before], "o", color=ACCENT, mec=INK, ms=6.5, label="from the start on"
     )
-    if (~kept).any():
-        axes.plot(
-            time[~kept], [0] * int((~kept).sum()), "D", color=GREY, ms=5, label="reference period (0 by definition)"
-        )
-    axes.set_xticks(time, _thinned([format_value(t, "number", 0, signed=True) for t in time], _WIDE))
+    for rows, place, marker, name in (
+        (~kept & known, axes.transData, "D", "reference period (0 by definition)"),
+        (~known, axes.get_xaxis_transform(), "x", "no estimate: no comparison"),
+    ):
+        if rows.any():
+            height = [0 if marker == "D" else 0.03] * int(rows.sum())
+            axes.plot(time[rows], height, marker, color=GREY, ms=5, ls="", transform=place, label=name)
+    axes.set_xticks(time, _thinned([format_value(t, "number", 0, signed=True) for t in time], _SHORT))
     unit = " (percentage points)" if look.unit == "pp" else ""
     axes.set(
         title="Effect by time since the start, "

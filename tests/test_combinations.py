@@ -97,6 +97,13 @@ def test_what_a_study_names_is_looked_up_before_anything_runs(project, changes, 
     assert words in str(error.value)
 
 
+def test_a_study_of_claims_alone_can_be_changed_like_any_other(project):
+    spec = study(project, **CLAIMS_ONLY)
+    assert (spec.change({}).unit, spec.change({"level": 0.9}).level) == ("", 0.9)
+    with pytest.raises(StudyError, match="neither panel nor simulation: there are no outcome data"):
+        load_frame(spec)
+
+
 def test_the_notebooks_follow_the_fields(project):
     for name in ("1_claims", "2_design", "4_dose", "4_placebo", "4_recovery", "5_synthesis"):
         write_notebook(project, (), name=name)

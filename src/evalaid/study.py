@@ -288,11 +288,10 @@ def complete(study: str, values: Mapping[str, Any]) -> dict[str, Any]:
     for name, declared in known.items():
         if name == "study":
             continue
-        value = values.get(name)
-        if value is None:
-            if declared.metadata["default"] is _REQUIRED:
-                faults.append(f"{name} is missing")
-            complete_values[name] = declared.metadata["default"]
+        value, default = values.get(name), declared.metadata["default"]
+        if value is None or (type(value) is type(default) and value == default):
+            faults += [f"{name} is missing"] * (default is _REQUIRED)
+            complete_values[name] = default
             continue
         try:
             complete_values[name] = declared.metadata["check"](value)

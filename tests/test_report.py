@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evalaid.report import figures, fonts
+from evalaid.report import curves, figures, fonts
 from evalaid.report.page import to_html, write_index, write_page
 from evalaid.report.tables import COLUMNS, Column, Table, collect_notes, number_table
 from evalaid.report.words import fill, format_value, keys_in
@@ -46,7 +46,17 @@ DRAWINGS = {
     figures.draw_means: STATUS,
     figures.draw_event_study: EFFECTS,
     figures.draw_comparison: EFFECTS,
-}
+    curves.draw_dose: EFFECTS.assign(dose=[1.0, 2.0, 3.0, 4.0]).dropna(),
+    curves.draw_bounds: pd.DataFrame({
+        "claim": "Share in 2020", "assumption_label": ["at most M", "at most M", "trend"], "m": [0.0, 1.0, np.nan],
+        "lower": [4.6, 2.6, -1.0], "upper": [4.8, 6.8, 3.0], "alike": "no",
+    }),
+    curves.draw_placebos: pd.DataFrame({"test": "Others", "estimate": [0.1, -0.4, 2.0], "actual": [False, False, True]}),
+    curves.draw_recovery: pd.DataFrame({"label": ["a", "b"], "bias": [0.2, np.nan], "sd": [0.4, np.nan]}),
+    curves.draw_forest: EFFECTS.assign(
+        data_kind=["real", "simulated"] * 2, truth=[np.nan, 1.0, np.nan, np.nan], estimate=[0.5, 1.1, np.nan, 0.2],
+    ),
+}  # fmt: skip
 every_drawing = pytest.mark.parametrize("drawing", DRAWINGS, ids=lambda drawing: drawing.__name__)
 
 
@@ -188,7 +198,8 @@ def test_labels_in_any_script_are_drawn_or_romanised(drawing, found, monkeypatch
     if not found:
         monkeypatch.setattr(fonts, "find_family", lambda _: None)
     frame = DRAWINGS[drawing].copy()
-    frame["label"] = ["县域", "대구", "a", "b"]
+    frame["label"] = ["县域", "대구", "a", "b"][: len(frame)]
+    frame[[name for name in ("claim", "test") if name in frame]] = "县域"
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*[Gg]lyph.*missing")
         figures.draw(drawing, frame, LOOK, name="x", caption="")

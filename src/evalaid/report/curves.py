@@ -54,7 +54,7 @@ def draw_bounds(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     Parameters
     ----------
     frame : pandas.DataFrame
-        ``claim``, ``assumption_label``, ``m``, ``lower``, ``upper``, ``unit``; one panel a claim, one band an assumption.
+        ``claim``, ``assumption_label``, ``m``, ``lower``, ``upper``, ``alike``; one panel a claim, one band an assumption.
     look : Look
     """
     frame = frame[frame["m"].notna()]
@@ -78,7 +78,8 @@ def draw_bounds(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
                 f"{claim}, {kind}: "
                 + ", ".join(f"M {row['m']:g}: {_range(row, 'lower', 'upper', 'pp')}" for _, row in ends.iterrows())
             )
-        axes.set_title(fill(drawable([claim])[0], _PANEL_TITLE))
+        unlike = "" if set(own["alike"]) == {"yes"} else ": the figures are unlike, so this is arithmetic only"
+        axes.set_title(fill(drawable([claim])[0] + unlike, _PANEL_TITLE))
         axes.set(xlabel="M: largest deviation (percentage points a year)", ylabel="Effect (pp)")
     handles: dict[str, Any] = {}
     for axes in panels if len(claims) > 1 else [panels]:
@@ -138,7 +139,7 @@ def draw_recovery(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
         spread = 0 if math.isnan(row["sd"]) else row["sd"]
         axes.plot([row["bias"] - spread, row["bias"] + spread], [place, place], color=INK, lw=1.6)
         axes.plot([row["bias"]], [place], "o", color=ACCENT, mec=INK, ms=7)
-    axes.set_yticks(range(len(frame)), [fill(name, _WRAP) for name in frame["label"]])
+    axes.set_yticks(range(len(frame)), [fill(name, _WRAP) for name in drawable(list(frame["label"]))])
     axes.set_ylim(len(frame) - 0.5, -0.5)
     axes.set(
         title="Estimate minus true effect: mean, and one standard deviation either way",

@@ -246,15 +246,17 @@ def collect_notes(frame: pd.DataFrame) -> tuple[str, ...]:
         return ()
     about: dict[str, list[str]] = {}
     for name, note in zip(frame["label"], frame["note"], strict=True):
-        for part in str(note).split("; ") if note else ():
+        for part in dict.fromkeys(str(note).split("; ")) if note else ():
             about.setdefault(part, []).append(str(name))
-    about = {part: list(dict.fromkeys(rows)) for part, rows in about.items()}
     every = list(dict.fromkeys(str(name) for name in frame["label"]))
     notes = []
-    for part, rows in about.items():
+    for part, found in about.items():
+        rows = list(dict.fromkeys(found))
         others = [name for name in every if name not in rows]
         where = f"all but: {', '.join(others)}" if len(others) < len(rows) else ", ".join(rows)
-        notes.append(f"{part} ({where})" if others else part)
+        if not others and len(found) < len(frame):
+            where = f"{len(found)} of {len(frame)} rows"
+        notes.append(f"{part} ({where})" if len(found) < len(frame) else part)
     return tuple(notes)
 
 

@@ -2,10 +2,12 @@
 
 import csv
 import re
+from types import SimpleNamespace
 
 import pytest
 from projects import ROOT
 
+from evalaid import wording
 from evalaid.claims import Claims
 from evalaid.notebooks import run_study
 from evalaid.sample import check_sources, load_simulation
@@ -90,3 +92,16 @@ def test_a_cheap_study_runs_from_end_to_end(tmp_path):
     page = run.page.read_text(encoding="utf-8")
     assert "simulated data" in page
     assert "Not identified." in page
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [((8, 0, 0, 0), "has an interval"), ((10, 8, 0, 1), "the others have no interval"), ((10, 8, 1, 1), "hold zero.")],
+)
+def test_estimates_without_an_interval_are_not_counted_as_if_they_had_one(counts, words):
+    values = dict(zip(("estimates", "above", "below", "around"), counts, strict=True))
+    numbers = {f"agreement.{name}": value for name, value in values.items()}
+    section = SimpleNamespace(
+        spec=load_study("yangxi_community"), value=lambda key: numbers.get(key, 1.0 if "overall" in key else None)
+    )
+    assert any(words in text for text in wording.sum_up(section))

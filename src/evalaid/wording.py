@@ -84,12 +84,24 @@ def sum_up(section: Section) -> tuple[str, ...]:
         *_simulated(section),
         (
             f"{_programme(section)}the "
-            "{outcome} {overall.main:reading}. Of all {agreement.estimates:bare} estimates, this one included, "
-            "{agreement.above:counted} have an interval above zero, {agreement.below:counted} below zero, and "
-            "{agreement.around:counted} hold zero; they lie between {agreement.smallest:signed} and {agreement.largest:signed}. "
-            "They share data and are no independent confirmations of each other."
+            "{outcome} {overall.main:reading}. "
+            + _agreement(section)
+            + " They lie between {agreement.smallest:signed} and "
+            "{agreement.largest:signed}. They share data and are no independent confirmations of each other."
         ),
         *section.spec.summary,
+    )
+
+
+def _agreement(section: Section) -> str:
+    """Count intervals above, below and around zero; say when estimates have none."""
+    estimates, *counts = (section.value(f"agreement.{name}") or 0 for name in ("estimates", "above", "below", "around"))
+    if not sum(counts):
+        return "None of the {agreement.estimates:bare} estimates, this one included, has an interval."
+    without = "" if sum(counts) == estimates else "; the others have no interval"
+    return (
+        "Of all {agreement.estimates:bare} estimates, this one included, {agreement.above:counted} have an interval above "
+        "zero, {agreement.below:counted} below zero, and {agreement.around:counted} hold zero" + without + "."
     )
 
 

@@ -69,6 +69,7 @@ SPINE = (
     "section",
     "wording",
     "engine",
+    "freshness",
     "execution",
     "progress",
     "notebooks",

@@ -117,7 +117,13 @@ def test_a_run_leaves_a_whole_report_and_tells_its_progress(project):
     run = run_study(StudySpec(study="toy"), tell=lambda *event: told.append(event))
     assert run.page == project / "reports" / "toy" / "index.html"
     assert left_over(project) == ["toy"]
-    assert {path.name for path in run.folder.iterdir()} == {"2_toy.ipynb", "index.html", "numbers.json", "tables"}
+    assert {path.name for path in run.folder.iterdir()} == {
+        ".made_from",
+        "2_toy.ipynb",
+        "index.html",
+        "numbers.json",
+        "tables",
+    }
     numbers = run.numbers().set_index("key")
     assert numbers.loc["sample.units", ["value", "unit", "notebook", "cell"]].tolist() == [
         12,

@@ -15,7 +15,7 @@ from projects import EFFECT, ROOT, SAMPLE, TOY, make_project, write_notebook, wr
 from test_notebooks import environment
 
 from evalaid.cli import main
-from evalaid.runs import count_processors, find_synthesis, list_missing, run_studies
+from evalaid.runs import count_processors, find_synthesis, is_done, list_missing, run_studies
 from evalaid.study import StudySpec
 
 OVERALL = EFFECT.replace('["label", "estimate"]', '["label", "estimate", "conf_low", "conf_high"]')
@@ -46,11 +46,34 @@ def test_a_study_that_fails_does_not_stop_the_others(project):
     assert count_processors() >= 1
 
     write_study(project, "broken", {**TOY, "panel": "data/none.csv"})
-    result = call("run", "--jobs", "2")
+    result = call("run", "--again", "--jobs", "2")
     assert result.exit_code == 2
     assert "Report: reports/toy/index.html" in result.output
     assert "data/none.csv" in result.output
     assert 'href="toy/index.html"' in (project / "reports" / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_report_that_is_up_to_date_is_left_and_any_change_makes_it_again(project):
+    spec = StudySpec(study="toy")
+    assert not is_done(spec)
+    assert "Report: reports/toy/index.html" in call("run").output
+    assert is_done(spec)
+    again = call("run")
+    assert "Up to date: reports/toy/index.html" in again.output
+    assert "Report:" not in again.output
+    assert "Report: reports/toy/index.html" in call("run", "toy").output
+
+    numbers = project / "reports" / "toy" / "numbers.json"
+    numbers.write_text(numbers.read_text(encoding="utf-8") + " ", encoding="utf-8")
+    assert not is_done(spec)
+    call("run")
+    assert is_done(spec)
+    write_notebook(project, (SAMPLE,))
+    assert not is_done(spec)
+    write_notebook(project, (SAMPLE, EFFECT))
+    assert not is_done(spec.change({"level": 0.9}))
+    (project / TOY["panel"]).unlink()
+    assert not is_done(spec)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals differ")
@@ -116,7 +139,11 @@ def test_the_synthesis_follows_all_studies_and_opens_the_reports(project):
     own = json.loads((project / "reports" / "toy" / "numbers.json").read_text(encoding="utf-8"))["numbers"]
     assert values["results.toy.estimate"] == own["overall.main.estimate"]["value"]
     assert (
-        values["counts.claims"] == values["counts.as_effect"] + values["counts.as_change"] + values["counts.not_at_all"]
+        values["counts.claims"]
+        == values["counts.as_effect"]
+        + values["counts.as_change"]
+        + values["counts.as_figure"]
+        + values["counts.not_at_all"]
     )
     assert "reports/toy/numbers.json" in numbers["data_files"]
 

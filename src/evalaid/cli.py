@@ -70,27 +70,38 @@ def main() -> None:
     "-p", "parameters", metavar="KEY=VALUE", multiple=True, help="Change a parameter of the study for this run."
 )
 @click.option("--jobs", type=click.IntRange(min=1), help="Studies at a time (default: the number of processors).")
+@click.option("--again", is_flag=True, help="Run studies whose reports are up to date, too.")
 @told
-def run(study: Sequence[str], only: str | None, parameters: Sequence[str], jobs: int | None) -> None:
+def run(study: Sequence[str], only: str | None, parameters: Sequence[str], jobs: int | None, *, again: bool) -> None:
     """Run studies and write their reports (default: all studies), then the synthesis of all.
 
-    A run with changed parameters (-p) gets a report of its own and leaves the committed numbers and the synthesis alone.
+    A study whose report was made from the same parameters, data, notebooks, code and libraries is left as it is when no study
+    is named. A run with changed parameters (-p) gets a report of its own and leaves the committed numbers and the synthesis
+    alone.
     """
     from evalaid.progress import ProgressDisplay
-    from evalaid.reports import index_reports
-    from evalaid.runs import find_synthesis, list_missing, run_studies
+    from evalaid.report.page import PAGE
+    from evalaid.reports import index_reports, report_folder
+    from evalaid.runs import find_synthesis, is_done, list_missing, run_studies
     from evalaid.study import SYNTHESIS, StudySpec, list_studies
 
     changes = _parse_parameters(parameters)
     specs = [StudySpec(study=name).change(changes) for name in study or list_studies()]
     synthesis = None if changes or SYNTHESIS in study else find_synthesis()
+    left = [] if study or changes or only or again else [spec for spec in specs if is_done(spec)]
+    specs = [spec for spec in specs if spec not in left]
     try:
         with ProgressDisplay() as tell:
             outcomes = run_studies(specs, jobs=jobs, only=only, tell=tell)
             if synthesis is not None and not list_missing():
-                outcomes += run_studies([synthesis], tell=tell)
+                if again or study or only or not is_done(synthesis):
+                    outcomes += run_studies([synthesis], tell=tell)
+                else:
+                    left.append(synthesis)
     finally:
         index = index_reports()
+    for spec in left:
+        click.echo(f"Up to date: {_near(report_folder(spec) / PAGE)}")
     for outcome in outcomes:
         if outcome.result is not None:
             click.echo(f"Report: {_near(outcome.result.page)}")

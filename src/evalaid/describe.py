@@ -180,7 +180,7 @@ def average_outcome(design: Design) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        ``key``, ``label``, ``cohort_label``, ``period_label``, ``start_label``, ``n_units``, ``mean`` (per cent for a
+        ``key``, ``label``, ``cohort_label``, ``period_label``, ``start_label``, ``n_units``, ``unit``, ``mean`` (per cent for a
         share).
     """
     layout = design.layout
@@ -196,7 +196,8 @@ def average_outcome(design: Design) -> pd.DataFrame:
             mean = values.mean() * scale if len(values) else np.nan
             rows.append((f"{key}.{when}", f"{shown}, {when}", shown, when, start, len(values), mean))
     columns = ["key", "label", "cohort_label", "period_label", "start_label", "n_units", "mean"]
-    return pd.DataFrame(rows, columns=columns).assign(made_by="mean over units")
+    unit = "%" if design.outcome_unit == "fraction" else "number"
+    return pd.DataFrame(rows, columns=columns).assign(unit=unit, made_by="mean over units")
 
 
 def spread_means(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Column]]:
@@ -210,7 +211,11 @@ def spread_means(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Column]]:
     wide = frame.pivot_table("mean", index="cohort_label", columns="period_label", sort=False)
     wide = wide.loc[list(dict.fromkeys(frame["cohort_label"])), list(dict.fromkeys(frame["period_label"]))]
     keys = frame.drop_duplicates("cohort_label").set_index("cohort_label")["key"].str.split(".").str[0]
-    extra = {period: Column(f"{period} (%)", "%", 1) for period in wide.columns}
+    per_cent = bool((frame["unit"] == "%").all())
+    extra = {
+        period: Column(f"{period} (%)" if per_cent else str(period), "%" if per_cent else "number", 1)
+        for period in wide.columns
+    }
     return wide.reset_index().assign(key=keys.loc[wide.index].to_numpy(), made_by="mean over units"), extra
 
 

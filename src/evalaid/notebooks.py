@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from evalaid.combinations import SHOWN_BY
 from evalaid.errors import NotebookError, StudyError
 from evalaid.execution import Halt, Tell, execute_notebook
+from evalaid.freshness import mark
 from evalaid.manifest import NUMBERS_FILE, Manifest, Number, hash_value, read_manifest, read_parts, write_manifest
 from evalaid.reports import check_writable, keep_partial, put_in_place, report_folder, write_report
 from evalaid.sample import check_sources, data_faults, hash_inputs, load_simulation
@@ -126,6 +127,7 @@ def run_study(
             load_simulation(spec.simulation).write(work / SIMULATED_DATA)
         manifest = _merge(spec, work, before, kept)
         page = write_report(spec, work, manifest)
+        mark(spec, work, before, list_notebooks(spec))
         put_in_place(work, target)
     except BaseException as error:
         where = keep_partial(work, target)

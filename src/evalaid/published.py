@@ -14,8 +14,9 @@ from evalaid.verdicts import VERDICTS, judge
 
 AS_AN_EFFECT = "may be repeated"
 AS_A_CHANGE = "may be repeated as a raw change only"
+AS_A_FIGURE = "may be repeated as a figure only"
 NOT_AT_ALL = "may not be repeated"
-REPEATS = (AS_AN_EFFECT, AS_A_CHANGE, NOT_AT_ALL)
+REPEATS = (AS_AN_EFFECT, AS_A_CHANGE, AS_A_FIGURE, NOT_AT_ALL)
 
 
 def claims_of(spec: StudySpec) -> Claims:
@@ -67,12 +68,13 @@ def breakdown_of(claims: Claims) -> pd.DataFrame:
 
 
 def judge_repeats(claims: Claims) -> pd.DataFrame:
-    """Say of each claim whether a reader may repeat it, only as a raw change, or not at all.
+    """Say of each claim whether a reader may repeat it, only as a raw change, only as a figure, or not at all.
 
     ::
 
         may be repeated                       the effect is identified
         may be repeated as a raw change only  the two figures are like for like and not from before the partnership
+        may be repeated as a figure only      one figure is published, and no change is claimed
         may not be repeated                   everything else
 
     Parameters
@@ -87,15 +89,18 @@ def judge_repeats(claims: Claims) -> pd.DataFrame:
     """
     frame, alike, dates = judge(claims), check_alike(claims).set_index("key")["alike"], check_dates(claims)
     too_early = set(dates.loc[dates["finding"] == "precedes", "claim_id"])
-    may = [
-        AS_AN_EFFECT
-        if verdict == VERDICTS[0]
-        else AS_A_CHANGE
-        if alike[key] == "yes" and key not in too_early
-        else NOT_AT_ALL
-        for key, verdict in zip(frame["key"], frame["verdict"], strict=True)
-    ]
-    return frame.assign(may=may)
+    figures = {claim.claim_id for claim in claims.claims if not claim.baseline_fact and not claim.change_fact}
+
+    def judge_one(key: str, verdict: str) -> str:
+        if verdict == VERDICTS[0]:
+            return AS_AN_EFFECT
+        if alike[key] == "yes" and key not in too_early:
+            return AS_A_CHANGE
+        return AS_A_FIGURE if key in figures and key not in too_early else NOT_AT_ALL
+
+    return frame.assign(
+        may=[judge_one(key, verdict) for key, verdict in zip(frame["key"], frame["verdict"], strict=True)]
+    )
 
 
 def count_verdicts(frame: pd.DataFrame) -> pd.DataFrame:

@@ -15,8 +15,9 @@ from typing import Any, Generic, TypeVar
 
 from evalaid.errors import EvalaidError
 from evalaid.execution import Halt, Tell
+from evalaid.freshness import is_up_to_date
 from evalaid.manifest import NUMBERS_FILE
-from evalaid.notebooks import SYNTHESIS_NOTEBOOK, StudyRun, run_study
+from evalaid.notebooks import SYNTHESIS_NOTEBOOK, StudyRun, list_notebooks, run_study
 from evalaid.reports import report_folder
 from evalaid.study import SYNTHESIS, StudySpec, list_studies, project_root, study_file
 from evalaid.verify import Verification, verify_study
@@ -85,6 +86,11 @@ def find_synthesis() -> StudySpec | None:
     """Return the synthesis of all studies, if the project has one."""
     notebook = project_root() / "notebooks" / f"{SYNTHESIS_NOTEBOOK}.ipynb"
     return StudySpec(study=SYNTHESIS) if study_file(SYNTHESIS).is_file() and notebook.is_file() else None
+
+
+def is_done(spec: StudySpec) -> bool:
+    """Say whether a study's report is up to date and need not be made again."""
+    return is_up_to_date(spec, list_notebooks(spec))
 
 
 def list_missing() -> list[str]:

@@ -17,7 +17,7 @@ import pandas as pd
 from evalaid.claims import Claims
 from evalaid.design import Design, diagnose
 from evalaid.errors import EvalaidError, StudyError
-from evalaid.manifest import hash_file
+from evalaid.manifest import NUMBERS_FILE, hash_file, hash_value, read_manifest
 from evalaid.periods import parse_periods
 from evalaid.recovery import choose_trials
 from evalaid.roster import Roster, assign_cohorts
@@ -201,7 +201,15 @@ def hash_data(files: Iterable[str]) -> dict[str, str]:
     missing = [name for name in files if not (root / name).is_file()]
     if missing:
         raise StudyError(f"Data file(s) not found: {', '.join(missing)}. Restore them or correct the study's file.")
-    return {name: hash_file(root / name) for name in files}
+    return {
+        name: _hash_numbers(root / name) if name.endswith(NUMBERS_FILE) else hash_file(root / name) for name in files
+    }
+
+
+def _hash_numbers(path: Path) -> str:
+    """Hash reported numbers by key and value, with nine significant digits: another processor's last digits do not count."""
+    numbers = read_manifest(path).numbers
+    return hash_value({key: None if one.value is None else f"{float(one.value):.9g}" for key, one in numbers.items()})
 
 
 def data_faults(hashes: Mapping[str, str]) -> list[str]:

@@ -14,7 +14,7 @@ import pandas as pd
 from evalaid.combinations import PUBLISHED as CLAIMS_ONLY
 from evalaid.combinations import REAL, SIMULATED
 from evalaid.manifest import NUMBERS_FILE, Number, read_manifest
-from evalaid.published import NOT_AT_ALL, REPEATS, every_claim, judge_repeats
+from evalaid.published import AS_A_CHANGE, AS_AN_EFFECT, REPEATS, every_claim, judge_repeats
 from evalaid.report.tables import Column
 from evalaid.reports import report_folder
 from evalaid.study import LITERATURE, PUBLISHED, StudySpec, list_studies, project_root
@@ -132,7 +132,7 @@ def count_repeats(frame: pd.DataFrame, studies: list[Reported]) -> pd.DataFrame:
         ``key``, ``label``, ``value``, ``unit``, ``digits``, ``made_by``.
     """
     may = [("claims", "Published claims", len(frame))]
-    keys = ("as_effect", "as_change", "not_at_all")
+    keys = ("as_effect", "as_change", "as_figure", "not_at_all")
     may += [
         (key, f"of these {word}", int((frame["may"] == word).sum())) for key, word in zip(keys, REPEATS, strict=True)
     ]
@@ -161,8 +161,8 @@ def tell_results(studies: list[Reported]) -> tuple[str, ...]:
 
 
 def tell_claims(frame: pd.DataFrame) -> tuple[str, ...]:
-    """Say each claim that may be repeated in some form, in the sentence that may be said."""
-    kept = frame[frame["may"] != NOT_AT_ALL]
+    """Say each claim that may be repeated as an effect or as a change, in the sentence that may be said."""
+    kept = frame[frame["may"].isin([AS_AN_EFFECT, AS_A_CHANGE])]
     return tuple(f"**{row['label']}** {row['may']}: {row['repeat']}" for row in kept.to_dict("records"))
 
 

@@ -153,7 +153,7 @@ def draw_status_map(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     _tiles(axes, status)
     sizes = frame.drop_duplicates("cohort_label").set_index("cohort_label")
     counts = [
-        f"{sizes.loc[row, 'n_units']} {look.units}, {sizes.loc[row, 'n_clusters']} {look.clusters}" for row in rows
+        f"{look.units}: {sizes.loc[row, 'n_units']}, {look.clusters}: {sizes.loc[row, 'n_clusters']}" for row in rows
     ]
     labels = [f"{row}\n{count}" for row, count in zip(rows, counts, strict=True)]
     axes.set_yticks([place + 0.5 for place in range(len(rows))], drawable(labels))

@@ -129,7 +129,15 @@ def test_every_number_has_its_origin(run):
 
 def test_the_report_is_complete(run):
     names = {path.name for path in run.folder.iterdir()}
-    assert names == {"2_design.ipynb", "3_effect.ipynb", "figures", "index.html", "numbers.json", "tables"}
+    assert names == {
+        "2_design.ipynb",
+        "3_effect.ipynb",
+        "figures",
+        ".made_from",
+        "index.html",
+        "numbers.json",
+        "tables",
+    }
     for ending in ("png", "svg"):
         assert {path.stem for path in (run.folder / "figures").glob(f"*.{ending}")} == FIGURES
     tables = {path.stem for path in (run.folder / "tables").glob("*.csv")}

@@ -1,0 +1,137 @@
+"""The same tasks with the peers that are installed; R through Rscript when it is there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tasks import Task
+
+PEERS = ("pyfixest", "diff-diff", "csdid")
+MODULES = {"pyfixest": "pyfixest", "diff-diff": "diff_diff", "csdid": "csdid"}
+R_SCRIPT = Path(__file__).with_name("bench.R")
+R_SECONDS = 300
+
+
+def installed() -> list[str]:
+    """Give the peers that can be imported."""
+    return [name for name in PEERS if find_spec(MODULES[name])]
+
+
+def peer_tasks(frame: pd.DataFrame) -> dict[str, dict[str, Task]]:
+    """Give the tasks of the installed peers, by the name of our task."""
+    coded = frame.assign(
+        g=frame["cohort"].fillna(0).astype(int),
+        treated=(frame["period"] >= frame["cohort"]).astype(int),
+        relative=(frame["period"] - frame["cohort"]).fillna(-1000).astype(int),
+    )
+    makers = {"pyfixest": _pyfixest, "diff-diff": _diff_diff, "csdid": _csdid}
+    return {name: makers[name](coded) for name in installed()}
+
+
+def _pyfixest(frame: pd.DataFrame) -> dict[str, Task]:
+    import pyfixest
+
+    def feols(formula: str) -> Task:
+        return lambda: pyfixest.feols(formula, frame, vcov={"CRV1": "unit"}, lean=True).tidy()
+
+    columns = {"yname": "y", "idname": "unit", "tname": "period", "gname": "g"}
+    return {
+        "two-way fixed effects": feols("y ~ treated | unit + period"),
+        "event study": feols("y ~ i(relative, ref=-1) | unit + period"),
+        "Sun-Abraham": lambda: pyfixest.event_study(
+            frame, **columns, estimator="saturated", cluster="unit"
+        ).aggregate(),
+        "local projections": lambda: pyfixest.lpdid(frame, **columns, vcov={"CRV1": "unit"}, att=False).tidy(),
+    }
+
+
+def _diff_diff(frame: pd.DataFrame) -> dict[str, Task]:
+    import diff_diff
+
+    columns = ("y", "unit", "period", "g")
+    horizon = int(frame["period"].max()) - 2
+
+    def santanna(group: str, kind: str, covariates: list[str] | None) -> Task:
+        return lambda: diff_diff.CallawaySantAnna(control_group=group, estimation_method=kind).fit(
+            frame, *columns, covariates=covariates, aggregate="event_study"
+        )
+
+    def fit(estimator: Any, *names: str, **options: Any) -> Task:
+        return lambda: estimator.fit(frame, *(names or columns), **options)
+
+    return {
+        "Callaway-Sant'Anna": santanna("never_treated", "reg", None),
+        "Callaway-Sant'Anna, regression": santanna("never_treated", "reg", ["x"]),
+        "Callaway-Sant'Anna, doubly robust": santanna("never_treated", "dr", ["x"]),
+        "Callaway-Sant'Anna, doubly robust, not yet treated": santanna("not_yet_treated", "dr", ["x"]),
+        "Sun-Abraham": fit(diff_diff.SunAbraham(cluster="unit")),
+        "extended two-way fixed effects, linear": fit(diff_diff.WooldridgeDiD(cluster="unit")),
+        "extended two-way fixed effects, logit": fit(
+            diff_diff.WooldridgeDiD(method="logit", cluster="unit"), "rate", "unit", "period", "g"
+        ),
+        "imputation, all horizons": fit(diff_diff.ImputationDiD(), aggregate="event_study"),
+        "stacked": fit(diff_diff.StackedDiD(kappa_pre=2, kappa_post=1), aggregate="event_study"),
+        "local projections": fit(
+            diff_diff.LPDiD(pre_window=horizon, post_window=horizon, cluster="unit"),
+            "y", "unit", "period", "treated", only_event=True,
+        ),
+        "Goodman-Bacon decomposition": fit(diff_diff.BaconDecomposition()),
+    }  # fmt: skip
+
+
+def _csdid(frame: pd.DataFrame) -> dict[str, Task]:
+    from csdid.att_gt import ATTgt
+
+    def santanna(group: str, kind: str, formula: str | None) -> Task:
+        def task() -> object:
+            model = ATTgt("y", "period", "unit", "g", frame, control_group=[group], xformla=formula)
+            return model.fit(est_method=kind, bstrap=False).aggte("dynamic", bstrap=False, cband=False)
+
+        return task
+
+    return {
+        "Callaway-Sant'Anna": santanna("nevertreated", "reg", None),
+        "Callaway-Sant'Anna, regression": santanna("nevertreated", "reg", "y ~ x"),
+        "Callaway-Sant'Anna, doubly robust": santanna("nevertreated", "dr", "y ~ x"),
+        "Callaway-Sant'Anna, doubly robust, not yet treated": santanna("notyettreated", "dr", "y ~ x"),
+    }
+
+
+def measure_r(frame: pd.DataFrame, repeat: int) -> tuple[dict[str, dict[str, float]], str]:
+    """Time fixest and did in an R process of their own, reading of the file not counted.
+
+    Returns
+    -------
+    found : dict
+        ``{"R fixest": {task: CPU seconds}, ...}``; empty when R or a package is missing.
+    sentence : str
+        What was not measured, and why.
+    """
+    rscript = shutil.which("Rscript")
+    if rscript is None:
+        return {}, "Rscript is not on PATH, so R fixest and did are not compared."
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "panel.csv"
+        frame.to_csv(path, index=False)
+        try:
+            done = subprocess.run(
+                [rscript, "--vanilla", str(R_SCRIPT), str(path), str(repeat)],
+                capture_output=True, text=True, check=True, timeout=R_SECONDS,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return {}, f"R needed more than {R_SECONDS} s and was stopped."
+        except subprocess.CalledProcessError as error:
+            return {}, f"R stopped with an error: {error.stderr.strip()[-200:]}"
+    found: dict[str, dict[str, float]] = {}
+    for line in done.stdout.splitlines():
+        if line.startswith("{"):
+            row = json.loads(line)
+            found.setdefault(row["library"], {})[row["task"]] = row["cpu_seconds"]
+    return found, "" if found else "R has neither fixest nor did, so they are not compared."

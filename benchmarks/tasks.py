@@ -1,0 +1,99 @@
+"""The panels and our tasks: each starts from the frame and ends with the table of estimates and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import evalaid as ea
+from evalaid.sensitivity.specifications import Specification, all_subsets, declare
+
+SIZES = {"S": (57, 24), "M": (2_800, 40), "L": (100_000, 20)}
+SEED = 20_261_122
+VARYING = ("v1", "v2", "v3", "v4", "v5")
+CURVE, MIXED = "1,000 specifications, linear", "1,000 specifications, 200 Callaway-Sant'Anna"
+Task = Callable[[], object]
+
+
+def simulated_panel(n_units: int, n_periods: int) -> pd.DataFrame:
+    """Simulate a balanced panel with six cohorts, never-treated units and one baseline covariate."""
+    rng = np.random.default_rng(SEED)
+    starts = np.linspace(3, n_periods - 2, 6).round()
+    cohort = np.array([*starts, np.nan, np.nan])[rng.integers(0, 8, n_units)]
+    unit, period = np.divmod(np.arange(n_units * n_periods), n_periods)
+    x = rng.normal(size=n_units)
+    noise = rng.normal(size=n_units)[unit] + rng.normal(size=unit.size)
+    treated = period + 1 >= cohort[unit]
+    outcome = noise + 0.1 * period + 0.3 * x[unit] * period / n_periods + 0.5 * treated
+    return pd.DataFrame({
+        "unit": unit, "period": period + 1, "y": outcome, "cohort": cohort[unit], "x": x[unit],
+        "rate": 1 / (1 + np.exp(-outcome / 4)), "eligible": (rng.random(n_units) < 0.5).astype(float)[unit],
+    })  # fmt: skip
+
+
+def our_tasks(size: str, frame: pd.DataFrame) -> dict[str, Task]:
+    """Give our tasks by name."""
+
+    def run(
+        method: str, by: str | None = None, covariates: tuple[str, ...] = (), outcome: str = "y", **options: Any
+    ) -> Task:
+        def task() -> object:
+            design = ea.diagnose(frame, "unit", "period", outcome, "cohort", covariates=covariates)
+            effects = ea.estimate(design, method, **options)
+            return ea.infer(effects.aggregate(by) if by else effects, vcov="reference")  # type: ignore[arg-type]
+
+        return task
+
+    event = "event_time"
+    never, yet = {"comparison": "never_treated"}, {"comparison": "not_yet_treated"}
+    santanna = {"method": "callaway_santanna", "by": event}
+    tasks = {
+        "diagnose": lambda: ea.diagnose(frame, "unit", "period", "y", "cohort", covariates=("x",)),
+        "two by two": run("two_by_two", "overall"),
+        "two-way fixed effects": run("twfe"),
+        "event study": run("event_study"),
+        "Callaway-Sant'Anna": run(**santanna, **never),
+        "Callaway-Sant'Anna, regression": run(**santanna, covariates=("x",), adjustment="regression", **never),
+        "Callaway-Sant'Anna, doubly robust": run(**santanna, covariates=("x",), **never),
+        "Callaway-Sant'Anna, doubly robust, not yet treated": run(**santanna, covariates=("x",), **yet),
+        "Sun-Abraham": run("sun_abraham", event),
+        "extended two-way fixed effects, linear": run("etwfe", event),
+        "extended two-way fixed effects, logit": run("etwfe", event, outcome="rate", family="binomial"),
+        "imputation, all horizons": run("imputation", event),
+        "stacked": run("stacked", event),
+        "local projections": run("lp_did"),
+        "efficient": run("efficient"),
+        "treatment paths (dCDH)": run("dcdh"),
+        "triple difference": run("triple_difference", event, ("eligible",)),
+        "synthetic difference-in-differences": run("synthetic_did"),
+        "synthetic control": run("synthetic_control"),
+        "Goodman-Bacon decomposition": lambda: ea.bacon(ea.diagnose(frame, "unit", "period", "y", "cohort")),
+    }
+    return tasks | (curve_tasks(frame) if size == "M" else {})
+
+
+def curve_tasks(frame: pd.DataFrame) -> dict[str, Task]:
+    """Give the specification curves: five time-varying covariates; Callaway-Sant'Anna with a baseline one."""
+    rng = np.random.default_rng(SEED + 1)
+    wide = frame.assign(**{name: rng.normal(size=len(frame)) + 0.2 * frame["y"] for name in VARYING})
+    last = int(frame["period"].max())
+    windows = [(first, end) for first in (1, 2, 3, 4) for end in (last, last - 1)]
+    linear = declare(["twfe", "event_study", "sun_abraham", "imputation"], all_subsets(VARYING), windows)
+    adjustments = [
+        ("callaway_santanna", {"adjustment": word}) for word in ("none", "regression", "ipw", "doubly_robust")
+    ]
+    other = declare(adjustments, [(), ("x",)], windows, ["never_treated", "not_yet_treated"])
+    anticipating = [(name, {**options, "anticipation": 1}) for name, options in adjustments]
+    other += declare(anticipating, [(), ("x",)], windows, ["never_treated", "not_yet_treated"])
+
+    def curve(specifications: tuple[Specification, ...]) -> Task:
+        def task() -> object:
+            design = ea.diagnose(wide, "unit", "period", "y", "cohort", covariates=("x", *VARYING))
+            return ea.specification_curve(design, specifications)
+
+        return task
+
+    return {CURVE: curve(linear[:1000]), MIXED: curve((*linear[:800], *other[:200]))}

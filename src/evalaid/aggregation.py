@@ -62,6 +62,11 @@ class Population:
         found[np.searchsorted(self.cohorts, self.cohort[treated]), self.cluster[treated]] = True
         return found
 
+    @cached_property
+    def separate(self) -> bool:
+        """Whether no cluster holds units of two cohorts."""
+        return bool((self.presence.sum(axis=0) <= 1).all())
+
     def count_clusters(self, chosen: NDArray[np.bool_]) -> int:
         """Count the clusters with a unit of the chosen cohorts; ``chosen`` is (C,)."""
         return int(self.presence[chosen].any(axis=0).sum())
@@ -169,14 +174,18 @@ def describe(cells: pd.DataFrame, used: NDArray[np.bool_], people: Population) -
         largest = np.zeros((len(people.cohorts), used.shape[1]), dtype=np.int64)
         np.maximum.at(largest, position, used * n_treated[:, None])
         treated = largest.sum(axis=0)
-        behind = [people.count_clusters(column) for column in (largest > 0).T]
+        entered = (largest > 0).T.astype(np.int64)
+        if people.separate:
+            behind = entered @ people.presence.sum(axis=1)
+        else:
+            behind = (entered @ people.presence > 0).sum(axis=1)
     else:
         treated = (used * n_treated[:, None]).max(axis=0, initial=0)
-        behind = (used * clusters[:, None]).max(axis=0, initial=0).tolist()
+        behind = (used * clusters[:, None]).max(axis=0, initial=0)
     return {
         "n_treated": treated,
         "n_comparison": np.where(empty, 0, fewest),
-        "treated_clusters": np.array(behind, dtype=np.int64),
+        "treated_clusters": np.asarray(behind, dtype=np.int64),
     }
 
 

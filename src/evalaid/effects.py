@@ -216,8 +216,9 @@ class Effects:
             raise EstimationError(f"weights={weights!r} is not a choice; choose estimated or fixed.")
         groups = group_cells(self.cells, self.value, by, self.method)
         matrix = average_weights(groups, self.size)
-        cells = groups.labels.assign(**describe(self.cells, groups.used, self.population))
-        cells = cells.assign(reason=explain(self.cells, groups))
+        counts = describe(self.cells, groups.used, self.population)
+        columns = {**groups.labels, **counts, "reason": explain(self.cells, groups)}
+        cells = pd.DataFrame(columns, index=groups.labels.index)
         result = self._derive(
             cells,
             matrix,

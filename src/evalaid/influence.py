@@ -77,11 +77,11 @@ class Influence:
 
     def matrix(self, *, as_reference: bool = False) -> Floats:
         """Form the full (units, cells) matrix, with ``as_reference`` including what the reference adds."""
-        # One row a cell: a block adds to few cells and to a run of units, which then lie side by side in memory.
+        # One row a cell: a block adds to a run of cells and of units, which then lie side by side in memory.
         full = np.zeros((self.n_cells, self.n_units))
         for block in self.blocks:
-            if as_reference or not block.reference_only:
-                used = np.flatnonzero(block.right.any(axis=0))
-                for cell, part in zip(used, block.right[:, used].T @ block.left.T, strict=True):
-                    full[cell, block.rows] += part
+            used = np.flatnonzero(block.right.any(axis=0))
+            if used.size and (as_reference or not block.reference_only):
+                cells = slice(used[0], used[-1] + 1)
+                full[cells][:, block.rows] += block.right[:, cells].T @ block.left.T
         return full.T

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -56,7 +57,7 @@ class CallawaySantannaOptions:
     covariates: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Cell:
     """One comparison: a cohort in a period against its base period; column indices into the periods."""
 
@@ -113,11 +114,11 @@ def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> E
     population = population_of(layout)
     cohorts = np.array([layout.cohorts[cell.cohort] for cell in cells], dtype=float)
     periods = np.array([layout.periods[cell.now] for cell in cells])
-    sizes = np.diff(layout.starts)
+    starts = layout.starts.tolist()
     frame = cell_frame(
         population,
-        [int(sizes[cell.cohort]) for cell in cells],
-        [_comparison_size(layout, cell) for cell in cells],
+        [starts[cell.cohort + 1] - starts[cell.cohort] for cell in cells],
+        [_comparison_size(starts, cell) for cell in cells],
         reasons,
         cohort=cohorts.astype(np.int64),
         period=periods,
@@ -139,26 +140,26 @@ def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> E
 
 def _comparisons(layout: Layout, comparison: str, base_period: str, anticipation: int) -> Iterator[_Cell]:
     """List the cells in the order cohort, period, with their base period and their comparison units."""
-    periods, cohorts = layout.periods, layout.cohorts
+    periods, cohorts, starts = layout.periods.tolist(), layout.cohorts.tolist(), layout.starts.tolist()
     first = 0 if base_period == "universal" else 1
     never = len(cohorts)
     for number, cohort in enumerate(cohorts):
-        before = np.flatnonzero(periods + anticipation < cohort)
+        last = bisect_left(periods, cohort - anticipation) - 1
         for now in range(first, len(periods)):
             post = periods[now] >= cohort
-            if before.size == 0:
+            if last < 0:
                 reason = f"no period before the cohort starts (with anticipation of {anticipation})"
                 yield _Cell(number, now, now, never, reason)
                 continue
-            base = int(before[-1]) if post or base_period == "universal" else now - 1
+            base = last if post or base_period == "universal" else now - 1
             if base == now:
                 yield _Cell(number, now, base, never, BASE_PERIOD)
                 continue
             cutoff = periods[max(now, base)] + anticipation
-            start = never if comparison == "never_treated" else int(np.searchsorted(cohorts, cutoff, side="right"))
+            start = never if comparison == "never_treated" else bisect_right(cohorts, cutoff)
             cell = _Cell(number, now, base, start)
-            if _comparison_size(layout, cell) == 0:
-                where = label(layout.period_kind, int(periods[max(now, base)]))
+            if _comparison_size(starts, cell) == 0:
+                where = label(layout.period_kind, periods[max(now, base)])
                 missing = "never-treated" if comparison == "never_treated" else "untreated"
                 cell = _Cell(number, now, base, start, f"no unit is {missing} in {where}")
             yield cell
@@ -173,10 +174,10 @@ def _comparison_rows(layout: Layout, cell: _Cell) -> tuple[slice, ...]:
     return slice(start, own.start), slice(own.stop, n_units)
 
 
-def _comparison_size(layout: Layout, cell: _Cell) -> int:
-    """Count the comparison units of a cell."""
-    own = int(layout.starts[cell.cohort + 1] - layout.starts[cell.cohort])
-    return len(layout.units) - int(layout.starts[cell.comparison_from]) - own * (cell.cohort >= cell.comparison_from)
+def _comparison_size(starts: list[int], cell: _Cell) -> int:
+    """Count the comparison units of a cell from the first rows of the cohorts."""
+    own = starts[cell.cohort + 1] - starts[cell.cohort]
+    return starts[-1] - starts[cell.comparison_from] - own * (cell.cohort >= cell.comparison_from)
 
 
 def _on_balanced(

@@ -186,13 +186,15 @@ def cell_frame(
     population: Population, n_treated: Any, n_comparison: Any, reason: Any = "", **keys: Any
 ) -> pd.DataFrame:
     """Build the cells of an Effects: keys, counts, treated clusters and reasons, in the fixed column order."""
-    frame = pd.DataFrame(keys) if keys else pd.DataFrame(index=range(1))
-    if "cohort" in frame:
+    if "cohort" in keys:
         by_cohort = population.presence.sum(axis=1)
-        clusters: Any = by_cohort[np.searchsorted(population.cohorts, frame["cohort"].to_numpy(dtype=float))]
+        clusters: Any = by_cohort[np.searchsorted(population.cohorts, np.asarray(keys["cohort"], dtype=float))]
     else:
         clusters = population.count_clusters(np.ones(len(population.cohorts), dtype=bool))
-    return frame.assign(n_treated=n_treated, n_comparison=n_comparison, treated_clusters=clusters, reason=reason)
+    counts = {"n_treated": n_treated, "n_comparison": n_comparison, "treated_clusters": clusters, "reason": reason}
+    n_cells = len(next(iter(keys.values()))) if keys else 1
+    # One call: a frame to which columns are added one by one costs more than most fits.
+    return pd.DataFrame({**keys, **counts}, index=range(n_cells))
 
 
 def scale_of(design: Design) -> str:

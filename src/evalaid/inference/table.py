@@ -115,19 +115,21 @@ def infer(
     still = fixed & ~np.isnan(effects.value) & ~np.isnan(errors.std_error) & (effects.cells["reason"] == "").to_numpy()
     flat = np.where(still, "no variation between clusters", "")
     notes = [_join(*texts) for texts in zip(effects.cells["reason"], errors.notes, flat, strict=True)]
-    return effects.cells.drop(columns="reason").assign(
-        estimate=effects.value,
-        std_error=std_error,
-        statistic=statistic,
-        p_value=2 * tail,
-        conf_low=effects.value - critical * std_error,
-        conf_high=effects.value + critical * std_error,
-        level=level,
-        vcov=errors.vcov,
-        distribution=_name_distribution(errors.degrees_of_freedom),
-        n_clusters=len(clusters),
-        note=[_join(note, how) for note in notes],
-    )
+    columns = {
+        **{name: column for name, column in effects.cells.items() if name != "reason"},
+        "estimate": effects.value,
+        "std_error": std_error,
+        "statistic": statistic,
+        "p_value": 2 * tail,
+        "conf_low": effects.value - critical * std_error,
+        "conf_high": effects.value + critical * std_error,
+        "level": level,
+        "vcov": errors.vcov,
+        "distribution": _name_distribution(errors.degrees_of_freedom),
+        "n_clusters": len(clusters),
+        "note": [_join(note, how) for note in notes],
+    }
+    return pd.DataFrame(columns, index=effects.cells.index)
 
 
 class _Draws:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalaid.dates import earliest_day, latest_day, name_span
 from evalaid.errors import FactsError
-from evalaid.facts import Facts, recompute
-from evalaid.rounding import Figure, evaluate
+from evalaid.facts.dates import earliest_day, latest_day, name_span
+from evalaid.facts.rounding import Figure, evaluate
+from evalaid.facts.table import Facts, recompute
 
 PUBLISHED = Path(__file__).parents[1] / "data" / "published"
 FACTS = Facts.read(PUBLISHED)

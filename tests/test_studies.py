@@ -8,7 +8,7 @@ import pytest
 from projects import ROOT
 
 from evalaid import wording
-from evalaid.claims import Claims
+from evalaid.claims.table import Claims
 from evalaid.notebooks import run_study
 from evalaid.sample import check_sources, load_simulation
 from evalaid.study import PUBLISHED, list_studies, load_study

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from evalaid.effects import Effects
     from evalaid.errors import EvalaidError, NotIdentifiedError
     from evalaid.estimation import estimate, methods
-    from evalaid.facts import Facts
+    from evalaid.facts.table import Facts
     from evalaid.inference.table import infer
     from evalaid.notebooks import run_study
     from evalaid.panel import Panel, read_panel
@@ -31,7 +31,7 @@ _HOME = {
     "Design": "evalaid.design",
     "Effects": "evalaid.effects",
     "EvalaidError": "evalaid.errors",
-    "Facts": "evalaid.facts",
+    "Facts": "evalaid.facts.table",
     "NotIdentifiedError": "evalaid.errors",
     "Panel": "evalaid.panel",
     "Roster": "evalaid.roster",

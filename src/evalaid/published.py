@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 
-from evalaid.claim_checks import check_alike, check_dates
-from evalaid.claims import Claims
+from evalaid.claims.checks import check_alike, check_dates
+from evalaid.claims.remainders import bound_claims, find_breakdown
+from evalaid.claims.table import Claims
+from evalaid.claims.verdicts import VERDICTS, judge
 from evalaid.errors import StudyError
-from evalaid.remainders import bound_claims, find_breakdown
 from evalaid.sensitivity.bounds import ASSUMPTIONS
 from evalaid.study import PUBLISHED, StudySpec, project_root
-from evalaid.verdicts import VERDICTS, judge
 
 AS_AN_EFFECT = "may be repeated"
 AS_A_CHANGE = "may be repeated as a raw change only"
@@ -45,7 +45,7 @@ def bounds_of(claims: Claims) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        As `evalaid.remainders.bound_claims`, with ``claim`` and ``assumption_label``; ``label`` is the claim alone.
+        As `evalaid.claims.remainders.bound_claims`, with ``claim`` and ``assumption_label``; ``label`` is the claim alone.
     """
     frame = bound_claims(claims)
     if frame.empty:
@@ -60,7 +60,7 @@ def breakdown_of(claims: Claims) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        As `evalaid.remainders.find_breakdown`, with ``what``; ``label`` is the claim alone.
+        As `evalaid.claims.remainders.find_breakdown`, with ``what``; ``label`` is the claim alone.
     """
     frame = find_breakdown(claims)
     names = frame["claim_id"].map({claim.claim_id: claim.label for claim in claims.claims})
@@ -85,7 +85,7 @@ def judge_repeats(claims: Claims) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        As `evalaid.verdicts.judge`, with ``may`` (one of `REPEATS`).
+        As `evalaid.claims.verdicts.judge`, with ``may`` (one of `REPEATS`).
     """
     frame, alike, dates = judge(claims), check_alike(claims).set_index("key")["alike"], check_dates(claims)
     too_early = set(dates.loc[dates["finding"] == "precedes", "claim_id"])

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from evalaid.claims import Claims
+from evalaid.claims.table import Claims
 from evalaid.design import Design, diagnose
 from evalaid.errors import EvalaidError, StudyError
 from evalaid.manifest import NUMBERS_FILE, hash_file, hash_value, read_manifest

@@ -12,7 +12,7 @@ import pandas as pd
 
 from evalaid.design import Design
 from evalaid.errors import EstimationError
-from evalaid.rounding import Figure, as_figure
+from evalaid.facts.rounding import Figure, as_figure
 from evalaid.sensitivity.means import CellMeans, cell_means
 
 Number = Figure | float

@@ -7,10 +7,10 @@ import math
 
 import pandas as pd
 
-from evalaid.alike import Fact
-from evalaid.claims import NO_BASELINE, Claim, Claims, finite, raw_change, reported_unit
-from evalaid.dates import earliest_day, latest_day, years_between
-from evalaid.facts import Change, Facts
+from evalaid.claims.table import NO_BASELINE, Claim, Claims, finite, raw_change, reported_unit
+from evalaid.facts.alike import Fact
+from evalaid.facts.dates import earliest_day, latest_day, years_between
+from evalaid.facts.table import Change, Facts
 
 FINDINGS = {
     "precedes": "the figure is from before this date and cannot follow from it",

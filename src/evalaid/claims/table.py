@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalaid.alike import years_apart
 from evalaid.errors import FactsError
-from evalaid.facts import Change, Facts
+from evalaid.facts.alike import years_apart
+from evalaid.facts.register import CLAIM_PATTERNS, CLAIMS_FILE, check_claims, read_table
+from evalaid.facts.table import Change, Facts
 from evalaid.faults import Faults
-from evalaid.register import CLAIM_PATTERNS, CLAIMS_FILE, check_claims, read_table
 
 NO_BASELINE = "no figure from before is published"
 

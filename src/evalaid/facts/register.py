@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pandera.pandas as pa
 
-from evalaid import dates
 from evalaid.errors import FactsError
+from evalaid.facts import dates
+from evalaid.facts.rounding import names_in
 from evalaid.faults import Faults
-from evalaid.rounding import names_in
 
 FACTS_FILE, PROGRAMMES_FILE, CLAIMS_FILE = "facts.csv", "programmes.csv", "claims.csv"
 
@@ -144,7 +144,7 @@ def check_facts(frame: pd.DataFrame, programmes: Collection[str], faults: Faults
 
     Examples
     --------
-    >>> from evalaid.facts import Facts
+    >>> from evalaid.facts.table import Facts
     >>> len(Facts.read("data/published").frame) > 167
     True
     """

@@ -13,10 +13,9 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from evalaid.alike import Comparison, Fact, compare_facts, years_apart
 from evalaid.errors import FactsError
-from evalaid.faults import Faults
-from evalaid.register import (
+from evalaid.facts.alike import Comparison, Fact, compare_facts, years_apart
+from evalaid.facts.register import (
     FACT_PATTERNS,
     FACTS_FILE,
     PROGRAMME_PATTERNS,
@@ -24,7 +23,8 @@ from evalaid.register import (
     check_facts,
     read_table,
 )
-from evalaid.rounding import Figure, evaluate, names_in
+from evalaid.facts.rounding import Figure, evaluate, names_in
+from evalaid.faults import Faults
 
 _TOLERANCE = 1e-9
 
@@ -48,7 +48,7 @@ class Change:
     alike : bool
         Whether the figures are like for like. If not, the number is an arithmetic illustration and nothing more.
     reasons, remarks : tuple of str
-        As in `evalaid.alike.Comparison`.
+        As in `evalaid.facts.alike.Comparison`.
     made_by : str
         How the number came about.
     """
@@ -193,7 +193,7 @@ class Facts:
         return found.assign(low=[figure.low for figure in figures], high=[figure.high for figure in figures])
 
     def like_for_like(self, fact_a: str, fact_b: str) -> Comparison:
-        """Say whether two figures may be compared (see `evalaid.alike.compare_facts`).
+        """Say whether two figures may be compared (see `evalaid.facts.alike.compare_facts`).
 
         Parameters
         ----------

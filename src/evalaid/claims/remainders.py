@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from evalaid.alike import years_apart
-from evalaid.claims import Claim, Claims, claim_years, finite, raw_change, reported_unit
-from evalaid.facts import Change, Facts
-from evalaid.rounding import Figure
+from evalaid.claims.table import Claim, Claims, claim_years, finite, raw_change, reported_unit
+from evalaid.facts.alike import years_apart
+from evalaid.facts.rounding import Figure
+from evalaid.facts.table import Change, Facts
 from evalaid.sensitivity.bounds import Bounds, bound_effect
 
 SHARE_RANGE = (0.0, 100.0)
@@ -229,7 +229,7 @@ def yearly_trend(facts: Facts, fact_id: str) -> Figure:
 
     Examples
     --------
-    >>> from evalaid.facts import Facts
+    >>> from evalaid.facts.table import Facts
     >>> round(yearly_trend(Facts.read("data/published"), "F088b").value, 2)
     1.1
     """

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from evalaid.claim_checks import check_dates
-from evalaid.claims import NO_BASELINE, Claim, Claims, claim_years, raw_change
-from evalaid.facts import Change, Facts
-from evalaid.remainders import bound_claim, unlike_between, yearly_trend
+from evalaid.claims.checks import check_dates
+from evalaid.claims.remainders import bound_claim, unlike_between, yearly_trend
+from evalaid.claims.table import NO_BASELINE, Claim, Claims, claim_years, raw_change
+from evalaid.facts.table import Change, Facts
 
 VERDICTS = ("identified", "bounded", "not identified")
 """From the strongest to the weakest."""

@@ -1,0 +1,1 @@
+"""Published claims held against the published figures: dates, likeness, what remains unexplained, one verdict each."""

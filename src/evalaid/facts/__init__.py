@@ -1,0 +1,1 @@
+"""Published figures: what was printed, when, of whom, and which figures are alike enough to compare."""

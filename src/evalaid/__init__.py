@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from evalaid.errors import EvalaidError, NotIdentifiedError
     from evalaid.estimation import estimate, methods
     from evalaid.facts.table import Facts
+    from evalaid.inference.difference import difference
     from evalaid.inference.table import infer
     from evalaid.notebooks import run_study
     from evalaid.panel import Panel, read_panel
@@ -41,6 +42,7 @@ _HOME = {
     "bad_controls": "evalaid.sensitivity.controls",
     "bacon": "evalaid.sensitivity.decomposition",
     "diagnose": "evalaid.design",
+    "difference": "evalaid.inference.difference",
     "estimate": "evalaid.estimation",
     "infer": "evalaid.inference.table",
     "methods": "evalaid.estimation",
@@ -64,6 +66,7 @@ __all__ = [
     "bad_controls",
     "bound_effect",
     "diagnose",
+    "difference",
     "estimate",
     "infer",
     "methods",

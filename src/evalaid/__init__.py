@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from evalaid.notebooks import run_study
     from evalaid.panel import Panel, read_panel
     from evalaid.roster import Roster, assign_cohorts
+    from evalaid.sensitivity.balance import balance
     from evalaid.sensitivity.bounds import bound_effect
     from evalaid.sensitivity.controls import bad_controls
     from evalaid.sensitivity.decomposition import bacon
@@ -38,6 +39,7 @@ _HOME = {
     "Roster": "evalaid.roster",
     "StudySpec": "evalaid.study",
     "assign_cohorts": "evalaid.roster",
+    "balance": "evalaid.sensitivity.balance",
     "bound_effect": "evalaid.sensitivity.bounds",
     "bad_controls": "evalaid.sensitivity.controls",
     "bacon": "evalaid.sensitivity.decomposition",
@@ -64,6 +66,7 @@ __all__ = [
     "assign_cohorts",
     "bacon",
     "bad_controls",
+    "balance",
     "bound_effect",
     "diagnose",
     "difference",

@@ -20,6 +20,7 @@ from evalaid.aggregation import (
     group_cells,
     weight_influence,
 )
+from evalaid.contrasts import Contrasts
 from evalaid.errors import EstimationError
 from evalaid.influence import Influence
 
@@ -79,6 +80,9 @@ class Effects:
     refit : callable, optional
         ``refit(keep)`` gives the same Effects estimated on the units in the boolean mask ``keep``; used by the
         jackknife (CR3). Lost by serialisation.
+    contrasts : Contrasts, optional
+        The regression of whose coefficients the estimates are linear combinations, for inference that fits it again (wild
+        bootstrap, CR2); None for other methods, and lost by serialisation.
     """
 
     cells: pd.DataFrame
@@ -92,6 +96,7 @@ class Effects:
     convention: Convention
     aggregation: AggregationWeights = "estimated"
     refit: Callable[[NDArray[np.bool_]], Effects] | None = field(default=None, repr=False, compare=False)
+    contrasts: Contrasts | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         n_units, n_cells = self.influence.shape
@@ -224,21 +229,22 @@ class Effects:
             matrix,
             lambda other: other.aggregate(by, weights)._aligned(cells),  # noqa: SLF001
         )
-        influence = result.influence
+        influence, contrasts = result.influence, result.contrasts
         if (weights or self.aggregation) == "estimated" and not groups.plain:
             added = weight_influence(groups, self.cells, self.value, self.size, self.population)
-            influence = influence.plus(added)
+            influence, contrasts = influence.plus(added), None
         people = self.population
         size = (
             people.shares[np.searchsorted(people.cohorts, cells["cohort"])] if by == "cohort" else np.ones(len(cells))
         )
         value = np.where(groups.used.any(axis=0), result.value, np.nan)
-        return replace(result, value=value, size=size, influence=influence)
+        return replace(result, value=value, size=size, influence=influence, contrasts=contrasts)
 
     def to_json(self) -> str:
         """Write the effects with the full influence matrix as JSON; floats keep every digit.
 
-        The result holds no clock, host or path. ``refit`` is lost.
+        The result holds no clock, host or path. ``refit`` and
+        ``contrasts`` are lost.
         """
         population = self.population
         document = {
@@ -299,6 +305,7 @@ class Effects:
             influence=self.influence.combine(matrix),
             size=np.abs(self.size @ matrix),
             refit=None if refit is None else lambda keep: again(refit(keep)),
+            contrasts=None if self.contrasts is None else self.contrasts.combine(matrix),
         )
 
     def _aligned(self, cells: pd.DataFrame) -> Effects:

@@ -145,7 +145,13 @@ def report_back(effects: Effects, design: Design, name: str) -> Effects:
         own[:, k] = (share * (gap - value[k])).sum(axis=1)
     own_block = Block(slice(None), own, np.eye(len(effects)))
     influence = effects.influence.combine(np.diag(slope)).plus(Influence(*own.shape, (own_block,)))
-    return replace(effects, value=value, influence=influence, estimand=f"{effects.estimand}; {scale.words}")
+    return replace(
+        effects,
+        value=value,
+        influence=influence,
+        estimand=f"{effects.estimand}; {scale.words}",
+        contrasts=None,
+    )
 
 
 def diagnose_ceiling(design: Design, threshold: float = 0.95) -> pd.DataFrame:

@@ -108,5 +108,12 @@ def _stack(average: Effects, values: Floats, psi: Floats, rank: int) -> Effects:
     size = np.repeat(average.size, len(values))
     influence = Influence.dense(psi)
     return replace(
-        average, cells=cells, value=values, influence=influence, size=size, convention=convention, refit=None
+        average,
+        cells=cells,
+        value=values,
+        influence=influence,
+        size=size,
+        convention=convention,
+        refit=None,
+        contrasts=None,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from evalaid.contrasts import Contrasts, LeastSquares
 from evalaid.design import Design
 from evalaid.effects import Convention, Effects
 from evalaid.errors import EstimationError
@@ -23,6 +24,7 @@ from evalaid.estimators.method import (
 from evalaid.estimators.regression import NOT_IDENTIFIED, observed_cells
 from evalaid.influence import Block, Influence
 from evalaid.likelihood import Family, fit_cells
+from evalaid.linear import PanelData
 
 Floats = NDArray[np.float64]
 BASE = "base period: zero by construction"
@@ -125,6 +127,10 @@ def fit_etwfe(design: Design, options: EtwfeOptions) -> Effects:
         event_time=event_time[cohort, period],
     )
     observations = int(np.count_nonzero(mass))
+    contrasts = None
+    if options.family == "gaussian":
+        data = PanelData(layout.outcome, mass, np.empty((0, *layout.outcome.shape)), tuple(blocks))
+        contrasts = Contrasts(LeastSquares(data, columns, "none"), np.eye(columns.shape[2], n_cells))
     return Effects(
         cells=cells,
         value=value,
@@ -136,6 +142,7 @@ def fit_etwfe(design: Design, options: EtwfeOptions) -> Effects:
         scale=scale_of(design),
         convention=Convention("regression", "normal", observations, fit.rank),
         aggregation="fixed",
+        contrasts=contrasts,
     )
 
 

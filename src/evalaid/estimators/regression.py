@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evalaid.contrasts import Contrasts, LeastSquares
 from evalaid.design import Design
 from evalaid.effects import Convention, Effects
 from evalaid.estimators.method import (
@@ -57,7 +58,10 @@ def panel_data(layout: Layout, covariates: Sequence[str]) -> PanelData:
 def fit_regression(design: Design, method: Method, regression: Regression, covariates: Sequence[str] | None) -> Effects:
     """Fit the columns and the covariates (None = the design's) with unit and period effects."""
     names = chosen_covariates(method.name, design, covariates)
-    return _to_effects(design, method, regression, fit_panel(panel_data(design.layout, names), regression.columns))
+    data = panel_data(design.layout, names)
+    effects = _to_effects(design, method, regression, fit_panel(data, regression.columns))
+    contrasts = Contrasts(LeastSquares(data, regression.columns), _spread(regression))
+    return replace(effects, contrasts=contrasts)
 
 
 def fit_subsets(design: Design, method: Method, regression: Regression, covariates: Sequence[str] | None) -> Subsets:
@@ -74,16 +78,13 @@ def fit_subsets(design: Design, method: Method, regression: Regression, covariat
 
 def _to_effects(design: Design, method: Method, regression: Regression, fit: PanelFit) -> Effects:
     """Put coefficients into their cells, with the error convention of R fixest."""
-    n_cells = len(regression.cells)
-    spread = np.zeros((len(regression.place), n_cells))
-    spread[np.arange(len(regression.place)), regression.place] = 1.0
-    value = np.zeros(n_cells)
+    value = np.zeros(len(regression.cells))
     value[regression.place] = fit.value
     reason = np.where(np.isnan(value), NOT_IDENTIFIED, regression.cells["reason"].to_numpy(dtype=object))
     return Effects(
         cells=regression.cells.assign(reason=reason),
         value=value,
-        influence=fit.influence.combine(spread),
+        influence=fit.influence.combine(_spread(regression)),
         population=population_of(design.layout),
         size=regression.size,
         method=method.name,
@@ -92,6 +93,13 @@ def _to_effects(design: Design, method: Method, regression: Regression, fit: Pan
         convention=Convention("regression", "t", fit.observations, fit.parameters),
         aggregation="fixed",
     )
+
+
+def _spread(regression: Regression) -> NDArray[np.float64]:
+    """Give the (K, cells) matrix that puts coefficients into cells."""
+    spread = np.zeros((len(regression.place), len(regression.cells)))
+    spread[np.arange(len(regression.place)), regression.place] = 1.0
+    return spread
 
 
 def observed_cells(layout: Layout) -> NDArray[np.bool_]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from evalaid.contrasts import Contrasts, LeastSquares
 from evalaid.design import Design
 from evalaid.effects import Convention, Effects
 from evalaid.errors import EstimationError
@@ -14,6 +15,7 @@ from evalaid.estimators.method import Method, Needs, cell_frame, cohort_slices, 
 from evalaid.estimators.two_by_two_scores import panel_scores
 from evalaid.influence import Block, Influence
 from evalaid.layout import Layout
+from evalaid.linear import PanelData
 from evalaid.periods import label
 
 NO_UNIT = "no {who} unit is observed both before and after"
@@ -105,6 +107,7 @@ def fit_two_by_two(design: Design, options: TwoByTwoOptions) -> Effects:
         scale=scale_of(design),
         convention=Convention("none", "normal"),
         aggregation="estimated",
+        contrasts=_contrasts(layout, options, slices),
     )
 
 
@@ -120,6 +123,19 @@ def _columns(layout: Layout, wanted: tuple | None, default: NDArray[np.bool_]) -
             f"two_by_two: period(s) {', '.join(unknown)} are not in the panel, which has {', '.join(labels)}."
         )
     return np.isin(labels, names)
+
+
+def _contrasts(layout: Layout, options: TwoByTwoOptions, slices: tuple[slice, ...]) -> Contrasts | None:
+    """Give the two-way regression that the comparison is: one cohort, a balanced panel, no weights, every period used."""
+    if len(layout.cohorts) != 1 or layout.observed is not None or layout.weight is not None:
+        return None
+    post = layout.periods >= layout.cohorts[0]
+    after = _columns(layout, options.after, post)
+    if (_columns(layout, options.before, ~post) == after).any():
+        return None
+    columns = np.stack([after, np.zeros(layout.n_periods)])[:, :, None]
+    data = PanelData(layout.outcome, None, np.empty((0, *layout.outcome.shape)), slices)
+    return Contrasts(LeastSquares(data, columns), np.ones((1, 1)))
 
 
 def _changes(

@@ -37,6 +37,7 @@ SPINE = (
     "limits",
     "design",
     "estimators",
+    "counts",
     "scales",
     "estimation",
     "inference",

@@ -28,6 +28,7 @@ POWER = 0.8
 _IN_UNIT = ("estimate", "std_error", "conf_low", "conf_high")
 _LABELS = {"event_time": "event_time", "cohort": "cohort", "calendar": "period"}
 _COUNTS = ("n_treated", "treated_clusters", "n_clusters")
+_UNITS = {"share": ("pp", 100.0), "relative": ("%", 100.0), "number": ("number", 1.0)}
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Refusal:
     reasons, alternatives : tuple of str
         Every unmet need, and the registered methods that do apply.
     scale : str
-        "share" or "number", as the effects would have had.
+        "share" or "number", as the effects would have had (see `unit_of`).
     n_treated, treated_clusters, n_clusters : int
         Counts of the design.
     """
@@ -155,7 +156,7 @@ def report_effects(effects: Effects | Refusal, by: str, spec: StudySpec) -> pd.D
     frame = in_unit(infer(aggregate, level=spec.level), effects)
     if by == "event_time":
         joint = infer(aggregate, level=spec.level, simultaneous=True, draws=spec.draws, seed=spec.seed)
-        scale = _scale(effects)
+        _, scale = unit_of(effects.scale)
         frame = frame.assign(band_low=joint["conf_low"] * scale, band_high=joint["conf_high"] * scale)
         frame["note"] = joint["note"]  # says all that the pointwise note says
     return _labelled(frame, by, spec, effects)
@@ -238,7 +239,7 @@ def describe_before(event: pd.DataFrame, effects: Effects | Refusal) -> pd.DataF
         ``key``, ``label``, ``value``, ``unit``, ``digits``.
     """
     before = event[(event["event_time"] < 0) & event["std_error"].notna()]
-    unit = "pp" if effects.scale == "share" else "number"
+    unit, _ = unit_of(effects.scale)
     rows = [  # of no estimate at all these are missing values
         ("periods", "Periods before the start with an estimate", len(before), "count", 0),
         ("excluding", "Bands that exclude zero", _excluding(before), "count", 0),
@@ -322,7 +323,7 @@ def no_estimate(refusal: Refusal, spec: StudySpec, key: str, name: str) -> pd.Da
         "label": name,
         **dict.fromkeys((*_IN_UNIT, "band_low", "band_high", "p_value"), np.nan),
         **{column: getattr(refusal, column) for column in _COUNTS},
-        "unit": "pp" if refusal.scale == "share" else "number",
+        "unit": unit_of(refusal.scale)[0],
         "level": spec.level,
         "note": _no_estimate("; ".join(refusal.reasons)),
         "made_by": _describe(str(entry["method"]), entry.get("options", {}), entry.get("changes", {})) + "; refused",
@@ -354,14 +355,21 @@ def _with_assumption(note: str, effects: Effects) -> str:
     return "; ".join(filter(None, [note, *effects.estimand.split("; ")[1:]])) if "parameter" in effects.cells else note
 
 
-def _scale(effects: Effects) -> float:
-    return 100.0 if effects.scale == "share" else 1.0
+def unit_of(scale: str) -> tuple[str, float]:
+    """Give the unit in which effects of a scale are reported, and what they are multiplied with.
+
+    Examples
+    --------
+    >>> unit_of("share"), unit_of("relative")
+    (('pp', 100.0), ('%', 100.0))
+    """
+    return _UNITS[scale]
 
 
 def in_unit(frame: pd.DataFrame, effects: Effects) -> pd.DataFrame:
-    """Turn the effect columns of an inference table into percentage points (for a share), once."""
-    scaled = {column: frame[column] * _scale(effects) for column in _IN_UNIT}
-    return frame.assign(**scaled, unit="pp" if effects.scale == "share" else "number")
+    """Turn the effect columns of an inference table into percentage points or per cent, once."""
+    unit, factor = unit_of(effects.scale)
+    return frame.assign(**{column: frame[column] * factor for column in _IN_UNIT}, unit=unit)
 
 
 def _labelled(frame: pd.DataFrame, by: str, spec: StudySpec, effects: Effects) -> pd.DataFrame:

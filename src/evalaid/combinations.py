@@ -50,6 +50,8 @@ def unknown_field(name: Any, known: Iterable[str]) -> str:
 
 def _data(values: Mapping[str, Any]) -> Iterator[str]:
     panel, simulation, kind = values["panel"], values["simulation"], values["data_kind"]
+    if (values["inside"] is None) != (values["total"] is None):
+        yield "give both inside and total (columns of counts), or neither"
     if panel and simulation:
         yield "give either panel (a file) or simulation (a generator), not both"
     if simulation:

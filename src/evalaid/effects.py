@@ -71,8 +71,9 @@ class Effects:
         Weight of a cell when cells are averaged: cohort share or treated observations. (cells,)
     method, estimand : str
         Registered name and the quantity in words.
-    scale : {"share", "number"}
-        ``share``: effects are fractions (times 100 = percentage points).
+    scale : {"share", "relative", "number"}
+        ``share``: effects are fractions (times 100 = percentage points); ``relative``: changes as fractions of the number
+        without the programme (times 100 = per cent).
     convention : Convention
         How the method's reference implementation computes errors.
     aggregation : {"estimated", "fixed"}

@@ -30,8 +30,12 @@ def estimate(design: Design, method: str, *, scale: str = "share", **options: An
         From :func:`evalaid.diagnose`.
     method : str
         Name in :func:`methods`, for example ``"callaway_santanna"``.
-    scale : {"share", "log_odds", "log_outflow"}
-        For a share: on which scale trends are assumed parallel. Effects are reported back as differences of shares.
+    scale : {"share", "log_odds", "log_outflow", "log_inside", "log_outside"}
+        On which scale trends are assumed parallel; "share" is the outcome as it is. Effects on a share's log-odds and on its
+        log outflow are reported back as differences of shares. The last two are of the counts behind the share
+        (``diagnose(inside=..., total=...)``), with effects as relative changes of the episodes inside and outside (times 100 =
+        per cent of those without the programme); with methods that are linear in the outcome the share that both together
+        imply is that of ``log_odds``.
     **options
         Options of the method, see :func:`methods`.
 
@@ -43,7 +47,7 @@ def estimate(design: Design, method: str, *, scale: str = "share", **options: An
     Raises
     ------
     EstimationError
-        For an unknown method or option; names those that exist.
+        For an unknown method, option or scale; names those that exist. For a scale beside a family that has its own.
     NotIdentifiedError
         When the design does not meet the method's needs; lists all reasons and the methods that apply.
 
@@ -60,6 +64,11 @@ def estimate(design: Design, method: str, *, scale: str = "share", **options: An
     0.03
     """
     entry, parsed = _admit(design, method, options)
+    if scale != "share" and getattr(parsed, "family", "gaussian") != "gaussian":
+        raise EstimationError(
+            f"{method}: family={parsed.family!r} has a scale of its own, so scale={scale!r} does not apply; use family='gaussian' "
+            "with that scale, or leave the scale out."
+        )
 
     def refit(keep: NDArray[np.bool_]) -> Effects:
         return estimate(design.subset(keep), method, scale=scale, **options)

@@ -61,7 +61,7 @@ def load_frame(spec: StudySpec) -> pd.DataFrame:
     [2021, 2022, 2024]
     """
     frame, panel = _read_panel(spec)
-    _need(frame, panel, [spec.unit, spec.period, spec.outcome])
+    _need(frame, panel, [spec.unit, spec.period, spec.outcome, *(name for name in (spec.inside, spec.total) if name)])
     if spec.link is not None:
         frame = _join(frame, _read(spec.link), spec)
     _need(frame, "the joined panel", [*spec.keep, *spec.baseline, *([spec.cluster] if spec.cluster else [])])
@@ -165,6 +165,8 @@ def load_design(spec: StudySpec) -> Design:
         weight=spec.weight,
         cluster=spec.cluster,
         outcome_unit=spec.outcome_unit,
+        inside=spec.inside,
+        total=spec.total,
         anticipation=spec.anticipation,
     )
 

@@ -2,7 +2,7 @@
 
 A share has a ceiling. That two groups would have moved in parallel in percentage points, in log-odds, or in the logarithm of
 those who leave are three different assumptions, and near the ceiling at most one can hold. Each is estimated on its own
-scale and the effects are reported back as differences of shares.
+scale and the effects are reported back as differences of shares. The counts behind the share are in `evalaid.counts`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evalaid.counts import COUNTS, as_change, on_count
 from evalaid.design import Design
 from evalaid.effects import Effects
 from evalaid.errors import EstimationError
@@ -58,6 +59,7 @@ SCALES = {
     )
 }
 NAMES = ("share", *SCALES)
+"""Scales whose effects are differences of shares."""
 
 
 def on_scale(design: Design, name: str) -> Design:
@@ -66,19 +68,21 @@ def on_scale(design: Design, name: str) -> Design:
     Parameters
     ----------
     design : Design
-        Of a share held as a fraction.
-    name : {"share", "log_odds", "log_outflow"}
+        Of a share held as a fraction; with its counts for the last two scales.
+    name : {"share", "log_odds", "log_outflow", "log_inside", "log_outside"}
         ``share`` changes nothing.
 
     Raises
     ------
     EstimationError
-        For an unknown scale, an outcome that is no share, or shares of 0 or 1 where the scale has no value.
+        For an unknown scale, an outcome that is no share, or shares of 0 or 1 (counts of 0) where the scale has no value.
     """
-    if name not in NAMES:
-        raise EstimationError(f"scale={name!r} is not a choice; choose {', '.join(NAMES)}.")
+    if name not in (*NAMES, *COUNTS):
+        raise EstimationError(f"scale={name!r} is not a choice; choose {', '.join((*NAMES, *COUNTS))}.")
     if name == "share":
         return design
+    if name in COUNTS:
+        return on_count(design, name)
     if design.outcome_unit != "fraction":
         raise EstimationError(f"scale={name!r} is for shares; this outcome is a plain number.")
     layout = design.layout
@@ -101,7 +105,8 @@ def report_back(effects: Effects, design: Design, name: str) -> Effects:
     """Turn effects on another scale into differences of shares for the treated observations behind each cell.
 
     Assumes that the effect on the scale is the same for the observations of a cell: each observed share is compared with
-    the one that the scale gives without the effect, ``y - h(g(y) - b)``, and averaged.
+    the one that the scale gives without the effect, ``y - h(g(y) - b)``, and averaged. Effects on counts become relative
+    changes (`evalaid.counts.as_change`).
 
     Parameters
     ----------
@@ -116,10 +121,12 @@ def report_back(effects: Effects, design: Design, name: str) -> Effects:
     -------
     Effects
         In the scale of the share; the influence holds that of the estimate (delta method) and of the average over treated
-        observations.
+        observations. Of counts: in the scale ``relative``.
     """
     if name == "share":
         return effects
+    if name in COUNTS:
+        return as_change(effects, name)
     scale, layout = SCALES[name], design.layout
     observed = np.ones_like(layout.outcome, dtype=bool) if layout.observed is None else layout.observed
     weight = effects.population.weight[:, None]

@@ -71,6 +71,9 @@ class StudySpec:
         Columns of the panel; for a simulated panel those that the generator gives (``roles`` of its result).
     outcome_unit : {"fraction", "percent", "number"}
         Unit of the outcome in the file; a percentage is converted once, to a fraction.
+    inside, total : str, optional
+        Columns of the counts behind a share: those treated inside (its numerator) and all. With both, ``3_effect`` shows the
+        effect on each count; ``inside_label`` and ``outside_label`` are what they are called.
     link : str, optional
         File that gives each unit its group (the level of the programme) and its status; joined by ``unit``.
     cluster : str, optional
@@ -149,6 +152,10 @@ class StudySpec:
     outcome: str = _field(fields.text, "")
     outcome_unit: str = _field(fields.one_of("fraction", "percent", "number"), "number")
     outcome_label: str = _field(fields.text, "outcome", prose=True)
+    inside: str | None = _field(fields.text, None, added=True)
+    total: str | None = _field(fields.text, None, added=True)
+    inside_label: str = _field(fields.text, "Episodes inside", prose=True)
+    outside_label: str = _field(fields.text, "Episodes outside", prose=True)
     unit_label: str = _field(fields.text, "units", prose=True)
     cluster_label: str = _field(fields.text, "clusters", prose=True)
     link: str | None = _field(fields.text, None)

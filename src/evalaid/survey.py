@@ -1,4 +1,4 @@
-"""Every registered method on one design, and one method on three scales: what applies, what does not and why."""
+"""Every registered method on one design, one method on three scales and on the counts: what applies, what does not and why."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from evalaid.analysis import in_unit, overall
+from evalaid.counts import COUNTS, has_counts
 from evalaid.design import Design
 from evalaid.errors import EstimationError, EvalaidError, NotIdentifiedError
 from evalaid.estimation import estimate
@@ -18,6 +19,7 @@ from evalaid.study import StudySpec
 
 _NUMBERS = ("estimate", "std_error", "conf_low", "conf_high", "p_value")
 _SCALE_LABELS = {"share": "Share", "log_odds": "Log-odds", "log_outflow": "Log of outflow"}
+_COUNT_WORDS = {name: f"parallel trends in the logarithm of episodes {where}" for name, where in COUNTS.items()}
 _TITLES = {
     "two_by_two": "Before and after against never treated",
     "twfe": "Two-way fixed effects",
@@ -80,13 +82,65 @@ def survey_scales(spec: StudySpec, design: Design) -> pd.DataFrame:
     """
     if design.outcome_unit != "fraction":
         return pd.DataFrame(columns=["key", "label", *_NUMBERS, "reason", "unit", "made_by"])
-    main = spec.methods[spec.main]
-    method = str(main["method"])
-    options = dict(main.get("options", {}))
-    if method in ("dose", "etwfe"):
-        method, options = "imputation", {}
+    method, options = _method_with_scales(spec)
     rows = [_row(design, spec, scale, _SCALE_LABELS[scale], method, scale, **options) for scale in NAMES]
     return pd.DataFrame(rows)
+
+
+def survey_counts(spec: StudySpec, design: Design) -> pd.DataFrame:
+    """Estimate the overall effect on the share and on the episodes behind it, inside and outside.
+
+    Parameters
+    ----------
+    spec : StudySpec
+        Level, labels; the main method if it takes a scale, else imputation.
+    design : Design
+        The study's design.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows ``share`` (in percentage points), ``inside`` and ``outside`` (in per cent of the episodes without the programme),
+        columns as `survey_methods`; no row when the study names no counts.
+    """
+    if not has_counts(design):
+        return pd.DataFrame(columns=["key", "label", *_NUMBERS, "reason", "unit", "made_by"])
+    method, options = _method_with_scales(spec)
+    labels = {"share": spec.outcome_label, "log_inside": spec.inside_label, "log_outside": spec.outside_label}
+    rows = [
+        _row(design, spec, COUNTS.get(scale, scale), label, method, scale, **options) for scale, label in labels.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def tell_counts(frame: pd.DataFrame, design: Design) -> str:
+    """Say with which count the share moved, or why that cannot be said: a template for `Section.say`."""
+    if frame.empty and design.outcome_unit != "fraction":
+        return "The outcome is no share, so there are no counts behind it."
+    if frame.empty:
+        return (
+            "The panel of this study holds shares and no counts. Whether more were treated inside or fewer outside cannot be told "
+            "from it."
+        )
+    rows = frame.set_index("key")
+    unknown = rows[["conf_low", "conf_high"]].isna().any(axis=1)
+    if unknown.any():
+        missing = ", ".join(str(label).lower() for label in rows.loc[unknown, "label"])
+        return f"There is no interval for {missing}, so it cannot be said whether more were treated inside or fewer outside."
+    moved = (rows["conf_low"] > 0) | (rows["conf_high"] < 0)
+    found = "{inside}: {{counts.inside:effect}}. {outside}: {{counts.outside:effect}}. ".format(**rows["label"])
+    if not moved["share"]:
+        return f"{found}The interval for the share itself holds zero."
+    if moved["inside"] and not moved["outside"]:
+        return (
+            f"{found}**The share moved, and no change in {str(rows.loc['outside', 'label']).lower()} is shown.** A share rises, too, "
+            "when more are counted inside while as many as before are counted outside; then nobody was kept who would have left."
+        )
+    if moved["outside"]:
+        return f"{found}The share moved with " + (
+            "both numbers." if moved["inside"] else "the second number, not the first."
+        )
+    return f"{found}**The share moved, but neither number by itself can be told from no change.**"
 
 
 def tell_scales(frame: pd.DataFrame) -> str:
@@ -156,9 +210,17 @@ def describe_decomposition(design: Design) -> tuple[pd.DataFrame, dict[str, Colu
     return pd.DataFrame(rows), extra
 
 
+def _method_with_scales(spec: StudySpec) -> tuple[str, dict[str, object]]:
+    """Give the main method and its options, or imputation where the main method takes no scale."""
+    main = spec.methods[spec.main]
+    if main["method"] in ("dose", "etwfe"):
+        return "imputation", {}
+    return str(main["method"]), dict(main.get("options", {}))
+
+
 def _row(design: Design, spec: StudySpec, key: str, label: str, method: str, scale: str, **options: object) -> dict:
-    unit = "pp" if design.outcome_unit == "fraction" else "number"
-    words = SCALES[scale].words if scale in SCALES else ""
+    unit = "%" if scale in COUNTS else "pp" if design.outcome_unit == "fraction" else "number"
+    words = SCALES[scale].words if scale in SCALES else _COUNT_WORDS.get(scale, "")
     made_by = (
         f"{method} at its defaults" if not options else f"{method}({', '.join(f'{k}={v}' for k, v in options.items())})"
     )

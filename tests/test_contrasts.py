@@ -113,3 +113,31 @@ def test_sums_by_cluster_follow_the_clusters_whatever_their_order():
             total[here] += sums
         expected = pd.DataFrame(values).groupby(codes).sum().to_numpy()
         np.testing.assert_allclose(total, expected, atol=1e-15)
+
+
+@every_panel
+@every_method
+def test_gram_matrices_of_clusters_are_those_of_the_regressors_net_of_unit_means(method, panel):
+    effects = fit(method, panel)
+    problem, n_units = effects.contrasts.problem, len(effects.population.units)
+    regressors, mass, _, seen = dense(problem)
+    width = len(problem.inverse)
+    unit = np.repeat(np.arange(n_units), problem.data.outcome.shape[1])[seen]
+    inside = regressors[:, :width]
+    if problem.absorbed == "unit":
+        dummies = regressors[:, width:]
+        total = dummies.T @ mass
+        means = (dummies.T @ (inside * mass[:, None])) / np.where(total > 0, total, 1.0)[:, None]
+        inside = inside - means[unit]
+    for codes in (np.arange(n_units), (np.arange(n_units) * 7 + 3) % 5):
+        expected = np.zeros((codes.max() + 1, width, width))
+        np.add.at(expected, codes[unit], inside[:, :, None] * (inside * mass[:, None])[:, None, :])
+        found, times = np.zeros_like(expected), np.zeros(len(expected))
+        for batch in problem.grams(codes, len(expected)):
+            for g, gram in zip(
+                batch.clusters, np.broadcast_to(batch.gram, (len(batch.clusters), *batch.gram.shape[1:])), strict=True
+            ):
+                found[np.ix_([g], batch.active, batch.active)] = gram
+                times[g] += 1
+        np.testing.assert_allclose(found, expected, atol=TOLERANCE * np.abs(expected).max())
+        assert (times == 1).all()

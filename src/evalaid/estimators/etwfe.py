@@ -129,7 +129,7 @@ def fit_etwfe(design: Design, options: EtwfeOptions) -> Effects:
     observations = int(np.count_nonzero(mass))
     contrasts = None
     if options.family == "gaussian":
-        data = PanelData(layout.outcome, mass, np.empty((0, *layout.outcome.shape)), tuple(blocks))
+        data = PanelData(layout.outcome, observation_mass(layout), np.empty((0, *layout.outcome.shape)), tuple(blocks))
         contrasts = Contrasts(LeastSquares(data, columns, "none"), np.eye(columns.shape[2], n_cells))
     return Effects(
         cells=cells,

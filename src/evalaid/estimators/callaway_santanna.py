@@ -109,8 +109,12 @@ def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> E
         raise EstimationError(f"callaway_santanna: anticipation={anticipation} found, 0 or more periods expected.")
     cells = list(_comparisons(layout, options.comparison, options.base_period, anticipation))
     adjustment = options.adjustment if covariates else "none"
-    estimate = _on_balanced if layout.observed is None else _on_unbalanced
-    value, influence, reasons = estimate(layout, cells, covariates, adjustment)
+    if layout.observed is not None:
+        value, influence, reasons = _on_unbalanced(layout, cells, covariates, adjustment)
+    elif adjustment == "none":
+        value, influence, reasons = _unadjusted(layout, cells)
+    else:
+        value, influence, reasons = _adjusted(layout, cells, covariates, adjustment)
     population = population_of(layout)
     cohorts = np.array([layout.cohorts[cell.cohort] for cell in cells], dtype=float)
     periods = np.array([layout.periods[cell.now] for cell in cells])
@@ -180,7 +184,57 @@ def _comparison_size(starts: list[int], cell: _Cell) -> int:
     return starts[-1] - starts[cell.comparison_from] - own * (cell.cohort >= cell.comparison_from)
 
 
-def _on_balanced(
+def _unadjusted(layout: Layout, cells: list[_Cell]) -> tuple[Floats, Influence, list[str]]:
+    """Estimate all cells of a balanced panel from the means of each cohort in each period.
+
+    A unit of mass ``w`` in a group of mass ``W`` moves the group's mean change by ``w / W`` times the deviation of its own
+    change. All cells share the deviations of a cohort's units from the cohort's period means, so that its influence is one
+    block, whatever the number of cells.
+    """
+    value = np.array([0.0 if cell.reason == BASE_PERIOD else np.nan for cell in cells])
+    constant = layout.weight is None or _constant(layout.weight)
+    by_period: dict[int, list[int]] = {}
+    for number, cell in enumerate(cells):
+        if not cell.reason:
+            by_period.setdefault(0 if constant else min(cell.now, cell.base), []).append(number)
+    slices = cohort_slices(layout)
+    groups = np.arange(len(slices))
+    n_periods = layout.n_periods
+    blocks: list[Block] = []
+    for period, members in by_period.items():
+        now, base, own, first = np.array(
+            [(cells[k].now, cells[k].base, cells[k].cohort, cells[k].comparison_from) for k in members]
+        ).T
+        mass = np.ones(layout.n_units) if layout.weight is None else layout.weight[:, period]
+        total = np.array([mass[rows].sum() for rows in slices])
+        mean = np.array([mass[rows] @ layout.outcome[rows] for rows in slices])
+        mean /= np.where(total > 0, total, 1.0)[:, None]
+        change = (mean[:, now] - mean[:, base]).T
+        compared = (groups >= first[:, None]) & (groups != own[:, None])
+        share = compared * total
+        behind = share.sum(axis=1)
+        cell = np.arange(len(members))
+        treated, untreated = change[cell, own], (share * change).sum(axis=1) / behind
+        value[members] = treated - untreated
+        pull = -(compared / behind[:, None])
+        pull[cell, own] = 1.0 / total[own]
+        shift = pull * (change - untreated[:, None])
+        shift[cell, own] = 0.0
+        for group, rows in enumerate(slices):
+            left = np.empty((rows.stop - rows.start, n_periods + 1))
+            np.subtract(layout.outcome[rows], mean[group], out=left[:, :-1])
+            left[:, -1] = 1.0
+            if layout.weight is not None:
+                left *= mass[rows, None]
+            right = np.zeros((n_periods + 1, len(cells)))
+            right[now, members] = pull[:, group]
+            right[base, members] = -pull[:, group]
+            right[-1, members] = shift[:, group]
+            blocks.append(Block(rows, left, right))
+    return value, Influence(layout.n_units, len(cells), tuple(blocks)), [cell.reason for cell in cells]
+
+
+def _adjusted(
     layout: Layout, cells: list[_Cell], covariates: tuple[str, ...], adjustment: str
 ) -> tuple[Floats, Influence, list[str]]:
     """Estimate all cells of one cohort with one comparison group (and covariate period) together.
@@ -190,8 +244,7 @@ def _on_balanced(
     """
     outcome, weight = layout.outcome, layout.weight
     chosen = [layout.covariates[name] for name in covariates]
-    constant = all((x == x[:, :1]).all() for x in chosen)
-    constant = constant and (weight is None or bool((weight == weight[:, :1]).all()))
+    constant = all(map(_constant, chosen)) and (weight is None or _constant(weight))
     groups: dict[tuple[int, int, int], list[int]] = {}
     for number, cell in enumerate(cells):
         if not cell.reason:
@@ -263,6 +316,11 @@ def _on_unbalanced(
             slip[:, number] = np.bincount(unit, weights=scores.slip, minlength=len(everyone))
     in_reference = Block(slice(None), slip, np.eye(len(cells)), reference_only=True)
     return value, Influence.dense(psi).plus(Influence(*psi.shape, (in_reference,))), reasons
+
+
+def _constant(matrix: Floats) -> bool:
+    """Tell whether nothing changes within units."""
+    return bool((matrix == matrix[:, :1]).all())
 
 
 def _explain(reason: str, names: tuple[str, ...], treated: Floats, comparison: Floats) -> str:

@@ -10,7 +10,7 @@ from panels import counties, diagnose, simulate
 import evalaid as ea
 from evalaid.effects import Effects
 from evalaid.errors import EstimationError
-from evalaid.influence import Block, Influence
+from evalaid.influence import PIECE, Block, Influence
 
 # Sums of a few hundred doubles of order one.
 EXACT = 1e-12
@@ -34,6 +34,24 @@ def test_blocks_add_up_to_the_matrix_and_combine_like_it():
     weights = rng.normal(size=(4, 2))
     np.testing.assert_allclose(psi.matrix(), full, atol=EXACT)
     np.testing.assert_allclose(psi.combine(weights).matrix(), full @ weights, atol=EXACT)
+
+
+@pytest.mark.parametrize("n_units", [5, 3 * PIECE + 7])
+def test_squares_are_summed_over_overlapping_blocks_as_over_the_matrix(n_units):
+    rng = np.random.default_rng(2)
+    runs = [slice(0, n_units - 2), slice(1, n_units), slice(None), slice(2, 2)]
+    sides = [(len(range(n_units)[rows]), m) for rows, m in zip(runs, (2, 300, 1, 1), strict=True)]
+    blocks = [
+        Block(rows, rng.normal(size=side), rng.normal(size=(side[1], 4)) * [0, 1, 1, 0])
+        for rows, side in zip(runs, sides, strict=True)
+    ]
+    extra = Block(np.array([3, 1]), np.ones((2, 1)), np.ones((1, 4)))
+    for psi in (Influence(n_units, 4, tuple(blocks)), Influence(n_units, 4, (*blocks, extra))):
+        full = np.zeros((n_units, 4))
+        for block in psi.blocks:
+            full[block.rows] += block.left @ block.right
+        np.testing.assert_allclose(psi.matrix(), full, atol=1e-10)
+        np.testing.assert_allclose(psi.sum_of_squares(), (full**2).sum(axis=0), rtol=1e-10)
 
 
 def test_what_a_reference_adds_in_error_counts_only_when_asked_for():

@@ -9,12 +9,18 @@ blocks ``psi[rows] += left @ right`` and the full matrix is formed only when som
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Rows = slice | NDArray[np.intp]
+
+# Rows that are worked on together: what they fill stays in the cache.
+PIECE = 2048
+# Below this many multiplications one product with many zeros is quicker than a product for each block.
+SMALL = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -77,11 +83,69 @@ class Influence:
 
     def matrix(self, *, as_reference: bool = False) -> Floats:
         """Form the full (units, cells) matrix, with ``as_reference`` including what the reference adds."""
-        # One row a cell: a block adds to a run of cells and of units, which then lie side by side in memory.
-        full = np.zeros((self.n_cells, self.n_units))
+        runs, scattered = self._split(as_reference=as_reference)
+        full = np.zeros(self.shape)
+        for rows in _pieces(self.n_units):
+            _fill(full[rows], rows.start, runs)
+        for block in scattered:
+            full[block.rows] += block.left @ block.right
+        return full
+
+    def sum_of_squares(self, *, as_reference: bool = False) -> Floats:
+        """Sum the squares over units, (cells,), without forming the full matrix where blocks are runs of rows."""
+        runs, scattered = self._split(as_reference=as_reference)
+        if scattered:
+            full = self.matrix(as_reference=as_reference)
+            return np.asarray(np.einsum("ik,ik->k", full, full))
+        total = np.zeros(self.n_cells)
+        for rows in _pieces(self.n_units):
+            part = np.zeros((rows.stop - rows.start, self.n_cells))
+            _fill(part, rows.start, runs)
+            total += np.einsum("ik,ik->k", part, part)
+        return total
+
+    def _split(self, *, as_reference: bool) -> tuple[list[_Run], list[Block]]:
+        """Tell the blocks that are runs of rows from the others."""
+        runs, scattered = [], []
         for block in self.blocks:
-            used = np.flatnonzero(block.right.any(axis=0))
-            if used.size and (as_reference or not block.reference_only):
-                cells = slice(used[0], used[-1] + 1)
-                full[cells][:, block.rows] += block.right[:, cells].T @ block.left.T
-        return full.T
+            if block.reference_only and not as_reference:
+                continue
+            if isinstance(block.rows, slice):
+                start, stop, _ = block.rows.indices(self.n_units)
+                runs.append((start, stop, block))
+            else:
+                scattered.append(block)
+        return runs, scattered
+
+
+_Run = tuple[int, int, Block]
+
+
+def _pieces(n_units: int) -> list[slice]:
+    return [slice(start, min(start + PIECE, n_units)) for start in range(0, n_units, PIECE)]
+
+
+def _fill(part: Floats, first: int, runs: list[_Run]) -> None:
+    """Add the influence of the units from row ``first`` on, cut where blocks begin or end."""
+    end = first + len(part)
+    inside = [(max(start, first), min(stop, end), start, block) for start, stop, block in runs]
+    inside = [run for run in inside if run[0] < run[1]]
+    for start, stop in pairwise(sorted({edge for run in inside for edge in run[:2]})):
+        here = [
+            (run[3].left[start - run[2] : stop - run[2]], run[3].right) for run in inside if run[0] <= start < run[1]
+        ]
+        if here:
+            _add_up(part[start - first : stop - first], here)
+
+
+def _add_up(part: Floats, factors: list[tuple[Floats, Floats]]) -> None:
+    """Add products to ``part``: as one where that is small, else each on the run of cells that it touches."""
+    if part.size * sum(len(right) for _, right in factors) <= SMALL:
+        lefts, rights = zip(*factors, strict=True)
+        part += np.concatenate(lefts, axis=1) @ np.concatenate(rights)
+        return
+    for left, right in factors:
+        used = np.flatnonzero(right.any(axis=0))
+        if used.size:
+            cells = slice(used[0], used[-1] + 1)
+            part[:, cells] += left @ right[:, cells]

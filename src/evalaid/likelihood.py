@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evalaid.linear import Solver
+from evalaid.linear import Solver, inverse_grams
 
 Floats = NDArray[np.float64]
 
@@ -39,27 +39,59 @@ def fit_logit(regressors: Floats, treated: NDArray[np.bool_], weights: Floats) -
         Inverse of ``X' diag(w p (1-p)) X``. Not-a-number throughout when the regressors are collinear or treated and
         untreated units are perfectly separated.
     """
-    n_regressors = regressors.shape[1]
-    failed = np.full(len(regressors), np.nan), np.full((n_regressors, n_regressors), np.nan)
-    share = float(weights[treated].sum() / weights.sum())
-    if not 0 < share < 1:
-        return failed
-    linear = np.full(len(regressors), np.log(share / (1 - share)))
+    probability, inverse = fit_logits(regressors.T[None], treated[None], weights[None])
+    return probability[0], inverse[0]
+
+
+def fit_logits(regressors: Floats, treated: NDArray[np.bool_], weights: Floats) -> tuple[Floats, Floats]:
+    """Fit several weighted logits by Newton's method, all at once; see :func:`fit_logit`.
+
+    Parameters
+    ----------
+    regressors : (g, k, n) array
+        With the constant; logits of fewer than n observations are filled up with zeros.
+    treated : (g, n) array of bool
+        The binary outcomes.
+    weights : (g, n) array
+        Non-negative weights, zero where filled up.
+
+    Returns
+    -------
+    probability : (g, n) array
+    inverse_hessian : (g, k, k) array
+        Both not-a-number throughout for a logit that cannot be fitted.
+    """
+    share = (weights * treated).sum(axis=1) / weights.sum(axis=1)
+    inside = (share > 0) & (share < 1)
+    fitted = np.full(weights.shape, np.nan)
+    share = np.where(inside, share, np.nan)
+    linear = np.repeat(np.log(share / (1 - share))[:, None], weights.shape[1], axis=1)
+    active, x, y, w = np.arange(len(weights)), regressors, treated, weights
     for _ in range(LOGIT_ITERATIONS):
-        probability = 1.0 / (1.0 + np.exp(-linear))
-        score = regressors.T @ (weights * (treated - probability))
-        hessian = (regressors * (weights * probability * (1 - probability))[:, None]).T @ regressors
-        solver = Solver(hessian)
-        if not solver.identified.all():
-            return failed
-        change = regressors @ solver(score)
-        largest = float(np.abs(change).max())
-        linear = linear + change * min(1.0, LOGIT_STEP / max(largest, 1e-300))
-        if largest < LOGIT_TOLERANCE:
-            break
+        probability, hessian = _at(linear, x, w)
+        step = inverse_grams(hessian) @ (x @ (w * (y - probability))[:, :, None])
+        change = (step.transpose(0, 2, 1) @ x)[:, 0]
+        largest = np.abs(change).max(axis=1, keepdims=True)
+        linear = linear + change * np.minimum(1.0, LOGIT_STEP / np.maximum(largest, 1e-300))
+        going = largest[:, 0] >= LOGIT_TOLERANCE  # not where a fit failed: there the step is not a number
+        if not going.all():
+            fitted[active[~going]] = linear[~going]
+            if not going.any():
+                break
+            active, linear, x, y, w = (each[going] for each in (active, linear, x, y, w))
+    else:
+        fitted[active] = linear
+    probability, hessian = _at(fitted, regressors, weights)
+    inverse = inverse_grams(hessian)
+    probability[np.isnan(inverse[:, 0, 0])] = np.nan
+    return probability, inverse
+
+
+def _at(linear: Floats, regressors: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Give probabilities (g, n) and the Hessian (g, k, k) at a linear predictor (g, n)."""
     probability = 1.0 / (1.0 + np.exp(-linear))
-    hessian = (regressors * (weights * probability * (1 - probability))[:, None]).T @ regressors
-    return probability, Solver(hessian)(np.eye(n_regressors))
+    curvature = weights * probability * (1 - probability)
+    return probability, (regressors * curvature[:, None]) @ regressors.transpose(0, 2, 1)
 
 
 @dataclass(frozen=True)

@@ -325,5 +325,27 @@ class Solver:
 
 def inverse_gram(regressors: Floats, weights: Floats) -> Floats | None:
     """Invert ``X'WX``; None when the regressors are collinear in this sample."""
-    solver = Solver((regressors * weights[:, None]).T @ regressors)
-    return solver(np.eye(regressors.shape[1])) if solver.identified.all() else None
+    inverse = inverse_grams(((regressors * weights[:, None]).T @ regressors)[None])[0]
+    return None if np.isnan(inverse).any() else inverse
+
+
+def inverse_grams(grams: Floats) -> Floats:
+    """Invert many small symmetric matrices at once, (g, k, k); not-a-number throughout where one has no full rank."""
+    scale = np.sqrt(np.maximum(np.diagonal(grams, axis1=1, axis2=2), 0.0))
+    regular = np.isfinite(grams).all(axis=(1, 2))
+    regular &= (scale > RANK_TOLERANCE * np.maximum(scale.max(axis=1, keepdims=True), 1e-300)).all(axis=1)
+    scale = np.where(regular[:, None], scale, 1.0)
+    both = scale[:, :, None] * scale[:, None, :]
+    correlation = np.where(regular[:, None, None], grams / both, np.eye(grams.shape[1]))
+    try:
+        pivots = np.diagonal(np.linalg.cholesky(correlation), axis1=1, axis2=2).min(axis=1) ** 2
+    except np.linalg.LinAlgError:
+        pivots = np.zeros(len(grams))
+    doubtful = pivots <= RANK_TOLERANCE
+    if doubtful.any():
+        eigenvalues = np.linalg.eigvalsh(correlation[doubtful])
+        regular[doubtful] &= eigenvalues[:, 0] > RANK_TOLERANCE * eigenvalues[:, -1]
+        correlation[~regular] = np.eye(grams.shape[1])
+    inverse = np.linalg.inv(correlation) / both
+    inverse[~regular] = np.nan
+    return inverse

@@ -213,13 +213,13 @@ def _unadjusted(layout: Layout, cells: list[_Cell]) -> tuple[Floats, Influence, 
         compared = (groups >= first[:, None]) & (groups != own[:, None])
         share = compared * total
         behind = share.sum(axis=1)
-        cell = np.arange(len(members))
-        treated, untreated = change[cell, own], (share * change).sum(axis=1) / behind
+        each = np.arange(len(members))
+        treated, untreated = change[each, own], (share * change).sum(axis=1) / behind
         value[members] = treated - untreated
         pull = -(compared / behind[:, None])
-        pull[cell, own] = 1.0 / total[own]
+        pull[each, own] = 1.0 / total[own]
         shift = pull * (change - untreated[:, None])
-        shift[cell, own] = 0.0
+        shift[each, own] = 0.0
         for group, rows in enumerate(slices):
             left = np.empty((rows.stop - rows.start, n_periods + 1))
             np.subtract(layout.outcome[rows], mean[group], out=left[:, :-1])

@@ -11,7 +11,7 @@ from evalaid.effects import Convention, Effects
 from evalaid.errors import EstimationError
 from evalaid.estimators.callaway_santanna import CallawaySantannaOptions, fit_callaway_santanna
 from evalaid.estimators.method import Method, Needs, choice, chosen_covariates, population_of
-from evalaid.influence import Block, Influence
+from evalaid.influence import Influence
 from evalaid.layout import Layout
 
 
@@ -83,7 +83,7 @@ def fit_triple_difference(design: Design, options: TripleDifferenceOptions) -> E
     blocks = []
     for side, sign in zip(sides, (1.0, -1.0), strict=True):
         rows = layout.units.get_indexer(side.population.units)
-        blocks.append(Block(rows, side.influence.matrix(), sign * np.eye(len(side))))
+        blocks += [replace(block, rows=rows[block.rows], right=sign * block.right) for block in side.influence.blocks]
     reason = [a or b for a, b in zip(sides[0].cells["reason"], sides[1].cells["reason"], strict=True)]
     cells = sides[0].cells.assign(
         reason=reason, n_comparison=np.minimum(sides[0].cells["n_comparison"], sides[1].cells["n_comparison"])

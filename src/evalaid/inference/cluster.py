@@ -78,8 +78,11 @@ def robust_variance(effects: Effects, clusters: Clusters, *, corrected: bool, as
     -------
     (cells,) array
     """
-    sums = clusters.sums(effects.influence.matrix(as_reference=as_reference))
-    variance = np.asarray(np.einsum("gk,gk->k", sums, sums))
+    if len(clusters) == len(clusters.codes):
+        variance = effects.influence.sum_of_squares(as_reference=as_reference)
+    else:
+        sums = clusters.sums(effects.influence.matrix(as_reference=as_reference))
+        variance = np.asarray(np.einsum("gk,gk->k", sums, sums))
     return variance * small_sample_factor(effects, len(clusters)) if corrected else variance
 
 

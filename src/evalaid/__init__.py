@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from evalaid.estimation import estimate, methods
     from evalaid.facts.table import Facts
     from evalaid.inference.difference import difference
+    from evalaid.inference.spatial import infer_spatial
     from evalaid.inference.table import infer
     from evalaid.notebooks import run_study
     from evalaid.panel import Panel, read_panel
@@ -47,6 +48,7 @@ _HOME = {
     "difference": "evalaid.inference.difference",
     "estimate": "evalaid.estimation",
     "infer": "evalaid.inference.table",
+    "infer_spatial": "evalaid.inference.spatial",
     "methods": "evalaid.estimation",
     "placebo": "evalaid.sensitivity.placebo",
     "read_panel": "evalaid.panel",
@@ -72,6 +74,7 @@ __all__ = [
     "difference",
     "estimate",
     "infer",
+    "infer_spatial",
     "methods",
     "placebo",
     "read_panel",

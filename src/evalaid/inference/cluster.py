@@ -45,14 +45,14 @@ def clusters_of(effects: Effects, cluster: pd.Series | None = None) -> Clusters:
     Raises
     ------
     InferenceError
-        When a unit has no label, or there are fewer than two clusters.
+        When a unit has no label or several, or there are fewer than two clusters.
     """
     population = effects.population
     if cluster is None:
         found = Clusters(population.cluster, population.clusters)
     else:
         series = cluster if isinstance(cluster, pd.Series) else pd.Series(cluster)
-        aligned = series.reindex(population.units)
+        aligned = _one_label_a_unit(series).reindex(population.units)
         if aligned.isna().any():
             missing = [str(unit) for unit in population.units[aligned.isna().to_numpy()]]
             raise InferenceError(
@@ -66,6 +66,23 @@ def clusters_of(effects: Effects, cluster: pd.Series | None = None) -> Clusters:
             "Only one cluster: no variance between clusters can be seen. Use a finer cluster or report no interval."
         )
     return found
+
+
+def _one_label_a_unit(series: pd.Series) -> pd.Series:
+    """Take the repeated labels of a long table once."""
+    if series.index.is_unique:
+        return series
+    pairs = pd.DataFrame({"unit": series.index, "cluster": series.to_numpy()}).drop_duplicates()
+    moved = pairs[pairs["unit"].duplicated(keep=False)]
+    if len(moved):
+        unit = moved["unit"].iloc[0]
+        held = ", ".join(map(str, moved.loc[moved["unit"] == unit, "cluster"]))
+        raise InferenceError(
+            f"{moved['unit'].nunique()} unit(s) have several cluster labels, for example {unit}: {held}. A cluster holds whole "
+            "units: give every unit one label.",
+            moved,
+        )
+    return pairs.set_index("unit")["cluster"]
 
 
 def robust_variance(effects: Effects, clusters: Clusters, *, corrected: bool, as_reference: bool = False) -> Floats:

@@ -118,7 +118,7 @@ def _unlike_samples(one: Effects, other: Effects) -> list[str]:
     shared = first.units.intersection(second.units)
     if not len(shared) and len(pd.Index(first.units.map(str)).intersection(pd.Index(second.units.map(str)))):
         faults.append(
-            f"the unit labels are of another type (for example {first.units[0]!r} and {second.units[0]!r}); effects read "
+            f"the unit labels are of another type (for example {first.units.tolist()[0]!r} and {second.units.tolist()[0]!r}); effects read "
             "from a file have labels that are text: compare two read from files, or two estimated here"
         )
     labels_a, labels_b = _cluster_labels(first).reindex(shared), _cluster_labels(second).reindex(shared)

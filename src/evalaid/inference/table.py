@@ -2,47 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri, stdtr, stdtrit
+from scipy.special import ndtr, stdtrit
 
 from evalaid.effects import Effects
 from evalaid.errors import InferenceError
 from evalaid.inference.cluster import Clusters, clusters_of, jackknife_variance, robust_variance
+from evalaid.inference.intervals import Errors, check_level, join_texts, pointwise, tabulate, without_fixed
 from evalaid.inference.multiplier import (
     bootstrap,
     pointwise_critical_values,
     simultaneous_critical_value,
     spread,
 )
+from evalaid.inference.two_way import NO_PERIODS, two_groupings, two_way_variance
 
 Floats = NDArray[np.float64]
-Vcov = Literal["auto", "reference", "CR0", "CR1", "CR3", "multiplier"]
+Vcov = Literal["auto", "reference", "CR0", "CR1", "CR3", "two_way", "multiplier"]
 
 # Below these counts t tests with CR1 reject too often (MacKinnon, Nielsen and Webb 2023, section 3).
 FEW_CLUSTERS = 30
 FEW_TREATED = 10
 # Re-estimating without each cluster stays a matter of seconds up to here; `auto` keeps CR1 beyond.
 JACKKNIFE_LIMIT = 300
-# An interval of exactly zero width belongs to a cell that is fixed by construction (R did uses the same cut).
-FIXED = 1.5e-7 * np.sqrt(np.finfo(float).eps)
-
 ONE_TREATED = "one treated cluster: no error can be seen from it; use placebo in space"
 RESAMPLE = "report the wild bootstrap or randomisation inference beside it"
-
-
-@dataclass(frozen=True)
-class _Errors:
-    """Standard errors (cells,), the reference distribution (None = normal) and what was done, by cell."""
-
-    std_error: Floats
-    degrees_of_freedom: int | None
-    vcov: str
-    notes: list[str]
 
 
 def infer(
@@ -50,7 +40,7 @@ def infer(
     level: float = 0.95,
     vcov: Vcov = "auto",
     *,
-    cluster: pd.Series | None = None,
+    cluster: pd.Series | Sequence[pd.Series] | None = None,
     draws: int = 999,
     weights: str = "rademacher",
     seed: int | np.random.Generator = 1,
@@ -66,14 +56,15 @@ def infer(
         Estimates with influence, from :func:`evalaid.estimate` or an aggregate of them.
     level : float
         Coverage of the intervals, in (0, 1).
-    vcov : {"auto", "reference", "CR0", "CR1", "CR3", "multiplier"}
+    vcov : {"auto", "reference", "CR0", "CR1", "CR3", "two_way", "multiplier"}
         ``auto``: CR1 with t(G-1), or the jackknife CR3 with t(G-1) when there are fewer than 30 clusters or an estimate
         rests on fewer than 10 treated clusters; no error where it rests on a single one; ``note`` says which and why.
         ``reference``: the convention of the
         method's reference implementation. ``CR0``: no small-sample factor. ``CR1``: ``G/(G-1)``, for regressions times
-        ``(n-1)/(n-k)``. ``CR3``: leave-one-cluster-out. ``multiplier``: bootstrap of the influence, errors from the
+        ``(n-1)/(n-k)``. ``CR3``: leave-one-cluster-out. ``two_way``: dependence within each of two groupings of the units, CR1
+        with the fewer of their groups. ``multiplier``: bootstrap of the influence, errors from the
         interquartile range.
-    cluster : pandas.Series, optional
+    cluster : pandas.Series, or two of them for ``two_way``
         Coarser clusters, indexed by unit; the design's by default.
     draws, weights, seed
         Of the multiplier bootstrap (also used for ``simultaneous``): number of draws; rademacher, mammen or webb; seed
@@ -100,36 +91,36 @@ def infer(
     """
     if vcov not in get_args(Vcov):
         raise InferenceError(f"vcov={vcov!r} is not a choice; choose {', '.join(get_args(Vcov))}.")
-    if not 0 < level < 1:
-        raise InferenceError(f"level={level} found; a coverage between 0 and 1 is expected, for example 0.95.")
+    check_level(level)
+    if vcov == "two_way":
+        return _two_way(effects, level, cluster, simultaneous=simultaneous)
+    if cluster is not None and not isinstance(cluster, pd.Series):
+        raise InferenceError(
+            f"cluster holds {len(cluster)} groupings where vcov={vcov!r} takes one Series indexed by unit; two need "
+            f"vcov='two_way'. {NO_PERIODS}."
+        )
     clusters = clusters_of(effects, cluster)
     draws_of = _Draws(effects, clusters, draws, weights, seed)
     errors = _errors(effects, clusters, vcov, draws_of)
-    std_error = errors.std_error
-    fixed = (std_error <= FIXED) | np.isnan(effects.value)
-    std_error = np.where(fixed, np.nan, std_error)
-    critical, how = _critical_values(std_error, errors, level, draws_of, simultaneous=simultaneous)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        statistic = effects.value / std_error
-    tail = _survival(np.abs(statistic), errors.degrees_of_freedom)
-    still = fixed & ~np.isnan(effects.value) & ~np.isnan(errors.std_error) & (effects.cells["reason"] == "").to_numpy()
-    flat = np.where(still, "no variation between clusters", "")
-    notes = [_join(*texts) for texts in zip(effects.cells["reason"], errors.notes, flat, strict=True)]
-    columns = {
-        **{name: column for name, column in effects.cells.items() if name != "reason"},
-        "estimate": effects.value,
-        "std_error": std_error,
-        "statistic": statistic,
-        "p_value": 2 * tail,
-        "conf_low": effects.value - critical * std_error,
-        "conf_high": effects.value + critical * std_error,
-        "level": level,
-        "vcov": errors.vcov,
-        "distribution": _name_distribution(errors.degrees_of_freedom),
-        "n_clusters": len(clusters),
-        "note": [_join(note, how) for note in notes],
-    }
-    return pd.DataFrame(columns, index=effects.cells.index)
+    known = replace(errors, std_error=without_fixed(effects, errors.std_error))
+    critical, how = _critical_values(known, level, draws_of, simultaneous=simultaneous)
+    return tabulate(effects, errors, level, len(clusters), critical, how)
+
+
+def _two_way(
+    effects: Effects, level: float, cluster: pd.Series | Sequence[pd.Series] | None, *, simultaneous: bool
+) -> pd.DataFrame:
+    if simultaneous:
+        raise InferenceError(
+            "Simultaneous bands are drawn by clusters that are independent of each other; with vcov='two_way' none are. Ask for "
+            "one clustering, or for intervals of each row by itself."
+        )
+    first, second = two_groupings(effects, cluster)
+    variance, notes = two_way_variance(effects, first, second)
+    fewest = min(len(first), len(second))
+    counts = f"{len(first)} and {len(second)} clusters, t({fewest - 1})"
+    errors = Errors(np.sqrt(variance), fewest - 1, "two_way", [join_texts((counts, note)) for note in notes])
+    return tabulate(effects, errors, level, fewest)
 
 
 class _Draws:
@@ -149,7 +140,7 @@ class _Draws:
         return self._values
 
 
-def _errors(effects: Effects, clusters: Clusters, vcov: str, draws: _Draws) -> _Errors:
+def _errors(effects: Effects, clusters: Clusters, vcov: str, draws: _Draws) -> Errors:
     """Compute standard errors by the named estimator; `auto` decides and says why."""
     t_distribution = len(clusters) - 1
     quiet = [""] * len(effects)
@@ -160,17 +151,17 @@ def _errors(effects: Effects, clusters: Clusters, vcov: str, draws: _Draws) -> _
         corrected = convention.correction == "regression"
         std_error = np.sqrt(robust_variance(effects, clusters, corrected=corrected, as_reference=True))
         freedom = t_distribution if convention.distribution == "t" else None
-        return _Errors(std_error, freedom, "CR1" if corrected else "CR0", quiet)
+        return Errors(std_error, freedom, "CR1" if corrected else "CR0", quiet)
     if vcov == "multiplier":
-        return _Errors(spread(draws()), None, "multiplier", [draws.note] * len(effects))
+        return Errors(spread(draws()), None, "multiplier", [draws.note] * len(effects))
     if vcov == "CR3":
         variance, notes = jackknife_variance(effects, clusters)
-        return _Errors(np.sqrt(variance), t_distribution, "CR3", notes)
+        return Errors(np.sqrt(variance), t_distribution, "CR3", notes)
     variance = robust_variance(effects, clusters, corrected=vcov == "CR1")
-    return _Errors(np.sqrt(variance), t_distribution, vcov, quiet)
+    return Errors(np.sqrt(variance), t_distribution, vcov, quiet)
 
 
-def _automatic(effects: Effects, clusters: Clusters) -> _Errors:
+def _automatic(effects: Effects, clusters: Clusters) -> Errors:
     """Take CR1, or CR3 when clusters or treated clusters are few; say so row by row.
 
     One treated cluster shows nothing of how treated clusters vary: its residual is zero by construction, and an interval
@@ -179,7 +170,7 @@ def _automatic(effects: Effects, clusters: Clusters) -> _Errors:
     count = len(clusters)
     treated = _treated_clusters(effects, clusters)
     if caution := effects.convention.caution:
-        return _Errors(np.full(len(effects), np.nan), count - 1, "none", [caution] * len(effects))
+        return Errors(np.full(len(effects), np.nan), count - 1, "none", [caution] * len(effects))
     few = [_few(count, int(here)) if here != 1 else "" for here in treated]
     variance = robust_variance(effects, clusters, corrected=True)
     alone = (treated == 1) & (variance > 0)
@@ -192,13 +183,14 @@ def _automatic(effects: Effects, clusters: Clusters) -> _Errors:
             variance, name = jackknife, "CR3"
         else:
             few = [
-                _join(text, reason and f"CR3 not available: {reason}")
+                join_texts((text, reason and f"CR3 not available: {reason}"))
                 for text, reason in zip(few, reasons, strict=True)
             ]
     notes = [
-        ONE_TREATED if only else _join(f"{name}, t({count - 1})", text) for only, text in zip(alone, few, strict=True)
+        ONE_TREATED if only else join_texts((f"{name}, t({count - 1})", text))
+        for only, text in zip(alone, few, strict=True)
     ]
-    return _Errors(np.where(alone, np.nan, np.sqrt(variance)), count - 1, name, notes)
+    return Errors(np.where(alone, np.nan, np.sqrt(variance)), count - 1, name, notes)
 
 
 def _treated_clusters(effects: Effects, clusters: Clusters) -> NDArray[np.int64]:
@@ -214,37 +206,22 @@ def _few(count: int, treated: int) -> str:
     return f"only {' and '.join(found)}: {RESAMPLE}" if found else ""
 
 
-def _critical_values(
-    std_error: Floats, errors: _Errors, level: float, draws: _Draws, *, simultaneous: bool
-) -> tuple[Floats, str]:
+def _critical_values(errors: Errors, level: float, draws: _Draws, *, simultaneous: bool) -> tuple[Floats, str]:
     """Give the critical value of each row and a word on how it was found."""
+    std_error, freedom = errors.std_error, errors.degrees_of_freedom
     known = ~np.isnan(std_error)
     critical = np.full(len(std_error), np.nan)
     if not known.any():
         return critical, ""
-    freedom = errors.degrees_of_freedom
     if simultaneous:
         values = draws()[:, known]
         scale = std_error[known] if errors.vcov == "multiplier" else np.sqrt((values**2).mean(axis=0))
         joint = simultaneous_critical_value(values, scale, level)
-        critical[known] = joint if freedom is None else stdtrit(freedom, ndtr(joint))
+        degrees = None if freedom is None else np.broadcast_to(freedom, known.shape)[known]
+        critical[known] = joint if degrees is None else stdtrit(degrees, ndtr(joint))
         note = f"simultaneous over {int(known.sum())} rows"
         return critical, note if errors.vcov == "multiplier" else f"{note}, {draws.note}"
     if errors.vcov == "multiplier":
         critical[known] = pointwise_critical_values(draws()[:, known], std_error[known], level)
         return critical, ""
-    upper = (1 + level) / 2
-    critical[known] = ndtri(upper) if freedom is None else stdtrit(freedom, upper)
-    return critical, ""
-
-
-def _survival(statistic: Floats, freedom: int | None) -> Floats:
-    return ndtr(-statistic) if freedom is None else stdtr(freedom, -statistic)
-
-
-def _name_distribution(freedom: int | None) -> str:
-    return "normal" if freedom is None else f"t({freedom})"
-
-
-def _join(*texts: str) -> str:
-    return "; ".join(text for text in texts if text)
+    return pointwise(errors, level), ""

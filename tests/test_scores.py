@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evalaid.estimators.two_by_two_scores import COLLINEAR, NO_OVERLAP, panel_scores, section_scores
+from evalaid.estimators.two_by_two_scores import (
+    COLLINEAR,
+    NO_OVERLAP,
+    PanelSample,
+    adjusted_scores,
+    panel_scores,
+    section_scores,
+)
 
 ADJUSTMENTS = ["none", "regression", "ipw", "doubly_robust"]
 STEP = 1e-5
@@ -87,3 +94,23 @@ def test_collinear_covariates_are_a_reason():
     x = np.repeat(np.linspace(-1, 1, 10)[:, None], 2, axis=1)
     y = np.arange(10.0)[:, None]
     assert panel_scores(y[:5], x[:5], np.ones(5), y[5:], x[5:], np.ones(5), "regression").reason == COLLINEAR
+
+
+@pytest.mark.parametrize("adjustment", ["regression", "ipw", "doubly_robust"])
+def test_samples_fitted_together_give_what_each_gives_alone(adjustment):
+    samples = []
+    for seed, n in enumerate((40, 90, 30, 60)):
+        y, x, treated, _ = sample(seed, n)
+        if seed == 2:
+            x = np.where(treated, 9.0, -9.0)[:, None]  # separated: the others must not notice
+        order = np.argsort(~treated, kind="stable")
+        mass = np.random.default_rng(seed).uniform(0.5, 2, n) if seed == 3 else np.ones(n)
+        regressors = np.array([np.ones(n), x[order, 0]])
+        samples.append(PanelSample(y[order, None], regressors, mass, int(treated.sum())))
+    together = adjusted_scores(samples, adjustment)
+    for one, found in zip(samples, together, strict=True):
+        (alone,) = adjusted_scores([one], adjustment)
+        assert found.reason == alone.reason
+        for name in ("value", "treated", "comparison"):
+            np.testing.assert_allclose(getattr(found, name), getattr(alone, name), atol=1e-12)
+    assert [each.reason != "" for each in together] == [False, False, True, False]

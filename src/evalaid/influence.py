@@ -74,7 +74,9 @@ class Influence:
 
     def combine(self, weights: Floats) -> Influence:
         """Give the influence of ``weights.T @ estimates`` without forming any matrix of units."""
-        blocks = tuple(replace(block, right=block.right @ weights) for block in self.blocks)
+        shared = {id(block.right): block.right for block in self.blocks}
+        right = {key: matrix @ weights for key, matrix in shared.items()}
+        blocks = tuple(replace(block, right=right[id(block.right)]) for block in self.blocks)
         return Influence(self.n_units, weights.shape[1], blocks)
 
     def plus(self, other: Influence) -> Influence:

@@ -39,19 +39,19 @@ def fit_logit(regressors: Floats, treated: NDArray[np.bool_], weights: Floats) -
         Inverse of ``X' diag(w p (1-p)) X``. Not-a-number throughout when the regressors are collinear or treated and
         untreated units are perfectly separated.
     """
-    probability, inverse = fit_logits(regressors.T[None], treated[None], weights[None])
+    probability, inverse = fit_logits(regressors.T[None], treated[None].astype(float), weights[None])
     return probability[0], inverse[0]
 
 
-def fit_logits(regressors: Floats, treated: NDArray[np.bool_], weights: Floats) -> tuple[Floats, Floats]:
+def fit_logits(regressors: Floats, treated: Floats, weights: Floats) -> tuple[Floats, Floats]:
     """Fit several weighted logits by Newton's method, all at once; see :func:`fit_logit`.
 
     Parameters
     ----------
     regressors : (g, k, n) array
         With the constant; logits of fewer than n observations are filled up with zeros.
-    treated : (g, n) array of bool
-        The binary outcomes.
+    treated : (g, n) array
+        The binary outcomes, 0.0 or 1.0.
     weights : (g, n) array
         Non-negative weights, zero where filled up.
 

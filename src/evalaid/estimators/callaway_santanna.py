@@ -23,13 +23,21 @@ from evalaid.estimators.method import (
     population_of,
     scale_of,
 )
-from evalaid.estimators.two_by_two_scores import NO_OVERLAP, describe_overlap, panel_scores, section_scores
+from evalaid.estimators.two_by_two_scores import (
+    NO_OVERLAP,
+    PanelSample,
+    adjusted_scores,
+    describe_overlap,
+    section_scores,
+)
 from evalaid.influence import Block, Influence
 from evalaid.layout import Layout
 from evalaid.periods import label
 
 Floats = NDArray[np.float64]
 BASE_PERIOD = "base period: zero by construction"
+# Rows whose logits are fitted at once: enough for the fixed cost of a fit, few enough for the cache.
+BATCH = 8_192
 
 
 @dataclass(frozen=True)
@@ -253,34 +261,61 @@ def _adjusted(
     value = np.array([0.0 if cell.reason == BASE_PERIOD else np.nan for cell in cells])
     reasons = [cell.reason for cell in cells]
     rows_of = cohort_slices(layout)
+    ones = np.ones(layout.n_units)
+    regressors = {period: np.array([ones, *(x[:, period] for x in chosen)]) for *_, period in groups}
     blocks: list[Block] = []
-    for (cohort, _, period), members in groups.items():
-        now, base = [cells[k].now for k in members], [cells[k].base for k in members]
-        treated, comparison = rows_of[cohort], _comparison_rows(layout, cells[members[0]])
-        parts = []
-        for runs in ((treated,), comparison):
+    for batch in _batches(layout, cells, groups):
+        runs_of, samples = [], []
+        for (cohort, _, period), members in batch:
+            now, base = [cells[k].now for k in members], [cells[k].base for k in members]
+            runs = (rows_of[cohort], *_comparison_rows(layout, cells[members[0]]))
+            mass = ones if weight is None else weight[:, period]
             change = np.concatenate([outcome[rows][:, now] - outcome[rows][:, base] for rows in runs])
-            regressors = np.array([np.concatenate([x[rows, period] for rows in runs]) for x in chosen]).T
-            mass = np.concatenate(
-                [np.ones(rows.stop - rows.start) if weight is None else weight[rows, period] for rows in runs]
-            )
-            parts.append((change, regressors, mass))
-        scores = panel_scores(*parts[0], *parts[1], adjustment)
-        if scores.reason:
-            reason = _explain(scores.reason, covariates, parts[0][1], parts[1][1])
-            for k in members:
-                reasons[k] = reason
-            continue
-        value[members] = scores.value
-        pick = np.zeros((len(members), len(cells)))
-        pick[np.arange(len(members)), members] = 1.0
-        blocks.append(Block(treated, scores.treated, pick))
-        done = 0
-        for rows in comparison:
-            size = rows.stop - rows.start
-            blocks.append(Block(rows, scores.comparison[done : done + size], pick))
-            done += size
-    return value, Influence(len(layout.units), len(cells), tuple(blocks)), reasons
+            x = np.concatenate([regressors[period][:, rows] for rows in runs], axis=1)
+            samples.append(PanelSample(change, x, np.concatenate([mass[rows] for rows in runs]), _length(runs[0])))
+            runs_of.append(runs)
+        for (_, members), runs, sample, scores in zip(
+            batch, runs_of, samples, adjusted_scores(samples, adjustment), strict=True
+        ):
+            if scores.reason:
+                x, n = sample.regressors[1:].T, sample.n_treated
+                reason = _explain(scores.reason, covariates, x[:n], x[n:])
+                for k in members:
+                    reasons[k] = reason
+                continue
+            value[members] = scores.value
+            pick = np.zeros((len(members), len(cells)))
+            pick[np.arange(len(members)), members] = 1.0
+            blocks.append(Block(runs[0], scores.treated, pick))
+            done = 0
+            for rows in runs[1:]:
+                blocks.append(Block(rows, scores.comparison[done : done + _length(rows)], pick))
+                done += _length(rows)
+    return value, Influence(layout.n_units, len(cells), tuple(blocks)), reasons
+
+
+def _batches(
+    layout: Layout, cells: list[_Cell], groups: dict[tuple[int, int, int], list[int]]
+) -> Iterator[list[tuple[tuple[int, int, int], list[int]]]]:
+    """Put groups of about the same size together, until they hold many rows: their small fits are made at once."""
+    starts = layout.starts.tolist()
+
+    def size(item: tuple[tuple[int, int, int], list[int]]) -> int:
+        cell = cells[item[1][0]]
+        return _comparison_size(starts, cell) + starts[cell.cohort + 1] - starts[cell.cohort]
+
+    batch: list[tuple[tuple[int, int, int], list[int]]] = []
+    for item in sorted(groups.items(), key=size):
+        if batch and size(item) * (len(batch) + 1) > BATCH:
+            yield batch
+            batch = []
+        batch.append(item)
+    if batch:
+        yield batch
+
+
+def _length(rows: slice) -> int:
+    return int(rows.stop - rows.start)
 
 
 def _on_unbalanced(

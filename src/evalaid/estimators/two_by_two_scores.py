@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evalaid.likelihood import fit_logit
-from evalaid.linear import inverse_gram
+from evalaid.likelihood import fit_logits
+from evalaid.linear import inverse_gram, inverse_grams
 
 Floats = NDArray[np.float64]
 
@@ -75,50 +75,120 @@ def panel_scores(
     PanelScores
         With ``reason`` set (and nothing else of use) when the comparison is not possible.
     """
-    share = mass_treated / mass_treated.sum()
     if adjustment == "none":
-        weight = mass_comparison / mass_comparison.sum()
+        share, weight = mass_treated / mass_treated.sum(), mass_comparison / mass_comparison.sum()
         mean_treated, mean_comparison = share @ change_treated, weight @ change_comparison
         return PanelScores(
             mean_treated - mean_comparison,
             share[:, None] * (change_treated - mean_treated),
             -weight[:, None] * (change_comparison - mean_comparison),
         )
-    x_treated, x_comparison = _with_constant(covariates_treated), _with_constant(covariates_comparison)
-    mean_x = share @ x_treated
-    residual_treated, residual_comparison = change_treated, change_comparison
-    if adjustment != "ipw":
-        inverse = inverse_gram(x_comparison, mass_comparison)
-        if inverse is None:
-            return _refused_panel(COLLINEAR)
-        slope = inverse @ (x_comparison.T @ (mass_comparison[:, None] * change_comparison))
-        residual_treated = change_treated - x_treated @ slope
-        residual_comparison = change_comparison - x_comparison @ slope
-        regression = mass_comparison[:, None] * residual_comparison
-    if adjustment == "regression":
-        value = share @ residual_treated
-        leverage = x_comparison @ (inverse @ mean_x)
-        return PanelScores(value, share[:, None] * (residual_treated - value), -regression * leverage[:, None])
+    covariates = np.concatenate([covariates_treated, covariates_comparison])
+    sample = PanelSample(
+        np.concatenate([change_treated, change_comparison]),
+        _with_constant(covariates).T,
+        np.concatenate([mass_treated, mass_comparison]),
+        len(change_treated),
+    )
+    return adjusted_scores([sample], adjustment)[0]
 
-    x = np.concatenate([x_treated, x_comparison])
-    is_treated = np.arange(len(x)) < len(x_treated)
-    mass = np.concatenate([mass_treated, mass_comparison])
-    probability, hessian, reason = _propensity(x, is_treated, mass)
-    if reason:
-        return _refused_panel(reason)
-    p_treated, p_comparison = probability[is_treated], probability[~is_treated]
+
+@dataclass(frozen=True, slots=True)
+class PanelSample:
+    """What an adjusted comparison is made from, treated units first.
+
+    Parameters
+    ----------
+    change : (n, m) array
+        Outcome changes, one column a pair of periods.
+    regressors : (k, n) array
+        The constant and the covariates.
+    mass : (n,) array
+        Sampling weights.
+    n_treated : int
+        Number of treated units.
+    """
+
+    change: Floats
+    regressors: Floats
+    mass: Floats
+    n_treated: int
+
+
+def adjusted_scores(samples: list[PanelSample], adjustment: str) -> list[PanelScores]:
+    """Compare outcome changes with covariates, for several samples whose small fits are made at once.
+
+    Parameters
+    ----------
+    samples : list of PanelSample
+        With the same number of regressors.
+    adjustment : {"regression", "ipw", "doubly_robust"}
+        The estimator.
+
+    Returns
+    -------
+    list of PanelScores
+        As :func:`panel_scores`, one a sample.
+    """
+    size = max(len(sample.mass) for sample in samples)
+    x = np.zeros((len(samples), len(samples[0].regressors), size))
+    mass, treated, real = np.zeros((3, len(samples), size))
+    for number, sample in enumerate(samples):
+        n = len(sample.mass)
+        x[number, :, :n], mass[number, :n], real[number, :n] = sample.regressors, sample.mass, 1.0
+        treated[number, : sample.n_treated] = 1.0
+    nothing: list[Floats | None] = [None] * len(samples)
+    inverse, probability, hessian = nothing, nothing, nothing
+    reasons = [""] * len(samples)
+    if adjustment != "ipw":
+        inverses = inverse_grams((x * (mass * (1 - treated))[:, None]) @ x.transpose(0, 2, 1))
+        reasons = [COLLINEAR if np.isnan(each).any() else "" for each in inverses]
+        inverse = list(inverses)
+    if adjustment != "regression":
+        *fits, overlap = _propensities(x, treated, mass, real)
+        probability, hessian = map(list, fits)
+        reasons = [reason or ("" if enough else NO_OVERLAP) for reason, enough in zip(reasons, overlap, strict=True)]
+    return [
+        _refused_panel(reason) if reason else _adjusted_panel(sample, *fits)
+        for sample, reason, *fits in zip(samples, reasons, inverse, probability, hessian, strict=True)
+    ]
+
+
+def _adjusted_panel(
+    sample: PanelSample, inverse: Floats | None, probability: Floats | None, hessian: Floats | None
+) -> PanelScores:
+    """Give estimates and influence from the fits that the adjustment has."""
+    n = sample.n_treated
+    x_treated, x_comparison = sample.regressors[:, :n], sample.regressors[:, n:]
+    mass_treated, mass_comparison = sample.mass[:n], sample.mass[n:]
+    share = mass_treated / mass_treated.sum()
+    treated, comparison = sample.change[:n], sample.change[n:]
+    if inverse is not None:
+        slope = inverse @ ((x_comparison * mass_comparison) @ comparison)
+        treated, comparison = treated - x_treated.T @ slope, comparison - x_comparison.T @ slope
+    mean_treated = share @ treated
+    if probability is None or hessian is None:
+        leverage = (inverse @ (x_treated @ share)) @ x_comparison
+        return PanelScores(
+            mean_treated,
+            share[:, None] * (treated - mean_treated),
+            (-mass_comparison * leverage)[:, None] * comparison,
+        )
+    p_treated, p_comparison = probability[:n], probability[n : len(sample.mass)]
     odds = mass_comparison * p_comparison / (1 - p_comparison) * (p_comparison < TRIM)
     weight = odds / odds.sum()
-    mean_treated, mean_comparison = share @ residual_treated, weight @ residual_comparison
-    deviation = weight[:, None] * (residual_comparison - mean_comparison)
-    gradient = hessian @ (x_comparison.T @ deviation)
-    treated = share[:, None] * (residual_treated - mean_treated)
-    treated -= (mass_treated * (1 - p_treated))[:, None] * (x_treated @ gradient)
-    comparison = (mass_comparison * p_comparison)[:, None] * (x_comparison @ gradient) - deviation
-    if adjustment == "doubly_robust":
-        leverage = x_comparison @ (inverse @ (mean_x - weight @ x_comparison))
-        comparison -= regression * leverage[:, None]
-    return PanelScores(mean_treated - mean_comparison, treated, comparison)
+    mean_comparison = weight @ comparison
+    gradient = hessian @ ((x_comparison * weight) @ (comparison - mean_comparison))
+    pull = weight
+    if inverse is not None:
+        balance = x_treated @ share - x_comparison @ weight
+        pull = weight + mass_comparison * ((inverse @ balance) @ x_comparison)
+    psi_treated = (
+        share[:, None] * (treated - mean_treated) - (x_treated * (mass_treated * (1 - p_treated))).T @ gradient
+    )
+    psi_comparison = (x_comparison * (mass_comparison * p_comparison)).T @ gradient
+    psi_comparison += np.outer(weight, mean_comparison) - pull[:, None] * comparison
+    return PanelScores(mean_treated - mean_comparison, psi_treated, psi_comparison)
 
 
 def section_scores(
@@ -243,17 +313,23 @@ def describe_overlap(names: tuple[str, ...], treated: Floats, comparison: Floats
 
 def _propensity(x: Floats, treated: NDArray[np.bool_], mass: Floats) -> tuple[Floats, Floats, str]:
     """Fit the probability of treatment; say why it cannot be used."""
-    unweighted = np.ones(len(x))
-    plain, hessian = fit_logit(x, treated, unweighted)
-    if np.isnan(plain).any() or plain.max() >= OVERLAP:
-        return plain, hessian, NO_OVERLAP
-    if (mass != mass[0]).any():
-        plain, hessian = fit_logit(x, treated, mass)
-    else:
-        hessian = hessian / mass[0]
-    if np.isnan(plain).any():
-        return plain, hessian, NO_OVERLAP
-    return np.minimum(plain, CAP), hessian, ""
+    real = np.ones((1, len(x)))
+    probability, hessian, overlap = _propensities(x.T[None], treated[None].astype(float), mass[None], real)
+    return probability[0], hessian[0], "" if overlap[0] else NO_OVERLAP
+
+
+def _propensities(x: Floats, treated: Floats, mass: Floats, real: Floats) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Fit the probabilities of treatment of several samples, (g, k, n) and (g, n), and tell where there is overlap.
+
+    Samples of fewer than n observations are filled up; ``real`` is one for observations and else zero.
+    """
+    probability, hessian = fit_logits(x, treated, real)
+    overlap = (probability * real).max(axis=1) < OVERLAP
+    varies = (mass != mass[:, :1] * real).any(axis=1)
+    hessian = hessian / mass[:, :1, None]
+    if varies.any():
+        probability[varies], hessian[varies] = fit_logits(x[varies], treated[varies], mass[varies])
+    return np.minimum(probability, CAP), hessian, overlap & ~np.isnan(hessian[:, 0, 0])
 
 
 def _hajek(weight: Floats, values: Floats) -> tuple[float, Floats]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from evalaid.sensitivity.controls import bad_controls
     from evalaid.sensitivity.decomposition import bacon
     from evalaid.sensitivity.placebo import placebo
+    from evalaid.sensitivity.power import minimum_detectable_effect
     from evalaid.sensitivity.specifications import specification_curve
     from evalaid.study import StudySpec
 
@@ -50,6 +51,7 @@ _HOME = {
     "infer": "evalaid.inference.table",
     "infer_spatial": "evalaid.inference.spatial",
     "methods": "evalaid.estimation",
+    "minimum_detectable_effect": "evalaid.sensitivity.power",
     "placebo": "evalaid.sensitivity.placebo",
     "read_panel": "evalaid.panel",
     "run_study": "evalaid.notebooks",
@@ -76,6 +78,7 @@ __all__ = [
     "infer",
     "infer_spatial",
     "methods",
+    "minimum_detectable_effect",
     "placebo",
     "read_panel",
     "run_study",

@@ -1,0 +1,247 @@
+"""The serial process of untreated outcomes: what of a unit's deviation lasts, what fades, what is gone a period later."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalaid.errors import DesignError
+from evalaid.estimators.imputation import fit_untreated
+from evalaid.estimators.method import cohort_slices
+from evalaid.layout import Layout
+from evalaid.linear import PanelData
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+# Grid of the autoregressive coefficient. From about 0.98 on a fading shock cannot be told from a permanent level in the
+# ten to forty periods of a panel, below 0.02 not from one that is gone at once.
+GRID = np.linspace(0.02, 0.98, 193)
+
+
+@dataclass(frozen=True)
+class Process:
+    """Variances of the parts of a deviation from unit-free period means.
+
+    Parameters
+    ----------
+    level : float
+        Variance of what is permanent, in squared units of the outcome.
+    fading : float
+        Variance of what fades as ``rho^k`` over k periods.
+    rho : float
+        In [0, 1).
+    transitory : float
+        Variance of what is gone after one period.
+
+    Examples
+    --------
+    >>> Process(3.0, 0.0, 0.0, 1.0).reliability(5)
+    0.75
+    """
+
+    level: float
+    fading: float
+    rho: float
+    transitory: float
+
+    @property
+    def variance(self) -> float:
+        """The sum of the three."""
+        return self.level + self.fading + self.transitory
+
+    def reliability(self, lag: float) -> float:
+        """Give the correlation of two deviations ``lag`` periods apart; NaN when nothing varies."""
+        if lag == 0:
+            return 1.0
+        return (self.level + self.fading * self.rho**lag) / self.variance if self.variance > 0 else np.nan
+
+    def half_square(self, lag: float) -> float:
+        """Give half the mean squared difference of two deviations ``lag`` periods apart."""
+        return 0.0 if lag == 0 else self.fading * (1 - self.rho**lag) + self.transitory
+
+    def covariance(self, periods: NDArray[np.int64]) -> Floats:
+        """Give the (T, T) covariance of the deviations of one unit in these periods."""
+        lag = np.abs(np.subtract.outer(periods, periods)).astype(float)
+        return self.level + self.fading * self.rho**lag + self.transitory * (lag == 0)
+
+    def draw(self, generator: np.random.Generator, n_units: int, periods: NDArray[np.int64]) -> Floats:
+        """Draw (n_units, T) Gaussian paths."""
+        n_periods = len(periods)
+        lag = np.abs(np.subtract.outer(periods, periods)).astype(float)
+        root = np.linalg.cholesky(self.rho**lag + 1e-12 * np.eye(n_periods))  # the ridge keeps rho near 1 factorable
+        path = np.sqrt(self.level) * generator.standard_normal((n_units, 1))
+        path = path + np.sqrt(self.fading) * generator.standard_normal((n_units, n_periods)) @ root.T
+        return path + np.sqrt(self.transitory) * generator.standard_normal((n_units, n_periods))
+
+
+def untreated(layout: Layout, anticipation: int = 0) -> Bools:
+    """Mark the observations before a unit reacts to its treatment, (N, T)."""
+    start = np.where(np.isnan(layout.cohort), np.inf, layout.cohort) - anticipation
+    before = layout.periods < start[:, None]
+    return before if layout.observed is None else before & layout.observed
+
+
+def untreated_paths(layout: Layout, anticipation: int = 0) -> tuple[Floats, Floats]:
+    """Split outcomes into unit plus period effects, fitted on untreated observations, and what is left.
+
+    Returns
+    -------
+    expected, residual : (N, T) arrays
+        ``expected`` is defined for every unit and period; ``residual`` is the outcome less it, zero where not observed.
+    """
+    data = PanelData(layout.outcome, None, np.zeros((0, *layout.outcome.shape)), cohort_slices(layout))
+    gap = fit_untreated(data, untreated(layout, anticipation).astype(float)).gap
+    residual = gap if layout.observed is None else np.where(layout.observed, gap, 0.0)
+    return layout.outcome - gap, residual
+
+
+def deviations(layout: Layout, anticipation: int = 0) -> Floats:
+    """Give outcomes less the period effects of untreated observations, centred over units, (N, T)."""
+    expected, residual = untreated_paths(layout, anticipation)
+    return residual + (expected - expected.mean(axis=0)).mean(axis=1, keepdims=True)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """How far deviations of the same unit move apart, by distance in time; J columns = J samples.
+
+    Parameters
+    ----------
+    lags : (L,) array
+        Distances that occur, ascending from 1.
+    half_squares : (L, J) array
+        Half the mean squared difference of two deviations that far apart (the semivariogram).
+    count : (L,) array
+        Pairs behind each, over all units.
+    variance : (J,) array
+        Mean square of the deviations themselves; NaN where it is of no interest.
+    """
+
+    lags: Floats
+    half_squares: Floats
+    count: Floats
+    variance: Floats
+
+
+def moments_of(
+    values: Floats,
+    seen: Bools,
+    periods: NDArray[np.int64],
+    group: NDArray[np.int64],
+    fold: NDArray[np.int64] | None = None,
+) -> Moments:
+    """Average squared differences of the deviations of a unit by their distance in time.
+
+    Assumes that deviations have mean zero over units in each period; the degree of freedom lost by that is given back by
+    ``G / (G - 1)`` with G independent groups of units. Differences leave out what is permanent: units that are seen for a
+    part of the time and differ in level from the others do not disturb them.
+
+    Parameters
+    ----------
+    values : (N, T) array
+        Deviations.
+    seen : (N, T) array of bool
+        Which of them count.
+    periods : (T,) array
+        Ordinals.
+    group : (N,) array
+        Codes of the independent groups.
+    fold : (N,) array, optional
+        Codes 0..J-1; the result then has one column for the units outside each fold.
+
+    Returns
+    -------
+    Moments
+
+    Raises
+    ------
+    DesignError
+        When no unit is seen in two periods.
+    """
+    kept, there = np.where(seen, values, 0.0), seen.astype(float)
+    squares, pairs = _squared_differences(kept, there)
+    total, number = (kept**2).sum(), there.sum()
+    groups = float(len(np.unique(group[seen.any(axis=1)])))
+    factor = groups / max(groups - 1, 1)
+    if fold is not None:
+        parts = [_squared_differences(kept[fold == j], there[fold == j]) for j in range(int(fold.max()) + 1)]
+        squares, pairs = squares - np.stack([part[0] for part in parts]), pairs - np.stack([part[1] for part in parts])
+        total = total - np.bincount(fold, weights=(kept**2).sum(axis=1))
+        number = number - np.bincount(fold, weights=there.sum(axis=1))
+    lags, half, count = by_lag(squares / 2, pairs, periods)
+    variance = factor * np.atleast_1d(total / np.where(number > 0, number, 1))
+    return Moments(lags, factor * half.reshape(len(lags), -1), count, variance)
+
+
+def _squared_differences(kept: Floats, there: Floats) -> tuple[Floats, Floats]:
+    """Sum squared differences, and count them, for each pair of periods: two (T, T) arrays."""
+    cross = (kept**2).T @ there
+    return cross + cross.T - 2 * kept.T @ kept, there.T @ there
+
+
+def by_lag(sums: Floats, pairs: Floats, periods: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
+    """Average (..., T, T) sums over the pairs of periods that are equally far apart, at least one step."""
+    distance = np.abs(np.subtract.outer(periods, periods))
+    every = pairs if pairs.ndim == 2 else pairs.sum(axis=0)
+    lags = np.array([lag for lag in np.unique(distance) if lag > 0 and every[distance == lag].sum() > 0], dtype=float)
+    if not len(lags):
+        raise DesignError(
+            "The serial process of the outcome needs untreated observations of the same units in at least two periods; "
+            "there are none. Add earlier periods."
+        )
+    top = np.stack([sums[..., distance == lag].sum(axis=-1) for lag in lags])
+    bottom = np.stack([pairs[..., distance == lag].sum(axis=-1) for lag in lags])
+    value = np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
+    return lags, value, np.array([every[distance == lag].sum() for lag in lags]) / 2
+
+
+def fit_process(moments: Moments) -> list[Process]:
+    """Fit the parts of the process to the moments, one process a column.
+
+    ``half the mean squared difference = fading (1 - rho^k) + transitory``: weighted least squares over the distances k with
+    the numbers of pairs as weights, variances at least zero and together at most ``variance`` (where it is known), rho on a
+    grid (`GRID`); what is left of the variance is permanent. With one distance (two periods) all that moves counts as transitory, with two all as fading.
+    """
+    names = {1: ("transitory",), 2: ("fading",)}.get(len(moments.lags), ("transitory", "fading"))
+    n_samples = moments.half_squares.shape[1]
+    best, found = np.full(n_samples, np.inf), np.zeros((3, n_samples))
+    found[2] = np.fmin(
+        (moments.half_squares * moments.count[:, None]).sum(axis=0) / moments.count.sum(), moments.variance
+    )
+    for chosen in [(name,) for name in names] + ([names] if len(names) > 1 else []):
+        loss, fitted = _fit_parts(chosen, moments)
+        better = loss < best * (1 - 1e-9)  # a part is added only when it fits better
+        best = np.where(better, loss, best)
+        found[:, better] = fitted[:, better]
+    fading, rho, transitory = found
+    level = np.fmax(moments.variance - fading - transitory, 0.0)
+    return [Process(*map(float, parts)) for parts in zip(level, fading, rho, transitory, strict=True)]
+
+
+def _fit_parts(chosen: Sequence[str], moments: Moments) -> tuple[Floats, Floats]:
+    """Fit some of the parts for every coefficient of the grid and keep the best one, per column."""
+    lags, weight, target = moments.lags, moments.count / moments.count.sum(), moments.half_squares
+    grid = GRID if "fading" in chosen else GRID[:1]
+    power = grid[:, None] ** lags
+    shapes = {"fading": 1 - power, "transitory": np.ones_like(power)}
+    design = np.stack([shapes[name] for name in chosen], axis=-1)  # (R, L, p)
+    gram = np.einsum("rlp,l,rlq->rpq", design, weight, design)
+    size = np.trace(gram, axis1=1, axis2=2)[:, None, None]
+    moment = np.einsum("rlp,l,lj->rpj", design, weight, target)
+    parts = np.linalg.solve(gram + 1e-14 * size * np.eye(len(chosen)), moment)
+    gap = target[None] - np.einsum("rlp,rpj->rlj", design, parts)
+    loss = np.einsum("l,rlj->rj", weight, gap**2)
+    scale = np.abs(target).max(axis=0)
+    too_much = parts.sum(axis=1) > moments.variance * (1 + 1e-9)  # never where the variance is NaN
+    loss = np.where((parts < -1e-12 * scale).any(axis=1) | too_much, np.inf, loss)
+    best, column = loss.argmin(axis=0), np.arange(target.shape[1])
+    fitted = np.zeros((3, target.shape[1]))
+    for k, name in enumerate(chosen):
+        fitted[{"fading": 0, "transitory": 2}[name]] = np.maximum(parts[best, k, column], 0.0)
+    if "fading" in chosen:
+        fitted[1] = grid[best]
+    return loss[best, column] + 1e-20 * scale**2, fitted

@@ -40,6 +40,7 @@ def study(project, **changes):
         ({"panel": None}, ["neither panel nor simulation", "nothing to examine", "methods needs a panel"]),
         ({**CLAIMS_ONLY, "claims": None}, ["nothing to examine"]),
         ({**CLAIMS_ONLY, "notebooks": ["1_claims", "2_design"]}, ["2_design, which needs a panel"]),
+        ({"weight_kind": "precision"}, ["weight_kind is 'precision', but weight is missing"]),
         ({"inside": "n_inside"}, ["both inside and total"]),
         ({"unit": None, "methods": None}, ["unit is missing", "methods is missing"]),
         ({"recovery": {"draws": 10}}, ["recovery needs a simulation"]),

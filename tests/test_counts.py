@@ -52,6 +52,7 @@ def test_three_units_by_hand(three, method):
     np.testing.assert_allclose(np.concatenate(kept), [inside, outside], atol=EXACT)
     assert {effects.scale for effects in found} == {"relative"}
     assert "relative change of episodes outside" in found[1].estimand
+    assert found[0].contrasts is None  # a change is no linear combination of regression coefficients
 
 
 def test_a_cell_is_the_change_of_the_sum_of_episodes():

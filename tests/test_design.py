@@ -106,7 +106,7 @@ def test_the_text_says_what_the_design_holds(simulated_balanced):
     design = diagnose(frame, **KEYS, cluster="area", outcome_unit="percent", weight="population", covariates=["beds"])
     assert design.text().splitlines() == [
         "12 units x 6 years (2015 to 2020), balanced: 72 observations.",
-        "Outcome: 'share', a share, held as a fraction. Weights: 'population'. Covariates: 'beds'.",
+        "Outcome: 'share', a share, held as a fraction. Weights: 'population' (kind not stated: analytic, in etwfe precision). Covariates: 'beds'.",
         "8 units treated in 2 cohorts, 4 units never treated within the panel. 6 clusters ('area'), 4 with treated units.",
         "  2017: 4 units, 2 clusters, 2 years before, 4 years from the start on",
         "  2019: 4 units, 2 clusters, 4 years before, 2 years from the start on",

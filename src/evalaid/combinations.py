@@ -52,6 +52,8 @@ def _data(values: Mapping[str, Any]) -> Iterator[str]:
     panel, simulation, kind = values["panel"], values["simulation"], values["data_kind"]
     if (values["inside"] is None) != (values["total"] is None):
         yield "give both inside and total (columns of counts), or neither"
+    if values["weight_kind"] is not None and values["weight"] is None:
+        yield f"weight_kind is '{values['weight_kind']}', but weight is missing"
     if panel and simulation:
         yield "give either panel (a file) or simulation (a generator), not both"
     if simulation:

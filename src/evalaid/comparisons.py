@@ -240,7 +240,7 @@ def describe_cohorts(layout: Layout, anticipation: int = 0) -> pd.DataFrame:
     pandas.DataFrame
         Columns ``cohort`` (ordinal, missing = never treated), ``label``, ``n_units``, ``n_clusters``, ``pre_periods``,
         ``post_periods`` and ``baseline_mean`` (mean outcome over the periods before the first cohort reacts, the same
-        periods in every row; weighted when weights were named).
+        periods in every row; weighted by analytic weights).
 
     Examples
     --------
@@ -254,7 +254,7 @@ def describe_cohorts(layout: Layout, anticipation: int = 0) -> pd.DataFrame:
     """
     pre = base_columns(layout, anticipation) + 1
     common = int(pre.min()) if len(pre) else layout.n_periods
-    weight: Any = 1.0 if layout.weight is None else layout.weight[:, :common]
+    weight: Any = 1.0 if layout.importance is None else layout.importance[:, :common]
     mass = weight * (np.ones((layout.n_units, common)) if layout.observed is None else layout.observed[:, :common])
     total = (mass * layout.outcome[:, :common]).sum(axis=1)
     blocks = [layout.block(number) for number in range(len(layout.cohorts) + 1)]

@@ -134,6 +134,7 @@ def as_change(effects: Effects, name: str) -> Effects:
         effects,
         value=value,
         influence=effects.influence.combine(np.diag(slope)),
+        contrasts=None,  # the regression is linear in the logarithm, the change is not
         scale="relative",
         estimand=f"{effects.estimand}; {said}",
     )

@@ -15,7 +15,7 @@ from evalaid.errors import DesignError, PanelError
 from evalaid.faults import Faults
 from evalaid.layout import Layout, lay_out
 from evalaid.limits import count_clusters, find_coarser_groups, list_not_identified, list_warnings
-from evalaid.panel import Panel, find_column, gather_panel
+from evalaid.panel import WEIGHT_KINDS, Panel, find_column, gather_panel
 from evalaid.periods import label
 from evalaid.treatment import Treatment, gather_treatment
 
@@ -241,7 +241,11 @@ class Design:
                 f"{'balanced' if self.balanced else 'unbalanced'}: {_count(self.n_observations, 'observation')}."
             ),
             f"Outcome: {panel.names[names.OUTCOME]!r}, {measure}."
-            + (f" Weights: {panel.names[names.WEIGHT]!r}." if names.WEIGHT in panel.names else "")
+            + (
+                f" Weights: {panel.names[names.WEIGHT]!r} ({self._describe_weights()})."
+                if names.WEIGHT in panel.names
+                else ""
+            )
             + (f" Covariates: {', '.join(map(repr, self.covariates))}." if self.covariates else ""),
         ]
         if len(panel.gaps) or len(panel.singletons):
@@ -250,6 +254,12 @@ class Design:
                 f"{_count(len(panel.singletons), 'unit')} observed once only."
             )
         return lines
+
+    def _describe_weights(self) -> str:
+        kind = self.layout.weight_kind
+        if kind is None:
+            return "kind not stated: analytic, in etwfe precision"
+        return f"{kind}: {WEIGHT_KINDS[kind]}"
 
     def _describe_treatment(self) -> list[str]:
         by = repr(self.panel.names[names.CLUSTER]) if names.CLUSTER in self.panel.names else "each unit is one"
@@ -315,6 +325,7 @@ def diagnose(
     weight: str | None = None,
     cluster: str | None = None,
     *,
+    weight_kind: str | None = None,
     outcome_unit: str | None = None,
     inside: str | None = None,
     total: str | None = None,
@@ -336,12 +347,20 @@ def diagnose(
         Numeric columns without missing values.
     weight : str, optional
         Column of weights, > 0.
+    weight_kind : {"analytic", "precision"}, optional
+        What the weights are. ``analytic`` (importance, such as residents): a unit counts by its weight in every fit and every
+        average, so the effect is another one: on the average resident, not on the average unit. ``precision`` (such as the
+        episodes behind a share, when its variance is known up to their number): observations are weighed in what is
+        fitted, while averages over treated units and periods count each once; the effect is the same, estimated more
+        exactly if the weights are right. Methods without a place for precision weights refuse them. Default: not stated,
+        which is analytic in all methods but ``etwfe``, where it is precision as in its reference.
     cluster : str, optional
         Column of the clusters, constant within a unit. Default: each unit is its own cluster.
     outcome_unit : {"fraction", "percent", "number"}, optional
         Unit of the outcome; must be given when a column named as a share holds values above 1.
     inside, total : str, optional
-        Columns of counts behind a share; checked (>= 0, inside <= total).
+        Columns of counts behind a share; checked (>= 0, inside <= total). ``estimate(scale="log_inside" | "log_outside")`` needs
+        them.
     anticipation : int
         Periods before the start in which units may already react.
 
@@ -376,7 +395,7 @@ def diagnose(
         names.WEIGHT: weight,
         names.CLUSTER: cluster,
     }
-    panel = gather_panel(frame, roles, covariates, outcome_unit, faults)
+    panel = gather_panel(frame, roles, covariates, outcome_unit, faults, weight_kind)
     stated = find_column(frame, cohort, names.COHORT, faults)
     treatment = None if panel is None or stated is None else gather_treatment(panel.keys, stated, faults)
     faults.raise_if_any(PanelError, "panel")

@@ -173,7 +173,9 @@ def _describe_needs(method: Method) -> str:
     needs = method.needs
     comparison = "differences in dose" if needs.comparison == "dose" else f"{needs.comparison.replace('_', '-')} units"
     parts = [comparison, f"{needs.pre_periods} pre-period(s)"]
-    parts += ["a balanced panel"] * needs.balanced + ["no weights"] * needs.unweighted
+    parts += ["a balanced panel"] * needs.balanced + {"none": ["no weights"], "analytic": ["no precision weights"]}.get(
+        needs.weights, []
+    )
     parts += [f"{needs.covariates} covariate(s)"] * (needs.covariates > 0)
     return ", ".join(parts)
 

@@ -52,6 +52,8 @@ class Layout:
         (N,) int64 codes 0..G-1 into ``clusters``.
     clusters : pandas.Index
         (G,) labels of the clusters; the units themselves unless another cluster was named.
+    weight_kind : {"analytic", "precision"} or None
+        Whether weights say how much a unit counts or how exactly its outcome is measured; None = not stated.
 
     Examples
     --------
@@ -78,6 +80,7 @@ class Layout:
     starts: np.ndarray
     cluster: np.ndarray
     clusters: pd.Index
+    weight_kind: str | None = None
 
     def __repr__(self) -> str:
         return f"<Layout: {self.n_units} units x {self.n_periods} periods, {len(self.cohorts)} cohorts>"
@@ -116,6 +119,11 @@ class Layout:
             Rows of its units.
         """
         return slice(int(self.starts[number]), int(self.starts[number + 1]))
+
+    @property
+    def importance(self) -> np.ndarray | None:
+        """(N, T) weights of averages over units; None when unweighted and when weights are precision, not importance."""
+        return None if self.weight_kind == "precision" else self.weight
 
     @cached_property
     def clustered_by_unit(self) -> bool:
@@ -179,6 +187,7 @@ class Layout:
             cohort=self.cohort[rows],
             cluster=None if self.clusters is self.units else self.cluster[rows],
             clusters=self.clusters,
+            weight_kind=self.weight_kind,
         )
 
 
@@ -213,6 +222,7 @@ def reassign(layout: Layout, cohort: np.ndarray) -> Layout:
         cohort=np.asarray(cohort, dtype=np.float64)[by_label],
         cluster=None if layout.clusters is layout.units else layout.cluster[by_label],
         clusters=layout.clusters,
+        weight_kind=layout.weight_kind,
     )
 
 
@@ -287,6 +297,7 @@ def lay_out(panel: Panel, treatment: Treatment) -> Layout:
         cohort=treatment.cohort[keep],
         cluster=None if cluster is None else cluster[keep],
         clusters=panel.clusters,
+        weight_kind=panel.weight_kind,
     )
     if layout.observed is not None and not layout.observed.any(axis=0).all():
         return layout.subset(np.ones(layout.n_units, dtype=bool))
@@ -305,6 +316,7 @@ def arrange(
     covariates: Mapping[str, np.ndarray] | None = None,
     cluster: np.ndarray | None = None,
     clusters: pd.Index | None = None,
+    weight_kind: str | None = None,
 ) -> Layout:
     """Sort the rows of unit x period matrices by cohort.
 
@@ -330,6 +342,8 @@ def arrange(
         (N,) codes into ``clusters``. Default: every unit is its own cluster.
     clusters : pandas.Index, optional
         Labels of the clusters; those without a unit are dropped.
+    weight_kind : str, optional
+        As in `Layout`.
 
     Returns
     -------
@@ -369,6 +383,7 @@ def arrange(
         starts=np.concatenate([first, [treated, len(units)]]).astype(np.int64),
         cluster=cluster,
         clusters=clusters,
+        weight_kind=weight_kind,
     )
 
 

@@ -20,6 +20,11 @@ from evalaid.names import CLUSTER, INSIDE, OUTCOME, PANEL_COLUMNS, PERIOD, TOTAL
 from evalaid.periods import labels
 
 OUTCOME_UNITS = ("fraction", "percent", "number")
+WEIGHT_KINDS = {
+    "analytic": "they say how much a unit counts, in every fit and every average",
+    "precision": "they say how exactly an outcome is measured; averages count every treated observation once",
+}
+"""What weights may be: importance, which changes what is estimated, or precision, which changes only how exactly."""
 COUNT_TOLERANCE = 0.005
 """A share may differ from inside / total by this much (rounding to whole per cent) before a note is written."""
 
@@ -46,6 +51,8 @@ class Panel:
         The caller's names of the covariates.
     notes : tuple of str
         What was converted, and what is unusual but no fault.
+    weight_kind : str or None
+        A name in ``WEIGHT_KINDS``; None when there are no weights or their kind was not stated.
     """
 
     keys: Keys
@@ -56,6 +63,7 @@ class Panel:
     outcome_unit: str
     covariates: tuple[str, ...]
     notes: tuple[str, ...]
+    weight_kind: str | None = None
 
     def __repr__(self) -> str:
         return f"<Panel: {len(self)} rows, {len(self.keys.units)} units x {len(self.keys.periods)} periods>"
@@ -132,6 +140,8 @@ class Panel:
 
         put("kind", self.period_kind.encode())
         put("outcome_unit", self.outcome_unit.encode())
+        if self.weight_kind is not None:
+            put("weight_kind", self.weight_kind.encode())
         put_labels("units", self.keys.units)
         put("periods", self.keys.periods.astype("<i8").tobytes())
         put_rows("cell", cell)
@@ -153,6 +163,7 @@ def read_panel(
     inside: str | None = None,
     total: str | None = None,
     weight: str | None = None,
+    weight_kind: str | None = None,
     cluster: str | None = None,
     covariates: Sequence[str] = (),
 ) -> Panel:
@@ -174,6 +185,8 @@ def read_panel(
         Columns of counts (episodes inside, all episodes); >= 0, and inside <= total.
     weight : str, optional
         Column of weights, > 0 and finite.
+    weight_kind : {"analytic", "precision"}, optional
+        What the weights are (see `evalaid.diagnose`).
     cluster : str, optional
         Column of the clusters; constant within a unit.
     covariates : sequence of str, optional
@@ -206,7 +219,7 @@ def read_panel(
         WEIGHT: weight,
         CLUSTER: cluster,
     }
-    panel = gather_panel(frame, roles, covariates, outcome_unit, faults)
+    panel = gather_panel(frame, roles, covariates, outcome_unit, faults, weight_kind)
     faults.raise_if_any(PanelError, "panel")
     assert panel is not None  # noqa: S101  (without faults there is a panel)
     return panel
@@ -218,6 +231,7 @@ def gather_panel(
     covariates: Sequence[str],
     outcome_unit: str | None,
     faults: Faults,
+    weight_kind: str | None = None,
 ) -> Panel | None:
     """Bring a frame to canonical form and add what is wrong with it to ``faults``.
 
@@ -235,6 +249,8 @@ def gather_panel(
         As in `read_panel`.
     faults : Faults
         Receives every fault.
+    weight_kind : str or None
+        As in `read_panel`.
 
     Returns
     -------
@@ -251,6 +267,12 @@ def gather_panel(
         )
     if outcome_unit is not None and outcome_unit not in OUTCOME_UNITS:
         raise PanelError(f"Found outcome_unit={outcome_unit!r}; expected one of {OUTCOME_UNITS} or None (undeclared).")
+    if weight_kind is not None and weight_kind not in WEIGHT_KINDS:
+        raise PanelError(
+            f"Found weight_kind={weight_kind!r}; expected one of {tuple(WEIGHT_KINDS)} or None (not stated)."
+        )
+    if weight_kind is not None and roles.get(WEIGHT) is None:
+        raise PanelError(f"Found weight_kind={weight_kind!r} and no weight; name the column with weight=....")
     covariates = (covariates,) if isinstance(covariates, str) else tuple(dict.fromkeys(covariates))
     names = {role: name for role, name in roles.items() if name is not None}
     found = _find_columns(frame, names, covariates, faults)
@@ -273,7 +295,7 @@ def gather_panel(
     if unit_of_outcome == "fraction" and INSIDE in numeric and TOTAL in numeric:
         notes += _count_notes(numeric, names)
     notes += _time_notes(keys)
-    return Panel(keys, numeric, clusters, cluster, names, unit_of_outcome, covariates, tuple(notes))
+    return Panel(keys, numeric, clusters, cluster, names, unit_of_outcome, covariates, tuple(notes), weight_kind)
 
 
 def find_column(frame: pd.DataFrame, name: object, role: str, faults: Faults) -> pd.Series | None:

@@ -163,6 +163,7 @@ def load_design(spec: StudySpec) -> Design:
         cohort=COHORT,
         covariates=spec.covariates,
         weight=spec.weight,
+        weight_kind=spec.weight_kind,
         cluster=spec.cluster,
         outcome_unit=spec.outcome_unit,
         inside=spec.inside,

@@ -101,6 +101,8 @@ class StudySpec:
         Further columns that the table of the first period shows: column -> ``label``, ``unit``, ``digits``.
     weight : str, optional
         Column of weights. Default: every unit counts the same.
+    weight_kind : {"analytic", "precision"}, optional
+        Whether the weights say how much a unit counts or how exactly its outcome is measured (see `evalaid.diagnose`).
     anticipation : int
         Periods before the start in which the programme may already act.
     main : str
@@ -175,6 +177,7 @@ class StudySpec:
     covariates: tuple[str, ...] = _field(fields.texts, ())
     baseline: Mapping[str, Mapping[str, Any]] = _field(fields.specifications, MappingProxyType({}))
     weight: str | None = _field(fields.text, None)
+    weight_kind: str | None = _field(fields.one_of("analytic", "precision"), None, added=True)
     anticipation: int = _field(fields.whole, 0)
     main: str = _field(fields.text, "")
     methods: Mapping[str, Mapping[str, Any]] = _field(fields.specifications, MappingProxyType({}))

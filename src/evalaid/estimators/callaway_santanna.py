@@ -85,7 +85,8 @@ def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> E
     Parameters
     ----------
     design : Design
-        The admissible comparisons.
+        The admissible comparisons. Analytic weights weigh all units; precision weights weigh comparison units, whose changes
+        are fitted, while treated units count once each.
     options : CallawaySantannaOptions
         Comparison group, adjustment, base period, anticipation, covariates.
 
@@ -119,10 +120,11 @@ def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> E
     adjustment = options.adjustment if covariates else "none"
     if layout.observed is not None:
         value, influence, reasons = _on_unbalanced(layout, cells, covariates, adjustment)
-    elif adjustment == "none":
+    elif adjustment == "none" and layout.importance is layout.weight:
         value, influence, reasons = _unadjusted(layout, cells)
-    else:
-        value, influence, reasons = _adjusted(layout, cells, covariates, adjustment)
+    else:  # on a constant alone, regression takes off the mean change of the comparison
+        alone = adjustment == "none"
+        value, influence, reasons = _adjusted(layout, cells, covariates, "regression" if alone else adjustment)
     population = population_of(layout)
     cohorts = np.array([layout.cohorts[cell.cohort] for cell in cells], dtype=float)
     periods = np.array([layout.periods[cell.now] for cell in cells])
@@ -192,6 +194,14 @@ def _comparison_size(starts: list[int], cell: _Cell) -> int:
     return starts[-1] - starts[cell.comparison_from] - own * (cell.cohort >= cell.comparison_from)
 
 
+def _weights(layout: Layout) -> tuple[Floats | None, Floats | None]:
+    """Give the weights of treated and of comparison units; precision has mean one, so that its unit does not matter."""
+    if layout.weight is None or layout.weight_kind != "precision":
+        return layout.weight, layout.weight
+    seen = layout.weight.size if layout.observed is None else np.count_nonzero(layout.observed)
+    return None, layout.weight * (seen / layout.weight.sum())
+
+
 def _unadjusted(layout: Layout, cells: list[_Cell]) -> tuple[Floats, Influence, list[str]]:
     """Estimate all cells of a balanced panel from the means of each cohort in each period.
 
@@ -250,9 +260,9 @@ def _adjusted(
     The fits depend on the cohort, its comparison units and the period in which covariates and weights are read; cells
     that share these are columns of one matrix of outcome changes.
     """
-    outcome, weight = layout.outcome, layout.weight
+    outcome, weights = layout.outcome, _weights(layout)
     chosen = [layout.covariates[name] for name in covariates]
-    constant = all(map(_constant, chosen)) and (weight is None or _constant(weight))
+    constant = all(map(_constant, (*chosen, *(weight for weight in weights if weight is not None))))
     groups: dict[tuple[int, int, int], list[int]] = {}
     for number, cell in enumerate(cells):
         if not cell.reason:
@@ -269,10 +279,11 @@ def _adjusted(
         for (cohort, _, period), members in batch:
             now, base = [cells[k].now for k in members], [cells[k].base for k in members]
             runs = (rows_of[cohort], *_comparison_rows(layout, cells[members[0]]))
-            mass = ones if weight is None else weight[:, period]
+            of_treated, of_others = (ones if weight is None else weight[:, period] for weight in weights)
             change = np.concatenate([outcome[rows][:, now] - outcome[rows][:, base] for rows in runs])
             x = np.concatenate([regressors[period][:, rows] for rows in runs], axis=1)
-            samples.append(PanelSample(change, x, np.concatenate([mass[rows] for rows in runs]), _length(runs[0])))
+            mass = np.concatenate([of_treated[runs[0]], *(of_others[rows] for rows in runs[1:])])
+            samples.append(PanelSample(change, x, mass, _length(runs[0])))
             runs_of.append(runs)
         for (_, members), runs, sample, scores in zip(
             batch, runs_of, samples, adjusted_scores(samples, adjustment), strict=True
@@ -339,7 +350,10 @@ def _on_unbalanced(
         row, side = np.nonzero(observed[np.ix_(units, ends)])
         unit, period = units[row], ends[side]
         regressors = np.array([layout.covariates[name][unit, period] for name in covariates]).reshape(-1, len(unit)).T
-        mass = np.ones(len(unit)) if layout.weight is None else layout.weight[unit, period]
+        of_treated, of_comparison = (
+            np.ones(len(unit)) if weight is None else weight[unit, period] for weight in _weights(layout)
+        )
+        mass = np.where(treated[row], of_treated, of_comparison)
         scores = section_scores(
             layout.outcome[unit, period], regressors, mass, treated[row], period == cell.now, adjustment
         )

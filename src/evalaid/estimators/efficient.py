@@ -160,7 +160,7 @@ METHOD = Method(
     name="efficient",
     fit=fit_efficient,
     options=EfficientOptions,
-    needs=Needs(comparison="not_yet_treated", balanced=True, unweighted=True),
+    needs=Needs(comparison="not_yet_treated", balanced=True, weights="none"),
     estimand="average effect when timing is as good as random",
     reference="R staggered 1.2.3, staggered()",
     source="Roth and Sant'Anna (2023), doi:10.1086/726581",

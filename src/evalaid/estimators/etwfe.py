@@ -56,8 +56,8 @@ def fit_etwfe(design: Design, options: EtwfeOptions) -> Effects:
     Parameters
     ----------
     design : Design
-        Its weights weigh observations in the fit, as precision weights (the number of episodes behind a share makes the
-        logit a binomial one); averages count every observed unit-period once, as ``emfx`` does.
+        Its weights weigh observations in the fit (the number of episodes behind a share makes the logit a binomial one).
+        Averages count every observed unit-period once, as ``emfx`` does, unless the weights are stated to be analytic.
     options : EtwfeOptions
         Family and comparison.
 
@@ -116,6 +116,7 @@ def fit_etwfe(design: Design, options: EtwfeOptions) -> Effects:
     )
     population = population_of(layout)
     count = np.array([(mass[rows] > 0).sum(axis=0) for rows in blocks])
+    size = total if layout.weight_kind == "analytic" else count.astype(float)
     untreated = (mass > 0).sum(axis=0) - ((mass > 0) & (layout.periods >= layout.cohort[:, None])).sum(axis=0)
     cells = cell_frame(
         population,
@@ -136,7 +137,7 @@ def fit_etwfe(design: Design, options: EtwfeOptions) -> Effects:
         value=value,
         influence=Influence(layout.n_units, n_cells, parts),
         population=population,
-        size=count[cohort, period].astype(float),
+        size=size[cohort, period],
         method=METHOD.name,
         estimand=f"{METHOD.estimand} ({options.family})",
         scale=scale_of(design),

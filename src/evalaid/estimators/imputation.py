@@ -15,6 +15,7 @@ from evalaid.errors import EstimationError
 from evalaid.estimators.method import (
     Method,
     Needs,
+    averaging_mass,
     cell_frame,
     chosen_covariates,
     cohort_slices,
@@ -78,7 +79,7 @@ def fit_imputation(design: Design, options: ImputationOptions) -> Effects:
     Parameters
     ----------
     design : Design
-        The panel and its cohorts; weights weigh both the fit and the averages.
+        The panel and its cohorts; analytic weights weigh both the fit and the averages, precision weights only the fit.
     options : ImputationOptions
         Anticipation and covariates. Covariates that do not vary within units are absorbed by the unit effects.
 
@@ -87,7 +88,7 @@ def fit_imputation(design: Design, options: ImputationOptions) -> Effects:
     Effects
         One cell a cohort and treated period. Observations whose unit or period has no untreated observation are left
         out; a cell of only such observations is missing with the reason. Average with ``aggregate``: every treated
-        observation has the same weight (times its sampling weight).
+        observation has the same weight (times its analytic weight).
 
     Raises
     ------
@@ -154,7 +155,8 @@ def _plan(design: Design, options: ImputationOptions) -> _Plan:
     identified = _connected(untreated)
     slices = cohort_slices(layout)[:-1]
     rows_c, columns_t = np.nonzero(layout.periods >= (layout.cohorts - anticipation)[:, None])
-    usable = np.where(treated & identified, mass, 0.0)
+    averaged = mass if layout.importance is layout.weight else averaging_mass(layout)
+    usable = np.where(treated & identified, averaged, 0.0)
     size = np.array([usable[rows].sum(axis=0) for rows in slices])
     share = np.zeros_like(usable)
     for cohort, rows in enumerate(slices):

@@ -160,7 +160,7 @@ METHOD = Method(
     name="lp_did",
     fit=fit_lp_did,
     options=LpDidOptions,
-    needs=Needs(comparison="not_yet_treated"),
+    needs=Needs(comparison="not_yet_treated", weights="analytic"),
     estimand="effect by event time, averaged over cohorts",
     reference="hand-computed differences; Callaway-Sant'Anna cells with the same weights",
     source="Dube, Girardi, Jorda and Taylor (2023), doi:10.3386/w31184",

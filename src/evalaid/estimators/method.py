@@ -39,15 +39,15 @@ class Needs:
         Whether every unit must be observed in every period.
     covariates : int
         Covariates that the design must name.
-    unweighted : bool
-        Whether the method has no place for sampling weights.
+    weights : {"any", "analytic", "none"}
+        Which weights the method has a place for: both kinds, only those that say how much a unit counts, or none.
     """
 
     comparison: Literal["never_treated", "not_yet_treated", "dose"] = "not_yet_treated"
     pre_periods: int = 1
     balanced: bool = False
     covariates: int = 0
-    unweighted: bool = False
+    weights: Literal["any", "analytic", "none"] = "any"
 
 
 @dataclass(frozen=True)
@@ -125,8 +125,13 @@ def unmet(needs: Needs, design: Design, options: Any = None) -> tuple[str, ...]:
         )
     if len(design.covariates) < needs.covariates:
         reasons.append(f"{needs.covariates} covariate(s) are needed and the design names {len(design.covariates)}")
-    if needs.unweighted and layout.weight is not None:
+    if needs.weights == "none" and layout.weight is not None:
         reasons.append("the method has no place for weights and the design is weighted")
+    if needs.weights == "analytic" and layout.weight is not None and layout.weight_kind == "precision":
+        reasons.append(
+            "the method has no place for precision weights: it weighs treated and comparison units alike; leave the weights out, "
+            "or state weight_kind='analytic' if they say how much a unit counts"
+        )
     if needs.balanced and layout.observed is not None:
         gaps = int((~layout.observed).sum())
         reasons.append(f"a balanced panel is needed and {gaps} unit-period(s) are not observed")
@@ -170,14 +175,16 @@ def population_of(layout: Layout) -> Population:
     """Give labels, cohorts, unit weights (scaled to mean one) and clusters.
 
     A unit's weight is that of its first period, as in R ``did``; on an unbalanced panel the mean over its observations.
+    With precision weights every unit counts once.
     """
-    if layout.weight is None:
+    importance = layout.importance
+    if importance is None:
         weight = np.ones(len(layout.units))
     else:
         if layout.observed is None:
-            weight = layout.weight[:, 0]
+            weight = importance[:, 0]
         else:
-            weight = (layout.weight * layout.observed).sum(axis=1) / layout.observed.sum(axis=1)
+            weight = (importance * layout.observed).sum(axis=1) / layout.observed.sum(axis=1)
         weight = weight / weight.mean()
     return Population(layout.units, layout.cohort, weight, layout.cluster, layout.clusters)
 
@@ -208,7 +215,17 @@ def cohort_slices(layout: Layout) -> tuple[slice, ...]:
 
 
 def observation_mass(layout: Layout) -> np.ndarray | None:
-    """Give the weight of each observation, zero where nothing is observed; None when balanced and unweighted."""
-    if layout.weight is None:
+    """Give the weight of each observation in a fit, zero where nothing is observed; None when balanced and unweighted."""
+    return _where_observed(layout.weight, layout)
+
+
+def averaging_mass(layout: Layout) -> np.ndarray:
+    """Give the weight of each observation in an average, zero where nothing is observed: precision weights are none."""
+    mass = _where_observed(layout.importance, layout)
+    return np.ones_like(layout.outcome) if mass is None else mass
+
+
+def _where_observed(weight: np.ndarray | None, layout: Layout) -> np.ndarray | None:
+    if weight is None:
         return None if layout.observed is None else layout.observed.astype(float)
-    return layout.weight if layout.observed is None else layout.weight * layout.observed
+    return weight if layout.observed is None else weight * layout.observed

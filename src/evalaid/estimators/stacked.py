@@ -150,7 +150,7 @@ METHOD = Method(
     name="stacked",
     fit=fit_stacked,
     options=StackedOptions,
-    needs=Needs(comparison="not_yet_treated"),
+    needs=Needs(comparison="not_yet_treated", weights="analytic"),
     estimand="average effect on each cohort in a window that all cohorts of the stack share",
     reference="hand-computed differences of means",
     source="Wing, Freedman and Hollingsworth (2024), doi:10.3386/w32054",

@@ -12,9 +12,9 @@ from evalaid.errors import EstimationError
 from evalaid.estimators.method import (
     Method,
     Needs,
+    averaging_mass,
     cell_frame,
     cohort_slices,
-    observation_mass,
     population_of,
 )
 from evalaid.estimators.regression import Regression, fit_regression, fit_subsets, observed_cells
@@ -46,7 +46,7 @@ def fit_sun_abraham(design: Design, options: SunAbrahamOptions) -> Effects:
     -------
     Effects
         One cell a cohort and period; the reference period of each cohort is zero by construction. Averages weigh cells by
-        their (weighted) number of observations, as fixest does.
+        their number of observations, weighted by analytic weights as fixest does, plain with precision weights.
 
     Raises
     ------
@@ -82,8 +82,7 @@ def _plan(design: Design, options: SunAbrahamOptions) -> Regression:
     columns = np.zeros((len(layout.cohorts) + 1, layout.n_periods, len(estimated)))
     columns[cohort[estimated], period[estimated], np.arange(len(estimated))] = 1.0
     reason = np.where(event_time == reference, "reference period: zero by construction", "").astype(object)
-    mass = observation_mass(layout)
-    mass = np.ones_like(layout.outcome) if mass is None else mass
+    mass = averaging_mass(layout)
     rows = cohort_slices(layout)[:-1]
     size = np.array([mass[block].sum(axis=0) for block in rows])[cohort, period]
     count = np.array([(mass[block] > 0).sum(axis=0) for block in rows])[cohort, period]

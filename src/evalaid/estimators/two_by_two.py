@@ -155,7 +155,7 @@ METHOD = Method(
     name="two_by_two",
     fit=fit_two_by_two,
     options=TwoByTwoOptions,
-    needs=Needs(comparison="never_treated"),
+    needs=Needs(comparison="never_treated", weights="analytic"),
     estimand="change of a cohort's mean outcome minus that of never-treated units",
     reference="group means by hand; R fixest 0.14.2 twfe with one cohort",
     source="Ashenfelter and Card (1985), doi:10.2307/1924810",

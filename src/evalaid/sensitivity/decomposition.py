@@ -54,7 +54,7 @@ def bacon(design: Design) -> pd.DataFrame:
     (3, 1.0)
     """
     layout = design.layout
-    if reasons := unmet(Needs(balanced=True, unweighted=True), design):
+    if reasons := unmet(Needs(balanced=True, weights="none"), design):
         listed = "".join(f"\n  - {reason}" for reason in reasons)
         raise NotIdentifiedError(f"The decomposition does not apply to this design:{listed}", reasons, ())
     sizes = np.diff(layout.starts)

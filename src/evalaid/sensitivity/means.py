@@ -118,7 +118,7 @@ def _observed(layout: Layout, rows: np.ndarray, *columns: int) -> np.ndarray:
 
 
 def _mean(layout: Layout, rows: np.ndarray, column: int, base: int) -> float:
-    weight = None if layout.weight is None else layout.weight[rows, base]
+    weight = None if layout.importance is None else layout.importance[rows, base]
     return float(np.average(layout.outcome[rows, column], weights=weight))
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from evalaid.errors import EstimationError
 from evalaid.influence import Block, Influence
@@ -66,6 +66,11 @@ class Population:
     def separate(self) -> bool:
         """Whether no cluster holds units of two cohorts."""
         return bool((self.presence.sum(axis=0) <= 1).all())
+
+    def place(self, cohort: ArrayLike) -> NDArray[np.intp]:
+        """Give the position in ``cohorts``; that of the next (or last) for a cohort without units: it counts for nothing."""
+        position = np.searchsorted(self.cohorts, np.asarray(cohort, dtype=float))
+        return np.minimum(position, len(self.cohorts) - 1)
 
     def count_clusters(self, chosen: NDArray[np.bool_]) -> int:
         """Count the clusters with a unit of the chosen cohorts; ``chosen`` is (C,)."""
@@ -149,7 +154,7 @@ def weight_influence(groups: Groups, cells: pd.DataFrame, value: Floats, size: F
     respect to p_c is ``sum_{k in c} (a_k / S - (sum_j a_j s_j) / S**2) s_k / p_c``; unit i moves the share of its cohort
     by ``(w_i 1{G_i = c} - p_c) / N`` (Callaway and Sant'Anna 2021, corollary 2, doi:10.1016/j.jeconom.2020.12.001).
     """
-    position = np.searchsorted(people.cohorts, cells["cohort"].to_numpy(dtype=float))
+    position = people.place(cells["cohort"])
     known = np.where(np.isnan(value), 0.0, value)
     mass = groups.used * size[:, None]
     total = np.where(mass.sum(axis=0) > 0, mass.sum(axis=0), 1.0)
@@ -170,7 +175,7 @@ def describe(cells: pd.DataFrame, used: NDArray[np.bool_], people: Population) -
     empty = ~used.any(axis=0)
     fewest = np.where(used, n_comparison[:, None], np.iinfo(np.int64).max).min(axis=0)
     if "cohort" in cells:
-        position = np.searchsorted(people.cohorts, cells["cohort"].to_numpy(dtype=float))
+        position = people.place(cells["cohort"])
         largest = np.zeros((len(people.cohorts), used.shape[1]), dtype=np.int64)
         np.maximum.at(largest, position, used * n_treated[:, None])
         treated = largest.sum(axis=0)

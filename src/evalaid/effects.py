@@ -151,7 +151,8 @@ class Effects:
         if not keep.any():
             raise EstimationError(f"No cell has {labels or 'the given mask'}; the cells are:\n{self.cells.to_string()}")
         cells = self.cells[keep].reset_index(drop=True)
-        return self._derive(cells, np.eye(len(self))[:, keep], lambda other: other._aligned(cells))  # noqa: SLF001
+        source = self.cells
+        return self._derive(cells, np.eye(len(self))[:, keep], lambda other: other.align(source).select(keep))
 
     def combine(self, weights: ArrayLike, cells: pd.DataFrame | None = None) -> Effects:
         """Give linear combinations of the estimates with fixed weights.
@@ -180,7 +181,7 @@ class Effects:
         source = self.cells
 
         def again(other: Effects) -> Effects:
-            return other._aligned(source).combine(matrix, cells)
+            return other.align(source).combine(matrix, cells)
 
         return self._derive(described, matrix, again)
 
@@ -228,16 +229,14 @@ class Effects:
         result = self._derive(
             cells,
             matrix,
-            lambda other: other.aggregate(by, weights)._aligned(cells),  # noqa: SLF001
+            lambda other: other.aggregate(by, weights).align(cells),
         )
         influence, contrasts = result.influence, result.contrasts
         if (weights or self.aggregation) == "estimated" and not groups.plain:
             added = weight_influence(groups, self.cells, self.value, self.size, self.population)
             influence, contrasts = influence.plus(added), None
         people = self.population
-        size = (
-            people.shares[np.searchsorted(people.cohorts, cells["cohort"])] if by == "cohort" else np.ones(len(cells))
-        )
+        size = people.shares[people.place(cells["cohort"])] if by == "cohort" else np.ones(len(cells))
         value = np.where(groups.used.any(axis=0), result.value, np.nan)
         return replace(result, value=value, size=size, influence=influence, contrasts=contrasts)
 
@@ -309,18 +308,45 @@ class Effects:
             contrasts=None if self.contrasts is None else self.contrasts.combine(matrix),
         )
 
-    def _aligned(self, cells: pd.DataFrame) -> Effects:
-        """Put the cells of a refitted twin in the order of ``cells``; absent ones become missing."""
+    def align(self, cells: pd.DataFrame) -> Effects:
+        """Put the same estimates, made on other units, in the order of ``cells``; absent ones become missing.
+
+        Cells are matched by their labels. A curve by dose is reported at quantiles, which move with the units: its cells
+        are matched by their place on the curve.
+
+        Parameters
+        ----------
+        cells : pandas.DataFrame
+            The cells to match.
+
+        Returns
+        -------
+        Effects
+            One cell a row of ``cells``.
+        """
         keys = [key for key in CELL_KEYS if key in cells]
         if not keys or self.cells[keys].equals(cells[keys]):
             return self
-        position = pd.MultiIndex.from_frame(self.cells[keys]).get_indexer(pd.MultiIndex.from_frame(cells[keys]))
+        position = _labels(self.cells, keys).get_indexer(_labels(cells, keys))
         absent = position < 0
         matrix = np.zeros((len(self), len(cells)))
         matrix[position[~absent], np.flatnonzero(~absent)] = 1.0
-        described = cells.assign(reason=np.where(absent, "not in the refitted sample", cells["reason"]))
-        twin = self._derive(described, matrix, lambda other: other._aligned(cells))  # noqa: SLF001  (its own class)
+        counts = {
+            name: np.where(absent, 0, self.cells[name].to_numpy()[position])
+            for name in ("n_treated", "n_comparison", "treated_clusters")
+        }
+        reason = np.where(absent, "not in the refitted sample", self.cells["reason"].to_numpy(dtype=object)[position])
+        described = cells.assign(**counts, reason=reason)
+        twin = self._derive(described, matrix, lambda other: other.align(cells))
         return replace(twin, value=np.where(absent, np.nan, twin.value))
+
+
+def _labels(cells: pd.DataFrame, keys: list[str]) -> pd.MultiIndex:
+    """Give what identifies each cell; a dose by its place among those of the same parameter."""
+    labels = cells[keys]
+    if "dose" in labels:
+        labels = labels.assign(dose=cells.groupby("parameter").cumcount())
+    return pd.MultiIndex.from_frame(labels)
 
 
 def _plain(values: Any) -> list[Any]:

@@ -70,11 +70,12 @@ def estimate(design: Design, method: str, *, scale: str = "share", **options: An
             "with that scale, or leave the scale out."
         )
 
-    def refit(keep: NDArray[np.bool_]) -> Effects:
-        return estimate(design.subset(keep), method, scale=scale, **options)
+    found = report_back(entry.fit(on_scale(design, scale), parsed), design, scale)
 
-    fitted = entry.fit(on_scale(design, scale), parsed)
-    return replace(report_back(fitted, design, scale), refit=refit)
+    def refit(keep: NDArray[np.bool_]) -> Effects:
+        return estimate(design.subset(keep), method, scale=scale, **options).align(found.cells)
+
+    return replace(found, refit=refit)
 
 
 def estimate_subsets(design: Design, method: str, **options: Any) -> Subsets | None:

@@ -26,6 +26,7 @@ OPTIMAL = 1e-13
 # Signs settle within a handful of switches; a cycle is left to the other route.
 SWITCHES = 100
 CAUTION = "the jackknife of a synthetic control can be many times its true error: use placebo in space"
+ONE_WEIGHT = "one comparison unit carries all the weight: no standard error from leaving it out; use placebo in space"
 ONE_TREATED = "one treated unit: no standard error from variation between units; use placebo in space"
 
 
@@ -266,6 +267,8 @@ def _fit(design: Design, method: Method, options: SyntheticOptions, *, differenc
             blocks.append(Block(rows, np.full((1, n_periods), np.nan), pick))
             continue
         psi_own, psi_comparison = _jackknife(own, comparison, weights, n_before)
+        if np.isnan(psi_own).any():
+            reason[number] = ONE_WEIGHT
         blocks += [Block(rows, psi_own, pick), Block(never, psi_comparison, pick)]
     population = population_of(layout)
     cohorts = np.repeat(layout.cohorts, n_periods)

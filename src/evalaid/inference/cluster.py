@@ -104,10 +104,12 @@ def robust_variance(effects: Effects, clusters: Clusters, *, corrected: bool, as
 
 
 def small_sample_factor(effects: Effects, n_clusters: int) -> float:
-    """Give the CR1 factor of the effects' convention."""
+    """Give the CR1 factor of the effects' convention; not a number when a regression has no observation to spare."""
     factor = n_clusters / (n_clusters - 1)
     convention = effects.convention
     if convention.correction == "regression":
+        if convention.observations <= convention.parameters:
+            return float("nan")
         factor *= (convention.observations - 1) / (convention.observations - convention.parameters)
     return factor
 

@@ -17,6 +17,8 @@ Floats = NDArray[np.float64]
 
 # An interval of exactly zero width belongs to a cell that is fixed by construction (R did uses the same cut).
 FIXED = 1.5e-7 * np.sqrt(np.finfo(float).eps)
+NO_FREEDOM = "as many coefficients as observations: nothing is left to see an error from"
+NO_PART = "a cell behind it has no standard error"
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,12 @@ def tabulate(
     size = np.abs(statistic)
     tail = ndtr(-size) if errors.degrees_of_freedom is None else stdtr(errors.degrees_of_freedom, -size)
     still = np.isnan(std_error) & ~np.isnan(effects.value) & ~np.isnan(errors.std_error)
-    flat = np.where(still & (effects.cells["reason"] == "").to_numpy(), "no variation between clusters", "")
+    silent = (effects.cells["reason"] == "").to_numpy()
+    flat = np.where(still & silent, "no variation between clusters", "")
+    blind = silent & np.isnan(errors.std_error) & ~np.isnan(effects.value) & [not note for note in errors.notes]
+    convention = effects.convention
+    spent = convention.correction == "regression" and convention.observations <= convention.parameters
+    flat = np.where(blind, NO_FREEDOM if spent else NO_PART, flat)
     notes = [join_texts(texts) for texts in zip(effects.cells["reason"], errors.notes, flat, strict=True)]
     columns = {
         **{name: column for name, column in effects.cells.items() if name != "reason"},

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from evalaid.facts.table import Facts
     from evalaid.inference.difference import difference
     from evalaid.inference.spatial import infer_spatial
+    from evalaid.inference.permutation import randomize
     from evalaid.inference.table import infer
     from evalaid.notebooks import run_study
     from evalaid.panel import Panel, read_panel
@@ -53,6 +54,7 @@ _HOME = {
     "methods": "evalaid.estimation",
     "minimum_detectable_effect": "evalaid.sensitivity.power",
     "placebo": "evalaid.sensitivity.placebo",
+    "randomize": "evalaid.inference.permutation",
     "read_panel": "evalaid.panel",
     "run_study": "evalaid.notebooks",
     "specification_curve": "evalaid.sensitivity.specifications",
@@ -80,6 +82,7 @@ __all__ = [
     "methods",
     "minimum_detectable_effect",
     "placebo",
+    "randomize",
     "read_panel",
     "run_study",
     "specification_curve",

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from evalaid.estimation import estimate, methods
     from evalaid.facts.table import Facts
     from evalaid.inference.difference import difference
-    from evalaid.inference.spatial import infer_spatial
     from evalaid.inference.permutation import randomize
+    from evalaid.inference.spatial import infer_spatial
     from evalaid.inference.table import infer
     from evalaid.notebooks import run_study
     from evalaid.panel import Panel, read_panel

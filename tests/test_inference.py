@@ -169,7 +169,7 @@ def test_simultaneous_bands_are_wider_and_one_row_needs_none(event):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"vcov": "HC3"}, "vcov='HC3' is not a choice; choose auto, reference, CR0, CR1, CR3, two_way, multiplier."),
+        ({"vcov": "HC3"}, "vcov='HC3' is not a choice; choose auto, reference, CR0, CR1, CR2, CR3, two_way, multiplier."),
         ({"level": 95}, "level=95 found; a coverage between 0 and 1 is expected"),
         ({"vcov": "multiplier", "draws": 0}, "draws=0 found"),
         ({"vcov": "multiplier", "weights": "normal"}, "weights='normal' is not a choice; choose rademacher, mammen"),

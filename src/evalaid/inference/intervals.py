@@ -123,8 +123,8 @@ def name_distributions(freedom: float | Floats | None, rows: int) -> list[str]:
     if freedom is None:
         return ["normal"] * rows
     values = np.broadcast_to(np.asarray(freedom, dtype=float), rows)
-    # Whole degrees of freedom are counts; the others are approximations, of which two decimals are enough.
-    return ["" if np.isnan(v) else f"t({v:.0f})" if v == round(v) else f"t({v:.2f})" for v in values.tolist()]
+    # Whole numbers are counts; the others are approximations, of which two decimals are enough.
+    return ["" if np.isnan(v) else f"t({v:.2f})".replace(".00)", ")") for v in values]
 
 
 def join_texts(texts: Iterable[str]) -> str:

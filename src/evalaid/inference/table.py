@@ -13,6 +13,7 @@ from scipy.special import ndtr, stdtrit
 
 from evalaid.effects import Effects
 from evalaid.errors import InferenceError
+from evalaid.inference.bias_reduced import bias_reduced_variance
 from evalaid.inference.cluster import Clusters, clusters_of, jackknife_variance, robust_variance
 from evalaid.inference.intervals import Errors, check_level, join_texts, pointwise, tabulate, without_fixed
 from evalaid.inference.multiplier import (
@@ -24,14 +25,18 @@ from evalaid.inference.multiplier import (
 from evalaid.inference.two_way import NO_PERIODS, two_groupings, two_way_variance
 
 Floats = NDArray[np.float64]
-Vcov = Literal["auto", "reference", "CR0", "CR1", "CR3", "two_way", "multiplier"]
+Vcov = Literal["auto", "reference", "CR0", "CR1", "CR2", "CR3", "two_way", "multiplier"]
 
 # Below these counts t tests with CR1 reject too often (MacKinnon, Nielsen and Webb 2023, section 3).
 FEW_CLUSTERS = 30
 FEW_TREATED = 10
 # Re-estimating without each cluster stays a matter of seconds up to here; `auto` keeps CR1 beyond.
 JACKKNIFE_LIMIT = 300
+# The t distribution with Satterthwaite degrees of freedom is close only from here (Tipton 2015, doi:10.1037/met0000011).
+TOO_FEW_DEGREES = 4
+
 ONE_TREATED = "one treated cluster: no error can be seen from it; use placebo in space"
+FEW_DEGREES = "fewer than 4 degrees of freedom: report the wild bootstrap or randomisation inference beside it"
 RESAMPLE = "report the wild bootstrap or randomisation inference beside it"
 
 
@@ -56,12 +61,13 @@ def infer(
         Estimates with influence, from :func:`evalaid.estimate` or an aggregate of them.
     level : float
         Coverage of the intervals, in (0, 1).
-    vcov : {"auto", "reference", "CR0", "CR1", "CR3", "two_way", "multiplier"}
+    vcov : {"auto", "reference", "CR0", "CR1", "CR2", "CR3", "two_way", "multiplier"}
         ``auto``: CR1 with t(G-1), or the jackknife CR3 with t(G-1) when there are fewer than 30 clusters or an estimate
         rests on fewer than 10 treated clusters; no error where it rests on a single one; ``note`` says which and why.
         ``reference``: the convention of the
         method's reference implementation. ``CR0``: no small-sample factor. ``CR1``: ``G/(G-1)``, for regressions times
-        ``(n-1)/(n-k)``. ``CR3``: leave-one-cluster-out. ``two_way``: dependence within each of two groupings of the units, CR1
+        ``(n-1)/(n-k)``. ``CR2``: residuals of regressions adjusted so that the variance is unbiased for independent errors, with
+        degrees of freedom of their own in each row (Bell and McCaffrey). ``CR3``: leave-one-cluster-out. ``two_way``: dependence within each of two groupings of the units, CR1
         with the fewer of their groups. ``multiplier``: bootstrap of the influence, errors from the
         interquartile range.
     cluster : pandas.Series, or two of them for ``two_way``
@@ -82,7 +88,8 @@ def infer(
     Raises
     ------
     InferenceError
-        For an unknown ``vcov``, a level outside (0, 1), fewer than two clusters, or CR3 on effects read from a file.
+        For an unknown ``vcov``, a level outside (0, 1), fewer than two clusters, CR3 on effects read from a file, or CR2
+        on effects that carry no regression.
 
     Notes
     -----
@@ -157,6 +164,10 @@ def _errors(effects: Effects, clusters: Clusters, vcov: str, draws: _Draws) -> E
     if vcov == "CR3":
         variance, notes = jackknife_variance(effects, clusters)
         return Errors(np.sqrt(variance), t_distribution, "CR3", notes)
+    if vcov == "CR2":
+        variance, degrees = bias_reduced_variance(effects, clusters)
+        notes = [FEW_DEGREES if few else "" for few in degrees < TOO_FEW_DEGREES]
+        return Errors(np.sqrt(variance), degrees, "CR2", notes)
     variance = robust_variance(effects, clusters, corrected=vcov == "CR1")
     return Errors(np.sqrt(variance), t_distribution, vcov, quiet)
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from evalaid.estimation import estimate, methods
     from evalaid.facts.table import Facts
     from evalaid.inference.difference import difference
+    from evalaid.inference.leverage import leverage
     from evalaid.inference.permutation import randomize
     from evalaid.inference.spatial import infer_spatial
     from evalaid.inference.table import infer
@@ -51,6 +52,7 @@ _HOME = {
     "estimate": "evalaid.estimation",
     "infer": "evalaid.inference.table",
     "infer_spatial": "evalaid.inference.spatial",
+    "leverage": "evalaid.inference.leverage",
     "methods": "evalaid.estimation",
     "minimum_detectable_effect": "evalaid.sensitivity.power",
     "placebo": "evalaid.sensitivity.placebo",
@@ -79,6 +81,7 @@ __all__ = [
     "estimate",
     "infer",
     "infer_spatial",
+    "leverage",
     "methods",
     "minimum_detectable_effect",
     "placebo",

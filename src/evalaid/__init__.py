@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from evalaid.sensitivity.decomposition import bacon
     from evalaid.sensitivity.placebo import placebo
     from evalaid.sensitivity.power import minimum_detectable_effect
+    from evalaid.sensitivity.regression_to_mean import regression_to_mean
     from evalaid.sensitivity.specifications import specification_curve
     from evalaid.study import StudySpec
 
@@ -58,6 +59,7 @@ _HOME = {
     "placebo": "evalaid.sensitivity.placebo",
     "randomize": "evalaid.inference.permutation",
     "read_panel": "evalaid.panel",
+    "regression_to_mean": "evalaid.sensitivity.regression_to_mean",
     "run_study": "evalaid.notebooks",
     "specification_curve": "evalaid.sensitivity.specifications",
 }
@@ -87,6 +89,7 @@ __all__ = [
     "placebo",
     "randomize",
     "read_panel",
+    "regression_to_mean",
     "run_study",
     "specification_curve",
 ]

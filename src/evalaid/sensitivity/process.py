@@ -107,33 +107,27 @@ def deviations(layout: Layout, anticipation: int = 0) -> Floats:
 
 @dataclass(frozen=True)
 class Moments:
-    """How far deviations of the same unit move apart, by distance in time; J columns = J samples.
+    """How far deviations of the same unit move apart, by distance in time.
 
     Parameters
     ----------
     lags : (L,) array
         Distances that occur, ascending from 1.
-    half_squares : (L, J) array
+    half_squares : (L,) array
         Half the mean squared difference of two deviations that far apart (the semivariogram).
     count : (L,) array
         Pairs behind each, over all units.
-    variance : (J,) array
+    variance : float
         Mean square of the deviations themselves; NaN where it is of no interest.
     """
 
     lags: Floats
     half_squares: Floats
     count: Floats
-    variance: Floats
+    variance: float
 
 
-def moments_of(
-    values: Floats,
-    seen: Bools,
-    periods: NDArray[np.int64],
-    group: NDArray[np.int64],
-    fold: NDArray[np.int64] | None = None,
-) -> Moments:
+def moments_of(values: Floats, seen: Bools, periods: NDArray[np.int64], group: NDArray[np.int64]) -> Moments:
     """Average squared differences of the deviations of a unit by their distance in time.
 
     Assumes that deviations have mean zero over units in each period; the degree of freedom lost by that is given back by
@@ -150,8 +144,6 @@ def moments_of(
         Ordinals.
     group : (N,) array
         Codes of the independent groups.
-    fold : (N,) array, optional
-        Codes 0..J-1; the result then has one column for the units outside each fold.
 
     Returns
     -------
@@ -163,85 +155,64 @@ def moments_of(
         When no unit is seen in two periods.
     """
     kept, there = np.where(seen, values, 0.0), seen.astype(float)
-    squares, pairs = _squared_differences(kept, there)
-    total, number = (kept**2).sum(), there.sum()
-    groups = float(len(np.unique(group[seen.any(axis=1)])))
-    factor = groups / max(groups - 1, 1)
-    if fold is not None:
-        parts = [_squared_differences(kept[fold == j], there[fold == j]) for j in range(int(fold.max()) + 1)]
-        squares, pairs = squares - np.stack([part[0] for part in parts]), pairs - np.stack([part[1] for part in parts])
-        total = total - np.bincount(fold, weights=(kept**2).sum(axis=1))
-        number = number - np.bincount(fold, weights=there.sum(axis=1))
-    lags, half, count = by_lag(squares / 2, pairs, periods)
-    variance = factor * np.atleast_1d(total / np.where(number > 0, number, 1))
-    return Moments(lags, factor * half.reshape(len(lags), -1), count, variance)
-
-
-def _squared_differences(kept: Floats, there: Floats) -> tuple[Floats, Floats]:
-    """Sum squared differences, and count them, for each pair of periods: two (T, T) arrays."""
     cross = (kept**2).T @ there
-    return cross + cross.T - 2 * kept.T @ kept, there.T @ there
+    lags, half, count = by_lag((cross + cross.T) / 2 - kept.T @ kept, there.T @ there, periods)
+    groups = len(np.unique(group[seen.any(axis=1)]))
+    factor = groups / max(groups - 1, 1)
+    return Moments(lags, factor * half, count, float(factor * (kept**2).sum() / there.sum()))
 
 
 def by_lag(sums: Floats, pairs: Floats, periods: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
-    """Average (..., T, T) sums over the pairs of periods that are equally far apart, at least one step."""
+    """Average (T, T) sums over the pairs of periods that are equally far apart, at least one step."""
     distance = np.abs(np.subtract.outer(periods, periods))
-    every = pairs if pairs.ndim == 2 else pairs.sum(axis=0)
-    lags = np.array([lag for lag in np.unique(distance) if lag > 0 and every[distance == lag].sum() > 0], dtype=float)
+    lags = np.array([lag for lag in np.unique(distance) if lag > 0 and pairs[distance == lag].sum() > 0], dtype=float)
     if not len(lags):
         raise DesignError(
             "The serial process of the outcome needs untreated observations of the same units in at least two periods; "
             "there are none. Add earlier periods."
         )
-    top = np.stack([sums[..., distance == lag].sum(axis=-1) for lag in lags])
-    bottom = np.stack([pairs[..., distance == lag].sum(axis=-1) for lag in lags])
-    value = np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
-    return lags, value, np.array([every[distance == lag].sum() for lag in lags]) / 2
+    top, count = (np.array([table[distance == lag].sum() for lag in lags]) for table in (sums, pairs))
+    return lags, top / count, count / 2
 
 
-def fit_process(moments: Moments) -> list[Process]:
-    """Fit the parts of the process to the moments, one process a column.
+def fit_process(moments: Moments) -> Process:
+    """Fit the parts of the process to the moments.
 
     ``half the mean squared difference = fading (1 - rho^k) + transitory``: weighted least squares over the distances k with
     the numbers of pairs as weights, variances at least zero and together at most ``variance`` (where it is known), rho on a
-    grid (`GRID`); what is left of the variance is permanent. With one distance (two periods) all that moves counts as transitory, with two all as fading.
+    grid (`GRID`); what is left of the variance is permanent. With one distance (two periods) all that moves counts as
+    transitory, with two all as fading.
     """
     names = {1: ("transitory",), 2: ("fading",)}.get(len(moments.lags), ("transitory", "fading"))
-    n_samples = moments.half_squares.shape[1]
-    best, found = np.full(n_samples, np.inf), np.zeros((3, n_samples))
-    found[2] = np.fmin(
-        (moments.half_squares * moments.count[:, None]).sum(axis=0) / moments.count.sum(), moments.variance
-    )
+    weight = moments.count / moments.count.sum()
+    best, found = np.inf, (0.0, 0.0, float(np.fmin(weight @ moments.half_squares, moments.variance)))
     for chosen in [(name,) for name in names] + ([names] if len(names) > 1 else []):
-        loss, fitted = _fit_parts(chosen, moments)
-        better = loss < best * (1 - 1e-9)  # a part is added only when it fits better
-        best = np.where(better, loss, best)
-        found[:, better] = fitted[:, better]
+        loss, fitted = _fit_parts(chosen, moments, weight)
+        if loss < best * (1 - 1e-9):  # a part is added only when it fits better
+            best, found = loss, fitted
     fading, rho, transitory = found
-    level = np.fmax(moments.variance - fading - transitory, 0.0)
-    return [Process(*map(float, parts)) for parts in zip(level, fading, rho, transitory, strict=True)]
+    return Process(float(np.fmax(moments.variance - fading - transitory, 0.0)), fading, rho, transitory)
 
 
-def _fit_parts(chosen: Sequence[str], moments: Moments) -> tuple[Floats, Floats]:
-    """Fit some of the parts for every coefficient of the grid and keep the best one, per column."""
-    lags, weight, target = moments.lags, moments.count / moments.count.sum(), moments.half_squares
+def _fit_parts(chosen: Sequence[str], moments: Moments, weight: Floats) -> tuple[float, tuple[float, float, float]]:
+    """Fit some of the parts for every coefficient of the grid; give the smallest loss and fading, rho and transitory."""
+    target = moments.half_squares
     grid = GRID if "fading" in chosen else GRID[:1]
-    power = grid[:, None] ** lags
+    power = grid[:, None] ** moments.lags
     shapes = {"fading": 1 - power, "transitory": np.ones_like(power)}
     design = np.stack([shapes[name] for name in chosen], axis=-1)  # (R, L, p)
     gram = np.einsum("rlp,l,rlq->rpq", design, weight, design)
-    size = np.trace(gram, axis1=1, axis2=2)[:, None, None]
-    moment = np.einsum("rlp,l,lj->rpj", design, weight, target)
-    parts = np.linalg.solve(gram + 1e-14 * size * np.eye(len(chosen)), moment)
-    gap = target[None] - np.einsum("rlp,rpj->rlj", design, parts)
-    loss = np.einsum("l,rlj->rj", weight, gap**2)
-    scale = np.abs(target).max(axis=0)
+    ridge = 1e-14 * np.trace(gram, axis1=1, axis2=2)[:, None, None] * np.eye(len(chosen))
+    parts = np.linalg.solve(gram + ridge, np.einsum("rlp,l,l->rp", design, weight, target)[..., None])[..., 0]
+    loss = ((target - np.einsum("rlp,rp->rl", design, parts)) ** 2) @ weight
+    scale = float(np.abs(target).max())
     too_much = parts.sum(axis=1) > moments.variance * (1 + 1e-9)  # never where the variance is NaN
     loss = np.where((parts < -1e-12 * scale).any(axis=1) | too_much, np.inf, loss)
-    best, column = loss.argmin(axis=0), np.arange(target.shape[1])
-    fitted = np.zeros((3, target.shape[1]))
-    for k, name in enumerate(chosen):
-        fitted[{"fading": 0, "transitory": 2}[name]] = np.maximum(parts[best, k, column], 0.0)
-    if "fading" in chosen:
-        fitted[1] = grid[best]
-    return loss[best, column] + 1e-20 * scale**2, fitted
+    best = int(loss.argmin())
+    fitted = dict(zip(chosen, np.maximum(parts[best], 0.0), strict=True))
+    rho = float(grid[best]) if "fading" in chosen else 0.0
+    return float(loss[best]) + 1e-20 * scale**2, (
+        float(fitted.get("fading", 0.0)),
+        rho,
+        float(fitted.get("transitory", 0.0)),
+    )

@@ -133,14 +133,14 @@ def fit_residual_process(design: Design) -> tuple[Process, Process | None]:
     seen = untreated(layout, design.anticipation)
     values = deviations(layout, design.anticipation)
     total = moments_of(values, seen, layout.periods, layout.cluster)
-    total = replace(total, variance=np.full(1, np.nan))
+    total = replace(total, variance=np.nan)
     if layout.clustered_by_unit:
-        return fit_process(total)[0], None
+        return fit_process(total), None
     together = _shared_moments(np.where(seen, values, 0.0), seen, layout)
-    shared = fit_process(together)[0]
+    shared = fit_process(together)
     rest = np.array([shared.half_square(lag) for lag in total.lags])
-    own = replace(total, half_squares=np.maximum(total.half_squares - rest[:, None], 0.0))
-    return fit_process(own)[0], shared
+    own = replace(total, half_squares=np.maximum(total.half_squares - rest, 0.0))
+    return fit_process(own), shared
 
 
 def _shared_moments(kept: Floats, seen: Bools, layout: Layout) -> Moments:
@@ -154,7 +154,7 @@ def _shared_moments(kept: Floats, seen: Bools, layout: Layout) -> Moments:
         products[early, late] = products[late, early] = (sums**2).sum() - (change**2).sum()
         pairs[early, late] = pairs[late, early] = (counts**2).sum() - counts.sum()
     lags, half, count = by_lag(products / 2, np.maximum(pairs, 1e-9), layout.periods)
-    return Moments(lags, np.maximum(half, 0.0)[:, None], count, np.full(1, np.nan))
+    return Moments(lags, np.maximum(half, 0.0), count, np.nan)
 
 
 def _draw_model(layout: Layout, own: Process, shared: Process | None) -> Source:

@@ -1,0 +1,118 @@
+"""Comparison units of similar outcome history, and the estimate with these alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from evalaid.comparisons import base_columns
+from evalaid.design import Design
+from evalaid.effects import Effects
+from evalaid.errors import EstimationError
+from evalaid.estimation import estimate, find_method
+from evalaid.inference.difference import difference
+from evalaid.inference.table import infer
+from evalaid.layout import Layout
+
+Floats = NDArray[np.float64]
+
+# Periods before the start that are matched on: recent history is what a selector sees.
+PERIODS = 3
+
+
+def match_on_history(
+    design: Design, method: str, whole: Effects, *, neighbours: int = 5, level: float = 0.95, **options: Any
+) -> pd.DataFrame:
+    """Estimate with the never-treated units whose outcomes before treatment were closest to those of treated units.
+
+    Assumes that units with the same recent outcomes would have gone on alike. Where treated and comparison units differ for
+    good, this makes regression to the mean instead of removing it (Daw and Hatfield 2018, doi:10.1111/1475-6773.12993).
+
+    Parameters
+    ----------
+    design : Design
+    method : str
+        With ``options``, as in `evalaid.estimate`.
+    whole : Effects
+        The overall estimate with all comparison units.
+    neighbours : int
+        Never-treated units for each treated one, with replacement; a unit's weight is the number of times it is taken.
+    level : float
+        Of the intervals.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``sample`` ("all comparison units", "matched on history", "difference") and the columns of `evalaid.infer`. Intervals
+        take the matched units as given. Where nothing can be matched, the row has the reason.
+    """
+    rows = [infer(whole, level=level).assign(sample="all comparison units")]
+    counts, note = count_matches(design.layout, design.anticipation, neighbours)
+    if not note:
+        matched, said = _weigh(design, counts, weighted=not find_method(method).needs.unweighted)
+        try:
+            found = estimate(matched, method, **options).aggregate("overall")
+            gap = difference(found, whole)
+        except EstimationError as refusal:
+            note = str(refusal).split("\n")[0]
+        else:
+            rows += [
+                _noted(infer(found, level=level), said).assign(sample="matched on history"),
+                infer(gap, level=level).assign(sample="difference"),
+            ]
+    if note:
+        rows.append(pd.DataFrame({"sample": ["matched on history"], "estimate": [np.nan], "note": [note]}))
+    table = pd.concat(rows, ignore_index=True)
+    return table[["sample", *table.columns.drop("sample")]]
+
+
+def count_matches(layout: Layout, anticipation: int, neighbours: int) -> tuple[NDArray[np.int64], str]:
+    """Count how often each unit is among the closest never-treated units of a treated one.
+
+    Returns
+    -------
+    counts : (N,) array
+    note : str
+        Why nothing can be matched; "" otherwise.
+    """
+    never = np.flatnonzero(np.isnan(layout.cohort))
+    counts = np.zeros(layout.n_units, dtype=np.int64)
+    if len(never) < 2:
+        return counts, f"{len(never)} never-treated unit(s): nobody to match with over the whole panel"
+    seen = np.ones_like(layout.outcome, dtype=bool) if layout.observed is None else layout.observed
+    for number, base in enumerate(base_columns(layout, anticipation)):
+        columns = np.arange(max(base + 1 - PERIODS, 0), base + 1)
+        treated = np.arange(layout.n_units)[layout.block(number)]
+        one, two = (rows[seen[np.ix_(rows, columns)].all(axis=1)] for rows in (treated, never))
+        if base < 0 or not len(one) or not len(two):
+            continue
+        taken = min(neighbours, len(two))
+        _, found = cKDTree(layout.outcome[np.ix_(two, columns)]).query(layout.outcome[np.ix_(one, columns)], k=taken)
+        counts += np.bincount(two[np.ravel(found)], minlength=layout.n_units)
+    return (
+        counts,
+        "" if counts.any() else "no treated unit and never-treated unit are observed in the same periods before",
+    )
+
+
+def _weigh(design: Design, counts: NDArray[np.int64], *, weighted: bool) -> tuple[Design, str]:
+    layout = design.layout
+    treated = ~np.isnan(layout.cohort)
+    taken = int((counts > 0).sum())
+    said = f"{taken} of {design.n_never} never-treated units"
+    if weighted:
+        factor = np.where(treated, 1.0, counts * treated.sum() / counts.sum())[:, None]
+        base = np.ones_like(layout.outcome) if layout.weight is None else layout.weight
+        weight = base * factor if layout.observed is None else base * factor * layout.observed
+        design = replace(design, layout=replace(layout, weight=weight))
+        said += ", weighted by how often each is taken"
+    return design.subset(treated | (counts > 0)), said
+
+
+def _noted(table: pd.DataFrame, note: str) -> pd.DataFrame:
+    return table.assign(note=[f"{text}; {note}" if text else note for text in table["note"]])

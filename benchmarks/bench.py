@@ -8,7 +8,8 @@ Each task is run once to warm up, then `--repeat` times (fewer when one run take
 seconds of all threads and the peak of memory that numpy and Python allocate in one more run. Linear algebra uses one thread.
 A task starts from the frame (validation included) and ends with the table of estimates and errors. Peers are measured on the
 same frame in the same process: `pip install pyfixest diff-diff csdid` into `.venv` to see them. A peer that would need more
-than a minute or 8 GB at a size, judged by the size before, is left out and named. Writes `reports/bench.json` and
+than a minute or 8 GB at a size, judged by the size before, is left out and named; one that takes longer than two
+minutes of the clock all the same is stopped. R is measured when Rscript is on PATH; when it is not, the last lines say so. Writes `reports/bench.json` and
 `reports/bench.png`.
 """
 
@@ -18,24 +19,30 @@ import argparse
 import contextlib
 import io
 import json
+import signal
 import statistics
 import sys
 import time
 import tracemalloc
 import warnings
+from collections import Counter
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import threads
-from peers import PEERS, installed, measure_r, peer_tasks
+from peers import NO_PEER, PEERS, installed, measure_r, peer_tasks
 from rich.console import Console
+from rich.panel import Panel
 from rich.table import Table
 from targets import judge, plot
 from tasks import SIZES, Task, our_tasks, simulated_panel
 
 SECONDS, MEGABYTES = 60, 8_000
 ENOUGH = 5
+# All runs of one peer together may take this many seconds of the clock.
+PATIENCE = 120
 Row = dict[str, Any]
 
 
@@ -56,6 +63,25 @@ def measure(task: Task, repeat: int) -> Row:
         row["peak_megabytes"] = tracemalloc.get_traced_memory()[1] / 1e6
         tracemalloc.stop()
     return row
+
+
+@contextlib.contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Stop what takes longer (0: never), where the system has a timer for that (not on Windows)."""
+    if not hasattr(signal, "SIGALRM"):
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise TimeoutError(f"stopped after {seconds:.0f} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def foreseen(rows: list[Row], who: str, name: str, observations: int) -> str:
@@ -81,7 +107,7 @@ def compare(sizes: list[str], repeat: int, console: Console) -> tuple[list[Row],
     for size in sizes:
         frame = simulated_panel(*SIZES[size])
         peers = peer_tasks(frame)
-        in_r, sentence = measure_r(frame, repeat)
+        in_r, sentence = measure_r(frame, repeat, SECONDS)
         sentences |= {sentence} - {""}
         for name, ours in our_tasks(size, frame).items():
             candidates = {"evalaid": ours} | {peer: tasks[name] for peer, tasks in peers.items() if name in tasks}
@@ -92,18 +118,19 @@ def compare(sizes: list[str], repeat: int, console: Console) -> tuple[list[Row],
                     warnings.simplefilter("ignore")
                     reason = "" if who == "evalaid" else foreseen(rows, who, name, len(frame))
                     try:
-                        row |= {"failed": reason} if reason else measure(task, repeat)
+                        with at_most(PATIENCE if who != "evalaid" else 0):
+                            row |= {"failed": reason} if reason else measure(task, repeat)
                     except Exception as error:
                         if who == "evalaid":
                             raise
                         tracemalloc.stop()
                         row["failed"] = f"{type(error).__name__}: {error}".split("\n")[0][:160]
                 rows.append(row)
-            rows += [
-                {"panel": size, "task": name, "library": library, "cpu_seconds": seconds[name], "runs": repeat}
-                for library, seconds in in_r.items()
-                if name in seconds
-            ]
+            rows += [{"panel": size, **row} for row in in_r if row["task"] == name]
+            if not any(row["library"] != "evalaid" for row in rows if (row["panel"], row["task"]) == (size, name)):
+                rows.append(
+                    {"panel": size, "task": name, "library": "", "failed": NO_PEER.get(name, "no peer installed")}
+                )
     return rows, sentences
 
 
@@ -131,7 +158,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "reports" / "bench.json")
     options = parser.parse_args()
-    console = Console(file=sys.stdout)
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 140)
     panels = ", ".join(f"{name} = {units:,} units x {periods}" for name, (units, periods) in SIZES.items())
     console.print(f"Panels (simulated): {panels}. Median of {options.repeat} runs after a warm-up.")
     sizes = [size for size in SIZES if size in options.sizes]
@@ -144,9 +171,11 @@ def main() -> None:
     console.print(verdicts)
     missing = [name for name in PEERS if name not in installed()]
     if missing:
-        sentences.add(f"Not installed, so not compared: {', '.join(missing)}.")
+        sentences.add(f"Not installed: not measured: {', '.join(missing)}.")
+    met = Counter(verdict["met"] for verdict in judged)
+    console.print(f"Targets: {', '.join(f'{count} {word}' for word, count in sorted(met.items()))}.")
     for sentence in sorted(sentences):
-        console.print(sentence)
+        console.print(Panel(sentence, style="bold"))
     options.output.parent.mkdir(parents=True, exist_ok=True)
     caption = plot(rows, options.output.with_suffix(".png"))
     document = {

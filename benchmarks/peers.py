@@ -11,12 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from tasks import Task
+from tasks import CURVE, MIXED, Task
 
 PEERS = ("pyfixest", "diff-diff", "csdid")
 MODULES = {"pyfixest": "pyfixest", "diff-diff": "diff_diff", "csdid": "csdid"}
 R_SCRIPT = Path(__file__).with_name("bench.R")
-R_SECONDS = 300
+R_SECONDS = 600
+R_NOT_FOUND = "R not found: not measured. Without Rscript on PATH fixest, did, etwfe, didimputation and bacondecomp are not compared."
+# Tasks that no peer has, and why.
+NO_PEER = {
+    "diagnose": "no peer: the validation of the panel is part of every other task",
+    "two by two": "no peer: the packages have it for one cohort only",
+    "efficient": "no peer in Python: R has staggered",
+    "synthetic difference-in-differences": "no peer: the packages take one cohort only",
+    "synthetic control": "no peer: the packages take one treated unit only",
+    CURVE: "no peer",
+    MIXED: "no peer",
+}
 
 
 def installed() -> list[str]:
@@ -82,6 +93,14 @@ def _diff_diff(frame: pd.DataFrame) -> dict[str, Task]:
             diff_diff.LPDiD(pre_window=horizon, post_window=horizon, cluster="unit"),
             "y", "unit", "period", "treated", only_event=True,
         ),
+        "treatment paths (dCDH)": fit(
+            diff_diff.ChaisemartinDHaultfoeuille(placebo=False, twfe_diagnostic=False), "y", L_max=horizon,
+            unit="unit", time="period", treatment="treated",
+        ),
+        "dose": fit(diff_diff.ContinuousDiD(degree=1), *columns, "dose"),
+        "triple difference": fit(
+            diff_diff.StaggeredTripleDifference(estimation_method="reg"), *columns, "eligible", aggregate="event_study"
+        ),
         "Goodman-Bacon decomposition": fit(diff_diff.BaconDecomposition()),
     }  # fmt: skip
 
@@ -104,34 +123,34 @@ def _csdid(frame: pd.DataFrame) -> dict[str, Task]:
     }
 
 
-def measure_r(frame: pd.DataFrame, repeat: int) -> tuple[dict[str, dict[str, float]], str]:
-    """Time fixest and did in an R process of their own, reading of the file not counted.
+def measure_r(frame: pd.DataFrame, repeat: int, seconds: float) -> tuple[list[dict[str, Any]], str]:
+    """Time the packages of R in a process of its own, reading of the file not counted.
 
     Returns
     -------
-    found : dict
-        ``{"R fixest": {task: CPU seconds}, ...}``; empty when R or a package is missing.
+    rows : list of dict
+        ``library``, ``task`` and ``cpu_seconds`` or ``failed``; empty when R is missing.
     sentence : str
         What was not measured, and why.
     """
     rscript = shutil.which("Rscript")
     if rscript is None:
-        return {}, "Rscript is not on PATH, so R fixest and did are not compared."
+        return [], R_NOT_FOUND
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "panel.csv"
         frame.to_csv(path, index=False)
+        command = [rscript, "--vanilla", str(R_SCRIPT), str(path), str(repeat), str(seconds)]
+        sentence = ""
         try:
-            done = subprocess.run(
-                [rscript, "--vanilla", str(R_SCRIPT), str(path), str(repeat)],
-                capture_output=True, text=True, check=True, timeout=R_SECONDS,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return {}, f"R needed more than {R_SECONDS} s and was stopped."
-        except subprocess.CalledProcessError as error:
-            return {}, f"R stopped with an error: {error.stderr.strip()[-200:]}"
-    found: dict[str, dict[str, float]] = {}
-    for line in done.stdout.splitlines():
-        if line.startswith("{"):
-            row = json.loads(line)
-            found.setdefault(row["library"], {})[row["task"]] = row["cpu_seconds"]
-    return found, "" if found else "R has neither fixest nor did, so they are not compared."
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=R_SECONDS)
+            printed = done.stdout
+            if done.returncode:
+                sentence = f"R stopped with an error: {done.stderr.strip()[-200:]}"
+        except subprocess.TimeoutExpired as stopped:
+            told = stopped.stdout or b""
+            printed = told.decode() if isinstance(told, bytes) else told
+            sentence = f"R needed more than {R_SECONDS} s and was stopped."
+    rows = [json.loads(line) for line in printed.splitlines() if line.startswith("{") and line.endswith("}")]
+    if not rows and not sentence:
+        sentence = "R has none of fixest, did, etwfe, didimputation and bacondecomp: not measured."
+    return rows, sentence

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 import evalaid as ea
+from evalaid.aggregation import Aggregation
 from evalaid.sensitivity.specifications import Specification, all_subsets, declare
 
 SIZES = {"S": (57, 24), "M": (2_800, 40), "L": (100_000, 20)}
@@ -31,48 +33,58 @@ def simulated_panel(n_units: int, n_periods: int) -> pd.DataFrame:
     return pd.DataFrame({
         "unit": unit, "period": period + 1, "y": outcome, "cohort": cohort[unit], "x": x[unit],
         "rate": 1 / (1 + np.exp(-outcome / 4)), "eligible": (rng.random(n_units) < 0.5).astype(float)[unit],
+        "dose": np.where(np.isnan(cohort), 0.0, rng.uniform(0.5, 2.0, n_units))[unit],
     })  # fmt: skip
+
+
+EVENT, NEVER = {"by": "event_time"}, {"comparison": "never_treated"}
+SANTANNA = {"method": "callaway_santanna", **EVENT}
+WITH_X = {**SANTANNA, "covariates": ("x",)}
+# Name of the task: the method, what to average over, covariates, outcome, and the options of the method.
+FITS: dict[str, dict[str, Any]] = {
+    "two by two": {"method": "two_by_two", "by": "overall"},
+    "two-way fixed effects": {"method": "twfe"},
+    "event study": {"method": "event_study"},
+    "Callaway-Sant'Anna": {**SANTANNA, **NEVER},
+    "Callaway-Sant'Anna, regression": {**WITH_X, **NEVER, "adjustment": "regression"},
+    "Callaway-Sant'Anna, doubly robust": {**WITH_X, **NEVER},
+    "Callaway-Sant'Anna, doubly robust, not yet treated": {**WITH_X, "comparison": "not_yet_treated"},
+    "Sun-Abraham": {"method": "sun_abraham", **EVENT},
+    "extended two-way fixed effects, linear": {"method": "etwfe", **EVENT},
+    "extended two-way fixed effects, logit": {"method": "etwfe", **EVENT, "outcome": "rate", "family": "binomial"},
+    "imputation, all horizons": {"method": "imputation", **EVENT},
+    "stacked": {"method": "stacked", **EVENT},
+    "local projections": {"method": "lp_did"},
+    "efficient": {"method": "efficient"},
+    "treatment paths (dCDH)": {"method": "dcdh"},
+    "dose": {"method": "dose", "covariates": ("dose",)},
+    "triple difference": {"method": "triple_difference", **EVENT, "covariates": ("eligible",)},
+    "synthetic difference-in-differences": {"method": "synthetic_did"},
+    "synthetic control": {"method": "synthetic_control"},
+}
+DIAGNOSE, BACON = "diagnose", "Goodman-Bacon decomposition"
 
 
 def our_tasks(size: str, frame: pd.DataFrame) -> dict[str, Task]:
     """Give our tasks by name."""
-
-    def run(
-        method: str, by: str | None = None, covariates: tuple[str, ...] = (), outcome: str = "y", **options: Any
-    ) -> Task:
-        def task() -> object:
-            design = ea.diagnose(frame, "unit", "period", outcome, "cohort", covariates=covariates)
-            effects = ea.estimate(design, method, **options)
-            return ea.infer(effects.aggregate(by) if by else effects, vcov="reference")  # type: ignore[arg-type]
-
-        return task
-
-    event = "event_time"
-    never, yet = {"comparison": "never_treated"}, {"comparison": "not_yet_treated"}
-    santanna = {"method": "callaway_santanna", "by": event}
-    tasks = {
-        "diagnose": lambda: ea.diagnose(frame, "unit", "period", "y", "cohort", covariates=("x",)),
-        "two by two": run("two_by_two", "overall"),
-        "two-way fixed effects": run("twfe"),
-        "event study": run("event_study"),
-        "Callaway-Sant'Anna": run(**santanna, **never),
-        "Callaway-Sant'Anna, regression": run(**santanna, covariates=("x",), adjustment="regression", **never),
-        "Callaway-Sant'Anna, doubly robust": run(**santanna, covariates=("x",), **never),
-        "Callaway-Sant'Anna, doubly robust, not yet treated": run(**santanna, covariates=("x",), **yet),
-        "Sun-Abraham": run("sun_abraham", event),
-        "extended two-way fixed effects, linear": run("etwfe", event),
-        "extended two-way fixed effects, logit": run("etwfe", event, outcome="rate", family="binomial"),
-        "imputation, all horizons": run("imputation", event),
-        "stacked": run("stacked", event),
-        "local projections": run("lp_did"),
-        "efficient": run("efficient"),
-        "treatment paths (dCDH)": run("dcdh"),
-        "triple difference": run("triple_difference", event, ("eligible",)),
-        "synthetic difference-in-differences": run("synthetic_did"),
-        "synthetic control": run("synthetic_control"),
-        "Goodman-Bacon decomposition": lambda: ea.bacon(ea.diagnose(frame, "unit", "period", "y", "cohort")),
-    }
+    tasks: dict[str, Task] = {DIAGNOSE: lambda: ea.diagnose(frame, "unit", "period", "y", "cohort", covariates=("x",))}
+    tasks |= {name: partial(fit, frame, **how) for name, how in FITS.items()}
+    tasks[BACON] = lambda: ea.bacon(ea.diagnose(frame, "unit", "period", "y", "cohort"))
     return tasks | (curve_tasks(frame) if size == "M" else {})
+
+
+def fit(
+    frame: pd.DataFrame,
+    method: str,
+    by: Aggregation | None = None,
+    covariates: tuple[str, ...] = (),
+    outcome: str = "y",
+    **options: Any,
+) -> pd.DataFrame:
+    """Validate the frame, estimate, average and give the table with errors."""
+    design = ea.diagnose(frame, "unit", "period", outcome, "cohort", covariates=covariates)
+    effects = ea.estimate(design, method, **options)
+    return ea.infer(effects.aggregate(by) if by else effects, vcov="reference")
 
 
 def curve_tasks(frame: pd.DataFrame) -> dict[str, Task]:

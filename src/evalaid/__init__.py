@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from evalaid.roster import Roster, assign_cohorts
     from evalaid.sensitivity.balance import balance
     from evalaid.sensitivity.bounds import bound_effect
+    from evalaid.sensitivity.coefficients import EventStudy
     from evalaid.sensitivity.controls import bad_controls
     from evalaid.sensitivity.decomposition import bacon
+    from evalaid.sensitivity.honest import honest
     from evalaid.sensitivity.placebo import placebo
     from evalaid.sensitivity.power import minimum_detectable_effect
     from evalaid.sensitivity.regression_to_mean import regression_to_mean
@@ -38,6 +40,7 @@ _HOME = {
     "Design": "evalaid.design",
     "Effects": "evalaid.effects",
     "EvalaidError": "evalaid.errors",
+    "EventStudy": "evalaid.sensitivity.coefficients",
     "Facts": "evalaid.facts.table",
     "NotIdentifiedError": "evalaid.errors",
     "Panel": "evalaid.panel",
@@ -51,6 +54,7 @@ _HOME = {
     "diagnose": "evalaid.design",
     "difference": "evalaid.inference.difference",
     "estimate": "evalaid.estimation",
+    "honest": "evalaid.sensitivity.honest",
     "infer": "evalaid.inference.table",
     "infer_spatial": "evalaid.inference.spatial",
     "leverage": "evalaid.inference.leverage",
@@ -68,6 +72,7 @@ __all__ = [
     "Design",
     "Effects",
     "EvalaidError",
+    "EventStudy",
     "Facts",
     "NotIdentifiedError",
     "Panel",
@@ -81,6 +86,7 @@ __all__ = [
     "diagnose",
     "difference",
     "estimate",
+    "honest",
     "infer",
     "infer_spatial",
     "leverage",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from evalaid.effects import Effects
 from evalaid.errors import EstimationError, InferenceError
 
 Floats = NDArray[np.float64]
+JOINT = ("reference", "CR0", "CR1", "CR3")
 
 
 @dataclass(frozen=True)
@@ -132,22 +134,52 @@ def jackknife_variance(effects: Effects, clusters: Clusters) -> tuple[Floats, li
     InferenceError
         When the effects were read from a file and cannot be re-estimated.
     """
+    changes, reasons = jackknife_changes(effects, clusters)
+    count = len(clusters)
+    return (changes**2).sum(axis=0) * (count - 1) / count, reasons
+
+
+def jackknife_changes(effects: Effects, clusters: Clusters) -> tuple[Floats, list[str]]:
+    """Give how each estimate changes without each cluster, (G, cells), and by cell a cluster without which it is lost."""
     if effects.refit is None:
         raise InferenceError(
             "CR3 re-estimates without each cluster, and these effects carry no estimator (they were read from JSON or "
             "built by hand). Estimate them in this session, or use CR1 or multiplier."
         )
-    total = np.zeros(len(effects))
+    changes = np.full((len(clusters), len(effects)), np.nan)
     reasons = [""] * len(effects)
     for code, name in enumerate(clusters.labels):
-        try:
-            without = effects.refit(clusters.codes != code)
-            change = without.value - effects.value
-        except EstimationError:
-            change = np.full(len(effects), np.nan)
-        lost = np.isnan(change) & ~np.isnan(effects.value)
-        for k in np.flatnonzero(lost):
+        with suppress(EstimationError):
+            changes[code] = effects.refit(clusters.codes != code).value - effects.value
+        for k in np.flatnonzero(np.isnan(changes[code]) & ~np.isnan(effects.value)):
             reasons[k] = reasons[k] or f"no estimate without cluster {name}"
-        total += change**2
-    count = len(clusters)
-    return total * (count - 1) / count, reasons
+    return changes, reasons
+
+
+def joint_covariance(effects: Effects, clusters: Clusters, vcov: str) -> Floats:
+    """Give the covariance of the estimates, (cells, cells), whose diagonal is the variance that `infer` uses.
+
+    Parameters
+    ----------
+    effects : Effects
+    clusters : Clusters
+    vcov : {"reference", "CR0", "CR1", "CR3"}
+
+    Raises
+    ------
+    InferenceError
+        For another ``vcov``, or CR3 where an estimate is lost without some cluster.
+    """
+    if vcov not in JOINT:
+        raise InferenceError(f"vcov={vcov!r} gives no covariance between estimates; choose {', '.join(JOINT)}.")
+    if vcov == "CR3":
+        sums, reasons = jackknife_changes(effects, clusters)
+        if any(reasons):
+            raise InferenceError(f"CR3 gives no covariance here: {next(filter(None, reasons))}. Use CR1.")
+        factor = (len(clusters) - 1) / len(clusters)
+    else:
+        reference = vcov == "reference"
+        sums = clusters.sums(effects.influence.matrix(as_reference=reference))
+        corrected = vcov == "CR1" or (reference and effects.convention.correction == "regression")
+        factor = small_sample_factor(effects, len(clusters)) if corrected else 1.0
+    return np.asarray(sums.T @ sums * factor)

@@ -1,0 +1,344 @@
+"""Intervals for an effect when trends may diverge by no more than a stated amount (Rambachan and Roth 2023)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from evalaid.effects import Effects
+from evalaid.errors import InferenceError
+from evalaid.sensitivity.coefficients import EventStudy, JointVcov, Weights, gather
+from evalaid.sensitivity.conditional import FirstStage, Problem, accepts, least_favourable, pose
+from evalaid.sensitivity.flci import Interval, Path, shortest, trace
+from evalaid.sensitivity.inversion import invert
+from evalaid.sensitivity.restrictions import Corners, Kind, Restriction, Shape, find_corners, identify, restrict
+
+Floats = NDArray[np.float64]
+HonestMethod = Literal["FLCI", "C-LF", "C-F", "conditional"]
+
+RELATIVE = (0.0, 0.5, 1.0, 1.5, 2.0)
+IN_STD_ERRORS = (0.0, 0.25, 0.5, 0.75, 1.0)
+# Share of the error rate that the first stage of a hybrid test may use (Rambachan and Roth 2023, section 3.4).
+FIRST_STAGE = 0.1
+BREAKDOWN_PRECISION = 1e-4
+LARGEST = 2.0**20
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """The largest m at which the interval leaves out zero.
+
+    Parameters
+    ----------
+    m : float
+        NaN when zero is inside at m = 0 already; infinite when it is still outside at the largest m tried.
+    precision : float
+        Half the width of the bracket in which it was found.
+    sign : int
+        Of the effect below it: 1, -1, or 0 when there is none.
+    note : str
+        In words.
+    """
+
+    m: float
+    precision: float
+    sign: int
+    note: str
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class HonestBounds:
+    """Hold the intervals of an effect by how far trends may diverge.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        One row an m: ``m``, ``conf_low``, ``conf_high``, ``identified_low``, ``identified_high`` (the effects that agree with
+        the restriction if the coefficients were known without error; missing when none does), ``method``, ``level``,
+        ``vcov``, ``distribution``, ``n_clusters``, ``note``.
+    original : pandas.DataFrame
+        The row of `infer` under exactly parallel trends.
+    breakdown : Breakdown
+        The largest m at which the effect still has a sign.
+    restriction, shape, method
+        As asked for; ``method`` is the one used.
+    weights : pandas.Series
+        Of the effects, by event time.
+    study : EventStudy
+        Coefficients and covariance.
+    points, draws, seed : int
+        Grid points searched, draws behind the least favourable critical values, and their seed; 0 where none were used.
+    """
+
+    table: pd.DataFrame
+    original: pd.DataFrame
+    breakdown: Breakdown
+    restriction: str
+    shape: str | None
+    method: str
+    weights: pd.Series
+    study: EventStudy
+    points: int
+    draws: int
+    seed: int
+
+    def __repr__(self) -> str:
+        shape = f", {self.shape}" if self.shape else ""
+        return f"<HonestBounds: {self.restriction}{shape}, {self.method}, {len(self.table)} values of m>"
+
+
+def honest(
+    event: Effects | EventStudy,
+    restriction: Kind = "relative_magnitude",
+    m: Sequence[float] | float | None = None,
+    *,
+    weights: Weights | None = None,
+    shape: Shape | None = None,
+    method: HonestMethod | None = None,
+    level: float = 0.95,
+    vcov: JointVcov = "auto",
+    cluster: pd.Series | None = None,
+    points: int = 1000,
+    draws: int = 2000,
+    seed: int = 1,
+) -> HonestBounds:
+    """Bound an effect when trends after treatment may diverge by no more than a stated amount.
+
+    Instead of parallel trends, assumes that the difference in trends between treated and comparison units after treatment
+    is limited by what is seen before it, m times, or is smooth up to m. Assumes further that the coefficients are jointly
+    normal with the given covariance (with a t distribution, the covariance is scaled by the squared ratio of the t and the
+    normal critical value, so that m = 0 agrees with the usual interval).
+
+    Parameters
+    ----------
+    event : Effects or EventStudy
+        Estimates by event time that are deviations from one reference period: ``effects.aggregate("event_time")``, method
+        ``event_study``, or published coefficients with their covariance.
+    restriction : {"relative_magnitude", "smoothness", "relative_smoothness"}
+        ``relative_magnitude``: from one period to the next the violation changes by at most m times its largest change
+        before treatment. ``smoothness``: its slope changes by at most m (unit of the outcome) from one period to the next; m =
+        0 is a linear trend. ``relative_smoothness``: its slope changes by at most m times the largest change of slope before.
+    m : float or sequence of float, optional
+        0 or above; by default 0 to 2, for smoothness 0 to one standard error of the effect.
+    weights : array, Series or mapping, optional
+        Of the effects at event times 0 and later: one a period, or by event time; by default their plain average.
+    shape : {"positive", "negative", "increasing", "decreasing"}, optional
+        What is known of the violation (not of the effect) after the reference period: its sign, or that it does not fall or
+        rise. Before it nothing is imposed.
+    method : {"FLCI", "C-LF", "C-F", "conditional"}, optional
+        ``FLCI``: shortest interval of fixed length; smoothness without shape, where it is the default. ``C-LF``: conditional
+        test after a least favourable one; the default elsewhere. ``C-F``: conditional test after an FLCI (smoothness).
+        ``conditional``: the conditional test alone, without simulation.
+    level : float
+        Coverage, in (0.5, 1).
+    vcov, cluster
+        Covariance from the influence of clusters, as in `infer`; ``auto``, ``reference``, ``CR0``, ``CR1`` or ``CR3``.
+    points : int
+        Values of the effect tested at each m before both ends are refined.
+    draws, seed : int
+        Of the least favourable critical value.
+
+    Returns
+    -------
+    HonestBounds
+
+    Raises
+    ------
+    InferenceError
+        For a negative m, event times with gaps, no periods before treatment, estimates that are no deviations from one
+        reference period, a singular covariance, or a method that does not apply.
+
+    Notes
+    -----
+    Moment inequalities that hold no coefficient after treatment are not used by the tests, as in R ``HonestDiD``. There,
+    critical values are simulated with 1,000 draws and intervals are read off the grid. Rambachan and Roth (2023), "A more
+    credible approach to parallel trends", doi:10.1093/restud/rdad018.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> study = EventStudy([-3, -2, 0, 1], [0.1, -0.2, 1.0, 1.4], np.diag([0.04, 0.03, 0.05, 0.06]))
+    >>> bounds = honest(study, "smoothness", m=[0, 0.1])
+    >>> bounds.table[["m", "conf_low", "conf_high", "method"]].round(2)
+         m  conf_low  conf_high method
+    0  0.0      0.77       1.59   FLCI
+    1  0.1      0.54       1.74   FLCI
+    """
+    known = gather(event, weights, level, vcov, cluster)
+    study = known.study
+    limits = restrict(restriction, shape, study.n_pre, study.n_post)
+    used = _choose_method(method, limits)
+    values = _check_m(m, limits, float(known.original["std_error"].iloc[0]))
+    if points < 2 or draws < 2:
+        raise InferenceError(f"points={points}, draws={draws} found; at least 2 of each are expected.")
+    inflation = study.critical_value(level) / float(ndtri((1 + level) / 2))
+    covariance = study.covariance * inflation**2
+    analysis = _Analysis(limits, known.weights, study.estimate, covariance, used, level, points, draws, seed)
+    rows = []
+    for value in values:
+        low, high, note = analysis.interval(value)
+        inside = identify(limits, study.estimate, known.weights, value)
+        rows.append((value, low, high, inside.low, inside.high, "; ".join(filter(None, (note, inside.reason)))))
+    table = pd.DataFrame(rows, columns=["m", "conf_low", "conf_high", "identified_low", "identified_high", "note"])
+    said = "; ".join(study.notes)
+    described = {
+        "method": used,
+        "level": level,
+        "vcov": study.vcov,
+        "distribution": known.original["distribution"].iloc[0],
+        "n_clusters": study.n_clusters,
+        "note": ["; ".join(filter(None, (note, said))) for note in table["note"]],
+    }
+    unit = float(known.original["std_error"].iloc[0]) if restriction == "smoothness" else 1.0
+    return HonestBounds(
+        table=table.drop(columns="note").assign(**described),
+        original=known.original,
+        breakdown=_break_down(analysis.contains_zero, unit, float(known.original["estimate"].iloc[0])),
+        restriction=restriction,
+        shape=shape,
+        method=used,
+        weights=pd.Series(known.weights, index=pd.Index(study.event_time[study.n_pre :], name="event_time")),
+        study=study,
+        points=0 if used == "FLCI" else points,
+        draws=draws if used == "C-LF" else 0,
+        seed=seed if used == "C-LF" else 0,
+    )
+
+
+def _choose_method(method: HonestMethod | None, limits: Restriction) -> HonestMethod:
+    plain = limits.kind == "smoothness" and limits.shape is None
+    if method is None:
+        return "FLCI" if plain else "C-LF"
+    if method not in get_args(HonestMethod):
+        raise InferenceError(f"method={method!r} is not a choice; choose {', '.join(get_args(HonestMethod))}.")
+    if method == "FLCI" and not plain:
+        why = "would be as long as without the shape" if limits.kind == "smoothness" else "would have infinite length"
+        raise InferenceError(
+            f"An interval of fixed length {why} under {limits.kind} with shape={limits.shape!r}; use method='C-LF' or "
+            "'conditional'."
+        )
+    if method == "C-F" and limits.kind != "smoothness":
+        raise InferenceError(f"method='C-F' starts from an FLCI, which {limits.kind} has not; use method='C-LF'.")
+    return method
+
+
+def _check_m(m: Sequence[float] | float | None, limits: Restriction, std_error: float) -> tuple[float, ...]:
+    if m is None:
+        return tuple(std_error * share for share in IN_STD_ERRORS) if limits.kind == "smoothness" else RELATIVE
+    values = tuple(float(value) for value in (m if isinstance(m, Iterable) else [m]))
+    if not values or not all(np.isfinite(value) and value >= 0 for value in values):
+        raise InferenceError(f"m={m!r} found; one or more finite numbers, 0 or above, are expected.")
+    return tuple(sorted(set(values)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Analysis:
+    """Everything that is the same for all m."""
+
+    limits: Restriction
+    weights: Floats
+    estimate: Floats
+    covariance: Floats
+    method: HonestMethod
+    level: float
+    points: int
+    draws: int
+    seed: int
+
+    @cached_property
+    def corners(self) -> Corners:
+        return find_corners(self.limits, self.weights)
+
+    @cached_property
+    def path(self) -> Path:
+        return trace(len(self.estimate) - len(self.weights), self.weights, self.covariance)
+
+    @cached_property
+    def first_size(self) -> float:
+        return 0.0 if self.method == "conditional" else FIRST_STAGE * (1 - self.level)
+
+    @cached_property
+    def second_size(self) -> float:
+        return (1 - self.level - self.first_size) / (1 - self.first_size)
+
+    @cached_property
+    def normal(self) -> tuple[Floats, Floats]:
+        generator = np.random.default_rng(self.seed)
+        root = np.linalg.cholesky(self.covariance)
+        half = generator.standard_normal((-(-self.draws // 2), len(root))) @ root.T
+        return np.concatenate([half, -half])[: self.draws], generator.random((self.draws, 2))
+
+    def interval(self, m: float) -> tuple[float, float, str]:
+        """Give both ends at m and what there is to say."""
+        if self.method == "FLCI":
+            found = self.shortest_at(m, self.level)
+            return found.centre - found.half_length, found.centre + found.half_length, ""
+        return invert(self.pose_all(m), self.first_stage(m), self.second_size, self.points)
+
+    def contains_zero(self, m: float) -> bool:
+        """Say whether an effect of zero agrees with the restriction at m."""
+        if self.method == "FLCI":
+            found = self.shortest_at(m, self.level)
+            return abs(found.centre) <= found.half_length
+        zero, first = np.zeros(1), self.first_stage(m)
+        for number in range(len(self.limits.bounds)):
+            problem = self.pose_one(m, number)
+            # The first stage only rejects more: it is computed where the conditional test does not reject by itself.
+            if accepts(problem, zero, self.second_size, first)[0]:
+                if self.method != "C-LF":
+                    return True
+                problem = replace(problem, critical=self.critical_value(problem))
+                if accepts(problem, zero, self.second_size)[0]:
+                    return True
+        return False
+
+    def shortest_at(self, m: float, level: float) -> Interval:
+        return shortest(self.path, self.estimate, self.covariance, m, level)
+
+    def pose_one(self, m: float, number: int) -> Problem:
+        return pose(self.limits, self.corners, m, number, self.estimate, self.covariance)
+
+    def critical_value(self, problem: Problem) -> float:
+        return least_favourable(problem, self.first_size, *self.normal)
+
+    def first_stage(self, m: float) -> FirstStage | None:
+        if self.method != "C-F":
+            return None
+        found = self.shortest_at(m, 1 - self.first_size)
+        return FirstStage(self.covariance @ found.weights, found.centre, found.half_length)
+
+    def pose_all(self, m: float) -> list[Problem]:
+        """Give every problem of the union at m, ready to test."""
+        problems: list[Problem] = []
+        for number in range(len(self.limits.bounds)):
+            problem = self.pose_one(m, number)
+            if self.method == "C-LF":
+                # The other sign of the same bound has the same distribution when rows come in pairs.
+                twin = number % 2 and self.limits.mirrored
+                critical = problems[-1].critical if twin else self.critical_value(problem)
+                problem = replace(problem, critical=critical)
+            problems.append(problem)
+        return problems
+
+
+def _break_down(contains_zero: Callable[[float], bool], unit: float, estimate: float) -> Breakdown:
+    """Find by doubling and halving the m from which zero is inside."""
+    if contains_zero(0.0):
+        return Breakdown(np.nan, 0.0, 0, "zero is inside at m = 0 already")
+    sign = int(np.sign(estimate))
+    low, high = 0.0, unit
+    while not contains_zero(high):
+        low, high = high, 2 * high
+        if high > LARGEST * unit:
+            return Breakdown(np.inf, 0.0, sign, f"zero is still outside at m = {low:g}")
+    while high - low > 2 * BREAKDOWN_PRECISION * max(high, BREAKDOWN_PRECISION * unit):
+        middle = (low + high) / 2
+        low, high = (low, middle) if contains_zero(middle) else (middle, high)
+    return Breakdown((low + high) / 2, (high - low) / 2, sign, "")

@@ -54,7 +54,7 @@ def match_on_history(
     rows = [infer(whole, level=level).assign(sample="all comparison units")]
     counts, note = count_matches(design.layout, design.anticipation, neighbours)
     if not note:
-        matched, said = _weigh(design, counts, weighted=not find_method(method).needs.unweighted)
+        matched, said = _weigh(design, counts, weighted=_takes_weights(design, method))
         try:
             found = estimate(matched, method, **options).aggregate("overall")
             gap = difference(found, whole)
@@ -100,6 +100,12 @@ def count_matches(layout: Layout, anticipation: int, neighbours: int) -> tuple[N
     )
 
 
+def _takes_weights(design: Design, method: str) -> bool:
+    """Say whether weights for how often a unit counts can be added: not to weights of precision."""
+    precision = design.layout.weight is not None and design.layout.weight_kind == "precision"
+    return find_method(method).needs.weights != "none" and not precision
+
+
 def _weigh(design: Design, counts: NDArray[np.int64], *, weighted: bool) -> tuple[Design, str]:
     layout = design.layout
     treated = ~np.isnan(layout.cohort)
@@ -109,7 +115,7 @@ def _weigh(design: Design, counts: NDArray[np.int64], *, weighted: bool) -> tupl
         factor = np.where(treated, 1.0, counts * treated.sum() / counts.sum())[:, None]
         base = np.ones_like(layout.outcome) if layout.weight is None else layout.weight
         weight = base * factor if layout.observed is None else base * factor * layout.observed
-        design = replace(design, layout=replace(layout, weight=weight))
+        design = replace(design, layout=replace(layout, weight=weight, weight_kind="analytic"))
         said += ", weighted by how often each is taken"
     return design.subset(treated | (counts > 0)), said
 

@@ -77,12 +77,11 @@ class RegressionToMean:
 
     def text(self) -> str:
         """Say it in a few sentences, in the scale of the outcome."""
-        rows = self.selection.dropna(subset="shortfall")
         said = [
-            f"{row.label}: the {self.unit}s chosen began {abs(row.shortfall):.4g} "
-            f"{'below' if row.shortfall > 0 else 'above'} those that could have been ({abs(row.shortfall_sd):.2f} standard "
-            "deviations)."
-            for row in rows.itertuples()
+            f"{row['label']}: the {self.unit}s chosen began {abs(row['shortfall']):.4g} "
+            f"{'below' if row['shortfall'] > 0 else 'above'} those that could have been "
+            f"({abs(row['shortfall_sd']):.2f} standard deviations)."
+            for row in self.selection.dropna(subset="shortfall").to_dict("records")
         ]
         overall = self.expected[self.expected["label"] == "all"]
         for column, how in (
@@ -97,9 +96,9 @@ class RegressionToMean:
                     f"(standard error {error:.2g}) against the others without any effect."
                 )
         said += [
-            f"{self.method} then shows {row.bias:.4g} (simulation error {row.monte_carlo_error:.2g}) where there is nothing "
-            f"({row.source})."
-            for row in self.simulated.dropna(subset="bias").itertuples()
+            f"{self.method} then shows {row['bias']:.4g} (simulation error {row['monte_carlo_error']:.2g}) where there is "
+            f"nothing ({row['source']})."
+            for row in self.simulated.dropna(subset="bias").to_dict("records")
         ]
         return " ".join([*said, *([f"No process: {self.reason}."] if self.reason else [])])
 

@@ -8,7 +8,15 @@ import pytest
 
 import evalaid as ea
 from evalaid.sample import load_design
-from evalaid.survey import describe_ceiling, describe_decomposition, survey_methods, survey_scales, tell_scales
+from evalaid.survey import (
+    describe_ceiling,
+    describe_decomposition,
+    survey_counts,
+    survey_methods,
+    survey_scales,
+    tell_counts,
+    tell_scales,
+)
 
 
 def test_every_registered_method_has_an_estimate_or_a_reason_on_the_korean_study():
@@ -46,3 +54,67 @@ def test_scales_that_disagree_on_the_sign_are_said_first():
     assert tell_scales(frame).startswith("**The scales disagree on the sign of the effect**")
     assert "have the same sign" in tell_scales(frame.assign(estimate=[1.0, 0.5]))
     assert "Fewer than two scales" in tell_scales(frame.assign(estimate=[1.0, np.nan]))
+
+
+def test_the_numbers_behind_a_share_are_shown_in_per_cent_beside_it():
+    spec = ea.StudySpec(study="xinjiang_cluster")
+    design = load_design(spec)
+    table = survey_counts(spec, design).set_index("key")
+    assert table["unit"].to_dict() == {"share": "pp", "inside": "%", "outside": "%"}
+    assert table["label"].tolist() == [
+        "Share of level 3-4 operations",
+        "Operations of level 3 and 4",
+        "Other operations",
+    ]
+    main = spec.methods[spec.main]
+    effects = ea.estimate(design, main["method"], scale="log_outside", **main["options"]).aggregate("overall")
+    assert table.loc["outside", "estimate"] == pytest.approx(100 * effects.value[0])
+    assert table.loc["outside", "std_error"] == pytest.approx(100 * ea.infer(effects)["std_error"].iloc[0])
+    scales = survey_scales(spec, design).set_index("key")
+    assert table.loc["share", "estimate"] == scales.loc["share", "estimate"]
+
+
+@pytest.mark.parametrize(
+    ("study", "said"),
+    [
+        ("korea_responsible_hospitals", "The panel of this study holds shares and no counts."),
+        ("tibet_cluster", "The outcome is no share"),
+    ],
+)
+def test_a_study_without_counts_says_so(study, said):
+    spec = ea.StudySpec(study=study)
+    design = load_design(spec)
+    table = survey_counts(spec, design)
+    assert table.empty
+    assert tell_counts(table, design).startswith(said)
+
+
+YES, NO, NONE = (1.0, 2.0), (-1.0, 1.0), (np.nan, np.nan)
+
+
+@pytest.mark.parametrize(
+    ("share", "inside", "outside", "said"),
+    [
+        (
+            YES,
+            YES,
+            NO,
+            "**The share moved, and no change in visits elsewhere is shown, nor that there is none.** A share",
+        ),
+        (YES, YES, YES, "The share moved with both numbers."),
+        (YES, NO, YES, "The share moved with the second number, not the first."),
+        (YES, NO, NO, "**The share moved, but neither number by itself can be told from no change.**"),
+        (NO, YES, NO, "The interval for the share itself holds zero."),
+        (YES, NONE, YES, "There is no interval for visits here, so it cannot be said whether"),
+    ],
+)
+def test_what_moved_with_the_share_is_said(share, inside, outside, said):
+    frame = pd.DataFrame([share, inside, outside], columns=["conf_low", "conf_high"]).assign(
+        key=["share", "inside", "outside"], label=["Visit share", "Visits here", "Visits elsewhere"]
+    )
+    design = load_design(ea.StudySpec(study="xinjiang_cluster"))
+    found = tell_counts(frame, design)
+    assert said in found
+    assert found.startswith("Visits here: {counts.inside:effect}. Visits elsewhere: {counts.outside:effect}. ") != (
+        inside is NONE
+    )

@@ -133,8 +133,9 @@ def tell_counts(frame: pd.DataFrame, design: Design) -> str:
         return f"{found}The interval for the share itself holds zero."
     if moved["inside"] and not moved["outside"]:
         return (
-            f"{found}**The share moved, and no change in {str(rows.loc['outside', 'label']).lower()} is shown.** A share rises, too, "
-            "when more are counted inside while as many as before are counted outside; then nobody was kept who would have left."
+            f"{found}**The share moved, and no change in {str(rows.loc['outside', 'label']).lower()} is shown, nor that there is none.** A "
+            "share rises, too, when more are counted inside while as many as before are counted outside; then nobody was kept who "
+            "would have left."
         )
     if moved["outside"]:
         return f"{found}The share moved with " + (

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from evalaid.facts.table import Facts
     from evalaid.inference.difference import difference
     from evalaid.inference.leverage import leverage
+    from evalaid.inference.few_treated import few_treated
     from evalaid.inference.permutation import randomize
     from evalaid.inference.spatial import infer_spatial
     from evalaid.inference.table import infer
@@ -61,6 +62,7 @@ _HOME = {
     "methods": "evalaid.estimation",
     "minimum_detectable_effect": "evalaid.sensitivity.power",
     "placebo": "evalaid.sensitivity.placebo",
+    "few_treated": "evalaid.inference.few_treated",
     "randomize": "evalaid.inference.permutation",
     "read_panel": "evalaid.panel",
     "regression_to_mean": "evalaid.sensitivity.regression_to_mean",
@@ -87,6 +89,7 @@ __all__ = [
     "difference",
     "estimate",
     "honest",
+    "few_treated",
     "infer",
     "infer_spatial",
     "leverage",

@@ -12,7 +12,7 @@ from evalaid.design import Design
 from evalaid.effects import Effects
 from evalaid.errors import EvalaidError, InferenceError
 from evalaid.inference.assignments import Assignments
-from evalaid.inference.contrasts import SAME, Estimator, agree, read_contrasts, score_paths
+from evalaid.inference.cohort_paths import SAME, Estimator, agree, read_contrasts, score_paths
 from evalaid.layout import reassign
 
 Floats = NDArray[np.float64]

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from evalaid.estimation import estimate, methods
     from evalaid.facts.table import Facts
     from evalaid.inference.difference import difference
-    from evalaid.inference.leverage import leverage
     from evalaid.inference.few_treated import few_treated
+    from evalaid.inference.leverage import leverage
     from evalaid.inference.permutation import randomize
     from evalaid.inference.spatial import infer_spatial
     from evalaid.inference.table import infer
@@ -88,8 +88,8 @@ __all__ = [
     "diagnose",
     "difference",
     "estimate",
-    "honest",
     "few_treated",
+    "honest",
     "infer",
     "infer_spatial",
     "leverage",

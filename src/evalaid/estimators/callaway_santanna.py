@@ -23,11 +23,10 @@ from evalaid.estimators.method import (
     population_of,
     scale_of,
 )
+from evalaid.estimators.overlap import explain_adjustment
 from evalaid.estimators.two_by_two_scores import (
-    NO_OVERLAP,
     PanelSample,
     adjusted_scores,
-    describe_overlap,
     section_scores,
 )
 from evalaid.influence import Block, Influence
@@ -290,7 +289,8 @@ def _adjusted(
         ):
             if scores.reason:
                 x, n = sample.regressors[1:].T, sample.n_treated
-                reason = _explain(scores.reason, covariates, x[:n], x[n:])
+                named = label(layout.period_kind, int(layout.cohorts[cells[members[0]].cohort]))
+                reason = explain_adjustment(scores.reason, named, covariates, x[:n], x[n:])
                 for k in members:
                     reasons[k] = reason
                 continue
@@ -349,7 +349,11 @@ def _on_unbalanced(
         ends = np.array([cell.now, cell.base])
         row, side = np.nonzero(observed[np.ix_(units, ends)])
         unit, period = units[row], ends[side]
-        regressors = np.array([layout.covariates[name][unit, period] for name in covariates]).reshape(-1, len(unit)).T
+        regressors = (
+            np.array([layout.covariates[name][unit, period] for name in covariates])
+            .reshape(len(covariates), len(unit))
+            .T
+        )
         of_treated, of_comparison = (
             np.ones(len(unit)) if weight is None else weight[unit, period] for weight in _weights(layout)
         )
@@ -357,7 +361,9 @@ def _on_unbalanced(
         scores = section_scores(
             layout.outcome[unit, period], regressors, mass, treated[row], period == cell.now, adjustment
         )
-        reason = _explain(scores.reason, covariates, regressors[treated[row]], regressors[~treated[row]])
+        named = label(layout.period_kind, int(layout.cohorts[cell.cohort]))
+        sides = regressors[treated[row]], regressors[~treated[row]]
+        reason = explain_adjustment(scores.reason, named, covariates, *sides, "observations")
         value[number], reasons[number] = scores.value, reason
         if not scores.reason:
             psi[:, number] = np.bincount(unit, weights=scores.rows, minlength=len(everyone))
@@ -370,11 +376,6 @@ def _on_unbalanced(
 def _constant(matrix: Floats) -> bool:
     """Tell whether nothing changes within units."""
     return bool((matrix == matrix[:, :1]).all())
-
-
-def _explain(reason: str, names: tuple[str, ...], treated: Floats, comparison: Floats) -> str:
-    """Say which covariate leaves no overlap, and what is left."""
-    return f"{reason}; {describe_overlap(names, treated, comparison)}" if reason == NO_OVERLAP else reason
 
 
 METHOD = Method(

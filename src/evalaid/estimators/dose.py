@@ -167,11 +167,16 @@ def _doses(design: Design, options: DoseOptions, treated: slice) -> Floats:
             "unit must be one number (for example the mean over its treated periods)."
         )
     dose = values[:, 0]
+    if not dose.any():
+        raise EstimationError(
+            f"dose: {names[0]!r} is zero for all {len(dose)} treated units, so there are no doses to compare; name the covariate "
+            "that holds the intensity with dose=..., or estimate the effect of the start with another method."
+        )
     if (dose <= 0).any():
         units = ", ".join(map(str, layout.units[treated][dose <= 0][:5]))
         raise EstimationError(
-            f"dose: {(dose <= 0).sum()} treated unit(s) have a dose of zero or less, for example {units}; a treated unit "
-            "has a positive dose, an untreated one a missing cohort."
+            f"dose: {(dose <= 0).sum()} of {len(dose)} treated units have a dose of zero or less, for example {units}; a treated "
+            "unit has a positive dose, an untreated one a missing cohort."
         )
     if not isinstance(options.knots, int) or options.knots < 0:
         raise EstimationError(f"dose: knots={options.knots!r} found, 0 or more inner knots expected.")

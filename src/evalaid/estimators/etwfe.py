@@ -23,8 +23,10 @@ from evalaid.estimators.method import (
 )
 from evalaid.estimators.regression import NOT_IDENTIFIED, observed_cells
 from evalaid.influence import Block, Influence
+from evalaid.layout import Layout
 from evalaid.likelihood import Family, fit_cells
 from evalaid.linear import PanelData
+from evalaid.periods import label
 
 Floats = NDArray[np.float64]
 BASE = "base period: zero by construction"
@@ -98,10 +100,7 @@ def fit_etwfe(design: Design, options: EtwfeOptions) -> Effects:
     columns[:, np.arange(1, n_periods), n_cells + n_groups + np.arange(n_periods - 1)] = 1.0
     fit = fit_cells(columns.reshape(n_groups * n_periods, -1), total.ravel(), summed.ravel(), family)
     if fit is None:
-        raise EstimationError(
-            f"etwfe: the {options.family} fit did not converge; a cohort may have only zeros (or ones) in some period. "
-            "Use family='gaussian', or leave that cohort out."
-        )
+        raise EstimationError(_tell_separation(layout, family, total, summed))
     index = fit.index.reshape(n_groups, n_periods)[cohort, period]
     without = index - fit.coefficients[:n_cells]
     known = fit.identified[:n_cells]
@@ -122,7 +121,7 @@ def fit_etwfe(design: Design, options: EtwfeOptions) -> Effects:
         population,
         count[cohort, period],
         untreated[period],
-        np.where(base, BASE, np.where(known, "", NOT_IDENTIFIED)),
+        _reasons(layout, base, known, untreated[period], period),
         cohort=layout.cohorts[cohort],
         period=layout.periods[period],
         event_time=event_time[cohort, period],
@@ -147,12 +146,41 @@ def fit_etwfe(design: Design, options: EtwfeOptions) -> Effects:
     )
 
 
+def _reasons(
+    layout: Layout,
+    base: NDArray[np.bool_],
+    known: NDArray[np.bool_],
+    untreated: NDArray[np.int64],
+    period: NDArray[np.intp],
+) -> NDArray[np.object_]:
+    """Say which cells are zero by construction, and why others are missing."""
+    reason = np.where(base, BASE, np.where(known, "", NOT_IDENTIFIED)).astype(object)
+    for k in np.flatnonzero(~base & ~known & (untreated == 0)):
+        reason[k] = f"no unit is untreated in {label(layout.period_kind, int(layout.periods[period[k]]))}"
+    return reason
+
+
+def _tell_separation(layout: Layout, family: Family, total: Floats, summed: Floats) -> str:
+    """Say in which cohorts and periods all outcomes lie on the edge of what the family takes: their index is infinite."""
+    edges = (summed <= 0) | ((summed >= total) & (family.name == "binomial"))
+    cohorts = [label(layout.period_kind, int(g)) for g in layout.cohorts] + ["never treated"]
+    found = [
+        f"{cohorts[row]} in {label(layout.period_kind, int(layout.periods[column]))}"
+        for row, column in np.argwhere(edges & (total > 0))
+    ]
+    what = "zeros or only ones" if family.name == "binomial" else "zeros"
+    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    where = f"; only {what} are observed for {', '.join(found[:3])}{more}" if found else ""
+    return f"etwfe: the {family.name} fit did not converge{where}. Use family='gaussian', or leave these cohorts out."
+
+
 def _check_range(outcome: Floats, mass: Floats, family: Family) -> None:
     low, high = family.range
     outside = ((outcome < low) | (outcome > high)) & (mass > 0)
     if outside.any():
+        span = f"of {low:g} or more" if np.isinf(high) else f"from {low:g} to {high:g}"
         raise EstimationError(
-            f"etwfe: family={family.name!r} needs outcomes from {low:g} to {high:g}; {int(outside.sum())} lie outside, for "
+            f"etwfe: family={family.name!r} needs outcomes {span}; {int(outside.sum())} lie outside, for "
             f"example {outcome[outside][0]:g}. Use family='gaussian', or give the share as a fraction."
         )
 

@@ -35,6 +35,9 @@ Floats = NDArray[np.float64]
 
 # A covariate residual below this share of the covariate's own size is rounding error of the residualisation.
 ABSORBED = 1e-9
+# A cell loads on a direction without information when more than this share of the direction's size lies in it: directions
+# come from normal equations, which keep half of the digits.
+COLLINEAR = 1e-7
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def fit_imputation(design: Design, options: ImputationOptions) -> Effects:
     """
     plan = _plan(design, options)
     names = chosen_covariates(METHOD.name, design, options.covariates)
-    return _to_effects(design, plan, fit_untreated(panel_data(design.layout, names), plan.untreated))
+    return _to_effects(design, plan, fit_untreated(panel_data(design.layout, names), plan.untreated), names)
 
 
 def fit_imputation_subsets(design: Design, options: ImputationOptions) -> Subsets:
@@ -174,7 +177,7 @@ def _plan(design: Design, options: ImputationOptions) -> _Plan:
     return _Plan(mass, untreated, share, slices, rows_c, columns_t, size[rows_c, columns_t], cells)
 
 
-def _to_effects(design: Design, plan: _Plan, fit: UntreatedFit) -> Effects:
+def _to_effects(design: Design, plan: _Plan, fit: UntreatedFit, names: tuple[str, ...] = ()) -> Effects:
     """Average the gaps by cohort and period."""
     mean = np.array([np.einsum("it,it->t", plan.share[rows], fit.gap[rows]) for rows in plan.slices])
     value = np.where(plan.size > 0, mean[plan.rows, plan.columns], np.nan)
@@ -182,9 +185,12 @@ def _to_effects(design: Design, plan: _Plan, fit: UntreatedFit) -> Effects:
     if not fit.slopes.identified.all():
         blocked = _blocked_by_covariates(fit, plan.share, plan.slices)[plan.rows, plan.columns]
         value = np.where(blocked, np.nan, value)
-        cells = cells.assign(
-            reason=np.where(blocked, "a covariate does not vary among untreated observations", cells["reason"])
+        unknown = ", ".join(repr(name) for name, known in zip(names, fit.slopes.identified, strict=True) if not known)
+        reason = (
+            f"no slope of {unknown} among untreated observations (no variation beyond unit and period effects), while it moves "
+            "in this cell; leave it out"
         )
+        cells = cells.assign(reason=np.where(blocked, reason, cells["reason"]))
     return Effects(
         cells=cells,
         value=value,
@@ -306,16 +312,25 @@ def _reasons(
         elif empty_period[period]:
             reason[k] = f"no untreated observation in {name}: its period effect is not identified"
         else:
-            reason[k] = f"no untreated observation connects the cohort's units with {name}"
+            who = f"cohort {label(layout.period_kind, int(layout.cohorts[cohort]))}"
+            if not (untreated_mass[rows] > 0).any():
+                reason[k] = f"{who} has no untreated observation: its unit effects are not identified"
+            else:
+                reason[k] = f"no untreated observation connects the units of {who} with {name}"
     return reason
 
 
 def _blocked_by_covariates(fit: UntreatedFit, share: Floats, slices: tuple[slice, ...]) -> NDArray[np.bool_]:
-    """Say which cells load on a covariate whose slope is not identified among untreated observations."""
-    unknown = fit.covariates[~fit.slopes.identified]
-    loads = [np.abs(np.einsum("pit,it->pt", unknown[:, rows], share[rows])) for rows in slices]
-    scale = np.abs(fit.covariates).max(initial=0.0)
-    return np.array([load.max(axis=0, initial=0.0) > ABSORBED * max(scale, 1e-300) for load in loads])
+    """Say which cells load on a combination of covariates whose slope untreated observations do not identify.
+
+    Covariates that are collinear in all observations have no slopes of their own; their joint part in a cell is known.
+    """
+    null = fit.slopes.null
+    means = np.array([np.einsum("pit,it->pt", fit.covariates[:, rows], share[rows]) for rows in slices])
+    loads = np.abs(np.einsum("pm,cpt->cmt", null, means))
+    size = np.abs(fit.covariates).max(axis=(1, 2), initial=0.0)
+    scale = (np.abs(null) * size[:, None]).sum(axis=0)
+    return np.asarray((loads > COLLINEAR * np.maximum(scale, 1e-300)[:, None]).any(axis=1))
 
 
 METHOD = Method(

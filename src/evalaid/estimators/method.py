@@ -124,7 +124,10 @@ def unmet(needs: Needs, design: Design, options: Any = None) -> tuple[str, ...]:
             f"({label(layout.period_kind, int(layout.cohorts[0]))}), so no unit is untreated while others are treated"
         )
     if len(design.covariates) < needs.covariates:
-        reasons.append(f"{needs.covariates} covariate(s) are needed and the design names {len(design.covariates)}")
+        reasons.append(
+            f"{needs.covariates} covariate(s) are needed and the design names {len(design.covariates)}; name them in "
+            "diagnose(covariates=...)"
+        )
     if needs.weights == "none" and layout.weight is not None:
         reasons.append("the method has no place for weights and the design is weighted")
     if needs.weights == "analytic" and layout.weight is not None and layout.weight_kind == "precision":
@@ -133,14 +136,21 @@ def unmet(needs: Needs, design: Design, options: Any = None) -> tuple[str, ...]:
             "or state weight_kind='analytic' if they say how much a unit counts"
         )
     if needs.balanced and layout.observed is not None:
-        gaps = int((~layout.observed).sum())
-        reasons.append(f"a balanced panel is needed and {gaps} unit-period(s) are not observed")
+        gaps = np.argwhere(~layout.observed)
+        row, column = gaps[0]
+        reasons.append(
+            f"a balanced panel is needed and {len(gaps)} unit-period(s) of {len(np.unique(gaps[:, 0]))} unit(s) are not observed, "
+            f"for example {layout.units[row]} in {label(layout.period_kind, int(layout.periods[column]))}; supply them, or leave "
+            "these units or periods out"
+        )
     starts = layout.cohorts - anticipation
     longest = max(int((layout.periods < start).sum()) for start in starts)
     if longest < needs.pre_periods:
         reasons.append(
             f"{needs.pre_periods} untreated period(s) before treatment are needed and the longest pre-period is "
-            f"{longest}" + (f" (with anticipation of {anticipation})" if anticipation else "")
+            f"{longest}"
+            + (f" (with anticipation of {anticipation})" if anticipation else "")
+            + "; start the panel earlier"
         )
     return tuple(reasons)
 

@@ -59,7 +59,7 @@ def fit_regression(design: Design, method: Method, regression: Regression, covar
     """Fit the columns and the covariates (None = the design's) with unit and period effects."""
     names = chosen_covariates(method.name, design, covariates)
     data = panel_data(design.layout, names)
-    effects = _to_effects(design, method, regression, fit_panel(data, regression.columns))
+    effects = _to_effects(design, method, regression, fit_panel(data, regression.columns), names)
     contrasts = Contrasts(LeastSquares(data, regression.columns), _spread(regression))
     return replace(effects, contrasts=contrasts)
 
@@ -76,11 +76,14 @@ def fit_subsets(design: Design, method: Method, regression: Regression, covariat
     )
 
 
-def _to_effects(design: Design, method: Method, regression: Regression, fit: PanelFit) -> Effects:
+def _to_effects(
+    design: Design, method: Method, regression: Regression, fit: PanelFit, names: tuple[str, ...] = ()
+) -> Effects:
     """Put coefficients into their cells, with the error convention of R fixest."""
     value = np.zeros(len(regression.cells))
     value[regression.place] = fit.value
-    reason = np.where(np.isnan(value), NOT_IDENTIFIED, regression.cells["reason"].to_numpy(dtype=object))
+    beside = f" and the covariates ({', '.join(names)})" if names else ""
+    reason = np.where(np.isnan(value), NOT_IDENTIFIED + beside, regression.cells["reason"].to_numpy(dtype=object))
     return Effects(
         cells=regression.cells.assign(reason=reason),
         value=value,

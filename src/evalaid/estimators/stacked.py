@@ -14,6 +14,7 @@ from evalaid.estimators.method import Method, Needs, cell_frame, population_of, 
 from evalaid.estimators.two_by_two_scores import panel_scores
 from evalaid.influence import Block, Influence
 from evalaid.layout import Layout
+from evalaid.periods import label
 
 Floats = NDArray[np.float64]
 BASE = "base period: zero by construction"
@@ -90,9 +91,13 @@ def fit_stacked(design: Design, options: StackedOptions) -> Effects:
         pick = np.eye(total)[number * len(times) + np.arange(len(times))]
         blocks += [Block(stack.treated, scores.treated, pick), Block(stack.comparison, scores.comparison, pick)]
     if not blocks:
+        why = "; ".join(
+            f"{label(layout.period_kind, int(g))}: {stack.reason}"
+            for g, stack in zip(layout.cohorts, stacks, strict=True)
+        )
         raise EstimationError(
-            f"stacked: no cohort has the whole window from -{before} to {after} with a clean comparison; choose a shorter "
-            "one with before=... and after=...."
+            f"stacked: no cohort has the whole window from -{before} to {after} with a clean comparison ({why}); choose a "
+            "shorter one with before=... and after=...."
         )
     cohort = np.repeat(layout.cohorts, len(times))
     event_time = np.tile(times, len(stacks))

@@ -13,6 +13,7 @@ from evalaid.estimators.callaway_santanna import CallawaySantannaOptions, fit_ca
 from evalaid.estimators.method import Method, Needs, choice, chosen_covariates, population_of
 from evalaid.influence import Influence
 from evalaid.layout import Layout
+from evalaid.periods import label
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,11 @@ def fit_triple_difference(design: Design, options: TripleDifferenceOptions) -> E
     sides = [fit_callaway_santanna(design.subset(side), choices) for side in (eligible, ~eligible)]
     keys = ["cohort", "period", "event_time"]
     if not sides[0].cells[keys].equals(sides[1].cells[keys]):
-        found = [sorted(set(side.cells["cohort"])) for side in sides]
+        kind = design.layout.period_kind
+        found = [", ".join(label(kind, int(g)) for g in sorted(set(side.cells["cohort"]))) or "none" for side in sides]
         raise EstimationError(
-            f"triple_difference: the eligible parts hold cohorts {found[0]}, the ineligible {found[1]}; every cohort needs "
-            "both parts."
+            f"triple_difference: cohorts of the eligible parts: {found[0]}; of the ineligible parts: {found[1]}. Every cohort "
+            "needs both parts: add the missing ones, or leave these cohorts out."
         )
     layout = design.layout
     blocks = []

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from evalaid.estimators.overlap import COLLINEAR, NO_OVERLAP
 from evalaid.likelihood import fit_logits
 from evalaid.linear import inverse_gram, inverse_grams
 
@@ -23,9 +24,6 @@ TRIM = 0.995
 OVERLAP = 0.999
 # R DRDID caps fitted probabilities here, so that odds stay finite.
 CAP = 1 - 1e-6
-
-COLLINEAR = "covariates are collinear among the comparison units"
-NO_OVERLAP = "no overlap: at some covariate values (almost) all units are treated"
 
 
 @dataclass(frozen=True)
@@ -288,27 +286,6 @@ def section_scores(
     base = (False, False)
     turned = 2 * (_mean(mass * odds * sides[base], x) - _mean(mass * sides[True, False], x))
     return SectionScores(float(value), psi, slip=of_regression(base, turned))
-
-
-def describe_overlap(names: tuple[str, ...], treated: Floats, comparison: Floats) -> str:
-    """Name the covariate that sets cohort and comparison furthest apart, with both ranges.
-
-    Parameters
-    ----------
-    names : tuple of str
-        The covariates.
-    treated, comparison : (n1, k) and (n0, k) arrays
-        Their values.
-    """
-    spread = np.sqrt((treated.var(axis=0) + comparison.var(axis=0)) / 2)
-    gap = np.abs(treated.mean(axis=0) - comparison.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-    k = int(np.argmax(gap))
-    ranges = [f"{side[:, k].min():.4g} to {side[:, k].max():.4g}" for side in (treated, comparison)]
-    inside = (comparison[:, k] >= treated[:, k].min()) & (comparison[:, k] <= treated[:, k].max())
-    return (
-        f"{names[k]!r} is {ranges[0]} for the cohort and {ranges[1]} for its comparison, {int(inside.sum())} of "
-        f"{len(comparison)} of which lie in the cohort's range"
-    )
 
 
 def _propensity(x: Floats, treated: NDArray[np.bool_], mass: Floats) -> tuple[Floats, Floats, str]:

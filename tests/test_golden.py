@@ -172,6 +172,26 @@ def test_extended_two_way_coefficients_equal_etwfe(key):
     assert_errors(table["std_error"], entry["results"]["se"])
 
 
+@pytest.mark.parametrize("key", [key for key in ids("etwfe") if "logit" in key])
+def test_extended_two_way_logit_coefficients_equal_etwfe(key):
+    """A cell's dummy is its log-odds minus those without the effect; treated cells are fitted exactly.
+
+    Errors of dummies are held through the averages on the share scale, which need all of their covariances.
+    """
+    name, entry = entries()[key]
+    table = etwfe_of(name, entry["id"]).tidy()
+    table = table[~table["reason"].str.contains("by construction")]
+    panel = frame(name).assign(w=lambda f: f["n_total"] if entry["id"].endswith("n_total") else 1.0)
+    mean = panel.assign(wy=panel["w"] * panel["share"]).groupby(["cohort", "quarter"])[["wy", "w"]].sum()
+    cells = list(zip(table["cohort"], table["period"], strict=True))
+    share = floats([mean.loc[cell, "wy"] / mean.loc[cell, "w"] for cell in cells])
+    without = share - floats(table["estimate"])
+    found = np.log(share / (1 - share)) - np.log(without / (1 - without))
+    expected = dict(zip(entry["results"]["terms"], entry["results"]["coef"], strict=True))
+    assert_estimates(found, [expected[f".Dtreat:g::{g}:t::{t}"] for g, t in cells])
+    assert len(found) == sum(term.startswith(".Dtreat:") for term in expected)
+
+
 @pytest.mark.parametrize("key", ids("etwfe_emfx"))
 def test_average_effects_on_the_share_scale_equal_emfx(key):
     name, entry = entries()[key]
@@ -201,7 +221,52 @@ def test_imputation_equals_didimputation(key):
         assert_errors(table["std_error"], entry["results"]["se"])
 
 
-def test_every_entry_of_these_methods_is_held_against_the_reference():
+# Where the entries of each kind are used: all of them, by prefix, unless named one by one below.
+HELD = {
+    "twfe": "test_golden.py::test_two_way_regressions_equal_fixest",
+    "twfe_cr0": "test_golden.py::test_two_way_regressions_equal_fixest",
+    "twfe_x": "test_golden.py::test_two_way_regressions_equal_fixest",
+    "event_study": "test_golden.py::test_two_way_regressions_equal_fixest",
+    "sunab": "test_golden.py::test_interaction_weighted_effects_equal_fixest",
+    "sunab_x": "test_golden.py::test_interaction_weighted_effects_equal_fixest",
+    "callaway_santanna": "test_golden.py::test_group_time_effects_and_their_aggregates_equal_did",
+    "etwfe_emfx": "test_golden.py::test_average_effects_on_the_share_scale_equal_emfx",
+    "imputation": "test_golden.py::test_imputation_equals_didimputation",
+}
+ONE_BY_ONE = {
+    "etwfe.gaussian": "test_golden.py::test_extended_two_way_coefficients_equal_etwfe",
+    "etwfe.logit": "test_golden.py::test_extended_two_way_logit_coefficients_equal_etwfe",
+    "etwfe.logit_no_fe": "test_golden.py::test_extended_two_way_logit_coefficients_equal_etwfe",
+    "bacon": "test_decomposition.py::test_the_decomposition_equals_bacondecomp",
+    "block.synthdid_estimate": "test_synthetic.py::test_a_block_equals_the_default_reference_as_far_as_that_converged",
+    "block.sc_estimate": "test_synthetic.py::test_synthetic_control_fits_better_than_the_reference_that_stopped_early",
+    "block.did_estimate": "test_synthetic.py::test_the_jackknife_with_the_references_weights_is_the_references_error",
+    "single.synthdid_estimate": "test_synthetic.py::test_one_county_equals_the_converged_reference",
+    "single.sc_estimate": "test_synthetic.py::test_synthetic_control_fits_better_than_the_reference_that_stopped_early",
+}
+# Bounds and the wild bootstrap are no estimators; their own tests hold them.
+NO_ESTIMATORS = {"honest", "boottest"}
+
+
+def test_no_entry_of_an_estimator_is_left_unused():
+    unused = [
+        key
+        for key, (_, entry) in entries().items()
+        if (kind := entry["id"].split(".")[0]) not in HELD | dict.fromkeys(NO_ESTIMATORS)
+        and ".".join(entry["id"].split(".")[: 1 if kind == "bacon" else 2]) not in ONE_BY_ONE
+    ]
+    assert unused == []
+    assert all("results" in entry for _, entry in entries().values())
+
+
+@pytest.mark.parametrize("place", sorted({*HELD.values(), *ONE_BY_ONE.values()}))
+def test_the_tests_that_hold_the_entries_exist(place):
+    file, name = place.split("::")
+    text = (Path(__file__).parent / file).read_text(encoding="utf-8")
+    assert f"def {name}(" in text
+
+
+def test_every_kind_of_entry_is_run_as_often_as_the_references_gave_it():
     counted = {
         name: len(ids(*methods))
         for name, methods in {
@@ -210,6 +275,7 @@ def test_every_entry_of_these_methods_is_held_against_the_reference():
             "did": ("callaway_santanna",),
             "didimputation": ("imputation",),
             "etwfe": ("etwfe", "etwfe_emfx"),
+            "synthdid": ("block", "single"),
         }.items()
     }
-    assert counted == {"fixest": 32, "sunab": 16, "did": 68, "didimputation": 12, "etwfe": 28}
+    assert counted == {"fixest": 32, "sunab": 16, "did": 68, "didimputation": 12, "etwfe": 28, "synthdid": 8}

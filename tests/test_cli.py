@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from projects import ROOT, make_project, toy_frame, write_study
 
 from evalaid.cli import main
+from evalaid.estimation import methods
 
 COMMANDS = ["check", "design", "methods", "run", "verify"]
 
@@ -108,12 +109,20 @@ def test_design_prints_the_design(project):
     assert "12 units x 6 years (2015 to 2020), balanced" in call("design", "toy").output
 
 
-def test_methods_prints_the_registry(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "240")
+@pytest.mark.parametrize("columns", [80, 160, None])
+def test_methods_prints_the_registry_whole_in_any_width(monkeypatch, columns):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns:
+        monkeypatch.setenv("COLUMNS", str(columns))
     output = call("methods").output
-    assert all(
-        name in output for name in ("two_by_two", "twfe", "event_study", "callaway_santanna", "imputation", "options")
-    )
+    unwrapped = " ".join(output.split())
+    for entry in methods().to_dict("records"):
+        assert f"\n{entry['method']}\n" in f"\n{output}"
+        for name in ("estimand", "needs", "reference", "source", "test"):
+            assert f" {name} {entry[name]}" in unwrapped
+        assert columns or f"reference  {entry['reference']}\n" in output  # one line each in a pipe
+    longest = max(len(part) for part in methods()["test"])
+    assert not columns or max(map(len, output.splitlines())) <= max(columns, longest + 13)
 
 
 @pytest.mark.parametrize("ending", ["csv", "xlsx"])

@@ -6,6 +6,7 @@ Only click and the standard library are imported here; each command imports what
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -183,10 +184,13 @@ def design(study: str) -> None:
 @main.command()
 @told
 def methods() -> None:
-    """Print the methods with what they estimate, need and take, as a table."""
+    """Print the methods: what each estimates, needs and takes, its reference, its source, and the test behind it.
+
+    Lines are as wide as the terminal; in a pipe each entry is one line.
+    """
     from evalaid.estimation import methods as list_methods
 
-    _show_frame(list_methods())
+    _show_entries(list_methods())
 
 
 def _parse_parameters(given: Sequence[str]) -> dict[str, Any]:
@@ -241,6 +245,26 @@ def _show_frame(frame: Any) -> None:
     for row in frame.astype(object).where(frame.notna(), "").itertuples(index=False):
         table.add_row(*(str(value) for value in row))
     Console().print(table)
+
+
+def _show_entries(frame: Any) -> None:
+    """Print each row as a heading (its first column) with the other columns below it, one a line, wrapped to the terminal."""
+    import shutil
+    import textwrap
+
+    wide = sys.stdout.isatty() or "COLUMNS" in os.environ
+    names = list(frame.columns[1:])
+    indent = 2 + max(map(len, names)) + 2
+    for row in frame.itertuples(index=False):
+        click.echo(str(row[0]))
+        for name, value in zip(names, row[1:], strict=True):
+            start = f"  {name}".ljust(indent)
+            width = shutil.get_terminal_size().columns if wide else indent + len(str(value)) + 1
+            lines = textwrap.wrap(
+                str(value), max(width - indent, 20), break_long_words=False, break_on_hyphens=False
+            )  # fmt: skip
+            click.echo((start + ("\n" + " " * indent).join(lines or ["none"])).rstrip())
+        click.echo()
 
 
 def _near(path: Path) -> str:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from evalaid.sensitivity.decomposition import bacon
     from evalaid.sensitivity.honest import honest
     from evalaid.sensitivity.placebo import placebo
+    from evalaid.sensitivity.pretrend_power import pretrend_power
     from evalaid.sensitivity.power import minimum_detectable_effect
     from evalaid.sensitivity.regression_to_mean import regression_to_mean
     from evalaid.sensitivity.specifications import specification_curve
@@ -63,6 +64,7 @@ _HOME = {
     "minimum_detectable_effect": "evalaid.sensitivity.power",
     "placebo": "evalaid.sensitivity.placebo",
     "few_treated": "evalaid.inference.few_treated",
+    "pretrend_power": "evalaid.sensitivity.pretrend_power",
     "randomize": "evalaid.inference.permutation",
     "read_panel": "evalaid.panel",
     "regression_to_mean": "evalaid.sensitivity.regression_to_mean",
@@ -96,6 +98,7 @@ __all__ = [
     "methods",
     "minimum_detectable_effect",
     "placebo",
+    "pretrend_power",
     "randomize",
     "read_panel",
     "regression_to_mean",

@@ -14,6 +14,7 @@ from scipy.special import ndtr, ndtri, stdtr, stdtrit
 from evalaid.effects import Effects
 from evalaid.errors import InferenceError
 from evalaid.inference.cluster import clusters_of, joint_covariance
+from evalaid.inference.intervals import name_distributions
 from evalaid.inference.table import infer
 
 Floats = NDArray[np.float64]
@@ -312,7 +313,7 @@ def _usual_interval(study: EventStudy, weights: Floats, level: float) -> pd.Data
         "conf_high": estimate + critical * std_error,
         "level": level,
         "vcov": study.vcov,
-        "distribution": "normal" if freedom is None else f"t({freedom})",
+        "distribution": name_distributions(freedom, 1)[0],
         "n_clusters": study.n_clusters,
         "note": "",
     }

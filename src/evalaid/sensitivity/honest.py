@@ -14,6 +14,7 @@ from scipy.special import ndtri
 
 from evalaid.effects import Effects
 from evalaid.errors import InferenceError
+from evalaid.inference.intervals import join_texts
 from evalaid.sensitivity.coefficients import EventStudy, JointVcov, Weights, gather
 from evalaid.sensitivity.conditional import FirstStage, Problem, accepts, least_favourable, pose
 from evalaid.sensitivity.flci import Interval, Path, shortest, trace
@@ -185,16 +186,15 @@ def honest(
     for value in values:
         low, high, note = analysis.interval(value)
         inside = identify(limits, study.estimate, known.weights, value)
-        rows.append((value, low, high, inside.low, inside.high, "; ".join(filter(None, (note, inside.reason)))))
+        rows.append((value, low, high, inside.low, inside.high, join_texts((note, inside.reason))))
     table = pd.DataFrame(rows, columns=["m", "conf_low", "conf_high", "identified_low", "identified_high", "note"])
-    said = "; ".join(study.notes)
     described = {
         "method": used,
         "level": level,
         "vcov": study.vcov,
         "distribution": known.original["distribution"].iloc[0],
         "n_clusters": study.n_clusters,
-        "note": ["; ".join(filter(None, (note, said))) for note in table["note"]],
+        "note": [join_texts((note, *study.notes)) for note in table["note"]],
     }
     unit = float(known.original["std_error"].iloc[0]) if restriction == "smoothness" else 1.0
     return HonestBounds(

@@ -173,9 +173,9 @@ def test_matches_are_the_closest_histories():
 def test_all_never_treated_units_as_matches_is_the_estimate_itself():
     design = plain(chosen_low(8, n_units=40))
     table = ea.regression_to_mean(design, draws=2, neighbours=1000).matched
-    assert table["sample"].tolist() == ["all comparison units", "matched on history", "difference"]
+    assert table["sample"].tolist() == ["all comparison units", "matched on history"]
     assert table["estimate"].iloc[1] == pytest.approx(table["estimate"].iloc[0], abs=ROUNDING)
-    assert table["estimate"].iloc[2] == pytest.approx(0, abs=ROUNDING)
+    assert table["change"].iloc[1] == pytest.approx(0, abs=ROUNDING)
     assert "30 of 30 never-treated units, weighted" in table["note"].iloc[1]
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from evalaid.sensitivity.power import minimum_detectable_effect
     from evalaid.sensitivity.regression_to_mean import regression_to_mean
     from evalaid.sensitivity.specifications import specification_curve
+    from evalaid.sensitivity.spillover import spillover
     from evalaid.study import StudySpec
 
 __version__ = "0.1.0"
@@ -70,6 +71,7 @@ _HOME = {
     "regression_to_mean": "evalaid.sensitivity.regression_to_mean",
     "run_study": "evalaid.notebooks",
     "specification_curve": "evalaid.sensitivity.specifications",
+    "spillover": "evalaid.sensitivity.spillover",
 }
 
 __all__ = [
@@ -104,6 +106,7 @@ __all__ = [
     "regression_to_mean",
     "run_study",
     "specification_curve",
+    "spillover",
 ]
 
 

@@ -13,16 +13,16 @@ from scipy.spatial import cKDTree
 from evalaid.comparisons import base_columns
 from evalaid.design import Design
 from evalaid.effects import Effects
-from evalaid.errors import EstimationError
-from evalaid.estimation import estimate, find_method
-from evalaid.inference.difference import difference
+from evalaid.estimation import find_method
 from evalaid.inference.table import infer
 from evalaid.layout import Layout
+from evalaid.sensitivity.variants import estimate_variant, name_row, no_estimate
 
 Floats = NDArray[np.float64]
 
 # Periods before the start that are matched on: recent history is what a selector sees.
 PERIODS = 3
+MATCHED = "matched on history"
 
 
 def match_on_history(
@@ -48,27 +48,18 @@ def match_on_history(
     Returns
     -------
     pandas.DataFrame
-        ``sample`` ("all comparison units", "matched on history", "difference") and the columns of `evalaid.infer`. Intervals
-        take the matched units as given. Where nothing can be matched, the row has the reason.
+        ``sample`` ("all comparison units", "matched on history"), the columns of `evalaid.infer`, and for the second ``change``
+        and ``change_std_error``. Intervals take the matched units as given. Where nothing can be matched, the row has the
+        reason.
     """
-    rows = [infer(whole, level=level).assign(sample="all comparison units")]
-    counts, note = count_matches(design.layout, design.anticipation, neighbours)
-    if not note:
+    rows = [name_row(infer(whole, level=level), "all comparison units")]
+    counts, reason = count_matches(design.layout, design.anticipation, neighbours)
+    if reason:
+        rows.append(no_estimate(MATCHED, reason).row)
+    else:
         matched, said = _weigh(design, counts, weighted=_takes_weights(design, method))
-        try:
-            found = estimate(matched, method, **options).aggregate("overall")
-            gap = difference(found, whole)
-        except EstimationError as refusal:
-            note = str(refusal).split("\n")[0]
-        else:
-            rows += [
-                _noted(infer(found, level=level), said).assign(sample="matched on history"),
-                infer(gap, level=level).assign(sample="difference"),
-            ]
-    if note:
-        rows.append(pd.DataFrame({"sample": ["matched on history"], "estimate": [np.nan], "note": [note]}))
-    table = pd.concat(rows, ignore_index=True)
-    return table[["sample", *table.columns.drop("sample")]]
+        rows.append(estimate_variant(matched, method, options, level, MATCHED, said, whole).row)
+    return pd.concat(rows, ignore_index=True)
 
 
 def count_matches(layout: Layout, anticipation: int, neighbours: int) -> tuple[NDArray[np.int64], str]:
@@ -118,7 +109,3 @@ def _weigh(design: Design, counts: NDArray[np.int64], *, weighted: bool) -> tupl
         design = replace(design, layout=replace(layout, weight=weight, weight_kind="analytic"))
         said += ", weighted by how often each is taken"
     return design.subset(treated | (counts > 0)), said
-
-
-def _noted(table: pd.DataFrame, note: str) -> pd.DataFrame:
-    return table.assign(note=[f"{text}; {note}" if text else note for text in table["note"]])

@@ -55,8 +55,8 @@ class RegressionToMean:
         The named method where there is no effect and the same rule chooses: ``source`` ("process": panels drawn from the
         process; "never_treated": never-treated units, resampled), ``bias``, ``monte_carlo_error``, ``draws``, ``note``.
     matched : pandas.DataFrame
-        The method with all comparison units, with those of similar history, and the difference: ``sample`` and the columns
-        of `evalaid.infer`.
+        The method with all comparison units, and with those of similar history: ``sample``, the columns of `evalaid.infer`,
+        ``change`` and ``change_std_error``.
     unit : {"unit", "cluster"}
         What was chosen: clusters, when each has one cohort only.
     method, reason : str

@@ -99,7 +99,8 @@ def _diff_diff(frame: pd.DataFrame) -> dict[str, Task]:
         ),
         "dose": fit(diff_diff.ContinuousDiD(degree=1), *columns, "dose"),
         "triple difference": fit(
-            diff_diff.StaggeredTripleDifference(estimation_method="reg"), *columns, "eligible", aggregate="event_study"
+            diff_diff.TripleDifference(estimation_method="reg"), "y", unit="unit", time="period", first_treat="g",
+            partition="eligible", aggregate="event_study",
         ),
         "Goodman-Bacon decomposition": fit(diff_diff.BaconDecomposition()),
     }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from evalaid.design import Design
 from evalaid.effects import Convention, Effects
 from evalaid.estimators.method import Method, Needs, cell_frame, choice, observation_mass, population_of, scale_of
-from evalaid.influence import Influence
+from evalaid.influence import Influence, Rows
 from evalaid.layout import Layout
 
 Floats = NDArray[np.float64]
@@ -62,33 +63,35 @@ def fit_lp_did(design: Design, options: LpDidOptions) -> Effects:
     layout = design.layout
     population = population_of(layout)
     mass = observation_mass(layout)
-    seen = np.ones_like(layout.outcome, dtype=bool) if mass is None else mass > 0
+    seen = None if mass is None or (mass > 0).all() else np.ascontiguousarray((mass > 0).T)
+    outcome = np.ascontiguousarray(layout.outcome.T)  # one row a period: a change is a pass over two of them
     horizons = np.unique(layout.periods - layout.cohorts[:, None])
-    psi = np.zeros((layout.n_units, len(horizons)))
+    psi = np.zeros((len(horizons), layout.n_units))
     value, reasons = np.full(len(horizons), np.nan), [""] * len(horizons)
     counts = np.zeros((3, len(horizons)), dtype=int)
-    for k, horizon in enumerate(horizons):
+    for k, horizon in enumerate(horizons.tolist()):
         if horizon == -1:
             value[k], reasons[k] = 0.0, REFERENCE
             counts[:, k] = design.n_treated, design.n_never, design.n_treated_clusters
             continue
-        blocks = _clean_blocks(layout, seen, int(horizon), options.comparison)
+        blocks = _clean_blocks(layout, seen, horizon, options.comparison)
         if not blocks:
             reasons[k] = "no unit is untreated at this horizon and observed in both periods"
             continue
-        value[k], psi[:, k] = _fit_horizon(layout, blocks, population.weight, options.weighting)
-        cohorts = np.isin(population.cohorts, [layout.periods[block.column] for block in blocks])
+        value[k] = _fit_horizon(outcome, blocks, population.weight, options.weighting, psi[k])
+        entered = np.zeros(len(layout.cohorts), dtype=bool)
+        entered[[block.cohort for block in blocks]] = True
         counts[:, k] = (
-            sum(len(block.treated) for block in blocks),
-            min(len(block.comparison) for block in blocks),
-            population.count_clusters(cohorts),
+            sum(block.n_treated for block in blocks),
+            min(block.n_comparison for block in blocks),
+            population.count_clusters(entered),
         )
     cells = cell_frame(population, counts[0], counts[1], reasons, event_time=horizons)
     cells["treated_clusters"] = counts[2]
     return Effects(
         cells=cells,
         value=value,
-        influence=Influence.dense(psi),
+        influence=Influence.dense(psi.T),
         population=population,
         size=np.ones(len(horizons)),
         method=METHOD.name,
@@ -99,61 +102,74 @@ def fit_lp_did(design: Design, options: LpDidOptions) -> Effects:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Block:
-    """One starting period: its column, the rows that start and the clean comparison rows, and both ends."""
+    """One cohort at one horizon: the columns of both ends, the rows that start and the clean comparison, their numbers."""
 
-    column: int
-    end: int
-    treated: NDArray[np.intp]
-    comparison: NDArray[np.intp]
+    cohort: int
+    now: int
+    base: int
+    treated: Rows
+    comparison: Rows
+    n_treated: int
+    n_comparison: int
 
 
-def _clean_blocks(layout: Layout, seen: NDArray[np.bool_], horizon: int, comparison: str) -> list[_Block]:
-    """Find, for each cohort, the units that start and those untreated through the horizon, observed at both ends."""
+def _clean_blocks(layout: Layout, seen: NDArray[np.bool_] | None, horizon: int, comparison: str) -> list[_Block]:
+    """Find, for each cohort, the units that start and those untreated through the horizon, observed at both ends.
+
+    ``seen`` is (T, N), or None when everything is observed.
+    """
     blocks = []
-    for number, cohort in enumerate(layout.cohorts):
-        start = int(layout.start_column[number])
-        end = int(np.searchsorted(layout.periods, cohort + horizon))
-        if end >= layout.n_periods or layout.periods[end] != cohort + horizon:
+    periods, cohorts, starts = layout.periods.tolist(), layout.cohorts.tolist(), layout.starts.tolist()
+    for number, (cohort, start) in enumerate(zip(cohorts, layout.start_column.tolist(), strict=True)):
+        now = bisect_left(periods, cohort + horizon)
+        if now == len(periods) or periods[now] != cohort + horizon:
             continue
-        both = seen[:, end] & seen[:, start - 1]
-        own = layout.block(number)
-        last = max(layout.periods[end], cohort)
-        first = layout.never.start if comparison == "never_treated" else layout.starts[
-            np.searchsorted(layout.cohorts, last, side="right")
-        ]  # fmt: skip
-        treated = np.flatnonzero(both[own]) + own.start
-        clean = np.flatnonzero(both[first:]) + int(first)
-        if len(treated) and len(clean):
-            blocks.append(_Block(start, end, treated, clean))
+        later = len(cohorts) if comparison == "never_treated" else bisect_right(cohorts, max(periods[now], cohort))
+        own, others = slice(starts[number], starts[number + 1]), slice(starts[later], starts[-1])
+        treated: Rows = own
+        clean: Rows = others
+        sizes = starts[number + 1] - starts[number], starts[-1] - starts[later]
+        if seen is not None:
+            both = seen[now] & seen[start - 1]
+            found = [np.flatnonzero(both[rows]) + rows.start for rows in (own, others)]
+            sizes = len(found[0]), len(found[1])
+            treated, clean = found
+        if min(sizes):
+            blocks.append(_Block(number, now, start - 1, treated, clean, *sizes))
     return blocks
 
 
-def _fit_horizon(layout: Layout, blocks: list[_Block], weight: Floats, weighting: str) -> tuple[float, Floats]:
-    """Give the coefficient of one horizon and the influence of every unit on it."""
+def _fit_horizon(outcome: Floats, blocks: list[_Block], weight: Floats, weighting: str, psi: Floats) -> float:
+    """Give the coefficient of one horizon and add the influence of every unit on it to ``psi``.
+
+    ``outcome`` is (T, N). Of two groups with masses m1 and m0 the residual of treatment has the sum of squares
+    ``m1 m0 / (m1 + m0)``, and the coefficient is their difference in mean changes.
+    """
     parts = []
     for block in blocks:
-        rows = np.concatenate([block.treated, block.comparison])
-        change = layout.outcome[rows, block.end] - layout.outcome[rows, block.column - 1]
-        treated = np.arange(len(rows)) < len(block.treated)
-        mass = weight[rows]
-        share = mass[treated].sum() / mass.sum()
-        residual = treated - share
-        scale = (mass * residual**2).sum()
-        difference = float((mass * residual * change).sum() / scale)
-        own_weight = scale if weighting == "variance" else mass[treated].sum()
-        parts.append((rows, change, mass, residual, scale, difference, own_weight))
-    weights = np.array([part[-1] for part in parts])
+        sides = []
+        for rows in (block.treated, block.comparison):
+            mass, change = weight[rows], outcome[block.now][rows] - outcome[block.base][rows]
+            total = float(mass.sum())
+            sides.append((rows, mass, change, total, float(mass @ change) / total))
+        parts.append(sides)
+    totals = np.array([[side[3] for side in sides] for sides in parts])
+    means = np.array([[side[4] for side in sides] for sides in parts])
+    share = totals[:, 0] / totals.sum(axis=1)
+    weights = totals[:, 0] * (1 - share if weighting == "variance" else 1.0)
     weights = weights / weights.sum()
-    coefficient = float(weights @ [part[5] for part in parts])
-    psi = np.zeros(layout.n_units)
-    for (rows, change, mass, residual, scale, difference, _), share in zip(parts, weights, strict=True):
+    coefficient = float(weights @ (means[:, 0] - means[:, 1]))
+    centres = means
+    if weighting == "variance":
         # Least squares fits one coefficient: the gap between a cohort's difference and it stays in the residual.
-        slope = coefficient if weighting == "variance" else difference
-        centred = change - (mass @ change) / mass.sum()
-        np.add.at(psi, rows, share * mass * residual * (centred - slope * residual) / scale)
-    return coefficient, psi
+        middle = means[:, 1] + share * (means[:, 0] - means[:, 1])
+        centres = np.array([middle + (1 - share) * coefficient, middle - share * coefficient]).T
+    for sides, own, centre in zip(parts, weights.tolist(), centres.tolist(), strict=True):
+        for (rows, mass, change, total, _), sign, middle_of in zip(sides, (1.0, -1.0), centre, strict=True):
+            psi[rows] += (sign * own / total) * (mass * (change - middle_of))
+    return coefficient
 
 
 METHOD = Method(

@@ -115,6 +115,72 @@ def test_one_treated_cluster_has_no_error_of_its_own(method):
     assert table["note"].iloc[0] == "one treated cluster: no error can be seen from it; use placebo in space"
 
 
+@pytest.mark.parametrize("vcov", ["CR0", "CR1", "CR2", "multiplier", "two_way"])
+def test_errors_asked_for_by_name_are_refused_with_one_treated_cluster(vcov):
+    frame = simulate(34, n_units=20)
+    frame = frame.assign(cohort=frame["cohort"].where(frame["county"] == "C000"))
+    effects = ea.estimate(diagnose(frame), "twfe")
+    units = effects.population.units
+    both = (pd.Series(units, units), pd.Series(np.arange(20) % 6, units))
+    with pytest.raises(InferenceError) as caught:
+        ea.infer(effects, vcov=vcov, cluster=both if vcov == "two_way" else None)
+    for text in (
+        f"vcov='{vcov}' sees how treated clusters differ, and every estimate here rests on one treated cluster of 20",
+        "What applies: placebo in space (evalaid.placebo), randomisation inference (evalaid.randomize)",
+        "vcov='reference' repeats what the method's reference implementation would print",
+    ):
+        assert text in str(caught.value)
+    assert ea.infer(effects, vcov="reference")["std_error"].iloc[0] > 0
+
+
+@pytest.mark.parametrize("vcov", ["CR1", "CR2", "multiplier"])
+def test_rows_with_one_treated_cluster_are_left_without_error_beside_others(vcov):
+    frame = simulate(35, n_units=24)
+    frame.loc[frame["county"] == "C000", "cohort"] = 7.0
+    table = ea.infer(ea.estimate(diagnose(frame), "sun_abraham").aggregate("cohort"), vcov=vcov).set_index("cohort")
+    assert np.isnan(table.loc[7, "std_error"])
+    assert table.loc[7, "note"] == "one treated cluster: no error can be seen from it; use placebo in space"
+    assert table.loc[[4, 6], "std_error"].gt(0).all()
+
+
+def test_a_cohort_inside_one_coarse_cluster_is_one_treated_cluster():
+    """Three counties of one prefecture: three clusters by county, one by prefecture."""
+    frame = simulate(36, n_units=24, cohorts=(4, None))
+    frame.loc[frame["prefecture"] == "P01", "cohort"] = 7.0
+    effects = ea.estimate(diagnose(frame), "callaway_santanna").aggregate("cohort")
+    prefecture = frame.drop_duplicates("county").set_index("county")["prefecture"]
+    by_county = ea.infer(effects).set_index("cohort")
+    by_prefecture = ea.infer(effects, cluster=prefecture).set_index("cohort")
+    assert by_county["std_error"].notna().all()
+    assert np.isnan(by_prefecture.loc[7, "std_error"])
+    assert by_prefecture.loc[7, "note"].startswith("one treated cluster")
+    assert by_prefecture.loc[4, "std_error"] > 0
+
+
+@pytest.mark.parametrize(("count", "smallest"), [(2, "0.5"), (3, "0.25"), (5, "0.0625")])
+def test_with_very_few_clusters_the_note_says_what_they_allow(count, smallest):
+    frame = simulate(37, n_units=24)
+    frame["area"] = "A" + (frame["county"].str[1:].astype(int) % count).astype(str)
+    effects = ea.estimate(diagnose(frame, cluster="area"), "twfe")
+    said = f"no error is reliable, and the wild bootstrap gives no p-value below {smallest}; report randomisation"
+    for vcov in ("auto", "CR1", "CR3"):
+        row = ea.infer(effects, vcov=vcov).iloc[0]
+        assert row["distribution"] == f"t({count - 1})"
+        assert f"only {count} clusters" in row["note"]
+        assert said in row["note"]
+
+
+def test_two_clusters_of_which_one_is_treated_give_no_error():
+    frame = simulate(38, n_units=24, cohorts=(5, None))
+    frame["area"] = np.where(frame["cohort"].notna(), "treated", "other")
+    effects = ea.estimate(diagnose(frame, cluster="area"), "twfe")
+    row = ea.infer(effects).iloc[0]
+    assert np.isnan(row["std_error"])
+    assert row["note"].startswith("one treated cluster")
+    with pytest.raises(InferenceError, match="rests on one treated cluster of 2"):
+        ea.infer(effects, vcov="CR1")
+
+
 def test_rows_with_one_treated_cluster_do_not_take_the_jackknife_from_the_others():
     frame = simulate(35, n_units=24)
     frame.loc[frame["county"] == "C000", "cohort"] = 7.0
@@ -169,7 +235,10 @@ def test_simultaneous_bands_are_wider_and_one_row_needs_none(event):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"vcov": "HC3"}, "vcov='HC3' is not a choice; choose auto, reference, CR0, CR1, CR2, CR3, two_way, multiplier."),
+        (
+            {"vcov": "HC3"},
+            "vcov='HC3' is not a choice; choose auto, reference, CR0, CR1, CR2, CR3, two_way, multiplier.",
+        ),
         ({"level": 95}, "level=95 found; a coverage between 0 and 1 is expected"),
         ({"vcov": "multiplier", "draws": 0}, "draws=0 found"),
         ({"vcov": "multiplier", "weights": "normal"}, "weights='normal' is not a choice; choose rademacher, mammen"),

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evalaid.report import curves, figures, fonts
+from evalaid.report import curves, exclusions, figures, fonts
 from evalaid.report.page import to_html, write_index, write_page
 from evalaid.report.tables import COLUMNS, Column, Table, collect_notes, number_table
 from evalaid.report.words import fill, format_value, keys_in
@@ -46,6 +46,9 @@ DRAWINGS = {
     figures.draw_means: STATUS,
     figures.draw_event_study: EFFECTS,
     figures.draw_comparison: EFFECTS,
+    exclusions.draw_leave_out: EFFECTS.assign(
+        left_out=["a", "b", "c", "d"], first_order=[1.0, 0.4, np.nan, 0.2], full=0.5, note=["", "", "no estimate: none", ""],
+    ),
     curves.draw_dose: EFFECTS.assign(dose=[1.0, 2.0, 3.0, 4.0]).dropna(),
     curves.draw_bounds: pd.DataFrame({
         "claim": "Share in 2020", "assumption_label": ["at most M", "at most M", "trend"], "m": [0.0, 1.0, np.nan],

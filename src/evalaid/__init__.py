@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from evalaid.sensitivity.controls import bad_controls
     from evalaid.sensitivity.decomposition import bacon
     from evalaid.sensitivity.honest import honest
+    from evalaid.sensitivity.leave_out import leave_out
     from evalaid.sensitivity.placebo import placebo
     from evalaid.sensitivity.pretrend_power import pretrend_power
     from evalaid.sensitivity.power import minimum_detectable_effect
@@ -60,6 +61,7 @@ _HOME = {
     "honest": "evalaid.sensitivity.honest",
     "infer": "evalaid.inference.table",
     "infer_spatial": "evalaid.inference.spatial",
+    "leave_out": "evalaid.sensitivity.leave_out",
     "leverage": "evalaid.inference.leverage",
     "methods": "evalaid.estimation",
     "minimum_detectable_effect": "evalaid.sensitivity.power",
@@ -96,6 +98,7 @@ __all__ = [
     "honest",
     "infer",
     "infer_spatial",
+    "leave_out",
     "leverage",
     "methods",
     "minimum_detectable_effect",

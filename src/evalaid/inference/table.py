@@ -15,6 +15,14 @@ from evalaid.effects import Effects
 from evalaid.errors import InferenceError
 from evalaid.inference.bias_reduced import bias_reduced_variance
 from evalaid.inference.cluster import Clusters, clusters_of, jackknife_variance, robust_variance
+from evalaid.inference.counts import (
+    ONE_TREATED,
+    RESAMPLE,
+    refuse_one_treated,
+    say_few,
+    say_very_few,
+    treated_clusters,
+)
 from evalaid.inference.intervals import Errors, check_level, join_texts, pointwise, tabulate, without_fixed
 from evalaid.inference.multiplier import (
     bootstrap,
@@ -27,17 +35,14 @@ from evalaid.inference.two_way import NO_PERIODS, two_groupings, two_way_varianc
 Floats = NDArray[np.float64]
 Vcov = Literal["auto", "reference", "CR0", "CR1", "CR2", "CR3", "two_way", "multiplier"]
 
-# Below these counts t tests with CR1 reject too often (MacKinnon, Nielsen and Webb 2023, section 3).
-FEW_CLUSTERS = 30
-FEW_TREATED = 10
+# What is computed from how treated clusters differ: refused where there is one.
+SEE_TREATED = ("CR0", "CR1", "CR2", "CR3", "multiplier")
 # Re-estimating without each cluster stays a matter of seconds up to here; `auto` keeps CR1 beyond.
 JACKKNIFE_LIMIT = 300
 # The t distribution with Satterthwaite degrees of freedom is close only from here (Tipton 2015, doi:10.1037/met0000011).
 TOO_FEW_DEGREES = 4
 
-ONE_TREATED = "one treated cluster: no error can be seen from it; use placebo in space"
-FEW_DEGREES = "fewer than 4 degrees of freedom: report the wild bootstrap or randomisation inference beside it"
-RESAMPLE = "report the wild bootstrap or randomisation inference beside it"
+FEW_DEGREES = f"fewer than {TOO_FEW_DEGREES} degrees of freedom: {RESAMPLE}"
 
 
 def infer(
@@ -88,8 +93,8 @@ def infer(
     Raises
     ------
     InferenceError
-        For an unknown ``vcov``, a level outside (0, 1), fewer than two clusters, CR3 on effects read from a file, or CR2
-        on effects that carry no regression.
+        For an unknown ``vcov``, a level outside (0, 1), fewer than two clusters, CR3 on effects read from a file, CR2 on
+        effects that carry no regression, or errors other than ``reference`` where every estimate rests on one treated cluster.
 
     Notes
     -----
@@ -109,6 +114,8 @@ def infer(
     clusters = clusters_of(effects, cluster)
     draws_of = _Draws(effects, clusters, draws, weights, seed)
     errors = _errors(effects, clusters, vcov, draws_of)
+    if vcov in SEE_TREATED:
+        errors = _without_single(effects, clusters, errors)
     known = replace(errors, std_error=without_fixed(effects, errors.std_error))
     critical, how = _critical_values(known, level, draws_of, simultaneous=simultaneous)
     return tabulate(effects, errors, level, len(clusters), critical, how)
@@ -127,7 +134,18 @@ def _two_way(
     fewest = min(len(first), len(second))
     counts = f"{len(first)} and {len(second)} clusters, t({fewest - 1})"
     errors = Errors(np.sqrt(variance), fewest - 1, "two_way", [join_texts((counts, note)) for note in notes])
+    for clusters in (first, second):
+        errors = _without_single(effects, clusters, errors)
     return tabulate(effects, errors, level, fewest)
+
+
+def _without_single(effects: Effects, clusters: Clusters, errors: Errors) -> Errors:
+    """Take the error from rows that rest on one treated cluster, and say with very few clusters what that means."""
+    alone = refuse_one_treated(effects, clusters, errors.vcov, errors.std_error)
+    few = say_very_few(len(clusters))
+    said = f"only {len(clusters)} clusters: {few}" if few else ""
+    notes = [ONE_TREATED if only else join_texts((note, said)) for only, note in zip(alone, errors.notes, strict=True)]
+    return replace(errors, std_error=np.where(alone, np.nan, errors.std_error), notes=notes)
 
 
 class _Draws:
@@ -179,10 +197,10 @@ def _automatic(effects: Effects, clusters: Clusters) -> Errors:
     from the comparison clusters alone is far too short (Conley and Taber 2011, doi:10.1162/REST_a_00049).
     """
     count = len(clusters)
-    treated = _treated_clusters(effects, clusters)
+    treated = treated_clusters(effects, clusters)
     if caution := effects.convention.caution:
         return Errors(np.full(len(effects), np.nan), count - 1, "none", [caution] * len(effects))
-    few = [_few(count, int(here)) if here != 1 else "" for here in treated]
+    few = [say_few(count, int(here)) if here != 1 else "" for here in treated]
     variance = robust_variance(effects, clusters, corrected=True)
     alone = (treated == 1) & (variance > 0)
     name = "CR1"
@@ -202,19 +220,6 @@ def _automatic(effects: Effects, clusters: Clusters) -> Errors:
         for only, text in zip(alone, few, strict=True)
     ]
     return Errors(np.where(alone, np.nan, np.sqrt(variance)), count - 1, name, notes)
-
-
-def _treated_clusters(effects: Effects, clusters: Clusters) -> NDArray[np.int64]:
-    """Count treated clusters behind each cell; with coarser clusters than the design's never more than these hold."""
-    ever = np.unique(clusters.codes[~np.isnan(effects.population.cohort)])
-    return np.minimum(effects.cells["treated_clusters"].to_numpy(dtype=np.int64), len(ever))
-
-
-def _few(count: int, treated: int) -> str:
-    """Say which counts are too small for the usual intervals; "" when none is."""
-    counts = ((count, FEW_CLUSTERS, "clusters"), (treated, FEW_TREATED, "treated clusters"))
-    found = [f"{number} {what}" for number, enough, what in counts if number < enough]
-    return f"only {' and '.join(found)}: {RESAMPLE}" if found else ""
 
 
 def _critical_values(errors: Errors, level: float, draws: _Draws, *, simultaneous: bool) -> tuple[Floats, str]:

@@ -14,7 +14,9 @@ from evalaid.design import Design
 from evalaid.effects import Effects
 from evalaid.errors import EstimationError, NotIdentifiedError
 from evalaid.estimation import estimate, estimate_subsets, find_method
-from evalaid.inference.table import ONE_TREATED, infer
+from evalaid.inference.counts import ONE_TREATED
+from evalaid.inference.intervals import join_texts
+from evalaid.inference.table import infer
 from evalaid.layout import mask
 from evalaid.periods import label
 from evalaid.scales import NAMES as SCALES
@@ -310,12 +312,18 @@ def _estimate_block(
 
 def _rows(design: Design, effects: Effects, level: float) -> Iterator[dict[str, Any]]:
     """Give a row for each estimate."""
-    if design.n_clusters < 2:
+    hidden = effects.convention.caution
+    alone = bool((effects.cells["treated_clusters"] == 1).all())
+    if design.n_clusters < 2 or alone:
         table = effects.tidy().assign(std_error=np.nan, conf_low=np.nan, conf_high=np.nan, n_clusters=design.n_clusters)
-        table["note"] = [reason or "one cluster: no error can be seen from it" for reason in effects.cells["reason"]]
+        why = "one cluster: no error can be seen from it" if design.n_clusters < 2 else hidden or ONE_TREATED
+        missing = np.isnan(effects.value)
+        table["note"] = [
+            join_texts((reason, "" if reason and absent else why))
+            for reason, absent in zip(effects.cells["reason"], missing, strict=True)
+        ]
     else:
         table = infer(effects, level, vcov="CR1")
-    hidden = effects.convention.caution
     for row in table.to_dict("records"):
         why = hidden or (ONE_TREATED if row["treated_clusters"] == 1 else "")
         if why and not np.isnan(row["std_error"]):

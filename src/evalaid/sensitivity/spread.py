@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evalaid.inference.table import FEW_CLUSTERS, FEW_TREATED
+from evalaid.inference.counts import FEW_CLUSTERS, FEW_TREATED
 from evalaid.linear import Solver
 
 Floats = NDArray[np.float64]

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from evalaid.sensitivity.honest import honest
     from evalaid.sensitivity.leave_out import leave_out
     from evalaid.sensitivity.placebo import placebo
-    from evalaid.sensitivity.pretrend_power import pretrend_power
     from evalaid.sensitivity.power import minimum_detectable_effect
+    from evalaid.sensitivity.pretrend_power import pretrend_power
     from evalaid.sensitivity.regression_to_mean import regression_to_mean
     from evalaid.sensitivity.specifications import specification_curve
     from evalaid.sensitivity.spillover import spillover

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from evalaid.inference.permutation import randomize
     from evalaid.inference.spatial import infer_spatial
     from evalaid.inference.table import infer
+    from evalaid.inference.wild import wild_bootstrap
     from evalaid.notebooks import run_study
     from evalaid.panel import Panel, read_panel
     from evalaid.roster import Roster, assign_cohorts
@@ -74,6 +75,7 @@ _HOME = {
     "run_study": "evalaid.notebooks",
     "specification_curve": "evalaid.sensitivity.specifications",
     "spillover": "evalaid.sensitivity.spillover",
+    "wild_bootstrap": "evalaid.inference.wild",
 }
 
 __all__ = [
@@ -110,6 +112,7 @@ __all__ = [
     "run_study",
     "specification_curve",
     "spillover",
+    "wild_bootstrap",
 ]
 
 

@@ -143,11 +143,22 @@ class LeastSquares:
         n_columns = self.columns.shape[2]
         scores = np.zeros((n_clusters, n_columns + len(self.covariates)))
         for cohort, here, sums in self.sums(weighted, clusters):
-            scores[here, :n_columns] += sums @ self.columns[cohort]
+            used = np.flatnonzero(self.columns[cohort].any(axis=0))
+            scores[np.ix_(here, used)] += sums @ self.columns[cohort][:, used]
         for k, x in enumerate(self.covariates):
             own = np.einsum("it,it->i", x, weighted)
             scores[:, n_columns + k] = np.bincount(clusters, weights=own, minlength=n_clusters)
         return scores
+
+    def presence(self, clusters: Codes, n_clusters: int) -> NDArray[np.bool_]:
+        """Say which clusters hold units of which cohort, (C, G)."""
+        return self._counts(clusters, n_clusters) > 0
+
+    def alike(self, clusters: Codes, n_clusters: int) -> Codes:
+        """Number the clusters so that those with one number are known to have the same Gram matrix: (G,)."""
+        if not self._balanced:
+            return np.arange(n_clusters)
+        return _number(self._counts(clusters, n_clusters))
 
     def grams(self, clusters: Codes, n_clusters: int) -> Iterator[ClusterGrams]:
         """Give ``X_g'MX_g`` of every cluster, over the regressors that are not zero in it.
@@ -162,22 +173,19 @@ class LeastSquares:
         Yields
         ------
         ClusterGrams
-            Clusters with units of the same cohorts, some at a time; each cluster once.
+            Clusters with units of the same cohorts, some at a time; each cluster once. Balanced, unweighted and without
+            covariates: clusters with the same number of units of each cohort, at once, with their one matrix.
         """
         n_columns, n_periods = self.columns.shape[2], self.columns.shape[1]
-        counts = np.zeros((len(self.data.slices), n_clusters), dtype=np.int64)
-        for cohort, rows in enumerate(self.data.slices):
-            counts[cohort] = np.bincount(clusters[rows], minlength=n_clusters)
-        kinds, kind = np.unique(counts > 0, axis=1, return_inverse=True)
+        counts, alike = self._counts(clusters, n_clusters), self._balanced
+        kind = _number(counts if alike else (counts > 0).astype(np.int64))
         covariates = n_columns + np.arange(len(self.covariates))
         order = np.argsort(clusters, kind="stable")
-        for number, cohorts in enumerate(kinds.T):
-            members = np.flatnonzero(kind.ravel() == number)
+        for number in range(kind.max() + 1):
+            members = np.flatnonzero(kind == number)
+            cohorts = counts[:, members[0]] > 0
             used = np.flatnonzero(self.columns[cohorts].any(axis=(0, 1)))
             active = np.append(used, covariates)
-            alike = (
-                self.data.mass is None and not len(covariates) and (counts[:, members[0]] == counts[:, members].T).all()
-            )
             step = len(members) if alike else max(1, BATCH // max(len(active), n_periods) ** 2)
             for start in range(0, len(members), step):
                 here = members[start : start + step]
@@ -186,6 +194,15 @@ class LeastSquares:
                 wanted[chosen] = True
                 units = order[wanted[clusters[order]]]
                 yield ClusterGrams(here, active, self._cluster_grams(chosen, counts, clusters, units, cohorts, used))
+
+    @property
+    def _balanced(self) -> bool:
+        """Whether the regressors of a unit depend on nothing but its cohort."""
+        return self.data.mass is None and not len(self.data.covariates)
+
+    def _counts(self, clusters: Codes, n_clusters: int) -> Codes:
+        """Count the units of each cohort in each cluster, (C, G)."""
+        return np.array([np.bincount(clusters[rows], minlength=n_clusters) for rows in self.data.slices])
 
     def _cluster_grams(
         self, here: Codes, counts: Codes, clusters: Codes, units: Codes, cohorts: NDArray[np.bool_], used: Codes
@@ -209,8 +226,8 @@ class LeastSquares:
             weighted = self._of(units, x)
             for j in range(k + 1):
                 own_products = np.einsum("it,it->i", weighted, self.covariates[j][units])
-                sums = np.bincount(place, weights=own_products, minlength=len(here))
-                grams[:, n_used + k, n_used + j] = grams[:, n_used + j, n_used + k] = sums
+                both = np.bincount(place, weights=own_products, minlength=len(here))
+                grams[:, n_used + k, n_used + j] = grams[:, n_used + j, n_used + k] = both
         return grams
 
     def _of(self, units: Codes, values: Floats) -> Floats:
@@ -280,6 +297,14 @@ class ClusterGrams:
     clusters: Codes
     active: Codes
     gram: Floats
+
+
+def _number(table: Codes) -> Codes:
+    """Number the distinct columns of a table of small counts from 0: (columns,)."""
+    codes = np.zeros(table.shape[1], dtype=np.int64)
+    for row in table:
+        codes = np.unique(codes * (row.max(initial=0) + 1) + row, return_inverse=True)[1].ravel()
+    return codes
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -1,0 +1,276 @@
+"""The wild cluster bootstrap of regression coefficients and of linear combinations of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evalaid.contrasts import Contrasts
+from evalaid.effects import Effects
+from evalaid.errors import InferenceError
+from evalaid.inference.cluster import Clusters, clusters_of, small_sample_factor
+from evalaid.inference.wild_inversion import Draws
+from evalaid.inference.multiplier import WEIGHTS
+from evalaid.inference.wild_draws import Plan
+from evalaid.inference.wild_scores import KINDS, WildScores, wild_scores
+
+Floats = NDArray[np.float64]
+
+# Rows of effects share a pass over the draws as long as their columns, by cluster and by draw, hold no more numbers than this.
+COLUMNS = 4_000_000
+# With fewer treated clusters the restricted bootstrap rejects too rarely and the unrestricted one too often (MacKinnon and
+# Webb 2017, doi:10.1002/jae.2508).
+FEW_TREATED = 5
+# Residuals of a perfect fit are rounding error of the outcome.
+NO_VARIATION = 1e-12
+TAILS = ("symmetric", "equal")
+
+ONE_TREATED = (
+    "one treated cluster: the p-value of a wild bootstrap means nothing (WCR hardly ever rejects, WCU nearly always); use "
+    "placebo in space or randomisation inference"
+)
+
+
+def wild_bootstrap(
+    effects: Effects,
+    *,
+    draws: int = 9999,
+    weights: str = "rademacher",
+    kind: str = "WCR31",
+    cluster: pd.Series | None = None,
+    level: float = 0.95,
+    seed: int | np.random.Generator = 1,
+    tail: str = "symmetric",
+) -> pd.DataFrame:
+    """Test regression coefficients, and combinations of them, by the wild cluster bootstrap.
+
+    Assumes that clusters are independent; nothing is assumed within a cluster. Better than t tests with few or unequal
+    clusters, as long as neither the treated nor the other clusters are very few.
+
+    Parameters
+    ----------
+    effects : Effects
+        Of ``twfe``, ``event_study``, ``sun_abraham``, ``etwfe`` (gaussian), or ``two_by_two`` with one cohort; cells or their
+        aggregates. Each row is tested by itself, with the same draws.
+    draws : int
+        Number of draws. When there are no more than this many sign vectors (Rademacher: 2^G) all are taken: p is exact.
+    weights : {"rademacher", "webb", "mammen"}
+        Distribution of the clusters' multipliers: two points, six points (fewer than 7 clusters), two skewed points.
+    kind : {"WCR31", "WCR11", "WCR13", "WCR33", "WCU31", "WCU11", "WCU13", "WCU33"}
+        WCR imposes the null hypothesis on the residuals, WCU does not. First digit: plain residuals (1), or residuals of the
+        regression without the cluster (3). Second digit: t statistics with CV1 (1) or the jackknife CV3 (3).
+    cluster : pandas.Series, optional
+        Coarser clusters, indexed by unit; the design's by default.
+    level : float
+        Coverage of the confidence sets, in (0, 1).
+    seed : int or numpy.random.Generator
+        Source of the draws; an integer is recorded in ``note``.
+    tail : {"symmetric", "equal"}
+        Count draws with a larger ``|t|``, or twice those on the rarer side.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of :func:`evalaid.infer`. ``std_error`` is the one behind ``statistic`` (CR1 or CR3); ``p_value`` and the
+        confidence set come from the draws, ``conf_low`` and ``conf_high`` are its ends (infinite where it has none);
+        ``note`` says what was drawn, and where a set is not an interval. A row that cannot be tested has no p-value and the
+        reason in ``note``.
+
+    Raises
+    ------
+    InferenceError
+        For effects that are not a regression's, unknown options, or fewer than three clusters.
+
+    Notes
+    -----
+    The set holds every theta whose own restricted bootstrap gives ``p > 1 - level``: the residuals under ``r'b = theta``, and with
+    them numerator and variance of every drawn t, are polynomials of theta, so nothing is drawn again. Cameron, Gelbach and
+    Miller (2008), doi:10.1162/rest.90.3.414; Roodman, MacKinnon, Nielsen and Webb (2019), doi:10.1177/1536867X19830877;
+    MacKinnon, Nielsen and Webb (2023), doi:10.1002/jae.2969.
+
+    Examples
+    --------
+    >>> import evalaid as ea
+    >>> import pandas as pd
+    >>> rows = [(f"c{i}", t, 0.7 + 0.01 * t + 0.004 * (i * t % 7) + 0.05 * (i < 4 and t > 2), 3 if i < 4 else None)
+    ...         for i in range(10) for t in range(1, 6)]
+    >>> frame = pd.DataFrame(rows, columns=["county", "year", "share", "first_treated"])
+    >>> design = ea.diagnose(frame, unit="county", period="year", outcome="share", cohort="first_treated")
+    >>> table = ea.wild_bootstrap(ea.estimate(design, "sun_abraham").aggregate("overall"))
+    >>> table["note"][0]
+    'WCR31, all 1,024 sign vectors: exact p; 4 treated clusters: ...'
+    """
+    contrasts = _contrasts_of(effects)
+    _check(draws, weights, kind, level, tail)
+    clusters = clusters_of(effects, cluster)
+    if len(clusters) < 3:
+        raise InferenceError(
+            "2 clusters: the wild bootstrap has two different t statistics to compare with. Use a finer cluster, or "
+            "randomisation inference over units."
+        )
+    plan = Plan(draws, weights, len(clusters), _entropy(seed))
+    treated = _treated_clusters(contrasts, clusters)
+    reasons = [_refusal(effects, contrasts, k, int(treated[k])) for k in range(len(effects))]
+    results = [_Result(note=reason) for reason in reasons]
+    group: list[tuple[int, WildScores]] = []
+    longest = max(len(clusters), draws)
+    for k in range(len(effects)):
+        if not reasons[k]:
+            direction = contrasts.directions[:, k]
+            scores = wild_scores(contrasts.problem, direction, clusters.codes, len(clusters), KINDS[kind])
+            group.append((k, scores))
+        if group and (k == len(effects) - 1 or longest * sum(s.basis.shape[1] for _, s in group) > COLUMNS):
+            moments = _draw(plan, [scores for _, scores in group])
+            for (row, scores), drawn in zip(group, moments, strict=True):
+                value = float(effects.value[row])
+                said = _join(
+                    plan.words(kind, named=isinstance(seed, int)),
+                    _few(int(treated[row])),
+                    effects.cells["reason"].iloc[row],
+                )
+                results[row] = _read(Draws(drawn, value, scores, tail), plan, level, said, clusters)
+            group = []
+    factor = np.sqrt(_factor(effects, kind, len(clusters)))
+    std_error = np.array([result.std_error for result in results]) * factor
+    columns = {
+        **{name: column for name, column in effects.cells.items() if name != "reason"},
+        "estimate": effects.value,
+        "std_error": std_error,
+        "statistic": effects.value / std_error,
+        "p_value": [result.p_value for result in results],
+        "conf_low": [result.low for result in results],
+        "conf_high": [result.high for result in results],
+        "level": level,
+        "vcov": kind,
+        "distribution": f"wild bootstrap ({weights})",
+        "n_clusters": len(clusters),
+        "note": [result.note for result in results],
+    }
+    return pd.DataFrame(columns, index=effects.cells.index)
+
+
+@dataclass(frozen=True)
+class _Result:
+    """One row: the error without small-sample factor, the p-value, the ends of the set, what to say."""
+
+    std_error: float = np.nan
+    p_value: float = np.nan
+    low: float = np.nan
+    high: float = np.nan
+    note: str = ""
+
+
+def _draw(plan: Plan, group: list[WildScores]) -> list[Floats]:
+    """Give the moments of the draws for several rows, with one pass over the multipliers."""
+    sums, squared = plan.sums(
+        np.column_stack([scores.basis for scores in group]), np.column_stack([scores.squares for scores in group])
+    )
+    ends = np.append(0, np.cumsum([scores.basis.shape[1] for scores in group]))
+    return [
+        scores.moments(sums[:, ends[k] : ends[k + 1]], squared[:, 3 * k : 3 * k + 3]) for k, scores in enumerate(group)
+    ]
+
+
+def _read(draws: Draws, plan: Plan, level: float, said: str, clusters: Clusters) -> _Result:
+    """Turn the draws of one row into its p-value and set, and say what is unusual about them."""
+    std_error = draws.scores.std_error
+    if draws.scores.lost >= 0:
+        name = clusters.labels[draws.scores.lost]
+        return _Result(
+            note=_join(f"no estimate without cluster {name}, so no jackknife variance; use WCR31 or WCR11", said)
+        )
+    if std_error <= NO_VARIATION * abs(draws.estimate):
+        return _Result(note=_join("no variation between clusters", said))
+    p_value = draws.p_value(0.0)
+    notes = [said]
+    if p_value == 0:
+        notes.append(f"no draw is more extreme: p is below {plan.step:.3g}")
+    if plan.step > 1 - level:
+        notes.append(f"no {level:.0%} set: p cannot be told from {plan.step:.3g}")
+        return _Result(std_error, p_value, note=_join(*notes))
+    parts = draws.confidence_set(level)
+    if not parts:
+        notes.append(f"the {level:.0%} set is empty")
+        return _Result(std_error, p_value, note=_join(*notes))
+    low, high = parts[0][0], parts[-1][1]
+    if len(parts) > 1:
+        listed = " and ".join(f"[{a:.4g}, {b:.4g}]" for a, b in parts)
+        notes.append(f"the {level:.0%} set is not an interval: {listed}")
+    elif np.isinf(low) and np.isinf(high):
+        notes.append(f"the {level:.0%} set is the whole line")
+    elif np.isinf(low) or np.isinf(high):
+        notes.append(f"the {level:.0%} set has no {'lower' if np.isinf(low) else 'upper'} end")
+    return _Result(std_error, p_value, low, high, _join(*notes))
+
+
+def _contrasts_of(effects: Effects) -> Contrasts:
+    """Give the regression behind the effects, or refuse with what applies instead."""
+    if effects.contrasts is not None:
+        return effects.contrasts
+    raise InferenceError(
+        f"The wild bootstrap fits a regression again, and these effects of {effects.method} carry none. It applies to twfe, "
+        "event_study, sun_abraham, etwfe with family='gaussian', and two_by_two with one cohort on a balanced, unweighted "
+        "panel; not to effects on another scale, averages with estimated weights, or effects read from a file. Use "
+        "infer(effects, vcov='multiplier'), infer(effects, vcov='CR3') or randomize(design, method) instead."
+    )
+
+
+def _check(draws: int, weights: str, kind: str, level: float, tail: str) -> None:
+    """Name all options that cannot be used, at once."""
+    faults = []
+    if kind not in KINDS:
+        faults.append(f"kind={kind!r} is not a choice; choose {', '.join(KINDS)}")
+    if weights not in WEIGHTS:
+        faults.append(f"weights={weights!r} is not a choice; choose {', '.join(WEIGHTS)}")
+    if tail not in TAILS:
+        faults.append(f"tail={tail!r} is not a choice; choose {', '.join(TAILS)}")
+    if not 0 < level < 1:
+        faults.append(f"level={level} found; a coverage between 0 and 1 is expected, for example 0.95")
+    if draws < 1:
+        faults.append(f"draws={draws} found; a positive number of draws is expected (9999 is usual)")
+    if faults:
+        raise InferenceError("wild_bootstrap: " + "; ".join(faults) + ".")
+
+
+def _treated_clusters(contrasts: Contrasts, clusters: Clusters) -> NDArray[np.int64]:
+    """Count the clusters with units of the cohorts whose coefficients enter each row, (rows,)."""
+    problem = contrasts.problem
+    present = problem.presence(clusters.codes, len(clusters))
+    used = problem.design.any(axis=1)[:, : len(contrasts.weights)].astype(np.int64)
+    entered = used @ (contrasts.weights != 0).astype(np.int64)
+    return np.array([np.count_nonzero(present[entered[:, k] > 0].any(axis=0)) for k in range(entered.shape[1])])
+
+
+def _refusal(effects: Effects, contrasts: Contrasts, row: int, treated: int) -> str:
+    """Say why a row cannot be tested, "" when it can."""
+    reason = str(effects.cells["reason"].iloc[row])
+    if np.isnan(effects.value[row]) or not contrasts.weights[:, row].any():
+        return reason or "fixed by construction"
+    return _join(ONE_TREATED, reason) if treated == 1 else ""
+
+
+def _few(treated: int) -> str:
+    if treated >= FEW_TREATED:
+        return ""
+    return (
+        f"{treated} treated clusters: WCR rejects too rarely, WCU too often; report randomisation inference beside it"
+    )
+
+
+def _factor(effects: Effects, kind: str, n_clusters: int) -> float:
+    """Give the small-sample factor of the variance behind the t statistic: CR1's or the jackknife's."""
+    if KINDS[kind].variance == "3":
+        return (n_clusters - 1) / n_clusters
+    return small_sample_factor(effects, n_clusters)
+
+
+def _entropy(seed: int | np.random.Generator) -> int:
+    """Give a seed that starts the same draws again."""
+    return int(seed.integers(2**63)) if isinstance(seed, np.random.Generator) else int(seed)
+
+
+def _join(*texts: str) -> str:
+    return "; ".join(text for text in texts if text)

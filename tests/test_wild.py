@@ -1,0 +1,399 @@
+"""The wild cluster bootstrap: R's exact p-values, a twin on dense dummies, identities, invariances, size and refusals."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from panels import GOLDEN, counties, diagnose, simulate
+
+import evalaid as ea
+from evalaid.effects import Effects
+from evalaid.errors import InferenceError
+from evalaid.inference.wild_inversion import Draws
+from evalaid.inference.wild_draws import Plan
+from evalaid.inference.wild_scores import KINDS, wild_scores
+
+# Bootstrap t statistics against least squares on dense dummies: both in double precision, t statistics of order one.
+TOLERANCE = 1e-10
+# Two ways to the same number in double precision, relative.
+ROUNDING = 1e-9
+
+R_KINDS = {"fnw11.null_TRUE": "WCR11", "fnw11.null_FALSE": "WCU11", "31.null_TRUE": "WCR31", "31.null_FALSE": "WCU31"}
+
+
+def prefectures() -> pd.Series:
+    return counties().drop_duplicates("county").set_index("county")["prefecture"]
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict[str, dict]:
+    entries = json.loads((GOLDEN / "counties_a.json").read_text())["entries"]
+    return {entry["id"]: entry["results"] for entry in entries if entry["id"].startswith("boottest")}
+
+
+@pytest.mark.parametrize(("named", "kind"), R_KINDS.items())
+def test_enumerated_p_values_equal_r(golden, named, kind):
+    effects = ea.estimate(diagnose(counties()), "twfe")
+    row = ea.wild_bootstrap(effects, kind=kind, cluster=prefectures()).iloc[0]
+    expected = golden[f"boottest.pf.rademacher.{named}"]
+    assert row["p_value"] == expected["p"]
+    assert row["estimate"] == pytest.approx(expected["point"], rel=ROUNDING)
+    # R counts all dummies in the small-sample factor, fixest only those that are not nested in the clusters
+    n, k = effects.convention.observations, effects.convention.parameters
+    dummies = len(effects.population.units) - 1
+    assert row["statistic"] * np.sqrt((n - k - dummies) / (n - k)) == pytest.approx(expected["t"], rel=ROUNDING)
+
+
+# A twin that builds every dummy, refits for every draw, and leaves out every cluster.
+
+PANELS = {
+    "balanced": ({}, {}),
+    "covariate": ({}, {"covariates": ["share_65"]}),
+    "weighted": ({}, {"weight": "weight"}),
+    "unbalanced": ({"missing": 0.08}, {"covariates": ["share_65"], "weight": "weight"}),
+}
+ROWS = {
+    "twfe": ("twfe", None),
+    "event study": ("event_study", None),
+    "Sun-Abraham": ("sun_abraham", "overall"),
+    "Sun-Abraham, events": ("sun_abraham", "event_time"),
+    "extended": ("etwfe", "overall"),
+}
+
+
+def fit(row: str, panel: str) -> Effects:
+    drawn, named = PANELS[panel]
+    frame = simulate(5, n_units=18, n_periods=5, cohorts=(3, 4, None), **drawn)
+    method, by = ROWS[row]
+    effects = ea.estimate(diagnose(frame, **named), method)
+    return effects if by is None else effects.aggregate(by)
+
+
+class Dense:
+    """A weighted regression on explicit dummies; every estimate is a matrix product, nothing is shared with the package."""
+
+    def __init__(self, effects: Effects, row: int, codes: np.ndarray) -> None:
+        problem = effects.contrasts.problem
+        data = problem.data
+        n_units, n_periods = data.outcome.shape
+        cohort = np.concatenate([np.full(rows.stop - rows.start, c) for c, rows in enumerate(data.slices)])
+        parts = [problem.columns[cohort].reshape(n_units * n_periods, -1)]
+        parts += [x.reshape(-1, 1) for x in data.covariates]
+        if problem.absorbed == "unit":
+            parts.append(np.kron(np.eye(n_units), np.ones((n_periods, 1))))
+        mass = np.ones(n_units * n_periods) if data.mass is None else data.mass.ravel()
+        seen, root = mass > 0, np.sqrt(mass[mass > 0])
+        self.x = np.hstack(parts)[seen] * root[:, None]
+        self.y = data.outcome.ravel()[seen] * root
+        self.r = np.zeros(self.x.shape[1])
+        self.r[: len(effects.contrasts.directions)] = effects.contrasts.directions[:, row]
+        self.cluster = np.repeat(codes, n_periods)[seen]
+        self.g = codes.max() + 1
+
+    def solve(self, y: np.ndarray, keep: np.ndarray) -> np.ndarray:
+        return np.linalg.pinv(self.x[keep], rcond=1e-10) @ y[keep]
+
+    def residuals(self, theta: float, *, restricted: bool, left_out: bool) -> tuple[np.ndarray, np.ndarray]:
+        """The fitted values that the draws start from, and the residuals that they multiply."""
+
+        def coefficients(keep: np.ndarray) -> np.ndarray:
+            free = self.solve(self.y, keep)
+            if not restricted:
+                return free
+            slope = np.linalg.pinv(self.x[keep].T @ self.x[keep], rcond=1e-10) @ self.r
+            return free - slope * (self.r @ free - theta) / (self.r @ slope)
+
+        fitted = self.x @ coefficients(np.ones(len(self.y), dtype=bool))
+        if not left_out:
+            return fitted, self.y - fitted
+        residual = np.empty_like(self.y)
+        for g in range(self.g):
+            own = self.cluster == g
+            residual[own] = (self.y - self.x @ coefficients(~own))[own]
+        return fitted, residual
+
+    def statistics(self, theta: float, multipliers: np.ndarray, name: str) -> np.ndarray:
+        kind = KINDS[name]
+        fitted, residual = self.residuals(theta, restricted=kind.restricted, left_out=kind.residual == "3")
+        drawn = fitted[:, None] + residual[:, None] * multipliers.T[self.cluster]
+        everything = np.ones(len(self.y), dtype=bool)
+        inverse = np.linalg.pinv(self.x.T @ self.x, rcond=1e-10)
+        b = self.solve(drawn, everything)
+        centre = theta if kind.restricted else self.r @ self.solve(self.y, everything)
+        variance = np.zeros(drawn.shape[1])
+        for g in range(self.g):
+            own = self.cluster == g
+            if kind.variance == "3":
+                variance += (self.r @ self.solve(drawn, ~own) - self.r @ b) ** 2
+            else:
+                variance += (self.r @ inverse @ self.x[own].T @ (drawn - self.x @ b)[own]) ** 2
+        return (self.r @ b - centre) / np.sqrt(variance)
+
+
+def ours(effects: Effects, row: int, codes: np.ndarray, name: str, plan: Plan) -> Draws:
+    contrasts, n_clusters = effects.contrasts, int(codes.max()) + 1
+    scores = wild_scores(contrasts.problem, contrasts.directions[:, row], codes, n_clusters, KINDS[name])
+    return Draws(
+        scores.moments(*plan.sums(scores.basis, scores.squares)), float(effects.value[row]), scores, "symmetric"
+    )
+
+
+@pytest.mark.parametrize("panel", PANELS)
+@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("name", KINDS)
+def test_every_bootstrap_t_equals_the_one_from_dense_dummies(name, row, panel):
+    effects = fit(row, panel)
+    n_units = len(effects.population.units)
+    chosen = int(np.flatnonzero(effects.contrasts.weights.any(axis=0))[-1])
+    for codes in (np.arange(n_units), (np.arange(n_units) * 5 + 2) % 8):
+        n_clusters = int(codes.max()) + 1
+        dense = Dense(effects, chosen, codes)
+        for weights in ("rademacher", "webb", "mammen"):
+            plan = Plan(150 if n_clusters > 8 else 256, weights, n_clusters, 3)
+            multipliers = plan.sums(np.eye(n_clusters), np.eye(n_clusters))[0]
+            multipliers = multipliers[np.abs(multipliers.sum(axis=1)) < n_clusters][:40]
+            draws = ours(effects, chosen, codes, name, plan)
+            kept = np.abs(plan.sums(np.eye(n_clusters), np.eye(n_clusters))[0].sum(axis=1)) < n_clusters
+            for theta in (0.0, 0.05):
+                expected = dense.statistics(theta, multipliers, name)
+                np.testing.assert_allclose(draws.drawn(theta)[kept][:40], expected, rtol=TOLERANCE, atol=TOLERANCE)
+
+
+def test_where_a_cell_needs_a_cluster_residuals_are_those_of_the_generalised_inverse():
+    frame = simulate(5, n_units=13, n_periods=5, cohorts=(3, None))
+    alone = frame["county"] == "C000"
+    frame.loc[alone, "cohort"] = 4  # a cohort of one county: without it, its cells have no coefficient
+    effects = ea.estimate(diagnose(frame), "sun_abraham").aggregate("overall")
+    codes = effects.population.cluster
+    dense = Dense(effects, 0, codes)
+    x, r = dense.x, dense.r
+    slope = np.linalg.pinv(x.T @ x, rcond=1e-10) @ r
+    column = x @ slope / np.sqrt(r @ slope)
+    hat = x @ np.linalg.pinv(x, rcond=1e-10) - np.outer(column, column)
+    residual = dense.y - x @ (np.linalg.pinv(x, rcond=1e-10) @ dense.y) + column * (column @ dense.y)
+    modified = np.empty_like(residual)
+    for g in range(dense.g):
+        own = dense.cluster == g
+        modified[own] = np.linalg.pinv(np.eye(own.sum()) - hat[np.ix_(own, own)], rcond=1e-8) @ residual[own]
+    plan = Plan(60, "rademacher", dense.g, 1)
+    multipliers = plan.sums(np.eye(dense.g), np.eye(dense.g))[0]
+    drawn = (modified[:, None] * multipliers.T[dense.cluster]) + (dense.y - residual)[:, None]
+    b = np.linalg.pinv(x, rcond=1e-10) @ drawn
+    scores = np.array([slope @ x[dense.cluster == g].T @ (drawn - x @ b)[dense.cluster == g] for g in range(dense.g)])
+    expected = (r @ b) / np.sqrt((scores**2).sum(axis=0))
+    np.testing.assert_allclose(ours(effects, 0, codes, "WCR31", plan).drawn(0.0), expected, rtol=1e-8)
+    table = ea.wild_bootstrap(effects, kind="WCR13")
+    assert "no estimate without cluster C000, so no jackknife variance; use WCR31 or WCR11" in table["note"][0]
+    assert np.isnan(table["p_value"][0])
+
+
+def test_a_saturated_aggregate_has_the_closed_form():
+    effects = ea.estimate(diagnose(simulate(8, n_units=24, n_periods=6)), "sun_abraham").aggregate("overall")
+    problem = effects.contrasts.problem
+    slope = problem.inverse @ effects.contrasts.directions[:, 0]
+    omega = problem.fitted(slope)
+    restricted = problem.residual + omega * effects.value[0] / (slope @ effects.contrasts.directions[:, 0])
+    own = (omega * restricted).sum(axis=1)
+    plan = Plan(300, "rademacher", 24, 1)
+    signs = plan.sums(np.eye(24), np.eye(24))[0]
+    cohort = np.concatenate([np.full(r.stop - r.start, c) for c, r in enumerate(problem.data.slices)])
+    sums = np.stack([(signs * own)[:, cohort == c].sum(axis=1) for c in np.unique(cohort)], axis=1)
+    expected = sums.sum(axis=1) / np.sqrt((own**2).sum() - (sums**2 / np.bincount(cohort)).sum(axis=1))
+    draws = ours(effects, 0, effects.population.cluster, "WCR11", plan)
+    np.testing.assert_allclose(draws.drawn(0.0), expected, rtol=TOLERANCE, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize(("name", "vcov"), [("WCR31", "CR1"), ("WCR33", "CR3"), ("WCU11", "CR1"), ("WCU13", "CR3")])
+@pytest.mark.parametrize("panel", PANELS)
+def test_the_error_behind_the_statistic_is_that_of_infer(name, vcov, panel):
+    effects = fit("event study", panel)
+    table, known = ea.wild_bootstrap(effects, kind=name, draws=99), ea.infer(effects, vcov=vcov)
+    for column in ("estimate", "std_error", "statistic"):
+        np.testing.assert_allclose(table[column], known[column], rtol=1e-8)
+    assert [*table] == [*known]
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("tail", ["symmetric", "equal"])
+def test_the_set_holds_the_values_that_are_not_rejected(name, tail):
+    effects = fit("twfe", "covariate")
+    codes = effects.population.cluster
+    draws = ours(effects, 0, codes, name, Plan(999, "webb", 18, 1))
+    draws = Draws(draws.moments, draws.estimate, draws.scores, tail)
+    (part,) = draws.confidence_set(0.9)
+    step = 1e-6 * draws.scores.std_error
+    for end, inward in zip(part, (step, -step), strict=True):
+        assert draws.p_value(end + inward) > 0.1 >= draws.p_value(end - inward)
+    assert draws.p_value(draws.estimate) > 0.9
+
+
+def test_all_rows_share_the_draws_and_each_has_its_own_null():
+    effects = fit("Sun-Abraham, events", "unbalanced")
+    table = ea.wild_bootstrap(effects, draws=499)
+    for k in np.flatnonzero(effects.contrasts.weights.any(axis=0)):
+        mask = np.arange(len(effects)) == k
+        alone = ea.wild_bootstrap(effects.select(mask), draws=499)
+        pd.testing.assert_frame_equal(alone, table[mask].reset_index(drop=True), rtol=ROUNDING)
+    fixed = table[table["event_time"] == -1].iloc[0]
+    assert np.isnan(fixed["p_value"])
+    assert "zero by construction" in fixed["note"]
+
+
+COMPARED = ["p_value", "conf_low", "conf_high", "std_error"]
+
+
+@pytest.fixture(scope="module")
+def by_prefecture() -> pd.DataFrame:
+    frame = simulate(9, n_units=40, missing=0.05)
+    return ea.wild_bootstrap(ea.estimate(diagnose(frame, cluster="prefecture"), "twfe"))[COMPARED]
+
+
+def test_p_values_do_not_depend_on_order_labels_units_or_equal_weights(by_prefecture):
+    frame = simulate(9, n_units=40, missing=0.05)
+
+    def again(changed: pd.DataFrame, **named) -> pd.DataFrame:
+        return ea.wild_bootstrap(ea.estimate(diagnose(changed, cluster="prefecture", **named), "twfe"))[COMPARED]
+
+    shuffled = again(frame.sample(frac=1, random_state=0))
+    names = {name: f"Q{(7 * k + 3) % 10}" for k, name in enumerate(sorted(set(frame["prefecture"])))}
+    relabelled = again(frame.assign(prefecture=frame["prefecture"].map(names)))
+    weighted = again(frame.assign(weight=1.0), weight="weight")
+    for found in (shuffled, relabelled, weighted):
+        pd.testing.assert_frame_equal(found, by_prefecture, rtol=ROUNDING)
+    scaled = again(frame.assign(share=100 * frame["share"]), outcome_unit="number")
+    pd.testing.assert_series_equal(scaled["p_value"], by_prefecture["p_value"])
+
+
+def test_the_same_seed_gives_the_same_draws_and_is_recorded():
+    effects = fit("twfe", "balanced")
+    first, again = (ea.wild_bootstrap(effects, draws=499, seed=7) for _ in range(2))
+    pd.testing.assert_frame_equal(first, again)
+    assert first["note"][0].startswith("WCR31, 499 Rademacher draws, seed 7;")
+    other = ea.wild_bootstrap(effects, draws=499, seed=np.random.default_rng(7))
+    assert other["note"][0].startswith("WCR31, 499 Rademacher draws;")
+
+
+def test_random_signs_agree_with_all_of_them():
+    effects = ea.estimate(diagnose(counties()), "twfe")
+    all_signs = ea.wild_bootstrap(effects, cluster=prefectures())["p_value"][0]
+    some = ea.wild_bootstrap(effects, cluster=prefectures(), draws=4000)["p_value"][0]
+    assert abs(some - all_signs) < 4 * np.sqrt(all_signs * (1 - all_signs) / 4000)
+
+
+def rejections(repetitions: int, seed: int) -> int:
+    """How often WCR31 rejects a true null at 5% with 12 unlike clusters, 4 of them treated."""
+    rng = np.random.default_rng(seed)
+    size = np.array([1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6])
+    cluster = np.repeat(np.arange(12), size)
+    unit, year = np.divmod(np.arange(len(cluster) * 6), 6)
+    start = np.where(np.isin(cluster, [2, 5, 8, 11]), 4.0, np.nan)
+    frame = pd.DataFrame({"unit": unit, "year": year + 1, "cohort": start[unit], "cluster": cluster[unit]})
+    count = 0
+    for _ in range(repetitions):
+        common = np.cumsum(rng.normal(size=(12, 6)), axis=1)
+        frame["y"] = common[cluster].ravel() + rng.normal(size=len(frame))
+        design = ea.diagnose(frame, "unit", "year", "y", "cohort", cluster="cluster")
+        count += ea.wild_bootstrap(ea.estimate(design, "twfe"))["p_value"][0] <= 0.05
+    return count
+
+
+def test_a_true_null_is_rejected_about_as_often_as_said():
+    # binomial(100, .05): between 1 and 12 with probability .995
+    assert 1 <= rejections(100, seed=1) <= 12
+
+
+@pytest.mark.slow
+def test_the_size_is_within_two_points_of_five_per_cent():
+    # 4 binomial standard errors of 2,000 repetitions are 1.9 points
+    assert 0.03 <= rejections(2000, seed=2) / 2000 <= 0.07
+
+
+def few(n_treated: int, n_others: int) -> Effects:
+    frame = simulate(2, n_units=n_treated + n_others, n_periods=5, cohorts=(None,))
+    treated = frame["county"].isin(sorted(set(frame["county"]))[:n_treated])
+    return ea.estimate(diagnose(frame.assign(cohort=np.where(treated, 3.0, np.nan))), "twfe")
+
+
+def test_one_treated_cluster_is_a_result_with_a_reason():
+    row = ea.wild_bootstrap(few(1, 9)).iloc[0]
+    assert np.isnan(row["p_value"])
+    assert not np.isnan(row["estimate"])
+    assert row["note"].startswith("one treated cluster: the p-value of a wild bootstrap means nothing")
+    assert "randomisation inference" in row["note"]
+
+
+def test_few_clusters_and_few_treated_are_said():
+    note = ea.wild_bootstrap(few(3, 3))["note"][0]
+    assert "all 64 sign vectors: exact p" in note
+    assert "|t| takes 32 values at most and p moves in steps of 0.0312; weights='webb' is finer" in note
+    assert "3 treated clusters: WCR rejects too rarely, WCU too often" in note
+    five = ea.wild_bootstrap(few(2, 3)).iloc[0]
+    assert "no 95% set: p cannot be told from 0.0625" in five["note"]
+    assert np.isnan(five["conf_low"])
+    assert not np.isnan(five["p_value"])
+    assert "webb' is finer" not in ea.wild_bootstrap(few(2, 3), weights="webb")["note"][0]
+
+
+def test_an_unbounded_set_is_said():
+    row = ea.wild_bootstrap(few(2, 10)).iloc[0]
+    assert np.isinf(row["conf_low"]) or np.isinf(row["conf_high"])
+    assert "set has no" in row["note"] or "set is the whole line" in row["note"]
+
+
+def test_a_perfect_fit_has_nothing_to_draw_from():
+    frame = simulate(2, n_units=12, n_periods=5, cohorts=(3, None))
+    flat = frame.assign(share=0.5 + 0.01 * frame["quarter"] + 0.02 * (frame["quarter"] >= frame["cohort"]))
+    row = ea.wild_bootstrap(ea.estimate(diagnose(flat), "twfe")).iloc[0]
+    assert np.isnan(row["p_value"])
+    assert "no variation between clusters" in row["note"]
+
+
+@pytest.mark.parametrize(
+    ("options", "texts"),
+    [
+        ({"kind": "WCR21"}, ["kind='WCR21' is not a choice; choose WCR11, WCR13, WCR31, WCR33, WCU11"]),
+        (
+            {"weights": "normal", "level": 95, "draws": 0, "tail": "left"},
+            [
+                "weights='normal' is not a choice; choose rademacher, mammen, webb",
+                "level=95 found; a coverage between 0 and 1",
+                "draws=0 found",
+                "tail='left' is not a choice; choose symmetric, equal",
+            ],
+        ),
+    ],
+)
+def test_unknown_options_are_named_at_once(options, texts):
+    with pytest.raises(InferenceError) as caught:
+        ea.wild_bootstrap(few(4, 8), **options)
+    for text in texts:
+        assert text in str(caught.value)
+
+
+def test_effects_that_are_no_regression_are_told_what_applies():
+    frame = simulate(3)
+    for method, options in (("callaway_santanna", {}), ("etwfe", {"family": "binomial"})):
+        effects = ea.estimate(diagnose(frame), method, **options)
+        with pytest.raises(InferenceError, match=f"these effects of {method} carry none") as caught:
+            ea.wild_bootstrap(effects)
+        assert "infer(effects, vcov='multiplier')" in str(caught.value)
+        assert "randomize(design, method)" in str(caught.value)
+    read = Effects.from_json(ea.estimate(diagnose(frame), "twfe").to_json())
+    with pytest.raises(InferenceError, match="effects read from a file"):
+        ea.wild_bootstrap(read)
+
+
+def test_two_clusters_are_refused():
+    effects = few(4, 8)
+    halves = pd.Series(np.arange(12) % 2, index=effects.population.units)
+    with pytest.raises(InferenceError, match=r"2 clusters: .* randomisation inference"):
+        ea.wild_bootstrap(effects, cluster=halves)
+
+
+def test_clusters_that_split_a_unit_are_refused():
+    effects = few(4, 8)
+    units = effects.population.units
+    twice = pd.Series(np.arange(24) % 5, index=units.append(units))
+    with pytest.raises(InferenceError, match=r"12 unit.s. are in more than one cluster, for example C000"):
+        ea.wild_bootstrap(effects, cluster=twice)

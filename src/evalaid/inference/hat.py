@@ -78,7 +78,7 @@ def hats_of(contrasts: Contrasts, clusters: Clusters) -> Iterator[Hats]:
     weights = problem.inverse @ contrasts.directions
     for batch in problem.grams(clusters.codes, len(clusters)):
         active = batch.active
-        root = _root(problem.inverse[np.ix_(active, active)])
+        root = matrix_root(problem.inverse[np.ix_(active, active)])
         values, vectors = np.linalg.eigh(root.T @ batch.gram @ root)
         moves = values > NO_LEVERAGE
         length = np.sqrt(np.where(moves, values, 1.0))[:, None, :]
@@ -100,7 +100,7 @@ def cluster_scores(problem: LeastSquares, clusters: Clusters) -> Floats:
     return problem.scores(problem.residual, clusters.codes, len(clusters))
 
 
-def _root(matrix: Floats) -> Floats:
+def matrix_root(matrix: Floats) -> Floats:
     """Give L with ``L L' = matrix``, symmetric positive semi-definite; columns are scaled first, as units of measurement differ."""
     scale = np.sqrt(np.maximum(np.diag(matrix), 0.0))
     safe = np.where(scale > 0, scale, 1.0)

@@ -12,17 +12,16 @@ from evalaid.contrasts import Contrasts
 from evalaid.effects import Effects
 from evalaid.errors import InferenceError
 from evalaid.inference.cluster import Clusters, clusters_of, small_sample_factor
-from evalaid.inference.wild_inversion import Draws
 from evalaid.inference.multiplier import WEIGHTS
 from evalaid.inference.wild_draws import Plan
+from evalaid.inference.wild_inversion import Draws, describe_set
 from evalaid.inference.wild_scores import KINDS, WildScores, wild_scores
 
 Floats = NDArray[np.float64]
 
 # Rows of effects share a pass over the draws as long as their columns, by cluster and by draw, hold no more numbers than this.
 COLUMNS = 4_000_000
-# With fewer treated clusters the restricted bootstrap rejects too rarely and the unrestricted one too often (MacKinnon and
-# Webb 2017, doi:10.1002/jae.2508).
+# With fewer treated clusters either bootstrap can be far from its level (MacKinnon and Webb 2017, doi:10.1002/jae.2508).
 FEW_TREATED = 5
 # Residuals of a perfect fit are rounding error of the outcome.
 NO_VARIATION = 1e-12
@@ -185,25 +184,14 @@ def _read(draws: Draws, plan: Plan, level: float, said: str, clusters: Clusters)
     if std_error <= NO_VARIATION * abs(draws.estimate):
         return _Result(note=_join("no variation between clusters", said))
     p_value = draws.p_value(0.0)
-    notes = [said]
     if p_value == 0:
-        notes.append(f"no draw is more extreme: p is below {plan.step:.3g}")
+        said = _join(said, f"no draw is more extreme: p is below {plan.step:.3g}")
     if plan.step > 1 - level:
-        notes.append(f"no {level:.0%} set: p cannot be told from {plan.step:.3g}")
-        return _Result(std_error, p_value, note=_join(*notes))
+        said = _join(said, f"no {100 * level:g}% set: p cannot be told from {plan.step:.3g}")
+        return _Result(std_error, p_value, note=said)
     parts = draws.confidence_set(level)
-    if not parts:
-        notes.append(f"the {level:.0%} set is empty")
-        return _Result(std_error, p_value, note=_join(*notes))
-    low, high = parts[0][0], parts[-1][1]
-    if len(parts) > 1:
-        listed = " and ".join(f"[{a:.4g}, {b:.4g}]" for a, b in parts)
-        notes.append(f"the {level:.0%} set is not an interval: {listed}")
-    elif np.isinf(low) and np.isinf(high):
-        notes.append(f"the {level:.0%} set is the whole line")
-    elif np.isinf(low) or np.isinf(high):
-        notes.append(f"the {level:.0%} set has no {'lower' if np.isinf(low) else 'upper'} end")
-    return _Result(std_error, p_value, low, high, _join(*notes))
+    low, high = (parts[0][0], parts[-1][1]) if parts else (np.nan, np.nan)
+    return _Result(std_error, p_value, low, high, _join(said, describe_set(parts, level)))
 
 
 def _contrasts_of(effects: Effects) -> Contrasts:
@@ -239,7 +227,7 @@ def _treated_clusters(contrasts: Contrasts, clusters: Clusters) -> NDArray[np.in
     """Count the clusters with units of the cohorts whose coefficients enter each row, (rows,)."""
     problem = contrasts.problem
     present = problem.presence(clusters.codes, len(clusters))
-    used = problem.design.any(axis=1)[:, : len(contrasts.weights)].astype(np.int64)
+    used = np.asarray(problem.design.any(axis=1), dtype=np.int64)[:, : len(contrasts.weights)]
     entered = used @ (contrasts.weights != 0).astype(np.int64)
     return np.array([np.count_nonzero(present[entered[:, k] > 0].any(axis=0)) for k in range(entered.shape[1])])
 
@@ -255,9 +243,7 @@ def _refusal(effects: Effects, contrasts: Contrasts, row: int, treated: int) -> 
 def _few(treated: int) -> str:
     if treated >= FEW_TREATED:
         return ""
-    return (
-        f"{treated} treated clusters: WCR rejects too rarely, WCU too often; report randomisation inference beside it"
-    )
+    return f"{treated} treated clusters: a wild bootstrap may be far from its level; report randomisation inference beside it"
 
 
 def _factor(effects: Effects, kind: str, n_clusters: int) -> float:

@@ -85,3 +85,24 @@ class Draws:
             else:
                 high = middle
         return (low + high) / 2
+
+
+def describe_set(parts: list[tuple[float, float]], level: float) -> str:
+    """Say what is unusual about a confidence set; "" for a bounded interval.
+
+    Examples
+    --------
+    >>> describe_set([(-1.0, 0.5), (2.0, 3.0)], 0.95)
+    'the 95% set is not an interval: [-1, 0.5] and [2, 3]'
+    >>> describe_set([(-float("inf"), 0.5)], 0.9)
+    'the 90% set has no lower end'
+    """
+    name = f"the {100 * level:g}% set"
+    if not parts:
+        return f"{name} is empty"
+    low, high = np.isinf(parts[0][0]), np.isinf(parts[-1][1])
+    if len(parts) > 1:
+        return f"{name} is not an interval: {' and '.join(f'[{a:.4g}, {b:.4g}]' for a, b in parts)}"
+    if low and high:
+        return f"{name} is the whole line"
+    return f"{name} has no {'lower' if low else 'upper'} end" if low or high else ""

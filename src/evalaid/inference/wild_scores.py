@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalaid.contrasts import ClusterGrams, Codes, LeastSquares
+from evalaid.inference.hat import ALONE, matrix_root
 from evalaid.linear import RANK_TOLERANCE
 
 Floats = NDArray[np.float64]
@@ -176,17 +177,14 @@ def without_cluster(batch: ClusterGrams, inverse: Floats) -> tuple[Floats, NDArr
     singular : (n,) or (1,) array of bool
         Where a direction is lost.
     """
-    block = inverse[np.ix_(batch.active, batch.active)]
-    values, vectors = np.linalg.eigh(block)
-    kept = values > RANK_TOLERANCE * max(values.max(initial=0.0), 1e-300)
-    root = vectors[:, kept] * np.sqrt(values[kept])
+    root = matrix_root(inverse[np.ix_(batch.active, batch.active)])
     left = batch.gram @ root
     rest = np.eye(root.shape[1]) - root.T @ left
     eigenvalues, directions = np.linalg.eigh((rest + rest.swapaxes(1, 2)) / 2)
-    alive = eigenvalues > RANK_TOLERANCE
+    alive = eigenvalues > ALONE
     inverted = np.divide(1.0, eigenvalues, out=np.zeros_like(eigenvalues), where=alive)
     solved = (directions * inverted[:, None, :]) @ directions.swapaxes(1, 2)
-    return np.eye(len(block)) + left @ solved @ root.T, np.asarray((~alive).any(axis=1))
+    return np.eye(len(root)) + left @ solved @ root.T, np.asarray((~alive).any(axis=1))
 
 
 def _times(core: Floats, scores: Floats) -> Floats:

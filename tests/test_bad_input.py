@@ -121,9 +121,13 @@ REFUSALS = {
             "leave these units or periods out"
         ),
     ),
-    ("covariates", 1): (
+    ("covariate", "the dose of each treated unit"): (
         lambda method: diagnose(simulate(1)),
-        "1 covariate(s) are needed and the design names 0; name them in diagnose(covariates=...)",
+        "1 covariate(s) are needed (the dose of each treated unit) and the design names 0; name them in diagnose(covariates=...)",
+    ),
+    ("covariate", "which part of a unit is eligible"): (
+        lambda method: diagnose(simulate(1)),
+        "1 covariate(s) are needed (which part of a unit is eligible) and the design names 0; name them in diagnose(covariates=...)",
     ),
     ("weights", "none"): (
         lambda method: meeting(method, simulate(1), weight="weight"),
@@ -137,7 +141,7 @@ REFUSALS = {
         ),
     ),
 }
-NOTHING_NEEDED = {("balanced", False), ("covariates", 0), ("weights", "any")}
+NOTHING_NEEDED = {("balanced", False), ("covariates", 0), ("covariates", 1), ("covariate", ""), ("weights", "any")}
 DECLARED = [
     (entry.name, need.name, getattr(entry.needs, need.name))
     for entry in METHODS

@@ -218,3 +218,37 @@ def test_intervals_cover_the_known_effect(method):
         hits += row["conf_low"] <= 0.03 <= row["conf_high"]
     assert abs(np.mean(found) - 0.03) < 3 * np.std(found) / np.sqrt(draws)
     assert abs(hits / draws - 0.95) < 3 * np.sqrt(0.95 * 0.05 / draws)
+
+
+def ended(seed: int) -> pd.DataFrame:
+    """Simulate a programme of two experts that ends after two quarters; its effect of 0.03 ends with it."""
+    frame = simulate(seed, effect=0.0)
+    on = (frame["quarter"] >= frame["cohort"]) & (frame["quarter"] < frame["cohort"] + 2)
+    return frame.assign(experts=2.0 * on, share=frame["share"] + 0.03 * on)
+
+
+@pytest.mark.slow
+def test_intervals_cover_the_effect_of_a_programme_that_ends():
+    """300 simulated panels, by event time: 0.03, 0.03, 0, 0; for each expert and quarter received 0.015, 0.0075, 0, 0."""
+    draws = 300
+    for effect, truth in (("actual", [0.03, 0.03, 0, 0]), ("normalised", [0.015, 0.0075, 0, 0])):
+        found, hits = np.empty((draws, 4)), np.zeros(4)
+        for seed in range(draws):
+            panel = diagnose(ended(seed), covariates=("experts",))
+            effects = ea.estimate(panel, "dcdh", path="experts", effect=effect).aggregate("event_time")
+            table = ea.infer(effects.select(event_time=range(4)), vcov="CR1")
+            found[seed] = table["estimate"]
+            hits += (table["conf_low"] <= truth) & (truth <= table["conf_high"])
+        assert (np.abs(found.mean(axis=0) - truth) < 4 * found.std(axis=0) / np.sqrt(draws)).all()
+        assert (np.abs(hits / draws - 0.95) < 4 * np.sqrt(0.95 * 0.05 / draws)).all()
+
+
+def test_three_counties_in_two_parts_by_hand():
+    """The treated county's eligible part gains 0.06 more than its other part; the same gap is 0.01 in the comparison."""
+    frame = pd.DataFrame({
+        "part": np.repeat(["ae", "an", "be", "bn", "ce", "cn"], 2), "county": np.repeat(["a", "b", "c"], 4),
+        "quarter": [1, 2] * 6, "cohort": [2.0] * 4 + [np.nan] * 8, "eligible": np.tile([1.0, 1, 0, 0], 3),
+        "share": [0.50, 0.60, 0.40, 0.44, 0.50, 0.53, 0.40, 0.41, 0.50, 0.51, 0.40, 0.41],
+    })  # fmt: skip
+    found = ea.estimate(diagnose_parts(frame), "triple_difference")
+    assert found.value[0] == pytest.approx((0.10 - 0.04) - ((0.03 + 0.01) / 2 - (0.01 + 0.01) / 2))

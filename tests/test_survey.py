@@ -118,3 +118,12 @@ def test_what_moved_with_the_share_is_said(share, inside, outside, said):
     assert found.startswith("Visits here: {counts.inside:effect}. Visits elsewhere: {counts.outside:effect}. ") != (
         inside is NONE
     )
+
+
+def test_a_reason_is_about_what_is_missing_not_about_errors_that_were_not_computed():
+    spec = ea.StudySpec(study="xinyi_alliance")
+    table = survey_methods(spec, load_design(spec)).set_index("key")
+    assert table.loc["efficient", "reason"] == "a cohort of one unit has no variance to choose the adjustment by"
+    one = "one treated unit: no standard error from variation between units; use placebo in space"
+    assert table.loc["synthetic_did", "reason"] == one
+    assert table.loc["dose", "reason"].startswith("1 covariate(s) are needed (the dose of each treated unit)")

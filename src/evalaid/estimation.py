@@ -177,7 +177,8 @@ def _describe_needs(method: Method) -> str:
     parts += ["a balanced panel"] * needs.balanced + {"none": ["no weights"], "analytic": ["no precision weights"]}.get(
         needs.weights, []
     )
-    parts += [f"{needs.covariates} covariate(s)"] * (needs.covariates > 0)
+    holds = f" ({needs.covariate})" if needs.covariate else ""
+    parts += [f"{needs.covariates} covariate(s){holds}"] * (needs.covariates > 0)
     return ", ".join(parts)
 
 

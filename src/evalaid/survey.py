@@ -235,10 +235,12 @@ def _row(design: Design, spec: StudySpec, key: str, label: str, method: str, sca
     missing = dict.fromkeys(_NUMBERS, np.nan)
     try:
         effects = estimate(design, method, scale=scale, **options)
-        found = in_unit(infer(overall(effects), level=spec.level), effects).iloc[0]
+        average = overall(effects)
+        found = in_unit(infer(average, level=spec.level), effects).iloc[0]
     except NotIdentifiedError as refusal:
         return row | missing | {"reason": "; ".join(refusal.reasons)}
     except (EstimationError, EvalaidError) as error:
         return row | missing | {"reason": " ".join(str(error).split())}
     unknown = np.isnan(found["estimate"]) or np.isnan(found["std_error"])
-    return row | {name: found[name] for name in _NUMBERS} | {"reason": str(found["note"]) if unknown else ""}
+    reason = (str(average.cells["reason"].iloc[0]) or str(found["note"])) if unknown else ""
+    return row | {name: found[name] for name in _NUMBERS} | {"reason": reason}

@@ -251,7 +251,9 @@ METHOD = Method(
     name="dose",
     fit=fit_dose,
     options=DoseOptions,
-    needs=Needs(comparison="dose", balanced=True, covariates=1, weights="analytic"),
+    needs=Needs(
+        comparison="dose", balanced=True, covariates=1, covariate="the dose of each treated unit", weights="analytic"
+    ),
     estimand="average effect by dose (level) and its derivative (slope per unit of dose)",
     reference="hand-computed cases and simulated panels with a known effect",
     source="Callaway, Goodman-Bacon and Sant'Anna (2024), doi:10.3386/w32117",

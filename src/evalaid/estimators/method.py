@@ -39,6 +39,8 @@ class Needs:
         Whether every unit must be observed in every period.
     covariates : int
         Covariates that the design must name.
+    covariate : str
+        What such a covariate holds, in words.
     weights : {"any", "analytic", "none"}
         Which weights the method has a place for: both kinds, only those that say how much a unit counts, or none.
     """
@@ -47,6 +49,7 @@ class Needs:
     pre_periods: int = 1
     balanced: bool = False
     covariates: int = 0
+    covariate: str = ""
     weights: Literal["any", "analytic", "none"] = "any"
 
 
@@ -125,8 +128,8 @@ def unmet(needs: Needs, design: Design, options: Any = None) -> tuple[str, ...]:
         )
     if len(design.covariates) < needs.covariates:
         reasons.append(
-            f"{needs.covariates} covariate(s) are needed and the design names {len(design.covariates)}; name them in "
-            "diagnose(covariates=...)"
+            f"{needs.covariates} covariate(s) are needed{f' ({needs.covariate})' if needs.covariate else ''} and the design names "
+            f"{len(design.covariates)}; name them in diagnose(covariates=...)"
         )
     if needs.weights == "none" and layout.weight is not None:
         reasons.append("the method has no place for weights and the design is weighted")

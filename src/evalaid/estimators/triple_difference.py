@@ -133,7 +133,7 @@ METHOD = Method(
     name="triple_difference",
     fit=fit_triple_difference,
     options=TripleDifferenceOptions,
-    needs=Needs(comparison="not_yet_treated", covariates=1),
+    needs=Needs(comparison="not_yet_treated", covariates=1, covariate="which part of a unit is eligible"),
     estimand="average effect on the eligible part of each cohort in each period, beyond that on the ineligible part",
     reference="hand-computed differences of means",
     source="Olden and Moen (2022), doi:10.1093/ectj/utac010",

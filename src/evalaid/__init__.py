@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from evalaid.sensitivity.controls import bad_controls
     from evalaid.sensitivity.decomposition import bacon
     from evalaid.sensitivity.honest import honest
+    from evalaid.sensitivity.joint import joint_test
     from evalaid.sensitivity.leave_out import leave_out
     from evalaid.sensitivity.placebo import placebo
     from evalaid.sensitivity.power import minimum_detectable_effect
@@ -69,6 +70,7 @@ _HOME = {
     "placebo": "evalaid.sensitivity.placebo",
     "few_treated": "evalaid.inference.few_treated",
     "pretrend_power": "evalaid.sensitivity.pretrend_power",
+    "joint_test": "evalaid.sensitivity.joint",
     "randomize": "evalaid.inference.permutation",
     "read_panel": "evalaid.panel",
     "regression_to_mean": "evalaid.sensitivity.regression_to_mean",
@@ -100,6 +102,7 @@ __all__ = [
     "honest",
     "infer",
     "infer_spatial",
+    "joint_test",
     "leave_out",
     "leverage",
     "methods",

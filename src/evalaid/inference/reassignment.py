@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -96,7 +96,8 @@ def estimate_all(
     if len(effects) != 1 or np.isnan(effects.value).any():
         reason = "; ".join(text for text in effects.cells["reason"] if text)
         raise InferenceError(f"There is no estimate to hold against other assignments: {reason or 'it is missing'}.")
-    found = _by_contrasts(design, estimator, assignments, draws, seed, progress)
+    total = min(draws, assignments.count)
+    found = by_contrasts(design, estimator, assignments, assignments.runs(draws, seed), total, progress)
     return found or by_refits(design, estimator, assignments, draws, seed, progress)
 
 
@@ -181,22 +182,38 @@ def _is_linear(design: Design, estimator: Estimator) -> bool:
     return agree(whole, one + two, float(np.abs(outcome).max()))
 
 
-def _by_contrasts(
+def by_contrasts(
     design: Design,
     estimator: Estimator,
     assignments: Assignments,
-    draws: int,
-    seed: int,
-    progress: Progress | None,
+    runs: Iterable[Codes],
+    total: int,
+    progress: Progress | None = None,
 ) -> tuple[Moments, Moments] | None:
-    """Score every block under every cohort once; an assignment is then a sum of entries. None when refits differ."""
+    """Score every block under every cohort once; an assignment is then a sum of entries.
+
+    Parameters
+    ----------
+    design, estimator, assignments
+        As in :func:`estimate_all`.
+    runs : iterable of (draws, blocks) arrays
+        Cohort numbers of the blocks under each assignment, as :meth:`Assignments.runs` gives them.
+    total : int
+        Number of assignments in all runs.
+    progress : callable, optional
+        Called with the number of assignments done and their total.
+
+    Returns
+    -------
+    actual, drawn : Moments, or None
+        None where the estimator is no contrast of cohort paths: for some assignments it gives other numbers.
+    """
     if design.layout.observed is not None or design.layout.weight is not None:
         return None
     scores = _Scores(design, estimator, assignments)
-    total = min(draws, assignments.count)
     done: list[tuple[Floats, Floats, Floats]] = []
     count = 0
-    for run in assignments.runs(draws, seed):
+    for run in runs:
         if not done and not _holds(design, estimator, assignments, scores, run):
             return None
         moments = scores(run)

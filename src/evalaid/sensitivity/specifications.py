@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from itertools import combinations, product
+from itertools import combinations, product, repeat
 from typing import Any
 
 import numpy as np
@@ -148,7 +148,7 @@ def specification_curve(
     the p covariates are residualised once a method and cut; every subset of covariates then follows from (1 + p) x (1 + p)
     products a unit, all subsets in one matrix product (see :mod:`evalaid.subsets`). All other specifications, those of
     Callaway and Sant'Anna among them, share the cut panel only. Simonsohn, Simmons and Nelson (2020),
-    doi:10.1038/s41562-020-0912-z, without their joint test.
+    doi:10.1038/s41562-020-0912-z; their joint test is :func:`evalaid.joint_test`.
 
     Examples
     --------
@@ -163,22 +163,15 @@ def specification_curve(
     >>> len(curve.table), sorted(curve.drivers["choice"])
     (4, ['covariate gdp', 'method'])
     """
-    declared = declare(**specifications) if isinstance(specifications, Mapping) else tuple(specifications)
-    if not declared:
-        raise EstimationError("No specification is declared; give at least one, for example {'methods': ['twfe']}.")
-    _check(design, declared)
-    blocks: dict[Any, list[int]] = {}
-    for position, one in enumerate(declared):
-        options = tuple(sorted((name, repr(value)) for name, value in one.options.items()))
-        block = (one.window, one.comparison, one.weights), one.scale, one.method, options
-        blocks.setdefault(block, []).append(position)
+    declared = read_specifications(design, specifications)
     rows: dict[int, dict[str, Any]] = {}
     cuts: dict[Any, Design] = {}
-    for (cut, *_), positions in blocks.items():
+    for (cut, *_), block in group_blocks(declared).items():
         if cut not in cuts:
-            cuts[cut] = cut_design(design, declared[positions[0]])
-        for position, row in _estimate_block(cuts[cut], [declared[k] for k in positions], level):
-            rows[positions[position]] = row
+            cuts[cut] = cut_design(design, declared[block[0]])
+        for positions, found in estimate_block(cuts[cut], [declared[k] for k in block]):
+            for position, row in zip(positions, _rows(cuts[cut], found, level), strict=False):
+                rows[block[position]] = row
             if progress is not None:
                 progress(len(rows), len(declared))
     listed = [{**one.describe(design), **rows[k]} for k, one in enumerate(declared)]
@@ -186,6 +179,33 @@ def specification_curve(
     order = table["estimate"].argsort(kind="stable")  # missing ones last
     drivers = find_drivers(table, [one.covariates for one in declared])
     return SpecificationCurve(table.iloc[order].reset_index(drop=True), drivers, list_notes(table), level)
+
+
+def read_specifications(
+    design: Design, specifications: Sequence[Specification] | Mapping[str, Any]
+) -> tuple[Specification, ...]:
+    """Give the declared specifications, after holding every choice against the design.
+
+    Raises
+    ------
+    EstimationError
+        When nothing is declared, or a choice does not exist.
+    """
+    declared = declare(**specifications) if isinstance(specifications, Mapping) else tuple(specifications)
+    if not declared:
+        raise EstimationError("No specification is declared; give at least one, for example {'methods': ['twfe']}.")
+    _check(design, declared)
+    return declared
+
+
+def group_blocks(declared: Sequence[Specification]) -> dict[tuple[Any, ...], list[int]]:
+    """Group specifications that differ in their covariates only; the first entry of a key names the cut of the panel."""
+    blocks: dict[tuple[Any, ...], list[int]] = {}
+    for position, one in enumerate(declared):
+        options = tuple(sorted((name, repr(value)) for name, value in one.options.items()))
+        block = (one.window, one.comparison, one.weights), one.scale, one.method, options
+        blocks.setdefault(block, []).append(position)
+    return blocks
 
 
 def declare(
@@ -282,10 +302,18 @@ def _options(specification: Specification) -> dict[str, Any]:
     return options
 
 
-def _estimate_block(
-    design: Design, block: Sequence[Specification], level: float
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Estimate specifications that differ in their covariates only, together where the method allows it."""
+def estimate_block(
+    design: Design, block: Sequence[Specification]
+) -> Iterator[tuple[list[int], Effects | EstimationError]]:
+    """Estimate specifications that differ in their covariates only, together where the method allows it.
+
+    Yields
+    ------
+    positions : list of int
+        Positions in ``block``; each comes once.
+    found : Effects or EstimationError
+        One cell for each of them, or why there is none.
+    """
     left = set(range(len(block)))
     first = block[0]
     names = tuple(dict.fromkeys(name for one in block for name in one.covariates))
@@ -293,28 +321,35 @@ def _estimate_block(
         try:
             subsets = estimate_subsets(design, first.method, covariates=names, **_options(first))
         except EstimationError as refusal:
-            yield from ((position, _refused(design, refusal)) for position in sorted(left))
+            yield sorted(left), refusal
             return
         if subsets is not None:
             for positions, effects in subsets.overall(
                 [[names.index(name) for name in one.covariates] for one in block]
             ):
-                yield from zip(positions, _rows(design, effects, level), strict=True)
+                yield positions, effects
                 left -= set(positions)
     for position in sorted(left):
         try:
-            effects = estimate_specification(design, block[position])
+            yield [position], estimate_specification(design, block[position])
         except EstimationError as refusal:
-            yield position, _refused(design, refusal)
-        else:
-            yield position, next(_rows(design, effects, level))
+            yield [position], refusal
 
 
+<<<<<<< HEAD
 def _rows(design: Design, effects: Effects, level: float) -> Iterator[dict[str, Any]]:
     """Give a row for each estimate."""
     hidden = effects.convention.caution
     alone = bool((effects.cells["treated_clusters"] == 1).all())
     if design.n_clusters < 2 or alone:
+=======
+def _rows(design: Design, effects: Effects | EstimationError, level: float) -> Iterator[dict[str, Any]]:
+    """Give a row for each estimate; the same row without end for a refusal."""
+    if isinstance(effects, EstimationError):
+        yield from repeat(_refused(design, effects))
+        return
+    if design.n_clusters < 2:
+>>>>>>> d82bc9a (Joint test of a specification curve by re-assignment; blocks of specifications are estimated apart from their rows)
         table = effects.tidy().assign(std_error=np.nan, conf_low=np.nan, conf_high=np.nan, n_clusters=design.n_clusters)
         why = "one cluster: no error can be seen from it" if design.n_clusters < 2 else hidden or ONE_TREATED
         missing = np.isnan(effects.value)

@@ -336,20 +336,14 @@ def estimate_block(
             yield [position], refusal
 
 
-<<<<<<< HEAD
-def _rows(design: Design, effects: Effects, level: float) -> Iterator[dict[str, Any]]:
-    """Give a row for each estimate."""
-    hidden = effects.convention.caution
-    alone = bool((effects.cells["treated_clusters"] == 1).all())
-    if design.n_clusters < 2 or alone:
-=======
 def _rows(design: Design, effects: Effects | EstimationError, level: float) -> Iterator[dict[str, Any]]:
     """Give a row for each estimate; the same row without end for a refusal."""
     if isinstance(effects, EstimationError):
         yield from repeat(_refused(design, effects))
         return
-    if design.n_clusters < 2:
->>>>>>> d82bc9a (Joint test of a specification curve by re-assignment; blocks of specifications are estimated apart from their rows)
+    hidden = effects.convention.caution
+    alone = bool((effects.cells["treated_clusters"] == 1).all())
+    if design.n_clusters < 2 or alone:
         table = effects.tidy().assign(std_error=np.nan, conf_low=np.nan, conf_high=np.nan, n_clusters=design.n_clusters)
         why = "one cluster: no error can be seen from it" if design.n_clusters < 2 else hidden or ONE_TREATED
         missing = np.isnan(effects.value)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from evalaid.sensitivity.honest import honest
     from evalaid.sensitivity.joint import joint_test
     from evalaid.sensitivity.leave_out import leave_out
+    from evalaid.sensitivity.overlap import overlap
     from evalaid.sensitivity.placebo import placebo
     from evalaid.sensitivity.power import minimum_detectable_effect
     from evalaid.sensitivity.pretrend_power import pretrend_power
@@ -67,6 +68,7 @@ _HOME = {
     "leverage": "evalaid.inference.leverage",
     "methods": "evalaid.estimation",
     "minimum_detectable_effect": "evalaid.sensitivity.power",
+    "overlap": "evalaid.sensitivity.overlap",
     "placebo": "evalaid.sensitivity.placebo",
     "few_treated": "evalaid.inference.few_treated",
     "pretrend_power": "evalaid.sensitivity.pretrend_power",
@@ -107,6 +109,7 @@ __all__ = [
     "leverage",
     "methods",
     "minimum_detectable_effect",
+    "overlap",
     "placebo",
     "pretrend_power",
     "randomize",

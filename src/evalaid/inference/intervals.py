@@ -96,10 +96,10 @@ def tabulate(
     still = np.isnan(std_error) & ~np.isnan(effects.value) & ~np.isnan(errors.std_error)
     silent = (effects.cells["reason"] == "").to_numpy()
     flat = np.where(still & silent, "no variation between clusters", "")
-    blind = silent & np.isnan(errors.std_error) & ~np.isnan(effects.value) & [not note for note in errors.notes]
     convention = effects.convention
     spent = convention.correction == "regression" and convention.observations <= convention.parameters
-    flat = np.where(blind, NO_FREEDOM if spent else NO_PART, flat)
+    blind = silent & np.isnan(errors.std_error) & ~np.isnan(effects.value)
+    flat = np.where(blind & [spent or not note for note in errors.notes], NO_FREEDOM if spent else NO_PART, flat)
     notes = [join_texts(texts) for texts in zip(effects.cells["reason"], errors.notes, flat, strict=True)]
     columns = {
         **{name: column for name, column in effects.cells.items() if name != "reason"},

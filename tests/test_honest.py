@@ -17,6 +17,8 @@ from scipy.stats import foldnorm
 
 import evalaid as ea
 from evalaid.errors import InferenceError
+from evalaid.report.figures import Look, draw
+from evalaid.report.robustness import draw_honest
 from evalaid.sensitivity.conditional import accepts, least_favourable, pose
 from evalaid.sensitivity.flci import folded_quantile, shortest, trace
 from evalaid.sensitivity.restrictions import KINDS, SHAPES, find_corners, restrict
@@ -517,6 +519,30 @@ def test_the_caller_keeps_what_was_passed():
     covariance[:] = 9
     assert study.estimate.tolist() == [0.1, 0.5]
     assert study.covariance.tolist() == [[1, 0], [0, 1]]
+
+
+@pytest.mark.parametrize("kind", ["relative_magnitude", "smoothness"])
+def test_the_curve_is_the_usual_interval_and_the_table_in_the_unit_asked_for(kind):
+    result = ea.honest(published(), kind, [0.0, 0.2])
+    curve = result.curve(100)
+    assert curve["kind"].tolist() == ["usual", "bounds", "bounds"]
+    np.testing.assert_allclose(curve["conf_low"].iloc[1:], 100 * result.table["conf_low"])
+    assert curve["conf_high"].iloc[0] == pytest.approx(100 * result.original["conf_high"].iloc[0])
+    # m multiplies what was seen before treatment, or is itself in the unit of the outcome.
+    factor = 100 if kind == "smoothness" else 1
+    assert curve["m"].iloc[2] == pytest.approx(0.2 * factor)
+    np.testing.assert_allclose(curve["breakdown"], factor * result.breakdown.m)
+
+
+@pytest.mark.parametrize(
+    ("limit", "text"),
+    [(0.25, "Zero is reached at m = 0.25."), (np.nan, "Zero is inside at m = 0."), (np.inf, "not reached")],
+)
+def test_the_figure_says_where_the_effect_loses_its_sign(limit, text):
+    frame = ea.honest(published(), m=[0, 1]).curve(100).assign(breakdown=limit)
+    made = draw(draw_honest, frame, Look("real", "Share", 0.95), name="x", caption="")
+    assert text in made.alt
+    assert "Under parallel trends: +18.38 to +25.30. m 0: +18.38 to +25.30; m 1: " in made.alt
 
 
 # Refusals

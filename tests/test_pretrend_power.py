@@ -55,8 +55,11 @@ def test_what_a_slope_does_equals_r(slope):
     assert found["bayes_factor"] == pytest.approx(reference["df_power"]["Bayes.Factor"][0], rel=INTEGRATED)
     assert found["likelihood_ratio"] == pytest.approx(reference["df_power"]["Likelihood.Ratio"][0], rel=CLOSED_FORM)
     path = result.paths[result.paths["test"] == "individual"].set_index("event_time")
-    drawn = pd.DataFrame(reference["df_eventplot"]).set_index("t").drop(index=-1)
+    drawn = pd.DataFrame(reference["df_eventplot"]).set_index("t")
     np.testing.assert_allclose(path["violation"], drawn["deltatrue"], atol=1e-15)
+    np.testing.assert_allclose(path["estimate"], drawn["betahat"])
+    drawn_error = (path["conf_high"] - path["conf_low"]).fillna(0) / (2 * ndtri(0.975))
+    np.testing.assert_allclose(drawn_error, drawn["se"], atol=1e-12)
     np.testing.assert_allclose(path["violation_if_passed"], drawn["meanAfterPretesting"], rtol=INTEGRATED)
 
 
@@ -131,7 +134,9 @@ def test_power_and_means_given_passing_equal_a_simulation(test):
     share, means = simulate_passing(test, 0.05)
     assert 1 - row["power"] == pytest.approx(share, abs=4 * np.sqrt(0.25 / 400_000))
     # 4 standard errors of a mean of some 200,000 draws with a standard deviation below 0.1.
-    np.testing.assert_allclose(path["violation_if_passed"], means, atol=4 * 0.1 / np.sqrt(200_000))
+    np.testing.assert_allclose(
+        path["violation_if_passed"].drop(path.index[path["event_time"] == -1]), means, atol=4 * 0.1 / np.sqrt(200_000)
+    )
     assert row["conditional_bias"] == pytest.approx(means[3:].mean(), abs=4 * 0.1 / np.sqrt(200_000))
 
 
@@ -194,6 +199,15 @@ def test_slopes_have_the_sign_of_the_effect():
 def test_weights_pick_the_effect_that_is_biased():
     table = ea.pretrend_power(published(), power=0.5, weights={2: 1.0}).table
     np.testing.assert_allclose(table["bias"], 3 * table["slope"])
+
+
+def test_the_curve_is_one_test_in_the_unit_asked_for():
+    result = ea.pretrend_power(published())
+    curve, paths = result.curve("joint", 100), result.paths[result.paths["test"] == "joint"]
+    assert len(curve) == 2 * 8
+    for name in ("slope", "estimate", "conf_high", "violation_if_passed"):
+        np.testing.assert_allclose(curve[name], 100 * paths[name])
+    np.testing.assert_allclose(curve["power"], paths["power"])
 
 
 def test_the_points_are_seeded():

@@ -32,6 +32,19 @@ BREAKDOWN_PRECISION = 1e-4
 LARGEST = 2.0**20
 
 
+_CURVE = [
+    "kind",
+    "m",
+    "estimate",
+    "conf_low",
+    "conf_high",
+    "identified_low",
+    "identified_high",
+    "restriction",
+    "breakdown",
+]
+
+
 @dataclass(frozen=True)
 class Breakdown:
     """The largest m at which the interval leaves out zero.
@@ -93,6 +106,23 @@ class HonestBounds:
     def __repr__(self) -> str:
         shape = f", {self.shape}" if self.shape else ""
         return f"<HonestBounds: {self.restriction}{shape}, {self.method}, {len(self.table)} values of m>"
+
+    def curve(self, factor: float = 1.0) -> pd.DataFrame:
+        """Give the intervals with the usual one as one frame to draw, in another unit if wanted (100 = percentage points).
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``kind`` ("usual": m missing; "bounds"), ``m`` (in the unit of the outcome for smoothness), ``estimate`` (usual
+            only), ``conf_low``, ``conf_high``, ``identified_low``, ``identified_high``, ``restriction``, ``breakdown``.
+        """
+        usual = self.original[["estimate", "conf_low", "conf_high"]].assign(kind="usual")
+        bounds = self.table[["m", "conf_low", "conf_high", "identified_low", "identified_high"]].assign(kind="bounds")
+        frame = pd.concat([usual, bounds], ignore_index=True).assign(breakdown=self.breakdown.m)
+        relative = {"m", "breakdown"} if self.restriction != "smoothness" else set()
+        outcome = [name for name in _CURVE if name not in {"kind", "restriction", *relative}]
+        scaled = frame.assign(**{name: frame[name] * factor for name in outcome})
+        return scaled.assign(restriction=self.restriction)[_CURVE]
 
 
 def honest(

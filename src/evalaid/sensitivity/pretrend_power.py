@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -37,8 +38,9 @@ class PretrendPower:
         ``bayes_factor`` (probability of passing, this slope against none), ``power_error``, ``conditional_bias_error``
         (standard errors of the integration, of the bias at most this; 0 = exact), ``level``, ``vcov``, ``note``.
     paths : pandas.DataFrame
-        By row of the table and event time: ``test``, ``slope``, ``event_time``, ``estimate``, ``violation``,
-        ``violation_if_passed`` (mean of the coefficient without effect, given that the test found nothing).
+        By row of the table and event time, the reference included: ``test``, ``power``, ``slope``, ``event_time``,
+        ``estimate``, ``conf_low``, ``conf_high``, ``violation``, ``violation_if_passed`` (mean of the coefficient without
+        effect, given that the test found nothing).
     original : pandas.DataFrame
         The row of `infer` for the effect.
     weights : pandas.Series
@@ -59,6 +61,12 @@ class PretrendPower:
 
     def __repr__(self) -> str:
         return f"<PretrendPower: {len(self.table)} violations of {self.study!r}>"
+
+    def curve(self, test: Literal["individual", "joint"] = "individual", factor: float = 1.0) -> pd.DataFrame:
+        """Give the paths of one test as one frame to draw, in another unit if wanted (100 = percentage points)."""
+        frame = self.paths[self.paths["test"] == test].reset_index(drop=True)
+        outcome = [name for name in _PATH if name not in {"test", "power", "event_time"}]
+        return frame.assign(**{name: frame[name] * factor for name in outcome})
 
 
 @dataclass(frozen=True)
@@ -146,7 +154,7 @@ def pretrend_power(
         _check_power(wanted, size, test.name)
         found = [sign * _slope_for(test, before, target, start) for target in wanted]
         for slope in [*found, *given]:
-            row, path = _describe(study, known.weights, test, slope, line, size)
+            row, path = _describe(study, known.weights, test, slope, line, size, level)
             rows.append(row)
             paths.append(path)
     table = pd.DataFrame(rows).assign(level=level, vcov=study.vcov, note=join_texts(study.notes))
@@ -177,6 +185,18 @@ _COLUMNS = [
     "level",
     "vcov",
     "note",
+]
+
+_PATH = [
+    "test",
+    "power",
+    "slope",
+    "event_time",
+    "estimate",
+    "conf_low",
+    "conf_high",
+    "violation",
+    "violation_if_passed",
 ]
 
 
@@ -238,7 +258,7 @@ def _slope_for(test: _Test, before: Floats, target: float, start: float) -> floa
 
 
 def _describe(
-    study: EventStudy, weights: Floats, test: _Test, slope: float, line: Floats, size: float
+    study: EventStudy, weights: Floats, test: _Test, slope: float, line: Floats, size: float, level: float
 ) -> tuple[dict[str, float | str], pd.DataFrame]:
     """Say what a violation of this slope does to the test and to the effect."""
     n_pre = study.n_pre
@@ -263,12 +283,15 @@ def _describe(
         "power_error": test.error(before),
         "conditional_bias_error": float(np.abs(weights @ move) @ error),
     }
+    half = study.critical_value(level) * np.sqrt(np.diag(covariance))
     path = pd.DataFrame({
-        "test": test.name,
-        "slope": slope,
         "event_time": study.event_time,
         "estimate": study.estimate,
+        "conf_low": study.estimate - half,
+        "conf_high": study.estimate + half,
         "violation": violation,
         "violation_if_passed": passed,
     })  # fmt: skip
-    return row, path
+    path.loc[len(path)] = {"event_time": study.reference, "estimate": 0.0, "violation": 0.0, "violation_if_passed": 0.0}
+    path = path.sort_values("event_time").assign(test=test.name, power=1 - passing, slope=slope)
+    return row, path[_PATH].astype({"event_time": np.int64})

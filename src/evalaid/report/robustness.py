@@ -1,0 +1,111 @@
+"""Figures of sensitivity to violations of parallel trends: intervals by how far trends diverge, and trends that a test misses.
+
+As in `evalaid.report.figures`, a figure draws the columns of a tidy frame and computes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from evalaid.report.figures import ACCENT, BAND, GREY, INK, SERIES, Look, canvas_of, finish
+from evalaid.report.words import format_value
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure as Canvas
+
+_RESTRICTIONS = {
+    "relative_magnitude": "m: steps after treatment, in multiples of the largest one before it",
+    "smoothness": "m: largest change of slope from one period to the next",
+    "relative_smoothness": "m: changes of slope after treatment, in multiples of the largest one before it",
+}
+_DASHES = ("-", "--", ":", "-.")
+
+
+def draw_honest(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
+    """Draw the interval of an effect by how far trends may diverge, with the usual interval and the breakdown value.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        ``kind`` ("usual" or "bounds"), ``m``, ``estimate``, ``conf_low``, ``conf_high``, ``identified_low``,
+        ``identified_high``, ``restriction``, ``breakdown`` (`HonestBounds.curve`).
+    look : Look
+    """
+    usual, bounds = frame[frame["kind"] == "usual"].iloc[0], frame[frame["kind"] == "bounds"]
+    canvas, axes = canvas_of(7.6, 4.2)
+    axes.axhline(0, color=INK, lw=0.9)
+    axes.axhspan(usual["conf_low"], usual["conf_high"], color=GREY, alpha=0.15, lw=0, label="under parallel trends")
+    axes.axhline(usual["estimate"], color=GREY, lw=0.9, ls="--")
+    axes.fill_between(bounds["m"], bounds["conf_low"], bounds["conf_high"], color=BAND, alpha=0.4, lw=0)
+    for place, end in enumerate(("conf_low", "conf_high")):
+        label = None if place else f"{look.level:.0%} interval"
+        axes.plot(bounds["m"], bounds[end], "o-", color=ACCENT, ms=4, lw=1.4, label=label)
+    for place, end in enumerate(("identified_low", "identified_high")):
+        label = None if place else "without sampling error"
+        axes.plot(bounds["m"], bounds[end], ":", color=SERIES[1], lw=1.4, label=label)
+    limit = usual["breakdown"]
+    if math.isfinite(limit):
+        axes.axvline(limit, color=INK, lw=1.1, ls="-.", label=f"breakdown at m = {limit:.3g}")
+    axes.set(
+        title=f"Effect when trends diverge, {look.level:.0%} intervals",
+        xlabel=_RESTRICTIONS[usual["restriction"]] + (_unit(look.unit) if usual["restriction"] == "smoothness" else ""),
+        ylabel=f"Effect{_unit(look.unit)}",
+    )
+    canvas.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=8.5)
+    said = "; ".join(f"m {row['m']:.3g}: {_range(row, look.unit)}" for _, row in bounds.iterrows())
+    return finish(canvas, look), (
+        f"Effect with {look.level:.0%} intervals by how far trends may diverge ({look.data_label}). Under parallel trends: "
+        f"{_range(usual, look.unit)}. {said}. {_say_breakdown(limit)}"
+    )
+
+
+def draw_pretrends(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
+    """Draw the event study beside the trends that a test before treatment misses, and what passing it makes of them.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        ``event_time``, ``estimate``, ``conf_low``, ``conf_high``, ``power``, ``slope``, ``violation``,
+        ``violation_if_passed``; one test (`PretrendPower.curve`).
+    look : Look
+    """
+    canvas, axes = canvas_of(7.6, 4.4)
+    axes.axhline(0, color=INK, lw=0.9)
+    first = frame[frame["slope"] == frame["slope"].iloc[0]]
+    axes.vlines(first["event_time"], first["conf_low"], first["conf_high"], color=INK, lw=1.4)
+    axes.plot(first["event_time"], first["estimate"], "o", color=ACCENT, mec=INK, ms=6, label="estimate")
+    said = []
+    for place, (power, rows) in enumerate(frame.groupby("power", sort=True)):
+        style: dict[str, Any] = {"color": SERIES[place % len(SERIES)], "lw": 1.5}
+        axes.plot(
+            rows["event_time"], rows["violation"], _DASHES[0], label=f"trend found with power {power:.2f}", **style
+        )
+        axes.plot(
+            rows["event_time"], rows["violation_if_passed"], _DASHES[1], label="the same, if the test passed", **style
+        )
+        slope = format_value(float(rows["slope"].iloc[0]), look.unit, 2, signed=True)
+        said.append(f"a trend of {slope} a period is found with power {power:.2f}")
+    axes.set(
+        title=f"Trends that the test before treatment misses, {look.level:.0%} intervals",
+        xlabel="Periods since treatment",
+        ylabel=f"Effect{_unit(look.unit)}",
+    )
+    canvas.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8.5)
+    return finish(canvas, look), f"Event study and linear trends ({look.data_label}): {'; '.join(said)}."
+
+
+def _say_breakdown(limit: float) -> str:
+    if math.isnan(limit):
+        return "Zero is inside at m = 0."
+    return f"Zero is reached at m = {limit:.3g}." if math.isfinite(limit) else "Zero is not reached at any m."
+
+
+def _range(row: pd.Series, unit: str) -> str:
+    low, high = (format_value(row[end], unit, 2, signed=True) for end in ("conf_low", "conf_high"))
+    return f"{low} to {high}"
+
+
+def _unit(unit: str) -> str:
+    return " (percentage points)" if unit == "pp" else ""

@@ -139,7 +139,12 @@ def test_slopes_are_unbiased_and_intervals_cover():
     ("change", "options", "text"),
     [
         (lambda f: f.assign(experts=f["experts"] + f["quarter"]), {}, "varies over time in 60 treated unit(s)"),
-        (lambda f: f.assign(experts=0.0), {}, "have a dose of zero or less"),
+        (lambda f: f.assign(experts=0.0), {}, "is zero for all 60 treated units, so there are no doses to compare"),
+        (
+            lambda f: f.assign(experts=f["experts"].where(f["county"] != "C040", 0.0)),
+            {},
+            "1 of 60 treated units have a dose of zero or less, for example C040",
+        ),
         (
             lambda f: f.assign(experts=f["experts"].clip(upper=1)),
             {},

@@ -78,7 +78,7 @@ def test_cohorts_and_the_never_treated_are_left_out_whole(frame):
 
 def test_the_only_cohort_is_a_row_with_the_reason():
     found = ea.leave_out(diagnose(simulate(13, n_units=20, cohorts=(5, None))), "twfe", "cohort")
-    assert found.table["estimate"].isna().all()
+    assert found.table[["estimate", "change", "first_order"]].isna().all(axis=None)
     assert found.table["note"].str.startswith("no estimate: ").all()
     assert found.table["note"].str.contains("no unit starts treatment between the second and the last period").any()
     assert found.notes[-1] == "There is no estimate without 5, never treated"

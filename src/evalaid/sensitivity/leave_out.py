@@ -37,7 +37,7 @@ class LeaveOut:
     table : pandas.DataFrame
         One row an exclusion, by size of the change, those without any estimate first: ``left_out``; ``n_units`` (left out);
         ``estimate``, ``change`` (from the full sample), ``std_error``, ``p_value``, ``conf_low``, ``conf_high`` estimated again;
-        ``first_order`` (the change by the influence of those left out; missing for periods); ``sign`` (same, opposite) and
+        ``first_order`` (the change by the influence of those left out; missing for periods and without an estimate); ``sign`` (same, opposite) and
         ``significance`` (same, lost, gained) against the full sample, "" where not known; ``note`` (why something is missing).
     full : pandas.DataFrame
         The estimate on the full sample, one row of `infer`.
@@ -275,19 +275,19 @@ def _tabulate(
     found = pd.DataFrame(rows, columns=[*RESULTS, "note"])
     counts = np.bincount(groups.codes[groups.codes >= 0], minlength=len(groups.labels))
     change = found["estimate"] - full["estimate"]
+    impossible = change.isna() & np.isin(np.arange(len(change)), chosen)
     table = pd.DataFrame({
         "left_out": groups.labels,
         "n_units": counts,
         "estimate": found["estimate"],
         "change": change,
-        "first_order": first_order,
+        "first_order": np.where(impossible, np.nan, first_order),
         **{name: found[name] for name in RESULTS[1:]},
         "sign": _compare_signs(found["estimate"].to_numpy(), full["estimate"]),
         "significance": _compare_significance(found, full),
         "note": found["note"],
     })  # fmt: skip
     size = change.abs().fillna(pd.Series(np.abs(first_order)))
-    impossible = np.isin(np.arange(len(table)), chosen) & change.isna()
     order = size.mask(impossible, np.inf).sort_values(ascending=False, kind="stable", na_position="last").index
     return table.loc[order].reset_index(drop=True)
 

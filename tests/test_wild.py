@@ -320,7 +320,7 @@ def test_one_treated_cluster_is_a_result_with_a_reason():
     assert np.isnan(row["p_value"])
     assert not np.isnan(row["estimate"])
     assert row["note"].startswith("one treated cluster: the p-value of a wild bootstrap means nothing")
-    assert "randomisation inference" in row["note"]
+    assert "randomisation inference (evalaid.randomize)" in row["note"]
 
 
 def test_few_clusters_and_few_treated_are_said():

@@ -17,7 +17,7 @@ FEW_TREATED = 10
 VERY_FEW = 6
 
 ONE_TREATED = "one treated cluster: no error can be seen from it; use placebo in space"
-RESAMPLE = "report the wild bootstrap or randomisation inference beside it"
+RESAMPLE = "report the wild bootstrap (for regressions) or randomisation inference beside it"
 
 
 def treated_clusters(effects: Effects, clusters: Clusters) -> NDArray[np.int64]:

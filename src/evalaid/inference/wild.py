@@ -12,6 +12,7 @@ from evalaid.contrasts import Contrasts
 from evalaid.effects import Effects
 from evalaid.errors import InferenceError
 from evalaid.inference.cluster import Clusters, clusters_of, small_sample_factor
+from evalaid.inference.intervals import Errors, join_texts, tabulate
 from evalaid.inference.multiplier import WEIGHTS
 from evalaid.inference.wild_draws import Plan
 from evalaid.inference.wild_inversion import Draws, describe_set
@@ -29,7 +30,7 @@ TAILS = ("symmetric", "equal")
 
 ONE_TREATED = (
     "one treated cluster: the p-value of a wild bootstrap means nothing (WCR hardly ever rejects, WCU nearly always); use "
-    "placebo in space or randomisation inference"
+    "randomisation inference (evalaid.randomize), placebo in space (evalaid.placebo) or evalaid.few_treated"
 )
 
 
@@ -112,12 +113,12 @@ def wild_bootstrap(
         )
     plan = Plan(draws, weights, len(clusters), _entropy(seed))
     treated = _treated_clusters(contrasts, clusters)
-    reasons = [_refusal(effects, contrasts, k, int(treated[k])) for k in range(len(effects))]
-    results = [_Result(note=reason) for reason in reasons]
+    results = [_Result(note=_refusal(effects, contrasts, k, int(treated[k]))) for k in range(len(effects))]
+    tested = ~np.isnan(effects.value) & contrasts.weights.any(axis=0) & (treated != 1)
     group: list[tuple[int, WildScores]] = []
     longest = max(len(clusters), draws)
     for k in range(len(effects)):
-        if not reasons[k]:
+        if tested[k]:
             direction = contrasts.directions[:, k]
             scores = wild_scores(contrasts.problem, direction, clusters.codes, len(clusters), KINDS[kind])
             group.append((k, scores))
@@ -125,30 +126,18 @@ def wild_bootstrap(
             moments = _draw(plan, [scores for _, scores in group])
             for (row, scores), drawn in zip(group, moments, strict=True):
                 value = float(effects.value[row])
-                said = _join(
-                    plan.words(kind, named=isinstance(seed, int)),
-                    _few(int(treated[row])),
-                    effects.cells["reason"].iloc[row],
-                )
+                said = join_texts((plan.words(kind, named=isinstance(seed, int)), _few(int(treated[row]))))
                 results[row] = _read(Draws(drawn, value, scores, tail), plan, level, said, clusters)
             group = []
     factor = np.sqrt(_factor(effects, kind, len(clusters)))
     std_error = np.array([result.std_error for result in results]) * factor
-    columns = {
-        **{name: column for name, column in effects.cells.items() if name != "reason"},
-        "estimate": effects.value,
-        "std_error": std_error,
-        "statistic": effects.value / std_error,
-        "p_value": [result.p_value for result in results],
-        "conf_low": [result.low for result in results],
-        "conf_high": [result.high for result in results],
-        "level": level,
-        "vcov": kind,
-        "distribution": f"wild bootstrap ({weights})",
-        "n_clusters": len(clusters),
-        "note": [result.note for result in results],
-    }
-    return pd.DataFrame(columns, index=effects.cells.index)
+    errors = Errors(std_error, None, kind, [result.note for result in results])
+    return tabulate(effects, errors, level, len(clusters)).assign(
+        p_value=[result.p_value for result in results],
+        conf_low=[result.low for result in results],
+        conf_high=[result.high for result in results],
+        distribution=f"wild bootstrap ({weights})",
+    )
 
 
 @dataclass(frozen=True)
@@ -179,19 +168,19 @@ def _read(draws: Draws, plan: Plan, level: float, said: str, clusters: Clusters)
     if draws.scores.lost >= 0:
         name = clusters.labels[draws.scores.lost]
         return _Result(
-            note=_join(f"no estimate without cluster {name}, so no jackknife variance; use WCR31 or WCR11", said)
+            note=join_texts((f"no estimate without cluster {name}, so no jackknife variance; use WCR31 or WCR11", said))
         )
     if std_error <= NO_VARIATION * abs(draws.estimate):
-        return _Result(note=_join("no variation between clusters", said))
+        return _Result(note=join_texts(("no variation between clusters", said)))
     p_value = draws.p_value(0.0)
     if p_value == 0:
-        said = _join(said, f"no draw is more extreme: p is below {plan.step:.3g}")
+        said = join_texts((said, f"no draw is more extreme: p is below {plan.step:.3g}"))
     if plan.step > 1 - level:
-        said = _join(said, f"no {100 * level:g}% set: p cannot be told from {plan.step:.3g}")
+        said = join_texts((said, f"no {100 * level:g}% set: p cannot be told from {plan.step:.3g}"))
         return _Result(std_error, p_value, note=said)
     parts = draws.confidence_set(level)
     low, high = (parts[0][0], parts[-1][1]) if parts else (np.nan, np.nan)
-    return _Result(std_error, p_value, low, high, _join(said, describe_set(parts, level)))
+    return _Result(std_error, p_value, low, high, join_texts((said, describe_set(parts, level))))
 
 
 def _contrasts_of(effects: Effects) -> Contrasts:
@@ -233,11 +222,10 @@ def _treated_clusters(contrasts: Contrasts, clusters: Clusters) -> NDArray[np.in
 
 
 def _refusal(effects: Effects, contrasts: Contrasts, row: int, treated: int) -> str:
-    """Say why a row cannot be tested, "" when it can."""
-    reason = str(effects.cells["reason"].iloc[row])
+    """Say why a row cannot be tested, where its own reason does not."""
     if np.isnan(effects.value[row]) or not contrasts.weights[:, row].any():
-        return reason or "fixed by construction"
-    return _join(ONE_TREATED, reason) if treated == 1 else ""
+        return "" if effects.cells["reason"].iloc[row] else "fixed by construction"
+    return ONE_TREATED if treated == 1 else ""
 
 
 def _few(treated: int) -> str:
@@ -256,7 +244,3 @@ def _factor(effects: Effects, kind: str, n_clusters: int) -> float:
 def _entropy(seed: int | np.random.Generator) -> int:
     """Give a seed that starts the same draws again."""
     return int(seed.integers(2**63)) if isinstance(seed, np.random.Generator) else int(seed)
-
-
-def _join(*texts: str) -> str:
-    return "; ".join(text for text in texts if text)

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evalaid.report import curves, exclusions, figures, fonts
-from evalaid.report import curves, figures, fonts, robustness
+from evalaid.report import curves, exclusions, figures, fonts, robustness
 from evalaid.report.page import to_html, write_index, write_page
 from evalaid.report.tables import COLUMNS, Column, Table, collect_notes, number_table
 from evalaid.report.words import fill, format_value, keys_in

@@ -1,6 +1,7 @@
 """The wild cluster bootstrap: R's exact p-values, a twin on dense dummies, identities, invariances, size and refusals."""
 
 import json
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -238,6 +239,24 @@ def test_all_rows_share_the_draws_and_each_has_its_own_null():
     fixed = table[table["event_time"] == -1].iloc[0]
     assert np.isnan(fixed["p_value"])
     assert "zero by construction" in fixed["note"]
+
+
+def test_rows_are_the_same_whether_or_not_they_share_a_pass(monkeypatch):
+    effects = fit("event study", "weighted")
+    shared = ea.wild_bootstrap(effects, draws=499, weights="webb")
+    monkeypatch.setattr("evalaid.inference.wild.COLUMNS", 0)
+    pd.testing.assert_frame_equal(ea.wild_bootstrap(effects, draws=499, weights="webb"), shared, rtol=ROUNDING)
+
+
+def test_memory_grows_neither_with_draws_times_clusters_nor_with_dummies():
+    frame = simulate(1, n_units=2800, n_periods=40, cohorts=(10, 20, 30, None))
+    effects = ea.estimate(diagnose(frame), "sun_abraham").aggregate("overall")
+    tracemalloc.start()
+    ea.wild_bootstrap(effects)
+    peak = tracemalloc.get_traced_memory()[1] / 1e6
+    tracemalloc.stop()
+    # the signs alone would be 224 MB, the dummies 2,500 MB; the panel itself is 0.9 MB
+    assert peak < 60
 
 
 COMPARED = ["p_value", "conf_low", "conf_high", "std_error"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from evalaid.inference.intervals import Errors, join_texts, tabulate
 from evalaid.inference.multiplier import WEIGHTS
 from evalaid.inference.wild_draws import Plan
 from evalaid.inference.wild_inversion import Draws, describe_set
-from evalaid.inference.wild_scores import KINDS, WildScores, wild_scores
+from evalaid.inference.wild_scores import KINDS, Kind, WildScores, wild_scores
 
 Floats = NDArray[np.float64]
 
@@ -114,21 +115,11 @@ def wild_bootstrap(
     plan = Plan(draws, weights, len(clusters), _entropy(seed))
     treated = _treated_clusters(contrasts, clusters)
     results = [_Result(note=_refusal(effects, contrasts, k, int(treated[k]))) for k in range(len(effects))]
-    tested = ~np.isnan(effects.value) & contrasts.weights.any(axis=0) & (treated != 1)
-    group: list[tuple[int, WildScores]] = []
-    longest = max(len(clusters), draws)
-    for k in range(len(effects)):
-        if tested[k]:
-            direction = contrasts.directions[:, k]
-            scores = wild_scores(contrasts.problem, direction, clusters.codes, len(clusters), KINDS[kind])
-            group.append((k, scores))
-        if group and (k == len(effects) - 1 or longest * sum(s.basis.shape[1] for _, s in group) > COLUMNS):
-            moments = _draw(plan, [scores for _, scores in group])
-            for (row, scores), drawn in zip(group, moments, strict=True):
-                value = float(effects.value[row])
-                said = join_texts((plan.words(kind, named=isinstance(seed, int)), _few(int(treated[row]))))
-                results[row] = _read(Draws(drawn, value, scores, tail), plan, level, said, clusters)
-            group = []
+    tested = np.flatnonzero(~np.isnan(effects.value) & contrasts.weights.any(axis=0) & (treated != 1))
+    drawn_from = plan.words(kind, named=isinstance(seed, int))
+    for row, scores, moments in _draw(plan, contrasts, tested, clusters, KINDS[kind]):
+        said = join_texts((drawn_from, _few(int(treated[row]))))
+        results[row] = _read(Draws(moments, float(effects.value[row]), scores, tail), plan, level, said, clusters)
     factor = np.sqrt(_factor(effects, kind, len(clusters)))
     std_error = np.array([result.std_error for result in results]) * factor
     errors = Errors(std_error, None, kind, [result.note for result in results])
@@ -151,15 +142,27 @@ class _Result:
     note: str = ""
 
 
-def _draw(plan: Plan, group: list[WildScores]) -> list[Floats]:
-    """Give the moments of the draws for several rows, with one pass over the multipliers."""
-    sums, squared = plan.sums(
-        np.column_stack([scores.basis for scores in group]), np.column_stack([scores.squares for scores in group])
-    )
-    ends = np.append(0, np.cumsum([scores.basis.shape[1] for scores in group]))
-    return [
-        scores.moments(sums[:, ends[k] : ends[k + 1]], squared[:, 3 * k : 3 * k + 3]) for k, scores in enumerate(group)
-    ]
+def _draw(
+    plan: Plan, contrasts: Contrasts, rows: NDArray[np.intp], clusters: Clusters, kind: Kind
+) -> Iterator[tuple[int, WildScores, Floats]]:
+    """Give the moments of the draws row by row; as many rows as memory allows share a pass over the multipliers."""
+    waiting: list[tuple[int, WildScores]] = []
+    longest = max(len(clusters), plan.draws)
+    for row in rows:
+        scores = wild_scores(contrasts.problem, contrasts.directions[:, row], clusters.codes, len(clusters), kind)
+        waiting.append((int(row), scores))
+        if row != rows[-1] and longest * sum(held.basis.shape[1] for _, held in waiting) <= COLUMNS:
+            continue
+        basis, squares = (
+            np.column_stack([getattr(held, name) for _, held in waiting]) for name in ("basis", "squares")
+        )
+        sums, squared = plan.sums(basis, squares)
+        start = 0
+        for number, (own, held) in enumerate(waiting):
+            end = start + held.basis.shape[1]
+            yield own, held, held.moments(sums[:, start:end], squared[:, 3 * number : 3 * number + 3])
+            start = end
+        waiting = []
 
 
 def _read(draws: Draws, plan: Plan, level: float, said: str, clusters: Clusters) -> _Result:

@@ -1,9 +1,12 @@
-"""Placebo tests: a start that did not happen (in time), treated units that were not treated (in space)."""
+"""Placebo tests: effects where there are none, in time, in space, in another outcome, among untreated units.
+
+In time and in space are here; the other two have files of their own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -14,10 +17,16 @@ from evalaid.design import Design
 from evalaid.effects import Effects
 from evalaid.errors import DesignError, NotIdentifiedError
 from evalaid.estimation import estimate
-from evalaid.inference.table import infer
+from evalaid.inference.table import Vcov, infer
 from evalaid.layout import Layout, mask, reassign
+from evalaid.names import OUTCOME
+from evalaid.sensitivity.placebo_outcome import estimate_outcomes
+from evalaid.sensitivity.placebo_units import estimate_pretended
 
 Floats = NDArray[np.float64]
+
+# Multiples of the mean square gap before the start at which Abadie, Diamond and Hainmueller (2010) leave placebos out.
+POOR_FITS = (np.inf, 20.0, 5.0, 2.0)
 
 
 @dataclass(frozen=True)
@@ -26,15 +35,16 @@ class Placebo:
 
     Parameters
     ----------
-    kind : {"time", "space"}
+    kind : {"time", "space", "outcome", "units"}
         What was pretended.
     method : str
         The estimator.
     table : pandas.DataFrame
         One row a placebo. In time: ``shift``, the columns of `infer`, ``note``. In space: ``units`` (the pretended
-        treated units), ``estimate``, ``fit_before``, ``gap_after``, ``ratio``.
+        treated units), ``estimate``, ``fit_before``, ``gap_after``, ``ratio``. In outcome: ``outcome``, the columns of
+        `infer`. In units: the columns of `infer`, ``rejected`` (the interval misses zero).
     actual : pandas.DataFrame
-        The true assignment, one row, same columns.
+        The true assignment and outcome, one row, same columns.
     p_value, ratio_p_value : float
         In space: share of assignments (the true one included) whose absolute estimate, or ratio of root mean square gaps
         after to before, is at least that of the true one; NaN in time.
@@ -42,6 +52,12 @@ class Placebo:
         Whether all assignments were used rather than a random sample.
     seed : int
         Of the random sample.
+    by_fit : pandas.DataFrame
+        In space: both p-values when placebos that fitted worse before the start are left out. ``limit`` (times the mean square
+        gap before the start of the true assignment; inf = all), ``placebos``, ``p_value``, ``ratio_p_value``.
+    summary : pandas.DataFrame
+        In units: one row with ``draws``, ``mean``, ``mean_error``, ``spread``, ``mean_std_error``, ``rejection_rate``,
+        ``nominal``, ``rate_error``, ``note``.
     """
 
     kind: str
@@ -52,17 +68,23 @@ class Placebo:
     ratio_p_value: float
     exact: bool
     seed: int
+    by_fit: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
+    summary: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
 
 
 def placebo(
     design: Design,
     method: str,
-    kind: Literal["time", "space"] = "space",
+    kind: Literal["time", "space", "outcome", "units"] = "space",
     *,
     shifts: Sequence[int] = (1, 2),
+    outcome: str | Sequence[str] | None = None,
+    outcome_unit: str | None = None,
     draws: int = 200,
     seed: int = 1,
     level: float = 0.95,
+    vcov: Vcov = "auto",
+    progress: Callable[[int, int], object] | None = None,
     **options: Any,
 ) -> Placebo:
     """Estimate effects where there are none, and hold the estimate against them.
@@ -70,7 +92,10 @@ def placebo(
     In time: every cohort's start is moved earlier by each of ``shifts`` periods and its treated periods are dropped; an
     effect found there was there before the programme. Assumes no anticipation. In space: never-treated units take the
     place of the treated ones, cohort by cohort, and the treated ones are left out; assumes that units are exchangeable
-    under the sharp null of no effect.
+    under the sharp null of no effect. In outcome: the same estimate on columns that the programme must not move; an effect
+    there is what the comparison gets wrong, as far as that outcome shares the confounding of the true one. In units:
+    never-treated units alone, pretended treated at random many times with the true starts; estimates should centre on zero
+    and intervals miss zero with probability ``1 - level``, which checks the inference on this very panel.
 
     Parameters
     ----------
@@ -78,16 +103,22 @@ def placebo(
         The true design.
     method : str
         A registered method with cells that can be averaged; ``options`` are passed on.
-    kind : {"time", "space"}
+    kind : {"time", "space", "outcome", "units"}
         What is pretended.
     shifts : sequence of int
         In time: periods by which the start is moved earlier, positive.
+    outcome, outcome_unit : str
+        In outcome: numeric columns of the design's table (one or several) and their unit, as in :func:`evalaid.diagnose`.
     draws : int
-        In space: random assignments, unless one treated unit allows all never-treated units in turn.
+        In space: random assignments, unless one treated unit allows all never-treated units in turn. In units: their number.
     seed : int
         Of the random assignments.
     level : float
-        Of the intervals, in time.
+        Of the intervals.
+    vcov : str
+        In units: the inference that is checked, as in :func:`evalaid.infer`.
+    progress : callable, optional
+        In space and in units: called with the number of assignments done and their total.
 
     Returns
     -------
@@ -96,21 +127,36 @@ def placebo(
     Raises
     ------
     DesignError
-        For an unknown kind, shifts that are not positive, or too few never-treated units to pretend with.
+        For an unknown kind, shifts that are not positive, too few never-treated units to pretend with, or placebo outcomes that
+        do not exist, are not numeric, or are the outcome.
     NotIdentifiedError
         When the method does not apply to the true design.
 
     Notes
     -----
     ``p = #{|placebo| >= |estimate|} / (placebos + 1)`` with the true assignment counted among both; with 20 never-treated
-    units and one treated unit the smallest possible value is 1/21. Abadie, Diamond and Hainmueller (2010),
-    doi:10.1198/jasa.2009.ap08746.
+    units and one treated unit the smallest possible value is 1/21. The ratio test compares root mean square gaps after the
+    start with those before it, so that no placebo need be dropped for its fit; p-values without badly fitting ones (20, 5
+    and 2 times the mean square gap of the true one) stand beside it in ``by_fit``. Abadie, Diamond and Hainmueller (2010),
+    doi:10.1198/jasa.2009.ap08746. In units the draws share the same units, so that the rejection rate is less certain than
+    its simulation error says.
     """
     if kind == "time":
         return _in_time(design, method, shifts, level, options)
     if kind == "space":
-        return _in_space(design, method, draws, seed, options)
-    raise DesignError(f"kind={kind!r} is not a choice; choose time or space.")
+        return _in_space(design, method, draws, seed, progress, options)
+    if kind not in {"outcome", "units"}:
+        raise DesignError(f"kind={kind!r} is not a choice; choose time, space, outcome or units.")
+    summary = pd.DataFrame()
+    if kind == "outcome":
+        table = estimate_outcomes(design, method, outcome, outcome_unit, level, options)
+    else:
+        table, summary = estimate_pretended(design, method, draws, seed, level, vcov, progress, options)
+    actual = infer(_overall(estimate(design, method, **options)), level=level, vcov=vcov)
+    if kind == "outcome":
+        actual = actual.assign(outcome=design.panel.names[OUTCOME]).reindex(columns=table.columns)
+    used = seed if kind == "units" else 0
+    return Placebo(kind, method, table, actual, np.nan, np.nan, exact=kind == "outcome", seed=used, summary=summary)
 
 
 def _in_time(design: Design, method: str, shifts: Sequence[int], level: float, options: dict[str, Any]) -> Placebo:
@@ -148,7 +194,14 @@ def _before_treatment(layout: Layout) -> Layout:
     return mask(layout, layout.periods < start[:, None])
 
 
-def _in_space(design: Design, method: str, draws: int, seed: int, options: dict[str, Any]) -> Placebo:
+def _in_space(
+    design: Design,
+    method: str,
+    draws: int,
+    seed: int,
+    progress: Callable[[int, int], object] | None,
+    options: dict[str, Any],
+) -> Placebo:
     layout = design.layout
     never = np.arange(layout.never.start, layout.never.stop)
     sizes = np.diff(layout.starts)[:-1]
@@ -170,6 +223,8 @@ def _in_space(design: Design, method: str, draws: int, seed: int, options: dict[
         cohort[units] = starts
         pretended = replace(design, layout=reassign(untreated, cohort[never]))
         rows.append(_summarise(estimate(pretended, method, **options), ", ".join(map(str, layout.units[units]))))
+        if progress is not None:
+            progress(len(rows), len(chosen))
     table = pd.concat(rows, ignore_index=True)
     return Placebo(
         "space",
@@ -180,7 +235,19 @@ def _in_space(design: Design, method: str, draws: int, seed: int, options: dict[
         _share_at_least(table["ratio"], actual["ratio"]),
         exact=exact,
         seed=seed,
+        by_fit=_compare_fits(table, actual),
     )
+
+
+def _compare_fits(table: pd.DataFrame, actual: pd.DataFrame) -> pd.DataFrame:
+    """Give both p-values without the placebos whose gaps before the start exceed some multiples of the true one's."""
+    rows = []
+    for limit in POOR_FITS:
+        worse = table["fit_before"] ** 2 > limit * actual["fit_before"].iloc[0] ** 2
+        kept = table[~worse] if np.isfinite(limit) else table
+        both = (_share_at_least(kept[name], actual[name]) for name in ("estimate", "ratio"))
+        rows.append((limit, len(kept), *both))
+    return pd.DataFrame(rows, columns=["limit", "placebos", "p_value", "ratio_p_value"])
 
 
 def _overall(effects: Effects) -> Effects:

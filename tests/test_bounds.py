@@ -151,3 +151,73 @@ def test_refusals_say_what_was_found_and_what_was_expected(arguments, fault):
 def test_a_design_takes_no_published_figures(design):
     with pytest.raises(EstimationError, match="A design brings its own figures"):
         bound_effect(design, 86.9)
+
+
+def test_the_average_effect_has_a_breakdown_of_its_own(design):
+    """Changes of 5 after one year and 6 after two, comparison 1 and 1, trend 1 a year: averages over both."""
+    breakdown = bound_effect(design, trend="before").scaled(100, "pp").breakdown.set_index("key")
+    expected = {
+        "all.counterfactual_change": 4.5, "all.per_period": 3.0, "all.time_variation": 3.0,
+        "all.trend_continued": 2.0, "all.trend_multiple": 3.0, "all.difference_variation": 7 / 3,
+    }  # fmt: skip
+    assert breakdown.loc[list(expected), "value"].to_dict() == pytest.approx(expected)
+    for assumption in ("time_variation", "difference_variation", "trend_continued"):
+        at = bound_effect(design, trend="before", m=breakdown.loc[f"all.{assumption}", "value"] / 100).frame
+        row = at[(at["cohort"] == "all") & (at["assumption"] == assumption)].iloc[0]
+        assert row["lower"] == pytest.approx(0, abs=1e-9)
+
+
+def test_what_was_seen_before_treatment_is_computed_by_hand():
+    table = pd.DataFrame({
+        "unit": np.repeat(["a", "b"], 5), "year": [2015, 2016, 2018, 2019, 2020] * 2,
+        "y": [1.0, 3.0, 4.0, 8.0, 9.0, 0.0, 1.0, 5.0, 5.0, 5.0], "start": np.repeat([2020, np.nan], 5),
+    })  # fmt: skip
+    bounds = bound_effect(ea.diagnose(table, "unit", "year", "y", "start"), m="before", trend="before")
+    seen = bounds.seen.set_index("assumption")
+    # a year: 2, 1/2, 4 for a; 1, 2, 0 for b
+    assert seen["largest"].to_dict() == pytest.approx({
+        "time_variation": 4, "difference_variation": 4, "time_and_difference": 4, "trend_continued": 4 - 6.5 / 3,
+    })  # fmt: skip
+    assert seen.loc["difference_variation", "mean"] == pytest.approx((1 + 1.5 + 4) / 3)
+    assert seen["changes"].eq(3).all()
+    frame = bounds.frame[bounds.frame["cohort"] == "all"]
+    used = frame.groupby("assumption")["m"].max()
+    assert used["time_variation"] == pytest.approx(4)
+    assert used["trend_continued"] == pytest.approx(4 - 6.5 / 3)
+    row = bounds.breakdown.set_index("key").loc["all.time_variation"]
+    assert (row["value"], row["seen"], row["times_seen"]) == pytest.approx(
+        (1, 4, 0.25)
+    )  # it has moved four times as far
+    scaled = bounds.scaled(100, "x")
+    assert scaled.seen["largest"].max() == pytest.approx(400)
+    assert scaled.breakdown.set_index("key").loc["all.time_variation", "times_seen"] == pytest.approx(0.25)
+
+
+def test_the_past_uses_units_that_start_later_where_nobody_is_never_treated():
+    table = pd.DataFrame({
+        "unit": np.repeat(["a", "b"], 4), "year": [2017, 2018, 2019, 2020] * 2,
+        "y": [1.0, 2.0, 9.0, 9.0, 0.0, 3.0, 3.0, 9.0], "start": np.repeat([2019.0, 2020.0], 4),
+    })  # fmt: skip
+    seen = bound_effect(ea.diagnose(table, "unit", "year", "y", "start")).seen.set_index(["cohort", "assumption"])[
+        "largest"
+    ]
+    assert seen["2019", "difference_variation"] == pytest.approx(2)  # 1 against 3
+    assert seen["2020", "time_variation"] == pytest.approx(3)
+    assert ("2020", "trend_continued") in seen.index
+
+
+def test_limits_from_the_past_need_a_past(design):
+    alone = pd.DataFrame(
+        {"unit": [*"aabb"], "year": [2019, 2020] * 2, "y": [1.0, 2.0, 1.0, 1.0], "start": [2020.0] * 2 + [np.nan] * 2}
+    )
+    late = ea.diagnose(alone, "unit", "year", "y", "start")
+    assert bound_effect(late).seen.empty
+    with pytest.raises(EstimationError, match="no cohort has two of them; give numbers for M"):
+        bound_effect(late, m="before")
+    with pytest.raises(
+        EstimationError, match=r"published figures need numbers, for example 0\.5; a design also takes 'before'"
+    ):
+        bound_effect(1.0, 2.0, m="before")
+    with pytest.raises(EstimationError, match="m='after'"):
+        bound_effect(design, m="after")
+    assert bound_effect(1.0, 2.0).seen.empty

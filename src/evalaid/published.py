@@ -9,7 +9,7 @@ from evalaid.claims.remainders import bound_claims, find_breakdown
 from evalaid.claims.table import Claims
 from evalaid.claims.verdicts import VERDICTS, judge
 from evalaid.errors import StudyError
-from evalaid.sensitivity.bounds import ASSUMPTIONS
+from evalaid.sensitivity.assumptions import ASSUMPTIONS
 from evalaid.study import PUBLISHED, StudySpec, project_root
 
 AS_AN_EFFECT = "may be repeated"

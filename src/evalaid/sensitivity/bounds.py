@@ -5,28 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
 import pandas as pd
 
 from evalaid.design import Design
 from evalaid.errors import EstimationError
 from evalaid.facts.rounding import Figure, as_figure
-from evalaid.sensitivity.means import CellMeans, cell_means
+from evalaid.sensitivity.assumptions import ASSUMPTIONS, Problem, find_breakdown, tabulate
+from evalaid.sensitivity.panel_bounds import bound_cells
 
 Number = Figure | float
 
-ASSUMPTIONS = {
-    "logical": "nothing but the range of the outcome",
-    "time_variation": "without the programme at most M a period, up or down",
-    "trend_continued": "without the programme the earlier trend, give or take M a period",
-    "difference_variation": "without the programme as the comparison, give or take M a period",
-    "time_and_difference": "both: at most M a period, and as the comparison give or take M",
-}
-"""What each assumption says about the change without the programme."""
-
-_COLUMNS = ["key", "assumption", "label", "m", "lower", "upper", "sign", "unit", "note"]
+NOTHING_SEEN = pd.DataFrame(columns=["cohort", "assumption", "changes", "largest", "mean", "unit"])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -41,11 +32,17 @@ class Bounds:
         and ``period`` (labels; "all" = the average over treated units and periods).
     breakdown : pandas.DataFrame
         What it takes for nothing to be left: ``key``, ``assumption``, ``label``, ``value``, ``low``, ``high`` (rounding),
-        ``unit``, ``note``.
+        ``unit``, ``note``. From a Design also ``cohort`` and ``period``, ``seen`` (the largest deviation of this kind from one
+        period to the next before treatment) and ``times_seen`` (``value / seen``: below one, nothing is left under a deviation
+        that has happened before).
+    seen : pandas.DataFrame
+        From a Design: how much each cohort moved before treatment, see `evalaid.sensitivity.means.variation_before`; without
+        rows for published figures.
     """
 
     frame: pd.DataFrame
     breakdown: pd.DataFrame
+    seen: pd.DataFrame
 
     def __repr__(self) -> str:
         return f"<Bounds: {len(self.frame)} intervals>"
@@ -72,22 +69,12 @@ class Bounds:
         frame = self.frame.assign(**{name: self.frame[name] * factor for name in ("m", "lower", "upper")}, unit=unit)
         own = self.breakdown["assumption"] != "trend_multiple"
         shown = self.breakdown.copy()
-        for name in ("value", "low", "high"):
+        for name in [name for name in ("value", "low", "high", "seen") if name in shown]:
             shown[name] = shown[name].where(~own, shown[name] * factor)
-        return replace(self, frame=frame, breakdown=shown.assign(unit=shown["unit"].where(~own, unit)))
-
-
-@dataclass(frozen=True)
-class _Problem:
-    """One before-after change and what is known beside it."""
-
-    change: Figure
-    after: Figure | None
-    comparison: Figure | None
-    trend: Figure | None
-    periods: float
-    floor: float | None
-    ceiling: float | None
+        seen = self.seen
+        if len(seen):
+            seen = seen.assign(**{name: seen[name] * factor for name in ("largest", "mean")}, unit=unit)
+        return replace(self, frame=frame, breakdown=shown.assign(unit=shown["unit"].where(~own, unit)), seen=seen)
 
 
 def bound_effect(
@@ -97,7 +84,7 @@ def bound_effect(
     change: Number | None = None,
     comparison: tuple[Number, Number] | Number | None = None,
     trend: Number | Literal["before"] | None = None,
-    m: Sequence[float] | float = (0.0,),
+    m: Sequence[float] | float | Literal["before"] = (0.0,),
     periods: float = 1.0,
     floor: float | None = None,
     ceiling: float | None = None,
@@ -131,8 +118,9 @@ def bound_effect(
     trend : Figure, float or "before", optional
         Earlier change per period; ``"before"`` (designs) takes the cohort's mean change up to the last period before the
         start.
-    m : float or sequence of float
-        Largest deviation per period, >= 0, in the unit of the outcome.
+    m : float, sequence of float or "before"
+        Largest deviation per period, >= 0, in the unit of the outcome; ``"before"`` (designs) takes 0 and, for each
+        assumption, the largest deviation of its kind that was seen before treatment.
     periods : float
         Length of the change in periods, > 0. A design counts its own.
     floor, ceiling : float, optional
@@ -164,19 +152,20 @@ def bound_effect(
     2  trend_continued  0.0    2.5    2.5  positive
     3  trend_continued  0.5    1.5    3.5  positive
     """
-    grid = _check_grid(m)
     if isinstance(source, Design):
         if after is not None or change is not None or comparison is not None or isinstance(trend, (float, int, Figure)):
             raise EstimationError(
                 "A design brings its own figures; give after, change, comparison and trend only with published figures "
                 "(for the trend of a design: trend='before')."
             )
-        return _bound_cells(source, grid, with_trend=trend == "before")
+        grid = None if m == "before" else _check_grid(m)
+        return Bounds(*bound_cells(source, grid, with_trend=trend == "before"))
     if isinstance(trend, str):
         raise EstimationError(f"Found trend={trend!r}; published figures need a number, for example 1.1 a year.")
     if not periods > 0:
         raise EstimationError(f"Found periods={periods!r}; expected the length of the change in periods, above 0.")
-    problem = _Problem(
+    grid = _check_grid(m)
+    problem = Problem(
         change=_find_change(source, after, change),
         after=None if after is None else as_figure(after),
         comparison=_comparison_change(comparison),
@@ -185,10 +174,16 @@ def bound_effect(
         floor=floor,
         ceiling=ceiling,
     )
-    return Bounds(_table(problem, grid, unit), _breakdown(problem, unit))
+    return Bounds(
+        tabulate(problem, dict.fromkeys(ASSUMPTIONS, grid), unit), find_breakdown(problem, unit), NOTHING_SEEN
+    )
 
 
-def _check_grid(m: Sequence[float] | float) -> tuple[float, ...]:
+def _check_grid(m: Sequence[float] | float | str) -> tuple[float, ...]:
+    if isinstance(m, str):
+        raise EstimationError(
+            f"Found m={m!r}; published figures need numbers, for example 0.5; a design also takes 'before'."
+        )
     grid = tuple(float(value) for value in (m if isinstance(m, Iterable) else [m]))
     if not grid or not all(math.isfinite(value) and value >= 0 for value in grid):
         raise EstimationError(f"Found m={m!r}; expected one or more finite numbers, 0 or above.")
@@ -220,141 +215,3 @@ def _comparison_change(comparison: tuple[Number, Number] | Number | None) -> Fig
         before, after = (as_figure(number) for number in comparison)
         return after - before
     return as_figure(comparison)
-
-
-def _table(problem: _Problem, grid: tuple[float, ...], unit: str) -> pd.DataFrame:
-    rows = []
-    for assumption in _applicable(problem):
-        for m in (math.nan,) if assumption == "logical" else grid:
-            lower, upper, note = _interval(problem, assumption, m)
-            key = assumption if math.isnan(m) else f"{assumption}.m_{f'{m:g}'.replace('.', '_')}"
-            sign = _sign(lower, upper, note)
-            rows.append((key, assumption, ASSUMPTIONS[assumption], m, lower, upper, sign, unit, note))
-    return pd.DataFrame(rows, columns=_COLUMNS)
-
-
-def _applicable(problem: _Problem) -> list[str]:
-    """List the assumptions for which everything is there."""
-    bounded = problem.after is not None and (problem.floor is not None or problem.ceiling is not None)
-    given = {
-        "logical": bounded,
-        "time_variation": True,
-        "trend_continued": problem.trend is not None,
-        "difference_variation": problem.comparison is not None,
-        "time_and_difference": problem.comparison is not None,
-    }
-    return [name for name in ASSUMPTIONS if given[name]]
-
-
-def _interval(problem: _Problem, assumption: str, m: float) -> tuple[float, float, str]:
-    """Bound the effect: the change less the interval of the change without the programme, cut at floor and ceiling."""
-    reach = problem.periods * m
-    low, high = -math.inf, math.inf
-    if assumption in {"time_variation", "time_and_difference"}:
-        low, high = -reach, reach
-    if assumption == "trend_continued" and problem.trend is not None:
-        low = problem.periods * problem.trend.low - reach
-        high = problem.periods * problem.trend.high + reach
-    if assumption in {"difference_variation", "time_and_difference"} and problem.comparison is not None:
-        low, high = max(low, problem.comparison.low - reach), min(high, problem.comparison.high + reach)
-    if low > high:
-        return math.nan, math.nan, "the comparison itself changed by more than this M allows"
-    lower, upper, note = problem.change.low - high, problem.change.high - low, ""
-    if problem.after is not None and problem.ceiling is not None and problem.after.low - problem.ceiling > lower:
-        lower, note = problem.after.low - problem.ceiling, "the ceiling binds"
-    if problem.after is not None and problem.floor is not None and problem.after.high - problem.floor < upper:
-        upper, note = problem.after.high - problem.floor, f"{note}; the floor binds".lstrip("; ")
-    if lower > upper:
-        return math.nan, math.nan, "no outcome between floor and ceiling agrees with this M"
-    return lower, upper, note
-
-
-def _sign(lower: float, upper: float, note: str) -> str:
-    if math.isnan(lower):
-        return "contradiction" if note else "no figure"
-    return "positive" if lower > 0 else "negative" if upper < 0 else "open"
-
-
-def _breakdown(problem: _Problem, unit: str) -> pd.DataFrame:
-    """Find the change without the programme, and the M of each assumption, at which the effect may be nothing."""
-    k, change = Figure.exact(problem.periods), problem.change
-    rows: list[tuple[str, str, Figure, str, str]] = [
-        ("counterfactual_change", "change without the programme at which nothing is left", change, unit, ""),
-        ("per_period", "the same, per period", change / k, unit, ""),
-    ]
-    rows.append(("time_variation", "M at which bounded time variation reaches zero", _magnitude(change / k), unit, ""))
-    if problem.trend is not None:
-        gap = _magnitude((change - k * problem.trend) / k)
-        rows.append(("trend_continued", "M beside the earlier trend at which zero is reached", gap, unit, ""))
-        if problem.trend.low > 0 or problem.trend.high < 0:
-            multiple = change / (k * problem.trend)
-            label = "how many times the earlier trend would leave nothing"
-            rows.append(("trend_multiple", label, multiple, "number", ""))
-    if problem.comparison is not None:
-        gap = _magnitude((change - problem.comparison) / k)
-        rows.append(("difference_variation", "M beside the comparison at which zero is reached", gap, unit, ""))
-    return pd.DataFrame(
-        [(key, key, label, f.value, f.low, f.high, shown, note) for key, label, f, shown, note in rows],
-        columns=["key", "assumption", "label", "value", "low", "high", "unit", "note"],
-    )
-
-
-def _magnitude(figure: Figure) -> Figure:
-    """Give the interval of an absolute value."""
-    ends = abs(figure.low), abs(figure.high)
-    low = 0.0 if figure.low <= 0 <= figure.high else min(ends)
-    return Figure(min(max(abs(figure.value), low), max(ends)), low, max(ends))
-
-
-def _bound_cells(design: Design, grid: tuple[float, ...], *, with_trend: bool) -> Bounds:
-    """Bound the effect in every cohort and period, and on average over treated units and periods."""
-    share = design.outcome_unit == "fraction"
-    unit = "fraction" if share else "number"
-    limits: dict[str, Any] = {"floor": 0.0, "ceiling": 1.0} if share else {"floor": None, "ceiling": None}
-    cells = cell_means(design)
-    if not cells:
-        raise EstimationError("No cohort has a period before and a period after its start; nothing can be bounded.")
-    tables, breakdowns = [], []
-    for cell in cells:
-        problem = _cell_problem(cell, with_trend=with_trend, **limits)
-        where = {"cohort": cell.cohort, "period": cell.period}
-        table = _table(problem, grid, unit).assign(**where, n_treated=cell.n_treated)
-        if cell.reason:
-            table["note"] = [f"{note}; {cell.reason}".lstrip("; ") for note in table["note"]]
-        tables.append(table.assign(key=f"{cell.cohort}.{cell.period}." + table["key"]))
-        breakdown = _breakdown(problem, unit).assign(**where)
-        breakdowns.append(breakdown.assign(key=f"{cell.cohort}.{cell.period}." + breakdown["key"]))
-    every = pd.concat(tables, ignore_index=True)
-    frame = pd.concat([_average(every), every], ignore_index=True).drop(columns="n_treated")
-    return Bounds(frame, pd.concat(breakdowns, ignore_index=True))
-
-
-def _cell_problem(cell: CellMeans, *, with_trend: bool, floor: float | None, ceiling: float | None) -> _Problem:
-    return _Problem(
-        change=Figure.exact(cell.after - cell.before),
-        after=Figure.exact(cell.after),
-        comparison=None if cell.comparison_change is None else Figure.exact(cell.comparison_change),
-        trend=Figure.exact(cell.trend) if with_trend and cell.trend is not None else None,
-        periods=float(cell.periods),
-        floor=floor,
-        ceiling=ceiling,
-    )
-
-
-def _average(every: pd.DataFrame) -> pd.DataFrame:
-    """Average lower and upper ends over cells by their treated units; only where every cell has the assumption."""
-    cells = every.groupby(["cohort", "period"]).ngroups
-    rows = []
-    for (assumption, m), group in every.groupby(["assumption", "m"], sort=False, dropna=False):
-        if len(group) < cells:
-            continue
-        weight = group["n_treated"].to_numpy(dtype=float)
-        lower, upper = (float(np.average(group[end], weights=weight)) for end in ("lower", "upper"))
-        note = "average over treated units and periods"
-        label, unit, key = group["label"].iloc[0], group["unit"].iloc[0], group["key"].iloc[0].split(".", 2)[2]
-        contradiction = math.isnan(lower)
-        sign = "contradiction" if contradiction else _sign(lower, upper, "")
-        rows.append(
-            (f"all.{key}", assumption, label, m, lower, upper, sign, unit, note, "all", "all", int(weight.sum()))
-        )
-    return pd.DataFrame(rows, columns=[*_COLUMNS, "cohort", "period", "n_treated"])

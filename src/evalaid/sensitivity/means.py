@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from evalaid.comparisons import base_columns
 from evalaid.design import Design
@@ -128,3 +129,75 @@ def _trend(layout: Layout, treated: np.ndarray, base: int) -> float | None:
         return None
     steps = int(layout.periods[base] - layout.periods[0])
     return (_mean(layout, rows, base, base) - _mean(layout, rows, 0, base)) / steps
+
+
+def variation_before(design: Design) -> pd.DataFrame:
+    """Measure how much the outcome of each cohort moved from period to period before its treatment.
+
+    Assumes nothing; it says which limits on the change without the programme the past would have kept.
+
+    Parameters
+    ----------
+    design : Design
+        From `evalaid.diagnose`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a cohort and assumption (see `evalaid.sensitivity.assumptions.ASSUMPTIONS`): ``cohort`` (label),
+        ``assumption``, ``changes`` (how many), ``largest`` and ``mean`` absolute deviation per period, in the unit of the
+        outcome. ``time_variation``: change of the mean of the cohort's units seen in both periods;
+        ``difference_variation``: less the change of the comparison units; ``trend_continued``: less the cohort's mean
+        change; ``time_and_difference``: the larger of the first two. Without two such periods there is no row.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from evalaid.design import diagnose
+    >>> table = pd.DataFrame({"unit": [*"aaabbb"], "year": [2018, 2019, 2020] * 2, "y": [1.0, 4.0, 9.0, 1.0, 2.0, 2.0],
+    ...                       "start": [2020.0] * 3 + [None] * 3})
+    >>> seen = variation_before(diagnose(table, "unit", "year", "y", "start"))
+    >>> seen[["assumption", "largest"]].values.tolist()
+    [['time_variation', 3.0], ['difference_variation', 2.0], ['time_and_difference', 3.0]]
+    """
+    layout = design.layout
+    rows: list[tuple[str, str, int, float, float]] = []
+    for number, base in enumerate(base_columns(layout, design.anticipation)):
+        own, gaps = [], []
+        treated = np.arange(layout.n_units)[layout.block(number)]
+        for column in range(1, int(base) + 1):
+            both = _observed(layout, treated, column - 1, column)
+            if not len(both):
+                continue
+            steps = int(layout.periods[column] - layout.periods[column - 1])
+            change = (_mean(layout, both, column, column - 1) - _mean(layout, both, column - 1, column - 1)) / steps
+            own.append(change)
+            others = _untreated(design, number, column - 1, column)
+            if len(others):
+                other = _mean(layout, others, column, column - 1) - _mean(layout, others, column - 1, column - 1)
+                gaps.append(change - other / steps)
+        name = label(layout.period_kind, layout.cohorts[number])
+        kinds = {
+            "time_variation": np.abs(own),
+            "trend_continued": np.abs(np.array(own) - np.mean(own)) if len(own) > 1 else np.zeros(0),
+            "difference_variation": np.abs(gaps),
+            "time_and_difference": np.maximum(np.abs(own), np.abs(gaps)) if len(own) == len(gaps) else np.zeros(0),
+        }
+        rows += [
+            (name, kind, len(values), float(np.max(values)), float(np.mean(values)))
+            for kind, values in kinds.items()
+            if len(values)
+        ]
+    return pd.DataFrame(rows, columns=["cohort", "assumption", "changes", "largest", "mean"])
+
+
+def _untreated(design: Design, number: int, *columns: int) -> np.ndarray:
+    """Give the comparison units of a cohort in some periods: never treated, else another cohort that starts later."""
+    layout = design.layout
+    never = _observed(layout, np.arange(layout.n_units)[layout.never], *columns)
+    if len(never):
+        return never
+    later = (layout.cohort > layout.periods[max(columns)] + design.anticipation) & (
+        layout.cohort != layout.cohorts[number]
+    )
+    return _observed(layout, np.flatnonzero(later), *columns)

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from tasks import CURVE, MIXED, Task
+from tasks import CURVE, MIXED, WILD, WILD_AVERAGE, Task
 
 PEERS = ("pyfixest", "diff-diff", "csdid")
 MODULES = {"pyfixest": "pyfixest", "diff-diff": "diff_diff", "csdid": "csdid"}
 R_SCRIPT = Path(__file__).with_name("bench.R")
 R_SECONDS = 600
+# wildboottest multiplies dense matrices with a dummy for every unit; beyond this many numbers it is not started.
+DENSE = 10_000_000
 R_NOT_FOUND = "R not found: not measured. Without Rscript on PATH fixest, did, etwfe, didimputation and bacondecomp are not compared."
 # Tasks that no peer has, and why.
 NO_PEER = {
@@ -25,6 +27,8 @@ NO_PEER = {
     "efficient": "no peer in Python: R has staggered",
     "synthetic difference-in-differences": "no peer: the packages take one cohort only",
     "synthetic control": "no peer: the packages take one treated unit only",
+    WILD: "no peer at this size: pyfixest with wildboottest holds one dummy a unit",
+    WILD_AVERAGE: "no peer",
     CURVE: "no peer",
     MIXED: "no peer",
 }
@@ -53,7 +57,11 @@ def _pyfixest(frame: pd.DataFrame) -> dict[str, Task]:
         return lambda: pyfixest.feols(formula, frame, vcov={"CRV1": "unit"}, lean=True).tidy()
 
     columns = {"yname": "y", "idname": "unit", "tname": "period", "gname": "g"}
-    return {
+    wild: dict[str, Task] = {}
+    if find_spec("wildboottest") and len(frame) * frame["unit"].nunique() <= DENSE:
+        model = pyfixest.feols("y ~ treated | unit + period", frame, vcov={"CRV1": "unit"})
+        wild[WILD] = lambda: model.wildboottest(reps=9999, param="treated", cluster="unit", seed=1)
+    return wild | {
         "two-way fixed effects": feols("y ~ treated | unit + period"),
         "event study": feols("y ~ i(relative, ref=-1) | unit + period"),
         "Sun-Abraham": lambda: pyfixest.event_study(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tasks import CURVE, MIXED, SIZES
+from tasks import CURVE, MIXED, SIZES, WILD, WILD_AVERAGE
 
 Row = dict[str, Any]
 
@@ -24,7 +24,17 @@ RATIOS = {
     "Goodman-Bacon decomposition": (3, 3),
 }
 # CPU seconds at most.
-SECONDS = {("L", "Sun-Abraham"): 0.4, ("M", CURVE): 4.0, ("M", MIXED): 10.0}
+SECONDS = {
+    ("L", "Sun-Abraham"): 0.4,
+    ("M", CURVE): 4.0,
+    ("M", MIXED): 10.0,
+    ("S", WILD): 0.1,
+    ("S", WILD_AVERAGE): 0.1,
+    ("M", WILD): 0.5,
+    ("M", WILD_AVERAGE): 0.1,
+    ("L", WILD): 10.0,
+    ("L", WILD_AVERAGE): 10.0,
+}
 SMALL = 0.010
 # What memory may grow by beyond the rows: the panels differ in periods, and the square of the units would be 1,276 times.
 SLACK = 2.0

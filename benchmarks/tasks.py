@@ -63,6 +63,7 @@ FITS: dict[str, dict[str, Any]] = {
     "synthetic control": {"method": "synthetic_control"},
 }
 DIAGNOSE, BACON = "diagnose", "Goodman-Bacon decomposition"
+WILD, WILD_AVERAGE = "wild bootstrap, two-way fixed effects", "wild bootstrap, average of Sun-Abraham"
 
 
 def our_tasks(size: str, frame: pd.DataFrame) -> dict[str, Task]:
@@ -70,7 +71,18 @@ def our_tasks(size: str, frame: pd.DataFrame) -> dict[str, Task]:
     tasks: dict[str, Task] = {DIAGNOSE: lambda: ea.diagnose(frame, "unit", "period", "y", "cohort", covariates=("x",))}
     tasks |= {name: partial(fit, frame, **how) for name, how in FITS.items()}
     tasks[BACON] = lambda: ea.bacon(ea.diagnose(frame, "unit", "period", "y", "cohort"))
+    tasks |= wild_tasks(frame)
     return tasks | (curve_tasks(frame) if size == "M" else {})
+
+
+def wild_tasks(frame: pd.DataFrame) -> dict[str, Task]:
+    """Give the wild bootstraps by unit, p-value and confidence set from 9,999 draws; the effects are estimated before."""
+    design = ea.diagnose(frame, "unit", "period", "y", "cohort")
+    average = ea.estimate(design, "sun_abraham").aggregate("overall")
+    return {
+        WILD: partial(ea.wild_bootstrap, ea.estimate(design, "twfe"), kind="WCR11"),
+        WILD_AVERAGE: partial(ea.wild_bootstrap, average, kind="WCR11"),
+    }
 
 
 def fit(

@@ -153,7 +153,7 @@ def test_the_identified_set_is_the_range_over_all_violations(kind, shape):
     estimate = np.array([0.02, 0.05, 0.01, 0.6, 0.9, 0.7])
     study = ea.EventStudy([-4, -3, -2, 0, 1, 2], estimate, np.eye(6) * 1e-4)
     m = 0.1 if kind == "smoothness" else 0.8
-    found = ea.honest(study, kind, m, shape=shape, points=10, draws=10).table.iloc[0]
+    found = ea.honest(study, kind, m, shape=shape, points=10, draws=16).table.iloc[0]
     order = 1 if kind == "relative_magnitude" else 2
     path = np.delete(np.diff(np.eye(7), n=order, axis=0), 3, axis=1)
     before, after = path[:-3], path[-3:]
@@ -568,7 +568,7 @@ REFUSED = {
     ),
     "C-F": (lambda: ea.honest(published(), method="C-F"), "starts from an FLCI, which relative_magnitude has not"),
     "level": (lambda: ea.honest(published(), level=95), "level=95 found; a coverage between 0.5 and 1"),
-    "draws": (lambda: ea.honest(published(), draws=0), "draws=0 found; at least 2"),
+    "draws": (lambda: ea.honest(published(), draws=0), "draws=0 found; at least 2 points and 16 draws"),
     "one period before": (
         lambda: ea.honest(study_of([-2, 0, 1]), "relative_smoothness"),
         "relative_smoothness needs two coefficient.*finds 1: nothing before treatment",

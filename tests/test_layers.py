@@ -22,6 +22,7 @@ SPINE = (
     "periods",
     "keys",
     "checks",
+    "reading",
     "influence",
     "aggregation",
     "linear",

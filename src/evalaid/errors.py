@@ -28,6 +28,10 @@ class EvalaidError(Exception):
         self.rows = rows
 
 
+class ReadingError(EvalaidError):
+    """A file that cannot be read as what it was said to be; ``rows`` lists file, sheet, cell, value, fault, expected."""
+
+
 class PanelError(EvalaidError):
     """A panel that cannot be used; lists all faults of the table at once."""
 

@@ -122,7 +122,7 @@ def test_specifications_without_an_estimate_are_counted_and_left_out():
 FAULTS = [
     ({"specifications": []}, EstimationError, "No specification is declared"),
     ({"specifications": [Specification("twfe", ("age",))]}, EstimationError, "the design has no covariate 'age'"),
-    ({"level": 95}, InferenceError, "level=95 found; a number between 0 and 1 is expected"),
+    ({"level": 95}, InferenceError, "level=95 found; a coverage between 0 and 1 is expected"),
     ({"draws": 9}, InferenceError, "Asked for are 9 assignments: the smallest reachable p-value is 0.1"),
     ({"level": 0.99}, InferenceError, "There are only 42 assignments: the smallest reachable p-value is 0.0238"),
     (

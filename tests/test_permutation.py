@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from panels import diagnose, simulate
+from scipy.stats import permutation_test
 
 import evalaid as ea
 from evalaid.errors import InferenceError, NotIdentifiedError
@@ -50,6 +51,21 @@ def test_eight_units_by_hand():
     own = np.mean(CHANGES[:2]) - np.mean(CHANGES[2:])
     assert found.p_value == pytest.approx(np.mean(np.abs(differences) >= own - ROUNDING))
     assert found.smallest_p == pytest.approx(1 / 28)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_scipy_gives_the_same_exact_p_value(seed):
+    changes = np.random.default_rng(seed).normal(size=11)
+    changes[:4] += 0.8
+    found = ea.randomize(look(small(changes, 4)), "two_by_two")
+    outside = permutation_test(
+        (changes[:4], changes[4:]), lambda x, y: np.mean(x) - np.mean(y), n_resamples=np.inf, alternative="two-sided"
+    )
+    # scipy doubles the smaller tail; the absolute value of the estimate is compared here.
+    distances = np.abs(outside.null_distribution)
+    assert found.n_assignments == len(distances) == 330
+    assert np.sort(found.table["estimate"]) == pytest.approx(np.sort(outside.null_distribution), abs=ROUNDING)
+    assert found.p_value == pytest.approx((distances >= abs(outside.statistic) - ROUNDING).mean())
 
 
 def test_strata_confine_who_changes_places():
@@ -213,6 +229,22 @@ def test_the_p_value_has_its_size_and_the_set_its_coverage():
     assert covered == pytest.approx(0.9, abs=4 * np.sqrt(0.09 / 100))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("n_units", [10, 20, 40])
+@pytest.mark.parametrize("n_treated", [3, 6, 20])
+@pytest.mark.parametrize("statistic", ["estimate", "studentised"])
+def test_the_coverage_of_both_sets(n_units, n_treated, statistic):
+    if n_treated >= n_units:
+        pytest.skip("no comparison left")
+    rng, runs = np.random.default_rng(n_units + n_treated), 400
+    covered = 0
+    for _ in range(runs):
+        design = look(draw_panel(rng, n_units, n_treated, 1.0, 2.0))
+        found = ea.randomize(design, "two_by_two", draws=199, level=0.9, statistic=statistic)
+        covered += found.conf_low <= 2.0 <= found.conf_high
+    assert covered / runs == pytest.approx(0.9, abs=4 * np.sqrt(0.09 / runs))
+
+
 def test_studentising_keeps_the_size_when_only_the_average_effect_is_zero():
     rng = np.random.default_rng(6)
     rejected = {"estimate": 0, "studentised": 0}
@@ -266,6 +298,16 @@ def test_units_change_places_when_clusters_hold_several_cohorts():
     frame["prefecture"] = np.repeat(["a", "b"] * 4, 2)
     found = ea.randomize(look(frame, cluster="prefecture"), "twfe", level=0.9)
     assert "units although a cluster holds several cohorts" in found.note
+
+
+def test_what_would_stay_behind_when_starts_change_places_is_refused():
+    frame = simulate(14, n_units=12, cohorts=(5, None))
+    treated = frame["quarter"] >= frame["cohort"]
+    design = diagnose(frame.assign(path=1.0 * treated), covariates=("path",))
+    with pytest.raises(InferenceError, match="no estimate under any other assignment"):
+        ea.randomize(design, "dcdh", draws=19, path="path")
+    with pytest.raises(InferenceError, match="dose reads the dose of each unit, which would stay behind"):
+        ea.randomize(design, "dose", draws=19)
 
 
 def test_the_method_must_apply_to_the_true_design():

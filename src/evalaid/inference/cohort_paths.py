@@ -77,6 +77,7 @@ def _unit_paths(layout: Layout, sizes: Floats) -> Layout:
         outcome=np.tile(paths, (len(used), 1)),
         cohort=np.repeat(starts, len(paths)),
         weight=np.repeat(sizes[used] / len(paths), len(paths))[:, None] * np.ones(n_periods),
+        weight_kind="analytic",
     )
 
 

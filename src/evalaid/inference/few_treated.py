@@ -16,6 +16,7 @@ from evalaid.errors import InferenceError
 from evalaid.estimation import estimate
 from evalaid.inference.assignments import unit_labels
 from evalaid.inference.cohort_paths import agree, apply_contrasts, read_contrasts
+from evalaid.inference.intervals import check_level, join_texts
 from evalaid.names import TOTAL, UNIT, WEIGHT
 
 Floats = NDArray[np.float64]
@@ -148,7 +149,7 @@ def few_treated(
         "design's weights are not used in the estimate" if layout.weight is not None else "",
         "design's covariates are not used" if design.covariates else "",
     ]
-    note = "; ".join(text for text in said if text)
+    note = join_texts(said)
     table = pd.DataFrame(rows, columns=["estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high"])
     fixed = [reason or note for reason in effects.cells["reason"]]
     frame = effects.cells.drop(columns="reason").reset_index(drop=True).join(table)
@@ -165,8 +166,7 @@ def _check(design: Design, kind: str, level: float, draws: int) -> None:
     """Name everything that rules these methods out."""
     if kind not in KINDS:
         raise InferenceError(f"kind={kind!r} is not a choice; choose {' or '.join(KINDS)}.")
-    if not 0 < level < 1:
-        raise InferenceError(f"level={level} found; a coverage between 0 and 1 is expected, for example 0.95.")
+    check_level(level)
     if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:
         raise InferenceError(f"draws={draws!r} found; a positive number of draws is expected (9999 is usual).")
     layout, faults = design.layout, []

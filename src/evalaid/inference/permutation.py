@@ -12,8 +12,9 @@ import pandas as pd
 from evalaid.design import Design
 from evalaid.effects import Effects
 from evalaid.errors import InferenceError
-from evalaid.estimation import estimate
+from evalaid.estimation import estimate, find_method
 from evalaid.inference.assignments import Assignments, list_assignments
+from evalaid.inference.intervals import check_level, join_texts
 from evalaid.inference.inversion import invert, p_value_at
 from evalaid.inference.inversion import statistic as statistic_at
 from evalaid.inference.reassignment import Moments, estimate_all, overall
@@ -143,8 +144,8 @@ def randomize(
     Raises
     ------
     InferenceError
-        For unknown choices, strata that do not fit (see :func:`list_assignments`), and when there are so few assignments or
-        draws that no p-value can reach ``1 - level``.
+        For unknown choices, strata that do not fit (see :func:`list_assignments`), methods that read doses or paths of
+        treatment, and when there are so few assignments or draws that no p-value can reach ``1 - level``.
     NotIdentifiedError
         When the method does not apply to the true design.
 
@@ -170,6 +171,11 @@ def randomize(
     (True, 28, 0.0357)
     """
     _check(statistic, level, draws)
+    if find_method(method).needs.comparison == "dose":
+        raise InferenceError(
+            f"{method} reads the dose of each unit, which would stay behind when start dates change places. Permute doses in "
+            "the table, or test with a method that compares starts."
+        )
     assignments = list_assignments(design, kind, strata)
     exact = assignments.count <= draws
     smallest = 1 / assignments.count if exact else 1 / (draws + 1)
@@ -183,6 +189,12 @@ def randomize(
         return effects
 
     actual, drawn = estimate_all(design, estimator, assignments, draws, seed, progress)
+    missing = int(np.isnan(drawn.outcome).sum())
+    if missing == len(drawn.outcome):
+        raise InferenceError(
+            f"{method} gives no estimate under any other assignment: something it reads (a covariate with the path of "
+            "treatment, for example) belongs to the true one. Choose options that read starts only."
+        )
     studentised = statistic == "studentised"
     if studentised and not actual.covariance[0, 0] > 0:
         raise InferenceError(
@@ -191,7 +203,6 @@ def randomize(
         )
     p_value = p_value_at(actual, drawn, 0.0, studentised=studentised, exact=exact)
     low, high, about = _confidence_set(actual, drawn, level, studentised=studentised, exact=exact)
-    missing = int(np.isnan(drawn.outcome).sum())
     lost = f"{missing} assignments admit no estimate and count as at least as large" if missing else ""
     how = f"all {assignments.count:,} distinct assignments" if exact else f"{draws:,} random assignments, seed {seed}"
     return Randomization(
@@ -211,15 +222,14 @@ def randomize(
         level=level,
         seed=seed,
         n_blocks=sum(len(rows) for rows in assignments.strata),
-        note="; ".join(text for text in (how, assignments.note, lost, about) if text),
+        note=join_texts((how, assignments.note, lost, about)),
     )
 
 
 def _check(wanted: str, level: float, draws: int) -> None:
     if wanted not in STATISTICS:
         raise InferenceError(f"statistic={wanted!r} is not a choice; choose {' or '.join(STATISTICS)}.")
-    if not 0 < level < 1:
-        raise InferenceError(f"level={level} found; a coverage between 0 and 1 is expected, for example 0.95.")
+    check_level(level)
     if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:
         raise InferenceError(f"draws={draws!r} found; a positive number of draws is expected (999 is usual).")
 
@@ -248,7 +258,7 @@ def _confidence_set(
         return np.nan, np.nan, "no confidence set: a constant effect does not move this estimate"
     low, high, note = invert(actual, drawn, level, studentised=studentised, exact=exact)
     if np.isinf(low) or np.isinf(high):
-        note = "; ".join(text for text in (note, "unbounded: no large effect is rejected on that side") if text)
+        note = join_texts((note, "unbounded: no large effect is rejected on that side"))
     return low, high, note
 
 

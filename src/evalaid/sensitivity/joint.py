@@ -14,6 +14,7 @@ from evalaid.design import Design
 from evalaid.effects import Effects
 from evalaid.errors import EvalaidError, InferenceError
 from evalaid.inference.assignments import Assignments, list_assignments
+from evalaid.inference.intervals import check_level, join_texts
 from evalaid.inference.inversion import TIE
 from evalaid.inference.reassignment import by_contrasts, move
 from evalaid.sensitivity.specifications import (
@@ -130,8 +131,7 @@ def joint_test(
     (True, 120, 3)
     """
     declared = read_specifications(design, specifications)
-    if not 0 < level < 1:
-        raise InferenceError(f"level={level} found; a number between 0 and 1 is expected, for example 0.95.")
+    check_level(level)
     assignments = list_assignments(design, kind, strata)
     exact = assignments.count <= draws
     smallest = 1 / assignments.count if exact else 1 / (draws + 1)
@@ -164,7 +164,7 @@ def joint_test(
     )
     how = f"all {assignments.count:,} distinct assignments" if exact else f"{draws:,} random assignments, seed {seed}"
     lost = f"{int((~known).sum())} of {len(known)} specifications have no estimate" if not known.all() else ""
-    note = "; ".join(text for text in (how, assignments.note, lost) if text)
+    note = join_texts((how, assignments.note, lost))
     return JointTest(
         table, listed, pd.DataFrame(drawn, columns=STATISTICS), exact, assignments.count, seed, level, note
     )

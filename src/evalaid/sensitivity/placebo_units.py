@@ -14,6 +14,7 @@ from evalaid.design import Design
 from evalaid.errors import DesignError, EvalaidError
 from evalaid.estimation import estimate
 from evalaid.inference.assignments import list_assignments
+from evalaid.inference.intervals import join_texts
 from evalaid.inference.table import Vcov, infer
 from evalaid.layout import reassign
 
@@ -115,6 +116,6 @@ def _summarise(table: pd.DataFrame, level: float, note: str) -> pd.DataFrame:
         "rejection_rate": float(missed.dropna().mean()) if known else np.nan,
         "nominal": nominal,
         "rate_error": float(np.sqrt(nominal * level / known)) if known else np.nan,
-        "note": "; ".join(text for text in (note, lost) if text),
+        "note": join_texts((note, lost)),
     }
     return pd.DataFrame([row])

@@ -293,6 +293,18 @@ def test_the_same_seed_gives_the_same_draws_and_is_recorded():
     assert other["note"][0].startswith("WCR31, 499 Rademacher draws;")
 
 
+def test_equal_tails_are_twice_the_rarer_side():
+    effects = few(5, 6)
+    exact = [ea.wild_bootstrap(effects, tail=tail) for tail in ("symmetric", "equal")]
+    pd.testing.assert_frame_equal(*exact)
+    draws = ours(effects, 0, np.arange(11), "WCR31", Plan(999, "mammen", 11, 1))
+    own = draws.estimate / draws.scores.std_error
+    above, below = np.mean(draws.drawn(0.0) > own), np.mean(draws.drawn(0.0) < own)
+    found = ea.wild_bootstrap(effects, draws=999, weights="mammen", tail="equal")["p_value"][0]
+    assert found == pytest.approx(2 * min(above, below))
+    assert abs(above - below) > 0.01
+
+
 def test_random_signs_agree_with_all_of_them():
     effects = ea.estimate(diagnose(counties()), "twfe")
     all_signs = ea.wild_bootstrap(effects, cluster=prefectures())["p_value"][0]
@@ -340,6 +352,12 @@ def test_one_treated_cluster_is_a_result_with_a_reason():
     assert not np.isnan(row["estimate"])
     assert row["note"].startswith("one treated cluster: the p-value of a wild bootstrap means nothing")
     assert "randomisation inference (evalaid.randomize)" in row["note"]
+
+
+def test_an_estimate_that_rests_on_one_cluster_says_so():
+    note = ea.wild_bootstrap(few(9, 1))["note"][0]
+    assert "cluster C009 makes up 90% of the variation behind the estimate" in note
+    assert "makes up" not in ea.wild_bootstrap(few(8, 2))["note"][0]
 
 
 def test_few_clusters_and_few_treated_are_said():

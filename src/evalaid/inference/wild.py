@@ -25,6 +25,8 @@ Floats = NDArray[np.float64]
 COLUMNS = 4_000_000
 # With fewer treated clusters either bootstrap can be far from its level (MacKinnon and Webb 2017, doi:10.1002/jae.2508).
 FEW_TREATED = 5
+# One treated (or one comparison) cluster among G equal ones has the partial leverage (G-1)/G, one of two less than a half.
+DOMINANT = 0.5
 # Residuals of a perfect fit are rounding error of the outcome.
 NO_VARIATION = 1e-12
 TAILS = ("symmetric", "equal")
@@ -70,7 +72,7 @@ def wild_bootstrap(
     seed : int or numpy.random.Generator
         Source of the draws; an integer is recorded in ``note``.
     tail : {"symmetric", "equal"}
-        Count draws with a larger ``|t|``, or twice those on the rarer side.
+        Count draws with a larger ``|t|``, or twice those on the rarer side; the same when all sign vectors are taken.
 
     Returns
     -------
@@ -90,7 +92,8 @@ def wild_bootstrap(
     The set holds every theta whose own restricted bootstrap gives ``p > 1 - level``: the residuals under ``r'b = theta``, and with
     them numerator and variance of every drawn t, are polynomials of theta, so nothing is drawn again. Cameron, Gelbach and
     Miller (2008), doi:10.1162/rest.90.3.414; Roodman, MacKinnon, Nielsen and Webb (2019), doi:10.1177/1536867X19830877;
-    MacKinnon, Nielsen and Webb (2023), doi:10.1002/jae.2969.
+    MacKinnon, Nielsen and Webb (2023), doi:10.1002/jae.2969. P-values equal those of R fwildclusterboot 0.14.3 for 11 and 31; for
+    13 and 33 its drawn t statistics are the same, but it compares them with a sample t that carries another factor.
 
     Examples
     --------
@@ -118,8 +121,9 @@ def wild_bootstrap(
     tested = np.flatnonzero(~np.isnan(effects.value) & contrasts.weights.any(axis=0) & (treated != 1))
     drawn_from = plan.words(kind, named=isinstance(seed, int))
     for row, scores, moments in _draw(plan, contrasts, tested, clusters, KINDS[kind]):
-        said = join_texts((drawn_from, _few(int(treated[row]))))
-        results[row] = _read(Draws(moments, float(effects.value[row]), scores, tail), plan, level, said, clusters)
+        said = join_texts((drawn_from, _few(int(treated[row])), _dominated(scores.share, clusters)))
+        drawn = Draws(moments, float(effects.value[row]), scores, "symmetric" if plan.exact else tail)
+        results[row] = _read(drawn, plan, level, said, clusters)
     factor = np.sqrt(_factor(effects, kind, len(clusters)))
     std_error = np.array([result.std_error for result in results]) * factor
     errors = Errors(std_error, None, kind, [result.note for result in results])
@@ -235,6 +239,17 @@ def _few(treated: int) -> str:
     if treated >= FEW_TREATED:
         return ""
     return f"{treated} treated clusters: a wild bootstrap may be far from its level; report randomisation inference beside it"
+
+
+def _dominated(share: Floats, clusters: Clusters) -> str:
+    """Name a cluster that the estimate rests on, such as the only one without treatment."""
+    heaviest = int(share.argmax())
+    if share[heaviest] <= DOMINANT:
+        return ""
+    return (
+        f"cluster {clusters.labels[heaviest]} makes up {share[heaviest]:.0%} of the variation behind the estimate: the p-value "
+        "of a wild bootstrap means little"
+    )
 
 
 def _factor(effects: Effects, kind: str, n_clusters: int) -> float:

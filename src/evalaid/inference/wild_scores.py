@@ -74,6 +74,8 @@ class WildScores:
         ``r'p``: the estimate minus theta is ``scale * shift``.
     std_error : float
         Root of the sum of squared scores of the sample, without small-sample factor.
+    share : (G,) array
+        Of each cluster in ``scale``, the variation of the combination's regressor (partial leverage); they sum to one.
     lost : int
         A cluster without which the estimate does not exist, -1 if there is none; a jackknife variance needs none.
     """
@@ -84,6 +86,7 @@ class WildScores:
     forms: Floats
     scale: float
     std_error: float
+    share: Floats
     lost: int = -1
 
     def moments(self, products: Floats, squared: Floats) -> Floats:
@@ -131,7 +134,7 @@ def wild_scores(problem: LeastSquares, direction: Floats, clusters: Codes, n_clu
     scores = [problem.scores(values, clusters, n_clusters) for values in (problem.residual, problem.fitted(slope))]
     loads, lost = scores[1], -1
     jackknife = kind.variance == "3"
-    plain = scores[0]
+    plain = scores
     if jackknife or kind.residual == "3":
         restricted = inverse - np.outer(slope, slope) / scale if kind.restricted else inverse
         loads = scores[1].copy()
@@ -148,13 +151,15 @@ def wild_scores(problem: LeastSquares, direction: Floats, clusters: Codes, n_clu
                     values[here] = _times(core, values[here])
         scores = modified if kind.residual == "3" else scores
     own_slopes = slope + loads @ inverse if jackknife else np.broadcast_to(slope, loads.shape)
+    share = plain[1] @ slope / scale
     scores = scores if kind.restricted else scores[:1]
     numerators = [values @ slope for values in scores]
     own = [np.einsum("gj,gj->g", own_slopes, values) for values in scores]
-    std_error = float(np.linalg.norm(np.einsum("gj,gj->g", own_slopes, plain)))
+    std_error = float(np.linalg.norm(np.einsum("gj,gj->g", own_slopes, plain[0])))
     left, right = _by_kind(loads, problem.alike(clusters, n_clusters))
     projected = [values @ (inverse @ right.T) for values in scores]
-    return _compress(numerators, own, left, projected, scale, std_error, lost)
+    found = _compress(numerators, own, left, projected)
+    return WildScores(*found, scale=scale, std_error=std_error, share=share, lost=lost)
 
 
 def without_cluster(batch: ClusterGrams, inverse: Floats) -> tuple[Floats, NDArray[np.bool_]]:
@@ -224,15 +229,9 @@ def _factor(loads: Floats) -> tuple[Floats, Floats]:
 
 
 def _compress(
-    numerators: list[Floats],
-    own: list[Floats],
-    left: Floats,
-    projected: list[Floats],
-    scale: float,
-    std_error: float,
-    lost: int,
-) -> WildScores:
-    """Find a basis of everything that is summed with the weights of a draw, and write all of it in this basis."""
+    numerators: list[Floats], own: list[Floats], left: Floats, projected: list[Floats]
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Find a basis of what is summed with the weights of a draw: basis, numerator, squares and forms of WildScores."""
     rank, powers = left.shape[1], len(own)
     columns = np.column_stack([*numerators, *(values[:, None] * left for values in own), *projected])
     size = np.linalg.norm(columns, axis=0)
@@ -247,12 +246,9 @@ def _compress(
     forms = [sums[i] @ sums[j].T - crossed[i] @ sums[j].T - crossed[j] @ sums[i].T for i, j in pairs]
     squares = [own[i] * own[j] for i, j in pairs]
     missing = 3 - len(pairs)
-    return WildScores(
-        basis=basis,
-        numerator=np.column_stack([numerator, np.zeros((len(numerator), 2 - powers))]),
-        squares=np.column_stack([*squares, *[np.zeros(len(left))] * missing]),
-        forms=np.array([(form + form.T) / 2 for form in forms] + [np.zeros((len(right), len(right)))] * missing),
-        scale=scale,
-        std_error=std_error,
-        lost=lost,
+    return (
+        basis,
+        np.column_stack([numerator, np.zeros((len(numerator), 2 - powers))]),
+        np.column_stack([*squares, *[np.zeros(len(left))] * missing]),
+        np.array([(form + form.T) / 2 for form in forms] + [np.zeros((len(right), len(right)))] * missing),
     )

@@ -133,3 +133,5 @@ def test_what_cannot_be_asked_is_refused_in_words():
         ea.balance(design, strata=pd.Series({"a": "x"}))
     with pytest.raises(EstimationError, match="unknown covariate\\(s\\) 'beds'"):
         ea.balance(design, covariates=("beds",))
+    with pytest.raises(DesignError, match="several rows for a unit, for example 'a'; give each unit one"):
+        ea.balance(design, strata=pd.Series(["x", "y"], index=["a", "a"]))

@@ -205,8 +205,24 @@ def test_what_cannot_be_read_is_refused_in_words():
             "has no column 'unit'; its columns are 'adcode_a', 'neigh",
         ),
         ({"adjacency": pd.DataFrame({"unit": [1], "neighbour": [2]})}, "it names for example 1, the design 'C0"),
+        (
+            {"groups": pd.Series(["a", "b"], index=["C000"] * 2)},
+            "several rows for a unit, for example 'C000'; give each",
+        ),
         ({"groups": pd.Series({1: "a"})}, "No unit of the design has a group"),
     ):
         with pytest.raises(DesignError) as caught:
             ea.spillover(design, "twfe", **arguments)
         assert text in str(caught.value)
+
+
+def test_neighbours_are_one_of_the_exposures_and_effects_come_with_the_rows():
+    design, pairs = diagnose(spilling(6)), line_of(60)
+    beside = ea.spillover(design, "imputation", adjacency=pairs)
+    every = ea.spillover(design, "imputation", adjacency=pairs, kind="exposure")
+    one, other = beside.table.iloc[0], every.table.iloc[1]
+    assert other[one.index].to_dict() == pytest.approx(one.to_dict())
+    event = beside.effects["indirect"].aggregate("event_time").tidy()
+    assert event["estimate"].to_numpy() == pytest.approx(-0.02, abs=0.01)
+    assert every.table["sample"].tolist() == ["direct", "indirect", "both"]
+    assert "treated, a treated neighbour: no unit" in every.table["note"].iloc[2]

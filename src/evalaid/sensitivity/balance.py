@@ -64,7 +64,7 @@ def balance(
     Raises
     ------
     DesignError
-        When units have no stratum or the threshold is not positive.
+        When units have no stratum or several, or the threshold is not positive.
     EstimationError
         When a covariate is unknown.
 
@@ -177,7 +177,11 @@ def describe_history(layout: Layout, base: int, covariates: Sequence[str] = ()) 
 
 def _read_strata(strata: pd.Series, layout: Layout) -> NDArray[np.int64]:
     """Give the code of each unit's stratum."""
-    aligned = pd.Series(strata).reindex(layout.units)
+    series = pd.Series(strata)
+    if series.index.has_duplicates:
+        twice = series.index[series.index.duplicated()][0]
+        raise DesignError(f"The strata have several rows for a unit, for example {twice!r}; give each unit one.")
+    aligned = series.reindex(layout.units)
     missing = layout.units[aligned.isna().to_numpy()]
     if len(missing):
         raise DesignError(

@@ -160,7 +160,13 @@ def _within_groups(
     groups: pd.Series | None, layout: Layout, known: pd.Index, start: Floats, treated: Floats
 ) -> tuple[Floats, Floats, Floats, tuple[str, ...]]:
     """Count the other members of each unit's group; no list of pairs is made."""
-    codes, labels = pd.factorize(pd.Series(groups).reindex(known))
+    series = pd.Series(groups)
+    if series.index.has_duplicates:
+        twice = series.index[series.index.duplicated()][0]
+        raise DesignError(
+            f"The groups have several rows for a unit, for example {twice!r}; give each unit one, or list pairs in adjacency."
+        )
+    codes, labels = pd.factorize(series.reindex(known))
     place = known.get_indexer(layout.units)
     if not len(labels) or (codes[place] < 0).all():
         raise DesignError("No unit of the design has a group; pass a Series indexed by unit, labels as in the panel.")

@@ -119,7 +119,7 @@ def regression_to_mean(
 
     Assumes, for what is expected and simulated, that nothing but the baseline decided who is treated: units that were chosen
     for what is permanent about them (poverty, remoteness) do not return, and the true bias then is smaller. Assumes a
-    stationary process, the same for all units.
+    stationary process, the same for all units. Every unit counts once in what is expected, whatever the design's weights.
 
     Parameters
     ----------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from scipy.special import ndtr, ndtri, stdtr, stdtrit
 from evalaid.effects import Effects
 from evalaid.errors import InferenceError
 from evalaid.inference.cluster import clusters_of, joint_covariance
-from evalaid.inference.intervals import name_distributions
+from evalaid.inference.intervals import join_texts, name_distributions
 from evalaid.inference.table import infer
 
 Floats = NDArray[np.float64]
@@ -109,26 +109,29 @@ class EventStudy:
 
     def weigh(self, weights: Weights | None) -> Floats:
         """Give the weight of every coefficient after the reference, (n_post,); None averages event times 0 and later."""
-        times = self.event_time[self.n_pre :]
-        treated = times >= min(0, int(times[-1]))
-        if weights is None:
-            return treated / treated.sum()
-        named = pd.Series(weights, dtype=float) if isinstance(weights, Mapping | pd.Series) else None
-        given = np.asarray(weights if named is None else named, dtype=float)
-        expected = ", ".join(map(str, times[treated]))
-        if named is not None and (unknown := [key for key in named.index if key not in times]):
-            raise InferenceError(
-                f"weights name event time(s) {', '.join(map(str, unknown))}; after the reference there are {expected}."
-            )
-        if named is None and given.shape != (int(treated.sum()),):
-            raise InferenceError(
-                f"weights has shape {given.shape}; one weight for each of the event times {expected} is expected."
-            )
-        if not np.isfinite(given).all() or not given.any():
-            raise InferenceError("weights holds missing or infinite numbers, or only zeros; give finite weights.")
-        found = np.zeros(self.n_post)
-        found[treated if named is None else np.searchsorted(times, named.index)] = given
-        return found
+        return _weigh(self.event_time[self.n_pre :], weights)
+
+
+def _weigh(times: NDArray[np.int64], weights: Weights | None) -> Floats:
+    treated = times >= min(0, int(times[-1]))
+    if weights is None:
+        return treated / treated.sum()
+    named = pd.Series(weights, dtype=float) if isinstance(weights, Mapping | pd.Series) else None
+    given = np.asarray(weights if named is None else named, dtype=float)
+    expected = ", ".join(map(str, times[treated]))
+    if named is not None and (unknown := [key for key in named.index if key not in times]):
+        raise InferenceError(
+            f"weights name event time(s) {', '.join(map(str, unknown))}; after the reference there are {expected}."
+        )
+    if named is None and given.shape != (int(treated.sum()),):
+        raise InferenceError(
+            f"weights has shape {given.shape}; one weight for each of the event times {expected} is expected."
+        )
+    if not np.isfinite(given).all() or not given.any():
+        raise InferenceError("weights holds missing or infinite numbers, or only zeros; give finite weights.")
+    found = np.zeros(len(times))
+    found[treated if named is None else np.searchsorted(times, named.index)] = given
+    return found
 
 
 def _list_faults(time: Floats, estimate: Floats, covariance: Floats, reference: int) -> list[str]:
@@ -232,26 +235,28 @@ def gather(
             f"No estimate at event time(s) {', '.join(missing)}; keep a run of event times without gaps "
             "(event.select(event_time=...), with the reference)."
         )
-    coefficients = event.combine(np.eye(len(event))[:, order], cells.iloc[order])
+    after = times[order][times[order] > times[reference]]
+    found = _weigh(after, weights) if len(after) else np.zeros(0)
+    effect = np.concatenate([np.zeros(len(order) - len(after)), found])
+    picked = np.eye(len(event))[:, order]
+    together = event.combine(np.column_stack([picked, picked @ effect]))
     clusters = clusters_of(event, cluster)
-    table = infer(coefficients, level, vcov, cluster=cluster)
-    if table["std_error"].isna().any():
-        notes = " ; ".join(dict.fromkeys(note for note in table["note"] if note)) or "coefficients without variance"
-        raise InferenceError(f"There is no covariance to work with: {notes}.")
-    name = cast(JointVcov, "reference" if vcov == "reference" else table["vcov"].iloc[0])
+    table = infer(together, level, vcov, cluster=cluster)
+    if table["std_error"].iloc[:-1].isna().any():
+        notes = dict.fromkeys(note for note in table["note"] if note)
+        raise InferenceError(f"There is no covariance to work with: {join_texts(notes) or 'nothing varies'}.")
+    name = "reference" if vcov == "reference" else str(table["vcov"].iloc[0])
     study = EventStudy(
         event_time=times[order],
-        estimate=coefficients.value,
-        covariance=joint_covariance(coefficients, clusters, name),
+        estimate=together.value[:-1],
+        covariance=joint_covariance(together, clusters, name)[:-1, :-1],
         reference=int(times[reference]),
         degrees_of_freedom=None if table["distribution"].iloc[0] == "normal" else len(clusters) - 1,
         vcov=str(table["vcov"].iloc[0]),
         n_clusters=len(clusters),
         notes=_remark(cells.iloc[order], len(clusters)),
     )
-    found = study.weigh(weights)
-    combined = coefficients.combine(np.concatenate([np.zeros(study.n_pre), found]))
-    return Gathered(study, found, infer(combined, level, name, cluster=cluster))
+    return Gathered(study, found, table.iloc[[-1]].reset_index(drop=True))
 
 
 def _find_reference(event: Effects) -> int:

@@ -143,6 +143,46 @@ def test_rows_with_one_treated_cluster_are_left_without_error_beside_others(vcov
     assert table.loc[[4, 6], "std_error"].gt(0).all()
 
 
+@pytest.mark.parametrize("treated", [2, 3, 4])
+@pytest.mark.parametrize("method", ["twfe", "callaway_santanna"])
+def test_with_two_or_three_treated_clusters_auto_takes_their_degrees_of_freedom(treated, method):
+    frame = simulate(39, n_units=40, cohorts=(None,))
+    chosen = sorted(frame["county"].unique())[:treated]
+    frame["cohort"] = np.where(frame["county"].isin(chosen), 5.0, np.nan)
+    effects = ea.estimate(diagnose(frame), method).aggregate("overall")
+    row, jackknife = (ea.infer(effects, vcov=vcov).iloc[0] for vcov in ("auto", "CR3"))
+    freedom = treated - 1 if treated < 4 else 39
+    assert row["std_error"] == jackknife["std_error"]
+    assert row["distribution"] == f"t({freedom})"
+    assert row["p_value"] == pytest.approx(2 * stats.t.sf(abs(row["statistic"]), freedom))
+    advice = "report randomisation inference or evalaid.few_treated" if treated < 4 else "report the wild bootstrap"
+    assert row["note"].startswith(f"CR3, t({freedom}); only {treated} treated clusters: {advice}")
+
+
+def covered_by_auto(draws: int, n_units: int, treated: int) -> float:
+    """Share of default intervals that hold the effect of zero."""
+    hits = 0
+    for seed in range(draws):
+        frame = simulate(7000 + seed, n_units=n_units, n_periods=6, cohorts=(None,), effect=0.0)
+        frame["cohort"] = np.where(frame["county"].isin([f"C{k:03d}" for k in range(treated)]), 4.0, np.nan)
+        row = ea.infer(ea.estimate(diagnose(frame), "twfe")).iloc[0]
+        hits += row["conf_low"] <= 0 <= row["conf_high"]
+    return hits / draws
+
+
+def test_auto_covers_with_two_treated_clusters():
+    """40 simulated panels of 20 units: t(19) would cover 82%."""
+    assert covered_by_auto(40, 20, 2) >= 0.95
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("treated", [2, 3, 4, 6])
+@pytest.mark.parametrize("n_units", [10, 20, 40])
+def test_auto_covers_with_few_treated_clusters(n_units, treated):
+    """500 simulated panels: no more than three binomial deviations and one point below the nominal."""
+    assert covered_by_auto(500, n_units, treated) > 0.95 - 3 * np.sqrt(0.95 * 0.05 / 500) - 0.01
+
+
 def test_a_cohort_inside_one_coarse_cluster_is_one_treated_cluster():
     """Three counties of one prefecture: three clusters by county, one by prefecture."""
     frame = simulate(36, n_units=24, cohorts=(4, None))
@@ -165,7 +205,8 @@ def test_with_very_few_clusters_the_note_says_what_they_allow(count, smallest):
     said = f"no error is reliable, and the wild bootstrap gives no p-value below {smallest}; report randomisation"
     for vcov in ("auto", "CR1", "CR3"):
         row = ea.infer(effects, vcov=vcov).iloc[0]
-        assert row["distribution"] == f"t({count - 1})"
+        # Of three clusters two are treated: the default takes their one degree of freedom.
+        assert row["distribution"] == ("t(1)" if (count, vcov) == (3, "auto") else f"t({count - 1})")
         assert f"only {count} clusters" in row["note"]
         assert said in row["note"]
 

@@ -127,6 +127,17 @@ def name_distributions(freedom: float | Floats | None, rows: int) -> list[str]:
     return ["" if np.isnan(v) else f"t({v:.2f})".replace(".00)", ")") for v in values]
 
 
+def degrees_of(distribution: str) -> float | None:
+    """Read the degrees of freedom from the name of a distribution; None = normal.
+
+    Examples
+    --------
+    >>> degrees_of("t(7.99)"), degrees_of("normal")
+    (7.99, None)
+    """
+    return float(distribution[2:-1]) if distribution.startswith("t(") else None
+
+
 def join_texts(texts: Iterable[str]) -> str:
     """Join what is not empty by semicolons."""
     return "; ".join(text for text in texts if text)

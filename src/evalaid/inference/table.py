@@ -18,6 +18,7 @@ from evalaid.inference.cluster import Clusters, clusters_of, jackknife_variance,
 from evalaid.inference.counts import (
     ONE_TREATED,
     RESAMPLE,
+    careful_degrees,
     refuse_one_treated,
     say_few,
     say_very_few,
@@ -68,13 +69,13 @@ def infer(
         Coverage of the intervals, in (0, 1).
     vcov : {"auto", "reference", "CR0", "CR1", "CR2", "CR3", "two_way", "multiplier"}
         ``auto``: CR1 with t(G-1), or the jackknife CR3 with t(G-1) when there are fewer than 30 clusters or an estimate
-        rests on fewer than 10 treated clusters; no error where it rests on a single one; ``note`` says which and why.
-        ``reference``: the convention of the
+        rests on fewer than 10 treated clusters; with two or three treated clusters, t with one degree of freedom less than
+        these; no error where it rests on a single one; ``note`` says which and why. ``reference``: the convention of the
         method's reference implementation. ``CR0``: no small-sample factor. ``CR1``: ``G/(G-1)``, for regressions times
-        ``(n-1)/(n-k)``. ``CR2``: residuals of regressions adjusted so that the variance is unbiased for independent errors, with
-        degrees of freedom of their own in each row (Bell and McCaffrey). ``CR3``: leave-one-cluster-out. ``two_way``: dependence within each of two groupings of the units, CR1
-        with the fewer of their groups. ``multiplier``: bootstrap of the influence, errors from the
-        interquartile range.
+        ``(n-1)/(n-k)``. ``CR2``: residuals of regressions adjusted so that the variance is unbiased for independent errors,
+        with degrees of freedom of their own in each row (Bell and McCaffrey). ``CR3``: leave-one-cluster-out. ``two_way``:
+        dependence within each of two groupings of the units, CR1 with the fewer of their groups. ``multiplier``: bootstrap
+        of the influence, errors from the interquartile range.
     cluster : pandas.Series, or two of them for ``two_way``
         Coarser clusters, indexed by unit; the design's by default.
     draws, weights, seed
@@ -215,11 +216,12 @@ def _automatic(effects: Effects, clusters: Clusters) -> Errors:
                 join_texts((text, reason and f"CR3 not available: {reason}"))
                 for text, reason in zip(few, reasons, strict=True)
             ]
+    degrees = careful_degrees(count, treated)
     notes = [
-        ONE_TREATED if only else join_texts((f"{name}, t({count - 1})", text))
-        for only, text in zip(alone, few, strict=True)
+        ONE_TREATED if only else join_texts((f"{name}, t({freedom:.0f})", text))
+        for only, freedom, text in zip(alone, degrees, few, strict=True)
     ]
-    return Errors(np.where(alone, np.nan, np.sqrt(variance)), count - 1, name, notes)
+    return Errors(np.where(alone, np.nan, np.sqrt(variance)), degrees, name, notes)
 
 
 def _critical_values(errors: Errors, level: float, draws: _Draws, *, simultaneous: bool) -> tuple[Floats, str]:

@@ -15,6 +15,7 @@ from evalaid.design import Design
 from evalaid.effects import Effects
 from evalaid.errors import EstimationError
 from evalaid.estimation import estimate
+from evalaid.inference.intervals import degrees_of
 from evalaid.inference.table import infer
 from evalaid.sensitivity.process import untreated_paths
 from evalaid.sensitivity.residuals import Residuals, Source, residual_source
@@ -173,7 +174,7 @@ def minimum_detectable_effect(
             progress(draw + 1, draws)
     outcomes = np.array(pairs)
     known = ~np.isnan(outcomes).any(axis=1)
-    freedom = float(actual["n_clusters"]) - 1
+    freedom = degrees_of(str(actual["distribution"])) or np.inf
     analytic = float((stdtrit(freedom, (1 + level) / 2) + stdtrit(freedom, power)) * actual["std_error"])
     common: dict[str, Any] = {
         "analytic": analytic,

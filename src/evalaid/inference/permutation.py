@@ -154,7 +154,7 @@ def randomize(
     ``p = #{|T_b| >= |T|} / n`` over all n assignments, ``(1 + #) / (draws + 1)`` over random ones. On a balanced panel
     without weights and covariates a linear estimator is a set of contrasts of cohort paths (see
     :mod:`evalaid.inference.cohort_paths`): every unit is scored once under every cohort, and an assignment is a sum of scores.
-    This is used when it reproduces the method for the true and two other assignments; else the method is run anew for each.
+    This is used when it reproduces the method for the true and another assignment; else the method is run anew for each.
     Fisher (1935); Wu and Ding (2021), doi:10.1080/01621459.2020.1750415.
 
     Examples

@@ -125,7 +125,7 @@ def test_errors_asked_for_by_name_are_refused_with_one_treated_cluster(vcov):
     with pytest.raises(InferenceError) as caught:
         ea.infer(effects, vcov=vcov, cluster=both if vcov == "two_way" else None)
     for text in (
-        f"vcov='{vcov}' sees how treated clusters differ, and every estimate here rests on one treated cluster of 20",
+        f"{vcov} sees how treated clusters differ, and every estimate here rests on one treated cluster of 20",
         "What applies: placebo in space (evalaid.placebo), randomisation inference (evalaid.randomize)",
         "vcov='reference' repeats what the method's reference implementation would print",
     ):

@@ -208,6 +208,16 @@ def test_neighbours_that_cannot_be_used_are_refused(effects, break_it, options, 
     assert text in str(caught.value)
 
 
+def test_one_treated_unit_is_refused_with_what_applies():
+    frame = simulate(10, n_units=20)
+    frame = frame.assign(cohort=frame["cohort"].where(frame["county"] == "C000"))
+    found = ea.estimate(diagnose(frame), "twfe")
+    with pytest.raises(
+        InferenceError, match="conley sees how treated clusters differ, and every estimate here rests on one"
+    ):
+        ea.infer_spatial(found, adjacency=neighbours(found))
+
+
 def test_intervals_cover_when_shocks_are_shared_by_neighbours():
     """120 panels of 200 units on a line whose shocks are moving averages of five: near 95%; by unit alone below."""
     draws, n_units = 120, 200

@@ -90,7 +90,7 @@ def refuse_one_treated(
     alone = shown & (treated_clusters(effects, clusters) == 1)
     if alone.any() and (alone == shown).all():
         raise InferenceError(
-            f"vcov={vcov!r} sees how treated clusters differ, and every estimate here rests on one treated cluster of "
+            f"{vcov} sees how treated clusters differ, and every estimate here rests on one treated cluster of "
             f"{len(clusters)}: its residual is zero by construction, and the interval would be far too short. What applies: placebo "
             "in space (evalaid.placebo), randomisation inference (evalaid.randomize), or Conley and Taber and Ferman and Pinto "
             "(evalaid.few_treated). vcov='reference' repeats what the method's reference implementation would print."

@@ -13,6 +13,8 @@ from scipy.spatial import cKDTree
 
 from evalaid.effects import Effects
 from evalaid.errors import InferenceError
+from evalaid.inference.cluster import clusters_of
+from evalaid.inference.counts import ONE_TREATED, refuse_one_treated
 from evalaid.inference.intervals import Errors, check_level, tabulate
 
 Floats = NDArray[np.float64]
@@ -69,7 +71,7 @@ def infer_spatial(
     ------
     InferenceError
         With all faults at once: units without coordinates or with several, latitudes beyond 90 or longitudes beyond 180
-        degrees (swapped or projected ones), neighbours that are no unit, a cutoff that is not a number of 0 or more.
+        degrees (swapped or projected ones), neighbours that are no unit, a cutoff that is not a number of 0 or more. When every estimate rests on one treated cluster.
 
     Notes
     -----
@@ -125,7 +127,15 @@ def infer_spatial(
         f"{note}: variance not positive, take a shorter cutoff or cluster by area" if bad else note
         for note, bad in zip(notes, negative, strict=True)
     ]
-    return tabulate(effects, Errors(np.sqrt(variance), None, "conley", notes), level, len(units))
+    std_error = np.sqrt(variance)
+    alone = refuse_one_treated(effects, clusters_of(effects), "conley", std_error)
+    errors = Errors(
+        std_error=np.where(alone, np.nan, std_error),
+        degrees_of_freedom=None,
+        vcov="conley",
+        notes=[ONE_TREATED if only else note for only, note in zip(alone, notes, strict=True)],
+    )
+    return tabulate(effects, errors, level, len(units))
 
 
 def _read_places(units: pd.Index, coordinates: pd.DataFrame, cutoff_km: float | None) -> Floats:

@@ -55,6 +55,8 @@ def test_the_case_computed_by_hand():
     assert counts["any", "2020"].tolist() == [0, 0, 1, 1]
     assert counts["any", "never treated"].tolist() == [0, 0, 0, 1]
     assert counts["closure", "2020"].sum() == 0
+    assert found.text().startswith("2020: 1 of 2 units are free of overlap. never treated: 1 of 2 units")
+    assert "Without overlapping units: 2 (" in found.text()
     programmes = found.programmes.set_index("programme")
     assert programmes.loc["building", ["first", "last"]].tolist() == ["2020", "2021"]
     assert programmes[["units_treated", "units_never", "changes_within"]].to_numpy().tolist() == [[1, 0, 1], [0, 1, 1]]

@@ -229,3 +229,24 @@ def test_what_cannot_be_asked_is_refused_with_all_faults():
         assert text in str(caught.value)
     with pytest.raises(DesignError, match="there is no baseline"):
         ea.regression_to_mean(plain(chosen_low(1, n_units=20), anticipation=4))
+
+
+def test_targeting_in_the_simulated_counties_is_seen_and_no_targeting_is_not():
+    """Counties chosen for a low share of the quarters before rise by some tenths of a point without any effect."""
+    from evalaid.simulate.table import simulate as simulate_programme
+
+    means = {}
+    for targeting in (0.0, 2.0):
+        rows = []
+        for seed in range(4):
+            frame = simulate_programme(
+                "guangdong", effect_pp=0.0, seed=seed, concurrent_pp=0.0, spillover=0.0, targeting=targeting
+            ).frame
+            frame = frame[frame["quarter"].astype(str) <= "2019Q4"]
+            design = ea.diagnose(frame, "adcode", "quarter", "share", "cohort")
+            found = ea.regression_to_mean(design, draws=2)
+            rows.append((found.selection["shortfall_sd"].iloc[0], 100 * found.expected["expected"].iloc[-1]))
+        means[targeting] = np.mean(rows, axis=0)
+    assert means[2.0][0] > 1 > 0.6 > abs(means[0.0][0])
+    assert 0.2 < means[2.0][1] < 0.6
+    assert abs(means[0.0][1]) < 0.5 * means[2.0][1]

@@ -226,3 +226,17 @@ def test_neighbours_are_one_of_the_exposures_and_effects_come_with_the_rows():
     assert event["estimate"].to_numpy() == pytest.approx(-0.02, abs=0.01)
     assert every.table["sample"].tolist() == ["direct", "indirect", "both"]
     assert "treated, a treated neighbour: no unit" in every.table["note"].iloc[2]
+
+
+def test_the_words_hold_the_numbers_or_the_reason():
+    design, pairs = diagnose(spilling(7)), line_of(60)
+    found = ea.spillover(design, "twfe", adjacency=pairs, kind="donut")
+    row = found.table.iloc[1]
+    assert f"Without exposed comparison units: {row['estimate']:.4g} ({row['conf_low']:.4g} to" in found.text()
+    assert f"a change of {row['change']:.4g}" in found.text()
+    apart = pd.DataFrame({"unit": ["C000"], "neighbour": ["C005"]})
+    said = ea.spillover(design, "twfe", adjacency=apart).text()
+    assert said.startswith(
+        "Untreated, a treated neighbour: no estimate (untreated, a treated neighbour: no unit is seen"
+    )
+    assert said.endswith("unit(s) have no neighbour in the panel and count as not exposed.")

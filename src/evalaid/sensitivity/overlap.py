@@ -16,7 +16,7 @@ from evalaid.estimation import estimate
 from evalaid.layout import Layout, mask
 from evalaid.periods import label
 from evalaid.sensitivity.events import read_events
-from evalaid.sensitivity.variants import Variant, estimate_variant, join, no_estimate
+from evalaid.sensitivity.variants import Variant, estimate_variant, join, no_estimate, say_row
 
 Bools = NDArray[np.bool_]
 
@@ -63,6 +63,14 @@ class Overlap:
     free: pd.DataFrame
     effects: Mapping[str, Effects]
     notes: tuple[str, ...]
+
+    def text(self) -> str:
+        """Say it in a few sentences, in the scale of the outcome."""
+        said = [
+            f"{row['label']}: {row['n_free']} of {row['n_units']} units are free of overlap."
+            for row in self.free.to_dict("records")
+        ]
+        return " ".join([*said, *(say_row(row, row["sample"]) for row in self.table.to_dict("records"))])
 
 
 def overlap(design: Design, events: pd.DataFrame, method: str, *, level: float = 0.95, **options: Any) -> Overlap:

@@ -249,13 +249,14 @@ class _Data:
     cohort: Floats
     cohorts: NDArray[np.int64]
     bases: NDArray[np.intp]
+    anticipation: int
     window: int
 
     @classmethod
     def of(cls, layout: Layout, anticipation: int, window: int) -> _Data:
         seen = np.ones_like(layout.outcome, dtype=bool) if layout.observed is None else layout.observed
         bases = base_columns(layout, anticipation)
-        return cls(layout.outcome, seen, layout.periods, layout.cohort, layout.cohorts, bases, window)
+        return cls(layout.outcome, seen, layout.periods, layout.cohort, layout.cohorts, bases, anticipation, window)
 
     def subset(self, keep: NDArray[np.bool_]) -> _Data:
         return replace(self, outcome=self.outcome[keep], seen=self.seen[keep], cohort=self.cohort[keep])
@@ -376,7 +377,7 @@ def _expected_values(data: _Data) -> tuple[list[tuple[int, int] | None], Floats]
         for column in np.flatnonzero(data.periods >= cohort):
             known = ~np.isnan(baseline) & data.seen[:, column] & data.seen[:, base]
             own = known & (data.cohort == cohort)
-            others = known & (np.isnan(data.cohort) | (data.cohort > data.periods[column]))
+            others = known & (np.isnan(data.cohort) | (data.cohort > data.periods[column] + data.anticipation))
             gap = baseline[own].mean() - baseline[others].mean() if own.any() and others.any() else np.nan
             by_process = reliability = np.nan
             if covariance is not None:

@@ -15,7 +15,7 @@ from evalaid.effects import Effects
 from evalaid.errors import DesignError
 from evalaid.layout import mask, reassign
 from evalaid.sensitivity.exposure import CATEGORIES, Exposure, map_exposure
-from evalaid.sensitivity.variants import Variant, estimate_variant, join, no_estimate
+from evalaid.sensitivity.variants import Variant, estimate_variant, join, no_estimate, say_row
 
 Floats = NDArray[np.float64]
 Kind = Literal["neighbours", "donut", "exposure"]
@@ -54,6 +54,11 @@ class Spillover:
     units: pd.DataFrame
     effects: Mapping[str, Effects]
     notes: tuple[str, ...]
+
+    def text(self) -> str:
+        """Say it in a few sentences, in the scale of the outcome."""
+        said = [say_row(row, CATEGORIES.get(row["sample"], row["sample"])) for row in self.table.to_dict("records")]
+        return " ".join([*said, *(f"{note[0].upper()}{note[1:]}." for note in self.notes)])
 
 
 def spillover(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,6 +95,16 @@ def no_estimate(sample: str, reason: str) -> Variant:
 def name_row(row: pd.DataFrame, sample: str) -> pd.DataFrame:
     """Put the name of the sample first."""
     return row.assign(sample=sample)[["sample", *row.columns]]
+
+
+def say_row(row: Mapping[Hashable, Any], name: str) -> str:
+    """Say the estimate of a row, its interval and its change in one sentence, or why there is none."""
+    head = f"{name[0].upper()}{name[1:]}"
+    if np.isnan(row["estimate"]):
+        return f"{head}: no estimate ({row['note']})."
+    change = row.get("change", np.nan)
+    moved = "" if np.isnan(change) else f", a change of {change:.4g} (standard error {row['change_std_error']:.2g})"
+    return f"{head}: {row['estimate']:.4g} ({row['conf_low']:.4g} to {row['conf_high']:.4g}){moved}."
 
 
 def join(*texts: str) -> str:

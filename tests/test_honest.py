@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from functools import cache
 from itertools import product
 
@@ -19,7 +18,7 @@ import evalaid as ea
 from evalaid.errors import InferenceError
 from evalaid.report.figures import Look, draw
 from evalaid.report.robustness import draw_honest
-from evalaid.sensitivity.conditional import accepts, least_favourable, pose
+from evalaid.sensitivity.conditional import least_favourable, pose
 from evalaid.sensitivity.flci import folded_quantile, shortest, trace
 from evalaid.sensitivity.restrictions import KINDS, SHAPES, find_corners, restrict
 
@@ -344,101 +343,6 @@ def test_the_draws_are_seeded():
     assert (first["conf_low"] != other["conf_low"]).all()
 
 
-# Coverage: shares within four binomial standard errors of the nominal one
-
-
-def coverage(kind, m, violation, draws, method, level=0.95, shape=None, seed=11):
-    """Share of draws in which the true effect is not rejected, when the violation is this."""
-    study = published()
-    limits, weights_ = restrict(kind, shape, 4, 4), study.weigh(None)
-    corners, covariance = find_corners(limits, weights_), study.covariance
-    rng = np.random.default_rng(seed)
-    estimates = rng.multivariate_normal(violation, covariance, draws).T
-    first_size = 0.0 if method == "conditional" else 0.1 * (1 - level)
-    size = (1 - level - first_size) / (1 - first_size)
-    normal, picks = rng.multivariate_normal(np.zeros(8), covariance, 2000), rng.random((2000, 2))
-    held = np.zeros(draws, dtype=bool)
-    for number in range(len(limits.bounds)):
-        problem = pose(limits, corners, m, number, study.estimate, covariance)
-        if method == "C-LF":
-            problem = replace(problem, critical=least_favourable(problem, first_size, normal, picks))
-        held |= accepts(problem.at(estimates), np.zeros(draws), size)
-    return held.mean()
-
-
-def violations():
-    """Paths on the boundary of each restriction and inside it, in standard errors of a coefficient."""
-    scale = np.sqrt(np.diag(published().covariance)).mean()
-    steep = np.array([-4, 0, 0, 0, 4, 8, 12, 16.0])  # first differences of 4 before and after
-    bend = np.array([-6, -3, -1, 0, 1, 3, 6, 10.0]) * -1
-    zigzag = np.array([3, 0, 3, 0, 3, 6, 9, 12.0])
-    return {
-        "rm, corner": ("relative_magnitude", 1.0, steep * scale),
-        "rm, inside": ("relative_magnitude", 2.0, steep * scale),
-        "rm, several largest": ("relative_magnitude", 1.0, zigzag * scale),
-        "rm, none": ("relative_magnitude", 1.0, np.zeros(8)),
-        "sd, corner": ("smoothness", scale, bend * scale),
-        "sd, linear": ("smoothness", 0.0, np.array([-4, -3, -2, -1, 1, 2, 3, 4]) * scale),
-        "sdrm, none": ("relative_smoothness", 1.0, np.zeros(8)),
-    }
-
-
-def check_coverage(name, method, draws):
-    kind, m, violation = violations()[name]
-    found = coverage(kind, m, violation, draws, method)
-    assert found > 0.95 - 4 * np.sqrt(0.95 * 0.05 / draws)
-    return found
-
-
-@pytest.mark.parametrize("method", ["C-LF", "conditional"])
-@pytest.mark.parametrize("name", violations())
-def test_the_true_effect_is_held_as_often_as_stated(name, method):
-    check_coverage(name, method, 2000)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("method", ["C-LF", "conditional"])
-@pytest.mark.parametrize("name", violations())
-def test_the_true_effect_is_held_as_often_as_stated_in_many_draws(name, method):
-    check_coverage(name, method, 40_000)
-
-
-def test_coverage_is_exact_where_the_restriction_binds():
-    """At a linear trend with m = 0, and with a large corner violation, the test neither over- nor under-covers."""
-    for name, method in (("sd, linear", "C-LF"), ("sd, linear", "conditional")):
-        assert check_coverage(name, method, 4000) == pytest.approx(0.95, abs=4 * np.sqrt(0.95 * 0.05 / 4000))
-
-
-def test_a_violation_beyond_m_is_not_covered():
-    kind, _, violation = violations()["rm, corner"]
-    assert coverage(kind, 0.0, violation, 500, "C-LF") < 0.05
-
-
-@pytest.mark.parametrize(("shape", "turn"), [("increasing", 1), ("decreasing", -1), ("positive", 1), ("negative", -1)])
-@pytest.mark.parametrize("kind", ["relative_magnitude", "smoothness"])
-def test_a_shape_that_holds_keeps_coverage(kind, shape, turn):
-    scale = np.sqrt(np.diag(published().covariance)).mean()
-    path = turn * np.array([-4, 0, 0, 0, 1, 2, 4, 6.0]) * scale
-    found = coverage(kind, 4 * scale if kind == "smoothness" else 1.0, path, 2000, "C-LF", shape=shape)
-    assert found > 0.95 - 4 * np.sqrt(0.95 * 0.05 / 2000)
-
-
-def test_the_fixed_length_interval_covers_exactly_at_the_worst_violation():
-    study, m = published(), 0.05
-    weights_ = study.weigh(None)
-    found = shortest(trace(4, weights_, study.covariance), study.estimate, study.covariance, m, 0.95)
-    kinks, times = np.arange(-3, 4), np.array([-4, -3, -2, -1, 1, 2, 3, 4])
-    hinges = np.where(
-        (kinks[:, None] < 0) == (times < 0), np.maximum(np.abs(times) - np.abs(kinks[:, None]), 0), 0
-    )  # fmt: skip
-    worst = m * np.sign(hinges @ found.weights) @ hinges
-    assert found.weights @ worst == pytest.approx(found.bias, rel=1e-9)
-    draws = 20_000
-    estimates = np.random.default_rng(5).multivariate_normal(worst, study.covariance, draws) @ found.weights
-    held = (np.abs(estimates) <= found.half_length).mean()
-    assert held == pytest.approx(0.95, abs=4 * np.sqrt(0.95 * 0.05 / draws))
-
-
 # From effects
 
 
@@ -647,6 +551,18 @@ def test_one_treated_cluster_has_no_bounds():
     single = frame[frame["cohort"].isna() | (frame["county"] == first)]
     with pytest.raises(InferenceError, match="no covariance to work with: one treated cluster"):
         ea.honest(ea.estimate(diagnose(single), "event_study"))
+
+
+def test_with_few_clusters_the_default_does_not_fit_weights_to_their_noise():
+    event = panel_study("event_study").select(event_time=range(-3, 3))
+    result = ea.honest(event, "smoothness", 0.01, cluster=prefectures())
+    assert result.method == "C-LF"
+    assert (
+        "weights of an FLCI would follow the noise of a covariance from 12 clusters, " in result.table["note"].iloc[0]
+    )
+    asked = ea.honest(event, "smoothness", 0.01, cluster=prefectures(), method="FLCI")
+    assert "covers less than stated: weights fitted to a covariance from 12 clusters" in asked.table["note"].iloc[0]
+    assert ea.honest(event, "smoothness", 0.01).method == "FLCI"
 
 
 def test_few_clusters_are_named_in_the_result():

@@ -13,7 +13,8 @@ from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from evalaid.effects import Effects
 from evalaid.errors import InferenceError
-from evalaid.inference.cluster import clusters_of, joint_covariance
+from evalaid.inference.cluster import Clusters, clusters_of, joint_covariance
+from evalaid.inference.counts import FEW_CLUSTERS, FEW_TREATED, treated_clusters
 from evalaid.inference.intervals import join_texts, name_distributions
 from evalaid.inference.table import infer
 
@@ -197,11 +198,15 @@ def _runs(kept: NDArray[np.int64], reference: int) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Gathered:
-    """Coefficients, the weights of the effect, and the effect as it is without sensitivity analysis (one row)."""
+    """Coefficients, the weights of the effect, and the effect as it is without sensitivity analysis (one row).
+
+    ``few`` names the clusters when they are too few for anything that is fitted to their covariance; "" otherwise.
+    """
 
     study: EventStudy
     weights: Floats
     original: pd.DataFrame
+    few: str = ""
 
 
 def gather(
@@ -256,7 +261,13 @@ def gather(
         n_clusters=len(clusters),
         notes=_remark(cells.iloc[order], len(clusters)),
     )
-    return Gathered(study, found, table.iloc[[-1]].reset_index(drop=True))
+    return Gathered(study, found, table.iloc[[-1]].reset_index(drop=True), _few(together, clusters))
+
+
+def _few(effects: Effects, clusters: Clusters) -> str:
+    treated = int(treated_clusters(effects, clusters).min())
+    enough = len(clusters) >= FEW_CLUSTERS and treated >= FEW_TREATED
+    return "" if enough else f"{len(clusters)} clusters, {treated} of them treated"
 
 
 def _find_reference(event: Effects) -> int:

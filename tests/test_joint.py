@@ -11,7 +11,10 @@ from panels import diagnose, simulate
 
 import evalaid as ea
 from evalaid.errors import EstimationError, InferenceError
-from evalaid.sensitivity.specifications import Specification, declare
+from evalaid.inference.assignments import list_assignments
+from evalaid.inference.reassignment import move
+from evalaid.sensitivity.joint import estimate_by_paths
+from evalaid.sensitivity.specifications import Specification, cut_design, declare, estimate_specification
 
 CHOICES = {
     "methods": ["twfe", "imputation", ("callaway_santanna", {"adjustment": "none"})],
@@ -85,6 +88,22 @@ def test_cuts_that_change_who_is_left_are_made_anew_for_every_assignment():
     found = ea.joint_test(design, one, draws=19)
     assert found.draws.notna().all(axis=None)
     assert found.specifications["n_missing"].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("cluster", [None, "prefecture"])
+def test_a_window_that_ends_before_a_cohort_starts_keeps_the_short_way(cluster):
+    frame = simulate(10, n_units=24, n_periods=8, cohorts=(6, 4, None))
+    number = frame["county"].str[1:].astype(int)
+    frame["prefecture"] = frame["cohort"].map(str) + (number // 3 % 4).map(str)
+    design = diagnose(frame, cluster=cluster)
+    one = Specification("callaway_santanna", window=(None, 5))
+    assignments = list_assignments(design)
+    codes = np.concatenate([assignments.actual[None], *assignments.runs(5, 1)])
+    cut = cut_design(design, one)
+    assert len(cut.layout.cohorts) == 1
+    short = estimate_by_paths(design, one, assignments, codes)
+    long = [estimate_specification(cut_design(move(design, assignments, row), one), one).value[0] for row in codes]
+    assert short == pytest.approx(long, abs=1e-12)
 
 
 def test_a_real_effect_is_seen_and_draws_are_seeded():

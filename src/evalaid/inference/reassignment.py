@@ -285,7 +285,7 @@ class _Scores:
     def _score(self, contrasts: Floats, sizes: Floats) -> tuple[Floats, Floats]:
         block = self._assignments.block
         y, d = (score_paths(contrasts, values, sizes) for values in (self._design.layout.outcome, self._treatment))
-        if self._assignments.by_cluster:
+        if (block != np.arange(len(block))).any():  # clusters, or units in another order than the blocks
             y, d = (
                 np.stack([np.bincount(block, column).astype(np.float64) for column in scores.T], axis=1)
                 for scores in (y, d)

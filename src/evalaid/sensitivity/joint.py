@@ -184,7 +184,7 @@ def _estimate_all(
     for key, block in group_blocks(declared).items():
         together = [k for k in block if declared[k].covariates]
         for k in (k for k in block if not declared[k].covariates):
-            column = _by_cohort_paths(design, declared[k], assignments, codes)
+            column = estimate_by_paths(design, declared[k], assignments, codes)
             if column is None:
                 together.append(k)
                 continue
@@ -211,7 +211,7 @@ def _estimate_all(
     return estimates
 
 
-def _by_cohort_paths(design: Design, one: Specification, assignments: Assignments, codes: Codes) -> Floats | None:
+def estimate_by_paths(design: Design, one: Specification, assignments: Assignments, codes: Codes) -> Floats | None:
     """Give the estimates of all assignments as sums of scores; None where that is not the estimator."""
     cut = cut_design(design, one)
     layout = cut.layout

@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
-from panels import GOLDEN, counties, diagnose
+from panels import GOLDEN, counties, diagnose, simulate
 from scipy.optimize import linprog, minimize
 from scipy.special import ndtr
 from scipy.stats import foldnorm
@@ -18,6 +18,7 @@ import evalaid as ea
 from evalaid.errors import InferenceError
 from evalaid.report.figures import Look, draw
 from evalaid.report.robustness import draw_honest
+from evalaid.sensitivity.coefficients import gather
 from evalaid.sensitivity.conditional import least_favourable, pose
 from evalaid.sensitivity.flci import folded_quantile, shortest, trace
 from evalaid.sensitivity.restrictions import KINDS, SHAPES, find_corners, restrict
@@ -574,3 +575,11 @@ def test_few_clusters_are_named_in_the_result():
         "event times rest on 11 to 39 treated units"
         in ea.honest(panel_study("event_study"), m=0.5).table["note"].iloc[0]
     )
+
+
+def test_with_two_treated_clusters_the_usual_interval_has_their_degrees_of_freedom():
+    frame = simulate(91, n_units=24, cohorts=(None,))
+    frame["cohort"] = np.where(frame["county"].isin(["C000", "C001"]), 5.0, np.nan)
+    event = ea.estimate(diagnose(frame), "event_study")
+    assert set(gather(event, None, 0.95).original["distribution"]) == {"t(1)"}
+    assert gather(event, None, 0.95).study.degrees_of_freedom == 1

@@ -15,7 +15,7 @@ from evalaid.effects import Effects
 from evalaid.errors import InferenceError
 from evalaid.inference.cluster import Clusters, clusters_of, joint_covariance
 from evalaid.inference.counts import FEW_CLUSTERS, FEW_TREATED, treated_clusters
-from evalaid.inference.intervals import join_texts, name_distributions
+from evalaid.inference.intervals import degrees_of, join_texts, name_distributions
 from evalaid.inference.table import infer
 
 Floats = NDArray[np.float64]
@@ -251,12 +251,15 @@ def gather(
         notes = dict.fromkeys(note for note in table["note"] if note)
         raise InferenceError(f"There is no covariance to work with: {join_texts(notes) or 'nothing varies'}.")
     name = "reference" if vcov == "reference" else str(table["vcov"].iloc[0])
+    freedom = degrees_of(
+        str(table["distribution"].iloc[-1])
+    )  # of the effect; whole numbers are kept, others rounded down
     study = EventStudy(
         event_time=times[order],
         estimate=together.value[:-1],
         covariance=joint_covariance(together, clusters, name)[:-1, :-1],
         reference=int(times[reference]),
-        degrees_of_freedom=None if table["distribution"].iloc[0] == "normal" else len(clusters) - 1,
+        degrees_of_freedom=None if freedom is None else int(freedom),
         vcov=str(table["vcov"].iloc[0]),
         n_clusters=len(clusters),
         notes=_remark(cells.iloc[order], len(clusters)),

@@ -248,6 +248,17 @@ def test_rows_are_the_same_whether_or_not_they_share_a_pass(monkeypatch):
     pd.testing.assert_frame_equal(ea.wild_bootstrap(effects, draws=499, weights="webb"), shared, rtol=ROUNDING)
 
 
+def test_many_columns_are_summed_with_the_same_signs():
+    plan = Plan(50, "rademacher", 21, 4)
+    columns = np.random.default_rng(0).normal(size=(21, 300))
+    together = plan.sums(columns, columns)[0]
+    apart = np.concatenate([plan.sums(part, part)[0] for part in np.split(columns, 20, axis=1)], axis=1)
+    np.testing.assert_allclose(together, apart, atol=TOLERANCE)
+    signs = plan.sums(np.eye(21), np.eye(21))[0]
+    assert set(signs.ravel()) == {-1.0, 1.0}
+    np.testing.assert_allclose(signs @ columns, together, atol=TOLERANCE)
+
+
 def test_memory_grows_neither_with_draws_times_clusters_nor_with_dummies():
     frame = simulate(1, n_units=2800, n_periods=40, cohorts=(10, 20, 30, None))
     effects = ea.estimate(diagnose(frame), "sun_abraham").aggregate("overall")

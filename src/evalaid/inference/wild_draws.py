@@ -16,6 +16,8 @@ Floats = NDArray[np.float64]
 BLOCK, FEWEST, MOST = 1_400_000, 64, 512
 # Eight clusters have 256 sign vectors; tables of sums are made for so many clusters at a time that they hold this many numbers.
 TABLES = 1_000_000
+# With more columns than this a product with the signs, of so many groups of eight clusters at a time, is faster than tables.
+WIDE, TOGETHER = 96, 32
 # With fewer clusters Rademacher weights give too few different t statistics (Webb 2023, doi:10.1111/caje.12661).
 FEW_FOR_RADEMACHER = 7
 
@@ -106,18 +108,22 @@ class Plan:
             yield draw_weights(self.weights, (min(size, self.draws - start), self.n_clusters), generator)
 
     def _look_up(self, columns: Floats) -> Floats:
-        """Sum columns with random signs: one random byte picks the signed sum of eight clusters from a table of 256."""
-        width = columns.shape[1]
-        groups = -(-self.n_clusters // 8)
+        """Sum columns with random signs: one random byte holds those of eight clusters and picks their sum from a table of 256."""
+        width, groups = columns.shape[1], -(-self.n_clusters // 8)
         padded = np.zeros((groups, 8, width))
         padded.reshape(-1, width)[: self.n_clusters] = columns
         signs = 1.0 - 2.0 * np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
         generator = np.random.default_rng(self.seed)
-        total, picked = np.zeros((self.draws, width)), np.empty((self.draws, width))
-        step = max(1, TABLES // (256 * max(width, 1)))
+        total = np.zeros((self.draws, width))
+        picked = np.empty_like(total if width <= WIDE else total[:0])
+        step = TOGETHER if width > WIDE else max(1, TABLES // (256 * max(width, 1)))
         for start in range(0, groups, step):
-            for table in signs @ padded[start : start + step]:
-                drawn = np.frombuffer(generator.bytes(self.draws), dtype=np.uint8)
-                np.take(table, drawn, axis=0, out=picked, mode="clip")
+            part = padded[start : start + step]
+            drawn = [np.frombuffer(generator.bytes(self.draws), dtype=np.uint8) for _ in part]
+            if width > WIDE:
+                total += signs[np.stack(drawn, axis=1)].reshape(self.draws, -1) @ part.reshape(-1, width)
+                continue
+            for table, chosen in zip(signs @ part, drawn, strict=True):
+                np.take(table, chosen, axis=0, out=picked, mode="clip")
                 total += picked
         return total

@@ -12,7 +12,6 @@ Nielsen and Webb 2023, doi:10.1002/jae.2969).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +24,8 @@ Floats = NDArray[np.float64]
 
 # Directions below this share of the largest singular value are rounding error of the products that made them.
 NEGLIGIBLE = 1e-13
+# Sums over clusters are linearly dependent where clusters are alike, and then few; among more no basis is looked for.
+WIDEST = 100
 
 
 @dataclass(frozen=True)
@@ -64,12 +65,11 @@ class WildScores:
     ----------
     basis : (G, m) array
         Cluster by cluster; the draws' products with it, ``z = v'basis``, hold all that a draw changes.
-    numerator : (m, 2) array
-        The drawn estimate minus the hypothesised one is ``z'(numerator[0] + shift numerator[1])``.
+    expand : (m, n) array or None
+        Turns z into the n sums behind numerator and variance, a group for shift^0 and, under a null hypothesis, one for shift^1:
+        numerators, ``sum_g v_g a_g U_g`` and ``sum_g v_g W R s_g``, where ``l_g = U_g W``. None = z holds them already.
     squares : (G, 3) array
         Of ``v_g^2`` in the drawn variance, for shift^0, 2 shift^1 and shift^2.
-    forms : (3, m, m) array
-        Quadratic forms of z that are added to it.
     scale : float
         ``r'p``: the estimate minus theta is ``scale * shift``.
     std_error : float
@@ -81,9 +81,8 @@ class WildScores:
     """
 
     basis: Floats
-    numerator: Floats
+    expand: Floats | None
     squares: Floats
-    forms: Floats
     scale: float
     std_error: float
     share: Floats
@@ -104,8 +103,19 @@ class WildScores:
         (5, B) array
             n_0, n_1, q_0, q_1, q_2: ``t = (n_0 + shift n_1) / sqrt(q_0 + 2 shift q_1 + shift^2 q_2)``.
         """
-        forms = np.array([np.einsum("bi,bi->b", products @ form, products) for form in self.forms])
-        return np.concatenate([(products @ self.numerator).T, forms + np.atleast_2d(squared).T])
+        sums = products if self.expand is None else products @ self.expand
+        powers = 2 if self.squares[:, 2].any() else 1
+        crossed, fitted = sums[:, powers:].reshape(len(sums), 2, powers, -1).transpose(1, 2, 0, 3)
+        moments = np.zeros((5, len(sums)))
+        moments[:powers] = sums[:, :powers].T
+        moments[2:] = np.atleast_2d(squared).T
+        for place, (i, j) in enumerate(((0, 0), (0, 1), (1, 1))[: 2 * powers - 1]):
+            moments[2 + place] += _dot(fitted[i], fitted[j]) - _dot(crossed[i], fitted[j]) - _dot(crossed[j], fitted[i])
+        return moments
+
+
+def _dot(one: Floats, other: Floats) -> Floats:
+    return np.asarray(np.einsum("bi,bi->b", one, other))
 
 
 def wild_scores(problem: LeastSquares, direction: Floats, clusters: Codes, n_clusters: int, kind: Kind) -> WildScores:
@@ -158,8 +168,10 @@ def wild_scores(problem: LeastSquares, direction: Floats, clusters: Codes, n_clu
     std_error = float(np.linalg.norm(np.einsum("gj,gj->g", own_slopes, plain[0])))
     left, right = _by_kind(loads, problem.alike(clusters, n_clusters))
     projected = [values @ (inverse @ right.T) for values in scores]
-    found = _compress(numerators, own, left, projected)
-    return WildScores(*found, scale=scale, std_error=std_error, share=share, lost=lost)
+    basis, expand = _compress([*numerators, *(values[:, None] * left for values in own), *projected])
+    zero = np.zeros(n_clusters)
+    squares = [own[0] ** 2, own[0] * own[1], own[1] ** 2] if kind.restricted else [own[0] ** 2, zero, zero]
+    return WildScores(basis, expand, np.column_stack(squares), scale, std_error, share, lost)
 
 
 def without_cluster(batch: ClusterGrams, inverse: Floats) -> tuple[Floats, NDArray[np.bool_]]:
@@ -228,27 +240,12 @@ def _factor(loads: Floats) -> tuple[Floats, Floats]:
     return left[:, kept], values[kept, None] * right[kept]
 
 
-def _compress(
-    numerators: list[Floats], own: list[Floats], left: Floats, projected: list[Floats]
-) -> tuple[Floats, Floats, Floats, Floats]:
-    """Find a basis of what is summed with the weights of a draw: basis, numerator, squares and forms of WildScores."""
-    rank, powers = left.shape[1], len(own)
-    columns = np.column_stack([*numerators, *(values[:, None] * left for values in own), *projected])
-    size = np.linalg.norm(columns, axis=0)
+def _compress(columns: list[Floats]) -> tuple[Floats, Floats | None]:
+    """Write columns in a basis of what they span, if they are few enough for that to be worth it."""
+    stacked = np.column_stack(columns)
+    if stacked.shape[1] > WIDEST:
+        return stacked, None
+    size = np.linalg.norm(stacked, axis=0)
     size = np.where(size > 0, size, 1.0)
-    basis, right = _factor(columns / size)
-    right = right * size
-    numerator = right[:, :powers]
-    ends = powers + rank * np.arange(2 * powers + 1)
-    parts = [right[:, start:end] for start, end in pairwise(ends)]
-    crossed, sums = parts[:powers], parts[powers:]
-    pairs = [(0, 0)] if powers == 1 else [(0, 0), (0, 1), (1, 1)]
-    forms = [sums[i] @ sums[j].T - crossed[i] @ sums[j].T - crossed[j] @ sums[i].T for i, j in pairs]
-    squares = [own[i] * own[j] for i, j in pairs]
-    missing = 3 - len(pairs)
-    return (
-        basis,
-        np.column_stack([numerator, np.zeros((len(numerator), 2 - powers))]),
-        np.column_stack([*squares, *[np.zeros(len(left))] * missing]),
-        np.array([(form + form.T) / 2 for form in forms] + [np.zeros((len(right), len(right)))] * missing),
-    )
+    basis, right = _factor(stacked / size)
+    return basis, right * size

@@ -20,7 +20,7 @@ from evalaid.report.figures import Look, draw
 from evalaid.report.robustness import draw_honest
 from evalaid.sensitivity.coefficients import gather
 from evalaid.sensitivity.conditional import least_favourable, pose
-from evalaid.sensitivity.flci import folded_quantile, shortest, trace
+from evalaid.sensitivity.flci import _lasso_path, folded_quantile, shortest, trace
 from evalaid.sensitivity.restrictions import KINDS, SHAPES, find_corners, restrict
 
 # R reads ends off a grid: ours lie between its last accepted point and the next one. Its least favourable critical value
@@ -213,6 +213,27 @@ def test_no_linear_estimator_has_a_shorter_interval(target, m):
     assert length((found.weights - start)[:4] @ basis.T) == pytest.approx(found.half_length, rel=1e-7)
     assert found.half_length == pytest.approx(best, rel=1e-5)
     assert found.weights[:4] @ times[:4] == pytest.approx(-trend, abs=1e-12)
+
+
+def test_every_corner_of_the_path_is_a_solution_of_its_lasso():
+    """Of min u'Hu/2 + g'u + penalty sum|u|: no gradient above the penalty, and equal to it against the sign of u."""
+    left = 0
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        root, gradient = rng.normal(size=(6, 6)), rng.normal(size=6)
+        gram = root @ root.T + 0.01 * np.eye(6)
+        corners = _lasso_path(gram, gradient)
+        residual = gradient + corners @ gram
+        penalty = np.abs(residual).max(axis=1)
+        assert (corners[0] == 0).all()
+        assert (np.diff(penalty) < 0).all()
+        np.testing.assert_allclose(corners[-1], -np.linalg.solve(gram, gradient), rtol=1e-6)
+        used = np.abs(corners) > ROUNDING
+        np.testing.assert_allclose(
+            residual[used], (-np.sign(corners) * penalty[:, None])[used], atol=ROUNDING * penalty[0]
+        )
+        left += int((used[:-1] & ~used[1:]).sum())
+    assert left > 10  # coordinates that leave the path again are part of what is tested
 
 
 @pytest.mark.parametrize("level", [0.9, 0.95, 0.995])

@@ -96,11 +96,12 @@ def test_rectangles_equal_scipy_within_the_stated_error(size, shift):
     assert found.probability == pytest.approx(exact, abs=5 * found.probability_error + 1e-5)
 
 
-def test_a_rectangle_in_the_tail_keeps_its_digits():
-    mean = np.array([9.0, 8.0])
+@pytest.mark.parametrize("mean", [[9.0, 8.0], [-9.0, -8.0], [-9.0, 8.0]])
+def test_a_rectangle_in_the_tail_keeps_its_digits(mean):
+    mean = np.array(mean)
     found = inside_rectangle(mean, np.eye(2), np.array([1.0, 1.0]), uniform_points(1, 1024, 1))
     exact = [truncnorm(-1 - m, 1 - m, loc=m) for m in mean]
-    assert found.probability == pytest.approx(np.prod([ndtr(1 - m) - ndtr(-1 - m) for m in mean]), rel=1e-9)
+    assert found.probability == pytest.approx(np.prod([ndtr(1 - m) - ndtr(-1 - m) for m in np.abs(mean)]), rel=1e-9)
     assert (np.abs(found.mean - [e.mean() for e in exact]) < 5 * found.mean_error + 1e-9).all()
 
 

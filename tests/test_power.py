@@ -54,6 +54,18 @@ def test_a_process_is_found_again_from_its_own_moments(process, periods):
     )
 
 
+def test_trends_of_units_are_told_from_shocks_that_stay():
+    lags = np.arange(1.0, 9.0)
+    half = 0.4 + 2.0 * (1 - 0.6**lags) + 0.3 * lags**2 / 2
+    found = fit_process(Moments(lags, half, np.ones(8), np.nan), trends=True)
+    assert [found.fading, found.rho, found.transitory, found.slope] == pytest.approx([2.0, 0.6, 0.4, 0.3], abs=1e-6)
+    assert [found.half_square(lag) for lag in lags] == pytest.approx(half.tolist())
+    paths = found.draw(np.random.default_rng(1), 5000, np.arange(5))
+    drawn = moments_of(paths - paths.mean(axis=0), np.ones_like(paths, dtype=bool), np.arange(5), np.arange(5000))
+    assert drawn.half_squares == pytest.approx(half[:4], rel=0.06)
+    assert fit_process(Moments(lags, half, np.ones(8), np.nan)).slope == 0
+
+
 def test_moments_computed_by_hand_and_without_levels():
     values = np.array([[1.0, 3.0, -1.0], [-1.0, -3.0, 1.0]])
     seen, periods, group = np.ones((2, 3), dtype=bool), np.array([2015, 2016, 2018]), np.arange(2)

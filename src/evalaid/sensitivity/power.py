@@ -123,8 +123,8 @@ def minimum_detectable_effect(
         Effects of the table, in the scale of the outcome. Default: 0 to 4 standard deviations of the estimate.
     residuals : {"auto", "paths", "model"}
         ``paths``: residual paths of never-treated clusters, drawn with replacement, each cluster with a random sign; keeps
-        whatever they hold, also breaks and growing variance. ``model``: Gaussian draws from a fitted stationary process with
-        a permanent, a fading (autoregressive) and a transitory part, for units and, beside it, for clusters. ``auto``: paths
+        whatever they hold. ``model``: Gaussian draws from a fitted process with a fading (autoregressive) and a transitory
+        part and a linear trend of its own, for units and, beside it, for clusters. ``auto``: paths
         when 20 clusters have complete ones.
     progress : callable, optional
         Called with finished and all draws.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,8 @@ class Process:
         In [0, 1).
     transitory : float
         Variance of what is gone after one period.
+    slope : float
+        Variance of a unit's own linear trend, per squared period.
 
     Examples
     --------
@@ -47,10 +50,11 @@ class Process:
     fading: float
     rho: float
     transitory: float
+    slope: float = 0.0
 
     @property
     def variance(self) -> float:
-        """The sum of the three."""
+        """The sum of the first three."""
         return self.level + self.fading + self.transitory
 
     def reliability(self, lag: float) -> float:
@@ -61,10 +65,10 @@ class Process:
 
     def half_square(self, lag: float) -> float:
         """Give half the mean squared difference of two deviations ``lag`` periods apart."""
-        return 0.0 if lag == 0 else self.fading * (1 - self.rho**lag) + self.transitory
+        return 0.0 if lag == 0 else self.fading * (1 - self.rho**lag) + self.transitory + self.slope * lag**2 / 2
 
     def covariance(self, periods: NDArray[np.int64]) -> Floats:
-        """Give the (T, T) covariance of the deviations of one unit in these periods."""
+        """Give the (T, T) covariance of the deviations of one unit in these periods, trends left out."""
         lag = np.abs(np.subtract.outer(periods, periods)).astype(float)
         return self.level + self.fading * self.rho**lag + self.transitory * (lag == 0)
 
@@ -75,7 +79,10 @@ class Process:
         root = np.linalg.cholesky(self.rho**lag + 1e-12 * np.eye(n_periods))  # the ridge keeps rho near 1 factorable
         path = np.sqrt(self.level) * generator.standard_normal((n_units, 1))
         path = path + np.sqrt(self.fading) * generator.standard_normal((n_units, n_periods)) @ root.T
-        return path + np.sqrt(self.transitory) * generator.standard_normal((n_units, n_periods))
+        path = path + np.sqrt(self.transitory) * generator.standard_normal((n_units, n_periods))
+        if self.slope > 0:
+            path = path + np.sqrt(self.slope) * generator.standard_normal((n_units, 1)) * (periods - periods.mean())
+        return path
 
 
 def untreated(layout: Layout, anticipation: int = 0) -> Bools:
@@ -175,44 +182,50 @@ def by_lag(sums: Floats, pairs: Floats, periods: NDArray[np.int64]) -> tuple[Flo
     return lags, top / count, count / 2
 
 
-def fit_process(moments: Moments) -> Process:
+def fit_process(moments: Moments, *, trends: bool = False) -> Process:
     """Fit the parts of the process to the moments.
 
-    ``half the mean squared difference = fading (1 - rho^k) + transitory``: weighted least squares over the distances k with
-    the numbers of pairs as weights, variances at least zero and together at most ``variance`` (where it is known), rho on a
-    grid (`GRID`); what is left of the variance is permanent. With one distance (two periods) all that moves counts as
-    transitory, with two all as fading.
+    ``half the mean squared difference = fading (1 - rho^k) + transitory + slope k^2 / 2``: least squares over the distances k,
+    weights ``pairs / moment^2`` (Cressie 1985, doi:10.1007/BF01032109), variances at least zero, fading and transitory together at most
+    ``variance`` (where it is known), rho on a grid (`GRID`); what is left of the variance is permanent. ``slope`` only with
+    ``trends``. With one distance (two periods) all that moves counts as transitory, with two all as fading.
     """
-    names = {1: ("transitory",), 2: ("fading",)}.get(len(moments.lags), ("transitory", "fading"))
-    weight = moments.count / moments.count.sum()
-    best, found = np.inf, (0.0, 0.0, float(np.fmin(weight @ moments.half_squares, moments.variance)))
-    for chosen in [(name,) for name in names] + ([names] if len(names) > 1 else []):
-        loss, fitted = _fit_parts(chosen, moments, weight)
-        if loss < best * (1 - 1e-9):  # a part is added only when it fits better
-            best, found = loss, fitted
-    fading, rho, transitory = found
-    return Process(float(np.fmax(moments.variance - fading - transitory, 0.0)), fading, rho, transitory)
+    every = ("transitory", "fading", "slope") if trends else ("transitory", "fading")
+    names = {1: ("transitory",), 2: ("fading",)}.get(len(moments.lags), every)
+    mean = float(moments.count @ moments.half_squares / moments.count.sum())
+    weight = (
+        moments.count / np.maximum(moments.half_squares, 1e-3 * mean or 1.0) ** 2
+    )  # the floor keeps exact zeros finite
+    weight = weight / weight.sum()
+    best, found = np.inf, {"transitory": float(np.fmin(mean, moments.variance))}
+    for size in range(1, len(names) + 1):
+        for chosen in combinations(names, size):
+            loss, fitted = _fit_parts(chosen, moments, weight)
+            if loss < best * (1 - 1e-9):  # a part is added only when it fits better
+                best, found = loss, fitted
+    fading, transitory = found.get("fading", 0.0), found.get("transitory", 0.0)
+    level = float(np.fmax(moments.variance - fading - transitory, 0.0))
+    return Process(level, fading, found.get("rho", 0.0), transitory, found.get("slope", 0.0))
 
 
-def _fit_parts(chosen: Sequence[str], moments: Moments, weight: Floats) -> tuple[float, tuple[float, float, float]]:
-    """Fit some of the parts for every coefficient of the grid; give the smallest loss and fading, rho and transitory."""
+def _fit_parts(chosen: Sequence[str], moments: Moments, weight: Floats) -> tuple[float, dict[str, float]]:
+    """Fit some of the parts for every coefficient of the grid; give the smallest loss, the parts and rho."""
     target = moments.half_squares
     grid = GRID if "fading" in chosen else GRID[:1]
     power = grid[:, None] ** moments.lags
-    shapes = {"fading": 1 - power, "transitory": np.ones_like(power)}
+    ones = np.ones_like(power)
+    shapes = {"fading": 1 - power, "transitory": ones, "slope": ones * moments.lags**2 / 2}
     design = np.stack([shapes[name] for name in chosen], axis=-1)  # (R, L, p)
     gram = np.einsum("rlp,l,rlq->rpq", design, weight, design)
     ridge = 1e-14 * np.trace(gram, axis1=1, axis2=2)[:, None, None] * np.eye(len(chosen))
     parts = np.linalg.solve(gram + ridge, np.einsum("rlp,l,l->rp", design, weight, target)[..., None])[..., 0]
     loss = ((target - np.einsum("rlp,rp->rl", design, parts)) ** 2) @ weight
     scale = float(np.abs(target).max())
-    too_much = parts.sum(axis=1) > moments.variance * (1 + 1e-9)  # never where the variance is NaN
+    stationary = parts[:, [name != "slope" for name in chosen]]
+    too_much = stationary.sum(axis=1) > moments.variance * (1 + 1e-9)  # never where the variance is NaN
     loss = np.where((parts < -1e-12 * scale).any(axis=1) | too_much, np.inf, loss)
     best = int(loss.argmin())
-    fitted = dict(zip(chosen, np.maximum(parts[best], 0.0), strict=True))
-    rho = float(grid[best]) if "fading" in chosen else 0.0
-    return float(loss[best]) + 1e-20 * scale**2, (
-        float(fitted.get("fading", 0.0)),
-        rho,
-        float(fitted.get("transitory", 0.0)),
-    )
+    fitted = {name: float(value) for name, value in zip(chosen, np.maximum(parts[best], 0.0), strict=True)}
+    if "fading" in chosen:
+        fitted["rho"] = float(grid[best])
+    return float(loss[best]) + 1e-20 * scale**2, fitted

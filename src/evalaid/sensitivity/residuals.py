@@ -78,7 +78,8 @@ def residual_source(design: Design, residuals: Residuals = "auto") -> tuple[Sour
 
 def _describe(process: Process) -> str:
     return (
-        f"sd {np.sqrt(process.fading):.3g} fading (rho {process.rho:.2f}), {np.sqrt(process.transitory):.3g} transitory"
+        f"sd {np.sqrt(process.fading):.3g} fading (rho {process.rho:.2f}), {np.sqrt(process.transitory):.3g} transitory, "
+        f"{np.sqrt(process.slope):.3g} a period of own trend"
     )
 
 
@@ -135,12 +136,12 @@ def fit_residual_process(design: Design) -> tuple[Process, Process | None]:
     total = moments_of(values, seen, layout.periods, layout.cluster)
     total = replace(total, variance=np.nan)
     if layout.clustered_by_unit:
-        return fit_process(total), None
+        return fit_process(total, trends=True), None
     together = _shared_moments(np.where(seen, values, 0.0), seen, layout)
-    shared = fit_process(together)
+    shared = fit_process(together, trends=True)
     rest = np.array([shared.half_square(lag) for lag in total.lags])
     own = replace(total, half_squares=np.maximum(total.half_squares - rest, 0.0))
-    return fit_process(own), shared
+    return fit_process(own, trends=True), shared
 
 
 def _shared_moments(kept: Floats, seen: Bools, layout: Layout) -> Moments:

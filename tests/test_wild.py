@@ -402,10 +402,11 @@ def test_sets_that_are_no_bounded_interval_are_found_and_said():
 
 def test_a_perfect_fit_has_nothing_to_draw_from():
     frame = simulate(2, n_units=12, n_periods=5, cohorts=(3, None))
-    flat = frame.assign(share=0.5 + 0.01 * frame["quarter"] + 0.02 * (frame["quarter"] >= frame["cohort"]))
-    row = ea.wild_bootstrap(ea.estimate(diagnose(flat), "twfe")).iloc[0]
-    assert np.isnan(row["p_value"])
-    assert "no variation between clusters" in row["note"]
+    for effect in (0.02, 0.0):
+        flat = frame.assign(share=0.5 + 0.01 * frame["quarter"] + effect * (frame["quarter"] >= frame["cohort"]))
+        row = ea.wild_bootstrap(ea.estimate(diagnose(flat), "twfe")).iloc[0]
+        assert np.isnan(row["p_value"])
+        assert "no variation between clusters" in row["note"]
 
 
 @pytest.mark.parametrize(
@@ -413,11 +414,12 @@ def test_a_perfect_fit_has_nothing_to_draw_from():
     [
         ({"kind": "WCR21"}, ["kind='WCR21' is not a choice; choose WCR11, WCR13, WCR31, WCR33, WCU11"]),
         (
-            {"weights": "normal", "level": 95, "draws": 0, "tail": "left"},
+            {"weights": "normal", "level": 95, "draws": 0, "tail": "left", "seed": None},
             [
                 "weights='normal' is not a choice; choose rademacher, mammen, webb",
                 "level=95 found; a coverage between 0 and 1",
                 "draws=0 found",
+                "seed=None found; an integer or a numpy Generator",
                 "tail='left' is not a choice; choose symmetric, equal",
             ],
         ),

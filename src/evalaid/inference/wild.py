@@ -13,7 +13,7 @@ from evalaid.contrasts import Contrasts
 from evalaid.effects import Effects
 from evalaid.errors import InferenceError
 from evalaid.inference.cluster import Clusters, clusters_of, small_sample_factor
-from evalaid.inference.intervals import Errors, join_texts, tabulate
+from evalaid.inference.intervals import FIXED, Errors, join_texts, tabulate
 from evalaid.inference.multiplier import WEIGHTS
 from evalaid.inference.wild_draws import Plan
 from evalaid.inference.wild_inversion import Draws, describe_set
@@ -108,7 +108,7 @@ def wild_bootstrap(
     'WCR31, all 1,024 sign vectors: exact p; 4 treated clusters: ...'
     """
     contrasts = _contrasts_of(effects)
-    _check(draws, weights, kind, level, tail)
+    _check(draws, weights, kind, level, tail, seed)
     clusters = clusters_of(effects, cluster)
     if len(clusters) < 3:
         raise InferenceError(
@@ -177,7 +177,7 @@ def _read(draws: Draws, plan: Plan, level: float, said: str, clusters: Clusters)
         return _Result(
             note=join_texts((f"no estimate without cluster {name}, so no jackknife variance; use WCR31 or WCR11", said))
         )
-    if std_error <= NO_VARIATION * abs(draws.estimate):
+    if std_error <= max(FIXED, NO_VARIATION * abs(draws.estimate)):
         return _Result(note=join_texts(("no variation between clusters", said)))
     p_value = draws.p_value(0.0)
     if p_value == 0:
@@ -202,7 +202,7 @@ def _contrasts_of(effects: Effects) -> Contrasts:
     )
 
 
-def _check(draws: int, weights: str, kind: str, level: float, tail: str) -> None:
+def _check(draws: int, weights: str, kind: str, level: float, tail: str, seed: object) -> None:
     """Name all options that cannot be used, at once."""
     faults = []
     if kind not in KINDS:
@@ -215,6 +215,8 @@ def _check(draws: int, weights: str, kind: str, level: float, tail: str) -> None
         faults.append(f"level={level} found; a coverage between 0 and 1 is expected, for example 0.95")
     if draws < 1:
         faults.append(f"draws={draws} found; a positive number of draws is expected (9999 is usual)")
+    if not isinstance(seed, int | np.integer | np.random.Generator):
+        faults.append(f"seed={seed!r} found; an integer or a numpy Generator is expected")
     if faults:
         raise InferenceError("wild_bootstrap: " + "; ".join(faults) + ".")
 

@@ -238,7 +238,7 @@ def test_targeting_in_the_simulated_counties_is_seen_and_no_targeting_is_not():
     means = {}
     for targeting in (0.0, 2.0):
         rows = []
-        for seed in range(4):
+        for seed in range(2):
             frame = simulate_programme(
                 "guangdong", effect_pp=0.0, seed=seed, concurrent_pp=0.0, spillover=0.0, targeting=targeting
             ).frame

@@ -89,11 +89,7 @@ def _one_cell(design: Design, number: int, treated: np.ndarray, base: int, colum
     rows = _observed(layout, treated, base, column)
     if not len(rows):
         return None
-    others = np.arange(layout.n_units)[layout.never]
-    comparison = _observed(layout, others, base, column)
-    if not len(comparison):
-        later = layout.cohort > layout.periods[column] + design.anticipation
-        comparison = _observed(layout, np.flatnonzero(later), base, column)
+    comparison = _untreated(design, number, base, column)
     kind = layout.period_kind
     reason = "" if len(comparison) else "no unit is untreated in this period: no comparison"
     return CellMeans(

@@ -185,7 +185,7 @@ def _text(cell: str, year: int | None) -> Said:
     for kind, pattern in _PATTERNS:
         match = pattern.fullmatch(text)
         if match:
-            return _from_match(cell, kind, match.groupdict(), total, year, notes)
+            return _from_match(cell, kind, match.groupdict(), year, notes, total=total)
     number = re.fullmatch(r"\d{1,2}(?:\.0)?", text)
     if number and 1 <= float(text) <= 12:
         return _number(float(text), year)
@@ -193,7 +193,7 @@ def _text(cell: str, year: int | None) -> Said:
 
 
 def _from_match(
-    cell: str, kind: str, part: dict[str, str | None], total: bool, year: int | None, notes: list[str]
+    cell: str, kind: str, part: dict[str, str | None], *, total: bool, year: int | None, notes: list[str]
 ) -> Said:
     own = int(part.get("year") or 0) or None
     if short := part.get("short"):
@@ -218,7 +218,7 @@ def _from_match(
         return Said(cell, fault="it ends before it begins")
     if total:
         span = (_months(until, 1, 1)[0], span[1]) if span[0] // 12 == span[1] // 12 else span
-    cumulative = total or kind in {"months", "quarters"} and "from" not in {key for key, value in part.items() if value}
+    cumulative = total or (kind in {"months", "quarters"} and not part.get("from"))  # 前三季度, 前9个月
     bare = kind == "quarter" and part.get("bare") == "" and not total
     return Said(cell, span, cumulative, bare_quarter=bare, note="; ".join(notes))
 

@@ -33,9 +33,7 @@ _MULTIPLIED = re.compile(rf"({'|'.join(sorted(MULTIPLIERS, key=len, reverse=True
 _BRACKETED = re.compile(r"[(\[【〔]([^()\[\]【】〔〕]*)[)\]】〕]")
 _STATED = re.compile(r"单位[::]?\s*([^\s,;,;()()]+)")
 _TRAILING = re.compile(rf"(?<!每)((?:十|百|千)?万|亿)({COUNTED})$")
-_COUNT_NAME = re.compile(
-    rf"人次|例次|人数|床日|例数|{'|'.join(('count', 'episodes', 'admissions', 'discharges'))}", re.IGNORECASE
-)
+_COUNT_NAME = re.compile(r"人次|例次|人数|床日|例数|count|episodes|admissions|discharges", re.IGNORECASE)
 _SHOWN = 3
 
 LOW = Decimal(10)
@@ -335,7 +333,7 @@ def _build(column: _Draft, unit: _Unit) -> Column:
             missing[numeral.missing] += 1
             continue
         own = _own_factor(numeral.unit)
-        if own is not None and unit.name not in {"number"} and share != (numeral.unit in _MARKS):
+        if own is not None and unit.name != "number" and share != (numeral.unit in _MARKS):
             faults.append((at, text, f"the cell is in {numeral.unit}, the column in {unit.name}"))
             continue
         factor = own if own is not None else Decimal(1) if at in unit.fractions else unit.factor

@@ -28,7 +28,35 @@ COUNTED = "人次|例次|人天|人日|床日|家次|台次|人|次|例|元|张|
 """Words that may follow a number without changing it."""
 
 MISSING_WORDS = frozenset(
-    "无 不详 缺 缺失 空 空缺 未报 未上报 未统计 未填 暂无 暂缺 无数据 不适用 na n/a n.a. n.a nan null none nil missing . / // \\".split()
+    [
+        "无",
+        "不详",
+        "缺",
+        "缺失",
+        "空",
+        "空缺",
+        "未报",
+        "未上报",
+        "未统计",
+        "未填",
+        "暂无",
+        "暂缺",
+        "无数据",
+        "不适用",
+        "na",
+        "n/a",
+        "n.a.",
+        "n.a",
+        "nan",
+        "null",
+        "none",
+        "nil",
+        "missing",
+        ".",
+        "/",
+        "//",
+        "\\",
+    ]
 )
 """Words that stand for no value, in lower case; runs of dashes and of dots do as well. Zero is a value."""
 
@@ -111,7 +139,7 @@ def read_numeral(cell: object) -> Numeral:
     return _from_text(str(cell))
 
 
-def _from_number(cell: float | Decimal) -> Numeral:
+def _from_number(cell: float | np.integer | np.floating | Decimal) -> Numeral:
     if isinstance(cell, int | np.integer):
         return Numeral(Decimal(int(cell)))
     number = float(cell)

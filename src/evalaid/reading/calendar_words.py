@@ -185,7 +185,7 @@ def _text(cell: str, year: int | None) -> Said:
     for kind, pattern in _PATTERNS:
         match = pattern.fullmatch(text)
         if match:
-            return _from_match(cell, kind, match.groupdict(), year, notes, total=total)
+            return _from_match(cell, kind, match.groupdict(), total=total, year=year, notes=notes)
     number = re.fullmatch(r"\d{1,2}(?:\.0)?", text)
     if number and 1 <= float(text) <= 12:
         return _number(float(text), year)

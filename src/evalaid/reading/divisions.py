@@ -101,7 +101,7 @@ class Division:
 
     @property
     def level(self) -> str:
-        """ "province", "prefecture" or "county"."""
+        """Its level: "province", "prefecture" or "county"."""
         return "province" if self.code.endswith("0000") else "prefecture" if self.code.endswith("00") else "county"
 
 

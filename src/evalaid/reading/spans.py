@@ -48,7 +48,7 @@ class Span:
 
     @property
     def step(self) -> str:
-        """ "month", "quarter", "half" or "year" where it is a whole one, else "months"."""
+        """What it is: a whole "month", "quarter", "half" or "year", else "months"."""
         for name, months in STEPS.items():
             if self.months == months and self.first_month % months == 0:
                 return name

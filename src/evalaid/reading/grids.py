@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from evalaid.reading.cells import cell_address, make_cells
+from evalaid.reading.containers import HTML, TEXT, kind_of
 from evalaid.reading.delimited import split
 from evalaid.reading.encodings import decode
+from evalaid.reading.markup import read_tables
 from evalaid.reading.snapshot import Limits, Snapshot, fault, take
-
-FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
-"""What a text may not begin with in a file that a spreadsheet will open: it would be taken for a formula."""
-
+from evalaid.reading.workbooks import read_sheets
 
 WORKBOOKS = frozenset({".xlsx", ".xlsm", ".xls", ".ods"})
 TEXTS = frozenset({".csv", ".tsv", ".txt"})
@@ -68,6 +65,7 @@ class Grid:
 
         Examples
         --------
+        >>> from evalaid.reading.cells import make_cells
         >>> Grid("a.csv", "", make_cells([["x"]])).address(6, 1)
         'B7'
         """
@@ -109,116 +107,73 @@ def open_grids(
     """
     limits = limits or Limits()
     snapshot = take(path, limits)
-    kind = snapshot.path.suffix.lower()
-    if kind in WORKBOOKS:
-        grids = _from_workbook(snapshot, sheet, limits)
-    elif kind in TEXTS:
-        grids = (_from_text(snapshot, limits, encoding, separator),)
-    else:
+    suffix = snapshot.path.suffix.lower()
+    if suffix not in WORKBOOKS | TEXTS:
         message = (
-            f"{snapshot.file}: files that end in {kind or 'nothing'!r} are not read. Expected one of "
+            f"{snapshot.file}: files that end in {suffix or 'nothing'!r} are not read. Expected one of "
             f"{', '.join(sorted(WORKBOOKS | TEXTS))}: save the table as .xlsx."
         )
         raise fault(path, message, found="unknown kind of file", expected="a workbook or a text file")
+    kind = kind_of(snapshot, limits)
+    if kind == HTML:
+        grids = _from_page(snapshot, sheet, limits, encoding)
+    elif kind == TEXT:
+        grids = (_from_text(snapshot, sheet, limits, encoding, separator),)
+    else:
+        sheets = read_sheets(snapshot, kind, sheet, limits)
+        grids = tuple(Grid(snapshot.file, part.name, part.cells, part.merged, "", part.notes) for part in sheets)
     snapshot.check_unchanged()
-    return tuple(replace(grid, sha256=snapshot.sha256) for grid in grids)
+    named = "xlsx" if suffix == ".xlsm" else suffix[1:] if suffix in WORKBOOKS else TEXT
+    odd = () if named == kind else (f"The file is named {suffix} but holds {_HOLDS[kind]}; it was read as that.",)
+    return tuple(replace(grid, notes=(*odd, *grid.notes), sha256=snapshot.sha256) for grid in grids)
 
 
-def _from_text(snapshot: Snapshot, limits: Limits, encoding: str | None, separator: str | None) -> Grid:
+_HOLDS = {
+    "xlsx": "an xlsx workbook",
+    "xls": "an xls workbook",
+    "ods": "an ods workbook",
+    HTML: "a web page with tables",
+    TEXT: "text",
+}
+
+
+def _from_text(
+    snapshot: Snapshot, sheet: str | None, limits: Limits, encoding: str | None, separator: str | None
+) -> Grid:
+    if sheet:
+        message = f"{snapshot.file}: a text file has no sheets, {sheet!r} was asked for. Leave the sheet out."
+        raise fault(snapshot.path, message, found="no sheets", expected="no sheet", sheet=sheet)
     decoded = decode(snapshot.path, snapshot.content, encoding)
     fields = split(snapshot.path, decoded.text, limits, separator)
     cells = make_cells(fields.rows)
+    if not (cells != None).any():  # noqa: E711 (element by element)
+        message = f"{snapshot.file}: the file has no values, only blanks. Expected a table: export it again."
+        raise fault(snapshot.path, message, found="no values", expected="a table with values")
     return Grid(snapshot.file, "", cells, (), decoded.encoding, (decoded.note, fields.note))
 
 
-def _from_workbook(snapshot: Snapshot, sheet: str | None, limits: Limits) -> tuple[Grid, ...]:
-    import io
-
-    import python_calamine
-
-    book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(snapshot.content))
+def _from_page(snapshot: Snapshot, sheet: str | None, limits: Limits, encoding: str | None) -> tuple[Grid, ...]:
+    decoded = decode(snapshot.path, snapshot.content, encoding)
+    tables = read_tables(decoded.text, limits.cells)
+    if not tables:
+        message = (
+            f"{snapshot.file}: this is a web page without a table (a page of login or of an error?). Expected a table: "
+            "download the file again, or open it in Excel and save it as .xlsx."
+        )
+        raise fault(snapshot.path, message, found="a web page without a table", expected="a table")
     grids = []
-    for name in book.sheet_names if sheet is None else [sheet]:
-        part = book.get_sheet_by_name(name)
-        cells = make_cells(part.to_python(skip_empty_area=False))
-        merged = tuple((top, left, bottom, right) for (top, left), (bottom, right) in part.merged_cell_ranges or ())
-        if cells.size:
-            grids.append(Grid(snapshot.file, name, cells, merged))
-    return tuple(grids)
-
-
-def cell_address(row: int, column: int) -> str:
-    """Name a cell as a spreadsheet does.
-
-    Parameters
-    ----------
-    row, column : int
-        Position, from zero.
-
-    Returns
-    -------
-    str
-        Letters of the column, number of the row.
-
-    Examples
-    --------
-    >>> cell_address(0, 0), cell_address(6, 27), cell_address(1048575, 16383)
-    ('A1', 'AB7', 'XFD1048576')
-    """
-    letters = ""
-    number = column + 1
-    while number:
-        number, rest = divmod(number - 1, 26)
-        letters = chr(65 + rest) + letters
-    return f"{letters}{row + 1}"
-
-
-def make_cells(rows: Sequence[Sequence[Any]]) -> np.ndarray:
-    """Make a rectangle from rows of any length; an empty text is no value.
-
-    Parameters
-    ----------
-    rows : sequence of sequences
-        Values of each row.
-
-    Returns
-    -------
-    numpy.ndarray
-        (rows, longest row) object, None where nothing stands.
-
-    Examples
-    --------
-    >>> make_cells([["a", ""], [1, 2, 3]]).tolist()
-    [['a', None, None], [1, 2, 3]]
-    """
-    cells = np.full((len(rows), max(map(len, rows), default=0)), None, dtype=object)
-    for at, row in enumerate(rows):
-        cells[at, : len(row)] = [
-            None if value is None or (isinstance(value, str) and not value) else value for value in row
-        ]
-    return cells
-
-
-def harmless(text: str) -> str:
-    """Write a text so that no spreadsheet takes it for a formula.
-
-    Assumes that the text goes into a csv file or a cell; a text that begins with a formula sign gets an apostrophe before
-    it, which spreadsheets show as text. Numbers are written as numbers and do not come here.
-
-    Parameters
-    ----------
-    text : str
-        Text from a file, for example a name.
-
-    Returns
-    -------
-    str
-        The same text, or the text behind an apostrophe.
-
-    Examples
-    --------
-    >>> harmless("=HYPERLINK(1)"), harmless("连南县"), harmless("\uff1d1+1")
-    ("'=HYPERLINK(1)", '连南县', "'\uff1d1+1")
-    """
-    plain = unicodedata.normalize("NFKC", text).lstrip(" ")
-    return f"'{text}" if plain.startswith(FORMULA_SIGNS) else text
+    for at, table in enumerate(tables, start=1):
+        if table.rows * table.columns > limits.cells:
+            message = f"{snapshot.file}: table {at} of the page has more than {limits.cells:,} cells. Save it as .csv."
+            raise fault(snapshot.path, message, found="too many cells", expected=f"at most {limits.cells:,} cells")
+        cells = np.full((table.rows, table.columns), None, dtype=object)
+        for place, text in table.cells.items():
+            cells[place] = text
+        name = f"table {at}" if len(tables) > 1 else ""
+        merged = tuple((top, left, min(bottom, table.rows - 1), right) for top, left, bottom, right in table.merged)
+        grids.append(Grid(snapshot.file, name, cells, merged, decoded.encoding, (decoded.note,)))
+    chosen = tuple(grid for grid in grids if sheet in {None, "", grid.sheet})
+    if not chosen:
+        message = f"{snapshot.file}: the page has no table {sheet!r}. Expected 'table 1' to 'table {len(tables)}'."
+        raise fault(snapshot.path, message, found="unknown table", expected="a table of the page", sheet=sheet or "")
+    return chosen

@@ -34,10 +34,10 @@ class Limits:
         Largest rectangle around what stands on one sheet, in cells.
     """
 
-    file_bytes: int = 200_000_000
+    file_bytes: int = 100_000_000
     unpacked_bytes: int = 1_000_000_000
-    ratio: float = 500.0
-    cells: int = 20_000_000
+    ratio: float = 200.0
+    cells: int = 5_000_000
 
 
 @dataclass(frozen=True)

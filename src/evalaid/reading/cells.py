@@ -1,0 +1,89 @@
+"""Cells of a table: their names, a rectangle of them, and a text that no spreadsheet takes for a formula."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+"""What a text may not begin with in a file that a spreadsheet will open: it would be taken for a formula."""
+
+
+def cell_address(row: int, column: int) -> str:
+    """Name a cell as a spreadsheet does.
+
+    Parameters
+    ----------
+    row, column : int
+        Position, from zero.
+
+    Returns
+    -------
+    str
+        Letters of the column, number of the row.
+
+    Examples
+    --------
+    >>> cell_address(0, 0), cell_address(6, 27), cell_address(1048575, 16383)
+    ('A1', 'AB7', 'XFD1048576')
+    """
+    letters = ""
+    number = column + 1
+    while number:
+        number, rest = divmod(number - 1, 26)
+        letters = chr(65 + rest) + letters
+    return f"{letters}{row + 1}"
+
+
+def make_cells(rows: Sequence[Sequence[Any]]) -> np.ndarray:
+    """Make a rectangle from rows of any length; an empty text is no value.
+
+    Parameters
+    ----------
+    rows : sequence of sequences
+        Values of each row.
+
+    Returns
+    -------
+    numpy.ndarray
+        (rows, longest row) object, None where nothing stands.
+
+    Examples
+    --------
+    >>> make_cells([["a", ""], [1, 2, 3]]).tolist()
+    [['a', None, None], [1, 2, 3]]
+    """
+    cells = np.full((len(rows), max(map(len, rows), default=0)), None, dtype=object)
+    for at, row in enumerate(rows):
+        cells[at, : len(row)] = [
+            None if value is None or (isinstance(value, str) and not value) else value for value in row
+        ]
+    return cells
+
+
+def harmless(text: str) -> str:
+    """Write a text so that no spreadsheet takes it for a formula.
+
+    Assumes that the text goes into a csv file or a cell; a text that begins with a formula sign gets an apostrophe before
+    it, which spreadsheets show as text. Numbers are written as numbers and do not come here.
+
+    Parameters
+    ----------
+    text : str
+        Text from a file, for example a name.
+
+    Returns
+    -------
+    str
+        The same text, or the text behind an apostrophe.
+
+    Examples
+    --------
+    >>> harmless("=HYPERLINK(1)"), harmless("连南县"), harmless("\uff1d1+1")
+    ("'=HYPERLINK(1)", '连南县', "'\uff1d1+1")
+    """
+    plain = unicodedata.normalize("NFKC", text).lstrip(" ")
+    return f"'{text}" if plain.startswith(FORMULA_SIGNS) else text

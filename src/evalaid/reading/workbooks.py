@@ -1,0 +1,201 @@
+"""The sheets of a workbook with their values, merged ranges, and what a person should know about them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evalaid.errors import ReadingError
+from evalaid.reading.cells import cell_address, make_cells
+from evalaid.reading.containers import ODS, XLS, XLSX, damaged, protected
+from evalaid.reading.snapshot import FAULT_COLUMNS, Limits, Snapshot, fault
+from evalaid.reading.surveys import Survey, survey_ods, survey_xls, survey_xlsx
+
+_SHOWN = 5
+_SURVEYS: dict[str, Callable[[Snapshot], dict[str, Survey]]] = {XLSX: survey_xlsx, ODS: survey_ods, XLS: survey_xls}
+
+
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """Hold one sheet.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    cells : numpy.ndarray
+        (rows, columns) object.
+    merged : tuple of tuples
+        (top, left, bottom, right), inclusive, from zero.
+    notes : tuple of str
+        What a person should know.
+    """
+
+    name: str
+    cells: np.ndarray
+    merged: tuple[tuple[int, int, int, int], ...]
+    notes: tuple[str, ...]
+
+
+def read_sheets(snapshot: Snapshot, kind: str, sheet: str | None, limits: Limits) -> tuple[Sheet, ...]:
+    """Read the sheets of a workbook.
+
+    Assumes that the values that the spreadsheet program stored beside its formulas are right.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+        The file.
+    kind : str
+        "xlsx", "xls" or "ods".
+    sheet : str, optional
+        Only this sheet. Default: all with a value.
+    limits : Limits
+        How far a sheet may reach.
+
+    Returns
+    -------
+    tuple of Sheet
+        Those with at least one value.
+
+    Raises
+    ------
+    ReadingError
+        For a damaged or protected workbook, an unknown sheet, formulas without values, too many cells, no values.
+    """
+    from python_calamine import CalamineWorkbook
+
+    surveys = _SURVEYS[kind](snapshot)
+    for name, survey in surveys.items():
+        if sheet in {None, name}:
+            _check_reach(snapshot, name, survey, limits)
+            _check_formulas(snapshot, name, survey)
+    book = _guard(snapshot, lambda: CalamineWorkbook.from_filelike(io.BytesIO(snapshot.content)))
+    names = book.sheet_names
+    if sheet is not None and sheet not in names:
+        raise _no_sheet(snapshot, sheet, names)
+    visible = {item.name: item.visible.name == "Visible" for item in book.sheets_metadata}
+    found = []
+    left = limits.cells
+    for name in names if sheet is None else [sheet]:
+        survey = surveys.get(name, Survey())
+        read = _read(snapshot, book, name, survey)
+        if read is None:
+            continue
+        cells, merged = read
+        left -= cells.size
+        if left < 0:
+            raise _too_many(snapshot, name, f"{limits.cells - left:,} cells on the sheets up to it", limits)
+        found.append(Sheet(name, cells, merged, _notes(survey, name, visible=visible.get(name, True))))
+    if not found:
+        what = f"the sheet {sheet!r} is empty" if sheet is not None else "all sheets are empty"
+        text = f"{snapshot.file}: {what}. Expected a table with values: check that the right file and sheet were named."
+        raise fault(snapshot.path, text, found=what, expected="a table with values", sheet=sheet or "")
+    empty = [name for name in names if sheet is None and name not in {item.name for item in found}]
+    if empty:
+        note = f"Left out, for they are empty: {', '.join(map(repr, empty))}."
+        found = [Sheet(item.name, item.cells, item.merged, (*item.notes, note)) for item in found]
+    return tuple(found)
+
+
+def _read(
+    snapshot: Snapshot, book: Any, name: str, survey: Survey
+) -> tuple[np.ndarray, tuple[tuple[int, int, int, int], ...]] | None:
+    try:
+        part = _guard(snapshot, lambda: book.get_sheet_by_name(name))
+    except ReadingError:
+        if not survey.rows:  # a chart or a macro sheet
+            return None
+        raise
+    rows = _guard(snapshot, lambda: part.to_python(skip_empty_area=False))
+    cells = make_cells(rows)
+    if survey.errors:
+        height = max(cells.shape[0], *(row + 1 for row, _ in survey.errors))
+        width = max(cells.shape[1], *(column + 1 for _, column in survey.errors))
+        wider = np.full((height, width), None, dtype=object)
+        wider[: cells.shape[0], : cells.shape[1]] = cells
+        cells = wider
+        for at, text in survey.errors.items():
+            cells[at] = text
+    if not (cells != None).any():  # noqa: E711 (element by element)
+        return None
+    ranges = _guard(snapshot, lambda: part.merged_cell_ranges) or ()
+    merged = {(top, left, bottom, right) for (top, left), (bottom, right) in ranges} | set(survey.merged)
+    return cells, tuple(sorted(merged))
+
+
+def _guard(snapshot: Snapshot, step: Callable[[], Any]) -> Any:
+    """Run a step of the library; whatever stops it, a panic of its own included, means a damaged workbook."""
+    from python_calamine import PasswordError
+
+    try:
+        return step()
+    except PasswordError as error:
+        raise protected(snapshot) from error
+    except MemoryError as error:
+        raise damaged(snapshot, "it asks for more memory than there is") from error
+    except Exception as error:
+        raise damaged(snapshot, str(error)[:200] or type(error).__name__) from error
+    except BaseException as error:
+        if type(error).__name__ == "PanicException":
+            raise damaged(snapshot, "its structure contradicts itself") from error
+        raise
+
+
+def _check_reach(snapshot: Snapshot, name: str, survey: Survey, limits: Limits) -> None:
+    if survey.rows * survey.columns > limits.cells:
+        raise _too_many(snapshot, name, f"values down to {cell_address(survey.rows - 1, survey.columns - 1)}", limits)
+
+
+def _too_many(snapshot: Snapshot, name: str, found: str, limits: Limits) -> ReadingError:
+    text = (
+        f"{snapshot.file}, sheet {name!r}: {found}. Expected at most {limits.cells:,} cells. If a stray cell stands far from the "
+        "table, delete its row and column; if there is one row for each discharge, save the sheet as .csv and count it with read_records."
+    )
+    return fault(snapshot.path, text, found=found, expected=f"at most {limits.cells:,} cells", sheet=name)
+
+
+def _check_formulas(snapshot: Snapshot, name: str, survey: Survey) -> None:
+    if not survey.unvalued:
+        return
+    cells = [cell_address(*at) for at in survey.unvalued]
+    shown = ", ".join(cells[:_SHOWN]) + (", ..." if len(cells) > _SHOWN else "")
+    text = (
+        f"{snapshot.file}, sheet {name!r}: {len(cells):,} formula{'s' if len(cells) > 1 else ''} without a stored value ({shown}): "
+        "the file was written by a program that does not calculate. Expected values: open it in Excel or LibreOffice and save it, or "
+        "export values; or name another sheet."
+    )
+    rows = [
+        (snapshot.file, name, at[0] + 1, cell, None, "formula without a value", "a value")
+        for at, cell in zip(survey.unvalued, cells, strict=True)
+    ]
+    frame = pd.DataFrame(rows, columns=FAULT_COLUMNS)
+    raise fault(snapshot.path, text, found="formulas without values", expected="values", rows=frame)
+
+
+def _no_sheet(snapshot: Snapshot, sheet: str, names: list[str]) -> ReadingError:
+    text = f"{snapshot.file}: there is no sheet {sheet!r}. Expected one of {', '.join(map(repr, names))}."
+    return fault(snapshot.path, text, found="unknown sheet", expected="a sheet of the workbook", sheet=sheet)
+
+
+def _notes(survey: Survey, name: str, *, visible: bool) -> tuple[str, ...]:
+    notes = []
+    if not visible:
+        notes.append(f"The sheet {name!r} is hidden; it was read all the same.")
+    if survey.hidden_rows:
+        rows = ", ".join(str(row + 1) for row in survey.hidden_rows[:_SHOWN])
+        more = ", ..." if len(survey.hidden_rows) > _SHOWN else ""
+        notes.append(f"{len(survey.hidden_rows):,} hidden rows with values were read all the same ({rows}{more}).")
+    if hidden := [column for column in survey.hidden_columns if column < survey.columns]:
+        letters = ", ".join(cell_address(0, column)[:-1] for column in hidden[:_SHOWN])
+        notes.append(f"{len(hidden):,} hidden columns were read all the same ({letters}).")
+    if survey.errors:
+        shown = ", ".join(f"{cell_address(*at)} {text}" for at, text in list(survey.errors.items())[:_SHOWN])
+        more = ", ..." if len(survey.errors) > _SHOWN else ""
+        notes.append(f"{len(survey.errors):,} cells hold an error in place of a value ({shown}{more}).")
+    return tuple(notes)

@@ -47,7 +47,12 @@ def study(project, **changes):
         ({**SIMULATED, "recovery": {"draws": 0, "tries": 1}}, ["recovery.draws", "unknown entry 'tries'"]),
         ({"dose": {"column": "dose"}}, ["dose has no label"]),
         ({"methods": {"main": {"label": "Dose", "method": "dose"}}}, ["estimates by dose, but dose"]),
-        ({"placebo": {"a": {"label": "A", "kind": "rank"}}}, ["placebo.a.kind must be 'time' or 'space'"]),
+        ({"placebo": {"a": {"label": "A", "kind": "rank"}}}, ["placebo.a.kind must be one of time"]),
+        ({"placebo": {"a": {"label": "A", "kind": "outcome"}}}, ["placebo.a must name its outcome"]),
+        ({"robustness": {"trata": "region"}}, ["robustness has an unknown entry 'trata'"]),
+        ({"robustness": {"strata": ["region"]}}, ["robustness.strata must be the name of a column"]),
+        ({"robustness": {"neighbours": "pairs.csv"}}, ["robustness.neighbours must have file"]),
+        ({"robustness": {"neighbours": {"file": "a.csv", "columns": ["a"]}}}, ["columns must be two names"]),
         ({"placebo": {"a": {"label": "A", "kind": "time", "method": "x"}}}, ["placebo.a.method is 'x'"]),
         ({"claims": "tibet_cluster", "notebooks": ["2_design"]}, ["leaves out 1_claims"]),
         ({"notebooks": ["4_dose"]}, ["4_dose, which needs dose"]),
@@ -107,16 +112,17 @@ def test_a_study_of_claims_alone_can_be_changed_like_any_other(project):
 
 
 def test_the_notebooks_follow_the_fields(project):
-    for name in ("1_claims", "2_design", "4_dose", "4_placebo", "4_recovery", "5_synthesis"):
+    for name in ("1_claims", "2_design", "4_dose", "4_recovery", "4_robustness", "5_synthesis"):
         write_notebook(project, (), name=name)
 
     def chosen(**changes):
         return [path.stem for path in list_notebooks(study(project, **changes))]
 
-    assert chosen() == ["2_design", "2_toy"]
-    assert chosen(claims="tibet_cluster") == ["1_claims", "2_design", "2_toy"]
-    assert chosen(**SIMULATED, recovery={"draws": 2}) == ["2_design", "2_toy", "4_recovery"]
-    assert chosen(dose={"column": "d", "label": "D"}) == ["2_design", "2_toy", "4_dose"]
+    usual = ["2_design", "2_toy", "4_robustness"]
+    assert chosen() == usual
+    assert chosen(claims="tibet_cluster") == ["1_claims", *usual]
+    assert chosen(**SIMULATED, recovery={"draws": 2}) == ["2_design", "2_toy", "4_recovery", "4_robustness"]
+    assert chosen(dose={"column": "d", "label": "D"}) == ["2_design", "2_toy", "4_dose", "4_robustness"]
     assert chosen(notebooks=["2_toy"]) == ["2_toy"]
     assert chosen(**CLAIMS_ONLY) == ["1_claims"]
     with pytest.raises(StudyError, match="no notebook '9_none'"):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evalaid.report import curves, exclusions, figures, fonts, robustness
+from evalaid.report import curves, divergence, exclusions, figures, fonts
 from evalaid.report.page import to_html, write_index, write_page
 from evalaid.report.tables import COLUMNS, Column, Table, collect_notes, number_table
 from evalaid.report.words import fill, format_value, keys_in
@@ -59,12 +59,12 @@ DRAWINGS = {
     curves.draw_forest: EFFECTS.assign(
         data_kind=["real", "simulated"] * 2, truth=[np.nan, 1.0, np.nan, np.nan], estimate=[0.5, 1.1, np.nan, 0.2],
     ),
-    robustness.draw_honest: pd.DataFrame({
+    divergence.draw_honest: pd.DataFrame({
         "kind": ["usual", "bounds", "bounds"], "m": [np.nan, 0.0, 1.0], "estimate": [1.0, np.nan, np.nan],
         "conf_low": [0.2, 0.2, -0.9], "conf_high": [1.8, 1.8, 2.9], "identified_low": [np.nan, 1.0, 0.0],
         "identified_high": [np.nan, 1.0, 2.0], "restriction": "relative_magnitude", "breakdown": 0.25,
     }),
-    robustness.draw_pretrends: pd.DataFrame({
+    divergence.draw_pretrends: pd.DataFrame({
         "event_time": [-2, 0] * 2, "estimate": [0.1, 1.0] * 2, "conf_low": [-0.4, 0.2] * 2, "conf_high": [0.6, 1.8] * 2,
         "power": [0.5, 0.5, 0.8, 0.8], "slope": [0.3, 0.3, 0.5, 0.5], "violation": [-0.3, 0.3, -0.5, 0.5],
         "violation_if_passed": [-0.2, 0.4, -0.3, 0.6],

@@ -10,11 +10,12 @@ REAL, SIMULATED, PUBLISHED, MIXED = "real", "simulated", "published", "real and 
 DATA_KINDS = (REAL, SIMULATED, PUBLISHED, MIXED)
 NEEDED_WITH_DATA = ("unit", "period", "outcome", "main", "methods")
 # A notebook that shows an optional field, and nothing without it.
-SHOWN_BY = {"claims": "1_claims", "dose": "4_dose", "placebo": "4_placebo", "recovery": "4_recovery"}
+SHOWN_BY = {"claims": "1_claims", "dose": "4_dose", "recovery": "4_recovery"}
 _DOSE = {"column", "label", "comparison", "degree", "base", "changes"}
-_PLACEBO = {"label", "kind", "method", "shifts", "draws", "why"}
+_PLACEBO = {"label", "kind", "method", "shifts", "draws", "outcome", "outcome_unit", "why"}
 _RECOVERY = {"methods", "draws", "seed"}
-_KINDS = ("time", "space")
+_KINDS = ("time", "space", "outcome", "units")
+_ROBUSTNESS = {"strata", "neighbours", "groups"}
 
 
 def faults_between(values: Mapping[str, Any], known: set[str], *, synthesis: bool = False) -> list[str]:
@@ -39,6 +40,7 @@ def faults_between(values: Mapping[str, Any], known: set[str], *, synthesis: boo
     found = [*_data(values), *_notebooks(values)]
     if values["panel"] or values["simulation"]:
         found += [*_starts(values), *_entries(values, known), *_dose(values, known), *_placebo(values)]
+        found += _robustness(values)
     return [*found, *_recovery(values)]
 
 
@@ -68,7 +70,7 @@ def _data(values: Mapping[str, Any]) -> Iterator[str]:
             yield f"data_kind is '{kind}', but there is neither panel nor simulation: say 'published', or name a panel"
         if not values["claims"]:
             yield "give panel, simulation or claims: there is nothing to examine"
-        for name in ("main", "methods", "scenarios", "dose", "placebo", "roster", "cohort"):
+        for name in ("main", "methods", "scenarios", "dose", "placebo", "robustness", "roster", "cohort"):
             if values[name]:
                 yield f"{name} needs a panel or a simulation"
         return
@@ -130,9 +132,26 @@ def _placebo(values: Mapping[str, Any]) -> Iterator[str]:
         if "label" not in entry:
             yield f"placebo.{name} has no label"
         if entry.get("kind") not in _KINDS:
-            yield f"placebo.{name}.kind must be 'time' or 'space', found {entry.get('kind')!r}"
+            yield f"placebo.{name}.kind must be one of {', '.join(_KINDS)}, found {entry.get('kind')!r}"
+        if entry.get("kind") == "outcome" and not isinstance(entry.get("outcome"), (str, list, tuple)):
+            yield f"placebo.{name} must name its outcome: a column, or several"
         if entry.get("method", values["main"]) not in values["methods"]:
             yield f"placebo.{name}.method is '{entry['method']}', methods has {', '.join(values['methods'])}"
+
+
+def _robustness(values: Mapping[str, Any]) -> Iterator[str]:
+    entry = values["robustness"]
+    yield from (f"robustness has an unknown entry '{item}'" for item in entry if item not in _ROBUSTNESS)
+    for name in ("strata", "groups"):
+        if name in entry and not isinstance(entry[name], str):
+            yield f"robustness.{name} must be the name of a column, found {entry[name]!r}"
+    pairs = entry.get("neighbours")
+    if pairs is None:
+        return
+    if not isinstance(pairs, Mapping) or set(pairs) != {"file", "columns"} or not isinstance(pairs["file"], str):
+        yield "robustness.neighbours must have file (a csv) and columns (two names: a unit and its neighbour)"
+    elif not isinstance(pairs["columns"], (list, tuple)) or len(pairs["columns"]) != 2:
+        yield f"robustness.neighbours.columns must be two names, found {pairs['columns']!r}"
 
 
 def _recovery(values: Mapping[str, Any]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,23 +17,33 @@ from evalaid.sensitivity.placebo import Placebo, placebo
 from evalaid.study import StudySpec
 
 DRAWS, SHIFTS = 100, (1, 2)
+# What is pretended when the study's file names no placebo test.
+EARLIER = MappingProxyType({"earlier": {"label": "An earlier start", "kind": "time"}})
 COLUMNS = {
     "placebos": Column("Placebos", "count"),
     "ratio_p_value": Column("p of the fit ratio", "p", 3),
     "largest": Column("Largest placebo, without its sign", "outcome", 2),
     "shift": Column("Periods earlier", "count"),
+    "mean": Column("Mean estimate", "outcome", 2, signed=True),
+    "rejection_rate": Column("Intervals that miss zero (%)", "%", 1),
+    "nominal": Column("as they should (%)", "%", 1),
 }
 
 
+def entries(spec: StudySpec) -> Mapping[str, Mapping[str, Any]]:
+    """Give the placebo tests of a study's file; an earlier start when it names none."""
+    return spec.placebo or EARLIER
+
+
 def run_placebos(spec: StudySpec, design: Design) -> dict[str, Placebo | str]:
-    """Run the placebo tests that the study's file asks for.
+    """Run the placebo tests that the study's file asks for, or an earlier start.
 
     Returns
     -------
     dict
         Name -> result, or the reason why the test cannot be run on this design.
     """
-    return {name: _run(entry, spec, design) for name, entry in spec.placebo.items()}
+    return {name: _run(entry, spec, design) for name, entry in entries(spec).items()}
 
 
 def list_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.DataFrame:
@@ -48,7 +59,7 @@ def list_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.Dat
     for name, result in found.items():
         if isinstance(result, Placebo) and result.kind == "time":
             both = pd.concat([result.actual, result.table], ignore_index=True)
-            label = spec.placebo[name]["label"]
+            label = entries(spec)[name]["label"]
             names = [f"{label}: true start", *(f"{label}: {shift} earlier" for shift in result.table["shift"])]
             scaled = {column: both[column] * scale for column in ("estimate", "std_error", "conf_low", "conf_high")}
             keys = [f"{name}.{shift}" for shift in both["shift"]]
@@ -57,6 +68,59 @@ def list_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.Dat
     columns = ["key", "label", "shift", "estimate", "std_error", "conf_low", "conf_high", "p_value", "level", "unit"]
     columns += ["note", "made_by"]
     return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
+
+
+def list_other_outcomes(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.DataFrame:
+    """List the effects on outcomes that the programme must not move.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``key``, ``label``, ``estimate``, ``std_error``, ``conf_low``, ``conf_high``, ``p_value``, ``unit`` (that of the column:
+        "number", or "pp" for a share), ``level``, ``note``, ``made_by``; no row when no such test was asked for.
+    """
+    numbers = ["estimate", "std_error", "conf_low", "conf_high"]
+    columns = ["key", "label", *numbers, "p_value", "unit", "level", "note", "made_by"]
+    tables = []
+    for name, result in found.items():
+        if isinstance(result, Placebo) and result.kind == "outcome":
+            share = entries(spec)[name].get("outcome_unit") in {"percent", "fraction"}
+            table, factor = result.table, 100.0 if share else 1.0
+            labels = [spec.baseline.get(str(column), {}).get("label", str(column)) for column in table["outcome"]]
+            table = table.assign(**{column: table[column] * factor for column in numbers})
+            keys = [f"{name}.{column}" for column in table["outcome"]]
+            made_by = f"placebo in outcome, {result.method}"
+            tables.append(table.assign(key=keys, label=labels, unit="pp" if share else "number", made_by=made_by))
+    return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
+
+
+def list_pretended(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.DataFrame:
+    """Say how often intervals miss zero when never-treated units are pretended treated.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``key``, ``label``, ``placebos``, ``mean``, ``rejection_rate``, ``nominal`` (per cent), ``unit``, ``note``, ``made_by``.
+    """
+    scale, unit = _unit(spec)
+    columns = ["key", "label", "placebos", "mean", "rejection_rate", "nominal", "unit", "note", "made_by"]
+    rows = [
+        {
+            "key": name,
+            "label": str(entries(spec)[name]["label"]),
+            "placebos": int(row["draws"]),
+            "mean": scale * row["mean"],
+            "rejection_rate": 100 * row["rejection_rate"],
+            "nominal": 100 * row["nominal"],
+            "unit": unit,
+            "note": row["note"],
+            "made_by": f"placebo among never-treated units, {result.method}, seed {result.seed}",
+        }
+        for name, result in found.items()
+        if isinstance(result, Placebo) and result.kind == "units"
+        for row in result.summary.to_dict("records")
+    ]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def rank_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.DataFrame:
@@ -75,7 +139,7 @@ def rank_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.Dat
             largest = result.table["estimate"].abs().max()
             how = "every untreated unit in turn" if result.exact else f"random assignments, seed {result.seed}"
             row = (result.actual["estimate"].iloc[0] * scale, len(result.table), largest * scale, result.p_value)
-            rows.append((name, spec.placebo[name]["label"], *row, result.ratio_p_value, unit, how, result.method))
+            rows.append((name, entries(spec)[name]["label"], *row, result.ratio_p_value, unit, how, result.method))
     names = ["key", "label", "estimate", "placebos", "largest", "p_value", "ratio_p_value", "unit", "note", "made_by"]
     frame = pd.DataFrame(rows, columns=names)
     return frame.assign(made_by="placebo in space, " + frame["made_by"].astype(str))
@@ -93,7 +157,7 @@ def spread_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.D
     tables = [
         pd.DataFrame(
             {
-                "test": str(spec.placebo[name]["label"]),
+                "test": str(entries(spec)[name]["label"]),
                 "label": [*result.table["units"], "true"],
                 "estimate": np.append(result.table["estimate"], result.actual["estimate"]) * scale,
                 "actual": [False] * len(result.table) + [True],
@@ -109,7 +173,7 @@ def spread_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.D
 def list_refused(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.DataFrame:
     """List the placebo tests that the design does not admit: ``key``, ``what``, ``why``."""
     rows = [
-        (name, str(spec.placebo[name]["label"]), why) for name, why in found.items() if not isinstance(why, Placebo)
+        (name, str(entries(spec)[name]["label"]), why) for name, why in found.items() if not isinstance(why, Placebo)
     ]
     return pd.DataFrame(rows, columns=["key", "what", "why"])
 
@@ -127,6 +191,8 @@ def _run(entry: Mapping[str, Any], spec: StudySpec, design: Design) -> Placebo |
             draws=int(entry.get("draws", DRAWS)),
             seed=spec.seed,
             level=spec.level,
+            outcome=entry.get("outcome"),
+            outcome_unit=entry.get("outcome_unit"),
             **dict(method.get("options", {})),
         )
     except NotIdentifiedError as refusal:

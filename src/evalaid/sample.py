@@ -27,7 +27,7 @@ from evalaid.study import PUBLISHED, REPORTS, StudySpec, project_root
 
 DATA_PACKAGE = Path("data") / "datapackage.json"
 COHORT = "first_treated"
-_ALL_GROUPS = "all"  # an event that concerns every group, such as a national strike
+ALL_GROUPS = "all"  # an event that concerns every group, such as a national strike
 
 
 def load_frame(spec: StudySpec) -> pd.DataFrame:
@@ -61,10 +61,12 @@ def load_frame(spec: StudySpec) -> pd.DataFrame:
     [2021, 2022, 2024]
     """
     frame, panel = _read_panel(spec)
-    _need(frame, panel, [spec.unit, spec.period, spec.outcome, *(name for name in (spec.inside, spec.total) if name)])
+    need_columns(
+        frame, panel, [spec.unit, spec.period, spec.outcome, *(name for name in (spec.inside, spec.total) if name)]
+    )
     if spec.link is not None:
-        frame = _join(frame, _read(spec.link), spec)
-    _need(frame, "the joined panel", [*spec.keep, *spec.baseline, *([spec.cluster] if spec.cluster else [])])
+        frame = _join(frame, read_file(spec.link), spec)
+    need_columns(frame, "the joined panel", [*spec.keep, *spec.baseline, *([spec.cluster] if spec.cluster else [])])
     frame = _within_periods(frame, spec)
     frame = _keep(frame, spec)
     frame = _without_events(frame, spec)
@@ -116,7 +118,7 @@ def check_sources(spec: StudySpec) -> None:
     for simulation in spec.simulations():
         try:
             panel = load_simulation(simulation)
-            _need(panel.frame, simulated_name(simulation), [spec.unit, spec.period, spec.outcome])
+            need_columns(panel.frame, simulated_name(simulation), [spec.unit, spec.period, spec.outcome])
         except EvalaidError as error:
             faults.append(str(error))
     if spec.recovery:
@@ -248,7 +250,7 @@ def _read_panel(spec: StudySpec) -> tuple[pd.DataFrame, str]:
             f"The study '{spec.study}' has neither panel nor simulation: there are no outcome data to compare. It can "
             "examine published claims (notebook 1_claims), nothing else."
         )
-    return _read(spec.panel), spec.panel
+    return read_file(spec.panel), spec.panel
 
 
 @lru_cache(maxsize=32)
@@ -257,7 +259,8 @@ def _simulate(parameters: str) -> SimulatedPanel:
     return simulate(given.pop("generator"), **given)
 
 
-def _read(name: str) -> pd.DataFrame:
+def read_file(name: str) -> pd.DataFrame:
+    """Read a csv file of the project, by its path relative to it."""
     path = project_root() / name
     if not path.is_file():
         raise StudyError(
@@ -269,14 +272,15 @@ def _read(name: str) -> pd.DataFrame:
         raise StudyError(f"{name} cannot be read as UTF-8 csv: {error}.") from None
 
 
-def _need(frame: pd.DataFrame, where: str, columns: Iterable[str]) -> None:
+def need_columns(frame: pd.DataFrame, where: str, columns: Iterable[str]) -> None:
+    """Raise a `StudyError` that names all columns which a table lacks."""
     missing = [column for column in dict.fromkeys(columns) if column not in frame]
     if missing:
         raise StudyError(f"{where} has no column {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}.")
 
 
 def _join(frame: pd.DataFrame, link: pd.DataFrame, spec: StudySpec) -> pd.DataFrame:
-    _need(link, str(spec.link), [spec.unit])
+    need_columns(link, str(spec.link), [spec.unit])
     twice = link[link[spec.unit].duplicated(keep=False)]
     if len(twice):
         raise StudyError(
@@ -319,8 +323,8 @@ def _without_events(frame: pd.DataFrame, spec: StudySpec) -> pd.DataFrame:
         return frame
     if spec.events is None or spec.cluster is None:
         raise StudyError("leave_out_events needs events (a file) and cluster (the column that the events name).")
-    events = _read(spec.events)
-    _need(events, spec.events, ["kind", spec.cluster])
+    events = read_file(spec.events)
+    need_columns(events, spec.events, ["kind", spec.cluster])
     unknown = set(spec.leave_out_events) - set(events["kind"])
     if unknown:
         known = ", ".join(sorted(events["kind"].unique()))
@@ -328,17 +332,17 @@ def _without_events(frame: pd.DataFrame, spec: StudySpec) -> pd.DataFrame:
             f"leave_out_events: {spec.events} has no kind {', '.join(map(repr, unknown))}; kinds are {known}."
         )
     named = events[events["kind"].isin(spec.leave_out_events)][spec.cluster].str.split(";").explode().str.strip()
-    return frame[~frame[spec.cluster].isin(set(named) - {_ALL_GROUPS})]
+    return frame[~frame[spec.cluster].isin(set(named) - {ALL_GROUPS})]
 
 
 def _with_cohort(frame: pd.DataFrame, spec: StudySpec) -> pd.DataFrame:
     if spec.roster is None:
-        _need(frame, "the panel", [str(spec.cohort)])
+        need_columns(frame, "the panel", [str(spec.cohort)])
         return frame.assign(**{COHORT: frame[str(spec.cohort)]})
-    table = _read(spec.roster)
+    table = read_file(spec.roster)
     unit, start = str(spec.roster_unit), str(spec.start_column)
-    _need(table, spec.roster, [unit, start])
-    _need(frame, "the joined panel", [unit])
+    need_columns(table, spec.roster, [unit, start])
+    need_columns(frame, "the joined panel", [unit])
     roster = Roster.read(table, unit, start, hospital=spec.roster_hospital)
     kind = parse_periods(frame[spec.period]).kind
     cohort = assign_cohorts(roster, str(kind), spec.start_rule).cohort_by_unit

@@ -114,11 +114,16 @@ class StudySpec:
         ``comparison`` (never_treated, lowest_dose), ``degree`` (1 to 3), ``base`` (last, mean), ``changes`` (fields).
         Methods named "dose" take their column from here. Shown by the notebook ``4_dose``.
     placebo : mapping, optional
-        Name -> ``label``, ``kind`` (time, space), and, when wanted, ``method`` (a name in ``methods``; default the main
-        one), ``shifts`` (periods, for time), ``draws`` (for space). Shown by ``4_placebo``.
+        Name -> ``label``, ``kind`` (time, space, outcome, units), and, when wanted, ``method`` (a name in ``methods``; default
+        the main one), ``shifts`` (periods, for time), ``draws`` (for space and units), ``outcome`` and ``outcome_unit`` (columns
+        that must not move). Shown by ``4_robustness``, which pretends an earlier start when there is none.
     recovery : mapping, optional
         For simulated studies: ``draws`` (panels drawn, 40 when left out), ``seed``, ``methods`` (trials of
         `evalaid.recovery.TRIALS` or registered methods; default: all trials of the generator). Shown by ``4_recovery``.
+    robustness : mapping, optional
+        What ``4_robustness`` cannot know by itself: ``strata`` (column; who was treated is drawn again within these only),
+        ``neighbours`` (``file`` with ``columns``, a pair of units a row), ``groups`` (column: units that share a supporting
+        hospital or an area, whose untreated members may be reached). What is left out is not tried, and the page says so.
     claims : str, optional
         Key of the programme in ``data/published/programmes.csv``, whose published claims ``1_claims`` examines.
     notebooks : list of str
@@ -185,6 +190,7 @@ class StudySpec:
     dose: Mapping[str, Any] = _field(fields.parameters, MappingProxyType({}), added=True)
     placebo: Mapping[str, Mapping[str, Any]] = _field(fields.specifications, MappingProxyType({}), added=True)
     recovery: Mapping[str, Any] = _field(fields.parameters, MappingProxyType({}), added=True)
+    robustness: Mapping[str, Any] = _field(fields.parameters, MappingProxyType({}), added=True)
     claims: str | None = _field(fields.text, None, added=True)
     notebooks: tuple[str, ...] = _field(fields.texts, (), added=True)
     level: float = _field(fields.level, 0.95)
@@ -255,6 +261,8 @@ class StudySpec:
         if self.study == SYNTHESIS:
             files |= {(REPORTS / name / NUMBERS_FILE).as_posix() for name in list_studies()}
             files |= {(PUBLISHED / LITERATURE).as_posix()}
+        if "neighbours" in self.robustness:
+            files |= {str(self.robustness["neighbours"]["file"])}
         if self.claims is not None or self.study == SYNTHESIS:
             files |= {(PUBLISHED / name).as_posix() for name in PUBLISHED_FILES}
         return tuple(sorted(files))

@@ -18,6 +18,7 @@ from evalaid.published import AS_A_CHANGE, AS_AN_EFFECT, REPEATS, every_claim, j
 from evalaid.report.tables import Column
 from evalaid.reports import report_folder
 from evalaid.study import LITERATURE, PUBLISHED, StudySpec, list_studies, project_root
+from evalaid.threats.finding import VERDICTS, verdict_key
 
 COLUMNS = {
     "data_kind": Column("Data"),
@@ -26,6 +27,7 @@ COLUMNS = {
     "compared": Column("Treated periods with a comparison", "count"),
     "treated_periods": Column("Treated periods", "count"),
     "robustness": Column("Other methods and scenarios"),
+    "threats": Column("Held against what could be wrong"),
     "recovery": Column("Recovery of a known effect"),
     "may": Column("Verdict"),
     "setting": Column("Setting"),
@@ -85,7 +87,7 @@ def compare_results(studies: list[Reported]) -> pd.DataFrame:
     -------
     pandas.DataFrame
         ``key``, ``label``, ``data_kind``, ``verdict``, ``estimate``, ``conf_low``, ``conf_high``, ``truth`` (simulated
-        only), ``robustness``, ``recovery``, ``unit``, ``made_by``; studies with outcome data only.
+        only), ``robustness``, ``threats``, ``recovery``, ``unit``, ``made_by``; studies with outcome data only.
     """
     rows = []
     for study in (one for one in studies if one.spec.main):
@@ -94,12 +96,12 @@ def compare_results(studies: list[Reported]) -> pd.DataFrame:
         compared = study.value("truth.overall_compared.effect")
         truth = study.value("truth.overall.effect") if math.isnan(compared) else compared
         unit = "number" if spec.outcome_unit == "number" else "pp"
-        firm = (_robustness(study), _recovery(study))
+        firm = (_robustness(study), _threats(study), _recovery(study))
         rows.append(
             (spec.study, spec.title, spec.data_kind, _verdict(study), *estimate, truth, *firm, unit, spec.level)
         )
     names = ["key", "label", "data_kind", "verdict", "estimate", "conf_low", "conf_high", "truth"]
-    frame = pd.DataFrame(rows, columns=[*names, "robustness", "recovery", "unit", "level"])
+    frame = pd.DataFrame(rows, columns=[*names, "robustness", "threats", "recovery", "unit", "level"])
     return frame.assign(made_by=_MADE_BY)
 
 
@@ -215,6 +217,14 @@ def _robustness(study: Reported) -> str:
     else:
         sign = "one sign, some intervals hold zero or are missing"
     return f"{sign}; {count:.0f} estimates, {refused:.0f} refused"
+
+
+def _threats(study: Reported) -> str:
+    """Count what the main estimate survives, from the verdicts of `4_robustness`."""
+    counts = {word: study.value(f"survival.{verdict_key(word)}") for word in VERDICTS}
+    if math.isnan(study.value("overall.main.estimate")) or any(math.isnan(count) for count in counts.values()):
+        return ""
+    return ", ".join(f"{word}: {count:.0f}" for word, count in counts.items() if count)
 
 
 def _recovery(study: Reported) -> str:

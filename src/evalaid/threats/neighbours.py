@@ -1,0 +1,118 @@
+"""Did the programme reach others, or something else reach the treated? Neighbours of treated units, and concurrent programmes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from evalaid.analysis import Refusal
+from evalaid.errors import EvalaidError
+from evalaid.sensitivity.overlap import overlap
+from evalaid.sensitivity.spillover import Kind, spillover
+from evalaid.surroundings import load_events, load_groups, load_neighbours
+from evalaid.threats.finding import UNKNOWN, UNTRIED, Case, key_of, verdict_row, why_not
+
+SPILLOVER = "Neighbours of treated units gained or lost, and serve as comparison"
+DONUT = "The estimate without untreated neighbours of treated units, and the effect on these neighbours"
+OVERLAP = "Something else happened to the treated units at the same time"
+WITHOUT = "The estimate without units, and without periods, that another programme touches"
+_NUMBERS = ("estimate", "std_error", "conf_low", "conf_high", "p_value")
+_COLUMNS = ["key", "label", *_NUMBERS, "n_treated", "n_comparison", "reason", "unit", "level", "note", "made_by"]
+
+
+@dataclass(frozen=True)
+class Others:
+    """Estimates with some units looked at apart.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        One row a sample: ``key``, ``label``, ``estimate``, ``std_error``, ``conf_low``, ``conf_high``, ``p_value``,
+        ``n_treated``, ``n_comparison``, ``reason``, ``unit``, ``level``, ``note``, ``made_by``.
+    verdict : pandas.DataFrame
+        One row.
+    """
+
+    table: pd.DataFrame
+    verdict: pd.DataFrame
+
+
+def examine_neighbours(case: Case | Refusal) -> Others:
+    """Estimate the effect without untreated neighbours, and the effect on them.
+
+    Neighbours are those that the study's ``robustness`` names, as pairs or by group.
+    """
+    if isinstance(case, Refusal) or not case.by_cohort_and_period:
+        return _nothing("neighbours", SPILLOVER, DONUT, f"Not possible: {why_not(case)}.", UNKNOWN)
+    pairs, groups = load_neighbours(case.spec), load_groups(case.spec, case.design)
+    if pairs is None and groups is None:
+        return _nothing("neighbours", SPILLOVER, DONUT, "The study names no neighbours.", UNTRIED)
+    tables: list[pd.DataFrame] = []
+    notes: list[str] = []
+    kinds: tuple[tuple[Kind, str], ...] = (("donut", "Effect, "), ("neighbours", ""))
+    for kind, prefix in kinds:
+        try:
+            found = spillover(
+                case.design, case.method, adjacency=pairs, groups=None if pairs is not None else groups,
+                kind=kind, level=case.spec.level, **case.options,
+            )  # fmt: skip
+        except EvalaidError as error:
+            return _nothing("neighbours", SPILLOVER, DONUT, f"Not possible: {' '.join(str(error).split())}", UNKNOWN)
+        named = {"indirect": "Effect on untreated neighbours"}
+        labels = [named.get(str(sample), f"{prefix}{sample}") for sample in found.table["sample"]]
+        tables.append(_table(found.table, labels, case, f"{case.method}; {kind}"))
+        notes += found.notes
+    table = pd.concat(tables, ignore_index=True)
+    table["note"] = [*table["note"][:-1], "; ".join(filter(None, [table["note"].iloc[-1], *notes]))]
+    return Others(table, _judge("neighbours", SPILLOVER, DONUT, table.iloc[1:2], case))
+
+
+def examine_overlap(case: Case | Refusal) -> Others:
+    """Estimate the effect without the units and periods that another programme of the study's events touches."""
+    if isinstance(case, Refusal) or not case.by_cohort_and_period:
+        return _nothing("overlap", OVERLAP, WITHOUT, f"Not possible: {why_not(case)}.", UNKNOWN)
+    events = load_events(case.spec, case.design)
+    if events is None:
+        return _nothing("overlap", OVERLAP, WITHOUT, "The study has no file of other events.", UNTRIED)
+    try:
+        found = overlap(case.design, events, case.method, level=case.spec.level, **case.options)
+    except EvalaidError as error:
+        return _nothing("overlap", OVERLAP, WITHOUT, f"Not possible: {' '.join(str(error).split())}", UNKNOWN)
+    labels = [str(sample).replace("_", " ").capitalize() for sample in found.table["sample"]]
+    table = _table(found.table, labels, case, f"{case.method}; events of {case.spec.events}")
+    return Others(table, _judge("overlap", OVERLAP, WITHOUT, table.iloc[1:], case))
+
+
+def _table(found: pd.DataFrame, labels: list[str], case: Case, made_by: str) -> pd.DataFrame:
+    unit, factor = case.unit
+    scaled = {name: found[name] * factor for name in _NUMBERS if name != "p_value"}
+    missing = found["estimate"].isna() | found["conf_low"].isna()
+    return found.assign(
+        **scaled,
+        key=[key_of(label) for label in labels],
+        label=labels,
+        reason=found["note"].where(missing, ""),
+        note=found["note"].where(~missing, ""),
+        unit=unit,
+        level=case.spec.level,
+        made_by=made_by,
+    ).reindex(columns=_COLUMNS)
+
+
+def _judge(key: str, threat: str, tried: str, table: pd.DataFrame, case: Case) -> pd.DataFrame:
+    finding = case.finding
+    known = table[table["estimate"].notna()]
+    if known.empty:
+        why = "; ".join(dict.fromkeys(filter(None, table["reason"])))
+        return verdict_row(key, threat, tried, f"Nothing is left to estimate from: {why}.", UNKNOWN)
+    said = f"{finding.write(known['estimate'].iloc[0])}"
+    if len(known) > 1:
+        said = finding.write_range(known["estimate"].min(), known["estimate"].max())
+    lost = len(table) - len(known)
+    said = f"{said}, against {finding.write(finding.estimate)}" + (f"; {lost} give no estimate." if lost else ".")
+    return verdict_row(key, threat, tried, said, finding.judge_all(known))
+
+
+def _nothing(key: str, threat: str, tried: str, result: str, verdict: str) -> Others:
+    return Others(pd.DataFrame(columns=_COLUMNS), verdict_row(key, threat, tried, result, verdict))

@@ -1,0 +1,84 @@
+"""What could the design have found? By simulation from its own residuals, before anything is read into an interval."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from evalaid.analysis import POWER, Refusal
+from evalaid.errors import EvalaidError
+from evalaid.report.tables import Column
+from evalaid.sensitivity.power import DetectableEffect, minimum_detectable_effect
+from evalaid.threats.finding import Case, why_not
+
+DRAWS = 199
+COLUMNS = {
+    "effect": Column("Effect put in", "outcome", 2),
+    "power": Column("Found in (%)", "%", 0),
+    "monte_carlo_error": Column("Simulation error (%)", "%", 1),
+}
+
+
+@dataclass(frozen=True)
+class Power:
+    """The power of the main method on this design.
+
+    Parameters
+    ----------
+    curve : pandas.DataFrame
+        One row an effect: ``key``, ``label``, ``effect``, ``power``, ``monte_carlo_error`` (per cent), ``unit``, ``made_by``.
+    summary : pandas.DataFrame
+        ``key``, ``label``, ``value``, ``unit``, ``digits``, ``made_by``.
+    reason : str
+        Why it is not known; "" otherwise.
+    """
+
+    curve: pd.DataFrame
+    summary: pd.DataFrame
+    reason: str
+
+
+def examine_power(case: Case | Refusal) -> Power:
+    """Simulate which effects the main method would have found on this design."""
+    columns = ["key", "label", *COLUMNS, "unit", "made_by"]
+    nothing = (
+        pd.DataFrame(columns=columns),
+        pd.DataFrame(columns=["key", "label", "value", "unit", "digits", "made_by"]),
+    )
+    if isinstance(case, Refusal) or not case.by_cohort_and_period:
+        return Power(*nothing, why_not(case))
+    try:
+        found = minimum_detectable_effect(
+            case.design,
+            case.method,
+            power=POWER,
+            level=case.spec.level,
+            draws=DRAWS,
+            seed=case.spec.seed,
+            **case.options,
+        )
+    except EvalaidError as error:
+        return Power(*nothing, " ".join(str(error).split()))
+    unit, factor = case.unit
+    made_by = f"{case.method}; {found.process}; {found.draws} draws, seed {found.seed}"
+    curve = found.table.assign(unit=unit, made_by=made_by)
+    curve["effect"] *= factor
+    curve[["power", "monte_carlo_error"]] *= 100
+    curve["key"] = [f"{effect:.3g}" for effect in curve["effect"]]
+    curve["label"] = curve["key"]
+    return Power(curve[columns], _summarise(found, unit, factor).assign(made_by=made_by), "")
+
+
+def _summarise(found: DetectableEffect, unit: str, factor: float) -> pd.DataFrame:
+    rows = [
+        ("effect", f"Effect found in {found.power:.0%} of samples", found.effect * factor, unit, 2),
+        ("error", "Its simulation error", found.monte_carlo_error * factor, unit, 2),
+        ("corrected", "The same with intervals of the right size", found.corrected * factor, unit, 2),
+        ("analytic", "The same by formula from one standard error", found.analytic * factor, unit, 2),
+        ("size", "Effects found where there is none (%)", 100 * found.size, "%", 1),
+    ]
+    frame = pd.DataFrame(rows, columns=["key", "label", "value", "unit", "digits"])
+    frame["value"] = frame["value"].replace(np.inf, np.nan)
+    return frame

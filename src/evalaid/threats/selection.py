@@ -1,0 +1,161 @@
+"""Were the treated units chosen for what would have changed anyway? Balance, and the return of low shares to their mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evalaid.analysis import Refusal
+from evalaid.comparisons import NOT_YET_TREATED
+from evalaid.errors import EvalaidError
+from evalaid.report.tables import Column
+from evalaid.sample import load_design
+from evalaid.sensitivity.balance import balance
+from evalaid.sensitivity.regression_to_mean import RegressionToMean, regression_to_mean
+from evalaid.threats.finding import UNKNOWN, Case, key_of, verdict_row, why_not
+
+DRAWS = 200
+THREAT = "Units were chosen for low shares, and low shares return to the mean"
+TRIED = "The rise that choosing by the last baseline alone would give this design, from the outcome's own history"
+COLUMNS = {
+    "variable": Column("Before the start"),
+    "mean_treated": Column("Mean, treated", "number", 2),
+    "mean_comparison": Column("Mean, comparison", "number", 2),
+    "normalised_difference": Column("Difference (standard deviations)", "number", 2, signed=True),
+    "variance_ratio": Column("Ratio of variances", "number", 2),
+    "shortfall_sd": Column("Began lower by (standard deviations)", "number", 2, signed=True),
+    "expected": Column("Rise without any effect", "outcome", 2, signed=True),
+    "expected_regression": Column("The same from the comparison units", "outcome", 2, signed=True),
+}
+_SHOWN = ("covariate", "last level", "trend", "variability")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is known of the choice of the treated units.
+
+    Parameters
+    ----------
+    balance : pandas.DataFrame
+        One row a cohort and variable: ``key``, ``cohort_label``, the columns of `COLUMNS`, ``made_by``.
+    expected : pandas.DataFrame
+        One row a cohort, and "all": ``key``, ``label``, ``shortfall_sd``, ``expected``, ``expected_regression``, ``unit``,
+        ``note``, ``made_by``.
+    bias : pandas.DataFrame
+        What the main method shows without an effect, and the estimate less that: ``key``, ``label``, ``value``, ``unit``,
+        ``digits``, ``made_by``.
+    verdict : pandas.DataFrame
+        One row.
+    """
+
+    balance: pd.DataFrame
+    expected: pd.DataFrame
+    bias: pd.DataFrame
+    verdict: pd.DataFrame
+
+
+def examine_selection(case: Case | Refusal) -> Selection:
+    """Describe who was chosen, and work out what choosing low baselines alone would have produced."""
+    empty = pd.DataFrame(columns=["key", "label", "value", "unit", "digits", "note", "made_by", *COLUMNS])
+    if isinstance(case, Refusal) or not case.by_cohort_and_period:
+        refused = verdict_row("selection", THREAT, TRIED, f"Not possible: {why_not(case)}.", UNKNOWN)
+        return Selection(empty, empty, empty, refused)
+    shown = _balance(case)
+    try:
+        found = regression_to_mean(
+            case.design, case.method, draws=DRAWS, seed=case.spec.seed, level=case.spec.level, **case.options
+        )
+        reason = found.reason
+    except EvalaidError as error:
+        reason = " ".join(str(error).split())
+    if reason:
+        return Selection(
+            shown, empty, empty, verdict_row("selection", THREAT, TRIED, f"Not possible: {reason}.", UNKNOWN)
+        )
+    bias = _bias(case, found)
+    return Selection(shown, _expected(case, found), bias, _verdict(case, bias))
+
+
+def _balance(case: Case) -> pd.DataFrame:
+    """Compare each cohort with units that start later or never: baseline columns of the study and the outcome's history."""
+    spec = case.spec
+    try:
+        names = tuple(spec.baseline)
+        frame = balance(load_design(spec.change({"covariates": list(names)})) if names else case.design)
+    except EvalaidError:
+        frame = balance(case.design)
+    frame = frame[(frame["comparison"] == NOT_YET_TREATED) & frame["kind"].isin([*_SHOWN, "none"])].reset_index(
+        drop=True
+    )
+    percent = np.where((frame["kind"] != "covariate") & (case.design.outcome_unit == "fraction"), 100.0, 1.0)
+    named = {name: str(entry.get("label", name)) for name, entry in spec.baseline.items()}
+    label = frame["variable"].map(lambda text: named.get(text, text.replace("outcome", spec.outcome_label)))
+    note = [text if row == "none" else "" for row, text in zip(frame["kind"], frame["note"], strict=True)]
+    return frame.assign(
+        key=[f"{cohort}.{place + 1}" for place, cohort in enumerate(frame["label"])],
+        cohort_label=frame["label"].astype(str),
+        variable=label + np.where((percent == 100.0) & (frame["kind"] != "none"), " (%)", ""),
+        mean_treated=frame["mean_treated"] * percent,
+        mean_comparison=frame["mean_comparison"] * percent,
+        label=frame["label"].astype(str),
+        note=note,
+        made_by="means over units; normalised differences as Imbens and Rubin (2015)",
+    )
+
+
+def _expected(case: Case, found: RegressionToMean) -> pd.DataFrame:
+    """Put the shortfall and the expected rise of each cohort into one table, averaged over its periods from the start on."""
+    factor = case.unit[1]
+    rows = []
+    for label, own in found.expected.groupby("label", sort=False):
+        chosen = found.selection[found.selection["label"] == label]
+        weight = own["n_treated"].to_numpy(dtype=float)
+        row: dict[str, Any] = {"key": key_of(label), "label": "All cohorts" if label == "all" else f"Cohort {label}"}
+        row["shortfall_sd"] = float(chosen["shortfall_sd"].iloc[0]) if len(chosen) else np.nan
+        for name in ("expected", "expected_regression"):
+            values = own[name].to_numpy(dtype=float)
+            known = ~np.isnan(values)
+            row[name] = factor * float(np.average(values[known], weights=weight[known])) if known.any() else np.nan
+        said = [part for text in (*chosen["note"], *own["note"]) if text for part in str(text).split("; ")]
+        short = ["later periods: extrapolated" if part.endswith("extrapolated") else part for part in said]
+        rows.append(row | {"note": "; ".join(dict.fromkeys(short))})
+    made_by = (
+        "correlation of the outcome over time before any treatment; regression of the comparison units' own change"
+    )
+    return pd.DataFrame(rows).assign(unit=case.unit[0], made_by=made_by)
+
+
+def _bias(case: Case, found: RegressionToMean) -> pd.DataFrame:
+    """Say what the main method shows where there is no effect and low baselines are chosen, and what is left of the estimate."""
+    finding = case.finding
+    unit, factor = case.unit
+    simulated = found.simulated.dropna(subset="bias")
+    rows = []
+    words = {"process": "panels drawn from its history", "never_treated": "never-treated units"}
+    for row in simulated.to_dict("records"):
+        bias, source = factor * row["bias"], row["source"]
+        rows += [
+            (f"{source}.bias", f"Shown without an effect, {words[source]}", bias, unit, 2),
+            (f"{source}.error", "its simulation error", factor * row["monte_carlo_error"], unit, 2),
+            (f"{source}.left", "Main estimate less this", finding.estimate - bias, unit, 2),
+        ]
+    frame = pd.DataFrame(rows, columns=["key", "label", "value", "unit", "digits"])
+    return frame.assign(made_by=f"{case.method} on {found.draws} panels without an effect, seed {found.seed}")
+
+
+def _verdict(case: Case, bias: pd.DataFrame) -> pd.DataFrame:
+    """Judge the estimate and its interval less what choosing low baselines alone shows (the larger of the simulations)."""
+    finding = case.finding
+    known = bias[bias["key"].str.endswith(".bias")]["value"].to_numpy(dtype=float)
+    if not known.size:
+        return verdict_row("selection", THREAT, TRIED, "No panel could be simulated.", UNKNOWN)
+    worst = known[np.argmax(known * np.sign(finding.estimate))]
+    said = (
+        f"Choosing low baselines alone shows {finding.write(worst)} where there is no effect; "
+        f"{finding.write(finding.estimate - worst)} of {finding.write(finding.estimate)} is left."
+    )
+    word = finding.judge(finding.estimate - worst, finding.conf_low - worst, finding.conf_high - worst)
+    return verdict_row("selection", THREAT, TRIED, said, word)

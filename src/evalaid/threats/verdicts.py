@@ -1,0 +1,95 @@
+"""The table of verdicts: what could be wrong with a finding, what was tried, what survives."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from evalaid.analysis import Refusal
+from evalaid.report.tables import Column
+from evalaid.threats import choices, clusters, falsification, neighbours, parts, selection, trends
+from evalaid.threats.finding import REVERSED, SURVIVES, UNKNOWN, UNTRIED, VERDICTS, WEAKENED, Case, verdict_key
+
+COLUMNS = {
+    "threat": Column("What could be wrong"),
+    "tried": Column("What was tried"),
+    "result": Column("Result"),
+    "verdict": Column("The finding"),
+}
+THREATS = (
+    ("trends", trends.THREAT, trends.TRIED),
+    ("clusters", clusters.THREAT, clusters.TRIED),
+    ("placebo", falsification.THREAT, falsification.TRIED),
+    ("parts", parts.THREAT, parts.TRIED),
+    ("selection", selection.THREAT, selection.TRIED),
+    ("choices", choices.THREAT, choices.TRIED),
+    ("neighbours", neighbours.SPILLOVER, neighbours.DONUT),
+    ("overlap", neighbours.OVERLAP, neighbours.WITHOUT),
+)
+_WORDS = {
+    SURVIVES: "survives",
+    WEAKENED: "is weakened by",
+    "an effect appears": "changes under",
+    REVERSED: "does not survive",
+    UNKNOWN: "cannot be held against",
+    UNTRIED: "was not held against",
+}
+
+
+def list_threats() -> pd.DataFrame:
+    """List what could be wrong and what is tried against it, before any result: ``key``, ``threat``, ``tried``."""
+    return pd.DataFrame(THREATS, columns=["key", "threat", "tried"])
+
+
+def gather_verdicts(*rows: pd.DataFrame) -> pd.DataFrame:
+    """Put the verdicts into one table, in the order of `list_threats`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``key``, ``label``, ``threat``, ``tried``, ``result``, ``verdict`` (one of `evalaid.threats.finding.VERDICTS`).
+    """
+    table = pd.concat(rows, ignore_index=True)
+    order = [key for key, _, _ in THREATS]
+    table = table.sort_values("key", key=lambda keys: keys.map(order.index), kind="stable").reset_index(drop=True)
+    return table.assign(label=table["threat"])
+
+
+def count_verdicts(table: pd.DataFrame) -> pd.DataFrame:
+    """Count the verdicts, for the synthesis: ``key``, ``label``, ``value``, ``unit``, ``digits``, ``made_by``."""
+    rows = [
+        (verdict_key(word), f"Finding: {word}", int((table["verdict"] == word).sum()), "count", 0) for word in VERDICTS
+    ]
+    frame = pd.DataFrame(rows, columns=["key", "label", "value", "unit", "digits"])
+    return frame.assign(made_by="count over threats")
+
+
+def tell_finding(case: Case | Refusal) -> tuple[str, ...]:
+    """Say which finding is put to the test: a template for `Section.say`."""
+    if isinstance(case, Refusal):
+        said = (
+            f"**There is no finding to put to the test.** The main method ({case.method}) gives no estimate on this design: "
+            + "; ".join(case.reasons)
+        )
+        return (f"{said}. What can still be said stands in the sections on the design and on the claims.",)
+    if math.isnan(case.finding.conf_low):
+        kind = "an estimate without an interval: it can be compared, not tested, and most verdicts below cannot be told"
+    elif case.finding.shows_an_effect:
+        kind = "an effect: the interval lies on one side of zero. It survives a test when that stays so"
+    else:
+        kind = "that no effect is shown: the interval holds zero. It survives a test when that stays so"
+    return (f"**The finding.** {{overall.main:effect}}: {kind}.",)
+
+
+def tell_verdicts(table: pd.DataFrame, case: Case | Refusal) -> tuple[str, ...]:
+    """Say what survives, in one sentence a verdict: templates for `Section.say`."""
+    if isinstance(case, Refusal):
+        return ("Nothing was tested, because there is no estimate.",)
+    said = []
+    for word in VERDICTS:
+        own = table[table["verdict"] == word]
+        if len(own):
+            listed = "; ".join(str(threat)[0].lower() + str(threat)[1:] for threat in own["threat"])
+            said.append(f"**The finding {_WORDS[word]}** ({len(own)} of {len(table)}): {listed}.")
+    return tuple(said)

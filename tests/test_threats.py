@@ -1,0 +1,207 @@
+"""Threats to a finding: verdict rules by hand, identities with the functions behind them, and nothing tested where nothing is estimated."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from projects import KOREA
+
+from evalaid.analysis import Refusal
+from evalaid.sample import load_design
+from evalaid.study import StudySpec
+from evalaid.surroundings import load_events, load_groups, load_neighbours
+from evalaid.threats import choices, clusters, falsification, neighbours, parts, power, selection, trends, verdicts
+from evalaid.threats.finding import (
+    APPEARS,
+    NO_CELLS,
+    NO_ESTIMATE,
+    REVERSED,
+    SURVIVES,
+    UNKNOWN,
+    UNTRIED,
+    VERDICTS,
+    WEAKENED,
+    Case,
+    Finding,
+    key_of,
+    put_to_test,
+    verdict_row,
+)  # fmt: skip
+
+SHANGHAI, TIBET, DOCTORS, GUANGDONG = (
+    "shanghai_departments",
+    "tibet_cluster",
+    "ten_thousand_doctors",
+    "guangdong_cluster",
+)
+ROUNDING = 1e-9  # the same number by two routes of floating-point sums
+
+
+@pytest.fixture(scope="module")
+def shanghai():
+    """Twenty departments of two hospitals, simulated: the quickest study with an effect."""
+    spec = StudySpec(study=SHANGHAI)
+    return put_to_test(spec, load_design(spec))
+
+
+@pytest.fixture(scope="module")
+def refused():
+    spec = StudySpec(study=TIBET)
+    return put_to_test(spec, load_design(spec))
+
+
+@pytest.mark.parametrize(
+    ("estimate", "low", "high", "verdict"),
+    [
+        (1.0, 0.5, 1.5, SURVIVES),
+        (1.0, -0.2, 2.2, WEAKENED),
+        (-0.1, -1.0, 0.8, REVERSED),
+        (-2.0, -3.0, -1.0, REVERSED),
+        (1.0, np.nan, np.nan, UNKNOWN),
+        (np.nan, np.nan, np.nan, UNKNOWN),
+    ],
+)
+def test_an_effect_survives_is_weakened_or_falls(estimate, low, high, verdict):
+    assert Finding(2.0, 1.0, 3.0, "pp", 0.95).judge(estimate, low, high) == verdict
+    # The mirror image is judged alike.
+    assert Finding(-2.0, -3.0, -1.0, "pp", 0.95).judge(-estimate, -high, -low) == verdict
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"), [(-0.5, 2.0, SURVIVES), (0.1, 2.0, APPEARS), (-2.0, -0.1, APPEARS)]
+)
+def test_no_effect_shown_survives_as_long_as_none_appears(low, high, verdict):
+    assert Finding(0.8, -0.6, 2.2, "pp", 0.95).judge((low + high) / 2, low, high) == verdict
+
+
+def test_the_worst_of_several_rows_counts_and_rows_without_an_interval_do_not():
+    finding = Finding(2.0, 1.0, 3.0, "pp", 0.95)
+    rows = pd.DataFrame(
+        {"estimate": [1.0, 1.0, np.nan], "conf_low": [0.5, -0.5, np.nan], "conf_high": [1.5, 2.5, np.nan]}
+    )
+    assert finding.judge_all(rows) == WEAKENED
+    assert finding.judge_all(rows.head(1)) == SURVIVES
+    assert finding.judge_all(rows.tail(1)) == UNKNOWN
+    assert Finding(2.0, np.nan, np.nan, "pp", 0.95).judge_all(rows) == UNKNOWN
+
+
+def test_a_finding_is_written_with_its_unit_and_keys_name_no_spaces():
+    finding = Finding(2.0, 1.0, 3.0, "pp", 0.95)
+    assert finding.write(-1.234) == "\N{MINUS SIGN}1.23 pp"
+    assert finding.write_range(-1, 2) == "\N{MINUS SIGN}1.00 to +2.00 pp"
+    assert key_of("Without units of hospital, opens") == "without_units_of_hospital_opens"
+
+
+EXAMINED = {
+    "trends": trends.examine_trends,
+    "clusters": clusters.examine_clusters,
+    "parts": parts.examine_parts,
+    "selection": selection.examine_selection,
+    "choices": choices.examine_choices,
+    "neighbours": neighbours.examine_neighbours,
+    "overlap": neighbours.examine_overlap,
+}
+
+
+@pytest.mark.parametrize("key", EXAMINED)
+def test_without_an_estimate_nothing_is_tested_and_the_reason_is_said(refused, key):
+    assert isinstance(refused, Refusal)
+    row = EXAMINED[key](refused).verdict.iloc[0]
+    assert (row["key"], row["verdict"]) == (key, UNKNOWN)
+    assert NO_ESTIMATE in row["result"]
+    assert power.examine_power(refused).reason == NO_ESTIMATE
+    placebo = falsification.judge_placebos(refused, falsification.run_placebos(refused)).iloc[0]
+    assert placebo["verdict"] == UNKNOWN
+
+
+def test_effects_by_dose_are_not_put_to_tests_of_effects_by_cohort():
+    spec = StudySpec(study=DOCTORS)
+    case = put_to_test(spec, load_design(spec))
+    for key in ("trends", "parts", "selection", "choices", "neighbours", "overlap"):
+        row = EXAMINED[key](case).verdict.iloc[0]
+        assert row["verdict"] == UNKNOWN, key
+        assert NO_CELLS in row["result"], key
+    assert clusters.examine_clusters(case).table["estimate"].notna().sum() >= 3
+
+
+def test_bounds_without_divergence_are_the_estimate_of_the_study(shanghai):
+    """Event times weigh by their treated units, so that their average is the main estimate."""
+    found = trends.examine_trends(shanghai)
+    first = found.relative.iloc[0]
+    assert first["m"] == 0
+    assert found.curve["estimate"].iloc[0] == pytest.approx(shanghai.finding.estimate, abs=ROUNDING)
+    assert first["identified_low"] == pytest.approx(shanghai.finding.estimate, abs=1e-6)
+    assert (np.diff(found.relative["conf_high"] - found.relative["conf_low"]) > 0).all()
+    limit = found.breakdown.set_index("key").loc["relative", "value"]
+    assert found.verdict["verdict"].iloc[0] == (SURVIVES if limit >= 1 else WEAKENED)
+
+
+def test_every_kind_of_inference_has_the_same_estimate_but_those_of_the_regression(shanghai):
+    table = clusters.examine_clusters(shanghai).table.set_index("key")
+    own = table.drop(index=["CR2", "wild"])
+    assert np.ptp(own["estimate"]) < ROUNDING
+    assert table.loc["CR2", "estimate"] == pytest.approx(table.loc["wild", "estimate"], abs=ROUNDING)
+    assert table.loc["auto", "conf_low"] == pytest.approx(shanghai.finding.conf_low, abs=ROUNDING)
+    assert (table["conf_low"] <= table["estimate"]).all()
+    assert (table["p_value"].between(0, 1)).all()
+
+
+def test_changes_without_a_part_are_estimates_less_the_main_one(shanghai):
+    found = parts.examine_parts(shanghai)
+    known = found.table[found.table["estimate"].notna()]
+    gap = known["estimate"] - known["change"] - shanghai.finding.estimate
+    assert np.abs(gap).max() < ROUNDING
+    assert not found.table["key"].duplicated().any()
+    assert set(found.table["key"].str.split(".").str[0]) == {"cluster", "cohort", "period"}
+
+
+def test_what_is_left_of_the_estimate_is_the_estimate_less_the_bias(shanghai):
+    bias = selection.examine_selection(shanghai).bias.set_index("key")["value"]
+    assert bias["process.left"] == pytest.approx(shanghai.finding.estimate - bias["process.bias"], abs=ROUNDING)
+
+
+def test_the_curve_holds_the_main_estimate_and_differences_are_those_of_the_estimates(shanghai):
+    found = choices.examine_choices(shanghai)
+    assert np.abs(found.curve["estimate"] - shanghai.finding.estimate).min() < ROUNDING
+    counts = found.counts.set_index("key")["value"]
+    assert counts["estimates"] == len(found.curve) <= counts["all"]
+    main, other = (shanghai.spec.methods[name] for name in ("main", "imputation"))
+    assert {str(main["label"]), str(other["label"])} <= set(found.curve["method"])
+    alone = found.curve[found.curve["method"] == other["label"]]["estimate"]
+    gap = found.differences.set_index("key").loc["imputation", "estimate"]
+    assert np.abs(alone - shanghai.finding.estimate - gap).min() < ROUNDING
+
+
+def test_verdicts_come_in_the_order_of_the_threats_and_are_counted_once():
+    rows = [verdict_row(key, threat, tried, "", SURVIVES) for key, threat, tried in verdicts.THREATS]
+    table = verdicts.gather_verdicts(*reversed(rows))
+    assert table["key"].tolist() == verdicts.list_threats()["key"].tolist()
+    counts = verdicts.count_verdicts(table).set_index("key")["value"]
+    assert counts.sum() == len(verdicts.THREATS) == counts["survives"]
+    assert len(counts) == len(VERDICTS)
+
+
+def test_a_study_without_neighbours_or_events_says_so(shanghai):
+    for examine, words in ((neighbours.examine_neighbours, "no neighbours"), (neighbours.examine_overlap, "no file")):
+        row = examine(shanghai).verdict.iloc[0]
+        assert row["verdict"] == UNTRIED
+        assert words in row["result"]
+
+
+def test_surroundings_are_in_the_labels_of_the_panel():
+    spec = StudySpec(study=GUANGDONG)
+    pairs = load_neighbours(spec)
+    known = set(load_design(spec).layout.units)
+    assert pairs["unit"].isin(known).sum() > 50
+    korea = StudySpec(study=KOREA)
+    design = load_design(korea)
+    assert load_neighbours(korea) is None
+    assert load_groups(korea, design).notna().all()
+    events = load_events(korea, design)
+    assert set(events["unit"].dropna()) <= set(design.layout.clusters)
+    assert events["unit"].isna().any()  # a strike concerns every area
+
+
+def test_a_case_knows_its_method_and_options(shanghai):
+    assert isinstance(shanghai, Case)
+    assert shanghai.finding.unit == shanghai.unit[0] == "number"
+    assert shanghai.method == shanghai.spec.methods[shanghai.spec.main]["method"]

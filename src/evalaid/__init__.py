@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from evalaid.inference.wild import wild_bootstrap
     from evalaid.notebooks import run_study
     from evalaid.panel import Panel, read_panel
+    from evalaid.reading.layouts import Layout
+    from evalaid.reading.tables import Reading, read_table, read_tables
     from evalaid.roster import Roster, assign_cohorts
     from evalaid.sensitivity.balance import balance
     from evalaid.sensitivity.bounds import bound_effect
@@ -49,8 +51,10 @@ _HOME = {
     "EvalaidError": "evalaid.errors",
     "EventStudy": "evalaid.sensitivity.coefficients",
     "Facts": "evalaid.facts.table",
+    "Layout": "evalaid.reading.layouts",
     "NotIdentifiedError": "evalaid.errors",
     "Panel": "evalaid.panel",
+    "Reading": "evalaid.reading.tables",
     "Roster": "evalaid.roster",
     "StudySpec": "evalaid.study",
     "assign_cohorts": "evalaid.roster",
@@ -75,6 +79,8 @@ _HOME = {
     "joint_test": "evalaid.sensitivity.joint",
     "randomize": "evalaid.inference.permutation",
     "read_panel": "evalaid.panel",
+    "read_table": "evalaid.reading.tables",
+    "read_tables": "evalaid.reading.tables",
     "regression_to_mean": "evalaid.sensitivity.regression_to_mean",
     "run_study": "evalaid.notebooks",
     "specification_curve": "evalaid.sensitivity.specifications",
@@ -88,8 +94,10 @@ __all__ = [
     "EvalaidError",
     "EventStudy",
     "Facts",
+    "Layout",
     "NotIdentifiedError",
     "Panel",
+    "Reading",
     "Roster",
     "StudySpec",
     "assign_cohorts",
@@ -114,6 +122,8 @@ __all__ = [
     "pretrend_power",
     "randomize",
     "read_panel",
+    "read_table",
+    "read_tables",
     "regression_to_mean",
     "run_study",
     "specification_curve",

@@ -47,3 +47,80 @@ def names_a_share(column: object) -> bool:
     return any(part in text for part in SHARE_CHARACTERS) or any(
         word.lower() in SHARE_WORDS for word in _WORDS.findall(text)
     )
+
+
+NAME, CODE, SHARE, OUTSIDE = "name", "code", "share", "outside"
+YEAR, PART = "year", "part of a year"
+CITY, PROVINCE, SERIAL, INDICATOR, EDITION, BASE = "city", "province", "serial", "indicator", "edition", "base"
+NOTHING = "nothing"
+
+KEY_HEADERS = {
+    CODE: r"(统一)?(县|县区|县\(市区\)|地区|行政|单位)?(行政)?(区划|区域|地区|县|行政区)?(编码|代码|编号码)|ad_?code|(county|region|unit)_?(code|id)|code",
+    CITY: r"(所属|所在)?(地级?)?(城市|地市|市州|地市州|市别|州市|地级市|地区\(市\)|市\(州\))(名称)?|设区市|city|prefecture",
+    PROVINCE: r"(所属|所在)?省(份|别|市|区|\(区市\))?(名称)?|province",
+    NAME: r"(各|所属|所在|统计)?(县域|县|区县|县区|县市|县市区|市县|县级|县\(市区\)|县\(市\)|市县区|县名|县别|地区|区域|辖区|单位|行政区划?|行政区域|区划)"
+    r"(行政区)?(名称|名|别|单位)?|county(_?name)?|district(_?name)?|unit(_?name)?|region(_?name)?|name",
+    PERIOD: r"(统计|报告|数据|所属)?(期|时期|期间|时间|周期|月份|年月|时段|日期|季度?|期别|月|年份?季度?|年度季度)|period|quarter|month|date|yearquarter|time",
+    YEAR: r"(统计|报告|数据|所属)?(年份|年度|年)|year",
+    SERIAL: r"序号|行号|编号|号|no\.?|#|serial",
+    INDICATOR: r"指标(名称|项目)?|项目(名称)?|统计指标|统计项目|indicator|variable|item",
+    EDITION: r"(数据)?(版本|状态|性质|类型|阶段|修订情况|修订状态|修订)|revision|version|edition|status",
+    BASE: r"(统计|人群|数据)?口径|人群(范围|类别)?|base|population_base",
+}
+"""Role of a column that says what a row is -> pattern of its header, spaces and case aside."""
+
+_PEOPLE = r"(居民|常住居民|辖区居民|本县居民|户籍居民|参保人|参保人员|参保居民|医保参保人|患者|病人)?"
+_COUNT = r"(总)?(人次|人次数|人数|例数|量|病例数|患者数|病人数)"
+_WITHIN = r"(在)?(县域|县|域|本县|县区|区域|辖区|县\(市区\)|县\(市\))"
+VALUE_HEADERS = {
+    SHARE: rf"{_PEOPLE}{_WITHIN}内?(住院|出院)(率|比例|占比|比|患者占比|人次占比|人次比例)|county_?inpatient_?share|(inpatient_?)?share(_?pct)?",
+    INSIDE: rf"{_PEOPLE}{_WITHIN}内?(住院|出院){_COUNT}?|(n_?)?(in|inside)(_?county)?(_?inpatients?|_?episodes)?|inpatients?_?inside",
+    OUTSIDE: rf"{_PEOPLE}{_WITHIN}外(转)?(住院|出院|就医){_COUNT}?|(n_?)?(out|outside)(_?county)?(_?inpatients?|_?episodes)?|inpatients?_?outside",
+    TOTAL: rf"{_PEOPLE}(住院|出院)(总|合计|全部)?{_COUNT}(合计|总数|总计)?|{_PEOPLE}(总|全部|合计)(住院|出院){_COUNT}|"
+    r"(n_?)?total(_?residents?)?(_?inpatients?|_?episodes)?|all_?(inpatients?|episodes)",
+    "out_severe": rf"{_WITHIN}外疑难(重|危重)症(住院|出院)?{_COUNT}?|n_?out_?severe",
+    "visit_share": rf"{_WITHIN}内?就诊率|share_?visit(_?pct)?|visit_?share",
+    "primary_share": rf"{_WITHIN}内?基层(医疗卫生机构)?(就诊率|诊疗量占比|诊疗占比)|share_?primary(_?pct)?|primary_?share",
+    "fund_share": rf"医保基金{_WITHIN}内?支出(占比|率|比例)(\(不含药店\))?|fund_?in_?county_?pct|fund_?share",
+    "city_share": r"市域内?住院率|n?_?city_?share",
+    "experts": r"(派驻|帮扶)(专家|医生|人员)(数|人数)?(\(.{1,9}月\))?|n?_?experts(_?posted)?",
+    "departments": r"(帮扶|托管|共建)?科室(数|个数)|n?_?departments",
+    "expert_days": r"派驻人天(数)?|expert_?days",
+    "distance_km": r"(支援)?-?(受援)?-?距离|distance(_?km)?",
+    "population": r"(年末)?常住人口(数)?|pop_?resident|population",
+    "registered_population": r"(年末)?户籍人口(数)?|pop_?registered",
+    "share_65": r"65岁(及|以)?(及以)?上(人口)?(占比|比重|比例)|share_?65",
+    "gdp_per_head": r"人均(gdp|地区生产总值|生产总值)|gdp_?pc|gdp_?per_?(head|capita)",
+    "beds": rf"({_WITHIN}内?)?(医疗机构)?(床位|病床)(数|总数)|beds(_?county)?",
+    "doctors_per_1000": r"每千(人|人口)(口)?执业\(?(助理|含助理)\)?医师(数)?|doctors_?per_?1000",
+    "tertiary_hospitals": rf"({_WITHIN}内?)?三级(综合)?医院(数|个数)|n?_?tertiary",
+    "reimbursement_gap": rf"{_WITHIN}内外(住院)?报销比例差|reimb(ursement)?_?gap",
+    "surgery_share": r"三四级手术占比|三、四级手术占比|surgery34_?pct|surgery_?share",
+    "cmi": r"cmi(值|指数)?|病例组合指数",
+}
+"""Variable of a panel -> pattern of its header, spaces, units and periods aside; the first that fits the whole text counts."""
+
+SHARES = (SHARE, "visit_share", "primary_share", "fund_share", "city_share", "share_65", "surgery_share")
+COUNTS = (INSIDE, OUTSIDE, TOTAL, "out_severe", "expert_days")
+"""Counts of events in a period: they add up over periods, so that cumulative ones can be differenced."""
+
+TOTAL_ROW = (
+    r"(其中:?)?(全省|全市|全州|全区|全县|全国|各县|各市|地区)?(合计|总计|小计|共计|总和|汇总|总数|总体|平均|平均值|平均数|均值|中位数)|"
+    r"(全省|全市|全州|全自治区|全国)(水平)?|.{2,9}(合计|总计|小计|平均|平均值)|(sub|grand)?_?totals?|sum|average|mean|all( counties)?"
+)
+"""What the key of a row of totals or averages looks like."""
+
+NOTE_START = (
+    r"(注|备注|说明|附注|填报|填表|制表|制图|审核|统计|报送|上报|数据来源|资料来源|来源|数据截至|截至|联系|"
+    r"notes?|source|unit|\*|※|①|\[1\])"
+)
+UNIT_NOTE = r"(?:计量|数据)?(?:单位|units?)[:：]\s*(.+)"
+CUMULATIVE_WORDS = r"累计|year[ _-]?to[ _-]?date|\bytd\b|cumulative"
+SINGLE_WORDS = r"非累计|不累计|当季|本季|当期|本期|当月|本月|单季|季度数|当季数"
+EDITIONS = (
+    (0, r"初步|快报|预计|预测|暂定|preliminary|provisional|flash"),
+    (1, r"正式|年报|official"),
+    (2, r"修订|更正|调整|revised|corrected"),
+    (3, r"最终|核定|final"),
+)
+"""Words of an edition of a figure, in the order in which later ones replace earlier ones."""

@@ -1,0 +1,366 @@
+"""The layout of one sheet: what the given layout leaves open is detected, and every choice is noted."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from evalaid.names import (
+    BASE,
+    CODE,
+    CUMULATIVE_WORDS,
+    INDICATOR,
+    NAME,
+    NOTHING,
+    PERIOD,
+    SINGLE_WORDS,
+    YEAR,
+)
+from evalaid.reading.columns import Header, choose_unit, is_value, read_header
+from evalaid.reading.grids import cell_address
+from evalaid.reading.headers import Block, Kind, classify, fill_down, find_block, find_unit, plain, split_period
+from evalaid.reading.layouts import ColumnLayout, TableLayout
+from evalaid.reading.regions import Region, find_region
+from evalaid.reading.rows import Journal, rank_edition
+
+PLACES = 0.6
+"""Share of the texts of a column without a known header that must be counties before it is taken for the column of names."""
+
+_SINGLE = re.compile(SINGLE_WORDS)
+_CUMULATIVE = re.compile(CUMULATIVE_WORDS, re.IGNORECASE)
+_YEAR = re.compile(r"(?:19|20)\d{2}")
+
+
+@dataclass(frozen=True)
+class Detected:
+    """Hold what is known about a sheet before its figures are read.
+
+    Parameters
+    ----------
+    table : TableLayout
+        The complete layout, except for units and cumulative counts that only the figures tell.
+    block : Block
+        Where the table stands.
+    units : dict
+        Letters of a column -> the unit that its header or a note states.
+    period : str
+        Period of the whole table as written, empty when rows or columns have their own.
+    year : int or None
+        Year for periods that have none.
+    """
+
+    table: TableLayout
+    block: Block
+    units: dict[str, str]
+    period: str
+    year: int | None
+
+
+def column_letters(column: int) -> str:
+    """Name a column, counted from zero, by its letters.
+
+    Examples
+    --------
+    >>> column_letters(0), column_letters(27)
+    ('A', 'AB')
+    """
+    return cell_address(0, column).rstrip("0123456789")
+
+
+def column_number(letters: str) -> int:
+    """Count a column from zero by its letters.
+
+    Examples
+    --------
+    >>> column_number("A"), column_number("AB")
+    (0, 27)
+    """
+    number = 0
+    for letter in letters:
+        number = 26 * number + ord(letter) - 64
+    return number - 1
+
+
+def detect(given: TableLayout | None, journal: Journal, units: str) -> Detected | None:
+    """Complete the layout of a sheet.
+
+    Parameters
+    ----------
+    given : TableLayout or None
+        What is fixed.
+    journal : Journal
+        The sheet; receives decisions and faults.
+    units : {"counties", "as_written"}
+        Whether units are looked up among the divisions.
+
+    Returns
+    -------
+    Detected or None
+        None when no table was found (listed as a fault).
+    """
+    grid = journal.grid
+    given = given or TableLayout()
+    block = find_block(grid, _from_zero(given.header_rows), _from_zero(given.data_rows))
+    if block is None:
+        journal.find(
+            None,
+            "",
+            "",
+            "no table was found: no row of headers above rows with figures",
+            "'header_rows: [first, last]' in the layout, or 'read: false' for a sheet without a table",
+        )
+        return None
+    first, last = block.header
+    rows = f"{first + 1}" if first == last else f"{first + 1} to {last + 1}"
+    journal.decide(
+        f"A{first + 1}",
+        "header",
+        f"row {rows}; data below it to row {block.data[1] + 1}",
+        "the layout says so" if given.header_rows else "the last rows of texts above the first row with a figure",
+    )
+    if block.filled:
+        journal.decide(
+            block.filled[0],
+            "blank cells of the header",
+            "the cell on their left",
+            f"{len(block.filled)} cells above a header are blank and nothing is merged",
+        )
+    headers = {column: read_header(path) for column, path in enumerate(block.paths)}
+    columns, stated = _read_columns(given, block, headers, journal, units)
+    period, year = _table_period(given, block, columns, journal)
+    cumulative = given.cumulative if given.cumulative is not None else _notes_say(block, journal)
+    edition = given.edition if given.edition is not None else _edition(block, journal)
+    table = replace(
+        given,
+        file=grid.file if given.file is None else given.file,
+        sheet=grid.sheet,
+        header_rows=(first + 1, last + 1),
+        data_rows=(block.data[0] + 1, block.data[1] + 1),
+        columns=tuple(columns),
+        period=period or None,
+        cumulative=cumulative,
+        edition=edition,
+    )
+    return Detected(table, block, stated, period, year)
+
+
+def _from_zero(rows: tuple[int, int] | None) -> tuple[int, int] | None:
+    return None if rows is None else (rows[0] - 1, rows[1] - 1)
+
+
+def _read_columns(
+    given: TableLayout, block: Block, headers: dict[int, Header], journal: Journal, units: str
+) -> tuple[list[ColumnLayout], dict[str, str]]:
+    fixed = {column_number(column.column): column for column in given.columns}
+    cells = fill_down(journal.grid)
+    note = find_unit(block.above + block.below)
+    columns: list[ColumnLayout] = []
+    stated: dict[str, str] = {}
+    named = {header.read for header in headers.values()} | {column.read for column in fixed.values()}
+    for column, header in headers.items():
+        where = journal.grid.address(block.header[0], column)
+        text = " / ".join(block.paths[column])
+        body = cells[block.data[0] : block.data[1] + 1, column]
+        blank = all(value is None or not plain(value) for value in body)
+        if column in fixed:
+            columns.append(replace(fixed[column], header=text))
+            stated[column_letters(column)] = header.unit or (choose_unit(note.text, fixed[column].read) if note else "")
+            journal.decide(where, f"column {column_letters(column)}", fixed[column].read, "the layout says so")
+            continue
+        if blank and not header.words:
+            continue
+        read, because = header.read, f"its header is {text!r}"
+        if not read and not header.words and header.period and (INDICATOR in named or _lone(headers)):
+            read, because = "figure", f"its header is a period, {text!r}"
+        if not read and not {NAME, CODE} & named and (found := _by_content(body, units)):
+            read, because = found, f"what stands in it: counties (its header is {text!r})"
+            named.add(read)
+        if read == "figure" and INDICATOR not in named:
+            read, because = (
+                _title_variable(block, journal),
+                f"its header is a period, {text!r}, and a title names the variable",
+            )
+        if not read or blank:
+            read = NOTHING
+            because = (
+                f"nothing stands in it (header {text!r})"
+                if blank
+                else f"its header {text!r} is no known variable; to read it, name it in the layout"
+            )
+        unit = header.unit
+        if is_value(read) and not unit and note and (unit := choose_unit(note.text, read)):
+            because += f"; the unit is that of the note {note.text!r} in {journal.grid.address(note.row, note.column)}"
+        stated[column_letters(column)] = unit
+        columns.append(
+            ColumnLayout(
+                column_letters(column),
+                read,
+                None,
+                (header.period or None) if is_value(read) else None,
+                header.cumulative if is_value(read) else None,
+                text,
+            )
+        )
+        decided = ", ".join(str(part) for part in (read, is_value(read) and unit, columns[-1].period) if part)
+        journal.decide(where, f"column {column_letters(column)}", decided, because)
+    _check_columns(columns, block, journal)
+    return columns, stated
+
+
+def _lone(headers: dict[int, Header]) -> bool:
+    """Tell whether the columns of figures say periods and no variable."""
+    return not any(is_value(header.read) for header in headers.values())
+
+
+def _title_variable(block: Block, journal: Journal) -> str:
+    """Find the variable of a table whose columns are periods in its titles, its sheet's name or its file's name."""
+    texts = [note.text for note in block.above] + [journal.grid.sheet, Path(journal.grid.file).stem]
+    for text in texts:
+        _, rest = split_period(plain(text))
+        pieces = re.split(r"[()《》:：,，\s]|各县\(?市?、?区?\)?|全省|分县|情况|统计表|一览表|表\d*|年|度|季", rest)
+        for piece in [rest, *pieces]:
+            if is_value(read := read_header([piece]).read if piece else ""):
+                return read
+    return ""
+
+
+def _by_content(body: np.ndarray, units: str) -> str:
+    texts = [plain(value) for value in body if plain(value)]
+    if not texts or units != "counties":
+        return ""
+    sample = texts[:40]
+    found = [find_region(text) for text in sample]
+    hits = sum(isinstance(one, Region) for one in found)
+    if hits < PLACES * len(sample):
+        return ""
+    return CODE if sum(text.replace(".0", "").isdigit() for text in sample) > len(sample) / 2 else NAME
+
+
+def _check_columns(columns: list[ColumnLayout], block: Block, journal: Journal) -> None:
+    reads = [column.read for column in columns]
+    top = block.header[0]
+    if not {NAME, CODE} & set(reads):
+        headers = ", ".join(f"{column.column} {column.header!r}" for column in columns[:8])
+        journal.find(
+            top,
+            "",
+            "",
+            f"no column of counties (names or codes) was found among {headers}",
+            "the column in the layout, for example 'B: {read: name}'",
+        )
+    if not any(is_value(read) for read in reads):
+        headers = ", ".join(f"{column.column} {column.header!r}" for column in columns[:8])
+        journal.find(
+            top,
+            "",
+            "",
+            f"no column of figures was found among {headers}",
+            "the columns in the layout, for example 'D: {read: share, unit: percent}'",
+        )
+    for role in (NAME, CODE, INDICATOR, BASE):
+        places = [column.column for column in columns if column.read == role]
+        if len(places) > 1:
+            journal.find(
+                top,
+                "",
+                "",
+                f"several columns are read as {role}: {', '.join(places)}",
+                f"one column with {{read: {role}}} in the layout, the others with {{read: nothing}}",
+            )
+    groups = defaultdict(list)
+    for column in columns:
+        if is_value(column.read) and column.read != "figure":
+            groups[column.read, column.period, column.cumulative].append(column)
+    for (read, period, _), group in groups.items():
+        if len(group) > 1:
+            which = ", ".join(f"{column.column} {column.header!r}" for column in group)
+            when = f" of {period}" if period else ""
+            journal.find(
+                top,
+                f"{group[0].column}{top + 1}",
+                group[0].header,
+                f"several columns are read as {read}{when}: {which}",
+                f"one of them as {{read: {read}}} in the layout, the others as {{read: nothing}}",
+            )
+
+
+def _table_period(
+    given: TableLayout, block: Block, columns: list[ColumnLayout], journal: Journal
+) -> tuple[str, int | None]:
+    """Find the period, or only the year, that a title, the sheet or the file gives the whole table."""
+    own = {column.read for column in columns}
+    by_column = any(column.period for column in columns if is_value(column.read))
+    needs_period = PERIOD not in own and YEAR not in own and not by_column
+    texts = [
+        (note.text, journal.grid.address(note.row, note.column))
+        for note in block.above
+        if classify(note.text) != Kind.NOTE or len(note.text) > 8
+    ]
+    texts = [(text, where) for text, where in texts if not re.match(r"(填报|制表|填表|报送|打印|审核)", text)]
+    texts += [(journal.grid.sheet, "name of the sheet"), (Path(journal.grid.file).stem, "name of the file")]
+    found = [(split_period(plain(text))[0], plain(text), where) for text, where in texts if text]
+    found = [(period, text, where) for period, text, where in found if period]
+    if given.period is not None:
+        found = [(given.period, given.period, "layout")]
+    years = [match[0] for period, _, _ in found if (match := _YEAR.search(period))]
+    year = int(years[0]) if years else None
+    if not needs_period:
+        return (given.period or ""), year
+    whole = [entry for entry in found if _YEAR.search(entry[0])]
+    if not whole:
+        journal.find(
+            block.header[0],
+            "",
+            "",
+            "no period: neither rows nor columns, title, sheet or file name one",
+            "a line 'period: 2019Q3' in this table of the layout, or a column of periods",
+        )
+        return "", None
+    period, text, where = max(whole, key=lambda entry: len(entry[0]) > 5)  # a quarter says more than a year
+    if (
+        not split_period(period)[1]
+        and (part := next((p for p, _, _ in found if not _YEAR.search(p)), ""))
+        and len(period) <= 5
+    ):
+        period = f"{period.rstrip('年')}年{part}"
+    if _CUMULATIVE.search(text):
+        period += "累计"
+    journal.decide(
+        where if re.fullmatch(r"[A-Z]+\d+", where) else "", "period of the whole table", period, f"{where}: {text!r}"
+    )
+    return period, year
+
+
+def _notes_say(block: Block, journal: Journal) -> bool | None:
+    """Find a note that says that figures are cumulative, or that they are not."""
+    for note in block.above + block.below:
+        text = plain(note.text)
+        if _SINGLE.search(text) or _CUMULATIVE.search(text):
+            answer = not _SINGLE.search(text)
+            journal.decide(
+                journal.grid.address(note.row, note.column),
+                "figures that say neither",
+                "cumulative" if answer else "each period alone",
+                f"the note {text!r}",
+            )
+            return answer
+    return None
+
+
+def _edition(block: Block, journal: Journal) -> int | None:
+    texts = [(note.text, journal.grid.address(note.row, note.column)) for note in block.above]
+    texts += [(journal.grid.sheet, ""), (Path(journal.grid.file).stem, "")]
+    for text, where in texts:
+        if (rank := rank_edition(plain(text))) is not None:
+            journal.decide(
+                where,
+                "edition of the whole table",
+                str(rank),
+                f"{plain(text)!r}; the highest edition of a figure stays",
+            )
+            return rank
+    return None

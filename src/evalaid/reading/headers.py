@@ -1,0 +1,402 @@
+"""Where the parts of a table stand in its sheet: notes above, header rows, rows of data, notes below."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from evalaid.names import KEY_HEADERS, NOTE_START, UNIT_NOTE, VALUE_HEADERS
+from evalaid.periods import FIRST_YEAR, LAST_YEAR
+from evalaid.reading.grids import Grid
+
+LONGEST_HEADER = 40
+"""A text longer than this is a note or a title, not the header of a column."""
+
+_SPACES = re.compile(r"\s+")
+_MISSING = re.compile(
+    r"[-—–―─－/…．.·*×xX]+|n/?a|null|none|nan|无|缺失|缺|不详|未报|未统计|#n/a|#div/0!|#value!|#ref!", re.IGNORECASE
+)
+_NUMBER = re.compile(
+    r"(约|近|超|逾|≈|~|>|<|≥|≤)?[(（]?[+-]?[¥$]?\d[\d,，'’ ]*(\.\d+)?(e[+-]?\d+)?[)）]?\s*"
+    r"(%|‰|％|万|亿|千|百)?(人次|人|例|元|次|张|个)?\s*(左右|余|多)?\s*([①-⑳*#†‡]|\[\d+\]|\(\d\)|注\d?)*",
+    re.IGNORECASE,
+)
+_YEAR = r"(?:19|20)\d{2}"
+_ONE = r"(?:十[一二]?|[一二三四五六七八九]|1[0-2]|0?[1-9])"
+_PART = (
+    rf"(?:第?[一二三四1-4]季度?|[前头][二三四2-4]个?季度|第?{_ONE}?[-–—~至到]第?[一二三四1-4]季度|[上下]半年|全年|"
+    rf"{_ONE}\s*月?\s*[-–—~至到]\s*{_ONE}\s*月份?|{_ONE}\s*月份?|[Qq][1-4]|[Hh][12])"
+)
+_PERIOD = re.compile(
+    rf"{_YEAR}\s*年?度?\s*[-./]?\s*{_PART}|{_YEAR}[-./](?:1[0-2]|0?[1-9])(?!\d)|{_YEAR}(?:0[1-9]|1[0-2])(?!\d)|"
+    rf"[Qq][1-4]\s*[-/ ]?\s*{_YEAR}|{_YEAR}\s*年?度?(?!\d)|(?<![A-Za-z0-9]){_PART}(?![A-Za-z0-9])"
+)
+_NOTE = re.compile(rf"[(（]?{NOTE_START}\s*[\d一二三四]*\s*[)）]?\s*[:：.、]|[*※①]", re.IGNORECASE)
+_UNIT = re.compile(UNIT_NOTE, re.IGNORECASE)
+_HEADERS = {name: re.compile(pattern) for name, pattern in {**VALUE_HEADERS, **KEY_HEADERS}.items()}
+_PLACE = re.compile(r".{1,}(县|市|区|旗|州|盟|地区|林区|特区)")
+
+
+class Kind(IntEnum):
+    """Name what stands in a cell."""
+
+    BLANK, TEXT, NUMBER, YEAR, PERIOD, MISSING, NOTE = range(7)
+
+
+@dataclass(frozen=True)
+class Note:
+    """Hold a title or a note and where it stands, from zero."""
+
+    row: int
+    column: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Block:
+    """Say where the parts of a table stand; rows count from zero.
+
+    Parameters
+    ----------
+    header : tuple of int
+        First and last row of the header.
+    data : tuple of int
+        First and last row below the header that may hold data.
+    paths : tuple of tuples of str
+        The header of every column, from the top row to the bottom row, each text once.
+    above, below : tuple of Note
+        Titles and notes.
+    filled : tuple of str
+        Cells of the header that stand blank and were taken to belong to the cell on their left.
+    """
+
+    header: tuple[int, int]
+    data: tuple[int, int]
+    paths: tuple[tuple[str, ...], ...]
+    above: tuple[Note, ...]
+    below: tuple[Note, ...]
+    filled: tuple[str, ...] = ()
+
+
+def plain(value: object) -> str:
+    r"""Write a cell as text without spaces, in half-width characters.
+
+    Assumes that spaces and line ends carry no meaning, as in Chinese headers and names.
+
+    Parameters
+    ----------
+    value : object
+        A cell.
+
+    Returns
+    -------
+    str
+        Empty for a blank cell; whole floats without their decimals; a date as ``2019-09``.
+
+    Examples
+    --------
+    >>> plain(" 县（市、\n区） "), plain(2019.0), plain(None)
+    ('县(市、区)', '2019', '')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, (dt.datetime, dt.date)):
+        return f"{value.year}-{value.month:02d}"
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return _SPACES.sub("", unicodedata.normalize("NFKC", str(value)))
+
+
+def classify(value: object) -> Kind:
+    """Tell what stands in a cell.
+
+    Parameters
+    ----------
+    value : object
+        A cell.
+
+    Returns
+    -------
+    Kind
+
+    Examples
+    --------
+    >>> [classify(value).name for value in ("86.9%", 2019, "2019年第三季度", "—", "连南县", "注：本表", None)]
+    ['NUMBER', 'YEAR', 'PERIOD', 'MISSING', 'TEXT', 'NOTE', 'BLANK']
+    """
+    if value is None:
+        return Kind.BLANK
+    if isinstance(value, bool):
+        return Kind.TEXT
+    if isinstance(value, (int, float, np.number)):
+        whole = float(value).is_integer() and FIRST_YEAR <= value <= LAST_YEAR
+        return Kind.YEAR if whole else Kind.NUMBER
+    if isinstance(value, (dt.date, dt.datetime)):
+        return Kind.PERIOD
+    text = unicodedata.normalize("NFKC", str(value)).strip()
+    if not text:
+        return Kind.BLANK
+    if _MISSING.fullmatch(text):
+        return Kind.MISSING
+    if _NUMBER.fullmatch(text):
+        return Kind.YEAR if re.fullmatch(_YEAR, text) else Kind.NUMBER
+    if _PERIOD.fullmatch(text.removesuffix("累计").strip()):
+        return Kind.PERIOD
+    if _NOTE.match(text) or _UNIT.search(text) or len(text) > LONGEST_HEADER:
+        return Kind.NOTE
+    return Kind.TEXT
+
+
+def find_role(text: str) -> str:
+    """Find the role or variable that a header names.
+
+    Assumes that the whole text is the header, without unit and period.
+
+    Parameters
+    ----------
+    text : str
+        As `plain` gives it.
+
+    Returns
+    -------
+    str
+        Empty when no known header fits.
+
+    Examples
+    --------
+    >>> find_role("县(市、区)"), find_role("县域内住院人次"), find_role("连南县")
+    ('name', 'inside', '')
+    """
+    bare = re.sub(r"[、,·]", "", text).lower()
+    return next((name for name, pattern in _HEADERS.items() if pattern.fullmatch(bare)), "")
+
+
+def split_period(text: str) -> tuple[str, str]:
+    """Take the period out of a text.
+
+    Assumes that a text names at most one period.
+
+    Parameters
+    ----------
+    text : str
+        As `plain` gives it.
+
+    Returns
+    -------
+    tuple of str
+        The period as written (empty when there is none) and the rest.
+
+    Examples
+    --------
+    >>> split_period("2019年第一季度县域内住院人次"), split_period("床位数"), split_period("1-9月住院率")
+    (('2019年第一季度', '县域内住院人次'), ('', '床位数'), ('1-9月', '住院率'))
+    """
+    found = _PERIOD.search(text)
+    if found is None or len(text) > 4 * LONGEST_HEADER:
+        return "", text
+    return found[0], text[: found.start()] + text[found.end() :]
+
+
+def find_unit(notes: Sequence[Note]) -> Note | None:
+    """Find the note that says the unit of the table (``单位：万人次``).
+
+    Parameters
+    ----------
+    notes : sequence of Note
+        Titles and notes.
+
+    Returns
+    -------
+    Note or None
+        The note, its text cut to the unit.
+
+    Examples
+    --------
+    >>> find_unit([Note(0, 0, "表1"), Note(1, 3, "单位：万人次")])
+    Note(row=1, column=3, text='万人次')
+    """
+    for note in notes:
+        if found := _UNIT.search(plain(note.text)):
+            return Note(note.row, note.column, found[1].rstrip(")。"))
+    return None
+
+
+def find_block(grid: Grid, header: tuple[int, int] | None = None, data: tuple[int, int] | None = None) -> Block | None:
+    """Find the header and the rows of data of a sheet.
+
+    Assumes one table a sheet, its header above its rows. The first row of data is the first with a number, or with the name of
+    a place under a header; the header is the row of texts above it with the rows that stand on it.
+
+    Parameters
+    ----------
+    grid : Grid
+        The sheet.
+    header, data : tuple of int, optional
+        First and last row, from zero, where they are known.
+
+    Returns
+    -------
+    Block or None
+        None when no header is found.
+    """
+    cells = _fill_merged(grid)
+    kinds = np.array([[classify(value) for value in row] for row in cells], dtype=np.int8).reshape(cells.shape)
+    if header is None:
+        header = _find_header(cells, kinds, data)
+    if header is None:
+        return None
+    body = _find_body(kinds, header[1]) if data is None else data
+    if body is None:
+        return None
+    paths, filled = _read_paths(grid, cells, header)
+    above = _notes(cells, range(header[0]))
+    below = _notes(cells, range(body[1] + 1, len(cells)))
+    return Block(header, body, paths, above, below, filled)
+
+
+def _fill_merged(grid: Grid) -> np.ndarray:
+    cells = grid.cells.copy()
+    for top, left, bottom, right in grid.merged:
+        if top < cells.shape[0] and left < cells.shape[1]:
+            cells[top : bottom + 1, left : right + 1] = cells[top, left]
+    return cells
+
+
+def fill_down(grid: Grid) -> np.ndarray:
+    """Give the cells with every value repeated over its merged range.
+
+    Parameters
+    ----------
+    grid : Grid
+        A sheet.
+
+    Returns
+    -------
+    numpy.ndarray
+        (rows, columns) object; the grid's own cells are not changed.
+    """
+    return _fill_merged(grid)
+
+
+def is_numbering(cells: np.ndarray) -> bool:
+    """Tell whether a row numbers the columns (甲, 乙, 1, 2, 3).
+
+    Parameters
+    ----------
+    cells : numpy.ndarray
+        A row.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> is_numbering(np.array(["甲", "乙", 1, 2], dtype=object)), is_numbering(np.array(["始兴县", 1, 2], dtype=object))
+    (True, False)
+    """
+    texts = [plain(value).strip("()") for value in cells if plain(value)]
+    numbers = [int(text) for text in texts if text.isdigit()]
+    others = [text for text in texts if not text.isdigit()]
+    return (
+        len(numbers) > 1
+        and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        and numbers[0] <= 3
+        and all(text in "甲乙丙丁ABCD" or text == "栏次" for text in others)
+    )
+
+
+def _find_header(cells: np.ndarray, kinds: np.ndarray, data: tuple[int, int] | None) -> tuple[int, int] | None:
+    first = _first_data(cells, kinds) if data is None else data[0]
+    if first is None:
+        return None
+    last = next((row for row in range(first - 1, -1, -1) if _is_header(cells[row], kinds[row])), None)
+    if last is None:
+        return None
+    same = [plain(value) for value in cells[last]]
+    last = next(row for row in range(last + 1) if [plain(value) for value in cells[row]] == same)  # it may be repeated
+    top = last
+    while top > 0 and (_is_header(cells[top - 1], kinds[top - 1]) or _is_dates(kinds[top - 1])):
+        top -= 1
+    return top, last
+
+
+def _first_data(cells: np.ndarray, kinds: np.ndarray) -> int | None:
+    for row in range(len(cells)):
+        if is_numbering(cells[row]) or (kinds[row] == Kind.NOTE).any():
+            continue
+        filled = int((kinds[row] != Kind.BLANK).sum())
+        figures = np.isin(kinds[row], [Kind.NUMBER, Kind.MISSING]).any()
+        names = [plain(cells[row, column]) for column in np.flatnonzero(kinds[row] == Kind.TEXT)]
+        place = bool(names) and _PLACE.fullmatch(names[0]) and not find_role(names[0])
+        if filled > 1 and (figures or (place and np.isin(kinds[row], [Kind.YEAR, Kind.PERIOD]).any())):
+            return row
+    return None
+
+
+def _is_header(cells: np.ndarray, kinds: np.ndarray) -> bool:
+    """Tell whether a row holds several headers and no figure (a row that numbers the columns is part of the header)."""
+    if (kinds == Kind.NOTE).any():
+        return False
+    if is_numbering(cells):
+        return True
+    texts = {plain(cells[column]) for column in np.flatnonzero(kinds != Kind.BLANK)}
+    return len(texts) > 1 and not np.isin(kinds, [Kind.NUMBER, Kind.MISSING]).any()
+
+
+def _is_dates(kinds: np.ndarray) -> bool:
+    filled = kinds[kinds != Kind.BLANK]
+    return len(filled) > 0 and bool(np.isin(filled, [Kind.YEAR, Kind.PERIOD]).all())
+
+
+def _find_body(kinds: np.ndarray, header: int) -> tuple[int, int] | None:
+    figures = np.isin(kinds, [Kind.NUMBER, Kind.MISSING, Kind.YEAR, Kind.PERIOD]).any(axis=1)
+    figures &= (kinds != Kind.BLANK).sum(axis=1) > 1
+    rows = np.flatnonzero(figures)
+    rows = rows[rows > header]
+    return (header + 1, int(rows[-1])) if len(rows) else None
+
+
+def _read_paths(
+    grid: Grid, cells: np.ndarray, header: tuple[int, int]
+) -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
+    rows = [row for row in range(header[0], header[1] + 1) if not is_numbering(cells[row])]
+    texts = [[plain(value) for value in cells[row]] for row in rows]
+    merged = any(top <= header[1] and bottom >= header[0] for top, _, bottom, _ in grid.merged)
+    filled = []
+    if not merged:  # a text file, or a sheet whose author left blank what belongs to the cell on its left
+        for place, row in enumerate(texts[:-1]):
+            for column in range(1, len(row)):
+                same = all(above[column] == above[column - 1] for above in texts[:place])
+                if not row[column] and row[column - 1] and same and texts[-1][column]:
+                    left = row[column - 1]
+                    if find_role(left) and not texts[-1][column - 1]:
+                        continue  # the left one is the header of its own column alone
+                    row[column] = left
+                    filled.append(grid.address(rows[place], column))
+    paths = []
+    for column in range(cells.shape[1]):
+        path: list[str] = []
+        for row in texts:
+            if row[column] and (not path or path[-1] != row[column]):
+                path.append(row[column])
+        paths.append(tuple(path))
+    return tuple(paths), tuple(filled)
+
+
+def _notes(cells: np.ndarray, rows: range) -> tuple[Note, ...]:
+    notes = []
+    for row in rows:
+        before = ""
+        for column, value in enumerate(cells[row]):
+            text = "" if value is None else str(value).strip()
+            if text and text != before:
+                notes.append(Note(row, column, text))
+                before = text
+    return tuple(notes)

@@ -1,0 +1,319 @@
+"""What each row of a table is: data of one unit, a total, a heading, a repeated header, a note."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from evalaid.names import CITY, CODE, EDITION, EDITIONS, INDICATOR, NAME, PERIOD, PROVINCE, TOTAL_ROW, YEAR
+from evalaid.reading.decisions import Decision, Finding, LeftOut, show
+from evalaid.reading.grids import Grid
+from evalaid.reading.headers import Block, Kind, classify, fill_down, is_numbering, plain
+from evalaid.reading.layouts import TableLayout
+from evalaid.reading.regions import Region, find_region, read_regions
+from evalaid.reading.spans import Span, read_spans
+
+_TOTAL = re.compile(TOTAL_ROW, re.IGNORECASE)
+_OF_WHICH = re.compile(r"^其中[:：]?")
+
+
+@dataclass
+class Rows:
+    """Hold the rows of data of a table, in their order.
+
+    Parameters
+    ----------
+    position : list of int
+        Row in the grid, from zero.
+    unit, name : list of str
+        Code and name of the unit.
+    span : list of (Span or None)
+        Period of the row; None when columns or the table have it.
+    period : list of str
+        The period as written.
+    indicator : list of str
+        Variable of the row, where rows hold indicators; else empty.
+    edition : list of (int or None)
+        Order of the edition that the row says it is.
+    """
+
+    position: list[int] = field(default_factory=list)
+    unit: list[str] = field(default_factory=list)
+    name: list[str] = field(default_factory=list)
+    span: list[Span | None] = field(default_factory=list)
+    period: list[str] = field(default_factory=list)
+    indicator: list[str] = field(default_factory=list)
+    edition: list[int | None] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """Code and name of a row's unit, or why the row is left out, or what is wrong with it."""
+
+    code: str = ""
+    name: str = ""
+    left_out: str = ""
+    fault: str = ""
+
+
+@dataclass
+class Journal:
+    """Collect what was decided, found and left out while one sheet is read."""
+
+    grid: Grid
+    decisions: list[Decision] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+
+    def decide(self, cell: str, what: str, decided: str, because: str) -> None:
+        """Note a decision about this sheet."""
+        self.decisions.append(Decision(self.grid.file, self.grid.sheet, cell, what, decided, because))
+
+    def find(self, row: int | None, cell: str, value: object, fault: str, expected: str) -> None:
+        """Note a fault; ``row`` counts from zero."""
+        number = None if row is None else row + 1
+        self.findings.append(Finding(self.grid.file, self.grid.sheet, number, cell, show(value), fault, expected))
+
+    def leave(self, row: int, cell: str, value: object, reason: str) -> None:
+        """Note a row or a cell that is not read; ``row`` counts from zero."""
+        self.left_out.append(LeftOut(self.grid.file, self.grid.sheet, row + 1, cell, show(value), reason))
+
+
+def read_rows(
+    block: Block,
+    table: TableLayout,
+    roles: Mapping[str, Sequence[int]],
+    journal: Journal,
+    *,
+    year: int | None,
+    within: str | None,
+    units: str,
+) -> Rows:
+    """Tell data from what is not, and find unit, period, indicator and edition of every row.
+
+    Assumes that every row of data says its unit by code or name; a blank name below a name belongs to it when the row has a
+    period of its own.
+
+    Parameters
+    ----------
+    block : Block
+        Where the table stands.
+    table : TableLayout
+        What the layout says about it.
+    roles : mapping
+        Role (name, code, period, ...) -> its columns, from zero.
+    journal : Journal
+        Receives decisions, faults and what is left out.
+    year : int or None
+        Year of periods that have none.
+    within : str or None
+        Province or prefecture of all units.
+    units : {"counties", "as_written"}
+        Whether units are looked up among the divisions.
+
+    Returns
+    -------
+    Rows
+        Rows whose unit was found.
+    """
+    grid = journal.grid
+    cells = fill_down(grid)
+    headers = {plain(value) for row in range(block.header[0], block.header[1] + 1) for value in cells[row]} - {""}
+    keys = [column for role in (NAME, CODE) for column in roles.get(role, ())]
+    rows = Rows()
+    seen: dict[tuple[str, str, str], _Unit] = {}
+    heading: str | None = None
+    last = _Unit()
+    blanks = []
+    for row in range(block.data[0], block.data[1] + 1):
+        filled = np.flatnonzero([classify(value) != Kind.BLANK for value in cells[row]])
+        if not len(filled):
+            continue
+        texts = [plain(cells[row, column]) for column in filled]
+        shown = "; ".join(show(cells[row, column]) for column in filled[:3])
+        if row + 1 in table.leave_out:
+            journal.leave(row, "", shown, "the layout leaves it out")
+            continue
+        if len(filled) > 1 and set(texts) <= headers:
+            journal.leave(row, "", shown, "the header again")
+            continue
+        if is_numbering(cells[row]):
+            journal.leave(row, "", shown, "numbers of the columns")
+            continue
+        if len(set(texts)) == 1:
+            heading = _read_heading(row, texts[0], heading, within, units, journal)
+            continue
+        code = next((plain(cells[row, column]) for column in roles.get(CODE, ()) if plain(cells[row, column])), "")
+        name = next((plain(cells[row, column]) for column in roles.get(NAME, ()) if plain(cells[row, column])), "")
+        city = next(
+            (plain(cells[row, c]) for role in (CITY, PROVINCE) for c in roles.get(role, ()) if plain(cells[row, c])), ""
+        )
+        keyed = _OF_WHICH.sub("", name or code)
+        if any(_is_total(text, table) for text in (name, code, city) if text) and keyed not in table.keep:
+            journal.leave(row, "", name or code or city, "a total or average, by its name")
+            continue
+        if (
+            not keyed
+            and last.code
+            and any(plain(cells[row, c]) for r in (PERIOD, YEAR, INDICATOR) for c in roles.get(r, ()))
+        ):
+            unit = last
+            blanks.append(row)
+        elif not keyed:
+            if any(classify(cells[row, column]) == Kind.NUMBER for column in filled):
+                journal.find(
+                    row,
+                    _address(grid, row, keys),
+                    shown,
+                    "a row with figures and without a unit",
+                    "a county's name or code, or the row in leave_out",
+                )
+            else:
+                journal.leave(row, "", shown, "a note: no unit and no figure")
+            continue
+        else:
+            near = city or heading or ""
+            if (code, name, near) not in seen:
+                seen[code, name, near] = _find_unit(row, code, name, near, within, units, table, journal)
+            unit = seen[code, name, near]
+            last = unit
+        if unit.fault:
+            journal.find(
+                row,
+                _address(grid, row, keys),
+                name or code,
+                unit.fault,
+                "a county's name or code, or the row in leave_out",
+            )
+        if unit.left_out:
+            journal.leave(row, "", name or code, unit.left_out)
+        if not unit.code:
+            continue
+        rows.position.append(row)
+        rows.unit.append(unit.code)
+        rows.name.append(unit.name)
+        rows.indicator.append("".join(plain(cells[row, column]) for column in roles.get(INDICATOR, ())[:1]))
+        rows.edition.append(rank_edition(" ".join(plain(cells[row, column]) for column in roles.get(EDITION, ()))))
+    if blanks:
+        where = f"{grid.address(blanks[0], keys[0])} and below" if keys else ""
+        journal.decide(
+            where, "blank names", "the unit above them", f"{len(blanks)} rows have a period or an indicator and no name"
+        )
+    _read_periods(cells, rows, roles, year, journal)
+    return rows
+
+
+def rank_edition(text: str) -> int | None:
+    """Tell the order of an edition of a figure by its words.
+
+    Assumes that preliminary figures come before official ones, these before revised and final ones.
+
+    Parameters
+    ----------
+    text : str
+        For example ``"2019年（初步数）"``.
+
+    Returns
+    -------
+    int or None
+        None when the text names no edition.
+
+    Examples
+    --------
+    >>> rank_edition("初步数"), rank_edition("修订数"), rank_edition("二次修订"), rank_edition("2019年")
+    (0, 20, 22, None)
+    """
+    found = [rank for rank, words in EDITIONS if re.search(words, text, re.IGNORECASE)]
+    if not found:
+        return None
+    again = re.search(r"第?([二三四五2-5])次", text)
+    return 10 * max(found) + (
+        "二三四五".find(again[1]) % 10 + 2 if again and not again[1].isdigit() else int(again[1]) if again else 0
+    )
+
+
+def _is_total(text: str, table: TableLayout) -> bool:
+    return bool(_TOTAL.fullmatch(text)) or text in {plain(total) for total in table.totals}
+
+
+def _address(grid: Grid, row: int, columns: Sequence[int]) -> str:
+    return grid.address(row, columns[0]) if columns else ""
+
+
+def _read_heading(
+    row: int, text: str, heading: str | None, within: str | None, units: str, journal: Journal
+) -> str | None:
+    """Take a row with one text as a heading: a prefecture's name says where the rows below it lie."""
+    if units == "counties" and not _TOTAL.fullmatch(text) and (place := _larger(text, within)):
+        journal.leave(row, "", text, "a heading; the rows below it lie in it")
+        return place
+    journal.leave(row, "", text, "a heading or a note: one text and nothing else")
+    return heading
+
+
+def _larger(text: str, within: str | None) -> str | None:
+    """Give the code of a prefecture or province; None for anything else."""
+    found = find_region(text, within=within)
+    return found.code if isinstance(found, Region) and found.level != "county" else None
+
+
+def _find_unit(
+    row: int, code: str, name: str, near: str, within: str | None, units: str, table: TableLayout, journal: Journal
+) -> _Unit:
+    """Find code and name of a row's unit, or why it has none."""
+    name = _OF_WHICH.sub("", name)
+    if units == "as_written":
+        return _Unit(code or name, name or code)
+    place = (_larger(near, within) if near else None) or within
+    read = read_regions([name or code], codes=[code] if code and name else None, within=place)
+    found = read.regions[0]
+    if not isinstance(found, Region) and place != within:  # the heading above may have ended without a word
+        wider = read_regions([name or code], codes=[code] if code and name else None, within=within)
+        read = wider if isinstance(wider.regions[0], Region) else read
+        found = read.regions[0]
+    if not isinstance(found, Region):
+        _, text, why = read.faults[0]
+        return _Unit(fault=f"{text}: {why}")
+    kept = {plain(text) for text in table.keep}
+    if found.level != "county" and not {name, code, found.name, found.code} & kept:
+        return _Unit(left_out=f"a {found.level} ({found.code}), no county: a subtotal")
+    for _, text, decided in read.notes:
+        journal.decide(f"row {row + 1}", f"unit {text!r}", decided, "the list of administrative divisions")
+    return _Unit(found.code, found.name)
+
+
+def _read_periods(
+    cells: np.ndarray, rows: Rows, roles: Mapping[str, Sequence[int]], year: int | None, journal: Journal
+) -> None:
+    """Read the periods of all rows together: a column is one series."""
+    part, whole = roles.get(PERIOD, ()), roles.get(YEAR, ())
+    if not part and not whole:
+        rows.span = [None] * len(rows.position)
+        rows.period = [""] * len(rows.position)
+        return
+    column = (part or whole)[0]
+    values: list[object] = [cells[row, column] for row in rows.position]
+    years: list[object] | int | None = year
+    if part and whole:
+        years = [cells[row, whole[0]] for row in rows.position]
+    filled, before = [], None
+    for value in values:
+        before = value if plain(value) else before
+        filled.append(before)
+    read = read_spans(filled, year=years)
+    for at, text, why in read.faults:
+        row = rows.position[at]
+        journal.find(
+            row,
+            journal.grid.address(row, column),
+            text,
+            why,
+            "a period such as 2019年第三季度, 2019Q3, 2019年1-9月 or 2019",
+        )
+    top = rows.position[0] if rows.position else 0
+    journal.decide(journal.grid.address(top, column), "periods of the rows", read.evidence, "read as one column")
+    rows.span = list(read.spans)
+    rows.period = [str(value).strip() for value in filled]

@@ -1,0 +1,377 @@
+"""What an office sends is read as the panel behind it, and every decision is told."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import tables
+from tables import long, quarters, three_headers, write_csv, write_xlsx, years
+
+from evalaid.errors import ReadingError
+from evalaid.reading.layouts import Layout, TableLayout
+from evalaid.reading.tables import read_table
+
+WRITTEN = 1e-12
+"""Shares and counts are read from their decimal digits: only the last binary digit may differ."""
+
+
+def expect(reading, panel, columns=("inside", "total", "share"), atol=WRITTEN):
+    """Hold a reading against the panel that it was written from."""
+    found = reading.frame.set_index(["unit", "period"]).sort_index()
+    known = panel.set_index(["unit", "period"]).sort_index()
+    assert found.index.tolist() == known.index.tolist()
+    for column in columns:
+        np.testing.assert_allclose(found[column], known[column], rtol=0, atol=atol * max(1, known[column].max()))
+
+
+def reread(path, reading, tmp_path):
+    """The layout that was detected reads the same file to the same frame."""
+    text = reading.layout.to_yaml()
+    file = tmp_path / "layout.yaml"
+    file.write_text(text, encoding="utf-8")
+    again = read_table(path, file)
+    pd.testing.assert_frame_equal(again.frame, reading.frame)
+    assert again.layout == reading.layout
+    assert Layout.from_yaml(text) == reading.layout
+
+
+def test_three_merged_header_rows_with_totals_city_rows_and_notes(tmp_path):
+    panel = quarters()
+    path = write_xlsx(tmp_path / "三表头.xlsx", {"表1": three_headers(panel)})
+    reading = read_table(path)
+    expect(reading, panel)
+    reasons = reading.left_out.set_index("value")["reason"]
+    assert reasons["合计"] == "a total or average, by its name"
+    assert "prefecture" in reasons["清远市"]
+    first = reading.frame.iloc[0]
+    assert (first["sheet"], first["row"], first["inside_cell"]) == ("表1", 8, "D8")
+    reread(path, reading, tmp_path)
+
+
+def test_gb18030_csv_with_notes_and_totals(tmp_path):
+    panel = quarters()
+    rows = [[tables.TITLE], ["单位：人次"], *long(panel)]
+    rows += [["", "全省", panel["inside"].sum(), panel["total"].sum()], ["注：2019年为快报，未经审核。"]]
+    path = write_csv(tmp_path / "长表.csv", rows)
+    reading = read_table(path)
+    expect(reading, panel)
+    assert reading.decisions["decided"].str.contains("GB18030").any()
+    reread(path, reading, tmp_path)
+
+
+def wide(panel, value, label="{year}Q{quarter}"):
+    periods = list(dict.fromkeys(zip(panel["year"], panel["quarter"], strict=True)))
+    rows = [["县区", *(label.format(year=year, quarter=quarter) for year, quarter in periods)]]
+    return rows + [[tables.name(unit), *group[value].tolist()] for unit, group in panel.groupby("unit", sort=False)]
+
+
+def test_wide_quarters_of_one_variable_that_the_title_names(tmp_path):
+    panel = quarters()
+    panel["share"] = panel["share"].round(4)
+    path = write_xlsx(tmp_path / "a.xlsx", {"Sheet1": ([["各县（市、区）县域内住院率"], *wide(panel, "share")], ())})
+    reading = read_table(path)
+    expect(reading, panel, ["share"])
+    reread(path, reading, tmp_path)
+
+
+def test_cumulative_counts_are_differenced_and_the_rate_is_computed_from_them(tmp_path):
+    panel = quarters()
+    names = {1: "1-3月", 2: "1-6月", 3: "1-9月", 4: "1-12月"}
+    rows = long(
+        tables.cumulate(panel),
+        ("时间", "县区", "县域内住院人次", "住院总人次", "县域内住院率"),
+        lambda row: f"{row.year}年{names[row.quarter]}",
+        ("inside", "total", "share"),
+    )
+    path = write_xlsx(tmp_path / "累计.xlsx", {"s": (rows, ())})
+    reading = read_table(path)
+    expect(reading, panel)
+    assert reading.frame["cumulative"].all()
+    second = reading.frame[reading.frame["period"] == "2018Q2"].iloc[0]
+    assert second["inside_cell"] == "C3-C2"
+    subtracted = reading.origins[reading.origins["part"] == "subtracted"]
+    assert len(subtracted) == 2 * 6 * 2 * 3
+    assert len(reading.faults) == 0
+    reread(path, reading, tmp_path)
+
+
+def test_ten_thousands_in_a_note_apply_to_counts_and_per_cent_to_rates(tmp_path):
+    panel = years()
+    panel["inside"], panel["total"] = panel["inside"].round(-2), panel["total"].round(-2)
+    panel["share"] = (panel["inside"] / panel["total"]).round(3)
+    written = panel.assign(
+        inside=(panel["inside"] / 10_000).round(2),
+        total=(panel["total"] / 10_000).round(2),
+        share=(panel["share"] * 100).round(1),
+    )
+    rows = [[tables.TITLE], ["", "", "", "单位：万人次、%"]]
+    rows += long(
+        written,
+        ("年份", "县（市、区）", "县域内住院人次", "居民住院总人次", "县域内住院率"),
+        columns=("inside", "total", "share"),
+    )
+    path = write_csv(tmp_path / "b.csv", rows, "utf-8-sig")
+    reading = read_table(path)
+    expect(reading, panel)
+    assert not len(reading.faults)
+    reread(path, reading, tmp_path)
+
+
+def test_a_sheet_a_year_with_the_year_in_its_name(tmp_path):
+    panel = quarters()
+    labels = {"quarter": ["第一季度", "第二季度", "第三季度", "第四季度"]}
+    sheets = {}
+    for year, group in panel.groupby("year"):
+        header = ["地区", *(text for text in labels["quarter"] for _ in range(2))]
+        second = ["", *["县域内住院人次", "住院总人次"] * 4]
+        rows = [
+            [tables.name(unit), *own[["inside", "total"]].to_numpy().ravel().tolist()]
+            for unit, own in group.groupby("unit", sort=False)
+        ]
+        sheets[f"{year}年"] = ([header, second, *rows], ("A1:A2", "B1:C1", "D1:E1", "F1:G1", "H1:I1"))
+    path = write_xlsx(tmp_path / "两年.xlsx", sheets)
+    reading = read_table(path)
+    expect(reading, panel)
+    reread(path, reading, tmp_path)
+
+
+def test_indicators_in_rows_and_years_as_numbers_in_columns(tmp_path):
+    panel = years()
+    rows = [["县域内住院情况"], ["县（区）", "指标", *sorted(panel["year"].unique())]]
+    for unit, group in panel.groupby("unit", sort=False):
+        rows.append([tables.name(unit), "县域内住院人次（人次）", *group["inside"].tolist()])
+        rows.append([None, "住院总人次（人次）", *group["total"].tolist()])
+        rows.append([None, "县域内住院率（%）", *(100 * group["share"]).tolist()])
+    path = write_xlsx(tmp_path / "c.xlsx", {"Sheet1": (rows, ())})
+    reading = read_table(path)
+    expect(reading, panel)
+    reread(path, reading, tmp_path)
+
+
+def test_codes_as_floats_and_twelve_digits_old_names_and_spaces(tmp_path):
+    panel = years(2018, 2019)
+    keys = {
+        "440222": 440222.0,
+        "440224": "440224.0",
+        "440232": "440232000000",
+        "441826": 441826000000,
+        "441881": "４４１８８１",
+        "445381": " 445381 ",
+    }
+    rows = [["年度", "adcode", "n_in_county", "n_total_resident"]]
+    rows += [[row.year, keys[row.unit], row.inside, row.total] for row in panel.itertuples()]
+    path = write_xlsx(tmp_path / "d.xlsx", {"panel": (rows, ())})
+    expect(read_table(path), panel)
+
+
+def test_names_short_and_long_are_one_county_and_a_name_stands_once_for_its_rows(tmp_path):
+    panel = quarters(2019, 2019)
+    spelled = {"440232": "乳源县", "441826": "连南瑶族 自治县", "440222": "始 兴 县"}
+    rows, merged = [["县名", "年份", "季度", "县域内住院人次", "县域外住院人次"]], []
+    for number, (unit, group) in enumerate(panel.groupby("unit", sort=False)):
+        for place, row in enumerate(group.itertuples()):
+            rows.append(
+                [
+                    spelled.get(unit, tables.name(unit)) if place == 0 else None,
+                    2019,
+                    f"{row.quarter}季度",
+                    row.inside,
+                    row.total - row.inside,
+                ]
+            )
+        merged.append(f"A{2 + 4 * number}:A{5 + 4 * number}")
+    path = write_xlsx(tmp_path / "e.xlsx", {"s": (rows, merged)})
+    reading = read_table(path)
+    expect(reading, panel)
+    assert (reading.decisions["decided"] == "inside + outside").any()
+    reread(path, reading, tmp_path)
+    blank = write_xlsx(tmp_path / "f.xlsx", {"s": (rows, ())})
+    reading = read_table(blank)
+    expect(reading, panel)
+    assert (reading.decisions["what"] == "blank names").any()
+
+
+def test_header_again_city_headings_numbered_columns_and_blank_columns(tmp_path):
+    panel = quarters(2019, 2019)
+    header = ["县区", None, "统计期", "县域内住院人次", "住院总人次", None]
+    rows = [["附件1"], ["2019年情况"], header, ["甲", None, "乙", 1, 2, None]]
+    for city in ("韶关市", "清远市", "云浮市"):
+        rows += [[city], header]
+        rows += [
+            [tables.name(row.unit), None, f"2019年第{'一二三四'[row.quarter - 1]}季度", row.inside, row.total]
+            for row in panel.itertuples() if tables.COUNTIES[row.unit][1] == city
+        ]  # fmt: skip
+        rows += [["小计", None, "", 1, 2], [None]]
+    path = write_xlsx(tmp_path / "g.xlsx", {"s": (rows, ())})
+    reading = read_table(path)
+    expect(reading, panel)
+    reasons = reading.left_out["reason"].value_counts()
+    assert reasons["the header again"] == 3
+    assert reasons["a heading; the rows below it lie in it"] >= 2
+    reread(path, reading, tmp_path)
+
+
+def test_mixed_percent_styles_in_one_column(tmp_path):
+    panel = years(2018, 2019)
+    panel["share"] = panel["share"].round(3)
+    styles = [
+        lambda x: f"{100 * x:.1f}%",
+        lambda x: round(100 * x, 1),
+        lambda x: round(x, 3),
+        lambda x: f"{100 * x:.1f}％".translate({ord(c): ord(c) + 0xFEE0 for c in "0123456789."}),
+    ]
+    rows = [["年", "县", "县域内住院率"]]
+    rows += [
+        [row.year, tables.name(row.unit), styles[place % 4](row.share)] for place, row in enumerate(panel.itertuples())
+    ]
+    path = write_xlsx(tmp_path / "h.xlsx", {"s": (rows, ())})
+    reading = read_table(path)
+    expect(reading, panel, ["share"])
+    assert reading.decisions["decided"].str.contains("fraction in a column of percentages").any()
+    reread(path, reading, tmp_path)
+
+
+def test_revised_figures_replace_preliminary_ones_and_are_listed(tmp_path):
+    panel = years(2018, 2019)
+    early = panel.assign(inside=panel["inside"] - 100)
+    rows = [["年份", "县区", "县域内住院人次", "住院总人次", "数据状态"]]
+    rows += [[row.year, tables.name(row.unit), row.inside, row.total, "修订数"] for row in panel.itertuples()]
+    rows += [[row.year, tables.name(row.unit), row.inside, row.total, "初步数"] for row in early.itertuples()]
+    path = write_csv(tmp_path / "i.csv", rows)
+    reading = read_table(path)
+    expect(reading, panel)
+    assert reading.left_out["reason"].str.startswith("replaced by the later edition in C2").sum() == 1
+    assert reading.left_out["reason"].str.startswith("replaced").sum() == 2 * len(panel)
+    reread(path, reading, tmp_path)
+
+
+def test_a_figure_that_stands_twice_without_an_order_is_a_fault_with_both_cells(tmp_path):
+    rows = [
+        ["年份", "县区", "住院总人次"],
+        [2019, "英德市", 100],
+        [2019, "英德市", 120],
+        [2019, "罗定市", 5],
+        [2019, "罗定市", 5],
+    ]
+    with pytest.raises(ReadingError, match="stands twice: 100 here, 120 in C3") as caught:
+        read_table(write_csv(tmp_path / "j.csv", rows))
+    assert caught.value.rows["cell"].tolist() == ["C2"]
+
+
+def test_cumulative_rates_without_counts_are_refused_for_quarters_and_kept_for_years(tmp_path):
+    panel = tables.cumulate(quarters())
+    names = {1: "一季度", 2: "上半年", 3: "前三季度", 4: "全年"}
+    rows = long(panel, ("时间", "县区", "县域内住院率"), lambda row: f"{row.year}年{names[row.quarter]}", ("share",))
+    path = write_xlsx(tmp_path / "k.xlsx", {"s": (rows, ())})
+    with pytest.raises(ReadingError, match="the difference of two cumulative rates is no rate"):
+        read_table(path)
+    reading = read_table(path, Layout(periods="year"))
+    expect(reading, panel[panel["quarter"] == 4].assign(period=lambda frame: frame["year"]), ["share"])
+    assert reading.left_out["reason"].str.contains("the panel is by year").sum() == 3 * 2 * 6
+    reread(path, reading, tmp_path)
+
+
+def test_one_quarter_alone_is_asked_about_and_one_line_settles_it(tmp_path):
+    rows = [["2023年第三季度医疗服务信息情况一览表"], ["县区", "居民住院总人次"], ["英德市", 378302], ["罗定市", 2000]]
+    path = write_xlsx(tmp_path / "l.xlsx", {"s": (rows, ())})
+    with pytest.raises(ReadingError, match=r"is 378302 the figure of 2023Q3 alone, or of January to its end") as caught:
+        read_table(path)
+    assert "cumulative: false" in str(caught.value)
+    text = caught.value.layout.to_yaml()
+    settled = Layout.from_yaml(text.replace("cumulative: null", "cumulative: false"))
+    assert read_table(path, settled).frame["total"].tolist() == [378302, 2000]
+    assert read_table(path, settled).frame["period"].tolist() == ["2023Q3"] * 2
+
+
+def test_counts_that_rise_as_cumulative_ones_contradict_their_words(tmp_path):
+    panel = quarters()
+    path = write_csv(tmp_path / "m.csv", long(tables.cumulate(panel)))
+    with pytest.raises(
+        ReadingError,
+        match=r"the later is typically 1\.5. times the earlier, and in 0 it is lower; cumulative ones would be 1\.50 times",
+    ):
+        read_table(path)
+    expect(read_table(path, Layout((TableLayout(cumulative=True),))), panel)
+
+
+def test_the_quarters_own_figures_stand_beside_cumulative_ones(tmp_path):
+    panel = quarters(2019, 2019)
+    total = tables.cumulate(panel)
+    rows = [["县区", "季度", "住院总人次", None, "县域内住院人次", None], [None, None, "本季", "累计", "本季", "累计"]]
+    rows += [
+        [tables.name(row.unit), f"2019年{row.quarter}季度", row.total, more.total, row.inside, more.inside]
+        for row, more in zip(panel.itertuples(), total.itertuples(), strict=True)
+    ]
+    path = write_xlsx(tmp_path / "n.xlsx", {"s": (rows, ("C1:D1", "E1:F1", "A1:A2", "B1:B2"))})
+    reading = read_table(path)
+    expect(reading, panel)
+    reread(path, reading, tmp_path)
+
+
+def test_missing_marks_are_no_values_and_are_listed(tmp_path):
+    rows = [
+        ["年份", "县区", "住院总人次", "县域内住院率"],
+        [2019, "英德市", "—", "…"],
+        [2019, "罗定市", "1,234", "８６．９％"],
+        [2020, "罗定市", "/", "87.1%"],
+    ]
+    reading = read_table(write_csv(tmp_path / "o.csv", rows))
+    assert reading.frame["unit"].tolist() == ["445381"] * 2
+    assert reading.frame["share"].tolist() == [0.869, 0.871]
+    assert reading.left_out["cell"].tolist() == ["C2", "C4", "D2"]
+
+
+def test_a_cumulative_count_that_falls_is_a_case_with_both_cells_and_is_not_clipped(tmp_path):
+    rows = [["统计期", "县区", "住院总人次"]]
+    rows += [
+        [f"2019年1-{3 * quarter}月", "英德市", value] for quarter, value in enumerate([100, 210, 205, 400], start=1)
+    ]
+    path = write_csv(tmp_path / "p.csv", rows)
+    reading = read_table(path)
+    assert reading.frame["total"].tolist() == [100, 110, -5, 195]
+    assert reading.faults[["cell", "value"]].values.tolist() == [["C4-C3", "205 after 210"]]
+    kept = read_table(path, Layout(decreases="missing"))
+    assert kept.frame["period"].tolist() == ["2019Q1", "2019Q2", "2019Q4"]
+
+
+def test_shares_that_differ_from_their_counts_beyond_rounding_are_listed(tmp_path):
+    rows = [
+        ["年份", "县区", "县域内住院人次", "住院总人次", "县域内住院率(%)"],
+        [2019, "英德市", 869, 1000, 86.9],
+        [2020, "英德市", 869, 1000, 82.2],
+        [2021, "英德市", 900, 800, 87],
+    ]
+    reading = read_table(write_csv(tmp_path / "q.csv", rows))
+    assert reading.faults["cell"].tolist() == ["E3", "E4", "C4"]
+    assert "C3 / D3 is 0.8690" in reading.faults["fault"][0]
+
+
+def test_a_folder_of_a_file_a_year(tmp_path):
+    panel = years()
+    folder = tmp_path / "数据"
+    folder.mkdir()
+    for year, group in panel.groupby("year"):
+        rows = [[f"{year}年县域内住院情况"], ["县区", "县域内住院人次", "住院总人次"]]
+        write_csv(
+            folder / f"{year}.csv",
+            rows + [[tables.name(row.unit), row.inside, row.total] for row in group.itertuples()],
+        )
+    reading = read_table(folder)
+    expect(reading, panel)
+    assert len(reading.files) == 4
+    reread(folder, reading, tmp_path)
+
+
+def test_all_faults_of_all_sheets_come_at_once_with_their_cells(tmp_path):
+    first = [
+        ["年份", "县区", "住院总人次"],
+        [2019, "英德县城", 100],
+        [2019, "罗定市", "many"],
+        ["the year", "始兴县", 3],
+    ]
+    second = [["a note and nothing else"]]
+    path = write_xlsx(tmp_path / "r.xlsx", {"一": (first, ()), "二": (second, ())})
+    with pytest.raises(ReadingError) as caught:
+        read_table(path)
+    rows = caught.value.rows
+    assert rows.columns.tolist() == ["file", "sheet", "row", "cell", "value", "fault", "expected"]
+    assert {("一", "B2"), ("一", "C3"), ("一", "A4"), ("二", "")} <= set(zip(rows["sheet"], rows["cell"], strict=True))

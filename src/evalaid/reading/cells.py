@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_SIGNS = ("=", "+", "-", "@")
 """What a text may not begin with in a file that a spreadsheet will open: it would be taken for a formula."""
 
 
@@ -64,6 +64,27 @@ def make_cells(rows: Sequence[Sequence[Any]]) -> np.ndarray:
     return cells
 
 
+def has_value(cells: np.ndarray) -> bool:
+    """Tell whether anything but blanks stands in a rectangle.
+
+    Parameters
+    ----------
+    cells : numpy.ndarray
+        (rows, columns) object.
+
+    Returns
+    -------
+    bool
+        True when there is a number, a date or a text that is not all blanks.
+
+    Examples
+    --------
+    >>> has_value(make_cells([["", None, "　"]])), has_value(make_cells([[0]]))
+    (False, True)
+    """
+    return any(cell is not None and (not isinstance(cell, str) or not cell.isspace()) for cell in cells.flat)
+
+
 def harmless(text: str) -> str:
     """Write a text so that no spreadsheet takes it for a formula.
 
@@ -85,5 +106,5 @@ def harmless(text: str) -> str:
     >>> harmless("=HYPERLINK(1)"), harmless("连南县"), harmless("\uff1d1+1")
     ("'=HYPERLINK(1)", '连南县', "'\uff1d1+1")
     """
-    plain = unicodedata.normalize("NFKC", text).lstrip(" ")
-    return f"'{text}" if plain.startswith(FORMULA_SIGNS) else text
+    plain = unicodedata.normalize("NFKC", text).lstrip()
+    return f"'{text}" if plain.startswith(FORMULA_SIGNS) or text.startswith(("\t", "\r", "\n")) else text

@@ -293,6 +293,8 @@ def ole_chain(snapshot: Snapshot, first: int, size: int | None = None) -> bytes:
     while at < _END:
         if at >= len(table) or seen > len(table):
             raise damaged(snapshot, "its sectors lead nowhere")
+        if (at + 1) * width >= len(content):
+            raise damaged(snapshot, "it is cut off")
         pieces.append(content[(at + 1) * width : (at + 2) * width])
         at, seen = table[at], seen + 1
     joined = b"".join(pieces)

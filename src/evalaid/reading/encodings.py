@@ -96,6 +96,8 @@ def decode(path: Path | str, content: bytes, encoding: str | None = None) -> Dec
         if as_gb is not None and max(map(ord, foreign)) < _FIRST_CJK and _common(as_gb):
             raise _ambiguous(path, as_utf8, as_gb)
         return _with(path, content, "utf-8", "all bytes are valid UTF-8")
+    if (cut := _cut(content)) is not None:
+        raise _ends_inside(path, cut)
     kinds = [(line, _kind(raw)) for line, raw in enumerate(content.split(b"\n"), start=1)]
     if wrong := [line for line, kind in kinds if kind == "none"]:
         raise _undecodable(path, content, wrong)
@@ -138,6 +140,17 @@ def _try(content: bytes, encoding: str) -> str | None:
         return content.decode(encoding)
     except UnicodeDecodeError:
         return None
+
+
+def _cut(content: bytes) -> int | None:
+    """The last line, when all is Chinese in UTF-8 but the last character is not complete."""
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        whole = content[: error.start].decode("utf-8")
+        if error.reason == "unexpected end of data" and any(ord(character) >= _FIRST_CJK for character in whole):
+            return whole.count("\n") + 1
+    return None
 
 
 def _wide(content: bytes) -> str | None:
@@ -188,6 +201,15 @@ def _binary(path: Path | str) -> ReadingError:
         "UTF-16 or GB18030: open the file with the program that made it and save it as .xlsx or as .csv (UTF-8)."
     )
     return fault(path, text, found="not text", expected="text in UTF-8, UTF-16 or GB18030")
+
+
+def _ends_inside(path: Path | str, line: int) -> ReadingError:
+    text = (
+        f"{Path(path).name}: the file ends inside a character (UTF-8, line {line}): it was cut off. Expected a whole file: "
+        "copy or download it again."
+    )
+    rows = _by_line(path, [line], [""], "cut off", "a whole file")
+    return fault(path, text, found="cut off", expected="a whole file", rows=rows)
 
 
 def _undecodable(path: Path | str, content: bytes, lines: list[int], encoding: str = "") -> ReadingError:

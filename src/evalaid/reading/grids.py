@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evalaid.reading.cells import cell_address, make_cells
+from evalaid.reading.cells import cell_address, has_value, make_cells
 from evalaid.reading.containers import HTML, TEXT, kind_of
 from evalaid.reading.delimited import split
 from evalaid.reading.encodings import decode
@@ -146,7 +146,7 @@ def _from_text(
     decoded = decode(snapshot.path, snapshot.content, encoding)
     fields = split(snapshot.path, decoded.text, limits, separator)
     cells = make_cells(fields.rows)
-    if not (cells != None).any():  # noqa: E711 (element by element)
+    if not has_value(cells):
         message = f"{snapshot.file}: the file has no values, only blanks. Expected a table: export it again."
         raise fault(snapshot.path, message, found="no values", expected="a table with values")
     return Grid(snapshot.file, "", cells, (), decoded.encoding, (decoded.note, fields.note))

@@ -8,6 +8,7 @@ import struct
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from xml.parsers import expat
 
@@ -301,6 +302,12 @@ def _count(text: str | None) -> int:
     return int(text) if text and text.isdigit() and len(text) < 9 else 1
 
 
+@lru_cache(maxsize=1000)
+def _local(name: str) -> str:
+    """Take a name without its prefix."""
+    return name.rpartition(":")[2]
+
+
 def _parse(
     snapshot: Snapshot,
     content: bytes,
@@ -310,18 +317,18 @@ def _parse(
 ) -> None:
     """Run through an XML part; names come without their prefix, declared entities are refused."""
     parser = expat.ParserCreate()
-
-    def local(name: str) -> str:
-        return name.rpartition(":")[2]
+    parser.buffer_text = True
 
     def on_start(name: str, values: dict[str, str]) -> None:
-        plain = {local(key): value for key, value in values.items()}
-        if "calcext:value-type" in values:
-            plain |= {
-                "calcext-type": values["calcext:value-type"],
-                "value-type": values.get("office:value-type", "error"),
-            }
-        start(local(name), plain)
+        if ":" in "".join(values):
+            plain = {_local(key): value for key, value in values.items()}
+            if "calcext:value-type" in values:
+                plain |= {
+                    "calcext-type": values["calcext:value-type"],
+                    "value-type": values.get("office:value-type", "error"),
+                }
+            values = plain
+        start(_local(name), values)
 
     def refuse(*_: object) -> None:
         raise damaged(snapshot, "it declares entities, which no workbook does")
@@ -330,7 +337,7 @@ def _parse(
     parser.EntityDeclHandler = refuse
     if end is not None:
         on_end = end
-        parser.EndElementHandler = lambda name: on_end(local(name))
+        parser.EndElementHandler = lambda name: on_end(_local(name))
     if text is not None:
         parser.CharacterDataHandler = text
     try:

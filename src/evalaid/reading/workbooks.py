@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from evalaid.errors import ReadingError
-from evalaid.reading.cells import cell_address, make_cells
+from evalaid.reading.cells import cell_address, has_value, make_cells
 from evalaid.reading.containers import ODS, XLS, XLSX, damaged, protected
 from evalaid.reading.snapshot import FAULT_COLUMNS, Limits, Snapshot, fault
 from evalaid.reading.surveys import Survey, survey_ods, survey_xls, survey_xlsx
@@ -79,7 +79,7 @@ def read_sheets(snapshot: Snapshot, kind: str, sheet: str | None, limits: Limits
     names = book.sheet_names
     if sheet is not None and sheet not in names:
         raise _no_sheet(snapshot, sheet, names)
-    visible = {item.name: item.visible.name == "Visible" for item in book.sheets_metadata}
+    visible = {item.name: str(item.visible).endswith(".Visible") for item in book.sheets_metadata}
     found = []
     left = limits.cells
     for name in names if sheet is None else [sheet]:
@@ -122,7 +122,7 @@ def _read(
         cells = wider
         for at, text in survey.errors.items():
             cells[at] = text
-    if not (cells != None).any():  # noqa: E711 (element by element)
+    if not has_value(cells):
         return None
     ranges = _guard(snapshot, lambda: part.merged_cell_ranges) or ()
     merged = {(top, left, bottom, right) for (top, left), (bottom, right) in ranges} | set(survey.merged)
@@ -164,9 +164,8 @@ def _check_formulas(snapshot: Snapshot, name: str, survey: Survey) -> None:
     if not survey.unvalued:
         return
     cells = [cell_address(*at) for at in survey.unvalued]
-    shown = ", ".join(cells[:_SHOWN]) + (", ..." if len(cells) > _SHOWN else "")
     text = (
-        f"{snapshot.file}, sheet {name!r}: {len(cells):,} formula{'s' if len(cells) > 1 else ''} without a stored value ({shown}): "
+        f"{snapshot.file}, sheet {name!r}: {len(cells):,} formula{'s' if len(cells) > 1 else ''} without a stored value ({_first(cells)}): "
         "the file was written by a program that does not calculate. Expected values: open it in Excel or LibreOffice and save it, or "
         "export values; or name another sheet."
     )
@@ -187,15 +186,23 @@ def _notes(survey: Survey, name: str, *, visible: bool) -> tuple[str, ...]:
     notes = []
     if not visible:
         notes.append(f"The sheet {name!r} is hidden; it was read all the same.")
-    if survey.hidden_rows:
-        rows = ", ".join(str(row + 1) for row in survey.hidden_rows[:_SHOWN])
-        more = ", ..." if len(survey.hidden_rows) > _SHOWN else ""
-        notes.append(f"{len(survey.hidden_rows):,} hidden rows with values were read all the same ({rows}{more}).")
-    if hidden := [column for column in survey.hidden_columns if column < survey.columns]:
-        letters = ", ".join(cell_address(0, column)[:-1] for column in hidden[:_SHOWN])
-        notes.append(f"{len(hidden):,} hidden columns were read all the same ({letters}).")
-    if survey.errors:
-        shown = ", ".join(f"{cell_address(*at)} {text}" for at, text in list(survey.errors.items())[:_SHOWN])
-        more = ", ..." if len(survey.errors) > _SHOWN else ""
-        notes.append(f"{len(survey.errors):,} cells hold an error in place of a value ({shown}{more}).")
+    if rows := [str(row + 1) for row in survey.hidden_rows]:
+        notes.append(f"{_were(rows, 'hidden row')} with values {_was(rows)} read all the same ({_first(rows)}).")
+    if columns := [cell_address(0, column)[:-1] for column in survey.hidden_columns if column < survey.columns]:
+        notes.append(f"{_were(columns, 'hidden column')} {_was(columns)} read all the same ({_first(columns)}).")
+    if errors := [f"{cell_address(*at)} {text}" for at, text in survey.errors.items()]:
+        hold = "holds" if len(errors) == 1 else "hold"
+        notes.append(f"{_were(errors, 'cell')} {hold} an error in place of a value ({_first(errors)}).")
     return tuple(notes)
+
+
+def _were(found: list[str], what: str) -> str:
+    return f"{len(found):,} {what}{'' if len(found) == 1 else 's'}"
+
+
+def _was(found: list[str]) -> str:
+    return "was" if len(found) == 1 else "were"
+
+
+def _first(found: list[str]) -> str:
+    return ", ".join(found[:_SHOWN]) + (", ..." if len(found) > _SHOWN else "")

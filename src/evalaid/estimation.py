@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evalaid.comparisons import base_columns
 from evalaid.design import Design
 from evalaid.effects import Effects
 from evalaid.errors import EstimationError, NotIdentifiedError
-from evalaid.estimators.method import Method, unmet
+from evalaid.estimators.method import Method, effective_anticipation, unmet
 from evalaid.estimators.table import METHODS
+from evalaid.periods import label
 from evalaid.scales import on_scale, report_back
 from evalaid.subsets import Subsets
 
@@ -38,6 +40,15 @@ def estimate(design: Design, method: str, *, scale: str = "share", **options: An
         imply is that of ``log_odds``.
     **options
         Options of the method, see :func:`methods`.
+
+    Notes
+    -----
+    With ``diagnose(anticipation=k)`` the k periods before the start count as untreated nowhere: effects are measured from
+    the last period before them (the mean of those before them where a method averages), units serve as not-yet-treated
+    comparison until k periods before their own start, and fits to untreated observations or to the time before leave them
+    out. Estimates for these periods carry their event times -k to -1 and enter no average of effects. A cohort without any
+    period before them has no estimate; where a method does not estimate by cohort its units are left out, and ``estimand``
+    says so.
 
     Returns
     -------
@@ -64,6 +75,8 @@ def estimate(design: Design, method: str, *, scale: str = "share", **options: An
     0.03
     """
     entry, parsed = _admit(design, method, options)
+    early = effective_anticipation(design, parsed)
+    design, words = _leave_out_early(design, entry, early)
     if scale != "share" and getattr(parsed, "family", "gaussian") != "gaussian":
         raise EstimationError(
             f"{method}: family={parsed.family!r} has a scale of its own, so scale={scale!r} does not apply; use family='gaussian' "
@@ -71,6 +84,7 @@ def estimate(design: Design, method: str, *, scale: str = "share", **options: An
         )
 
     found = report_back(entry.fit(on_scale(design, scale), parsed), design, scale)
+    found = replace(found, estimand=found.estimand + words)
 
     def refit(keep: NDArray[np.bool_]) -> Effects:
         return estimate(design.subset(keep), method, scale=scale, **options).align(found.cells)
@@ -97,7 +111,11 @@ def estimate_subsets(design: Design, method: str, **options: Any) -> Subsets | N
         As :func:`estimate`.
     """
     entry, parsed = _admit(design, method, options)
-    return None if entry.subsets is None else entry.subsets(design, parsed)
+    if entry.subsets is None:
+        return None
+    usable, words = _leave_out_early(design, entry, effective_anticipation(design, parsed))
+    subsets = entry.subsets(usable, parsed)
+    return replace(subsets, effects=tuple(replace(part, estimand=part.estimand + words) for part in subsets.effects))
 
 
 def _admit(design: Design, method: str, options: dict[str, Any]) -> tuple[Method, Any]:
@@ -115,6 +133,20 @@ def _admit(design: Design, method: str, options: dict[str, Any]) -> tuple[Method
             alternatives,
         )
     return entry, parsed
+
+
+def _leave_out_early(design: Design, method: Method, early: int) -> tuple[Design, str]:
+    """Leave out the units without a period before they may react, unless their cells say so; give the words of the estimand."""
+    if early <= 0:
+        return design, ""
+    words = f"; units may react {early} period(s) before the start, so these periods do not count as untreated"
+    layout = design.layout
+    lost = layout.cohorts[base_columns(layout, early) < 0]
+    if method.by_cohort or not lost.size:
+        return design, words
+    named = ", ".join(label(layout.period_kind, int(cohort)) for cohort in lost)
+    words += f"; without the units that start in {named}: the panel has no period before they may react"
+    return design.subset(~np.isin(layout.cohort, lost)), words
 
 
 def find_method(name: str) -> Method:

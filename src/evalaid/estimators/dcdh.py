@@ -67,7 +67,7 @@ def fit_dcdh(design: Design, options: DcdhOptions) -> Effects:
     not-yet-treated comparisons and a universal base. De Chaisemartin and D'Haultfoeuille (2024), doi:10.1162/rest_a_01414.
     """
     plain = fit_callaway_santanna(
-        design, CallawaySantannaOptions(adjustment="none", base_period="universal", anticipation=0)
+        design, CallawaySantannaOptions(adjustment="none", base_period="universal", anticipation=None)
     )
     path = _path(design, options)
     named = replace(plain, method=METHOD.name, estimand=f"{METHOD.estimand} ({options.effect})")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
+from evalaid.comparisons import base_columns
 from evalaid.design import Design
 from evalaid.effects import Convention, Effects
 from evalaid.errors import EstimationError
@@ -48,7 +49,7 @@ class DoseOptions:
     comparison : {"never_treated", "lowest_dose"}
         Never-treated units, or nobody: all are treated and the curve is relative to the lowest dose.
     base : {"last", "mean"}
-        What the treated periods are compared with: the last period before the start, or the mean of all periods before
+        What the treated periods are compared with: the last period before units may react, or the mean of all periods before
         (for quarters and months, where one period holds a season).
     """
 
@@ -99,7 +100,7 @@ def fit_dose(design: Design, options: DoseOptions) -> Effects:
     treated = slice(0, int(layout.starts[-2]))
     dose = _doses(design, options, treated)
     alone = options.comparison == "lowest_dose"
-    change, psi_comparison = _changes(layout, treated.stop, options.base, alone=alone)
+    change, psi_comparison = _changes(layout, treated.stop, options.base, design.anticipation, alone=alone)
     population = population_of(layout)
     mass = population.weight[treated]
     curve = _Curve.over(dose, int(options.degree), int(options.knots), relative=alone)
@@ -188,7 +189,7 @@ def _doses(design: Design, options: DoseOptions, treated: slice) -> Floats:
     return dose
 
 
-def _changes(layout: Layout, n_treated: int, base: str, *, alone: bool) -> tuple[Floats, Floats]:
+def _changes(layout: Layout, n_treated: int, base: str, early: int, *, alone: bool) -> tuple[Floats, Floats]:
     """Give each treated unit's change net of the comparison's, and the comparison's influence on each cohort's changes.
 
     Returns
@@ -198,13 +199,14 @@ def _changes(layout: Layout, n_treated: int, base: str, *, alone: bool) -> tuple
         How each comparison unit moves the comparison's mean change over the periods of each cohort.
     """
     change = np.empty(n_treated)
-    never = layout.never
+    never, bases = layout.never, base_columns(layout, early)
     psi = np.zeros((never.stop - never.start, len(layout.cohorts)))
     weight = population_of(layout).weight[never]
     share = weight / weight.sum()
     for number in range(len(layout.cohorts)):
         rows, start = layout.block(number), int(layout.start_column[number])
-        before = slice(start - 1 if base == "last" else 0, start)
+        last = int(bases[number])
+        before = slice(last if base == "last" else 0, last + 1)
         change[rows] = layout.outcome[rows, start:].mean(axis=1) - layout.outcome[rows, before].mean(axis=1)
         if not alone:
             other = layout.outcome[never, start:].mean(axis=1) - layout.outcome[never, before].mean(axis=1)
@@ -258,4 +260,5 @@ METHOD = Method(
     reference="hand-computed cases and simulated panels with a known effect",
     source="Callaway, Goodman-Bacon and Sant'Anna (2024), doi:10.3386/w32117",
     test="tests/test_dose.py::test_three_units_by_hand",
+    by_cohort=False,
 )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from evalaid.comparisons import base_columns
 from evalaid.design import Design
 from evalaid.effects import Convention, Effects
 from evalaid.estimators.method import Method, Needs, cell_frame, choice, cohort_slices, population_of, scale_of
@@ -57,10 +58,11 @@ def fit_efficient(design: Design, options: EfficientOptions) -> Effects:
     """
     layout = design.layout
     sizes = np.diff(layout.starts).astype(float)
-    cohort, period = _cells(layout)
+    early = design.anticipation
+    cohort, period = _cells(layout, early, early if options.estimand == "event_time" else 0)
     event_time = layout.periods[period] - layout.cohorts[cohort]
     labels, weights = _weights(options.estimand, cohort, period, event_time, sizes)
-    after, before = _coefficients(layout, cohort, period, weights, sizes)
+    after, before = _coefficients(layout, cohort, period, weights, sizes, early)
     groups = [rows for rows in cohort_slices(layout) if rows.stop > rows.start]
     means = np.array([layout.outcome[rows].mean(axis=0) for rows in groups])
     n_estimands = weights.shape[1]
@@ -108,11 +110,11 @@ def fit_efficient(design: Design, options: EfficientOptions) -> Effects:
     )
 
 
-def _cells(layout: Layout) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """List the treated cells that have a comparison: some unit is untreated in the period."""
-    last = layout.n_periods if layout.never.stop > layout.never.start else int(layout.start_column[-1])
+def _cells(layout: Layout, early: int = 0, shown: int = 0) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """List the treated cells, and those ``shown`` periods before, that have a comparison: some unit does not react yet."""
+    last = layout.n_periods if layout.never.stop > layout.never.start else int(base_columns(layout, early)[-1]) + 1
     inside = np.arange(layout.n_periods) < last
-    cohort, period = np.nonzero((layout.periods >= layout.cohorts[:, None]) & inside)
+    cohort, period = np.nonzero((layout.periods >= layout.cohorts[:, None] - shown) & inside)
     return cohort, period
 
 
@@ -140,19 +142,20 @@ def _weights(
 
 
 def _coefficients(
-    layout: Layout, cohort: NDArray[np.intp], period: NDArray[np.intp], weights: Floats, sizes: Floats
+    layout: Layout, cohort: NDArray[np.intp], period: NDArray[np.intp], weights: Floats, sizes: Floats, early: int = 0
 ) -> tuple[Floats, Floats]:
-    """Give the coefficients of cohort means, (groups, T, estimands): in the treated periods, and in the last before."""
+    """Give the coefficients of cohort means, (groups, T, estimands): in the cells, and in the last period before any reaction."""
+    base = base_columns(layout, early)
     n_groups = len(sizes) if sizes[-1] else len(sizes) - 1
     after = np.zeros((n_groups, layout.n_periods, weights.shape[1]))
     before = np.zeros_like(after)
     for k, (own, now) in enumerate(zip(cohort, period, strict=True)):
-        first = int(np.searchsorted(layout.cohorts, layout.periods[now], side="right"))
+        first = int(np.searchsorted(layout.cohorts, layout.periods[now] + early, side="right"))
         contrast = np.zeros(n_groups)
         contrast[first:] = -sizes[first:n_groups] / sizes[first:n_groups].sum()
         contrast[own] += 1.0
         after[:, now] += contrast[:, None] * weights[k]
-        before[:, layout.start_column[own] - 1] += contrast[:, None] * weights[k]
+        before[:, base[own]] += contrast[:, None] * weights[k]
     return after, before
 
 
@@ -165,4 +168,5 @@ METHOD = Method(
     reference="R staggered 1.2.3, staggered(), on its own data (not in the tests); Callaway-Sant'Anna at a multiple of one",
     source="Roth and Sant'Anna (2023), doi:10.1086/726581",
     test="tests/test_paths.py::test_with_a_multiple_of_one_it_is_callaway_santanna",
+    by_cohort=False,
 )

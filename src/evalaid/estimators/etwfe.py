@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from evalaid.comparisons import base_columns
 from evalaid.contrasts import Contrasts, LeastSquares
 from evalaid.design import Design
 from evalaid.effects import Convention, Effects
@@ -42,7 +43,8 @@ class EtwfeOptions:
         Linear; fractional logit for a share (with its denominators as weights of the design, if they are at hand); Poisson
         for counts and other outcomes that are not negative.
     comparison : {"not_yet_treated", "never_treated"}
-        Dummies for treated cells only, or for all cells of treated cohorts but the last period before the start.
+        Dummies only for cells in which units are treated or may already react, or for all cells of treated cohorts but the
+        last period before that.
     """
 
     family: str = choice("gaussian", "binomial", "poisson")
@@ -91,8 +93,10 @@ def fit_etwfe(design: Design, options: EtwfeOptions) -> Effects:
     summed = np.array([(mass[rows] * layout.outcome[rows]).sum(axis=0) for rows in blocks])
     seen = observed_cells(layout)
     event_time = layout.periods[None, :] - layout.cohorts[:, None]
-    cohort, period = np.nonzero(seen if options.comparison == "never_treated" else seen & (event_time >= 0))
-    base = period == layout.start_column[cohort] - 1
+    cohort, period = np.nonzero(
+        seen if options.comparison == "never_treated" else seen & (event_time >= -design.anticipation)
+    )
+    base = period == base_columns(layout, design.anticipation)[cohort]
     n_cells, n_groups, n_periods = len(cohort), len(blocks), layout.n_periods
     columns = np.zeros((n_groups, n_periods, n_cells + n_groups + n_periods - 1))
     columns[cohort, period, np.arange(n_cells)] = ~base
@@ -116,7 +120,8 @@ def fit_etwfe(design: Design, options: EtwfeOptions) -> Effects:
     population = population_of(layout)
     count = np.array([(mass[rows] > 0).sum(axis=0) for rows in blocks])
     size = total if layout.weight_kind == "analytic" else count.astype(float)
-    untreated = (mass > 0).sum(axis=0) - ((mass > 0) & (layout.periods >= layout.cohort[:, None])).sum(axis=0)
+    reacts = layout.periods >= layout.cohort[:, None] - design.anticipation
+    untreated = (mass > 0).sum(axis=0) - ((mass > 0) & reacts).sum(axis=0)
     cells = cell_frame(
         population,
         count[cohort, period],

@@ -10,15 +10,23 @@ from evalaid.design import Design
 from evalaid.effects import Effects
 from evalaid.errors import EstimationError
 from evalaid.estimators.method import Method, Needs, cell_frame, population_of
-from evalaid.estimators.regression import Regression, fit_regression, fit_subsets, observed_cells
+from evalaid.estimators.regression import Regression, fit_regression, fit_subsets, observed_cells, reference_time
 from evalaid.subsets import Subsets
 
 
 @dataclass(frozen=True)
 class EventStudyOptions:
-    """Options of ``event_study``: the reference event time and the covariates (None = all of the design's)."""
+    """Options of ``event_study``.
 
-    reference: int = -1
+    Parameters
+    ----------
+    reference : int, optional
+        Event time whose effect is set to zero; None = the last before units may react (-1 without anticipation).
+    covariates : tuple of str, optional
+        Covariates; None = all of the design's.
+    """
+
+    reference: int | None = None
     covariates: tuple[str, ...] | None = None
 
 
@@ -44,7 +52,7 @@ def fit_event_study(design: Design, options: EventStudyOptions) -> Effects:
     Raises
     ------
     EstimationError
-        When no cohort is observed at the reference event time.
+        When no cohort is observed at the reference event time, or units may already react in it.
 
     Notes
     -----
@@ -64,7 +72,7 @@ def _plan(design: Design, options: EventStudyOptions) -> Regression:
     distance = layout.periods[None, :] - layout.cohorts[:, None]
     seen = observed_cells(layout)
     times = np.unique(distance[seen])
-    reference = int(options.reference)
+    reference = reference_time(METHOD.name, design, options.reference)
     if reference not in times:
         raise EstimationError(
             f"event_study: no cohort is observed at the reference event time {reference}; observed are "
@@ -94,4 +102,5 @@ METHOD = Method(
     reference="R fixest 0.14.2, feols(y ~ i(rel, ever, ref) | id + t)",
     source="Sun and Abraham (2021), doi:10.1016/j.jeconom.2020.09.006",
     test="tests/test_golden.py::test_two_way_regressions_equal_fixest",
+    by_cohort=False,
 )

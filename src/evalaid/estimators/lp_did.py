@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from evalaid.comparisons import base_columns
 from evalaid.design import Design
 from evalaid.effects import Convention, Effects
 from evalaid.estimators.method import Method, Needs, cell_frame, choice, observation_mass, population_of, scale_of
@@ -51,7 +52,7 @@ def fit_lp_did(design: Design, options: LpDidOptions) -> Effects:
     Returns
     -------
     Effects
-        One cell an event time; the period before the start is zero by construction. Horizons without a clean comparison
+        One cell an event time; the last period before units may react is zero by construction. Horizons without a clean comparison
         are missing with the reason.
 
     Notes
@@ -70,11 +71,11 @@ def fit_lp_did(design: Design, options: LpDidOptions) -> Effects:
     value, reasons = np.full(len(horizons), np.nan), [""] * len(horizons)
     counts = np.zeros((3, len(horizons)), dtype=int)
     for k, horizon in enumerate(horizons.tolist()):
-        if horizon == -1:
+        if horizon == -1 - design.anticipation:
             value[k], reasons[k] = 0.0, REFERENCE
             counts[:, k] = design.n_treated, design.n_never, design.n_treated_clusters
             continue
-        blocks = _clean_blocks(layout, seen, horizon, options.comparison)
+        blocks = _clean_blocks(layout, seen, horizon, options.comparison, design.anticipation)
         if not blocks:
             reasons[k] = "no unit is untreated at this horizon and observed in both periods"
             continue
@@ -115,29 +116,33 @@ class _Block:
     n_comparison: int
 
 
-def _clean_blocks(layout: Layout, seen: NDArray[np.bool_] | None, horizon: int, comparison: str) -> list[_Block]:
+def _clean_blocks(
+    layout: Layout, seen: NDArray[np.bool_] | None, horizon: int, comparison: str, early: int
+) -> list[_Block]:
     """Find, for each cohort, the units that start and those untreated through the horizon, observed at both ends.
 
     ``seen`` is (T, N), or None when everything is observed.
     """
     blocks = []
     periods, cohorts, starts = layout.periods.tolist(), layout.cohorts.tolist(), layout.starts.tolist()
-    for number, (cohort, start) in enumerate(zip(cohorts, layout.start_column.tolist(), strict=True)):
+    for number, (cohort, base) in enumerate(zip(cohorts, base_columns(layout, early).tolist(), strict=True)):
         now = bisect_left(periods, cohort + horizon)
         if now == len(periods) or periods[now] != cohort + horizon:
             continue
-        later = len(cohorts) if comparison == "never_treated" else bisect_right(cohorts, max(periods[now], cohort))
+        later = (
+            len(cohorts) if comparison == "never_treated" else bisect_right(cohorts, max(periods[now] + early, cohort))
+        )
         own, others = slice(starts[number], starts[number + 1]), slice(starts[later], starts[-1])
         treated: Rows = own
         clean: Rows = others
         sizes = starts[number + 1] - starts[number], starts[-1] - starts[later]
         if seen is not None:
-            both = seen[now] & seen[start - 1]
+            both = seen[now] & seen[base]
             found = [np.flatnonzero(both[rows]) + rows.start for rows in (own, others)]
             sizes = len(found[0]), len(found[1])
             treated, clean = found
         if min(sizes):
-            blocks.append(_Block(number, now, start - 1, treated, clean, *sizes))
+            blocks.append(_Block(number, now, base, treated, clean, *sizes))
     return blocks
 
 
@@ -181,4 +186,5 @@ METHOD = Method(
     reference="hand-computed differences; Callaway-Sant'Anna cells with the same weights",
     source="Dube, Girardi, Jorda and Taylor (2023), doi:10.3386/w31184",
     test="tests/test_windows.py::test_a_local_projection_is_the_regression_of_long_differences_with_its_cluster_errors",
+    by_cohort=False,
 )

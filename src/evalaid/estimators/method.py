@@ -78,6 +78,9 @@ class Method:
     subsets : callable, optional
         ``subsets(design, options) -> Subsets``: the same fit for every subset of the covariates at once; None where
         covariates do not enter by least squares.
+    by_cohort : bool
+        Whether the estimates are by cohort, so that one without a period before its units may react is missing with the
+        reason; otherwise its units are left out of the sample.
     """
 
     name: str
@@ -89,6 +92,7 @@ class Method:
     source: str
     test: str
     subsets: Callable[[Design, Any], Subsets] | None = None
+    by_cohort: bool = True
 
     def parse(self, given: dict[str, Any]) -> Any:
         """Turn keyword arguments into options, naming every unknown or impossible one at once."""

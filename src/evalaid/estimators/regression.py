@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from evalaid.contrasts import Contrasts, LeastSquares
 from evalaid.design import Design
 from evalaid.effects import Convention, Effects
+from evalaid.errors import EstimationError
 from evalaid.estimators.method import (
     Method,
     chosen_covariates,
@@ -41,12 +42,15 @@ class Regression:
         The cell of each coefficient.
     size : (cells,) array
         Weights of the cells in averages.
+    left_out : (C + 1, T) array of bool, optional
+        Observations that the fit does not see, by cohort and period.
     """
 
     columns: NDArray[np.float64]
     cells: pd.DataFrame
     place: NDArray[np.intp]
     size: NDArray[np.float64]
+    left_out: NDArray[np.bool_] | None = None
 
 
 def panel_data(layout: Layout, covariates: Sequence[str]) -> PanelData:
@@ -58,7 +62,7 @@ def panel_data(layout: Layout, covariates: Sequence[str]) -> PanelData:
 def fit_regression(design: Design, method: Method, regression: Regression, covariates: Sequence[str] | None) -> Effects:
     """Fit the columns and the covariates (None = the design's) with unit and period effects."""
     names = chosen_covariates(method.name, design, covariates)
-    data = panel_data(design.layout, names)
+    data = _data(design, regression, names)
     effects = _to_effects(design, method, regression, fit_panel(data, regression.columns), names)
     contrasts = Contrasts(LeastSquares(data, regression.columns), _spread(regression))
     return replace(effects, contrasts=contrasts)
@@ -67,13 +71,23 @@ def fit_regression(design: Design, method: Method, regression: Regression, covar
 def fit_subsets(design: Design, method: Method, regression: Regression, covariates: Sequence[str] | None) -> Subsets:
     """Fit the columns to the outcome and to each covariate, for all subsets of the covariates."""
     names = chosen_covariates(method.name, design, covariates)
-    projection = project(panel_data(design.layout, names), regression.columns)
+    projection = project(_data(design, regression, names), regression.columns)
     variables = range(1 + len(names))
     return Subsets(
         effects=tuple(_to_effects(design, method, regression, projection.fit(k)) for k in variables),
         products=projection.products(),
         size=projection.size / np.sqrt(projection.data.outcome.size),
     )
+
+
+def _data(design: Design, regression: Regression, names: Sequence[str]) -> PanelData:
+    """Hand over the layout without the observations that the regression leaves out."""
+    data = panel_data(design.layout, names)
+    if regression.left_out is None or not regression.left_out.any():
+        return data
+    kept = np.repeat(~regression.left_out, np.diff(design.layout.starts), axis=0)
+    mass = kept.astype(float) if data.mass is None else data.mass * kept
+    return replace(data, outcome=data.outcome * kept, mass=mass, covariates=data.covariates * kept)
 
 
 def _to_effects(
@@ -110,3 +124,23 @@ def observed_cells(layout: Layout) -> NDArray[np.bool_]:
     if layout.observed is None:
         return np.ones((len(layout.cohorts), len(layout.periods)), dtype=bool)
     return np.array([layout.observed[rows].any(axis=0) for rows in cohort_slices(layout)[:-1]])
+
+
+def reference_time(method: str, design: Design, reference: int | None) -> int:
+    """Give the event time that effects are measured from: the last before units may react, unless another is named.
+
+    Raises
+    ------
+    EstimationError
+        When the named one is a period in which units may already react.
+    """
+    last = -1 - design.anticipation
+    if reference is None:
+        return last
+    if last < reference < 0:
+        raise EstimationError(
+            f"{method}: reference={reference} is one of the {design.anticipation} period(s) before the start in which units may "
+            f"already react, as the design states; choose {last} or earlier, leave reference out for {last}, or state less "
+            "anticipation in diagnose."
+        )
+    return int(reference)

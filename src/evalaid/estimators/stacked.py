@@ -27,7 +27,8 @@ class StackedOptions:
     Parameters
     ----------
     before, after : int
-        Event times from ``-before`` to ``after`` that every cohort in the stack must have.
+        Event times from ``-before`` to ``after`` that every cohort in the stack must have; with anticipation the window
+        starts as many periods earlier, so that ``before`` counts periods in which nobody reacts.
     """
 
     before: int = 2
@@ -69,8 +70,9 @@ def fit_stacked(design: Design, options: StackedOptions) -> Effects:
     if before < 1 or after < 0:
         raise EstimationError(f"stacked: window -{before} to {after} found; at least -1 to 0 is expected.")
     population = population_of(layout)
-    times = np.arange(-before, after + 1)
-    stacks = [_stack(layout, number, times) for number in range(len(layout.cohorts))]
+    early = design.anticipation
+    times = np.arange(-before - early, after + 1)
+    stacks = [_stack(layout, number, times, early) for number in range(len(layout.cohorts))]
     total = len(stacks) * len(times)
     value, blocks = np.full((len(stacks), len(times)), np.nan), []
     nothing = np.empty((0, 0))
@@ -96,12 +98,12 @@ def fit_stacked(design: Design, options: StackedOptions) -> Effects:
             for g, stack in zip(layout.cohorts, stacks, strict=True)
         )
         raise EstimationError(
-            f"stacked: no cohort has the whole window from -{before} to {after} with a clean comparison ({why}); choose a "
+            f"stacked: no cohort has the whole window from {times[0]} to {after} with a clean comparison ({why}); choose a "
             "shorter one with before=... and after=...."
         )
     cohort = np.repeat(layout.cohorts, len(times))
     event_time = np.tile(times, len(stacks))
-    reason = [stack.reason or (BASE if time == -1 else "") for stack in stacks for time in times]
+    reason = [stack.reason or (BASE if time == -1 - early else "") for stack in stacks for time in times]
     return Effects(
         cells=cell_frame(
             population,
@@ -134,8 +136,8 @@ class _Stack:
     reason: str = ""
 
 
-def _stack(layout: Layout, number: int, times: NDArray[np.int64]) -> _Stack:
-    """Find a cohort's window and the units that are observed in all of it."""
+def _stack(layout: Layout, number: int, times: NDArray[np.int64], early: int) -> _Stack:
+    """Find a cohort's window and the units observed in all of it that do not react by its end."""
     wanted = layout.cohorts[number] + times
     columns = np.searchsorted(layout.periods, wanted)
     none = np.empty(0, dtype=np.intp)
@@ -144,7 +146,7 @@ def _stack(layout: Layout, number: int, times: NDArray[np.int64]) -> _Stack:
         return _Stack(none, none, none, missing)
     seen = np.ones((layout.n_units, len(times)), dtype=bool) if layout.observed is None else layout.observed[:, columns]
     whole = np.flatnonzero(seen.all(axis=1))
-    first = layout.starts[np.searchsorted(layout.cohorts, wanted[-1], side="right")]
+    first = layout.starts[np.searchsorted(layout.cohorts, wanted[-1] + early, side="right")]
     own = layout.block(number)
     treated, comparison = whole[(whole >= own.start) & (whole < own.stop)], whole[whole >= first]
     reason = "" if len(comparison) else "no unit is untreated through the end of the cohort's window"

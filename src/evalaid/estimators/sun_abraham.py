@@ -17,15 +17,23 @@ from evalaid.estimators.method import (
     cohort_slices,
     population_of,
 )
-from evalaid.estimators.regression import Regression, fit_regression, fit_subsets, observed_cells
+from evalaid.estimators.regression import Regression, fit_regression, fit_subsets, observed_cells, reference_time
 from evalaid.subsets import Subsets
 
 
 @dataclass(frozen=True)
 class SunAbrahamOptions:
-    """Options of ``sun_abraham``: the reference event time and the covariates (None = all of the design's)."""
+    """Options of ``sun_abraham``.
 
-    reference: int = -1
+    Parameters
+    ----------
+    reference : int, optional
+        Event time whose effect is set to zero; None = the last before units may react (-1 without anticipation).
+    covariates : tuple of str, optional
+        Covariates; None = all of the design's.
+    """
+
+    reference: int | None = None
     covariates: tuple[str, ...] | None = None
 
 
@@ -51,7 +59,7 @@ def fit_sun_abraham(design: Design, options: SunAbrahamOptions) -> Effects:
     Raises
     ------
     EstimationError
-        When no cohort is observed at the reference event time.
+        When no cohort is observed at the reference event time, or units may already react in it.
 
     Notes
     -----
@@ -70,7 +78,7 @@ def _plan(design: Design, options: SunAbrahamOptions) -> Regression:
     layout = design.layout
     seen = observed_cells(layout)
     distance = layout.periods[None, :] - layout.cohorts[:, None]
-    reference = int(options.reference)
+    reference = reference_time(METHOD.name, design, options.reference)
     if reference not in distance[seen]:
         raise EstimationError(
             f"sun_abraham: no cohort is observed at the reference event time {reference}; observed are "

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
+from evalaid.comparisons import base_columns
 from evalaid.design import Design
 from evalaid.effects import Convention, Effects
 from evalaid.estimators.imputation import fit_untreated
@@ -228,14 +229,17 @@ def synthetic_weights(design: Design, method: str = "synthetic_did") -> pd.DataF
     pandas.DataFrame
         Columns ``cohort`` (ordinal), ``kind`` (unit or period), ``label``, ``weight``; weights of zero included.
     """
-    layout = _without_covariates(design.layout, tuple(design.covariates))
+    layout = _without_covariates(design, tuple(design.covariates))
+    bases = base_columns(layout, design.anticipation)
     rows = []
     comparison = layout.outcome[layout.never]
     names = layout.units[layout.never]
     for number, cohort in enumerate(layout.cohorts):
-        n_before = int(layout.start_column[number])
+        n_before = int(bases[number]) + 1
         own = layout.outcome[layout.block(number)]
-        found = weigh(comparison, own.mean(axis=0), n_before, len(own), difference=method == SYNTHETIC_DID.name)
+        early = slice(n_before, layout.start_column[number])
+        others, mean = np.delete(comparison, early, axis=1), np.delete(own.mean(axis=0), early)
+        found = weigh(others, mean, n_before, len(own), difference=method == SYNTHETIC_DID.name)
         rows += [(cohort, "unit", unit, weight) for unit, weight in zip(names, found.units, strict=True)]
         periods = layout.periods[:n_before]
         rows += [(cohort, "period", period, weight) for period, weight in zip(periods, found.periods, strict=True)]
@@ -243,20 +247,24 @@ def synthetic_weights(design: Design, method: str = "synthetic_did") -> pd.DataF
 
 
 def _fit(design: Design, method: Method, options: SyntheticOptions, *, difference: bool) -> Effects:
-    layout = _without_covariates(design.layout, chosen_covariates(method.name, design, options.covariates))
+    layout = _without_covariates(design, chosen_covariates(method.name, design, options.covariates))
     never = layout.never
     comparison = layout.outcome[never]
     n_periods, n_cohorts = layout.n_periods, len(layout.cohorts)
+    bases = base_columns(layout, design.anticipation)
     value = np.full((n_cohorts, n_periods), np.nan)
     reason = np.full((n_cohorts, n_periods), "", dtype=object)
     blocks = []
     for number in range(n_cohorts):
-        rows, n_before = layout.block(number), int(layout.start_column[number])
+        rows, n_before = layout.block(number), int(bases[number]) + 1
         own = layout.outcome[rows]
         if n_before < 2:
-            reason[number] = "fewer than two periods before the start: no synthetic comparison can be fitted"
+            when = "units may react" if design.anticipation else "the start"
+            reason[number] = f"fewer than two periods before {when}: no synthetic comparison can be fitted"
             continue
-        weights = weigh(comparison, own.mean(axis=0), n_before, len(own), difference=difference)
+        early = slice(n_before, layout.start_column[number])
+        others, mean = np.delete(comparison, early, axis=1), np.delete(own.mean(axis=0), early)
+        weights = weigh(others, mean, n_before, len(own), difference=difference)
         gap = own.mean(axis=0) - weights.units @ comparison
         value[number] = gap - weights.periods @ gap[:n_before]
         columns = np.arange(n_periods) + number * n_periods
@@ -297,15 +305,16 @@ def _fit(design: Design, method: Method, options: SyntheticOptions, *, differenc
     )
 
 
-def _without_covariates(layout: Layout, names: tuple[str, ...]) -> Layout:
+def _without_covariates(design: Design, names: tuple[str, ...]) -> Layout:
     """Take the part of the covariates out of the outcome, with slopes fitted on untreated observations.
 
     Kranz (2022) shows why slopes from all observations would absorb part of the effect.
     """
+    layout = design.layout
     if not names:
         return layout
     data = panel_data(layout, names)
-    untreated = ~(layout.periods >= layout.cohort[:, None])
+    untreated = ~(layout.periods >= layout.cohort[:, None] - design.anticipation)
     slopes = fit_untreated(data, untreated.astype(float)).coefficients
     return replace(layout, outcome=layout.outcome - np.einsum("p,pit->it", slopes, data.covariates))
 

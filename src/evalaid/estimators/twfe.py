@@ -30,7 +30,7 @@ def fit_twfe(design: Design, options: TwfeOptions) -> Effects:
     Parameters
     ----------
     design : Design
-        Panel with at least one comparison.
+        Panel with at least one comparison. Periods in which a treated unit may already react are left out of the fit.
     options : TwfeOptions
         Covariates enter linearly, observation by observation.
 
@@ -56,9 +56,13 @@ def fit_twfe_subsets(design: Design, options: TwfeOptions) -> Subsets:
 def _plan(design: Design) -> Regression:
     layout = design.layout
     treated = np.array([layout.periods >= cohort for cohort in layout.cohorts] + [np.zeros(len(layout.periods), bool)])
+    early = (
+        np.array([layout.periods >= cohort - design.anticipation for cohort in layout.cohorts] + [treated[-1]])
+        & ~treated
+    )
     n_treated = int(layout.starts[-2])
     cells = cell_frame(population_of(layout), n_treated, len(layout.units) - n_treated)
-    return Regression(treated[:, :, None].astype(float), cells, np.array([0]), np.ones(1))
+    return Regression(treated[:, :, None].astype(float), cells, np.array([0]), np.ones(1), early)
 
 
 METHOD = Method(
@@ -71,4 +75,5 @@ METHOD = Method(
     reference="R fixest 0.14.2, feols(y ~ D | id + t)",
     source="Goodman-Bacon (2021), doi:10.1016/j.jeconom.2021.03.014",
     test="tests/test_golden.py::test_two_way_regressions_equal_fixest",
+    by_cohort=False,
 )

@@ -28,8 +28,8 @@ class TwoByTwoOptions:
     Parameters
     ----------
     before, after : tuple, optional
-        Periods that are averaged, as they are labelled (2019, "2019Q3", ...); None = all periods before the cohort
-        starts, and all from then on.
+        Periods that are averaged, as they are labelled (2019, "2019Q3", ...); None = all periods before the cohort may
+        react (its start, earlier by the design's anticipation), and all from the start on.
     """
 
     before: tuple | None = None
@@ -57,7 +57,7 @@ def fit_two_by_two(design: Design, options: TwoByTwoOptions) -> Effects:
     Raises
     ------
     EstimationError
-        When a named period is not in the panel.
+        When a named period is not in the panel, or one named as before is one in which units may already react.
 
     Notes
     -----
@@ -65,6 +65,7 @@ def fit_two_by_two(design: Design, options: TwoByTwoOptions) -> Effects:
     doi:10.2307/1924810.
     """
     layout = design.layout
+    _check_before(design, options)
     population = population_of(layout)
     slices = cohort_slices(layout)
     comparison = slices[-1]
@@ -74,9 +75,8 @@ def fit_two_by_two(design: Design, options: TwoByTwoOptions) -> Effects:
     blocks = []
     no_covariates = np.empty((0, 0))
     for number, (cohort, rows) in enumerate(zip(layout.cohorts, slices[:-1], strict=True)):
-        post = layout.periods >= cohort
-        before = _columns(layout, options.before, ~post)
-        after = _columns(layout, options.after, post)
+        before = _columns(layout, options.before, layout.periods < cohort - design.anticipation)
+        after = _columns(layout, options.after, layout.periods >= cohort)
         sides = [_changes(layout, part, before, after) for part in (rows, comparison)]
         treated_count[number], comparison_count[number] = (len(index) for index, _ in sides)
         short = [who for who, (index, _) in zip(("treated", "never-treated"), sides, strict=True) if not len(index)]
@@ -107,7 +107,7 @@ def fit_two_by_two(design: Design, options: TwoByTwoOptions) -> Effects:
         scale=scale_of(design),
         convention=Convention("none", "normal"),
         aggregation="estimated",
-        contrasts=_contrasts(layout, options, slices),
+        contrasts=_contrasts(design, options, slices),
     )
 
 
@@ -125,16 +125,35 @@ def _columns(layout: Layout, wanted: tuple | None, default: NDArray[np.bool_]) -
     return np.isin(labels, names)
 
 
-def _contrasts(layout: Layout, options: TwoByTwoOptions, slices: tuple[slice, ...]) -> Contrasts | None:
+def _check_before(design: Design, options: TwoByTwoOptions) -> None:
+    """Refuse named periods before the start in which some cohort may already react."""
+    layout = design.layout
+    if options.before is None or not design.anticipation:
+        return
+    distance = layout.periods - layout.cohorts[:, None]
+    early = ((distance < 0) & (distance >= -design.anticipation)).any(axis=0)
+    found = _columns(layout, options.before, early) & early
+    if found.any():
+        names = ", ".join(label(layout.period_kind, int(period)) for period in layout.periods[found])
+        raise EstimationError(
+            f"two_by_two: before=... names {names}, in which units may already react (anticipation of {design.anticipation}, as "
+            "the design states); leave these periods out, or state less anticipation in diagnose."
+        )
+
+
+def _contrasts(design: Design, options: TwoByTwoOptions, slices: tuple[slice, ...]) -> Contrasts | None:
     """Give the two-way regression that the comparison is: one cohort, a balanced panel, no weights, every period used."""
+    layout = design.layout
     if len(layout.cohorts) != 1 or layout.observed is not None or layout.weight is not None:
         return None
-    post = layout.periods >= layout.cohorts[0]
-    after = _columns(layout, options.after, post)
-    if (_columns(layout, options.before, ~post) == after).any():
+    post, reacts = layout.periods >= layout.cohorts[0], layout.periods >= layout.cohorts[0] - design.anticipation
+    after, before = _columns(layout, options.after, post), _columns(layout, options.before, ~reacts)
+    used = post | ~reacts
+    if (before == after)[used].any() or (before | after)[~used].any():
         return None
-    columns = np.stack([after, np.zeros(layout.n_periods)])[:, :, None]
-    data = PanelData(layout.outcome, None, np.empty((0, *layout.outcome.shape)), slices)
+    columns = np.stack([after, np.zeros(layout.n_periods)])[:, used, None]
+    outcome = np.ascontiguousarray(layout.outcome[:, used])
+    data = PanelData(outcome, None, np.empty((0, *outcome.shape)), slices)
     return Contrasts(LeastSquares(data, columns), np.ones((1, 1)))
 
 

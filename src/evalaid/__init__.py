@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from evalaid.notebooks import run_study
     from evalaid.panel import Panel, read_panel
     from evalaid.reading.layouts import Layout
+    from evalaid.reading.records import count_records
     from evalaid.reading.tables import Reading, read_table, read_tables
+    from evalaid.reading.tallies import RecordCounts
     from evalaid.roster import Roster, assign_cohorts
     from evalaid.sensitivity.balance import balance
     from evalaid.sensitivity.bounds import bound_effect
@@ -55,6 +57,7 @@ _HOME = {
     "NotIdentifiedError": "evalaid.errors",
     "Panel": "evalaid.panel",
     "Reading": "evalaid.reading.tables",
+    "RecordCounts": "evalaid.reading.tallies",
     "Roster": "evalaid.roster",
     "StudySpec": "evalaid.study",
     "assign_cohorts": "evalaid.roster",
@@ -62,6 +65,7 @@ _HOME = {
     "bound_effect": "evalaid.sensitivity.bounds",
     "bad_controls": "evalaid.sensitivity.controls",
     "bacon": "evalaid.sensitivity.decomposition",
+    "count_records": "evalaid.reading.records",
     "diagnose": "evalaid.design",
     "difference": "evalaid.inference.difference",
     "estimate": "evalaid.estimation",
@@ -98,6 +102,7 @@ __all__ = [
     "NotIdentifiedError",
     "Panel",
     "Reading",
+    "RecordCounts",
     "Roster",
     "StudySpec",
     "assign_cohorts",
@@ -105,6 +110,7 @@ __all__ = [
     "bad_controls",
     "balance",
     "bound_effect",
+    "count_records",
     "diagnose",
     "difference",
     "estimate",

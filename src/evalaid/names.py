@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Iterable, Mapping
 
 UNIT = "unit"
 PERIOD = "period"
@@ -124,3 +126,103 @@ EDITIONS = (
     (3, r"最终|核定|final"),
 )
 """Words of an edition of a figure, in the order in which later ones replace earlier ones."""
+
+
+RECORD_COLUMNS: dict[str, tuple[str, ...]] = {
+    "residence": ("residence", "residence_code", "residence_county"),
+    "hospital": ("hospital", "hospital_code", "组织机构代码", "医疗机构代码", "定点医药机构编号", "fixmedins_code"),
+    "hospital_county": ("hospital_county", "hospital_county_code", "医疗机构行政区划代码", "就医地行政区划代码"),
+    "admission": ("admission", "admission_date", "入院时间", "入院日期", "rysj", "adm_time", "begndate"),
+    "discharge": ("discharge", "discharge_date", "出院时间", "出院日期", "cysj", "dscg_time", "enddate"),
+    "person": ("person", "person_id", "pseudonym", "人员编号", "患者唯一标识", "psn_no"),
+    "base": ("base", "人口类型", "人群类型"),
+    "insurance": ("insurance", "insurance_type", "险种类型", "医疗付费方式", "insutype", "ylfkfs"),
+    "weight": (),
+}
+"""Role of a column of discharge records -> names it goes by on home pages (病案首页) and in claims, in small letters; a weight is read
+only when it is named."""
+
+RESIDENCE_COLUMNS: dict[str, tuple[str, ...]] = {
+    "residents": ("现住址行政区划代码", "现住址县区划代码", "常住地行政区划代码", "居住地行政区划代码"),
+    "registered": ("户口地址行政区划代码", "户籍地行政区划代码", "户籍行政区划代码"),
+    "insured": ("参保地医保区划", "参保地行政区划代码", "insu_admdvs"),
+}
+"""Base -> names of the residence that belongs to it; a home page has several, and they must not be mixed."""
+
+BASE_VALUES: dict[str, tuple[str, ...]] = {
+    "residents": ("residents", "resident", "常住", "常住人口", "常住居民"),
+    "registered": ("registered", "户籍", "户籍人口"),
+    "insured": ("insured", "参保", "参保人", "参保人员"),
+}
+"""Base -> what a column of kinds of people calls it."""
+
+MATRIX_TOTALS = ("合计", "总计", "小计", "total", "sum")
+MATRIX_OUT_OF_PROVINCE = ("省外", "外省", "out_of_province")
+MATRIX_UNKNOWN = ("不详", "未知", "其他", "unknown", "other")
+"""Headings of an origin-destination matrix that are no county."""
+
+PERSON_COLUMNS = (
+    "姓名", "患者姓名", "病人姓名", "联系人", "联系人姓名", "身份证", "身份证号", "身份证号码", "证件号码", "病案号", "住院号", "健康卡号",
+    "医保卡号", "电话", "手机", "手机号", "联系电话", "人员编号", "患者唯一标识", "person_id", "patient_id", "patient_name", "pseudonym", "psn_no",
+    "psn_name", "certno", "id_number", "id_card", "phone", "telephone", "mobile", "sfzh", "bah",
+)  # fmt: skip
+"""Headings that say that a column is about one person each row, in small letters."""
+
+
+def plain_name(column: object) -> str:
+    """Write a column name the way it is compared: full-width to half-width, small letters, no spaces.
+
+    Parameters
+    ----------
+    column : object
+        Name of a column.
+
+    Returns
+    -------
+    str
+        Its plain form.
+
+    Examples
+    --------
+    >>> plain_name(" ＣＭＩ "), plain_name("出院 时间")
+    ('cmi', '出院时间')
+    """
+    return "".join(unicodedata.normalize("NFKC", str(column)).split()).lower()
+
+
+def find_record_columns(
+    columns: Iterable[str], base: str, given: Mapping[str, str] | None = None
+) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Find which column of discharge records is which.
+
+    Parameters
+    ----------
+    columns : iterable of str
+        The columns there are.
+    base : {"residents", "registered", "insured"}
+        Whose episodes are counted: it decides which of several residences is meant.
+    given : mapping of str to str, optional
+        Role -> column; these are not looked for.
+
+    Returns
+    -------
+    tuple of two dict
+        Role -> column that was given or found alone; role -> columns where several would do.
+
+    Examples
+    --------
+    >>> find_record_columns(["参保地医保区划", "现住址行政区划代码", "CYSJ"], "insured")
+    ({'residence': '参保地医保区划', 'discharge': 'CYSJ'}, {})
+    """
+    plain = {column: plain_name(column) for column in columns}
+    found, several = dict(given or {}), {}
+    for role, names in RECORD_COLUMNS.items():
+        if role in found:
+            continue
+        known = (*names, *RESIDENCE_COLUMNS[base]) if role == "residence" else names
+        candidates = [column for column, name in plain.items() if name in known and column not in found.values()]
+        if len(candidates) == 1:
+            found[role] = candidates[0]
+        elif candidates:
+            several[role] = candidates
+    return found, several

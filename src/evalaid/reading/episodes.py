@@ -1,0 +1,307 @@
+"""The one expression that turns discharge records into counts; it runs on every engine that Ibis speaks to.
+
+It needs no identifier unless transfers are merged, passes over the records once, and gives a table that is small
+whatever the number of records: one row for each residence, period and fate of a record.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+
+class Fate(IntEnum):
+    """What becomes of a record; the first four are counted, in the order of distance from home."""
+
+    INSIDE = 0
+    UNKNOWN_HOSPITAL = 1
+    OUTSIDE = 2
+    OUT_OF_PROVINCE = 3
+    OTHER_BASE = 4
+    UNKNOWN_BASE = 5
+    OTHER_INSURANCE = 6
+    NO_DATE = 7
+    UNREADABLE_DATE = 8
+    BACKWARDS = 9
+
+
+COUNTED = (Fate.INSIDE, Fate.UNKNOWN_HOSPITAL, Fate.OUTSIDE, Fate.OUT_OF_PROVINCE)
+SUMMARY = (
+    "residence",
+    "period",
+    "fate",
+    "rows",
+    "episodes",
+    "transfers",
+    "duplicates",
+    "weight",
+    "weighted",
+    "first",
+    "last",
+)
+"""Columns of the result."""
+TAKEN = ("furthest", "first", "last")
+"""Where an episode with transfers counts: at the hospital furthest from home, the first, or the last."""
+_HASHES = {"duckdb": ("hash", "uint64"), "pyspark": ("xxhash64", "int64")}
+
+
+def stays(
+    table: ir.Table,
+    hospitals: ir.Table | None,
+    columns: dict[str, str],
+    *,
+    period: str,
+    dated: str,
+    base_values: tuple[str, ...],
+    insurance: tuple[str, ...],
+) -> ir.Table:
+    """Bring records to one form: residence, hospital, admission, discharge, period, fate, weight, person.
+
+    Parameters
+    ----------
+    table : ibis table
+        The records; only the columns named in ``columns`` are read.
+    hospitals : ibis table or None
+        ``code`` and ``county`` (integer); None when the records name the hospital's county themselves.
+    columns : dict
+        Role -> column.
+    period : {"year", "quarter", "month"}
+        What one step on the time axis is.
+    dated : {"discharge", "admission"}
+        Which date decides the period.
+    base_values, insurance : tuple of str
+        Values of these columns that are kept; empty = all.
+
+    Returns
+    -------
+    ibis table
+        One row a record.
+    """
+    import ibis
+
+    picked = {"residence": _county(table[columns["residence"]])}
+    if "hospital" in columns:
+        picked["hospital"] = _text(table[columns["hospital"]])
+    else:
+        picked["hospital"] = _county(table[columns["hospital_county"]]).cast("string")
+    if hospitals is None:
+        picked["seat"] = _county(table[columns["hospital_county"]])
+    unreadable = ibis.literal(value=False)
+    for role in ("admission", "discharge"):
+        if role in columns:
+            raw = table[columns[role]]
+            picked[role] = _day(raw)
+            if raw.type().is_string():
+                unreadable |= (
+                    picked[role].isnull() & (raw.strip() != "") if role == dated else ibis.literal(value=False)
+                )
+        else:
+            picked[role] = ibis.null("date")
+    for role, kept in (("base", base_values), ("insurance", insurance)):
+        value = _text(table[columns[role]]) if kept else None
+        picked[f"{role}_kept"] = ibis.literal(value=True) if value is None else value.nullif("").isin(kept)
+    picked["weight"] = table[columns["weight"]].cast("float64") if "weight" in columns else ibis.null("float64")
+    picked["unreadable"] = unreadable
+    if "person" in columns:
+        picked["person"] = table[columns["person"]]
+    rows = table.select(**picked)
+    if hospitals is not None:
+        rows = rows.left_join(hospitals, rows.hospital == hospitals.code).drop("code").rename(seat="county")
+    day = rows[dated]
+    fate = ibis.cases(
+        (rows.base_kept.isnull(), int(Fate.UNKNOWN_BASE)),
+        (~rows.base_kept, int(Fate.OTHER_BASE)),
+        (~rows.insurance_kept.fill_null(False), int(Fate.OTHER_INSURANCE)),
+        (rows.unreadable.fill_null(False), int(Fate.UNREADABLE_DATE)),
+        (day.isnull(), int(Fate.NO_DATE)),
+        (rows.admission > rows.discharge, int(Fate.BACKWARDS)),
+        (rows.seat.isnull(), int(Fate.UNKNOWN_HOSPITAL)),
+        (rows.seat == rows.residence, int(Fate.INSIDE)),
+        (rows.seat // 10_000 == rows.residence // 10_000, int(Fate.OUTSIDE)),
+        else_=int(Fate.OUT_OF_PROVINCE),
+    )
+    return rows.mutate(day=day, period=_ordinal(day, period), fate=fate.cast("int8"))
+
+
+def count_stays(rows: ir.Table) -> ir.Table:
+    """Count records as they are, each an episode.
+
+    Parameters
+    ----------
+    rows : ibis table
+        As `stays` gives them.
+
+    Returns
+    -------
+    ibis table
+        The columns of `SUMMARY`.
+    """
+    return rows.group_by("residence", "period", "fate").aggregate(
+        rows=rows.count(),
+        episodes=rows.count(),
+        transfers=rows.count() * 0,
+        duplicates=rows.count() * 0,
+        weight=rows.weight.sum(),
+        weighted=rows.weight.count(),
+        first=rows.day.min(),
+        last=rows.day.max(),
+    )
+
+
+def count_episodes(rows: ir.Table, engine: str, *, days: int, dated: str, taken: str) -> ir.Table:
+    """Count episodes: a stay that follows another of the same person is merged into it when it is a transfer.
+
+    A transfer begins in another hospital at most ``days`` after the latest discharge so far; a record equal to the one
+    before it in person, hospital and dates is a duplicate. Both join the episode before them. A stay in the same
+    hospital, however soon, is a readmission and begins an episode of its own. An episode has the residence of its
+    first stay, the period of its first admission or last discharge, and the weight of its heaviest stay.
+
+    Stays that stand alone, nearly all, are counted before the rest is put into episodes, so the second pass is small.
+
+    Parameters
+    ----------
+    rows : ibis table
+        As `stays` gives them, with ``person``.
+    engine : str
+        Name of the Ibis backend.
+    days : int
+        Largest number of days between discharge and admission of a transfer.
+    dated : {"discharge", "admission"}
+        Which date decides the period.
+    taken : str
+        One of `TAKEN`.
+
+    Returns
+    -------
+    ibis table
+        The columns of `SUMMARY`.
+    """
+    import ibis
+
+    known = rows.person.notnull() & (rows.person.cast("string") != "") & rows.admission.notnull()
+    mergeable = known & rows.discharge.notnull() & rows.hospital.notnull() & (rows.fate <= int(Fate.OUT_OF_PROVINCE))
+    # Records that belong to nobody are spread over the partitions, or one of them would hold all.
+    spread = ibis.literal("?") + rows.hospital.fill_null("") + rows.day.cast("string").fill_null("")
+    named = rows.mutate(mergeable=mergeable, key=_key(mergeable.ifelse(rows.person.cast("string"), spread), engine))
+    named = named.select(
+        "key", "mergeable", "residence", "hospital", "admission", "discharge", "period", "fate", "weight", "day"
+    )
+    order = [named.admission, named.discharge, named.hospital]
+    beside = ibis.window(group_by=named.key, order_by=order)
+    before = ibis.window(group_by=named.key, order_by=order, rows=(None, -1))
+    placed = named.mutate(
+        seq=ibis.row_number().over(beside),
+        left=named.discharge.max().over(before),
+        hospital_before=named.hospital.lag().over(beside),
+        admission_before=named.admission.lag().over(beside),
+        discharge_before=named.discharge.lag().over(beside),
+        hospital_after=named.hospital.lead().over(beside),
+        admission_after=named.admission.lead().over(beside),
+        discharge_after=named.discharge.lead().over(beside),
+    )
+    latest = ibis.greatest(placed.left.coalesce(placed.discharge), placed.discharge)
+    transfer, again = _follows(placed, "before", placed.left, days)
+    transfer_next, again_next = _follows(placed, "after", latest, days)
+    marked = placed.mutate(transfer=transfer, again=again, lone=~(transfer | again | transfer_next | again_next))
+    chain = marked.mutate(
+        key=marked.lone.ifelse(ibis.null(marked.key.type()), marked.key), seq=marked.lone.ifelse(0, marked.seq)
+    )
+    parts = chain.group_by("key", "seq", "residence", "period", "fate", "transfer", "again").aggregate(
+        rows=chain.count(),
+        weight=chain.weight.sum(),
+        weighted=chain.weight.count(),
+        first=chain.day.min(),
+        last=chain.day.max(),
+    )
+    starts = ~(parts.transfer | parts.again)
+    numbered = parts.mutate(
+        starts=starts,
+        episode=starts.cast("int64").sum().over(ibis.cumulative_window(group_by=parts.key, order_by=parts.seq)),
+    )
+    own = numbered.starts
+    fate = {
+        "furthest": numbered.fate.max(),
+        "first": numbered.fate.max(where=own),
+        "last": numbered.fate.argmax(numbered.seq),
+    }[taken]
+    one = numbered.group_by("key", "episode").aggregate(
+        residence=numbered.residence.max(where=own),
+        period=numbered.period.max() if dated == "discharge" else numbered.period.min(),
+        fate=fate,
+        rows=numbered.rows.sum(),
+        episodes=numbered.rows.sum(where=own),
+        transfers=numbered.rows.sum(where=numbered.transfer),
+        duplicates=numbered.rows.sum(where=numbered.again),
+        weight=numbered.weight.max(),
+        weighted=numbered.weighted.max(),
+        first=numbered["first"].min(),
+        last=numbered["last"].max(),
+    )
+    return one.group_by("residence", "period", "fate").aggregate(
+        **{name: one[name].sum() for name in ("rows", "episodes", "transfers", "duplicates", "weight", "weighted")},
+        first=one["first"].min(),
+        last=one["last"].max(),
+    )
+
+
+def _follows(rows: ir.Table, side: str, left: Any, days: int) -> tuple[Any, Any]:
+    """Whether the later of two neighbouring stays is a transfer from, or a copy of, the earlier one."""
+    hospital, admission, discharge = (rows[f"{name}_{side}"] for name in ("hospital", "admission", "discharge"))
+    later = rows.admission if side == "before" else admission
+    near = later.delta(left, unit="day") <= days
+    other = hospital != rows.hospital
+    same = (hospital == rows.hospital) & (admission == rows.admission) & (discharge == rows.discharge)
+    return (rows.mergeable & other & near).fill_null(False), (rows.mergeable & same).fill_null(False)
+
+
+def _key(text: Any, engine: str) -> Any:
+    """A short stand-in for a person: 64 bits where the engine has a hash of that length, else the pseudonym itself."""
+    import ibis
+
+    if engine not in _HASHES:
+        return text
+    name, dtype = _HASHES[engine]
+
+    @ibis.udf.scalar.builtin(name=name, signature=(("string",), dtype))
+    def short(value):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        ...
+
+    return short(text)
+
+
+def _text(column: Any) -> Any:
+    dtype = column.type()
+    if dtype.is_floating():
+        return column.cast("int64").cast("string")
+    return column.strip() if dtype.is_string() else column.cast("string")
+
+
+def _county(column: Any) -> Any:
+    """The first six digits of an administrative code, as an integer; codes of 9 or 12 digits name a town or a village."""
+    return _text(column).left(6).try_cast("int32")
+
+
+def _day(column: Any) -> Any:
+    dtype = column.type()
+    if dtype.is_date():
+        return column
+    if dtype.is_timestamp():
+        return column.date()
+    text = column.cast("string").strip()
+    for found, written in (("/", "-"), (".", "-"), ("年", "-"), ("月", "-"), ("日", "")):
+        text = text.replace(found, written)
+    solid = text.left(8)
+    packed = solid.left(4) + "-" + solid.substr(4, 2) + "-" + solid.substr(6, 2)
+    return text.contains("-").ifelse(text.try_cast("timestamp").date(), packed.try_cast("date"))
+
+
+def _ordinal(day: Any, period: str) -> Any:
+    """The number of the period as `evalaid.periods` counts it."""
+    if period == "year":
+        return day.year().cast("int32")
+    if period == "quarter":
+        return ((day.year() - 1970) * 4 + day.quarter() - 1).cast("int32")
+    return ((day.year() - 1970) * 12 + day.month() - 1).cast("int32")

@@ -8,7 +8,7 @@ import pytest
 from panels import counties, diagnose, simulate
 
 import evalaid as ea
-from evalaid.errors import EstimationError
+from evalaid.errors import EstimationError, NotIdentifiedError
 from evalaid.estimation import estimate_subsets
 from evalaid.estimators.synthetic import synthetic_weights
 from evalaid.estimators.table import METHODS
@@ -277,3 +277,20 @@ def test_a_named_period_in_which_units_may_react_is_refused():
         ea.estimate(study("two_by_two", anticipation=EARLY), "two_by_two", before=(5, 6))
     named = ea.estimate(study("two_by_two", anticipation=EARLY), "two_by_two", before=(4, 5))
     np.testing.assert_allclose(named.value, EFFECT, atol=EXACT)
+
+
+def test_a_placebo_in_time_does_not_take_the_reaction_for_an_effect():
+    for method, options in (("imputation", {}), ("callaway_santanna", {"base_period": "universal"})):
+        found = ea.placebo(study(method, anticipation=EARLY), method, kind="time", shifts=(1, 2), **options)
+        np.testing.assert_allclose(found.table["estimate"], 0.0, atol=EXACT)
+        unstated = ea.placebo(study(method), method, kind="time", shifts=(2,), **options)
+        assert (unstated.table["estimate"] > BIASED).all()
+        option = ea.placebo(study(method), method, kind="time", shifts=(1, 2), anticipation=EARLY, **options)
+        pd.testing.assert_frame_equal(option.table, found.table)
+
+
+def test_the_two_way_coefficient_without_the_reaction_has_no_decomposition():
+    with pytest.raises(
+        NotIdentifiedError, match=r"units may react 2 period\(s\) before the start: twfe leaves these observations out"
+    ):
+        ea.bacon(diagnose(counties(), anticipation=EARLY))

@@ -150,6 +150,11 @@ def test_slopes_are_unbiased_and_intervals_cover():
             {},
             "1 distinct dose(s) cannot carry a curve of degree 1",
         ),
+        (
+            lambda f: f.assign(experts=f["experts"].where(~f["county"].isin(["C003", "C007"]), 2.0)),
+            {},
+            "2 never-treated unit(s) have a positive dose, for example C003, C007, and would serve as untreated comparison",
+        ),
         (lambda f: f, {"degree": 9}, "degree=9 found, 1, 2 or 3 expected"),
         (lambda f: f, {"dose": "beds"}, "unknown covariate(s) 'beds'"),
     ],
@@ -158,6 +163,14 @@ def test_doses_that_cannot_be_used_are_named(change, options, text):
     with pytest.raises(EstimationError) as caught:
         ea.estimate(diagnose(change(dosed(5)), covariates=("experts",)), "dose", **options)
     assert text in str(caught.value)
+
+
+def test_a_dose_that_begins_after_the_panel_is_no_contradiction():
+    frame = dosed(5)
+    later = frame["county"] == "C003"
+    changed = frame.assign(experts=frame["experts"].where(~later, 2.0), cohort=frame["cohort"].where(~later, 9.0))
+    panels = [diagnose(table, covariates=("experts",)) for table in (changed, frame)]
+    np.testing.assert_array_equal(*(ea.estimate(panel, "dose").value for panel in panels))
 
 
 def test_a_dose_must_be_named_among_several_covariates():

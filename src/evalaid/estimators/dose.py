@@ -87,8 +87,8 @@ def fit_dose(design: Design, options: DoseOptions) -> Effects:
     Raises
     ------
     EstimationError
-        When the dose is not a covariate, varies within a unit, is missing or not positive for treated units, does not
-        vary, or takes fewer values than the polynomial needs.
+        When the dose is not a covariate, varies within a unit, is missing or not positive for treated units, is positive for
+        never-treated units that serve as comparison, does not vary, or takes fewer values than the polynomial needs.
 
     Notes
     -----
@@ -178,6 +178,15 @@ def _doses(design: Design, options: DoseOptions, treated: slice) -> Floats:
         raise EstimationError(
             f"dose: {(dose <= 0).sum()} of {len(dose)} treated units have a dose of zero or less, for example {units}; a treated "
             "unit has a positive dose, an untreated one a missing cohort."
+        )
+    never = layout.never
+    stated = design.treatment.stated.reindex(layout.units[never]).isna().to_numpy()
+    dosed = stated & (layout.covariates[names[0]][never] > 0).any(axis=1)
+    if dosed.any() and options.comparison == "never_treated":
+        units = ", ".join(map(str, layout.units[never][dosed][:5]))
+        raise EstimationError(
+            f"dose: {int(dosed.sum())} never-treated unit(s) have a positive dose, for example {units}, and would serve as untreated "
+            "comparison; a unit with a dose is treated: give it a cohort, set its dose to zero if it had none, or leave it out."
         )
     if not isinstance(options.knots, int) or options.knots < 0:
         raise EstimationError(f"dose: knots={options.knots!r} found, 0 or more inner knots expected.")

@@ -33,7 +33,7 @@ def bacon(design: Design) -> pd.DataFrame:
     Raises
     ------
     NotIdentifiedError
-        When the panel is unbalanced or weighted, or holds no comparison.
+        When the panel is unbalanced or weighted, holds no comparison, or the design states anticipation.
 
     Notes
     -----
@@ -54,7 +54,15 @@ def bacon(design: Design) -> pd.DataFrame:
     (3, 1.0)
     """
     layout = design.layout
-    if reasons := unmet(Needs(balanced=True, weights="none"), design):
+    reasons = unmet(Needs(balanced=True, weights="none"), design)
+    if design.anticipation:
+        early = (
+            f"units may react {design.anticipation} period(s) before the start: twfe leaves these observations out, and on what is "
+            "left its coefficient is no weighted average of two-by-two comparisons; state no anticipation to decompose the "
+            "coefficient that uses them"
+        )
+        reasons = (*reasons, early)
+    if reasons:
         listed = "".join(f"\n  - {reason}" for reason in reasons)
         raise NotIdentifiedError(f"The decomposition does not apply to this design:{listed}", reasons, ())
     sizes = np.diff(layout.starts)

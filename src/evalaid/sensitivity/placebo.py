@@ -90,7 +90,8 @@ def placebo(
     """Estimate effects where there are none, and hold the estimate against them.
 
     In time: every cohort's start is moved earlier by each of ``shifts`` periods and its treated periods are dropped; an
-    effect found there was there before the programme. Assumes no anticipation. In space: never-treated units take the
+    effect found there was there before the programme. Where units may react before the start (the design's anticipation), the
+    periods of the reaction are dropped, too, and starts are moved from there. In space: never-treated units take the
     place of the treated ones, cohort by cohort, and the treated ones are left out; assumes that units are exchangeable
     under the sharp null of no effect. In outcome: the same estimate on columns that the programme must not move; an effect
     there is what the comparison gets wrong, as far as that outcome shares the confounding of the true one. In units:
@@ -164,8 +165,10 @@ def _in_time(design: Design, method: str, shifts: Sequence[int], level: float, o
         raise DesignError(
             f"shifts={tuple(shifts)} found; positive numbers of periods are expected, for example (1, 2)."
         )
-    before = _before_treatment(design.layout)
-    start = pd.Series(design.layout.cohort, index=design.layout.units)
+    early = design.anticipation if options.get("anticipation") is None else int(options["anticipation"])
+    without = {**options, "anticipation": 0} if "anticipation" in options else options
+    before = _before_treatment(design.layout, early)
+    start = pd.Series(design.layout.cohort - early, index=design.layout.units)
     rows = []
     for shift in shifts:
         pretended = start.reindex(before.units).to_numpy() - int(shift)
@@ -173,7 +176,9 @@ def _in_time(design: Design, method: str, shifts: Sequence[int], level: float, o
         layout = before.subset(usable)
         layout = reassign(layout, start.reindex(layout.units).to_numpy() - int(shift))
         try:
-            table = infer(_overall(estimate(replace(design, layout=layout), method, **options)), level=level)
+            table = infer(
+                _overall(estimate(replace(design, layout=layout, anticipation=0), method, **without)), level=level
+            )
             lost = int((~usable).sum())
             if lost:
                 note = f"{lost} unit(s) left out: no period before the pretended start"
@@ -186,12 +191,12 @@ def _in_time(design: Design, method: str, shifts: Sequence[int], level: float, o
     return Placebo("time", method, table, actual, np.nan, np.nan, exact=True, seed=0)
 
 
-def _before_treatment(layout: Layout) -> Layout:
-    """Keep what was observed before treatment; with one cohort also cut the comparison's later periods."""
+def _before_treatment(layout: Layout, anticipation: int) -> Layout:
+    """Keep what was observed before units may react to the treatment; with one cohort also cut the comparison's later periods."""
     start = np.where(np.isnan(layout.cohort), np.inf, layout.cohort)
     if len(layout.cohorts) == 1:
         start = np.full_like(start, layout.cohorts[0])
-    return mask(layout, layout.periods < start[:, None])
+    return mask(layout, layout.periods < start[:, None] - anticipation)
 
 
 def _in_space(

@@ -311,8 +311,8 @@ def _check_multiplied(column: _Draft, unit: _Unit) -> _Unit:
     others = [value for at, value in plain if value < unit.factor / 10]
     if large and others and min(value for _, value in large) >= 100 * max(others):
         why = (
-            f"in {unit.name} or not? the heading says {unit.name}, {_number(others)} fit it ({_range(others)}), but {_number(large)} "
-            f"are more than a hundred times as large ({_range([value for _, value in large])})"
+            f"in {unit.name} or not? the heading says {unit.name} for {_number(others)} ({_range(others)}) and for "
+            f"{_number(large)} more than a hundred times as large ({_range([value for _, value in large])})"
         )
         do = "Expected one unit: correct these cells, or say unit=... for this column."
         raise column.refuse(why, do, [at for at, _ in large])

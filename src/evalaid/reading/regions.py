@@ -346,9 +346,9 @@ def _by_name(divisions: Divisions, text: str, prefix: str, level: str | None) ->
 
 def _plain(text: str) -> tuple[str, str]:
     """A name without spaces, numbering and footnote marks, and the remark that stood behind it in brackets."""
+    text = _NUMBERING.sub("", re.sub(r"\s+", "", text))
     remarks = _BRACKETS.findall(text)
     name = _BETWEEN.sub("", _BRACKETS.sub("", text))
-    name = _NUMBERING.sub("", name)
     return name, _BETWEEN.sub("", remarks[-1]) if remarks else ""
 
 

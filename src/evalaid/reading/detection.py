@@ -20,6 +20,7 @@ from evalaid.names import (
     SINGLE_WORDS,
     YEAR,
 )
+from evalaid.reading.cells import cell_address
 from evalaid.reading.columns import Header, choose_unit, is_value, read_header
 from evalaid.reading.grids import cell_address
 from evalaid.reading.headers import Block, Kind, classify, fill_down, find_block, find_unit, plain, split_period

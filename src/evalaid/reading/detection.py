@@ -22,7 +22,6 @@ from evalaid.names import (
 )
 from evalaid.reading.cells import cell_address
 from evalaid.reading.columns import Header, choose_unit, is_value, read_header
-from evalaid.reading.grids import cell_address
 from evalaid.reading.headers import Block, Kind, classify, fill_down, find_block, find_unit, plain, split_period
 from evalaid.reading.layouts import ColumnLayout, TableLayout
 from evalaid.reading.regions import Region, find_region

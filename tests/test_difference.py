@@ -84,6 +84,42 @@ def test_the_jackknife_of_a_difference_re_estimates_both():
     assert ea.infer(gap, vcov="CR3")["std_error"].iloc[0] == pytest.approx(by_hand, rel=1e-9)
 
 
+def test_a_difference_within_one_regression_is_a_combination_of_its_coefficients():
+    design = diagnose(simulate(8, n_units=24, cohorts=(4, 6, None)))
+    first, again = (ea.estimate(design, "sun_abraham") for _ in range(2))
+    one, other = (e.select(cohort=c).aggregate("overall") for e, c in ((first, 4), (again, 6)))
+    gap = ea.difference(one, other)
+    matrix = np.zeros((len(first), 1))
+    for cohort, sign in ((4, 1.0), (6, -1.0)):
+        own = np.flatnonzero((first.cells["cohort"] == cohort) & (first.cells["event_time"] >= 0))
+        matrix[own, 0] = sign / len(own)
+    by_hand = first.combine(matrix)
+    for infer in (
+        lambda effects: ea.infer(effects, vcov="CR2"),
+        lambda effects: ea.wild_bootstrap(effects, draws=199),
+        lambda effects: ea.wild_bootstrap(effects, draws=199, kind="WCU33"),
+    ):
+        names = ["estimate", "std_error", "p_value", "conf_low", "conf_high"]
+        found, expected = (infer(effects)[names].to_numpy() for effects in (gap, by_hand))
+        np.testing.assert_allclose(found, expected, rtol=1e-9)
+    np.testing.assert_allclose(ea.leverage(gap)["change"], ea.leverage(by_hand)["change"], rtol=1e-9)
+
+
+def test_a_difference_of_two_regressions_is_none_and_says_what_applies():
+    frame = simulate(8, n_units=24, cohorts=(4, 6, None))
+    design = diagnose(frame)
+    saturated, plain = ea.estimate(design, "sun_abraham").aggregate("overall"), ea.estimate(design, "twfe")
+    later = ea.estimate(diagnose(frame[frame["quarter"] > 1]), "twfe")
+    weighted = ea.estimate(diagnose(frame, weight="weight"), "twfe")
+    for one, other in ((saturated, plain), (plain, later), (plain, weighted)):
+        gap = ea.difference(one, other)
+        with pytest.raises(InferenceError, match=r"differences between two regressions.*CR3"):
+            ea.wild_bootstrap(gap)
+        with pytest.raises(InferenceError, match=r"subtracted from those of another regression.*CR3"):
+            ea.infer(gap, vcov="CR2")
+        assert ea.infer(gap, vcov="CR3")["std_error"].notna().all()
+
+
 def test_the_average_of_a_difference_is_the_difference_of_the_averages():
     design = diagnose(counties())
     a = ea.estimate(design, "callaway_santanna")

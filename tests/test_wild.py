@@ -404,9 +404,12 @@ def test_a_perfect_fit_has_nothing_to_draw_from():
     frame = simulate(2, n_units=12, n_periods=5, cohorts=(3, None))
     for effect in (0.02, 0.0):
         flat = frame.assign(share=0.5 + 0.01 * frame["quarter"] + effect * (frame["quarter"] >= frame["cohort"]))
-        row = ea.wild_bootstrap(ea.estimate(diagnose(flat), "twfe")).iloc[0]
-        assert np.isnan(row["p_value"])
-        assert "no variation between clusters" in row["note"]
+        for kind in ("WCR31", "WCU13"):
+            row = ea.wild_bootstrap(ea.estimate(diagnose(flat), "twfe"), draws=99, kind=kind).iloc[0]
+            assert np.isnan(row["p_value"])
+            assert "no variation between clusters" in row["note"]
+    constant = ea.estimate(diagnose(frame.assign(share=0.5)), "twfe")
+    assert "no variation" in ea.wild_bootstrap(constant, draws=99, kind="WCU11")["note"][0]
 
 
 @pytest.mark.parametrize(

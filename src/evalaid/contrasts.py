@@ -82,6 +82,21 @@ class LeastSquares:
         """Residuals ``e``, (N, T), not weighted; zero where not observed."""
         return self._net(self.data.outcome) - self.fitted(self.coefficient)
 
+    def same_as(self, other: LeastSquares) -> bool:
+        """Say whether the other regression has the same outcome, weights, regressors and rows."""
+        if self is other:
+            return True
+        one, two = self.data, other.data
+        return (
+            self.absorbed == other.absorbed
+            and one.slices == two.slices
+            and np.array_equal(self.design, other.design)
+            and np.array_equal(one.outcome, two.outcome)
+            and np.array_equal(one.covariates, two.covariates)
+            and (one.mass is None) == (two.mass is None)
+            and (one.mass is None or two.mass is None or np.array_equal(one.mass, two.mass))
+        )
+
     def weighted(self, values: Floats) -> Floats:
         """Multiply (N, T) values by the observation weights."""
         return values if self.data.mass is None else values * self.data.mass
@@ -312,8 +327,8 @@ class Contrasts:
     """Linear combinations of the coefficients of a regression: ``estimate_k = sum_j weights[j, k] b_j``.
 
     What an :class:`evalaid.effects.Effects` carries in ``contrasts`` when its estimates are such combinations, with weights
-    that do not depend on the outcome. ``select``, ``combine`` and ``aggregate`` with fixed weights keep it; JSON, other
-    scales (:func:`evalaid.scales.report_back`) and averages with estimated weights do not.
+    that do not depend on the outcome. ``select``, ``combine``, ``aggregate`` with fixed weights and the difference of two sets
+    from one regression keep it; JSON, other scales (:func:`evalaid.scales.report_back`) and averages with estimated weights do not.
 
     Parameters
     ----------
@@ -330,6 +345,12 @@ class Contrasts:
     def combine(self, matrix: Floats) -> Contrasts:
         """Give the combinations in the columns of a (cells, combinations) matrix."""
         return replace(self, weights=self.weights @ matrix)
+
+    def minus(self, other: Contrasts) -> Contrasts | None:
+        """Subtract other combinations of the same regression, column by column; None when theirs is another one."""
+        if not self.problem.same_as(other.problem):
+            return None
+        return replace(self, weights=self.weights - other.weights)
 
     @cached_property
     def directions(self) -> Floats:

@@ -50,8 +50,8 @@ def bias_reduced_variance(effects: Effects, clusters: Clusters) -> tuple[Floats,
     if effects.contrasts is None:
         raise InferenceError(
             f"CR2 adjusts the residuals of a regression, and these effects of {effects.method} carry none: the method is not a "
-            "regression, or they were read from a file, averaged with estimated weights, or come from another scale. CR3 "
-            "(vcov='CR3') re-estimates without each cluster and holds for every method."
+            "regression, or they were read from a file, averaged with estimated weights, subtracted from those of another "
+            "regression, or come from another scale. CR3 (vcov='CR3') re-estimates without each cluster and holds for every method."
         )
     contrasts = effects.contrasts
     problem = contrasts.problem

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evalaid.aggregation import Population
+from evalaid.contrasts import Contrasts
 from evalaid.effects import CELL_KEYS, Convention, Effects
 from evalaid.errors import InferenceError
 from evalaid.influence import Influence
@@ -36,7 +37,9 @@ def difference(effects_a: Effects, effects_b: Effects) -> Effects:
     Effects
         One cell for each label of either; missing with a reason where one of the two has none. A unit that only one sample
         holds has no influence on the other estimate; ``estimand`` says how many there are. ``n_treated``,
-        ``n_comparison`` and ``treated_clusters`` are the smaller of the two. CR3 re-estimates both.
+        ``n_comparison`` and ``treated_clusters`` are the smaller of the two. CR3 re-estimates both. The difference of two
+        combinations of the coefficients of one regression is such a combination: CR2, leverage and the wild bootstrap apply
+        to it, and to no other difference.
 
     Raises
     ------
@@ -91,6 +94,7 @@ def difference(effects_a: Effects, effects_b: Effects) -> Effects:
         scale=effects_a.scale,
         convention=_join_conventions(effects_a.convention, effects_b.convention),
         aggregation="estimated" if _averaged_alike(effects_a, effects_b, place_a, place_b) else "fixed",
+        contrasts=_subtract_contrasts(effects_a, effects_b, spread_a, spread_b),
     )
     if effects_a.refit is None or effects_b.refit is None:
         return found
@@ -101,6 +105,13 @@ def difference(effects_a: Effects, effects_b: Effects) -> Effects:
         return difference(_without(every_a, keep[rows_a]), _without(every_b, keep[rows_b]))
 
     return replace(found, refit=refit).select(np.ones(len(found), dtype=bool))
+
+
+def _subtract_contrasts(one: Effects, other: Effects, spread_a: Floats, spread_b: Floats) -> Contrasts | None:
+    """Give the regression behind both, if it is the same on the same units."""
+    if one.contrasts is None or other.contrasts is None or not one.population.units.equals(other.population.units):
+        return None
+    return one.contrasts.combine(spread_a).minus(other.contrasts.combine(spread_b))
 
 
 def _without(effects: Effects, keep: NDArray[np.bool_]) -> Effects:

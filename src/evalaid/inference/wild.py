@@ -197,8 +197,9 @@ def _contrasts_of(effects: Effects) -> Contrasts:
     raise InferenceError(
         f"The wild bootstrap fits a regression again, and these effects of {effects.method} carry none. It applies to twfe, "
         "event_study, sun_abraham, etwfe with family='gaussian', and two_by_two with one cohort on a balanced, unweighted "
-        "panel; not to effects on another scale, averages with estimated weights, or effects read from a file. Use "
-        "infer(effects, vcov='multiplier'), infer(effects, vcov='CR3') or randomize(design, method) instead."
+        "panel; not to effects on another scale, averages with estimated weights, differences between two regressions, or "
+        "effects read from a file. Use infer(effects, vcov='multiplier'), infer(effects, vcov='CR3') or randomize(design, "
+        "method) instead."
     )
 
 

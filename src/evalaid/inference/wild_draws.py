@@ -110,6 +110,8 @@ class Plan:
     def _look_up(self, columns: Floats) -> Floats:
         """Sum columns with random signs: one random byte holds those of eight clusters and picks their sum from a table of 256."""
         width, groups = columns.shape[1], -(-self.n_clusters // 8)
+        if not width:  # an outcome that the regression fits exactly
+            return np.zeros((self.draws, 0))
         padded = np.zeros((groups, 8, width))
         padded.reshape(-1, width)[: self.n_clusters] = columns
         signs = 1.0 - 2.0 * np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)

@@ -6,6 +6,7 @@ The calls, versions and full-precision results stand in tests/golden/r; see its 
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from pathlib import Path
 
@@ -244,7 +245,21 @@ ONE_BY_ONE = {
     "single.synthdid_estimate": "test_synthetic.py::test_one_county_equals_the_converged_reference",
     "single.sc_estimate": "test_synthetic.py::test_synthetic_control_fits_better_than_the_reference_that_stopped_early",
 }
-# Bounds and the wild bootstrap are no estimators; their own tests hold them.
+# Bounds and the wild bootstrap are no estimators: the whole id, as a pattern, and where it is used.
+BOUNDS = {
+    r"honest\.inputs": "test_honest.py::ours",
+    r"(honest\.original|BC\.orig)\.(e1|avg)": "test_honest.py::test_the_original_interval_equals_r",
+    r"honest\.smoothness\.flci\.M(0|0\.005|0\.01)": "test_honest.py::test_fixed_length_intervals_equal_r",
+    r"honest\.relative_magnitude\.CLF\.M[\d.]+": "test_honest.py::test_intervals_on_our_panel_equal_r",
+    r"boottest\.pf\.rademacher\.(fnw11|31)\.null_(TRUE|FALSE)": "test_wild.py::test_enumerated_p_values_equal_r",
+    r"BC\.optimalFLCI\.M(0|0\.1)\.e1": "test_honest.py::test_fixed_length_intervals_equal_r",
+    r"BC\.SD\.FLCI\.e1": "test_honest.py::test_a_curve_of_fixed_length_intervals_equals_r",
+    r"BC\.DeltaSD_Mpre": "test_honest.py::test_the_largest_change_of_slope_before_treatment_equals_r",
+    r"BC\.breakdown\.(RM|SD)\.(LF|ARP)\.(e1|avg)": "test_honest.py::test_breakdown_values_equal_r",
+    r"BC\.(RM|SD)\.(CLF|Conditional|ARP|LF|FLCI)\.(Mbar|M)[\d.]+\.(e1|avg)": "test_honest.py::test_conditional_intervals_equal_r",
+    r"HeWang\.slope_for_power_0\.[58]": "test_pretrend_power.py::test_slopes_equal_r",
+    r"HeWang\.pretrends_delta0\.0[25]": "test_pretrend_power.py::test_what_a_slope_does_equals_r",
+}
 NO_ESTIMATORS = {"honest", "boottest"}
 
 
@@ -259,7 +274,16 @@ def test_no_entry_of_an_estimator_is_left_unused():
     assert all("results" in entry for _, entry in entries().values())
 
 
-@pytest.mark.parametrize("place", sorted({*HELD.values(), *ONE_BY_ONE.values()}))
+def test_every_entry_of_bounds_and_of_the_bootstrap_is_used_once():
+    named = [entry["id"] for _, entry in entries().values() if entry["id"].split(".")[0] in NO_ESTIMATORS]
+    for name in ("honestdid_BC", "pretrends"):
+        named += [entry["id"] for entry in json.loads((GOLDEN / f"{name}.json").read_text())["entries"]]
+    used = {name: sum(re.fullmatch(pattern, name) is not None for pattern in BOUNDS) for name in named}
+    assert {name: times for name, times in used.items() if times != 1} == {}
+    assert [pattern for pattern in BOUNDS if not any(re.fullmatch(pattern, name) for name in named)] == []
+
+
+@pytest.mark.parametrize("place", sorted({*HELD.values(), *ONE_BY_ONE.values(), *BOUNDS.values()}))
 def test_the_tests_that_hold_the_entries_exist(place):
     file, name = place.split("::")
     text = (Path(__file__).parent / file).read_text(encoding="utf-8")

@@ -103,6 +103,22 @@ def test_fixed_length_intervals_equal_r(study, m, key):
     assert (found.conf_low + found.conf_high) / 2 == pytest.approx((low + high) / 2, abs=CENTRE_OF_LENGTH * half)
 
 
+def test_a_curve_of_fixed_length_intervals_equals_r():
+    expected = entries()["BC.SD.FLCI.e1"]["results"]
+    found = ea.honest(published(), "smoothness", expected["M"], weights=E1).table
+    half = (np.array(expected["ub"]) - expected["lb"]) / 2
+    np.testing.assert_allclose((found.conf_high - found.conf_low) / 2, half, rtol=LENGTH_RELATIVE)
+    middle = (np.array(expected["ub"]) + expected["lb"]) / 2
+    assert (np.abs((found.conf_high + found.conf_low) / 2 - middle) < CENTRE_OF_LENGTH * half).all()
+
+
+def test_the_largest_change_of_slope_before_treatment_equals_r():
+    found = ea.honest(published(), "smoothness", 0, weights=E1)
+    assert found.m_before == pytest.approx(entries()["BC.DeltaSD_Mpre"]["results"]["upper"], rel=ROUNDING)
+    assert np.isnan(ea.honest(published(), m=0).m_before)
+    assert np.isnan(ea.honest(study_of([-2, 0, 1]), "smoothness", 0).m_before)
+
+
 @pytest.mark.parametrize("key", [key for key in entries() if ".breakdown." in key])
 def test_breakdown_values_equal_r(key):
     _, _, kind, method, target = key.split(".")
@@ -115,7 +131,8 @@ def test_breakdown_values_equal_r(key):
 
 @pytest.mark.parametrize(
     ("study", "target", "key"),
-    [(published, "e1", "BC.orig.e1"), (published, "avg", "BC.orig.avg"), (ours, "e1", "honest.original.e1")],
+    [(published, "e1", "BC.orig.e1"), (published, "avg", "BC.orig.avg"), (ours, "e1", "honest.original.e1")]
+    + [(ours, "avg", "honest.original.avg")],
 )
 def test_the_original_interval_equals_r(study, target, key):
     expected = entries()[key]["results"]

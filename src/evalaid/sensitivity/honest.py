@@ -88,6 +88,10 @@ class HonestBounds:
         Of the effects, by event time.
     study : EventStudy
         Coefficients and covariance.
+    m_before : float
+        For ``smoothness``: the largest change of slope that the estimates before treatment do not rule out (upper limit,
+        one-sided at ``level``); a smaller m assumes more smoothness after treatment than they show. NaN otherwise, and with
+        one coefficient before the reference.
     points, draws, seed : int
         Grid points searched, draws behind the least favourable critical values, and their seed; 0 where none were used.
     """
@@ -100,6 +104,7 @@ class HonestBounds:
     method: str
     weights: pd.Series
     study: EventStudy
+    m_before: float
     points: int
     draws: int
     seed: int
@@ -166,8 +171,8 @@ def honest(
         rise. Before it nothing is imposed.
     method : {"FLCI", "C-LF", "C-F", "conditional"}, optional
         ``FLCI``: shortest interval of fixed length; smoothness without shape, where it is the default unless clusters are
-        few (below 30, or below 10 treated). ``C-LF``: conditional test after a least favourable one; the default elsewhere. ``C-F``: conditional test after an FLCI (smoothness).
-        ``conditional``: the conditional test alone, without simulation.
+        few (below 30, or below 10 treated). ``C-LF``: conditional test after a least favourable one; the default elsewhere.
+        ``C-F``: conditional test after an FLCI (smoothness). ``conditional``: the conditional test alone, without simulation.
     level : float
         Coverage, in (0.5, 1).
     vcov, cluster
@@ -185,7 +190,8 @@ def honest(
     ------
     InferenceError
         For a negative m, event times with gaps, no periods before treatment, estimates that are no deviations from one
-        reference period, a singular covariance, or a method that does not apply.
+        reference period, a singular covariance, a method that does not apply, or a shape over more periods than can be
+        enumerated.
 
     Notes
     -----
@@ -193,8 +199,9 @@ def honest(
     critical values are simulated with 1,000 draws and intervals are read off the grid. With few clusters the covariance is
     itself noisy: in simulations with five coefficients C-LF held the effect in 94% of samples with 20 clusters, 6 of them
     treated, and the FLCI, whose weights are fitted to that covariance, in 89%; with 40 clusters, 20 treated, both in 94%. A
-    shape that adds rows to the inequalities takes seconds with eight periods after treatment. Rambachan and Roth (2023), "A more
-    credible approach to parallel trends", doi:10.1093/restud/rdad018.
+    shape that adds rows to the inequalities (all but a monotone one under ``relative_magnitude``) takes seconds with eight
+    periods after treatment, and is refused beyond: the number of corners grows about 2.6 times with each. Rambachan and Roth
+    (2023), "A more credible approach to parallel trends", doi:10.1093/restud/rdad018.
 
     Examples
     --------
@@ -242,10 +249,20 @@ def honest(
         method=used,
         weights=pd.Series(known.weights, index=pd.Index(study.event_time[study.n_pre :], name="event_time")),
         study=study,
+        m_before=_limit_before(limits, study.estimate, covariance, level),
         points=0 if used == "FLCI" else points,
         draws=draws if used == "C-LF" else 0,
         seed=seed if used == "C-LF" else 0,
     )
+
+
+def _limit_before(limits: Restriction, estimate: Floats, covariance: Floats, level: float) -> float:
+    """Give the largest upper limit, each one-sided, of a change of slope before treatment (R's ``DeltaSD_upperBound_Mpre``)."""
+    steps = limits.pre_steps
+    if limits.kind != "smoothness" or not len(steps):
+        return float("nan")
+    spread = np.sqrt(((steps @ covariance) * steps).sum(axis=1))
+    return float((np.abs(steps @ estimate) + ndtri(level) * spread).max())
 
 
 def _choose_method(method: HonestMethod | None, limits: Restriction, few: str) -> tuple[HonestMethod, str]:

@@ -131,8 +131,12 @@ def test_breakdown_values_equal_r(key):
 
 @pytest.mark.parametrize(
     ("study", "target", "key"),
-    [(published, "e1", "BC.orig.e1"), (published, "avg", "BC.orig.avg"), (ours, "e1", "honest.original.e1")]
-    + [(ours, "avg", "honest.original.avg")],
+    [
+        (published, "e1", "BC.orig.e1"),
+        (published, "avg", "BC.orig.avg"),
+        (ours, "e1", "honest.original.e1"),
+        (ours, "avg", "honest.original.avg"),
+    ],
 )
 def test_the_original_interval_equals_r(study, target, key):
     expected = entries()[key]["results"]

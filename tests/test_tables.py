@@ -13,6 +13,9 @@ from evalaid.reading.tables import read_table
 WRITTEN = 1e-12
 """Shares and counts are read from their decimal digits: only the last binary digit may differ."""
 
+SHOWN_DIGITS = 1e-9
+"""Beside half of the last digit that a share is written with, room for the arithmetic of decimal numbers."""
+
 
 def expect(reading, panel, columns=("inside", "total", "share"), atol=WRITTEN):
     """Hold a reading against the panel that it was written from."""
@@ -375,3 +378,17 @@ def test_all_faults_of_all_sheets_come_at_once_with_their_cells(tmp_path):
     rows = caught.value.rows
     assert rows.columns.tolist() == ["file", "sheet", "row", "cell", "value", "fault", "expected"]
     assert {("一", "B2"), ("一", "C3"), ("一", "A4"), ("二", "")} <= set(zip(rows["sheet"], rows["cell"], strict=True))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_panel_written_in_any_style_is_read_back(tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    panel = quarters(2018, 2019, seed=seed)
+    how = tables.style(rng)
+    path = tables.write_random(tmp_path / "any", panel, how, rng)
+    reading = read_table(path, Layout((TableLayout(cumulative=how["cumulative"]),)))
+    expect(reading, panel, ["inside", "total"])
+    rounding = 0.0005 + SHOWN_DIGITS if not how["cumulative"] else None
+    if rounding:
+        expect(reading, panel, ["share"], atol=rounding)
+    reread(path, reading, tmp_path)

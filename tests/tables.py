@@ -117,7 +117,10 @@ def cumulate(panel):
     return panel.assign(inside=counts["inside"], total=counts["total"], share=counts["inside"] / counts["total"])
 
 
-COUNT_HEADS = {"inside": ("县域内住院人次", "n_in_county", "居民县域内住院人次数"), "total": ("居民住院总人次", "住院总人次", "n_total_resident")}
+COUNT_HEADS = {
+    "inside": ("县域内住院人次", "n_in_county", "居民县域内住院人次数"),
+    "total": ("居民住院总人次", "住院总人次", "n_total_resident"),
+}
 SHARE_HEADS = ("县域内住院率", "县域住院率", "share")
 MISSING = ("—", "…", "/", "-", "")
 
@@ -242,7 +245,10 @@ def _wide_rows(panel, how, rng, keys, columns, heads):
     lower = [_label(row, how) for row, _ in cells]
     layers = [lower]
     if how["years_apart"]:
-        layers = [[f"{row.year}年" for row, _ in cells], [text[text.index("年") + 1 :] if "年" in text else text[4:] for text in lower]]
+        layers = [
+            [f"{row.year}年" for row, _ in cells],
+            [text[text.index("年") + 1 :] if "年" in text else text[4:] for text in lower],
+        ]
     indicator = [heads[variable] for _, variable in cells]
     layers = [*layers, indicator] if how["order"] == "period over indicator" else [indicator, *layers]
     header = [[*keys, *layers[0]]] + [[*([None] * len(keys)), *layer] for layer in layers[1:]]

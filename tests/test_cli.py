@@ -8,6 +8,8 @@ import sys
 
 import pandas as pd
 import pytest
+import tables
+import yaml
 from click.testing import CliRunner
 from projects import ROOT, make_project, toy_frame, write_study
 
@@ -172,3 +174,49 @@ def test_check_names_encodings_and_files_that_are_no_tables(project):
     assert call("check", project / "panel.csv", "--encoding", "gb18030").exit_code == 0
     (project / "panel.xlsx").write_bytes(b"no workbook")
     assert call("check", project / "panel.xlsx").exit_code == 2
+
+
+def test_check_reads_a_table_as_it_was_sent_and_writes_its_layout(project):
+    path = tables.write_xlsx(project / "三表头.xlsx", {"表1": tables.three_headers(tables.quarters())})
+    result = call("check", path, "--write-layout", project / "layout.yaml")
+    assert result.exit_code == 0, result.output
+    assert "Usable panel: 6 counties, 8 periods (2018Q1 to 2019Q4), 48 rows." in result.output
+    assert "Left out: 1 x a total or average, by its name." in result.output
+    text = (project / "layout.yaml").read_text(encoding="utf-8")
+    assert '    D: {read: inside, unit: 人次, period: "2018年第一季度"}' in text
+    again = call("check", path, "--layout", project / "layout.yaml")
+    assert again.exit_code == 0
+    assert text in again.output
+    assert "exists already" in call("check", path, "--write-layout", project / "layout.yaml").output
+
+
+def test_check_shows_the_faults_of_a_table_with_cells_and_the_layout_to_edit(project):
+    rows = [
+        ["2023年第三季度情况"],
+        ["县区", "住院总人次", "县域内住院率"],
+        ["英德市", 378302, 0.86],
+        ["罗丁市", 20, 0.9],
+    ]
+    path = tables.write_xlsx(project / "q.xlsx", {"s": (rows, ())})
+    result = call("check", path)
+    assert result.exit_code == 1
+    text = " ".join(result.output.split())
+    assert "罗丁市: unknown name (nearest: 罗定市 (445381, 云浮市)" in text
+    assert "is 378302 the figure of 2023Q3 alone, or of January to its end?" in text
+    assert "A4" in text
+    assert "cumulative: null" in text
+    edited = yaml.safe_load(result.output[result.output.index("# How the files are read") :])
+    edited["tables"][0] |= {"cumulative": False, "leave_out": [4]}
+    (project / "layout.yaml").write_text(yaml.safe_dump(edited), encoding="utf-8")
+    assert call("check", path, "--layout", project / "layout.yaml").exit_code == 0
+
+
+def test_check_of_a_layout_with_faults_names_them(project):
+    path = tables.write_csv(project / "a.csv", tables.long(tables.years()))
+    (project / "layout.yaml").write_text(
+        "period: year\ntables:\n- sheets: a\n  columns: {3: inside}\n", encoding="utf-8"
+    )
+    result = call("check", path, "--layout", project / "layout.yaml")
+    assert result.exit_code == 2
+    for words in ("unknown key 'period' (did you mean 'periods'?)", "unknown key 'sheets'", "found '3'"):
+        assert words in " ".join(result.output.split())

@@ -20,6 +20,7 @@ from evalaid.errors import EvalaidError
 COULD_NOT_RUN = 2
 INTERRUPTED = 130
 _SHOWN_ROWS = 20
+_PIPED_WIDTH = 10_000  # in a pipe lines are not folded
 
 
 def told(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -152,21 +153,37 @@ def verify(study: Sequence[str], jobs: int | None) -> None:
 @click.option("--weight", help="Column of weights.")
 @click.option("--cluster", help="Column of clusters.")
 @click.option("--sheet", help="Sheet of an Excel file (default: the first).")
-@click.option("--encoding", default="utf-8-sig", help="Encoding of a csv file (default: UTF-8).")
+@click.option(
+    "--encoding", help="Encoding of a csv file with a tidy panel (default: UTF-8; of other tables it is detected)."
+)
+@click.option(
+    "--layout", type=click.Path(path_type=Path), help="YAML file that says how a table is read (see --write-layout)."
+)
+@click.option("--write-layout", type=click.Path(path_type=Path), help="Write the layout that was used to this file.")
 @told
-def check(file: Path, **options: Any) -> None:
-    """Say whether FILE (csv, xlsx) is a usable panel; show its faults as a table.
+def check(file: Path, write_layout: Path | None, **options: Any) -> None:
+    """Say whether FILE (xlsx, xls, ods, csv, or a folder) is a usable panel; show its faults as a table.
 
-    Columns that are not named are looked for; what is not clear is asked for. Exit code 0: usable; 1: faults; 2: not
-    readable, or a column is not clear.
+    A tidy panel has one row a unit and period and one header row; its columns are looked for where they are not named. Any
+    other table of counties is read as it was sent: the layout that was detected is printed as YAML, with every decision and
+    with the cell of every fault; what is not clear is asked for. Exit code 0: usable; 1: faults; 2: not readable, or a column
+    is not clear.
     """
-    from evalaid.inspection import inspect_file
+    from evalaid.inspection import Inspection, inspect_any
 
-    result = inspect_file(file, **options)
+    result = inspect_any(file, **options)
+    if not isinstance(result, Inspection):
+        _show_frame(result.decisions)
     click.echo(result.text())
+    said = isinstance(result, Inspection)  # what is expected is part of its text
+    faults = result.faults.drop(columns="expected") if said else result.faults
+    if len(faults):
+        _show_frame(faults.head(_SHOWN_ROWS))
+        _tell_more(len(faults))
+    if not isinstance(result, Inspection):
+        text = result.layout.to_yaml()
+        click.echo(f"\n{text}" if write_layout is None else f"Layout: {_write_new(write_layout, text)}")
     if result.panel is None:
-        _show_frame(result.faults.drop(columns="expected").head(_SHOWN_ROWS))  # what is expected is said above
-        _tell_more(len(result.faults))
         sys.exit(1)
 
 
@@ -191,6 +208,20 @@ def methods() -> None:
     from evalaid.estimation import methods as list_methods
 
     _show_entries(list_methods())
+
+
+def _write_new(path: Path, text: str) -> str:
+    """Write a text to a file that is not there yet."""
+    from evalaid.errors import ReadingError
+
+    try:
+        with path.open("x", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+    except FileExistsError:
+        raise ReadingError(f"{path.name} exists already: name another file, or remove it.") from None
+    except OSError as error:
+        raise ReadingError(f"{path.name} cannot be written: {error.strerror}.") from None
+    return _near(path)
 
 
 def _parse_parameters(given: Sequence[str]) -> dict[str, Any]:
@@ -237,14 +268,15 @@ def _tell_more(count: int) -> None:
 
 
 def _show_frame(frame: Any) -> None:
-    """Print a frame as a table as wide as the terminal."""
+    """Print a frame as a table as wide as the terminal; in a pipe each row is one line."""
     from rich.console import Console
     from rich.table import Column, Table
 
-    table = Table(*(Column(str(column), overflow="fold") for column in frame.columns), show_lines=True)
+    table = Table(*(Column(str(column), overflow="fold") for column in frame.columns), show_lines=sys.stdout.isatty())
     for row in frame.astype(object).where(frame.notna(), "").itertuples(index=False):
         table.add_row(*(str(value) for value in row))
-    Console().print(table)
+    wide = sys.stdout.isatty() or "COLUMNS" in os.environ
+    Console(width=None if wide else _PIPED_WIDTH).print(table)
 
 
 def _show_entries(frame: Any) -> None:

@@ -54,7 +54,8 @@ def names_a_share(column: object) -> bool:
 NAME, CODE, SHARE, OUTSIDE = "name", "code", "share", "outside"
 YEAR, PART = "year", "part of a year"
 CITY, PROVINCE, SERIAL, INDICATOR, EDITION, BASE = "city", "province", "serial", "indicator", "edition", "base"
-NOTHING = "nothing"
+NOTHING, FIGURE = "nothing", "figure"
+"""A column that is not read, and one with figures of the variable that its row names."""
 
 KEY_HEADERS = {
     CODE: r"(统一)?(县|县区|县\(市区\)|地区|行政|单位)?(行政)?(区划|区域|地区|县|行政区)?(编码|代码|编号码)|ad_?code|(county|region|unit)_?(code|id)|code",

@@ -13,6 +13,7 @@ from evalaid.names import (
     BASE,
     CODE,
     CUMULATIVE_WORDS,
+    FIGURE,
     INDICATOR,
     NAME,
     NOTHING,
@@ -47,6 +48,8 @@ class Detected:
         Where the table stands.
     units : dict
         Letters of a column -> the unit that its header or a note states.
+    unit_note : str
+        Unit or units that a note states for the whole table.
     period : str
         Period of the whole table as written, empty when rows or columns have their own.
     year : int or None
@@ -56,6 +59,7 @@ class Detected:
     table: TableLayout
     block: Block
     units: dict[str, str]
+    unit_note: str
     period: str
     year: int | None
 
@@ -145,7 +149,8 @@ def detect(given: TableLayout | None, journal: Journal, units: str) -> Detected 
         cumulative=cumulative,
         edition=edition,
     )
-    return Detected(table, block, stated, period, year)
+    note = find_unit(block.above + block.below)
+    return Detected(table, block, stated, note.text if note else "", period, year)
 
 
 def _from_zero(rows: tuple[int, int] | None) -> tuple[int, int] | None:
@@ -168,18 +173,20 @@ def _read_columns(
         blank = all(value is None or not plain(value) for value in body)
         if column in fixed:
             columns.append(replace(fixed[column], header=text))
-            stated[column_letters(column)] = header.unit or (choose_unit(note.text, fixed[column].read) if note else "")
+            stated[column_letters(column)] = header.unit or (
+                choose_unit(note.text, fixed[column].read) if note and fixed[column].read != FIGURE else ""
+            )
             journal.decide(where, f"column {column_letters(column)}", fixed[column].read, "the layout says so")
             continue
         if blank and not header.words:
             continue
         read, because = header.read, f"its header is {text!r}"
         if not read and not header.words and header.period and (INDICATOR in named or _lone(headers)):
-            read, because = "figure", f"its header is a period, {text!r}"
+            read, because = FIGURE, f"its header is a period, {text!r}"
         if not read and not {NAME, CODE} & named and (found := _by_content(body, units)):
             read, because = found, f"what stands in it: counties (its header is {text!r})"
             named.add(read)
-        if read == "figure" and INDICATOR not in named:
+        if read == FIGURE and INDICATOR not in named:
             read, because = (
                 _title_variable(block, journal),
                 f"its header is a period, {text!r}, and a title names the variable",
@@ -192,7 +199,7 @@ def _read_columns(
                 else f"its header {text!r} is no known variable; to read it, name it in the layout"
             )
         unit = header.unit
-        if is_value(read) and not unit and note and (unit := choose_unit(note.text, read)):
+        if is_value(read) and read != FIGURE and not unit and note and (unit := choose_unit(note.text, read)):
             because += f"; the unit is that of the note {note.text!r} in {journal.grid.address(note.row, note.column)}"
         stated[column_letters(column)] = unit
         columns.append(
@@ -273,7 +280,7 @@ def _check_columns(columns: list[ColumnLayout], block: Block, journal: Journal) 
             )
     groups = defaultdict(list)
     for column in columns:
-        if is_value(column.read) and column.read != "figure":
+        if is_value(column.read) and column.read != FIGURE:
             groups[column.read, column.period, column.cumulative].append(column)
     for (read, period, _), group in groups.items():
         if len(group) > 1:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from evalaid.errors import ReadingError
 from evalaid.names import COUNTS, SHARES
-from evalaid.reading.columns import is_value, read_header
+from evalaid.reading.columns import choose_unit, is_value, read_header
 from evalaid.reading.cumulative import NO, UNSAID, YES
 from evalaid.reading.decisions import show
 from evalaid.reading.detection import Detected, column_number
@@ -60,7 +60,11 @@ def read_figures(detected: Detected, rows: Rows, journal: Journal) -> tuple[pd.D
             for variable, said in dict.fromkeys(indicators):
                 if variable:
                     picked = np.flatnonzero([one == (variable, said) for one in indicators])
-                    pools[variable, column.unit, said or detected.units.get(column.column, "")].append((column, picked))
+                    pools[
+                        variable,
+                        column.unit,
+                        said or detected.units.get(column.column) or choose_unit(detected.unit_note, variable),
+                    ].append((column, picked))
         else:
             pools[column.read, column.unit, detected.units.get(column.column, "")].append((column, everyone))
     _tell_indicators(rows, indicators, journal)

@@ -12,12 +12,12 @@ from typing import Any
 import yaml
 
 from evalaid.errors import ReadingError
-from evalaid.names import KEY_HEADERS, NOTHING, VALUE_HEADERS
+from evalaid.names import FIGURE, KEY_HEADERS, NOTHING, VALUE_HEADERS
 
 PERIODS = ("year", "quarter", "month")
 UNITS = ("counties", "as_written")
 DECREASES = ("keep", "missing")
-ROLES = (NOTHING, *KEY_HEADERS)
+ROLES = (NOTHING, FIGURE, *KEY_HEADERS)
 _LETTERS = re.compile(r"[A-Z]{1,3}")
 
 

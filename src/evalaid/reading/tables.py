@@ -69,15 +69,29 @@ class Reading:
 
 
 class LayoutError(ReadingError):
-    """Tables that cannot be read as they stand; ``layout`` is what was detected so far, for a person to complete."""
+    """Tables that cannot be read as they stand.
 
-    def __init__(self, message: str, rows: pd.DataFrame, layout: Layout, decisions: pd.DataFrame) -> None:
+    ``layout`` is what was detected so far, for a person to complete; ``decisions`` and ``left_out`` are as in `Reading`;
+    ``n_units`` says how many counties were found all the same.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        rows: pd.DataFrame,
+        layout: Layout,
+        decisions: pd.DataFrame,
+        left_out: pd.DataFrame,
+        n_units: int,
+    ) -> None:
         super().__init__(message, rows)
         self.layout = layout
         self.decisions = decisions
+        self.left_out = left_out
+        self.n_units = n_units
 
 
-def read_table(path: Path | str, layout: Layout | Path | str | None = None) -> Reading:
+def read_table(path: Path | str, layout: Layout | Path | str | None = None, *, sheet: str | None = None) -> Reading:
     r"""Read a table of counties and periods from a file as it was sent.
 
     Assumes one table a sheet: headers in one or more rows, above them titles and notes, below them rows of counties, mixed with
@@ -90,6 +104,8 @@ def read_table(path: Path | str, layout: Layout | Path | str | None = None) -> R
         A workbook (xlsx, xlsm, xls, ods; every sheet with a table is read) or a text file (csv, tsv, txt), or a folder of them.
     layout : Layout, Path or str, optional
         What is known about the file, or the YAML file that says it. Default: everything is detected.
+    sheet : str, optional
+        The only sheet of a workbook that is read. Default: every sheet with a value.
 
     Returns
     -------
@@ -116,10 +132,12 @@ def read_table(path: Path | str, layout: Layout | Path | str | None = None) -> R
     ['a total or average, by its name']
     """
     path = Path(path)
-    return read_tables(_list_files(path) if path.is_dir() else [path], layout)
+    return read_tables(_list_files(path) if path.is_dir() else [path], layout, sheet=sheet)
 
 
-def read_tables(paths: Iterable[Path | str], layout: Layout | Path | str | None = None) -> Reading:
+def read_tables(
+    paths: Iterable[Path | str], layout: Layout | Path | str | None = None, *, sheet: str | None = None
+) -> Reading:
     """Read the tables of several files (a year each, for example) into one frame.
 
     Assumes that the files belong to one panel: a unit and period that stands in several of them is one figure.
@@ -128,7 +146,7 @@ def read_tables(paths: Iterable[Path | str], layout: Layout | Path | str | None 
     ----------
     paths : iterable of Path or str
         Files.
-    layout : Layout, Path or str, optional
+    layout, sheet : optional
         As in `read_table`.
 
     Returns
@@ -145,7 +163,7 @@ def read_tables(paths: Iterable[Path | str], layout: Layout | Path | str | None 
     See `read_table`.
     """
     given = layout if isinstance(layout, Layout) else Layout() if layout is None else Layout.read(layout)
-    grids = [grid for path in paths for grid in open_grids(path)]
+    grids = [grid for path in paths for grid in open_grids(path, sheet)]
     sheets = [_read_sheet(grid, given) for grid in grids]
     result = _Result.of(sheets)
     complete = replace(given, tables=tuple(sheet.table for sheet in sheets))
@@ -171,6 +189,7 @@ class _Sheet:
     records: pd.DataFrame
     timeless: pd.DataFrame
     journal: Journal
+    units: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -180,6 +199,7 @@ class _Result:
     decisions: list[Decision]
     findings: list[Finding]
     left_out: list[LeftOut]
+    n_units: int
 
     @classmethod
     def of(cls, sheets: Sequence[_Sheet]) -> _Result:
@@ -191,6 +211,7 @@ class _Result:
             [entry for sheet in sheets for entry in sheet.journal.decisions],
             [entry for sheet in sheets for entry in sheet.journal.findings],
             [entry for sheet in sheets for entry in sheet.journal.left_out],
+            len({unit for sheet in sheets for unit in sheet.units}),
         )
 
 
@@ -233,7 +254,7 @@ def _read_sheet(grid: Grid, layout: Layout) -> _Sheet:
         detected.block, detected.table, roles, journal, year=detected.year, within=layout.within, units=layout.units
     )
     records, timeless, table = read_figures(detected, rows, journal)
-    return _Sheet(table, records, timeless, journal)
+    return _Sheet(table, records, timeless, journal, frozenset(rows.unit))
 
 
 def _assemble(result: _Result, layout: Layout, files: dict[str, str]) -> Reading:
@@ -269,9 +290,8 @@ def _assemble(result: _Result, layout: Layout, files: dict[str, str]) -> Reading
         result.findings.append(
             Finding("", "", None, "", "", "no figure was found", "a table with a figure for each county and period")
         )
-    decided = tabulate(result.decisions, DECISION_COLUMNS)
     if result.findings:
-        raise _error(result.findings, layout, decided)
+        raise _error(result, layout)
     records = records.assign(origin=_origin(records, source))
     frame, decisions = panels.spread(records, result.timeless, kind)
     result.decisions += decisions
@@ -332,17 +352,21 @@ def _origins(records: pd.DataFrame, source: pd.DataFrame, kind: str) -> pd.DataF
     return both.sort_values(["unit", "period", "variable"], kind="stable").reset_index(drop=True)
 
 
-def _error(findings: Sequence[Finding], layout: Layout, decisions: pd.DataFrame) -> LayoutError:
-    rows = tabulate(findings, FAULT_COLUMNS)
+def _error(result: _Result, layout: Layout) -> LayoutError:
+    findings = result.findings
     count = len(findings)
     lines = [f"The tables cannot be read as they stand: {count} fault{'s' if count > 1 else ''}."]
     for finding in findings[:SHOWN]:
-        place = " ".join(
-            part
-            for part in (finding.file, finding.sheet, finding.cell or (f"row {finding.row}" if finding.row else ""))
-            if part
-        )
+        cell = finding.cell or (f"row {finding.row}" if finding.row else "")
+        place = " ".join(part for part in (finding.file, finding.sheet, cell) if part)
         lines.append(f"- {place}: {finding.fault}. Expected {finding.expected}.")
     if count > SHOWN:
         lines.append(f"... and {count - SHOWN} more.")
-    return LayoutError("\n".join(lines), rows, layout, decisions)
+    return LayoutError(
+        "\n".join(lines),
+        tabulate(findings, FAULT_COLUMNS),
+        layout,
+        tabulate(result.decisions, DECISION_COLUMNS),
+        tabulate(result.left_out, LEFT_OUT_COLUMNS),
+        result.n_units,
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -15,16 +14,14 @@ from evalaid.errors import RosterError
 from evalaid.faults import Faults
 from evalaid.panel import find_column
 from evalaid.periods import PER_YEAR, PeriodKind, containing_period, first_day, label
+from evalaid.reading.dates import EXPECTED as EXPECTED_DATE
+from evalaid.reading.dates import StatedDate, read_date
 
 RULES = ("containing_period", "first_full_period")
 """Which period a start belongs to: the one it falls in, or the first one that begins on or after it."""
 
-EXPECTED_DATE = "a date, or text such as '2021-02-18', '2021-05', '2021Q2' or '2021' (a remark may follow in brackets)"
-
-_DATE = re.compile(
-    r"(?P<year>\d{4})(?:[Qq](?P<quarter>[1-4])|[-/.](?P<month>\d{1,2})(?:[-/.](?P<day>\d{1,2}))?)?\s*(?:[(（].*)?"
-)
-_MONTHS = {"month": 1, "quarter": 3, "year": 12}
+_MONTHS = {"month": 1, "quarter": 3, "half": 6, "year": 12}
+_PERIODS = {"Y": "year", "Q": "quarter", "M": "month", "D": "day"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +32,9 @@ class Roster:
     ----------
     frame : pandas.DataFrame
         Columns ``unit``, ``hospital`` (None when no column was named), ``start`` (datetime64, first day of the stated
-        period), ``start_precision`` ("day", "month", "quarter", "year"), ``end`` (datetime64, last day of the stated period,
-        NaT = open), ``end_precision`` and ``mechanism``; in the caller's row order.
+        time), ``start_precision`` ("day", "month", "quarter", "half", "year", "part", "about", "range"), ``start_earliest`` and
+        ``start_latest`` (first and last day that the start can mean), ``end`` (datetime64, last day of the stated time, NaT =
+        open), ``end_precision`` and ``mechanism``; in the caller's row order.
 
     Examples
     --------
@@ -68,7 +66,8 @@ class Roster:
         unit : str
             Column of the supported unit (county, district or care area).
         start : str
-            Column of the start: dates, or text such as ``"2021-02-18"``, ``"2021-05 (teams set up)"``, ``"2021"``.
+            Column of the start: dates, or text such as ``"2021-02-18"``, ``"2021-05 (teams set up)"``, ``"2021"``,
+            ``"about 2014"``, ``"2018年下半年"``, ``"2013-2015"`` (some day within; see `evalaid.reading.dates.read_date`).
         hospital, mechanism : str, optional
             Columns of the supporting hospital and of the kind of partnership.
         end : str, optional
@@ -245,6 +244,51 @@ def assign_cohorts(roster: Roster, kind: str, rule: str = "containing_period") -
     return Assignment(frame, str(kind), rule, _list_notes(roster, first, str(kind)))
 
 
+def possible_cohorts(roster: Roster, kind: str, rule: str = "containing_period") -> pd.DataFrame:
+    """List the units whose first treated period depends on a date that is not exact, with every period it can be.
+
+    Assumes that a unit counts as treated from its earliest partnership on; with several, the earliest day is the first on which
+    any of them can have begun and the latest the first by which one of them must have.
+
+    Parameters
+    ----------
+    roster : Roster
+        The partnerships.
+    kind : {"year", "quarter", "month"}
+        What one period of the panel is.
+    rule : {"containing_period", "first_full_period"}
+        As in `assign_cohorts`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each such unit: ``unit``, ``cohort`` (as `assign_cohorts` takes it), ``earliest``, ``latest`` (cohorts),
+        ``possible`` (tuple of all cohorts from one to the other), ``start_precision``.
+
+    Raises
+    ------
+    RosterError
+        As `assign_cohorts`.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"area": ["P", "Q"], "begun": ["about 2014", "2015-03-01"]})
+    >>> possible_cohorts(Roster.read(table, "area", "begun"), "year")[["unit", "cohort", "possible"]].values.tolist()
+    [['P', 2014, (2013, 2014, 2015)]]
+    """
+    stated = assign_cohorts(roster, kind, rule).frame
+    limits = roster.frame.groupby("unit")[["start_earliest", "start_latest"]].min().loc[stated["unit"]]
+    rows = []
+    for row, earliest, latest in zip(
+        stated.itertuples(), limits["start_earliest"], limits["start_latest"], strict=True
+    ):
+        first, last = (_period_of(kind, day.date(), rule) for day in (earliest, latest))
+        if first < last:
+            span = tuple(n if kind == PeriodKind.YEAR else label(kind, n) for n in range(first, last + 1))
+            rows.append((row.unit, row.cohort, span[0], span[-1], span, row.start_precision))
+    return pd.DataFrame(rows, columns=["unit", "cohort", "earliest", "latest", "possible", "start_precision"])
+
+
 def _period_of(kind: str, day: dt.date, rule: str) -> int:
     period = containing_period(kind, day)
     return period if rule == "containing_period" or first_day(kind, period) == day else period + 1
@@ -254,10 +298,17 @@ def _list_notes(roster: Roster, first: pd.DataFrame, kind: str) -> tuple[str, ..
     notes = []
     imprecise = first["start_precision"].value_counts().drop("day", errors="ignore")
     for precision, count in imprecise.items():
+        known = f"{count} unit{'s' * (count > 1)} with a start"
+        if precision not in _MONTHS:
+            said = {"about": "stated as about a time", "range": "stated as a range of time"}.get(
+                str(precision), "known to a part of a year or month only"
+            )
+            notes.append(f"{known} {said}: the first day of that time was taken, though it may lie in another {kind}")
+            continue
         assumed = f"the first day of that {precision} was taken"
         if _MONTHS[str(precision)] > 12 // PER_YEAR[PeriodKind(kind)]:
             assumed += f", though the start may lie in a later {kind}"
-        notes.append(f"{count} unit{'s' * (count > 1)} with a start known to the {precision} only: {assumed}")
+        notes.append(f"{known} known to the {precision} only: {assumed}")
     if len(several := roster.several_hospitals):
         notes.append(
             f"{len(several)} unit{'s' * (len(several) > 1)} with more than one partnership: the earliest start counts"
@@ -271,52 +322,39 @@ def _list_notes(roster: Roster, first: pd.DataFrame, kind: str) -> tuple[str, ..
 
 def _read_dates(role: str, values: pd.Series | None, length: int, faults: Faults, *, required: bool) -> dict[str, Any]:
     """Read a column of dates into days and precisions; a start is the first day of what is stated, an end the last."""
-    days = np.full(length, np.datetime64("NaT"), dtype="datetime64[s]")
-    precision = np.full(length, None, dtype=object)
-    if values is not None:
-        read = [_read_date(value) for value in values]
-        given = values.notna().to_numpy() & (values.astype(str).str.strip() != "").to_numpy()
-        faulty = np.array([item is None for item in read], dtype=bool) & given
-        if required and not given.all():
-            rows = values[~given]
-            faults.add(values.name, f"{role} is missing", EXPECTED_DATE, rows=rows.index, values=rows.tolist())
-        if faulty.any():
-            rows = values[faulty]
-            faults.add(
-                values.name, f"{role} is not readable as a date", EXPECTED_DATE, rows=rows.index, values=rows.tolist()
-            )
-        for row, item in enumerate(read):
-            if item is not None:
-                day, precision[row] = item
-                days[row] = np.datetime64(_last_day(day, precision[row]) if role == "end" else day)
-    return {role: days, f"{role}_precision": precision}
+    none = np.datetime64("NaT", "s")
+    read = [StatedDate("")] * length if values is None else [_read_date(value) for value in values]
+    faulty = np.array([bool(item.fault) for item in read], dtype=bool)
+    there = np.array([item.earliest is not None for item in read], dtype=bool)
+    if values is not None and required and not (there | faulty).all():
+        rows = values[~(there | faulty)]
+        faults.add(values.name, f"{role} is missing", EXPECTED_DATE, rows=rows.index, values=rows.tolist())
+    if values is not None and faulty.any():
+        rows = values[faulty]
+        faults.add(
+            values.name, f"{role} is not readable as a date", EXPECTED_DATE, rows=rows.index, values=rows.tolist()
+        )
+
+    def days(which: str) -> np.ndarray:
+        found = [getattr(item, which) for item in read]
+        return np.array([none if day is None else np.datetime64(day, "s") for day in found], dtype="datetime64[s]")
+
+    data: dict[str, Any] = {
+        role: days("last" if role == "end" else "first"),
+        f"{role}_precision": np.array([item.precision or None for item in read], dtype=object),
+    }
+    if role == "start":
+        data |= {"start_earliest": days("earliest"), "start_latest": days("latest")}
+    return data
 
 
-def _read_date(value: Any) -> tuple[dt.date, str] | None:
-    """Read one date: its first day and its precision."""
+def _read_date(value: Any) -> StatedDate:
     if isinstance(value, pd.Period):
-        precision = {"Y": "year", "Q": "quarter", "M": "month", "D": "day"}.get(value.freqstr[0])
-        return None if precision is None else (value.start_time.date(), precision)
-    if isinstance(value, (dt.date, np.datetime64)):
-        return None if pd.isna(value) else (pd.Timestamp(value).date(), "day")
-    if isinstance(value, (float, np.floating)) and float(value).is_integer():
-        value = int(value)  # a year that passed through a column with missing values
-    match = _DATE.fullmatch(str(value).strip())
-    if match is None:
-        return None
-    year, quarter, month, day = (None if part is None else int(part) for part in match.groups())
-    precision = "day" if day else "month" if month else "quarter" if quarter else "year"
-    try:
-        return dt.date(int(year or 0), month or (3 * quarter - 2 if quarter else 1), day or 1), precision
-    except ValueError:
-        return None
-
-
-def _last_day(first: dt.date, precision: str) -> dt.date:
-    if precision == "day":
-        return first
-    months = first.year * 12 + first.month - 1 + _MONTHS[precision]
-    return dt.date(months // 12, months % 12 + 1, 1) - dt.timedelta(days=1)
+        known = value.freqstr[0] in _PERIODS
+        return read_date(str(value)) if known else StatedDate(str(value), fault="a period of an unknown kind")
+    if pd.api.types.is_scalar(value) and pd.isna(value):
+        return StatedDate("")
+    return read_date(pd.Timestamp(value) if isinstance(value, np.datetime64) else value)
 
 
 def _check_rows(table: pd.DataFrame, index: pd.Index, names: dict[str, str | None], faults: Faults) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from evalaid.reading.records import count_records
     from evalaid.reading.tables import Reading, read_table, read_tables
     from evalaid.reading.tallies import RecordCounts
-    from evalaid.roster import Roster, assign_cohorts
+    from evalaid.roster import Roster, assign_cohorts, read_roster
     from evalaid.sensitivity.balance import balance
     from evalaid.sensitivity.bounds import bound_effect
     from evalaid.sensitivity.coefficients import EventStudy
@@ -83,6 +83,7 @@ _HOME = {
     "joint_test": "evalaid.sensitivity.joint",
     "randomize": "evalaid.inference.permutation",
     "read_panel": "evalaid.panel",
+    "read_roster": "evalaid.roster",
     "read_table": "evalaid.reading.tables",
     "read_tables": "evalaid.reading.tables",
     "regression_to_mean": "evalaid.sensitivity.regression_to_mean",
@@ -128,6 +129,7 @@ __all__ = [
     "pretrend_power",
     "randomize",
     "read_panel",
+    "read_roster",
     "read_table",
     "read_tables",
     "regression_to_mean",

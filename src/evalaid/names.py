@@ -72,6 +72,41 @@ KEY_HEADERS = {
 }
 """Role of a column that says what a row is -> pattern of its header, spaces and case aside."""
 
+HOSPITAL, RECIPIENT, START, END, SPELL = "hospital", "recipient", "start", "end", "spell"
+ANNOUNCED, AGREED, ARRIVED, MECHANISM = "announced", "agreed", "arrived", "mechanism"
+EXPERTS, DEPARTMENTS = "experts", "departments"
+
+_HELPS = r"(支援|帮扶|派出|支持|托管|合作|牵头|对口支援|对口帮扶|组团式?帮扶|共建|组团|结对)"
+_HELPED = r"(受援|被帮扶|受扶|被托管|受帮扶|被支援|县级|基层)"
+_WHEN = r"(时间|日期|年月|年份|年)"
+ROSTER_HEADERS = {
+    NAME: rf"{_HELPED}(县|地区|县\(市区\)|地|县区|县市区|县市)(名称)?|(supported_?|recipient_?)(county|district|area)",
+    RECIPIENT: rf"{_HELPED}(方|单位|医院|机构|医疗机构|医疗单位)(名称)?|(recipient|supported|county)_?hospital(_?name)?|recipient",
+    HOSPITAL: rf"{_HELPS}(方|单位|医院|三级医院|三甲医院|机构|医疗机构|医疗单位)(名称|\(三级医院\))?|(上级|三级|三甲|核心|省级)?医院(名称)?|"
+    r"(supporting|support|partner|lead|helping)?_?hospitals?(_?name)?",
+    ANNOUNCED: rf"(公布|发布|印发|宣布|发文|文件|下达|公告){_WHEN}|announce(d|ment)(_?date)?|date_?announced",
+    AGREED: rf"(签约|协议|签订|签署|合作协议|协议签订|签订协议|签协议){_WHEN}|(agree(d|ment)|signed|contract)(_?date)?|date_?(agreed|signed)",
+    ARRIVED: rf"(进驻|到位|派驻|到岗|入驻|抵达|首批进驻|专家进驻|人员到位|专家到位|团队进驻){_WHEN}|arriv(ed|al)(_?date)?|date_?arrived|work_?began",
+    END: rf"({_HELPS}|合同|协议)?(结束|终止|截止|届满|到期|期满|止|终){_WHEN}?|(end(ed|s)?|until|to|expir(y|ed))(_?(date|year))?|date_?ended",
+    SPELL: rf"({_HELPS}|起止|起讫|合同|协议|服务)(起止|起讫)?(时间|期限|期|周期|年限|时段)|起止({_WHEN})?|时间|期限|周期|(partnership_?|support_?)?(period|duration|term|dates)",
+    START: rf"({_HELPS}|合同|协议)?(开始|起始|启动|实施|起|建立|开展|挂牌|生效|正式启动|始){_WHEN}?|{_HELPS}?(日期|年份|年度)|"
+    r"(start(ed|s)?|begin(s|ning)?|began|begun|since|from)(_?(date|year))?|date_?(started|begun)|date|year",
+    MECHANISM: r"(帮扶|支援|合作|协作|托管|共建)?(机制|方式|形式|模式|类型|类别)|mechanism|(partnership_?)?(type|kind|form)|mode",
+    EXPERTS: r"(派驻|帮扶|派出|常驻|驻点|选派)?(专家|医生|医师|人员|医务人员|专技人员|专家团队)(数|人数|数量|情况)?|n?_?(experts|doctors|staff)(_?posted)?",
+    DEPARTMENTS: r"(帮扶|托管|共建|重点|重点帮扶|支援|对口|受援)?(科室|专科|学科)(数|个数|数量|名称|情况)?|n?_?departments?|specialt(y|ies)",
+}
+"""Role of a column of a roster -> pattern of its header, spaces and case aside; the first that fits the whole text counts."""
+
+MECHANISMS = (
+    ("cluster assistance", r"组团|cluster"),
+    ("one hospital takes one department", r"以院包科|一院一科|院包科"),
+    ("trusteeship", r"托管|委托管理|trustee"),
+    ("tight county medical community", r"医共体|医疗共同体|medical community"),
+    ("alliance", r"医联体|联盟|专科联盟|医疗联合体|医疗集团|alliance"),
+    ("one-to-one pairing", r"对口|结对|一对一|pair"),
+)
+"""Kind of partnership -> words for it; the first that is found counts."""
+
 _PEOPLE = r"(居民|常住居民|辖区居民|本县居民|户籍居民|参保人|参保人员|参保居民|医保参保人|患者|病人)?"
 _COUNT = r"(总)?(人次|人次数|人数|例数|量|病例数|患者数|病人数)"
 _WITHIN = r"(在)?(县域|县|域|本县|县区|区域|辖区|县\(市区\)|县\(市\))"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -16,6 +17,8 @@ from evalaid.panel import find_column
 from evalaid.periods import PER_YEAR, PeriodKind, containing_period, first_day, label
 from evalaid.reading.dates import EXPECTED as EXPECTED_DATE
 from evalaid.reading.dates import StatedDate, read_date
+from evalaid.reading.layouts import Layout
+from evalaid.reading.rosters import Partnerships, read_partnerships
 
 RULES = ("containing_period", "first_full_period")
 """Which period a start belongs to: the one it falls in, or the first one that begins on or after it."""
@@ -154,6 +157,87 @@ class Roster:
         """
         columns = ["unit", "hospital", "start", "end", "mechanism"]
         return self.frame.loc[self.frame["end"].notna(), columns].reset_index(drop=True)
+
+
+@dataclass(frozen=True, eq=False)
+class RosterReading:
+    """Hold the roster of a file, with everything that was decided about it.
+
+    Parameters
+    ----------
+    roster : Roster
+        The partnerships.
+    partnerships : Partnerships
+        What was read: ``frame`` (with announced, agreed, arrived dates, departments, experts, and the cell of every start),
+        ``decisions``, ``left_out``, ``faults``, ``layout``, ``files``.
+    """
+
+    roster: Roster
+    partnerships: Partnerships
+
+
+def read_roster(path: Path | str, layout: Layout | Path | str | None = None, *, start: str = "start") -> RosterReading:
+    r"""Read a roster of partnerships from a file as an office keeps it.
+
+    Assumes what `evalaid.reading.rosters.read_partnerships` assumes. Dates keep their precision.
+
+    Parameters
+    ----------
+    path : Path or str
+        A workbook or a text file.
+    layout : Layout, Path or str, optional
+        What is known about the file, or the YAML file that says it.
+    start : {"start", "announced", "agreed", "arrived"}
+        Which of the file's dates is the start.
+
+    Returns
+    -------
+    RosterReading
+
+    Raises
+    ------
+    ReadingError
+        When the file cannot be read; with all faults and their cells.
+    RosterError
+        When the file has no such dates, or not for every partnership.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "roster.csv"
+    ...     _ = file.write_text("受援县,支援医院,开始时间\n连南县,省人民医院,约2014年\n连山县,省中医院,2018年下半年\n", encoding="utf-8")
+    ...     roster = read_roster(file).roster
+    >>> roster.frame[["unit", "start_precision"]].values.tolist()
+    [['441826', 'about'], ['441825', 'half']]
+    """
+    partnerships = read_partnerships(path, layout)
+    return RosterReading(roster_of(partnerships, start), partnerships)
+
+
+def roster_of(partnerships: Partnerships, start: str = "start") -> Roster:
+    """Make the roster of partnerships that were read from a file.
+
+    Parameters
+    ----------
+    partnerships : Partnerships
+        From `evalaid.reading.rosters.read_partnerships`.
+    start : {"start", "announced", "agreed", "arrived"}
+        Which of their dates is the start.
+
+    Returns
+    -------
+    Roster
+
+    Raises
+    ------
+    RosterError
+        When the file has no such dates, or not for every partnership; rows are named by the cell of the start.
+    """
+    if start not in partnerships.dates:
+        raise RosterError(f"The roster has no dates {start!r}; it has {', '.join(partnerships.dates)}.")
+    frame = partnerships.frame.set_index("cell")
+    return Roster.read(frame, "unit", start, hospital="hospital", end="end", mechanism="mechanism")
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,7 +40,8 @@ _ABOUT = re.compile(
 _ABOUT_AFTER = re.compile(r"(?:前后|左右|上下|\s+or so|\s*\?)$", re.IGNORECASE)
 _ABOUT_WORD = re.compile(r"约|左右|前后|about|approx|circa|估计|大概", re.IGNORECASE)
 _FILLER = re.compile(
-    r"(?:正式)?(?:开始|以来|至今|迄今|启动|签约|签署|签订|挂牌|揭牌|进驻|到位|起|始|间)+$|^(?:自|从|since|from)\s*", re.IGNORECASE
+    r"(?:正式)?(?:开始|以来|至今|迄今|启动|签约|签署|签订|挂牌|揭牌|进驻|到位|起|始|间)+$|^(?:自|从|since|from)\s*",
+    re.IGNORECASE,
 )
 _BOUND = re.compile(
     r"^(?:by|before|until|no later than|不晚于|截至|截止)|(?:以前|之前|前|以后|之后|后)$|^after\b", re.IGNORECASE
@@ -63,7 +64,8 @@ _OPEN = re.compile(
     r"(?:\s*(?:至|到|-|—|–|~|to|until)?\s*(?:今|现在|目前|present|now|ongoing|date)|\s*(?:-|—|–|~|至))$", re.IGNORECASE
 )
 _NO_END = re.compile(
-    r"至今|长期|持续|进行中|在帮|仍在.*|未结束|今|现在|目前|ongoing|present|open|now|running|-+|—+|/|…+|无", re.IGNORECASE
+    r"至今|长期|持续|进行中|在帮|仍在.*|未结束|今|现在|目前|ongoing|present|open|now|running|-+|—+|/|…+|无",
+    re.IGNORECASE,
 )
 _SERIAL = (20_000, 60_000)
 """Day numbers of a spreadsheet from 1954 to 2064."""
@@ -300,7 +302,9 @@ def _widen(date: StatedDate) -> StatedDate:
         return date
     if date.precision in {"day", "part"}:
         margin = dt.timedelta(days=MARGIN_DAYS)
-        return replace(date, earliest=date.earliest - margin, latest=date.latest + margin, precision="about")  # first and last stay
+        return replace(
+            date, earliest=date.earliest - margin, latest=date.latest + margin, precision="about"
+        )  # first and last stay
     months = MARGIN_MONTHS[date.precision]
     return replace(
         date,

@@ -50,7 +50,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class _Unit:
+class PlacedUnit:
     """Code and name of a row's unit, or why the row is left out, or what is wrong with it."""
 
     code: str = ""
@@ -124,9 +124,9 @@ def read_rows(
     headers = {plain(value) for row in range(block.header[0], block.header[1] + 1) for value in cells[row]} - {""}
     keys = [column for role in (NAME, CODE) for column in roles.get(role, ())]
     rows = Rows()
-    seen: dict[tuple[str, str, str], _Unit] = {}
+    seen: dict[tuple[str, str, str], PlacedUnit] = {}
     heading: str | None = None
-    last = _Unit()
+    last = PlacedUnit()
     blanks = []
     for row in range(block.data[0], block.data[1] + 1):
         filled = np.flatnonzero([classify(value) != Kind.BLANK for value in cells[row]])
@@ -144,7 +144,7 @@ def read_rows(
             journal.leave(row, "", shown, "numbers of the columns")
             continue
         if len(set(texts)) == 1:
-            heading = _read_heading(row, texts[0], heading, within, units, journal)
+            heading = read_heading(row, texts[0], heading, within, units, journal)
             continue
         code = next((plain(cells[row, column]) for column in roles.get(CODE, ()) if plain(cells[row, column])), "")
         name = next((plain(cells[row, column]) for column in roles.get(NAME, ()) if plain(cells[row, column])), "")
@@ -177,7 +177,7 @@ def read_rows(
         else:
             near = city or heading or ""
             if (code, name, near) not in seen:
-                seen[code, name, near] = _find_unit(row, code, name, near, within, units, table, journal)
+                seen[code, name, near] = place_unit(row, code, name, near, within, units, table, journal)
             unit = seen[code, name, near]
             last = unit
         if unit.fault:
@@ -243,7 +243,7 @@ def _address(grid: Grid, row: int, columns: Sequence[int]) -> str:
     return grid.address(row, columns[0]) if columns else ""
 
 
-def _read_heading(
+def read_heading(
     row: int, text: str, heading: str | None, within: str | None, units: str, journal: Journal
 ) -> str | None:
     """Take a row with one text as a heading: a prefecture's name says where the rows below it lie."""
@@ -260,13 +260,13 @@ def _larger(text: str, within: str | None) -> str | None:
     return found.code if isinstance(found, Region) and found.level != "county" else None
 
 
-def _find_unit(
+def place_unit(
     row: int, code: str, name: str, near: str, within: str | None, units: str, table: TableLayout, journal: Journal
-) -> _Unit:
+) -> PlacedUnit:
     """Find code and name of a row's unit, or why it has none."""
     name = _OF_WHICH.sub("", name)
     if units == "as_written":
-        return _Unit(code or name, name or code)
+        return PlacedUnit(code or name, name or code)
     place = (_larger(near, within) if near else None) or within
     read = read_regions([name or code], codes=[code] if code and name else None, within=place)
     found = read.regions[0]
@@ -276,13 +276,13 @@ def _find_unit(
         found = read.regions[0]
     if not isinstance(found, Region):
         _, text, why = read.faults[0]
-        return _Unit(fault=f"{text}: {why}")
+        return PlacedUnit(fault=f"{text}: {why}")
     kept = {plain(text) for text in table.keep}
     if found.level != "county" and not {name, code, found.name, found.code} & kept:
-        return _Unit(left_out=f"a {found.level} ({found.code}), no county: a subtotal")
+        return PlacedUnit(left_out=f"a {found.level} ({found.code}), no county: a subtotal")
     for _, text, decided in read.notes:
         journal.decide(f"row {row + 1}", f"unit {text!r}", decided, "the list of administrative divisions")
-    return _Unit(found.code, found.name)
+    return PlacedUnit(found.code, found.name)
 
 
 def _read_periods(

@@ -353,20 +353,37 @@ def _origins(records: pd.DataFrame, source: pd.DataFrame, kind: str) -> pd.DataF
 
 
 def _error(result: _Result, layout: Layout) -> LayoutError:
-    findings = result.findings
+    return LayoutError(
+        describe_findings(result.findings, "tables"),
+        tabulate(result.findings, FAULT_COLUMNS),
+        layout,
+        tabulate(result.decisions, DECISION_COLUMNS),
+        tabulate(result.left_out, LEFT_OUT_COLUMNS),
+        result.n_units,
+    )
+
+
+def describe_findings(findings: Sequence[Finding], what: str) -> str:
+    """Say what is wrong, each finding with its place and what was expected.
+
+    Parameters
+    ----------
+    findings : sequence of Finding
+        What is wrong.
+    what : str
+        What could not be read, in the plural.
+
+    Returns
+    -------
+    str
+        The first `SHOWN` of them, one a line.
+    """
     count = len(findings)
-    lines = [f"The tables cannot be read as they stand: {count} fault{'s' if count > 1 else ''}."]
+    lines = [f"The {what} cannot be read as they stand: {count} fault{'s' if count > 1 else ''}."]
     for finding in findings[:SHOWN]:
         cell = finding.cell or (f"row {finding.row}" if finding.row else "")
         place = " ".join(part for part in (finding.file, finding.sheet, cell) if part)
         lines.append(f"- {place}: {finding.fault}. Expected {finding.expected}.")
     if count > SHOWN:
         lines.append(f"... and {count - SHOWN} more.")
-    return LayoutError(
-        "\n".join(lines),
-        tabulate(findings, FAULT_COLUMNS),
-        layout,
-        tabulate(result.decisions, DECISION_COLUMNS),
-        tabulate(result.left_out, LEFT_OUT_COLUMNS),
-        result.n_units,
-    )
+    return "\n".join(lines)

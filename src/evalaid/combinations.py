@@ -58,6 +58,10 @@ def _data(values: Mapping[str, Any]) -> Iterator[str]:
         yield f"weight_kind is '{values['weight_kind']}', but weight is missing"
     if panel and simulation:
         yield "give either panel (a file) or simulation (a generator), not both"
+    if values["layout"] and not panel:
+        yield "layout says how a panel is read, but panel (a file) is missing"
+    if panel and not values["layout"] and not str(panel).lower().endswith(".csv"):
+        yield f"panel is '{panel}', which needs a layout (write one with: evalaid check FILE --write-layout LAYOUT)"
     if simulation:
         yield from (f"simulation has no {name}" for name in ("generator", "seed") if name not in simulation)
         if kind != SIMULATED:

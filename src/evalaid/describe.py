@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,8 +11,11 @@ from evalaid.design import Design
 from evalaid.periods import label
 from evalaid.report.figures import STATUS
 from evalaid.report.tables import Column
-from evalaid.sample import load_frame
+from evalaid.sample import load_frame, load_reading
 from evalaid.study import StudySpec
+
+Listing = tuple[pd.DataFrame, str, Sequence[str], str, Sequence[str], Mapping[str, Column]]
+"""A table of texts as `evalaid.section.Section.table_if_any` takes it."""
 
 NEVER = "never"
 MOST_CLUSTERS = 80  # lines of a figure that can still be read
@@ -126,6 +129,72 @@ def describe_limits(design: Design) -> pd.DataFrame:
     """List what no comparison in the panel can tell: ``key``, ``what``, ``where``, ``why``, ``what_could_be_done``."""
     frame = design.not_identified
     return frame.assign(key=[f"limit{place + 1}" for place in range(len(frame))])
+
+
+def list_decisions(spec: StudySpec) -> Listing:
+    """List every decision taken while the study's panel was read; empty when the panel has no layout.
+
+    Parameters
+    ----------
+    spec : StudySpec
+
+    Returns
+    -------
+    tuple
+        What `evalaid.section.Section.table_if_any` takes: frame, name, columns, caption, notes, columns' headings.
+    """
+    columns = {
+        "file": "File",
+        "sheet": "Sheet",
+        "cell": "Cell",
+        "what": "What",
+        "decided": "Decided",
+        "because": "Because",
+    }
+    frame = _no_reading(columns) if spec.layout is None else load_reading(spec).decisions
+    return _listing(
+        frame, "decisions", columns, "Every decision taken about the files of the panel while they were read"
+    )
+
+
+def list_left_out(spec: StudySpec) -> Listing:
+    """List every row and figure of the study's files that is not in the panel (see `list_decisions`)."""
+    columns = {
+        "file": "File",
+        "sheet": "Sheet",
+        "row": "Row",
+        "cell": "Cell",
+        "value": "What stands there",
+        "reason": "Why",
+    }
+    frame = _no_reading(columns) if spec.layout is None else load_reading(spec).left_out
+    return _listing(frame, "left_out", columns, "Rows and figures of the files that are not in the panel")
+
+
+def list_findings(spec: StudySpec) -> Listing:
+    """List what a person should look at in the study's files although they could be read (see `list_decisions`)."""
+    columns = {
+        "file": "File",
+        "sheet": "Sheet",
+        "cell": "Cell",
+        "value": "What stands there",
+        "fault": "What was found",
+    }
+    frame = _no_reading(columns) if spec.layout is None else load_reading(spec).faults
+    return _listing(frame, "findings", columns, "To look at in the files: figures that do not fit each other")
+
+
+def _no_reading(columns: Mapping[str, str]) -> pd.DataFrame:
+    return pd.DataFrame(columns=list(columns))
+
+
+def _listing(frame: pd.DataFrame, name: str, columns: Mapping[str, str], caption: str) -> Listing:
+    """Make a table of texts: its columns get names of their own, so that no text is taken for a number."""
+    own = {column: f"of_{column}" for column in columns}
+    shown = frame[list(columns)].astype(object).where(frame[list(columns)].notna(), "").astype(str).rename(columns=own)
+    shown = shown.assign(key=[f"{name}{place}" for place in range(1, len(frame) + 1)])
+    headings = {own[column]: Column(heading) for column, heading in columns.items()}
+    return shown, name, tuple(headings), caption, (), headings
 
 
 def map_status(design: Design) -> pd.DataFrame:

@@ -19,6 +19,7 @@ from evalaid.design import Design, diagnose
 from evalaid.errors import EvalaidError, StudyError
 from evalaid.manifest import NUMBERS_FILE, hash_file, hash_value, read_manifest
 from evalaid.periods import parse_periods
+from evalaid.reading.tables import Reading, read_table
 from evalaid.recovery import choose_trials
 from evalaid.roster import Roster, assign_cohorts
 from evalaid.simulate.panel import LABEL, SimulatedPanel
@@ -65,7 +66,7 @@ def load_frame(spec: StudySpec) -> pd.DataFrame:
         frame, panel, [spec.unit, spec.period, spec.outcome, *(name for name in (spec.inside, spec.total) if name)]
     )
     if spec.link is not None:
-        frame = _join(frame, read_file(spec.link), spec)
+        frame = _join(frame, _read_beside(spec.link, spec.unit, spec), spec)
     need_columns(frame, "the joined panel", [*spec.keep, *spec.baseline, *([spec.cluster] if spec.cluster else [])])
     frame = _within_periods(frame, spec)
     frame = _keep(frame, spec)
@@ -250,7 +251,49 @@ def _read_panel(spec: StudySpec) -> tuple[pd.DataFrame, str]:
             f"The study '{spec.study}' has neither panel nor simulation: there are no outcome data to compare. It can "
             "examine published claims (notebook 1_claims), nothing else."
         )
+    if spec.layout is not None:
+        return load_reading(spec).frame.copy(), spec.panel
     return read_file(spec.panel), spec.panel
+
+
+def load_reading(spec: StudySpec) -> Reading:
+    """Read the panel of a study that has a layout, with every decision taken about its file.
+
+    Assumes that ``panel`` and ``layout`` are given. The same files give the same reading; it is kept while they do not change.
+
+    Parameters
+    ----------
+    spec : StudySpec
+
+    Returns
+    -------
+    Reading
+
+    Raises
+    ------
+    StudyError
+        If a file is missing.
+    ReadingError
+        With all faults of the file, or of its layout, at once.
+    """
+    files = (str(spec.panel), str(spec.layout))
+    return _read_with_layout(*files, *hash_data(files).values())
+
+
+@lru_cache(maxsize=4)
+def _read_with_layout(panel: str, layout: str, *_hashes: str) -> Reading:
+    root = project_root()
+    return read_table(root / panel, root / layout)
+
+
+def _read_beside(name: str, column: str | None, spec: StudySpec) -> pd.DataFrame:
+    """Read a file that is matched with the panel by a column; beside a panel with a layout its codes are text."""
+    table = read_file(name)
+    if spec.layout is None or column not in table:
+        return table
+    codes = table[column]
+    whole = pd.api.types.is_float_dtype(codes) and bool((codes.dropna() % 1 == 0).all())
+    return table.assign(**{str(column): (codes.astype("Int64") if whole else codes).astype("string").astype(object)})
 
 
 @lru_cache(maxsize=32)
@@ -339,7 +382,7 @@ def _with_cohort(frame: pd.DataFrame, spec: StudySpec) -> pd.DataFrame:
     if spec.roster is None:
         need_columns(frame, "the panel", [str(spec.cohort)])
         return frame.assign(**{COHORT: frame[str(spec.cohort)]})
-    table = read_file(spec.roster)
+    table = _read_beside(spec.roster, spec.roster_unit, spec)
     unit, start = str(spec.roster_unit), str(spec.start_column)
     need_columns(table, spec.roster, [unit, start])
     need_columns(frame, "the joined panel", [unit])

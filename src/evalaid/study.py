@@ -62,7 +62,11 @@ class StudySpec:
         Shown on every page, table and figure. A study with ``simulation`` is "simulated", one with neither panel nor
         simulation, which can only examine published claims, is "published".
     panel : str, optional
-        File of the panel (csv), relative to the project; one row for each unit and period.
+        File of the panel, relative to the project: a csv with one row for each unit and period, or, with ``layout``, any table
+        that `evalaid.read_table` reads.
+    layout : str, optional
+        YAML file that says how ``panel`` is read (``evalaid check FILE --write-layout``); its columns are then those of a reading:
+        ``unit`` (codes, as text), ``name``, ``period``, ``inside``, ``total``, ``share`` (a fraction) and so on.
     simulation : mapping, optional
         In place of ``panel``: ``generator`` (a name in `evalaid.simulate.table.GENERATORS`), ``seed``, and what the
         generator takes (``effect_pp``, ``shape``, ...). The panel, its true effect and its calibration are written to
@@ -153,6 +157,7 @@ class StudySpec:
     programme: str = _field(fields.text, prose=True)
     data_kind: str = _field(fields.one_of(*DATA_KINDS))
     panel: str | None = _field(fields.text, None)
+    layout: str | None = _field(fields.text, None, added=True)
     simulation: Mapping[str, Any] = _field(fields.parameters, MappingProxyType({}), added=True)
     unit: str = _field(fields.text, "")
     period: str = _field(fields.text, "")
@@ -257,7 +262,8 @@ class StudySpec:
     def data_files(self) -> tuple[str, ...]:
         """Return the data files that this study and its scenarios read, relative to the project, sorted."""
         variants = self._variants()
-        files = {name for spec in variants for name in (spec.panel, spec.link, spec.roster, spec.events) if name}
+        roles = ("panel", "layout", "link", "roster", "events")
+        files = {name for spec in variants for role in roles if (name := getattr(spec, role))}
         if self.study == SYNTHESIS:
             files |= {(REPORTS / name / NUMBERS_FILE).as_posix() for name in list_studies()}
             files |= {(PUBLISHED / LITERATURE).as_posix()}

@@ -227,6 +227,13 @@ def test_always_treated_units_are_kept_out_with_a_reason(simulated_balanced):
     assert len(design.panel) == 72
 
 
+def test_where_all_have_one_cohort_no_column_says_how_it_was_assigned(simulated_balanced):
+    frame = simulated_balanced.assign(first_treated=2018, experts=pd.factorize(simulated_balanced["county"])[0] // 2)
+    design = diagnose(frame, **KEYS)
+    assert len(design.layout.cohorts) == 1
+    assert design.coarser_groups.empty
+
+
 def test_a_column_whose_groups_never_mix_cohorts_is_pointed_out(simulated_balanced):
     frame = simulated_balanced.assign(
         province=simulated_balanced["county"].map(lambda name: int(name[1:]) // 6),
@@ -236,6 +243,9 @@ def test_a_column_whose_groups_never_mix_cohorts_is_pointed_out(simulated_balanc
     assert design.coarser_groups.to_dict("records") == [{"column": "area", "n_groups": 6}]
     assert "the cohort is the same for all units of each 'area' (6 groups)" in design.text()
     assert diagnose(frame, **KEYS, cluster="area").coarser_groups.empty
+    number = pd.factorize(frame["county"])[0]
+    experts = frame.assign(experts=np.where(frame["first_treated"].isna(), 0, 1 + number // 2))
+    assert "experts" not in set(diagnose(experts, **KEYS).coarser_groups["column"])
     assert "2 clusters hold units of more than one cohort" in diagnose(frame, **KEYS, cluster="province").text()
 
 

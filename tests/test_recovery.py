@@ -4,8 +4,11 @@ import pandas as pd
 import pytest
 
 from evalaid.errors import EstimationError, SimulationError
+from evalaid.recoveries import describe_truth
 from evalaid.recovery import TRIALS, Trial, choose_trials, estimate_draws, recovery, summarise_draws
+from evalaid.sample import load_simulation
 from evalaid.simulate.table import GENERATORS
+from evalaid.study import load_study
 
 
 def test_every_generator_has_trials():
@@ -102,3 +105,14 @@ def test_a_dose_against_the_lowest_dose_is_held_against_what_exceeds_the_lowest_
     table = recovery("ten_thousand_doctors", [wanted], draws=8, parameters={"effect_pp": 1.5, "without": 0}).iloc[0]
     assert table["truth"] < 0.0145  # the mean effect is 1.5 points, less headroom; the lowest dose takes its part away
     assert abs(table["bias"]) < 0.003
+
+
+def test_the_truth_behind_a_comparison_of_doses_stands_beside_the_whole_effect():
+    spec = load_study("ten_thousand_doctors")
+    table = describe_truth(spec).set_index("key")["effect"]
+    panel = load_simulation(spec.simulation).frame
+    treated = panel[panel["quarter"] >= panel["cohort"]]  # quarters written alike sort as text
+    lowest = treated.loc[treated["dose"] == treated["dose"].min(), "true_effect"]
+    assert table["beyond_lowest_dose"] == pytest.approx(100 * (treated["true_effect"].mean() - lowest.mean()))
+    assert table["overall"] == pytest.approx(100 * treated["true_effect"].mean())
+    assert "beyond_lowest_dose" not in set(describe_truth(load_study("xinjiang_cluster"))["key"])

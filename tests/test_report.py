@@ -49,7 +49,7 @@ DRAWINGS = {
     exclusions.draw_leave_out: EFFECTS.assign(
         left_out=["a", "b", "c", "d"], first_order=[1.0, 0.4, np.nan, 0.2], full=0.5, note=["", "", "no estimate: none", ""],
     ),
-    curves.draw_dose: EFFECTS.assign(dose=[1.0, 2.0, 3.0, 4.0]).dropna(),
+    curves.draw_dose: EFFECTS.assign(dose=[1.0, 2.0, 3.0, 4.0], dose_label="Experts per 10,000 residents").dropna(),
     curves.draw_bounds: pd.DataFrame({
         "claim": "Share in 2020", "assumption_label": ["at most M", "at most M", "trend"], "m": [0.0, 1.0, np.nan],
         "lower": [4.6, 2.6, -1.0], "upper": [4.8, 6.8, 3.0], "alike": "no",
@@ -71,6 +71,12 @@ DRAWINGS = {
     }),
 }  # fmt: skip
 every_drawing = pytest.mark.parametrize("drawing", DRAWINGS, ids=lambda drawing: drawing.__name__)
+
+
+def test_the_axis_of_doses_says_what_a_dose_is_and_its_unit():
+    canvas, alt = curves.draw_dose(DRAWINGS[curves.draw_dose], LOOK)
+    assert canvas.axes[0].get_xlabel() == "Experts per 10,000 residents"
+    assert "(Experts per 10,000 residents)" in alt
 
 
 def lookup_in(**values):

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import evalaid as ea
+from evalaid.doses import average_dose_effects, estimate_dose
 from evalaid.sample import load_design
 from evalaid.survey import (
     describe_ceiling,
@@ -127,3 +128,12 @@ def test_a_reason_is_about_what_is_missing_not_about_errors_that_were_not_comput
     one = "one treated unit: no standard error from variation between units; use placebo in space"
     assert table.loc["synthetic_did", "reason"] == one
     assert table.loc["dose", "reason"].startswith("1 covariate(s) are needed (the dose of each treated unit)")
+
+
+def test_the_doses_of_a_study_are_those_of_its_own_section():
+    spec = ea.StudySpec(study="ten_thousand_doctors")
+    row = survey_methods(spec, load_design(spec)).set_index("key").loc["dose"]
+    own = average_dose_effects(estimate_dose(spec), spec).set_index("key").loc["level"]
+    assert row[["estimate", "conf_low", "conf_high"]].tolist() == own[["estimate", "conf_low", "conf_high"]].tolist()
+    assert row["reason"] == ""
+    assert row["made_by"].startswith("dose(column=dose, comparison=lowest_dose, base=mean, degree=1)")

@@ -74,14 +74,17 @@ def trace_curve(effects: Effects | Refusal, spec: StudySpec) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        ``key``, ``label``, ``dose`` and the effect columns of `evalaid.analysis`; no row when refused.
+        ``key``, ``label``, ``dose``, ``dose_label`` (of the study) and the effect columns of `evalaid.analysis`; no row when
+        refused.
     """
     if isinstance(effects, Refusal):
-        return no_estimate(effects, spec, "level", "By dose").iloc[:0].assign(dose=np.nan)
+        return no_estimate(effects, spec, "level", "By dose").iloc[:0].assign(dose=np.nan, dose_label="")
     frame = _reported(effects, spec)
     frame = frame[frame["parameter"] == "level"].reset_index(drop=True)
     return frame.assign(
-        key=[f"level{place + 1}" for place in frame.index], label=[f"{dose:.2f}" for dose in frame["dose"]]
+        key=[f"level{place + 1}" for place in frame.index],
+        label=[f"{dose:.2f}" for dose in frame["dose"]],
+        dose_label=spec.dose.get("label", "Dose"),
     )
 
 

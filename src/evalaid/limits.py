@@ -234,7 +234,9 @@ def find_coarser_groups(
     """Find columns whose groups hold several clusters each and never mix cohorts.
 
     Such a column suggests that the programme was assigned to the groups, so that their units are no independent draws.
-    Columns that only name the cohort (no more groups than cohorts) are left out.
+    Columns that only name the cohort (no more groups than cohorts) are left out; so are numbers that are zero for all
+    never-treated units and positive for the others: doses. Where all units have one cohort every column would do: none is
+    given.
 
     Parameters
     ----------
@@ -266,19 +268,27 @@ def find_coarser_groups(
     cohort, _ = pd.factorize(stated, use_na_sentinel=False)
     n_cohorts, n_clusters = int(cohort.max(initial=-1)) + 1, int(cluster.max(initial=-1)) + 1
     found = []
-    for column in candidates:
+    for column in candidates if n_cohorts > 1 else []:
         values = source[column]
         if pd.api.types.is_float_dtype(values.dtype):
             continue
         group, distinct = pd.factorize(values.iloc[first])
         if not n_cohorts < len(distinct) < n_clusters or (group < 0).any():
             continue
-        if _varies(group, cohort) or _varies(cluster, group):
+        if _varies(group, cohort) or _varies(cluster, group) or _is_dose(values.iloc[first], np.isnan(stated)):
             continue
         rows, _ = pd.factorize(values)
         if not _varies(unit, rows):
             found.append((column, len(distinct)))
     return pd.DataFrame(found, columns=["column", "n_groups"])
+
+
+def _is_dose(values: pd.Series, never: np.ndarray) -> bool:
+    """Say whether these numbers, one a unit, are zero where nothing was received and positive elsewhere."""
+    if not never.any() or not pd.api.types.is_numeric_dtype(values.dtype):
+        return False
+    received = values.to_numpy()
+    return bool((received[never] == 0).all() and (received[~never] > 0).all())
 
 
 def _varies(group: np.ndarray, value: np.ndarray) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from evalaid.recovery import recovery
+from evalaid.analysis import dose_effects
+from evalaid.recovery import recovery, true_effect_of
 from evalaid.report.tables import Column
-from evalaid.sample import load_simulation
+from evalaid.sample import load_design, load_simulation
 from evalaid.study import StudySpec
 
 DRAWS = 40
@@ -32,12 +33,15 @@ COLUMNS = {
 def describe_truth(spec: StudySpec) -> pd.DataFrame:
     """Give the effect that was put into the study's panel, averaged as methods average.
 
+    Where the study compares doses without untreated units, that is the effect beyond the lowest dose; it has a row of its own.
+
     Returns
     -------
     pandas.DataFrame
         ``key``, ``label``, ``effect`` (percentage points for a share), ``n_units``, ``unit``, ``made_by``.
     """
-    truth = load_simulation(spec.simulation).truth.drop_duplicates("estimand", keep="last").set_index("estimand")
+    panel = load_simulation(spec.simulation)
+    truth = panel.truth.drop_duplicates("estimand", keep="last").set_index("estimand")
     names = {
         "overall": "All treated units and periods",
         "overall_compared": "Those in periods with an untreated unit",
@@ -45,6 +49,12 @@ def describe_truth(spec: StudySpec) -> pd.DataFrame:
     }
     effect, units = truth["effect"].to_dict(), truth["n_units"].to_dict()
     rows = [(key, name, effect[key] * _scale(spec), units[key]) for key, name in names.items() if key in effect]
+    if spec.dose.get("comparison") == "lowest_dose":
+        dosed = spec.change({"covariates": [spec.dose["column"]]})
+        design = load_design(dosed)
+        beyond = true_effect_of(dose_effects(spec), design, panel)
+        name = "Beyond the lowest dose: all that comparing doses can find where everybody is treated"
+        rows.append(("beyond_lowest_dose", name, beyond * _scale(spec), design.n_treated))
     frame = pd.DataFrame(rows, columns=["key", "label", "effect", "n_units"])
     return frame.assign(unit=_unit(spec), made_by=f"put in by the generator {spec.simulation['generator']}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from evalaid.analysis import in_unit, overall
+from evalaid.analysis import dose_effects, in_unit, overall
 from evalaid.counts import COUNTS, has_counts
 from evalaid.design import Design
 from evalaid.errors import EstimationError, EvalaidError, NotIdentifiedError
@@ -37,10 +37,12 @@ _TITLES = {
 def survey_methods(spec: StudySpec, design: Design) -> pd.DataFrame:
     """Estimate the overall effect with every registered method at its defaults, or say why it does not apply.
 
+    Where the study has doses (``dose``), the method of that name takes their column and options.
+
     Parameters
     ----------
     spec : StudySpec
-        Level of the intervals.
+        Level of the intervals; the doses.
     design : Design
         The study's design.
 
@@ -222,6 +224,9 @@ def _method_with_scales(spec: StudySpec) -> tuple[str, dict[str, object]]:
 def _row(design: Design, spec: StudySpec, key: str, label: str, method: str, scale: str, **options: object) -> dict:
     unit = "%" if scale in COUNTS else "pp" if design.outcome_unit == "fraction" else "number"
     words = SCALES[scale].words if scale in SCALES else _COUNT_WORDS.get(scale, "")
+    dosed = method == "dose" and bool(spec.dose)
+    if dosed:
+        options = {name: value for name, value in spec.dose.items() if name not in {"label", "changes"}}
     made_by = (
         f"{method} at its defaults" if not options else f"{method}({', '.join(f'{k}={v}' for k, v in options.items())})"
     )
@@ -234,7 +239,10 @@ def _row(design: Design, spec: StudySpec, key: str, label: str, method: str, sca
     }
     missing = dict.fromkeys(_NUMBERS, np.nan)
     try:
-        effects = estimate(design, method, scale=scale, **options)
+        if dosed:
+            effects = dose_effects(spec.change(spec.dose.get("changes", {})))
+        else:
+            effects = estimate(design, method, scale=scale, **options)
         average = overall(effects)
         found = in_unit(infer(average, level=spec.level), effects).iloc[0]
     except NotIdentifiedError as refusal:

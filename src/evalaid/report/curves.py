@@ -28,9 +28,10 @@ def draw_dose(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     Parameters
     ----------
     frame : pandas.DataFrame
-        ``dose``, ``estimate``, ``conf_low``, ``conf_high``.
+        ``dose``, ``dose_label`` (what the dose is, with its unit), ``estimate``, ``conf_low``, ``conf_high``.
     look : Look
     """
+    name = str(frame["dose_label"].iloc[0])
     canvas, axes = canvas_of(7.6, 4.2)
     axes.axhline(0, color=INK, lw=0.9)
     axes.fill_between(
@@ -38,14 +39,16 @@ def draw_dose(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     )
     axes.plot(frame["dose"], frame["estimate"], "o-", color=ACCENT, mec=INK, ms=5, label="estimate")
     axes.set(
-        title=f"Effect by dose, {look.level:.0%} pointwise intervals", xlabel="Dose", ylabel=f"Effect{_unit(look.unit)}"
+        title=f"Effect by dose, {look.level:.0%} pointwise intervals",
+        xlabel=fill(drawable([name])[0], _PANEL_TITLE),
+        ylabel=f"Effect{_unit(look.unit)}",
     )
     canvas.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
     said = "; ".join(
         f"dose {row['dose']:.2f}: {_signed(row['estimate'], look.unit)} ({_range(row, 'conf_low', 'conf_high', look.unit)})"
         for _, row in frame.iterrows()
     )
-    return finish(canvas, look), f"Effect by dose with {look.level:.0%} intervals ({look.data_label}): {said}."
+    return finish(canvas, look), f"Effect by dose ({name}) with {look.level:.0%} intervals ({look.data_label}): {said}."
 
 
 def draw_bounds(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:

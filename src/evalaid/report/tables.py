@@ -77,6 +77,7 @@ COLUMNS: dict[str, Column] = {
     "limits": Column("What stands against it"),
     "earlier": Column("Earlier figure"),
     "claimed": Column("Claimed figure"),
+    "unit_text": Column("Unit"),
     "when": Column("When"),
     "base": Column("Base"),
     "date": Column("Date"),

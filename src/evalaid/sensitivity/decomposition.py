@@ -56,12 +56,12 @@ def bacon(design: Design) -> pd.DataFrame:
     layout = design.layout
     reasons = unmet(Needs(balanced=True, weights="none"), design)
     if design.anticipation:
-        early = (
+        why = (
             f"units may react {design.anticipation} period(s) before the start: twfe leaves these observations out, and on what is "
             "left its coefficient is no weighted average of two-by-two comparisons; state no anticipation to decompose the "
             "coefficient that uses them"
         )
-        reasons = (*reasons, early)
+        reasons = (*reasons, why)
     if reasons:
         listed = "".join(f"\n  - {reason}" for reason in reasons)
         raise NotIdentifiedError(f"The decomposition does not apply to this design:{listed}", reasons, ())

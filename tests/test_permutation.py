@@ -14,7 +14,8 @@ import evalaid as ea
 from evalaid.errors import InferenceError, NotIdentifiedError
 from evalaid.estimation import estimate
 from evalaid.inference.assignments import list_assignments
-from evalaid.inference.reassignment import by_refits, estimate_all, overall
+from evalaid.inference.inversion import SEARCH_PRECISION, invert, search
+from evalaid.inference.reassignment import Moments, by_refits, estimate_all, overall, refits_at
 
 # Two routes to the same number: sums in another order.
 ROUNDING = 1e-10
@@ -201,6 +202,49 @@ def test_a_nonlinear_estimator_has_a_p_value_and_no_set():
     assert found.p_value >= 0.05
     assert np.isnan(found.conf_low)
     assert "not linear in the outcome" in found.note
+    assert "confidence_set='search'" in found.note
+
+
+@pytest.mark.parametrize("studentised", [False, True])
+def test_searching_for_the_ends_gives_those_of_a_linear_estimator(studentised):
+    design = look(small([1.0, 0.6, -0.1, 0.4, 0.0, -0.3], 2))
+    assignments = list_assignments(design)
+
+    def estimator(one):
+        return overall(ea.estimate(one, "twfe"))
+
+    actual, drawn = estimate_all(design, estimator, assignments, 99, 1)
+    options = {"level": 0.85, "studentised": studentised, "exact": True}
+    known = invert(actual, drawn, **options)
+    seen = []
+    found = search(
+        lambda effect: refits_at(design, estimator, assignments, 99, 1, effect),
+        actual.outcome[0], np.std(drawn.outcome), len(drawn.outcome), progress=lambda *at: seen.append(at), **options,
+    )  # fmt: skip
+    reach = np.abs(np.array(known[:2]) - actual.outcome[0])
+    np.testing.assert_array_less(np.abs(np.array(found[:2]) - known[:2]), 1.01 * SEARCH_PRECISION * reach)
+    assert f"by {len(seen):,} further estimates" in found[2]
+    assert all(done <= most for done, most in seen)
+
+
+def test_a_set_of_a_nonlinear_estimator_is_searched_for_on_request():
+    frame = simulate(10, n_units=9, cohorts=(3, None, None), n_periods=4)
+    found = ea.randomize(diagnose(frame), "etwfe", family="binomial", draws=19, level=0.9, confidence_set="search")
+    assert found.conf_low < found.actual["estimate"][0] < found.conf_high
+    assert (found.p_value > 0.1) == (found.conf_low < 0 < found.conf_high)
+    assert "further estimates, to 0.01 of their distance" in found.note
+
+
+def test_effects_that_leave_no_outcome_to_estimate_from_end_the_set_and_are_said():
+    def refits(effect):
+        for _ in range(11):
+            value = np.array([np.nan if effect > 1.5 else 0.0])
+            yield Moments(value, None, np.ones((1, 3)), "refits")
+
+    low, high, note = search(refits, 1.0, 1.0, 10, 0.9, studentised=False, exact=False)
+    assert low == -np.inf
+    assert high == pytest.approx(1.5, abs=0.01)
+    assert note.endswith("cut where the outcome less the effect is none that the method takes")
 
 
 def test_progress_counts_to_the_number_of_draws():
@@ -260,6 +304,7 @@ def test_studentising_keeps_the_size_when_only_the_average_effect_is_zero():
 FAULTS = [
     ({"kind": "place"}, "kind='place' is not a choice; choose assignment or timing."),
     ({"statistic": "t"}, "statistic='t' is not a choice; choose estimate or studentised."),
+    ({"confidence_set": "exact"}, "confidence_set='exact' is not a choice; choose if_linear or search."),
     ({"draws": 0}, "draws=0 found; a positive number of draws is expected"),
     ({"level": 95}, "level=95 found; a coverage between 0 and 1 is expected"),
     ({"strata": "province"}, "strata='province': the table has no such column; it has county, year"),

@@ -131,7 +131,8 @@ def weigh(outcome: Floats, treated: Floats, n_before: int, n_treated: int, *, di
         Period weights are zero for synthetic control.
     """
     before = outcome[:, :n_before]
-    noise = float(np.std(np.diff(before, axis=1), ddof=1))
+    steps = np.diff(before, axis=1)
+    noise = float(np.std(steps, ddof=1)) if steps.size > 1 else 0.0  # one step of one unit shows no noise
     n_after = outcome.shape[1] - n_before
     if not difference:
         units = solve_simplex(before.T, treated[:n_before], UNIQUE * noise, intercept=False)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
-from evalaid.inference.reassignment import Moments
+from evalaid.inference.reassignment import Moments, Progress
 
 Floats = NDArray[np.float64]
 
@@ -15,6 +17,10 @@ TIE = 1e-9
 PRECISION = 1e-6
 # An end that is not found within so many doublings of the first step does not exist.
 DOUBLINGS = 60
+# Where each effect needs all estimates anew less is asked for: a hundredth of the distance, at most 64 standard deviations away.
+SEARCH_PRECISION, SEARCH_DOUBLINGS = 0.01, 6
+# The bracket is half as long as its end is far, so that this many halvings are enough for the precision.
+SEARCH_HALVINGS = 7
 
 
 def p_value_at(actual: Moments, drawn: Moments, effect: float, *, studentised: bool, exact: bool) -> float:
@@ -116,16 +122,91 @@ def _bisect(actual: Moments, drawn: Moments, level: float, *, exact: bool) -> tu
         found = p_value_at(actual, drawn, effect, studentised=True, exact=exact)
         return found > (1 - level) * (1 + TIE)
 
-    ends = []
-    for side in (-1.0, 1.0):
-        near, far, doublings = 0.0, first, 0
-        while kept(centre + side * far) and doublings < DOUBLINGS:
-            near, far, doublings = far, 2 * far, doublings + 1
-        if doublings == DOUBLINGS:
-            ends.append(side * np.inf)
-            continue
-        while far - near > PRECISION * far:
-            middle = (near + far) / 2
-            near, far = (middle, far) if kept(centre + side * middle) else (near, middle)
-        ends.append(centre + side * far)
-    return ends[0], ends[1], f"ends of the set by bisection, to {PRECISION:g} of their distance from the estimate"
+    low, high = (_find_end(kept, centre, side * first, DOUBLINGS, PRECISION) for side in (-1.0, 1.0))
+    return low, high, f"ends of the set by bisection, to {PRECISION:g} of their distance from the estimate"
+
+
+def _find_end(kept: Callable[[float], bool], centre: float, first: float, doublings: int, precision: float) -> float:
+    """Find the first rejected effect on one side of the centre: doubling the first step, then halving; infinite if none is."""
+    near, far = 0.0, first
+    for _ in range(doublings):
+        if not kept(centre + far):
+            break
+        near, far = far, 2 * far
+    else:
+        return float(np.copysign(np.inf, first))
+    while abs(far - near) > precision * abs(far):
+        middle = (near + far) / 2
+        near, far = (middle, far) if kept(centre + middle) else (near, middle)
+    return centre + far
+
+
+def search(
+    refits: Callable[[float], Iterator[Moments]],
+    centre: float,
+    spread: float,
+    total: int,
+    level: float,
+    *,
+    studentised: bool,
+    exact: bool,
+    progress: Progress | None = None,
+) -> tuple[float, float, str]:
+    """Find a confidence set where every effect needs all estimates anew: by doubling and halving outwards from the estimate.
+
+    Parameters
+    ----------
+    refits : callable
+        Effect to moments under the true assignment and then the others, one at a time, on the outcome less that effect.
+    centre, spread : float
+        The estimate, and the standard deviation of the estimates over the assignments: the first step.
+    total : int
+        Assignments beside the true one.
+    level : float
+        Of the set.
+    studentised, exact : bool
+        As in :func:`p_value_at`.
+    progress : callable, optional
+        Called with the number of estimates made and the most that there can be.
+
+    Returns
+    -------
+    low, high : float
+        Infinite where no effect is rejected within 2^SEARCH_DOUBLINGS steps; NaN when the estimate itself is rejected.
+    note : str
+        How it was found.
+
+    Notes
+    -----
+    The set is the run of effects around the estimate that are not rejected; what is not rejected further out is not found. An
+    effect counts as not rejected as soon as enough statistics are as large as the true one.
+    """
+    refused = False
+    done, most = 0, 2 * (SEARCH_DOUBLINGS + SEARCH_HALVINGS) * (total + 1)
+
+    def kept(effect: float) -> bool:
+        nonlocal done, refused
+        needed = (1 - level) * (1 + TIE) * (total if exact else total + 1)
+        reached, own = 0.0 if exact else 1.0, np.nan
+        for place, moments in enumerate(refits(effect)):
+            size = abs(float(statistic(moments, 0.0, studentised=studentised)[0]))
+            done += 1
+            if progress is not None:
+                progress(done, most)
+            if place == 0:
+                own = size
+                if np.isnan(own):
+                    refused = True
+                    return False
+            elif np.isnan(size) or size >= own * (1 - TIE):
+                reached += 1
+                if reached > needed:
+                    return True
+        return False
+
+    if not kept(centre):
+        return np.nan, np.nan, "no confidence set: the estimate itself is rejected as a constant effect"
+    low, high = (_find_end(kept, centre, side * spread, SEARCH_DOUBLINGS, SEARCH_PRECISION) for side in (-1.0, 1.0))
+    how = f"ends of the set by {done:,} further estimates, to {SEARCH_PRECISION:g} of their distance from the estimate"
+    cut = "; cut where the outcome less the effect is none that the method takes" if refused else ""
+    return low, high, how + cut

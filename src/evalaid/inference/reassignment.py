@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,6 +121,22 @@ def by_refits(
             if progress is not None:
                 progress(len(rows), total)
     return _gather([actual], linear=linear), _gather(rows, linear=linear)
+
+
+def refits_at(
+    design: Design,
+    estimator: Estimator,
+    assignments: Assignments,
+    draws: int,
+    seed: int,
+    effect: float,
+) -> Iterator[Moments]:
+    """Estimate on the outcome less a constant effect of the true treatment, one assignment at a time, the true one first."""
+    shifted = _with_outcome(design, design.layout.outcome - effect * _treatment(design, design))
+    every = chain([assignments.actual[None]], assignments.runs(draws, seed))
+    for codes in chain.from_iterable(every):
+        moved = move(shifted, assignments, codes)
+        yield _gather([_refit(shifted, moved, estimator, assignments, codes, linear=False)], linear=False)
 
 
 def _gather(rows: list[tuple[float, float, Floats]], *, linear: bool) -> Moments:

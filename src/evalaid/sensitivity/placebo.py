@@ -248,8 +248,9 @@ def _compare_fits(table: pd.DataFrame, actual: pd.DataFrame) -> pd.DataFrame:
     """Give both p-values without the placebos whose gaps before the start exceed some multiples of the true one's."""
     rows = []
     for limit in POOR_FITS:
-        worse = table["fit_before"] ** 2 > limit * actual["fit_before"].iloc[0] ** 2
-        kept = table[~worse] if np.isfinite(limit) else table
+        kept = table
+        if np.isfinite(limit):
+            kept = table[~(table["fit_before"] ** 2 > limit * actual["fit_before"].iloc[0] ** 2)]
         both = (_share_at_least(kept[name], actual[name]) for name in ("estimate", "ratio"))
         rows.append((limit, len(kept), *both))
     return pd.DataFrame(rows, columns=["limit", "placebos", "p_value", "ratio_p_value"])

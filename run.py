@@ -29,7 +29,7 @@ python run.py [COMMAND] [ARGUMENTS]
 
   run [STUDY ...]     run the studies and write reports/ (the default; arguments go to `evalaid run`)
   verify [STUDY ...]  run again in a temporary folder and hold every number against the committed ones
-  test                pytest, then ruff and mypy; --slow adds the slow tests, other arguments go to pytest
+  test                pytest, then ruff (rules and format) and mypy; --slow adds the slow tests, other arguments go to pytest
   lab                 JupyterLab on notebooks/ with the project's kernel
   bench               time the estimators (benchmarks/bench.py)
   lock                refresh requirements.lock from requirements.in; --upgrade takes the newest versions
@@ -512,15 +512,20 @@ def evalaid(arguments: List[str]) -> int:
 
 
 def test(arguments: List[str]) -> int:
-    """Run pytest, ruff and mypy, each even when the one before it failed."""
+    """Run pytest, ruff (rules, then format) and mypy, each even when the one before it failed."""
     chosen = [argument for argument in arguments if argument != "--slow"]
     options = ["-m", "slow or not slow"] if "--slow" in arguments else []
     if not chosen:  # one worker a core, a test file stays together: its fixtures are made once
         options += ["-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile"]
     verdicts = []
-    for name, command in (("pytest", [*options, *chosen]), ("ruff", ["check"]), ("mypy", [])):
+    for name, command in (
+        ("pytest", ["pytest", *options, *chosen]),
+        ("ruff", ["ruff", "check"]),
+        ("format", ["ruff", "format", "--check"]),
+        ("mypy", ["mypy"]),
+    ):
         start = time.monotonic()
-        code = subprocess.call([venv_python(), "-m", name, *command], env=environment(), cwd=ROOT)
+        code = subprocess.call([venv_python(), "-m", *command], env=environment(), cwd=ROOT)
         verdicts.append((name, code, time.monotonic() - start))
     say("  ".join("{} {} ({:.0f} s)".format(name, "failed" if code else "ok", took) for name, code, took in verdicts))
     return max(abs(code) for _, code, _ in verdicts)

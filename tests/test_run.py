@@ -441,14 +441,18 @@ def test_a_file_to_check_is_looked_for_where_the_caller_stands(run, monkeypatch,
     assert folders == [str(tmp_path), run.ROOT]
 
 
-@pytest.mark.parametrize(("codes", "expected"), [((0, 0, 0), 0), ((1, 0, 0), 1), ((0, 1, 0), 1), ((0, 0, 2), 2)])
+@pytest.mark.parametrize(
+    ("codes", "expected"),
+    [((0, 0, 0, 0), 0), ((1, 0, 0, 0), 1), ((0, 1, 0, 0), 1), ((0, 0, 1, 0), 1), ((0, 0, 0, 2), 2)],
+)
 def test_the_tests_style_and_types_are_all_run_and_any_failure_counts(run, monkeypatch, codes, expected):
     started = []
     monkeypatch.setattr(
-        run.subprocess, "call", lambda command, **_: started.append(command[2]) or codes[len(started) - 1]
+        run.subprocess, "call", lambda command, **_: started.append(command[2:]) or codes[len(started) - 1]
     )
     assert run.test([]) == expected
-    assert started == ["pytest", "ruff", "mypy"]
+    assert [command[0] for command in started] == ["pytest", "ruff", "ruff", "mypy"]
+    assert started[1:3] == [["ruff", "check"], ["ruff", "format", "--check"]]
 
 
 @pytest.mark.parametrize(("given", "marker"), [(["--slow"], True), ([], False)])

@@ -129,7 +129,9 @@ def test_a_covariate_that_is_collinear_with_treatment_is_not_averaged_away():
     known = curve.table.set_index("covariates")
     assert known.loc[["none", "beds"], "estimate"].notna().all()
     assert known.loc[["treated", "treated, beds"], "estimate"].isna().all()
-    assert known.loc["treated", "note"] == "not identified: collinear with the fixed effects and the covariates (treated)"
+    assert (
+        known.loc["treated", "note"] == "not identified: collinear with the fixed effects and the covariates (treated)"
+    )
 
 
 def test_the_shares_of_a_full_factorial_add_up_and_find_the_choice_that_matters():

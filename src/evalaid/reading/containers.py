@@ -244,6 +244,9 @@ def ole_streams(snapshot: Snapshot) -> dict[str, tuple[int, int]]:
     content = snapshot.content
     try:
         (first,) = struct.unpack_from("<I", content, 48)
+        counts = (struct.unpack_from("<I", content, at)[0] for at in (40, 44, 64, 72))
+        if max(counts) * 512 > len(content):
+            raise damaged(snapshot, "it declares more sectors than it has")
         directory = ole_chain(snapshot, first)
     except struct.error as error:
         raise damaged(snapshot, "its header is cut off") from error
@@ -252,9 +255,11 @@ def ole_streams(snapshot: Snapshot) -> dict[str, tuple[int, int]]:
         (length,) = struct.unpack_from("<H", directory, at + 64)
         kind = directory[at + 66]
         start, size = struct.unpack_from("<IQ", directory, at + 116)
+        if kind in {2, 5} and size > len(content):
+            raise damaged(snapshot, "a part is longer than the file")
         if kind == 2 and 2 <= length <= 64:
             name = directory[at : at + length - 2].decode("utf-16-le", errors="replace")
-            streams.setdefault(name, (start, size & 0xFFFFFFFF))
+            streams.setdefault(name, (start, size))
     return streams
 
 

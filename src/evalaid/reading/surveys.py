@@ -18,6 +18,7 @@ from evalaid.reading.snapshot import Snapshot
 _REFERENCE = re.compile(r"([A-Z]{1,3})([1-9]\d{0,6})")
 _BIFF_ERRORS = {0: "#NULL!", 7: "#DIV/0!", 15: "#VALUE!", 23: "#REF!", 29: "#NAME?", 36: "#NUM!", 42: "#N/A"}
 _BLOCK = 1 << 16
+_XLS_ROWS, _XLS_COLUMNS = 65_536, 256
 
 
 @dataclass
@@ -28,6 +29,8 @@ class Survey:
     ----------
     rows, columns : int
         How far its values reach from A1.
+    declared : tuple of int
+        How far it says that they reach.
     errors : dict
         (row, column) -> error text.
     unvalued : list
@@ -42,6 +45,7 @@ class Survey:
 
     rows: int = 0
     columns: int = 0
+    declared: tuple[int, int] = (0, 0)
     errors: dict[tuple[int, int], str] = field(default_factory=dict)
     unvalued: list[tuple[int, int]] = field(default_factory=list)
     hidden_rows: list[int] = field(default_factory=list)
@@ -268,8 +272,13 @@ def survey_xls(snapshot: Snapshot) -> dict[str, Survey]:
             sheets[struct.unpack_from("<I", body)[0]] = _sheet_name(body)
         elif kind == 0x0809:
             survey = surveys.setdefault(sheets[at], Survey()) if at in sheets else None
+        elif kind == 0x00FC and length >= 8 and struct.unpack_from("<I", body, 4)[0] > size:
+            raise damaged(snapshot, "it declares more texts than it can hold")
         elif survey is not None:
             _survey_record(survey, kind, body)
+            rows, columns = survey.declared
+            if max(survey.rows, rows) > _XLS_ROWS or max(survey.columns, columns) > _XLS_COLUMNS:
+                raise damaged(snapshot, "a cell lies outside the sheet")
         at += 4 + length
     return surveys
 
@@ -282,6 +291,12 @@ def _survey_record(survey: Survey, kind: int, body: bytes) -> None:
             survey.errors[row, column] = _BIFF_ERRORS.get(body[8], "#VALUE!")
         elif kind == 0x0205 and body[7]:
             survey.errors[row, column] = _BIFF_ERRORS.get(body[6], "#VALUE!")
+    elif kind == 0x00BD and len(body) >= 6:
+        survey.reach(struct.unpack_from("<H", body)[0], struct.unpack_from("<H", body, len(body) - 2)[0])
+    elif kind == 0x0200 and len(body) >= 10:  # the library sets memory aside for what is declared here
+        top, rows, left, columns = struct.unpack_from("<IIHH" if len(body) >= 12 else "<HHHH", body)
+        backwards = top > rows or left > columns
+        survey.declared = (_XLS_ROWS + 1, columns) if backwards else (rows, columns)
     elif kind == 0x0208 and len(body) >= 14 and body[12] & 0x20:
         survey.hidden_rows.append(struct.unpack_from("<H", body)[0])
 
@@ -299,7 +314,7 @@ def _column(letters: str) -> int:
 
 
 def _count(text: str | None) -> int:
-    return int(text) if text and text.isdigit() and len(text) < 9 else 1
+    return int(text[:18]) if text and text.isdigit() else 1
 
 
 @lru_cache(maxsize=1000)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +11,7 @@ import pandas as pd
 from evalaid.errors import ReadingError
 from evalaid.reading.cells import cell_address, has_value, make_cells
 from evalaid.reading.containers import ODS, XLS, XLSX, damaged, protected
+from evalaid.reading.isolated import load_apart
 from evalaid.reading.snapshot import FAULT_COLUMNS, Limits, Snapshot, fault
 from evalaid.reading.surveys import Survey, survey_ods, survey_xls, survey_xlsx
 
@@ -68,30 +67,31 @@ def read_sheets(snapshot: Snapshot, kind: str, sheet: str | None, limits: Limits
     ReadingError
         For a damaged or protected workbook, an unknown sheet, formulas without values, too many cells, no values.
     """
-    from python_calamine import CalamineWorkbook
-
     surveys = _SURVEYS[kind](snapshot)
     for name, survey in surveys.items():
         if sheet in {None, name}:
             _check_reach(snapshot, name, survey, limits)
             _check_formulas(snapshot, name, survey)
-    book = _guard(snapshot, lambda: CalamineWorkbook.from_filelike(io.BytesIO(snapshot.content)))
-    names = book.sheet_names
+    odd = [name for name, survey in surveys.items() if not survey.rows]
+    answer = load_apart(snapshot.content, sheet, odd)
+    if "fault" in answer:
+        raise protected(snapshot) if answer["fault"] == "password" else damaged(snapshot, answer["fault"])
+    names = list(answer["sheets"])
     if sheet is not None and sheet not in names:
         raise _no_sheet(snapshot, sheet, names)
-    visible = {item.name: str(item.visible).endswith(".Visible") for item in book.sheets_metadata}
     found = []
     left = limits.cells
     for name in names if sheet is None else [sheet]:
         survey = surveys.get(name, Survey())
-        read = _read(snapshot, book, name, survey)
-        if read is None:
+        visible, rows, ranges = answer["sheets"].pop(name)
+        cells = _with_errors(make_cells(rows), survey)
+        if not has_value(cells):
             continue
-        cells, merged = read
+        merged = {(top, left, bottom, right) for (top, left), (bottom, right) in ranges} | set(survey.merged)
         left -= cells.size
         if left < 0:
             raise _too_many(snapshot, name, f"{limits.cells - left:,} cells on the sheets up to it", limits)
-        found.append(Sheet(name, cells, merged, _notes(survey, name, visible=visible.get(name, True))))
+        found.append(Sheet(name, cells, tuple(sorted(merged)), _notes(survey, name, visible=visible)))
     if not found:
         what = f"the sheet {sheet!r} is empty" if sheet is not None else "all sheets are empty"
         text = f"{snapshot.file}: {what}. Expected a table with values: check that the right file and sheet were named."
@@ -103,48 +103,17 @@ def read_sheets(snapshot: Snapshot, kind: str, sheet: str | None, limits: Limits
     return tuple(found)
 
 
-def _read(
-    snapshot: Snapshot, book: Any, name: str, survey: Survey
-) -> tuple[np.ndarray, tuple[tuple[int, int, int, int], ...]] | None:
-    try:
-        part = _guard(snapshot, lambda: book.get_sheet_by_name(name))
-    except ReadingError:
-        if not survey.rows:  # a chart or a macro sheet
-            return None
-        raise
-    rows = _guard(snapshot, lambda: part.to_python(skip_empty_area=False))
-    cells = make_cells(rows)
-    if survey.errors:
-        height = max(cells.shape[0], *(row + 1 for row, _ in survey.errors))
-        width = max(cells.shape[1], *(column + 1 for _, column in survey.errors))
-        wider = np.full((height, width), None, dtype=object)
-        wider[: cells.shape[0], : cells.shape[1]] = cells
-        cells = wider
-        for at, text in survey.errors.items():
-            cells[at] = text
-    if not has_value(cells):
-        return None
-    ranges = _guard(snapshot, lambda: part.merged_cell_ranges) or ()
-    merged = {(top, left, bottom, right) for (top, left), (bottom, right) in ranges} | set(survey.merged)
-    return cells, tuple(sorted(merged))
-
-
-def _guard(snapshot: Snapshot, step: Callable[[], Any]) -> Any:
-    """Run a step of the library; whatever stops it, a panic of its own included, means a damaged workbook."""
-    from python_calamine import PasswordError
-
-    try:
-        return step()
-    except PasswordError as error:
-        raise protected(snapshot) from error
-    except MemoryError as error:
-        raise damaged(snapshot, "it asks for more memory than there is") from error
-    except Exception as error:
-        raise damaged(snapshot, str(error)[:200] or type(error).__name__) from error
-    except BaseException as error:
-        if type(error).__name__ == "PanicException":
-            raise damaged(snapshot, "its structure contradicts itself") from error
-        raise
+def _with_errors(cells: np.ndarray, survey: Survey) -> np.ndarray:
+    """Put the text of an error where the library leaves nothing."""
+    if not survey.errors:
+        return cells
+    height = max(cells.shape[0], *(row + 1 for row, _ in survey.errors))
+    width = max(cells.shape[1], *(column + 1 for _, column in survey.errors))
+    wider = np.full((height, width), None, dtype=object)
+    wider[: cells.shape[0], : cells.shape[1]] = cells
+    for at, text in survey.errors.items():
+        wider[at] = text
+    return wider
 
 
 def _check_reach(snapshot: Snapshot, name: str, survey: Survey, limits: Limits) -> None:

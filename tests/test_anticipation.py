@@ -289,6 +289,15 @@ def test_a_placebo_in_time_does_not_take_the_reaction_for_an_effect():
         pd.testing.assert_frame_equal(option.table, found.table)
 
 
+def test_a_placebo_in_space_judges_the_fit_before_the_reaction():
+    frame = react(cohorts=(8, None, None))
+    for options in ({"anticipation": EARLY}, {}):
+        design = study("imputation", frame, **({} if options else {"anticipation": EARLY}))
+        found = ea.placebo(design, "callaway_santanna", draws=3, base_period="universal", **options).actual
+        assert found["fit_before"].iloc[0] == pytest.approx(0, abs=EXACT)
+        assert found["gap_after"].iloc[0] == pytest.approx(EFFECT, abs=EXACT)
+
+
 def test_the_two_way_coefficient_without_the_reaction_has_no_decomposition():
     with pytest.raises(
         NotIdentifiedError, match=r"units may react 2 period\(s\) before the start: twfe leaves these observations out"

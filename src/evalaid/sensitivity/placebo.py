@@ -165,7 +165,7 @@ def _in_time(design: Design, method: str, shifts: Sequence[int], level: float, o
         raise DesignError(
             f"shifts={tuple(shifts)} found; positive numbers of periods are expected, for example (1, 2)."
         )
-    early = design.anticipation if options.get("anticipation") is None else int(options["anticipation"])
+    early = _anticipation(design, options)
     without = {**options, "anticipation": 0} if "anticipation" in options else options
     before = _before_treatment(design.layout, early)
     start = pd.Series(design.layout.cohort - early, index=design.layout.units)
@@ -216,7 +216,8 @@ def _in_space(
             f"Placebo in space needs more never-treated units than treated ones to pretend with; the design has "
             f"{len(never)} and {n_treated}. Use placebo in time, or a permutation of all units."
         )
-    actual = _summarise(estimate(design, method, **options), "treated units")
+    early = _anticipation(design, options)
+    actual = _summarise(estimate(design, method, **options), "treated units", early)
     untreated = layout.subset(never)
     starts = np.repeat(layout.cohorts, sizes).astype(float)
     exact = n_treated == 1
@@ -227,7 +228,8 @@ def _in_space(
         cohort = np.full(layout.n_units, np.nan)
         cohort[units] = starts
         pretended = replace(design, layout=reassign(untreated, cohort[never]))
-        rows.append(_summarise(estimate(pretended, method, **options), ", ".join(map(str, layout.units[units]))))
+        names = ", ".join(map(str, layout.units[units]))
+        rows.append(_summarise(estimate(pretended, method, **options), names, early))
         if progress is not None:
             progress(len(rows), len(chosen))
     table = pd.concat(rows, ignore_index=True)
@@ -260,15 +262,21 @@ def _overall(effects: Effects) -> Effects:
     return effects.aggregate("overall")
 
 
-def _summarise(effects: Effects, units: str) -> pd.DataFrame:
-    """Give the overall estimate and the root mean square gaps before and after the start."""
+def _anticipation(design: Design, options: dict[str, Any]) -> int:
+    """Give the periods of reaction before the start: the method's option, or the design's."""
+    given = options.get("anticipation")
+    return design.anticipation if given is None else int(given)
+
+
+def _summarise(effects: Effects, units: str, early: int) -> pd.DataFrame:
+    """Give the overall estimate and the root mean square gaps before units may react and from the start on."""
     cells = effects.cells
     before = after = np.nan
     if {"cohort", "period", "event_time"} <= set(cells):
         by_time = effects.aggregate("event_time")
         time = by_time.cells["event_time"].to_numpy()
         known = ~np.isnan(by_time.value)
-        before, after = (_root_mean_square(by_time.value[known & side]) for side in (time < 0, time >= 0))
+        before, after = (_root_mean_square(by_time.value[known & side]) for side in (time < -early, time >= 0))
     ratio = after / before if before > 0 else np.nan
     estimate_ = float(_overall(effects).value[0])
     return pd.DataFrame(

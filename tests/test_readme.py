@@ -13,8 +13,9 @@ import yaml
 from click.testing import CliRunner
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSES.md", "data/README.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSES.md", "data/README.md", "docs/inference.md")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+INFERENCE = (ROOT / "docs" / "inference.md").read_text(encoding="utf-8")
 
 
 def blocks(text, *languages):
@@ -51,6 +52,21 @@ def test_the_python_in_the_readme_runs(monkeypatch):
     assert {"estimate", "std_error", "conf_low", "conf_high", "note"} <= set(names["table"])
     assert len(names["table"]) == 1
     assert names["design"].text()
+
+
+def test_the_page_on_inference_prints_what_it_shows(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    names = {}
+    for code, shown in re.findall(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", INFERENCE, re.DOTALL):
+        exec(compile(code, "docs/inference.md", "exec"), names)
+        assert capsys.readouterr().out == shown
+
+
+def test_the_page_on_inference_names_every_function_of_inference_and_sensitivity():
+    package = importlib.import_module("evalaid")
+    homes = {name: getattr(package, name).__module__ for name in package.__all__}
+    public = {name for name, home in homes.items() if home.startswith(("evalaid.inference.", "evalaid.sensitivity."))}
+    assert {name for name in public if f"`{name}`" not in INFERENCE} == set()
 
 
 @pytest.mark.parametrize(

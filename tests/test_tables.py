@@ -1,11 +1,14 @@
 """What an office sends is read as the panel behind it, and every decision is told."""
 
+import datetime as dt
+
 import numpy as np
 import pandas as pd
 import pytest
 import tables
 from tables import long, quarters, three_headers, write_csv, write_xlsx, years
 
+from evalaid.design import diagnose
 from evalaid.errors import ReadingError
 from evalaid.reading.layouts import Layout, TableLayout
 from evalaid.reading.tables import read_table
@@ -371,7 +374,7 @@ def test_all_faults_of_all_sheets_come_at_once_with_their_cells(tmp_path):
         [2019, "罗定市", "many"],
         ["the year", "始兴县", 3],
     ]
-    second = [["a note and nothing else"]]
+    second = [["英德市", 5]]
     path = write_xlsx(tmp_path / "r.xlsx", {"一": (first, ()), "二": (second, ())})
     with pytest.raises(ReadingError) as caught:
         read_table(path)
@@ -391,4 +394,150 @@ def test_a_panel_written_in_any_style_is_read_back(tmp_path, seed):
     rounding = 0.0005 + SHOWN_DIGITS if not how["cumulative"] else None
     if rounding:
         expect(reading, panel, ["share"], atol=rounding)
+    reread(path, reading, tmp_path)
+
+
+def test_changes_ranks_and_targets_are_no_levels(tmp_path):
+    rows = [
+        ["县区", "县域内住院率", None, None, None, "排名"],
+        [None, "2019年", "2020年", "同比增减(百分点)", "目标", None],
+        ["英德市", "86.9%", "87.1%", 0.2, 90, 1],
+        ["罗定市", "82.2%", "82.0%", -0.2, 90, 2],
+    ]
+    reading = read_table(write_xlsx(tmp_path / "s.xlsx", {"s": (rows, ("B1:E1", "A1:A2", "F1:F2"))}))
+    assert reading.frame["share"].tolist() == [0.869, 0.871, 0.822, 0.82]
+    assert reading.layout.tables[0].columns[3].read == "nothing"
+
+
+def test_two_bases_in_one_table_are_asked_about(tmp_path):
+    rows = [["年份", "县区", "口径", "住院总人次"]]
+    rows += [[2019, "英德市", "常住人口", 100], [2019, "英德市", "参保人口", 90]]
+    path = write_csv(tmp_path / "t.csv", rows)
+    with pytest.raises(ReadingError, match="several bases: 常住人口, 参保人口"):
+        read_table(path)
+    reading = read_table(path, Layout((TableLayout(base="参保人口"),)))
+    assert reading.frame["total"].tolist() == [90]
+    assert reading.left_out["reason"].tolist() == ["another base than the layout's 参保人口"]
+    reread(path, reading, tmp_path)
+
+
+def test_totals_over_periods_and_blank_names_below_a_total_are_left_out(tmp_path):
+    panel = quarters(2019, 2019)
+    rows = [["县区", "季度", "县域内住院人次", "住院总人次"]]
+    for label, group in [
+        ("全市", panel.head(4)),
+        *((tables.name(unit), group) for unit, group in panel.groupby("unit", sort=False)),
+    ]:
+        rows += [
+            [label if row.quarter == 1 else None, f"2019年{row.quarter}季度", row.inside, row.total]
+            for row in group.itertuples()
+        ]
+        rows.append([None, "合计", 1, 2])
+    path = write_xlsx(tmp_path / "u.xlsx", {"s": (rows, ())})
+    reading = read_table(path)
+    expect(reading, panel)
+    assert (reading.left_out["reason"] == "a total over periods").sum() == 7
+    assert (reading.left_out["reason"] == "a total or average, by its name").sum() == 4
+    reread(path, reading, tmp_path)
+
+
+def test_a_sheet_of_instructions_is_not_read_and_noted(tmp_path):
+    panel = years()
+    sheets = {
+        "填表说明": ([["本表由县级卫生健康局填报"], ["一", "统计范围"], ["二", "统计口径"]], ()),
+        "数据": (long(panel, ("年份", "县区", "县域内住院人次", "住院总人次")), ()),
+    }
+    path = write_xlsx(tmp_path / "v.xlsx", sheets)
+    reading = read_table(path)
+    expect(reading, panel)
+    assert not reading.layout.tables[0].read
+    reread(path, reading, tmp_path)
+
+
+def test_dates_at_the_ends_of_quarters_are_quarters_in_rows_and_in_headers(tmp_path):
+    panel = quarters()
+    ends = {1: (3, 31), 2: (6, 30), 3: (9, 30), 4: (12, 31)}
+    day = lambda row: dt.date(row.year, *ends[row.quarter])
+    path = write_xlsx(tmp_path / "w.xlsx", {"s": (long(panel, period=day), ())})
+    expect(read_table(path), panel)
+    header = ["县区", *(day(row) for row in panel.drop_duplicates("period").itertuples())]
+    rows = [
+        header,
+        *([tables.name(unit), *group["total"].tolist()] for unit, group in panel.groupby("unit", sort=False)),
+    ]
+    path = write_xlsx(tmp_path / "住院总人次.xlsx", {"s": (rows, ())})
+    reading = read_table(path)
+    expect(reading, panel, ["total"])
+    reread(path, reading, tmp_path)
+
+
+def test_one_county_under_its_old_and_new_name_and_code_is_one_unit(tmp_path):
+    rows = [
+        ["年份", "行政区划代码", "县区", "住院总人次"],
+        [2018, "630122", "湟中县", 100],
+        [2021, "630106", "湟中区", 110],
+    ]
+    reading = read_table(write_csv(tmp_path / "x.csv", rows))
+    assert reading.frame[["unit", "name", "period"]].values.tolist() == [
+        ["630106", "湟中区", 2018],
+        ["630106", "湟中区", 2021],
+    ]
+    assert reading.decisions["decided"].str.contains("湟中区.*took its name").any()
+
+
+def test_units_that_are_no_counties_are_taken_as_written(tmp_path):
+    rows = [["年份", "单位名称", "住院总人次"], [2019, "第一医院", 100], [2019, "第二医院", 50], [2019, "合计", 150]]
+    path = write_csv(tmp_path / "y.csv", rows)
+    with pytest.raises(ReadingError, match="unknown name"):
+        read_table(path)
+    reading = read_table(path, Layout(units="as_written"))
+    assert reading.frame["unit"].tolist() == ["第一医院", "第二医院"]
+    reread(path, reading, tmp_path)
+
+
+def test_a_year_beside_its_quarters_is_left_out_and_years_without_quarters_are_asked_about(tmp_path):
+    panel = quarters(2019, 2019)
+    rows = wide(panel, "total")
+    rows[0].append("2019年")
+    rows = [[*row, sum(row[1:])] if place else row for place, row in enumerate(rows)]
+    path = write_xlsx(tmp_path / "住院总人次.xlsx", {"s": (rows, ())})
+    reading = read_table(path)
+    expect(reading, panel, ["total"])
+    assert (reading.left_out["reason"] == "a figure of 2019; the panel is by quarter").sum() == 6
+    rows[0][-1] = "2018年"
+    (tmp_path / "other").mkdir()
+    path = write_xlsx(tmp_path / "other" / "住院总人次.xlsx", {"s": (rows, ())})
+    with pytest.raises(ReadingError, match="the files mix spans"):
+        read_table(path)
+    assert read_table(path, Layout(periods="year")).frame["period"].unique().tolist() == [2018]
+
+
+def test_the_frame_is_ready_for_a_design(tmp_path):
+    panel = quarters()
+    path = write_xlsx(tmp_path / "z.xlsx", {"表1": three_headers(panel)})
+    frame = read_table(path).frame
+    frame["first_treated"] = frame["unit"].map({"440222": "2019Q1", "441826": "2019Q2"})
+    design = diagnose(
+        frame, unit="unit", period="period", outcome="share", cohort="first_treated", inside="inside", total="total"
+    )
+    assert (design.n_units, design.n_treated, design.n_periods) == (6, 2, 8)
+
+
+def test_a_county_without_an_answer_names_the_nearest_and_what_settles_it(tmp_path):
+    rows = [["年份", "县区", "住院总人次"], [2019, "鼓楼区", 100], [2019, "罗丁市", 5]]
+    with pytest.raises(ReadingError, match="several divisions have this name") as caught:
+        read_table(write_csv(tmp_path / "aa.csv", rows))
+    assert "罗定市 (445381" in str(caught.value)
+    assert "within: 广东省" in str(caught.value)
+    ok = read_table(write_csv(tmp_path / "ab.csv", rows[:2]), Layout(within="福建省"))
+    assert ok.frame["unit"].tolist() == ["350102"]
+
+
+def test_periods_in_columns_of_a_variable_that_nothing_names_are_asked_about(tmp_path):
+    path = write_csv(tmp_path / "ac.csv", wide(quarters(), "total"))
+    with pytest.raises(ReadingError, match="the columns are periods, and nothing names their variable") as caught:
+        read_table(path)
+    assert len(caught.value.rows) == 1
+    reading = read_table(path, Layout((TableLayout(variable="total"),)))
+    expect(reading, quarters(), ["total"])
     reread(path, reading, tmp_path)

@@ -154,6 +154,14 @@ NOTE_START = (
 )
 UNIT_NOTE = r"(?:计量|数据)?(?:单位|units?)[:：]\s*(.+)"
 CUMULATIVE_WORDS = r"累计|year[ _-]?to[ _-]?date|\bytd\b|cumulative"
+CHANGE_WORDS = r"同比|环比|增长|增幅|增减|增速|升降|变化|较上年|比上年|上年同期|排名|位次|排序|目标|计划数|考核|得分|达标|yoy|change|rank|target"
+"""What a column of changes, ranks or targets is called: it holds no level of a variable, whatever else its header says."""
+
+TITLE_WORDS = r"[()《》:：,，\s]|各县\(?市?、?区?\)?|全省|分县|情况|统计表|一览表|表\d*|年|度|季"
+"""What stands around the name of the variable in the title of a table."""
+
+OF_WHICH = r"^其中[:：]?"
+SEVERAL_YEARS = r"(?:19|20)\d{2}年?[-—–~至到](?:19|20)?\d{2}年"
 SINGLE_WORDS = r"非累计|不累计|当季|本季|当期|本期|当月|本月|单季|季度数|当季数"
 EDITIONS = (
     (0, r"初步|快报|预计|预测|暂定|preliminary|provisional|flash"),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evalaid.names import (
+    CHANGE_WORDS,
     CUMULATIVE_WORDS,
     KEY_HEADERS,
     NOTHING,
@@ -21,6 +22,7 @@ _UNIT_WORDS = (
 _BRACKET = re.compile(rf"[(\[](?:单位[:：])?((?:{_UNIT_WORDS})(?:[、,/](?:{_UNIT_WORDS}))*)[)\]]", re.IGNORECASE)
 _BARE = re.compile(_UNIT_WORDS, re.IGNORECASE)
 _CUMULATIVE = re.compile(CUMULATIVE_WORDS, re.IGNORECASE)
+_CHANGE = re.compile(CHANGE_WORDS, re.IGNORECASE)
 _SINGLE = re.compile(SINGLE_WORDS)
 _MARKS = re.compile(r"([①-⑳*#※†]|\[\d+\]|注\d?)+$")
 _NUMBERED = re.compile(r"^(?:\d+(?:\.\d+)*|[一二三四五六七八九十]+)[、.]|^其中[:：]?")
@@ -71,6 +73,8 @@ def read_header(path: Sequence[str]) -> Header:
     --------
     >>> read_header(["2019年", "第一季度", "县域内住院人次(万人次)"])
     Header(read='inside', unit='万人次', period='2019年第一季度', cumulative=None, words='县域内住院人次')
+    >>> read_header(["县域内住院率", "同比增减(百分点)"]).read
+    ''
     >>> read_header(["县(市、区)"]).read, read_header(["住院率", "2019年1-9月累计"]).cumulative
     ('name', True)
     """
@@ -101,7 +105,8 @@ def read_header(path: Sequence[str]) -> Header:
     if not unit and words and (found := re.search(r"(%|‰)$", words[-1])):
         unit, words[-1] = found[1], words[-1][:-1]
     period = "".join(_in_order(years, parts))
-    return Header(_match(words), unit, period, cumulative, "/".join(words))
+    read = "" if any(_CHANGE.search(text) for text in path) else _match(words)
+    return Header(read, unit, period, cumulative, "/".join(words))
 
 
 def choose_unit(unit: str, read: str) -> str:

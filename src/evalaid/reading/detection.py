@@ -18,12 +18,25 @@ from evalaid.names import (
     NAME,
     NOTHING,
     PERIOD,
+    SEVERAL_YEARS,
     SINGLE_WORDS,
+    TITLE_WORDS,
     YEAR,
 )
 from evalaid.reading.cells import cell_address
 from evalaid.reading.columns import Header, choose_unit, is_value, read_header
-from evalaid.reading.headers import Block, Kind, classify, fill_down, find_block, find_unit, plain, split_period
+from evalaid.reading.grids import Grid
+from evalaid.reading.headers import (
+    LONGEST_HEADER,
+    Block,
+    Kind,
+    classify,
+    fill_down,
+    find_block,
+    find_unit,
+    plain,
+    split_period,
+)
 from evalaid.reading.layouts import ColumnLayout, TableLayout
 from evalaid.reading.regions import Region, find_region
 from evalaid.reading.rows import Journal, rank_edition
@@ -33,6 +46,7 @@ PLACES = 0.6
 
 _SINGLE = re.compile(SINGLE_WORDS)
 _CUMULATIVE = re.compile(CUMULATIVE_WORDS, re.IGNORECASE)
+_SEVERAL_YEARS = re.compile(SEVERAL_YEARS)
 _YEAR = re.compile(r"(?:19|20)\d{2}")
 
 
@@ -109,6 +123,9 @@ def detect(given: TableLayout | None, journal: Journal, units: str) -> Detected 
     grid = journal.grid
     given = given or TableLayout()
     block = find_block(grid, _from_zero(given.header_rows), _from_zero(given.data_rows))
+    if block is None and given.header_rows is None and not _has_figures(grid):
+        journal.decide("", "sheet", "not read", "it has no row with a text and a figure")
+        return None
     if block is None:
         journal.find(
             None,
@@ -153,6 +170,12 @@ def detect(given: TableLayout | None, journal: Journal, units: str) -> Detected 
     return Detected(table, block, stated, note.text if note else "", period, year)
 
 
+def _has_figures(grid: Grid) -> bool:
+    """Tell whether any row holds a figure beside something else."""
+    kinds = np.array([[classify(value) for value in row] for row in grid.cells]).reshape(grid.cells.shape)
+    return bool(((kinds == Kind.NUMBER).any(axis=1) & ((kinds != Kind.BLANK).sum(axis=1) > 1)).any())
+
+
 def _from_zero(rows: tuple[int, int] | None) -> tuple[int, int] | None:
     return None if rows is None else (rows[0] - 1, rows[1] - 1)
 
@@ -165,6 +188,7 @@ def _read_columns(
     note = find_unit(block.above + block.below)
     columns: list[ColumnLayout] = []
     stated: dict[str, str] = {}
+    unnamed = False
     named = {header.read for header in headers.values()} | {column.read for column in fixed.values()}
     for column, header in headers.items():
         where = journal.grid.address(block.header[0], column)
@@ -172,7 +196,7 @@ def _read_columns(
         body = cells[block.data[0] : block.data[1] + 1, column]
         blank = all(value is None or not plain(value) for value in body)
         if column in fixed:
-            columns.append(replace(fixed[column], header=text))
+            columns.append(_completed(fixed[column], header, text))
             stated[column_letters(column)] = header.unit or (
                 choose_unit(note.text, fixed[column].read) if note and fixed[column].read != FIGURE else ""
             )
@@ -187,10 +211,9 @@ def _read_columns(
             read, because = found, f"what stands in it: counties (its header is {text!r})"
             named.add(read)
         if read == FIGURE and INDICATOR not in named:
-            read, because = (
-                _title_variable(block, journal),
-                f"its header is a period, {text!r}, and a title names the variable",
-            )
+            read = given.variable or _title_variable(block, journal)
+            because = f"its header is a period, {text!r}, and {'the layout' if given.variable else 'a title'} names the variable"
+            unnamed |= not read
         if not read or blank:
             read = NOTHING
             because = (
@@ -214,7 +237,7 @@ def _read_columns(
         )
         decided = ", ".join(str(part) for part in (read, is_value(read) and unit, columns[-1].period) if part)
         journal.decide(where, f"column {column_letters(column)}", decided, because)
-    _check_columns(columns, block, journal)
+    _check_columns(columns, block, journal, unnamed=unnamed)
     return columns, stated
 
 
@@ -228,7 +251,7 @@ def _title_variable(block: Block, journal: Journal) -> str:
     texts = [note.text for note in block.above] + [journal.grid.sheet, Path(journal.grid.file).stem]
     for text in texts:
         _, rest = split_period(plain(text))
-        pieces = re.split(r"[()《》:：,，\s]|各县\(?市?、?区?\)?|全省|分县|情况|统计表|一览表|表\d*|年|度|季", rest)
+        pieces = re.split(TITLE_WORDS, rest)
         for piece in [rest, *pieces]:
             if is_value(read := read_header([piece]).read if piece else ""):
                 return read
@@ -247,7 +270,15 @@ def _by_content(body: np.ndarray, units: str) -> str:
     return CODE if sum(text.replace(".0", "").isdigit() for text in sample) > len(sample) / 2 else NAME
 
 
-def _check_columns(columns: list[ColumnLayout], block: Block, journal: Journal) -> None:
+def _completed(fixed: ColumnLayout, header: Header, text: str) -> ColumnLayout:
+    """Complete what the layout says about a column with the period that its header names."""
+    if not is_value(fixed.read):
+        return replace(fixed, header=text)
+    cumulative = header.cumulative if fixed.cumulative is None else fixed.cumulative
+    return replace(fixed, header=text, period=fixed.period or header.period or None, cumulative=cumulative)
+
+
+def _check_columns(columns: list[ColumnLayout], block: Block, journal: Journal, *, unnamed: bool) -> None:
     reads = [column.read for column in columns]
     top = block.header[0]
     if not {NAME, CODE} & set(reads):
@@ -265,8 +296,12 @@ def _check_columns(columns: list[ColumnLayout], block: Block, journal: Journal) 
             top,
             "",
             "",
-            f"no column of figures was found among {headers}",
-            "the columns in the layout, for example 'D: {read: share, unit: percent}'",
+            f"the columns are periods, and nothing names their variable: {headers}"
+            if unnamed
+            else f"no column of figures was found among {headers}",
+            "a line 'variable: total' (or share, inside, ...) in this table of the layout"
+            if unnamed
+            else "the columns in the layout, for example 'D: {read: share, unit: percent}'",
         )
     for role in (NAME, CODE, INDICATOR, BASE):
         places = [column.column for column in columns if column.read == role]
@@ -305,11 +340,11 @@ def _table_period(
     texts = [
         (note.text, journal.grid.address(note.row, note.column))
         for note in block.above
-        if classify(note.text) != Kind.NOTE or len(note.text) > 8
+        if classify(note.text) != Kind.NOTE or len(note.text) > LONGEST_HEADER
     ]
-    texts = [(text, where) for text, where in texts if not re.match(r"(填报|制表|填表|报送|打印|审核)", text)]
     texts += [(journal.grid.sheet, "name of the sheet"), (Path(journal.grid.file).stem, "name of the file")]
     found = [(split_period(plain(text))[0], plain(text), where) for text, where in texts if text]
+    found = [entry for entry in found if not _SEVERAL_YEARS.search(entry[1])]  # 2018-2021年 is the span of the panel
     found = [(period, text, where) for period, text, where in found if period]
     if given.period is not None:
         found = [(given.period, given.period, "layout")]
@@ -318,6 +353,8 @@ def _table_period(
     if not needs_period:
         return (given.period or ""), year
     whole = [entry for entry in found if _YEAR.search(entry[0])]
+    if not whole and not any(is_value(read) for read in own):
+        return "", year  # without figures there is nothing to date
     if not whole:
         journal.find(
             block.header[0],

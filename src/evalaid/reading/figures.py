@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from evalaid.errors import ReadingError
-from evalaid.names import COUNTS, SHARES
+from evalaid.names import COUNTS, CUMULATIVE_WORDS, SHARES
 from evalaid.reading.columns import choose_unit, is_value, read_header
 from evalaid.reading.cumulative import NO, UNSAID, YES
 from evalaid.reading.decisions import show
@@ -25,7 +25,7 @@ RECORD_COLUMNS = [
     "unit", "name", "first", "last", "cumulative", "variable", "value", "resolution", "edition",
     "file", "sheet", "row", "cell", "text",
 ]  # fmt: skip
-_ALONE = re.compile(r"累计")
+_CUMULATIVE = re.compile(CUMULATIVE_WORDS, re.IGNORECASE)
 
 
 def read_figures(detected: Detected, rows: Rows, journal: Journal) -> tuple[pd.DataFrame, pd.DataFrame, TableLayout]:
@@ -75,12 +75,32 @@ def read_figures(detected: Detected, rows: Rows, journal: Journal) -> tuple[pd.D
         if found is not None and not any(rows.indicator):
             decided.update({column.column: found for column, _ in members})
     records = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=RECORD_COLUMNS)
+    _refuse_undated(values, spans, rows, detected, journal)
     columns = tuple(
         replace(column, unit=decided[column.column]) if column.column in decided else column for column in table.columns
     )
     timeless = records["first"].isna()
     whole = records[~timeless].astype({"first": np.int64, "last": np.int64}) if len(records) else records
     return whole, records[timeless], replace(table, columns=columns)
+
+
+def _refuse_undated(
+    values: list[ColumnLayout], spans: dict[str, Span | None], rows: Rows, detected: Detected, journal: Journal
+) -> None:
+    """Find columns without a period beside dated columns of the same variable."""
+    if any(span is not None for span in rows.span):
+        return
+    dated = {column.read for column in values if spans.get(column.column)}
+    for column in values:
+        if column.read in dated and spans.get(column.column) is None:
+            top = detected.block.header[0]
+            journal.find(
+                top,
+                f"{column.column}{top + 1}",
+                column.header,
+                f"a column of {column.read} without a period beside columns with one",
+                f"its period in the layout, or '{column.column}: {{read: nothing}}'",
+            )
 
 
 def _column_spans(detected: Detected, values: list[ColumnLayout], journal: Journal) -> dict[str, Span | None]:
@@ -236,7 +256,7 @@ def _cumulative(span: Span | None, column: ColumnLayout, period: str, table: Tab
     """Say whether a figure is cumulative, by its span, its header, its period's words, its table."""
     if span is None:
         return NO
-    if span.cumulative or _ALONE.search(period) or column.cumulative:
+    if span.cumulative or _CUMULATIVE.search(period) or column.cumulative:
         return YES
     if column.cumulative is False:
         return NO

@@ -34,7 +34,7 @@ _PART = (
     rf"{_ONE}\s*月?\s*[-–—~至到]\s*{_ONE}\s*月份?|{_ONE}\s*月份?|[Qq][1-4]|[Hh][12])"
 )
 _PERIOD = re.compile(
-    rf"{_YEAR}\s*年?度?\s*[-./]?\s*{_PART}|{_YEAR}[-./](?:1[0-2]|0?[1-9])(?!\d)|{_YEAR}(?:0[1-9]|1[0-2])(?!\d)|"
+    rf"{_YEAR}\s*年?度?\s*[-./]?\s*{_PART}|{_YEAR}[-./](?:1[0-2]|0?[1-9])(?!\d)(?:[-./](?:3[01]|[12]\d|0?[1-9])(?!\d))?|{_YEAR}(?:0[1-9]|1[0-2])(?!\d)|"
     rf"[Qq][1-4]\s*[-/ ]?\s*{_YEAR}|{_YEAR}\s*年?度?(?!\d)|(?<![A-Za-z0-9]){_PART}(?![A-Za-z0-9])"
 )
 _NOTE = re.compile(rf"[(（]?{NOTE_START}\s*[\d一二三四]*\s*[)）]?\s*[:：.、]|[*※①]", re.IGNORECASE)
@@ -97,7 +97,7 @@ def plain(value: object) -> str:
     Returns
     -------
     str
-        Empty for a blank cell; whole floats without their decimals; a date as ``2019-09``.
+        Empty for a blank cell; whole floats without their decimals; a date as ``2019-09-30``.
 
     Examples
     --------
@@ -107,7 +107,7 @@ def plain(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, (dt.datetime, dt.date)):
-        return f"{value.year}-{value.month:02d}"
+        return f"{value.year}-{value.month:02d}-{value.day:02d}"
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return _SPACES.sub("", unicodedata.normalize("NFKC", str(value)))

@@ -66,12 +66,16 @@ class TableLayout:
         First and last row, numbered as a spreadsheet shows them.
     columns : tuple of ColumnLayout
         What its columns hold; columns that are not named are detected.
+    variable : str, optional
+        The variable of a table whose columns are periods.
     period : str, optional
         The period of the whole table, when neither rows nor columns have one.
     cumulative : bool, optional
         Whether its counts add up from the start of the year where no header says so.
     edition : int, optional
         Order among repeated figures of one unit and period: the highest stays.
+    base : str, optional
+        The population that is read, as the column of bases writes it, where a table holds several.
     totals : tuple of str
         Further texts that mark a row of totals.
     leave_out : tuple of int
@@ -86,9 +90,11 @@ class TableLayout:
     header_rows: tuple[int, int] | None = None
     data_rows: tuple[int, int] | None = None
     columns: tuple[ColumnLayout, ...] = ()
+    variable: str | None = None
     period: str | None = None
     cumulative: bool | None = None
     edition: int | None = None
+    base: str | None = None
     totals: tuple[str, ...] = ()
     leave_out: tuple[int, ...] = ()
     keep: tuple[str, ...] = ()
@@ -189,9 +195,11 @@ def _write(layout: Layout) -> Iterator[str]:
             continue
         yield f"  header_rows: {_scalar(table.header_rows)}  # first and last"
         yield f"  data_rows: {_scalar(table.data_rows)}"
+        yield f"  variable: {_scalar(table.variable)}  # of the figures, when the columns are periods and no title names it"
         yield f"  period: {_scalar(table.period)}  # of the whole table, when neither rows nor columns have one"
         yield f"  cumulative: {_scalar(table.cumulative)}  # true: counts add up from January; false: each period alone"
         yield f"  edition: {_scalar(table.edition)}  # of repeated figures the highest edition stays"
+        yield f"  base: {_scalar(table.base)}  # the population that is read, where a column gives several"
         yield f"  totals: {_scalar(table.totals)}  # further texts that mark a row of totals"
         yield f"  leave_out: {_scalar(table.leave_out)}  # rows"
         yield f"  keep: {_scalar(table.keep)}  # units that look like totals and are none"
@@ -252,9 +260,11 @@ class _Reader:
             header_rows=self._rows(entry.get("header_rows"), f"{where}.header_rows"),
             data_rows=self._rows(entry.get("data_rows"), f"{where}.data_rows"),
             columns=tuple(self._column(str(name), value, f"{where}.columns.{name}") for name, value in columns.items()),
+            variable=self._text(entry.get("variable"), f"{where}.variable"),
             period=self._text(entry.get("period"), f"{where}.period"),
             cumulative=self._flag(entry.get("cumulative"), f"{where}.cumulative"),
             edition=self._whole(entry.get("edition"), f"{where}.edition"),
+            base=self._text(entry.get("base"), f"{where}.base"),
             totals=self._texts(entry.get("totals"), f"{where}.totals"),
             leave_out=self._numbers(entry.get("leave_out"), f"{where}.leave_out"),
             keep=self._texts(entry.get("keep"), f"{where}.keep"),

@@ -8,7 +8,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from evalaid.names import CITY, CODE, EDITION, EDITIONS, INDICATOR, NAME, PERIOD, PROVINCE, TOTAL_ROW, YEAR
+from evalaid.names import (
+    BASE,
+    CITY,
+    CODE,
+    EDITION,
+    EDITIONS,
+    INDICATOR,
+    NAME,
+    OF_WHICH,
+    PERIOD,
+    PROVINCE,
+    TOTAL_ROW,
+    YEAR,
+)
 from evalaid.reading.decisions import Decision, Finding, LeftOut, show
 from evalaid.reading.grids import Grid
 from evalaid.reading.headers import Block, Kind, classify, fill_down, is_numbering, plain
@@ -17,7 +30,7 @@ from evalaid.reading.regions import Region, find_region, read_regions
 from evalaid.reading.spans import Span, read_spans
 
 _TOTAL = re.compile(TOTAL_ROW, re.IGNORECASE)
-_OF_WHICH = re.compile(r"^其中[:：]?")
+_OF_WHICH = re.compile(OF_WHICH)
 
 
 @dataclass
@@ -127,7 +140,14 @@ def read_rows(
     seen: dict[tuple[str, str, str], PlacedUnit] = {}
     heading: str | None = None
     last = PlacedUnit()
-    blanks = []
+    blanks: list[int] = []
+    bases: dict[str, int] = {}
+
+    def place(row: int, code: str, name: str, near: str) -> PlacedUnit:
+        if (code, name, near) not in seen:
+            seen[code, name, near] = place_unit(row, code, name, near, within, units, table, journal)
+        return seen[code, name, near]
+
     for row in range(block.data[0], block.data[1] + 1):
         filled = np.flatnonzero([classify(value) != Kind.BLANK for value in cells[row]])
         if not len(filled):
@@ -153,11 +173,24 @@ def read_rows(
         )
         keyed = _OF_WHICH.sub("", name or code)
         if any(_is_total(text, table) for text in (name, code, city) if text) and keyed not in table.keep:
-            journal.leave(row, "", name or code or city, "a total or average, by its name")
+            last = PlacedUnit(left_out="a total or average, by its name")
+            journal.leave(row, "", name or code or city, last.left_out)
             continue
+        dates = [plain(cells[row, column]) for role in (PERIOD, YEAR) for column in roles.get(role, ())]
+        if any(_TOTAL.fullmatch(text) for text in dates if text):
+            journal.leave(row, "", "; ".join(text for text in (name or code, *dates) if text), "a total over periods")
+            last = last if not keyed else place(row, code, name, city or heading or "")
+            continue
+        said = "".join(plain(cells[row, column]) for column in roles.get(BASE, ())[:1])
+        if said and table.base is not None and said != plain(table.base):
+            journal.leave(row, "", said, f"another base than the layout's {table.base}")
+            last = last if not keyed else place(row, code, name, city or heading or "")
+            continue
+        if said:
+            bases.setdefault(said, row)
         if (
             not keyed
-            and last.code
+            and last != PlacedUnit()
             and any(plain(cells[row, c]) for r in (PERIOD, YEAR, INDICATOR) for c in roles.get(r, ()))
         ):
             unit = last
@@ -175,18 +208,14 @@ def read_rows(
                 journal.leave(row, "", shown, "a note: no unit and no figure")
             continue
         else:
-            near = city or heading or ""
-            if (code, name, near) not in seen:
-                seen[code, name, near] = place_unit(row, code, name, near, within, units, table, journal)
-            unit = seen[code, name, near]
-            last = unit
+            unit = last = place(row, code, name, city or heading or "")
         if unit.fault:
             journal.find(
                 row,
                 _address(grid, row, keys),
                 name or code,
                 unit.fault,
-                "a county's name or code, or the row in leave_out",
+                "a county's name or code, the row in leave_out, or, where several have the name, 'within: 广东省' in the layout",
             )
         if unit.left_out:
             journal.leave(row, "", name or code, unit.left_out)
@@ -197,6 +226,16 @@ def read_rows(
         rows.name.append(unit.name)
         rows.indicator.append("".join(plain(cells[row, column]) for column in roles.get(INDICATOR, ())[:1]))
         rows.edition.append(rank_edition(" ".join(plain(cells[row, column]) for column in roles.get(EDITION, ()))))
+    if len(bases) > 1:
+        listed = ", ".join(bases)
+        first = min(bases.values())
+        journal.find(
+            first,
+            _address(grid, first, roles[BASE]),
+            next(iter(bases)),
+            f"the rows have several bases: {listed}; figures of two populations make no share",
+            f"a line 'base: {next(iter(bases))}' in this table of the layout",
+        )
     if blanks:
         where = f"{grid.address(blanks[0], keys[0])} and below" if keys else ""
         journal.decide(

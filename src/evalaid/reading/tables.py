@@ -243,7 +243,8 @@ def _read_sheet(grid: Grid, layout: Layout) -> _Sheet:
         return _Sheet(replace(given, file=grid.file, sheet=grid.sheet), nothing, nothing, journal)
     detected = detect(given, journal, layout.units)
     if detected is None:
-        return _Sheet(replace(given or TableLayout(), file=grid.file, sheet=grid.sheet), nothing, nothing, journal)
+        table = replace(given or TableLayout(), file=grid.file, sheet=grid.sheet, read=bool(journal.findings))
+        return _Sheet(table, nothing, nothing, journal)
     roles: dict[str, list[int]] = {}
     for column in detected.table.columns:
         if not is_value(column.read):

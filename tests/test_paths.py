@@ -197,7 +197,7 @@ def test_a_cell_is_a_difference_of_eight_means():
     [
         (lambda f: f.assign(eligible=2.0), "is not 0 or 1 throughout"),
         (lambda f: f.assign(eligible=1.0), "is 1 for every part; both parts are needed"),
-        (lambda f: f[~((f["eligible"] == 0) & (f["cohort"] == 4))], "every cohort needs both parts"),
+        (lambda f: f[~((f["eligible"] == 0) & (f["cohort"] == 4))], "Every cohort needs both parts"),
     ],
 )
 def test_parts_that_do_not_fit_are_named(change, text):

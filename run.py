@@ -32,6 +32,7 @@ python run.py [COMMAND] [ARGUMENTS]
   test                pytest, then ruff (rules and format) and mypy; --slow adds the slow tests, other arguments go to pytest
   lab                 JupyterLab on notebooks/ with the project's kernel
   bench               time the estimators (benchmarks/bench.py)
+  coverage            simulate how often each interval holds the effect (writes docs/coverage.md)
   lock                refresh requirements.lock from requirements.in; --upgrade takes the newest versions
   check | design | methods | --version
                       the other commands of `evalaid`
@@ -542,9 +543,19 @@ def lab(arguments: List[str]) -> int:
 
 def bench(arguments: List[str]) -> int:
     """Run the benchmarks."""
-    script = os.path.join(ROOT, "benchmarks", "bench.py")
+    return run_script("bench.py", arguments)
+
+
+def coverage(arguments: List[str]) -> int:
+    """Run the simulation of intervals."""
+    return run_script("simulate_coverage.py", arguments)
+
+
+def run_script(name: str, arguments: List[str]) -> int:
+    """Run one of the scripts beside the project."""
+    script = os.path.join(ROOT, "benchmarks", name)
     if not os.path.isfile(script):
-        raise SetupError("benchmarks/bench.py is missing.\nWhat to do: `git checkout benchmarks`.")
+        raise SetupError("benchmarks/{} is missing.\nWhat to do: `git checkout benchmarks`.".format(name))
     return hand_over([venv_python(), script, *arguments], environment(), ROOT)
 
 
@@ -579,7 +590,7 @@ def lock(arguments: List[str]) -> int:
     return 0
 
 
-COMMANDS = {"test": test, "lab": lab, "bench": bench, "exec": run_program}
+COMMANDS = {"test": test, "lab": lab, "bench": bench, "coverage": coverage, "exec": run_program}
 
 
 def main(arguments: List[str]) -> int:

@@ -150,6 +150,13 @@ def test_verbs_leave_the_original_alone(effects):
     assert (effects.value == value).all()
 
 
+@pytest.mark.parametrize("by", ["event_time", "cohort", "calendar", "overall"])
+def test_averages_that_are_there_already_are_left_as_they_are(effects, by):
+    once = effects.aggregate(by)
+    again = once.aggregate(by)
+    assert again is once
+
+
 @pytest.mark.parametrize(
     ("call", "text"),
     [

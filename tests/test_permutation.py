@@ -309,6 +309,8 @@ FAULTS = [
     ({"level": 95}, "level=95 found; a coverage between 0 and 1 is expected"),
     ({"strata": "province"}, "strata='province': the table has no such column; it has county, year"),
     ({"strata": "year"}, "strata='year' varies within 8 unit(s), for example u0, u1"),
+    ({"strata": pd.Series([1, 2], ["u0", "u0"])}, "strata varies within 1 unit(s), for example u0; one value a unit"),
+    ({"strata": "county"}, "Re-assignment is impossible: all units of every stratum (u0, u1, u2"),
     ({"strata": pd.Series({"u0": 1})}, "strata: 7 unit(s) have no label, for example u1, u2"),
     (
         {"strata": "own"},
@@ -336,6 +338,12 @@ def test_strata_of_one_cohort_are_named_and_strata_through_clusters_refused():
     frame["prefecture"] = np.repeat(["a", "a", "b", "b", "c", "c", "d", "d"], 2)
     with pytest.raises(InferenceError, match=r"4 cluster\(s\) lie in several strata, for example a, b"):
         ea.randomize(look(frame, cluster="prefecture"), "twfe", strata="region")
+
+
+def test_strata_may_come_row_by_row():
+    frame = small(CHANGES, 2)
+    by_row = ea.randomize(look(frame), "twfe", strata=frame.set_index("county")["region"], level=0.8)
+    assert by_row.p_value == ea.randomize(look(frame), "twfe", strata="region", level=0.8).p_value
 
 
 def test_units_change_places_when_clusters_hold_several_cohorts():

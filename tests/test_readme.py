@@ -62,6 +62,14 @@ def test_the_page_on_inference_prints_what_it_shows(monkeypatch, capsys):
         assert capsys.readouterr().out == shown
 
 
+def test_every_public_function_of_inference_and_sensitivity_has_an_example():
+    package = importlib.import_module("evalaid")
+    found = [getattr(package, name) for name in package.__all__]
+    folders = ("evalaid.inference.", "evalaid.sensitivity.")
+    without = [one.__name__ for one in found if one.__module__.startswith(folders) and ">>>" not in (one.__doc__ or "")]
+    assert without == []
+
+
 def test_the_page_on_inference_names_every_function_of_inference_and_sensitivity():
     package = importlib.import_module("evalaid")
     homes = {name: getattr(package, name).__module__ for name in package.__all__}

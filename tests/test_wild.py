@@ -374,7 +374,7 @@ def test_an_estimate_that_rests_on_one_cluster_says_so():
 def test_few_clusters_and_few_treated_are_said():
     note = ea.wild_bootstrap(few(3, 3))["note"][0]
     assert "all 64 sign vectors: exact p" in note
-    assert "|t| takes 32 values at most and p moves in steps of 0.0312; weights='webb' is finer" in note
+    assert "|t| takes 32 values at most, and the smallest p-value that they can show is 0.0312; weights='webb'" in note
     assert "3 treated clusters: a wild bootstrap may be far from its level" in note
     five = ea.wild_bootstrap(few(2, 3)).iloc[0]
     assert "no 95% set: p cannot be told from 0.0625" in five["note"]

@@ -16,7 +16,7 @@ from evalaid.influence import Block, Influence
 Floats = NDArray[np.float64]
 Aggregation = Literal["event_time", "cohort", "calendar", "overall"]
 
-_GROUP_KEY = {"event_time": "event_time", "cohort": "cohort", "calendar": "period"}
+GROUP_KEY = {"event_time": "event_time", "cohort": "cohort", "calendar": "period"}
 _LABELS = ("cohort", "period", "event_time")
 
 
@@ -117,7 +117,7 @@ def group_cells(cells: pd.DataFrame, value: Floats, by: str, method: str) -> Gro
     EstimationError
         When ``by`` is unknown, the cells lack the labels it needs, or none is treated.
     """
-    if by not in (*_GROUP_KEY, "overall"):
+    if by not in (*GROUP_KEY, "overall"):
         raise EstimationError(f"Cannot aggregate by {by!r}; choose event_time, cohort, calendar or overall.")
     has = {name for name in _LABELS if name in cells}
     treated = cells["event_time"].to_numpy() >= 0 if "event_time" in has else np.ones(len(cells), dtype=bool)
@@ -132,10 +132,10 @@ def group_cells(cells: pd.DataFrame, value: Floats, by: str, method: str) -> Gro
             "period."
         )
     else:
-        key = cells[_GROUP_KEY[by]].to_numpy()
+        key = cells[GROUP_KEY[by]].to_numpy()
         inside = np.ones(len(cells), dtype=bool) if by == "event_time" else treated
         levels = np.unique(key[inside])
-        labels, members = pd.DataFrame({_GROUP_KEY[by]: levels}), (key[:, None] == levels) & inside[:, None]
+        labels, members = pd.DataFrame({GROUP_KEY[by]: levels}), (key[:, None] == levels) & inside[:, None]
     plain = by == "overall" and bool(has) and "cohort" not in has
     return Groups(labels, members, members & ~np.isnan(value)[:, None], plain)
 

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from evalaid.aggregation import (
+    GROUP_KEY,
     Aggregation,
     Population,
     average_weights,
@@ -197,7 +198,7 @@ class Effects:
         Parameters
         ----------
         by : {"event_time", "cohort", "calendar", "overall"}
-            What to average over.
+            What to average over; effects that are given by this already are left as they are.
         weights : {"estimated", "fixed"}, optional
             ``estimated`` adds the influence of cohort shares estimated from the same sample (the default of R
             ``did``); ``fixed`` takes them as known. The default is the method's.
@@ -217,10 +218,11 @@ class Effects:
         -----
         Callaway and Sant'Anna (2021), section 3.2, doi:10.1016/j.jeconom.2020.12.001.
         """
-        if by == "overall" and len(self) == 1 and not {"cohort", "period", "event_time"} & set(self.cells):
-            return self
         if weights not in (None, "estimated", "fixed"):
             raise EstimationError(f"weights={weights!r} is not a choice; choose estimated or fixed.")
+        labels = {"cohort", "period", "event_time"} & set(self.cells)
+        if (by == "overall" and len(self) == 1 and not labels) or labels == {GROUP_KEY.get(by)}:
+            return self
         groups = group_cells(self.cells, self.value, by, self.method)
         matrix = average_weights(groups, self.size)
         counts = describe(self.cells, groups.used, self.population)

@@ -172,18 +172,19 @@ def unit_labels(design: Design, given: str | pd.Series, name: str) -> pd.Series:
             raise InferenceError(
                 f"{name}={given!r}: the table has no such column; it has {', '.join(map(str, design.source))}."
             )
-        unit = design.panel.names[UNIT]
-        pairs = design.source[[unit, given]].drop_duplicates()
-        pairs = pairs[pairs[unit].isin(units)]
-        twice = pairs[unit][pairs[unit].duplicated()].unique()
-        if len(twice):
-            raise InferenceError(
-                f"{name}={given!r} varies within {len(twice)} unit(s), for example {_shorten(list(map(str, twice)))}; one "
-                "value a unit is expected."
-            )
-        series = pairs.set_index(unit)[given]
+        series = design.source.set_index(design.panel.names[UNIT], drop=False)[given]
     else:
         series = given
+    series = series[series.index.isin(units)]
+    pairs = pd.DataFrame({"unit": series.index, "label": series.to_numpy()}).drop_duplicates()
+    twice = pairs["unit"][pairs["unit"].duplicated()].unique()
+    if len(twice):
+        said = f"{name}={given!r}" if isinstance(given, str) else name
+        raise InferenceError(
+            f"{said} varies within {len(twice)} unit(s), for example {_shorten(list(map(str, twice)))}; one value a unit is "
+            "expected."
+        )
+    series = pairs.set_index("unit")["label"]
     aligned = series.reindex(units)
     missing = [str(unit) for unit in units[aligned.isna().to_numpy()]]
     if missing:

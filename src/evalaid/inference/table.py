@@ -101,6 +101,18 @@ def infer(
     -----
     Simultaneous critical values come from multiplier draws of the correlation between rows; with a t distribution the
     normal critical value c is replaced by the t value of the same tail, ``t^-1(Phi(c))``.
+
+    Examples
+    --------
+    >>> import evalaid as ea
+    >>> rows = [(f"c{i}", year, 0.7 + 0.01 * (i * year % 5) + 0.05 * (i < 5 and year == 2020), 2020 if i < 5 else None)
+    ...         for i in range(12) for year in (2018, 2019, 2020)]
+    >>> frame = pd.DataFrame(rows, columns=["county", "year", "share", "first_treated"])
+    >>> table = ea.infer(ea.estimate(ea.diagnose(frame, "county", "year", "share", "first_treated"), "twfe"))
+    >>> table["vcov"][0], table["distribution"][0]
+    ('CR3', 't(11)')
+    >>> table["note"][0]
+    'CR3, t(11); only 12 clusters and 5 treated clusters: ...'
     """
     if vcov not in get_args(Vcov):
         raise InferenceError(f"vcov={vcov!r} is not a choice; choose {', '.join(get_args(Vcov))}.")

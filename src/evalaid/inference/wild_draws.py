@@ -85,8 +85,8 @@ class Plan:
         few = ""
         if self.weights == "rademacher" and self.n_clusters < FEW_FOR_RADEMACHER:
             few = (
-                f"; {self.n_clusters} clusters: |t| takes {2 ** (self.n_clusters - 1)} values at most and p moves in steps of "
-                f"{2.0 / 2**self.n_clusters:.3g}; weights='webb' is finer"
+                f"; {self.n_clusters} clusters: |t| takes {2 ** (self.n_clusters - 1)} values at most, and the smallest p-value that "
+                f"they can show is {2.0 / 2**self.n_clusters:.3g}; weights='webb' is finer"
             )
         if self.exact:
             return f"{kind}, all {2**self.n_clusters:,} sign vectors: exact p{few}"

@@ -141,6 +141,18 @@ def placebo(
     and 2 times the mean square gap of the true one) stand beside it in ``by_fit``. Abadie, Diamond and Hainmueller (2010),
     doi:10.1198/jasa.2009.ap08746. In units the draws share the same units, so that the rejection rate is less certain than
     its simulation error says.
+
+    Examples
+    --------
+    >>> import evalaid as ea
+    >>> changes = [0.09, 0.01, 0.02, -0.01, 0.0]  # of one treated and four never-treated counties
+    >>> frame = pd.DataFrame([(f"c{i}", year, 0.7 + change * (year == 2020), 2020 if i == 0 else None)
+    ...                       for i, change in enumerate(changes) for year in (2018, 2019, 2020)],
+    ...                      columns=["county", "year", "share", "first_treated"])
+    >>> design = ea.diagnose(frame, "county", "year", "share", "first_treated")
+    >>> found = ea.placebo(design, "twfe", kind="space")
+    >>> len(found.table), found.p_value  # the largest of five: no smaller p-value is possible
+    (4, 0.2)
     """
     if kind == "time":
         return _in_time(design, method, shifts, level, options)

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from evalaid.sensitivity.regression_to_mean import regression_to_mean
     from evalaid.sensitivity.specifications import specification_curve
     from evalaid.sensitivity.spillover import spillover
+    from evalaid.sensitivity.starts import vary_starts
     from evalaid.study import StudySpec
 
 __version__ = "0.1.0"
@@ -90,6 +91,7 @@ _HOME = {
     "run_study": "evalaid.notebooks",
     "specification_curve": "evalaid.sensitivity.specifications",
     "spillover": "evalaid.sensitivity.spillover",
+    "vary_starts": "evalaid.sensitivity.starts",
     "wild_bootstrap": "evalaid.inference.wild",
 }
 
@@ -136,6 +138,7 @@ __all__ = [
     "run_study",
     "specification_curve",
     "spillover",
+    "vary_starts",
     "wild_bootstrap",
 ]
 

@@ -62,6 +62,8 @@ def _data(values: Mapping[str, Any]) -> Iterator[str]:
         yield "layout says how a panel is read, but panel (a file) is missing"
     if panel and not values["layout"] and not str(panel).lower().endswith(".csv"):
         yield f"panel is '{panel}', which needs a layout (write one with: evalaid check FILE --write-layout LAYOUT)"
+    if values["roster_layout"] and not values["roster"]:
+        yield "roster_layout says how a roster is read, but roster (a file) is missing"
     if simulation:
         yield from (f"simulation has no {name}" for name in ("generator", "seed") if name not in simulation)
         if kind != SIMULATED:

@@ -9,9 +9,10 @@ import pandas as pd
 
 from evalaid.design import Design
 from evalaid.periods import label
+from evalaid.provenance import gather_decisions
 from evalaid.report.figures import STATUS
 from evalaid.report.tables import Column
-from evalaid.sample import load_frame, load_reading
+from evalaid.sample import load_frame
 from evalaid.study import StudySpec
 
 Listing = tuple[pd.DataFrame, str, Sequence[str], str, Sequence[str], Mapping[str, Column]]
@@ -132,7 +133,7 @@ def describe_limits(design: Design) -> pd.DataFrame:
 
 
 def list_decisions(spec: StudySpec) -> Listing:
-    """List every decision taken while the study's panel was read; empty when the panel has no layout.
+    """List every decision taken while the study's panel and roster were read; empty when neither has a layout.
 
     Parameters
     ----------
@@ -151,9 +152,12 @@ def list_decisions(spec: StudySpec) -> Listing:
         "decided": "Decided",
         "because": "Because",
     }
-    frame = _no_reading(columns) if spec.layout is None else load_reading(spec).decisions
+    frame = gather_decisions(spec).decisions
     return _listing(
-        frame, "decisions", columns, "Every decision taken about the files of the panel while they were read"
+        frame,
+        "decisions",
+        columns,
+        "Every decision taken about the files of the panel and the roster while they were read",
     )
 
 
@@ -167,8 +171,8 @@ def list_left_out(spec: StudySpec) -> Listing:
         "value": "What stands there",
         "reason": "Why",
     }
-    frame = _no_reading(columns) if spec.layout is None else load_reading(spec).left_out
-    return _listing(frame, "left_out", columns, "Rows and figures of the files that are not in the panel")
+    frame = gather_decisions(spec).left_out
+    return _listing(frame, "left_out", columns, "Rows and figures of the files that are not used")
 
 
 def list_findings(spec: StudySpec) -> Listing:
@@ -180,12 +184,8 @@ def list_findings(spec: StudySpec) -> Listing:
         "value": "What stands there",
         "fault": "What was found",
     }
-    frame = _no_reading(columns) if spec.layout is None else load_reading(spec).faults
+    frame = gather_decisions(spec).faults
     return _listing(frame, "findings", columns, "To look at in the files: figures that do not fit each other")
-
-
-def _no_reading(columns: Mapping[str, str]) -> pd.DataFrame:
-    return pd.DataFrame(columns=list(columns))
 
 
 def _listing(frame: pd.DataFrame, name: str, columns: Mapping[str, str], caption: str) -> Listing:

@@ -19,12 +19,14 @@ from evalaid.design import Design, diagnose
 from evalaid.errors import EvalaidError, StudyError
 from evalaid.manifest import NUMBERS_FILE, hash_file, hash_value, read_manifest
 from evalaid.periods import parse_periods
+from evalaid.reading.decisions import show
+from evalaid.reading.rosters import Partnerships, read_partnerships
 from evalaid.reading.tables import Reading, read_table
 from evalaid.recovery import choose_trials
-from evalaid.roster import Roster, assign_cohorts
+from evalaid.roster import Roster, assign_cohorts, roster_of
 from evalaid.simulate.panel import LABEL, SimulatedPanel
 from evalaid.simulate.table import simulate
-from evalaid.study import PUBLISHED, REPORTS, StudySpec, project_root
+from evalaid.study import LAYOUTS, PUBLISHED, REPORTS, StudySpec, project_root
 
 DATA_PACKAGE = Path("data") / "datapackage.json"
 COHORT = "first_treated"
@@ -61,6 +63,29 @@ def load_frame(spec: StudySpec) -> pd.DataFrame:
     >>> sorted(frame["first_treated"].dropna().unique().astype(int).tolist())
     [2021, 2022, 2024]
     """
+    frame = load_untreated(spec)
+    roster = load_roster(spec)
+    if roster is None:
+        return treat(frame, spec, None)
+    return treat(frame, spec, assign_cohorts(roster, period_kind(frame, spec), spec.start_rule).cohort_by_unit)
+
+
+def load_untreated(spec: StudySpec) -> pd.DataFrame:
+    """Read and join a study's files as `load_frame` does, without the cohorts and before any cohort is left out.
+
+    Parameters
+    ----------
+    spec : StudySpec
+
+    Returns
+    -------
+    pandas.DataFrame
+
+    Raises
+    ------
+    StudyError
+        As `load_frame`.
+    """
     frame, panel = _read_panel(spec)
     need_columns(
         frame, panel, [spec.unit, spec.period, spec.outcome, *(name for name in (spec.inside, spec.total) if name)]
@@ -70,8 +95,35 @@ def load_frame(spec: StudySpec) -> pd.DataFrame:
     need_columns(frame, "the joined panel", [*spec.keep, *spec.baseline, *([spec.cluster] if spec.cluster else [])])
     frame = _within_periods(frame, spec)
     frame = _keep(frame, spec)
-    frame = _without_events(frame, spec)
-    frame = _with_cohort(frame, spec)
+    return _without_events(frame, spec)
+
+
+def treat(frame: pd.DataFrame, spec: StudySpec, cohorts: pd.Series | None) -> pd.DataFrame:
+    """Give every row the cohort of its unit, and leave out the cohorts that the study leaves out.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        From `load_untreated`.
+    spec : StudySpec
+    cohorts : pandas.Series or None
+        Cohort by the roster's unit; None: the panel has them in a column.
+
+    Returns
+    -------
+    pandas.DataFrame
+        With the column ``first_treated``.
+
+    Raises
+    ------
+    StudyError
+        If a column is missing or nothing stays in the sample.
+    """
+    if cohorts is None:
+        need_columns(frame, "the panel", [str(spec.cohort)])
+        frame = frame.assign(**{COHORT: frame[str(spec.cohort)]})
+    else:
+        frame = frame.assign(**{COHORT: roster_units(frame, spec).map(cohorts)})
     if spec.only_cohorts:
         named = {str(cohort) for cohort in spec.only_cohorts}
         frame = frame[frame[COHORT].isna() | frame[COHORT].map(_name).isin(named)]
@@ -80,6 +132,35 @@ def load_frame(spec: StudySpec) -> pd.DataFrame:
             f"Nothing stays in the sample of '{spec.study}': check keep, leave_out_events and the periods."
         )
     return frame.reset_index(drop=True)
+
+
+def roster_units(frame: pd.DataFrame, spec: StudySpec) -> pd.Series:
+    """Give the roster's unit of every row of the panel; of a roster that was read with a layout it is text."""
+    need_columns(frame, "the joined panel", [str(spec.roster_unit)])
+    units = frame[str(spec.roster_unit)]
+    return units.map(show) if spec.roster_layout is not None else units
+
+
+def load_roster(spec: StudySpec) -> Roster | None:
+    """Read a study's roster; None when its panel has the cohorts in a column.
+
+    Raises
+    ------
+    StudyError, RosterError, ReadingError
+        If the file or a column is missing, or the roster has faults.
+    """
+    if spec.roster is None:
+        return None
+    if spec.roster_layout is not None:
+        return roster_of(read_partnerships_file(spec.roster, spec.roster_layout), str(spec.start_column))
+    table = _read_beside(spec.roster, spec.roster_unit, spec)
+    need_columns(table, spec.roster, [str(spec.roster_unit), str(spec.start_column)])
+    return Roster.read(table, str(spec.roster_unit), str(spec.start_column), hospital=spec.roster_hospital)
+
+
+def period_kind(frame: pd.DataFrame, spec: StudySpec) -> str:
+    """Tell what one period of a study's panel is: year, quarter, month."""
+    return str(parse_periods(frame[spec.period]).kind)
 
 
 def load_simulation(simulation: Mapping[str, Any]) -> SimulatedPanel:
@@ -157,7 +238,27 @@ def load_design(spec: StudySpec) -> Design:
     >>> load_design(StudySpec(study="korea_responsible_hospitals")).n_clusters
     41
     """
-    frame = load_frame(spec)
+    return diagnose_frame(load_frame(spec), spec)
+
+
+def diagnose_frame(frame: pd.DataFrame, spec: StudySpec) -> Design:
+    """Diagnose a study's frame with the columns that its file names.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        From `load_frame`.
+    spec : StudySpec
+
+    Returns
+    -------
+    Design
+
+    Raises
+    ------
+    PanelError
+        As `evalaid.diagnose`.
+    """
     return diagnose(
         frame,
         unit=spec.unit,
@@ -232,7 +333,7 @@ def data_faults(hashes: Mapping[str, str]) -> list[str]:
         listed[name] = str(resource.get("hash", "")).removeprefix("sha256:")
     faults = []
     for name, digest in hashes.items():
-        if name.startswith((LABEL, REPORTS.as_posix())):  # made by a run, not raw data
+        if name.startswith((LABEL, REPORTS.as_posix(), LAYOUTS.as_posix())):  # made by a run, or a choice: not raw data
             continue
         if name not in listed:
             faults.append(f"{name} is not listed in {DATA_PACKAGE.as_posix()}")
@@ -276,14 +377,25 @@ def load_reading(spec: StudySpec) -> Reading:
     ReadingError
         With all faults of the file, or of its layout, at once.
     """
-    files = (str(spec.panel), str(spec.layout))
-    return _read_with_layout(*files, *hash_data(files).values())
+    return read_panel_file(str(spec.panel), str(spec.layout))
 
 
-@lru_cache(maxsize=4)
-def _read_with_layout(panel: str, layout: str, *_hashes: str) -> Reading:
+def read_panel_file(name: str, layout: str | None) -> Reading:
+    """Read a table of the project by its layout (None: as detected), by paths relative to it; the same content is read once."""
+    return _read_table(*_paths(name, layout))
+
+
+def read_partnerships_file(name: str, layout: str | None) -> Partnerships:
+    """Read a roster of the project by its layout (None: as detected), by paths relative to it; the same content is read once."""
+    return _read_partnerships(*_paths(name, layout))
+
+
+def _paths(name: str, layout: str | None) -> tuple[str, ...]:
+    """Give the paths of a file and its layout, and their hashes: what a cached reading depends on."""
+    names = [name, *([layout] if layout else [])]
+    hashes = hash_data(names)
     root = project_root()
-    return read_table(root / panel, root / layout)
+    return (str(root / name), str(root / layout) if layout else "", *hashes.values())
 
 
 def _read_beside(name: str, column: str | None, spec: StudySpec) -> pd.DataFrame:
@@ -294,6 +406,16 @@ def _read_beside(name: str, column: str | None, spec: StudySpec) -> pd.DataFrame
     codes = table[column]
     whole = pd.api.types.is_float_dtype(codes) and bool((codes.dropna() % 1 == 0).all())
     return table.assign(**{str(column): (codes.astype("Int64") if whole else codes).astype("string").astype(object)})
+
+
+@lru_cache(maxsize=8)
+def _read_table(path: str, layout: str, *_: str) -> Reading:
+    return read_table(path, layout or None)
+
+
+@lru_cache(maxsize=8)
+def _read_partnerships(path: str, layout: str, *_: str) -> Partnerships:
+    return read_partnerships(path, layout or None)
 
 
 @lru_cache(maxsize=32)
@@ -376,20 +498,6 @@ def _without_events(frame: pd.DataFrame, spec: StudySpec) -> pd.DataFrame:
         )
     named = events[events["kind"].isin(spec.leave_out_events)][spec.cluster].str.split(";").explode().str.strip()
     return frame[~frame[spec.cluster].isin(set(named) - {ALL_GROUPS})]
-
-
-def _with_cohort(frame: pd.DataFrame, spec: StudySpec) -> pd.DataFrame:
-    if spec.roster is None:
-        need_columns(frame, "the panel", [str(spec.cohort)])
-        return frame.assign(**{COHORT: frame[str(spec.cohort)]})
-    table = _read_beside(spec.roster, spec.roster_unit, spec)
-    unit, start = str(spec.roster_unit), str(spec.start_column)
-    need_columns(table, spec.roster, [unit, start])
-    need_columns(frame, "the joined panel", [unit])
-    roster = Roster.read(table, unit, start, hospital=spec.roster_hospital)
-    kind = parse_periods(frame[spec.period]).kind
-    cohort = assign_cohorts(roster, str(kind), spec.start_rule).cohort_by_unit
-    return frame.assign(**{COHORT: frame[unit].map(cohort)})
 
 
 def _name(cohort: object) -> str:

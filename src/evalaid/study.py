@@ -22,6 +22,7 @@ from evalaid.errors import StudyError
 from evalaid.manifest import NUMBERS_FILE, hash_value
 
 STUDIES = Path("notebooks") / "studies"
+LAYOUTS = STUDIES / "layouts"
 SYNTHESIS = "synthesis"  # the study of all studies: its file lies beside the folder of the others
 PUBLISHED = Path("data") / "published"
 PUBLISHED_FILES = ("claims.csv", "facts.csv", "programmes.csv")
@@ -67,6 +68,8 @@ class StudySpec:
     layout : str, optional
         YAML file that says how ``panel`` is read (``evalaid check FILE --write-layout``); its columns are then those of a reading:
         ``unit`` (codes, as text), ``name``, ``period``, ``inside``, ``total``, ``share`` (a fraction) and so on.
+    roster_layout : str, optional
+        YAML file that says how ``roster`` is read, when it is a file as an office keeps it.
     simulation : mapping, optional
         In place of ``panel``: ``generator`` (a name in `evalaid.simulate.table.GENERATORS`), ``seed``, and what the
         generator takes (``effect_pp``, ``shape``, ...). The panel, its true effect and its calibration are written to
@@ -84,9 +87,11 @@ class StudySpec:
         Column by which units share shocks and treatment (a column of the panel or of the link file). Default: the unit.
     roster : str, optional
         File of partnerships; ``roster_unit`` is its column with the treated unit or group, ``roster_hospital`` the
-        hospital.
+        hospital. With ``roster_layout`` a file as an office keeps it (`evalaid.read_roster`), and ``roster_unit`` is the column of
+        the panel that holds its units.
     start_column : str
-        Column of the roster with the start; text after the date is ignored (``"2021-05 (teams set up)"``).
+        Column of the roster with the start; text after the date is ignored (``"2021-05 (teams set up)"``). With
+        ``roster_layout`` one of start, announced, agreed, arrived.
     start_rule : {"containing_period", "first_full_period"}
         Whether the first treated period is the one that contains the start or the first one treated from its first day.
     cohort : str, optional
@@ -197,6 +202,7 @@ class StudySpec:
     recovery: Mapping[str, Any] = _field(fields.parameters, MappingProxyType({}), added=True)
     robustness: Mapping[str, Any] = _field(fields.parameters, MappingProxyType({}), added=True)
     claims: str | None = _field(fields.text, None, added=True)
+    roster_layout: str | None = _field(fields.text, None, added=True)
     notebooks: tuple[str, ...] = _field(fields.texts, (), added=True)
     level: float = _field(fields.level, 0.95)
     seed: int = _field(fields.whole, 1)
@@ -262,7 +268,7 @@ class StudySpec:
     def data_files(self) -> tuple[str, ...]:
         """Return the data files that this study and its scenarios read, relative to the project, sorted."""
         variants = self._variants()
-        roles = ("panel", "layout", "link", "roster", "events")
+        roles = ("panel", "layout", "link", "roster", "roster_layout", "events")
         files = {name for spec in variants for role in roles if (name := getattr(spec, role))}
         if self.study == SYNTHESIS:
             files |= {(REPORTS / name / NUMBERS_FILE).as_posix() for name in list_studies()}

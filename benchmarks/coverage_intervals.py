@@ -214,11 +214,11 @@ class Family:
 
 
 FAMILIES = {
-    "regression": Family(regression, 100),
-    "wild": Family(wild, 100),
-    "wild_averages": Family(wild_averages, 100),
-    "staggered": Family(staggered, 100),
-    "reassigned": Family(reassigned, 100),
-    "crossed": Family(crossed, 100),
+    "regression": Family(regression, 150),
+    "wild": Family(wild, 150),
+    "wild_averages": Family(wild_averages, 150),
+    "staggered": Family(staggered, 150),
+    "reassigned": Family(reassigned, 150),
+    "crossed": Family(crossed, 150),
     "bounded": Family(bounded, 100),
 }

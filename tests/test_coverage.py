@@ -173,7 +173,7 @@ def test_sizes_break_what_assumes_that_treated_clusters_are_like_the_others():
     small = {"scenario": "by size", **FEW}
     plain, fitted = (rows(interval=kind, **small)["coverage"].to_numpy() for kind in ("conley_taber", "ferman_pinto"))
     assert (plain < fitted).all()
-    assert (plain < 0.9).all()
+    assert (plain < 0.91).all()
     own, studentised = (
         rows(interval=f"randomisation, {kind}", **small)["coverage"] for kind in ("estimate", "studentised")
     )

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from evalaid.reading.grids import Grid
 LONGEST_HEADER = 40
 """A text longer than this is a note or a title, not the header of a column."""
 
+_REMEMBERED = 1 << 16  # texts of a table repeat: names, periods, headers
 _SPACES = re.compile(r"\s+")
 _MISSING = re.compile(
     r"[-—–―─－/…．.·*×xX]+|n/?a|null|none|nan|无|缺失|缺|不详|未报|未统计|#n/a|#div/0!|#value!|#ref!", re.IGNORECASE
@@ -110,7 +112,12 @@ def plain(value: object) -> str:
         return f"{value.year}-{value.month:02d}-{value.day:02d}"
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return _SPACES.sub("", unicodedata.normalize("NFKC", str(value)))
+    return _plain_text(str(value))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _plain_text(text: str) -> str:
+    return _SPACES.sub("", unicodedata.normalize("NFKC", text))
 
 
 def classify(value: object) -> Kind:
@@ -139,7 +146,12 @@ def classify(value: object) -> Kind:
         return Kind.YEAR if whole else Kind.NUMBER
     if isinstance(value, (dt.date, dt.datetime)):
         return Kind.PERIOD
-    text = unicodedata.normalize("NFKC", str(value)).strip()
+    return _classify_text(str(value))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _classify_text(raw: str) -> Kind:
+    text = unicodedata.normalize("NFKC", raw).strip()
     if not text:
         return Kind.BLANK
     if _MISSING.fullmatch(text):
@@ -301,7 +313,9 @@ def is_numbering(cells: np.ndarray) -> bool:
     >>> is_numbering(np.array(["甲", "乙", 1, 2], dtype=object)), is_numbering(np.array(["始兴县", 1, 2], dtype=object))
     (True, False)
     """
-    texts = [plain(value).strip("()") for value in cells if plain(value)]
+    texts = [text.strip("()") for value in cells if (text := plain(value))]
+    if any(len(text) > 3 for text in texts):
+        return False
     numbers = [int(text) for text in texts if text.isdigit()]
     others = [text for text in texts if not text.isdigit()]
     return (

@@ -334,25 +334,44 @@ def _read_periods(
         rows.period = [""] * len(rows.position)
         return
     column = (part or whole)[0]
-    values: list[object] = [cells[row, column] for row in rows.position]
-    years: list[object] | int | None = year
-    if part and whole:
-        years = [cells[row, whole[0]] for row in rows.position]
-    filled, before = [], None
-    for value in values:
-        before = value if plain(value) else before
-        filled.append(before)
-    read = read_spans(filled, year=years)
-    for at, text, why in read.faults:
-        row = rows.position[at]
-        journal.find(
-            row,
-            journal.grid.address(row, column),
-            text,
-            why,
-            "a period such as 2019年第三季度, 2019Q3, 2019年1-9月 or 2019",
-        )
+    filled = _fill(cells, rows.position, column, journal)
+    years = _fill(cells, rows.position, whole[0], journal) if part and whole else None
+    pairs = [(repr(value), plain(of)) for value, of in zip(filled, years or [None] * len(filled), strict=True)]
+    places: dict[tuple[str, str], int] = {}
+    for at, pair in enumerate(pairs):
+        places.setdefault(pair, at)  # every period once: a column has few
+    firsts = list(places.values())
+    each = [None] * len(firsts) if years is None else [years[at] for at in firsts]
+    read = read_spans([filled[at] for at in firsts], year=year if years is None else each)
+    number = {pair: place for place, pair in enumerate(places)}
+    wrong = {at: (text, why) for at, text, why in read.faults}
+    for row, pair in zip(rows.position, pairs, strict=True):
+        if number[pair] in wrong:
+            text, why = wrong[number[pair]]
+            journal.find(
+                row,
+                journal.grid.address(row, column),
+                text,
+                why,
+                "a period such as 2019年第三季度, 2019Q3, 2019年1-9月 or 2019",
+            )
     top = rows.position[0] if rows.position else 0
     journal.decide(journal.grid.address(top, column), "periods of the rows", read.evidence, "read as one column")
-    rows.span = list(read.spans)
+    rows.span = [read.spans[number[pair]] for pair in pairs]
     rows.period = [str(value).strip() for value in filled]
+
+
+def _fill(cells: np.ndarray, position: Sequence[int], column: int, journal: Journal) -> list[object]:
+    """Give the periods of all rows; a blank one is that of the row above."""
+    filled: list[object] = []
+    blank = []
+    for row in position:
+        if plain(cells[row, column]):
+            filled.append(cells[row, column])
+        else:
+            filled.append(filled[-1] if filled else None)
+            blank.append(row)
+    if blank:
+        where = f"{journal.grid.address(blank[0], column)} and below"
+        journal.decide(where, "blank periods", "the period above them", f"{len(blank)} rows of data have none")
+    return filled

@@ -1,5 +1,8 @@
 """Threats to a finding: verdict rules by hand, identities with the functions behind them, and nothing tested where nothing is estimated."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -82,6 +85,100 @@ def test_the_worst_of_several_rows_counts_and_rows_without_an_interval_do_not():
     assert finding.judge_all(rows.head(1)) == SURVIVES
     assert finding.judge_all(rows.tail(1)) == UNKNOWN
     assert Finding(2.0, np.nan, np.nan, "pp", 0.95).judge_all(rows) == UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("estimates", "p_values", "shown", "not_shown"),
+    [
+        ([2.0, 2.0], [0.01, 0.04], SURVIVES, APPEARS),
+        ([2.0, 2.0], [0.01, 0.20], WEAKENED, APPEARS),
+        ([2.0, -0.1], [0.01, 0.90], REVERSED, APPEARS),
+        ([2.0], [1 - 0.95], SURVIVES, APPEARS),
+        ([2.0, np.nan], [0.3, 0.01], WEAKENED, SURVIVES),
+        ([2.0], [np.nan], UNKNOWN, UNKNOWN),
+    ],
+)
+def test_tests_without_intervals_are_judged_by_their_p_values(estimates, p_values, shown, not_shown):
+    rows = pd.DataFrame({"estimate": estimates, "p_value": p_values})
+    assert Finding(2.0, 1.0, 3.0, "pp", 0.95).judge_tests(rows) == shown
+    assert Finding(2.0, -1.0, 5.0, "pp", 0.95).judge_tests(rows) == not_shown
+    assert Finding(2.0, np.nan, np.nan, "pp", 0.95).judge_tests(rows) == UNKNOWN
+
+
+def with_finding(case, estimate, low, high):
+    """The same case with another main finding."""
+    changed = replace(case)
+    changed.__dict__["finding"] = Finding(estimate, low, high, "number", 0.95)
+    return changed
+
+
+def test_an_interval_that_is_known_to_be_too_short_makes_no_effect_appear(shanghai):
+    rows = pd.DataFrame(
+        {"key": ["auto", "CR1", "CR3"], "label": "", "estimate": 1.0, "p_value": [0.20, 0.01, 0.20], "conf_low": np.nan}
+    )
+    none, some = with_finding(shanghai, 1.0, -0.5, 2.5), with_finding(shanghai, 1.0, 0.1, 1.9)
+    assert clusters._verdict(none, rows)["verdict"].iloc[0] == SURVIVES
+    assert clusters._verdict(some, rows)["verdict"].iloc[0] == WEAKENED
+    careful = rows.assign(p_value=[0.20, 0.20, 0.01])
+    assert clusters._verdict(none, careful)["verdict"].iloc[0] == APPEARS
+
+
+@pytest.mark.parametrize(
+    ("ends", "finding", "word"),
+    [
+        ((-1.0, 2.0), (1.0, -0.5, 2.5), SURVIVES),
+        ((0.2, 2.0), (1.0, -0.5, 2.5), APPEARS),
+        ((np.nan, np.nan), (1.0, 0.5, 1.5), UNKNOWN),
+        ((0.2, 2.0), (1.0, 0.5, 1.5), SURVIVES),
+        ((-2.0, -0.2), (1.0, 0.5, 1.5), REVERSED),
+    ],
+)
+def test_diverging_trends_are_judged_at_one(shanghai, ends, finding, word):
+    frame = pd.DataFrame({"m": [1.0], "conf_low": ends[0], "conf_high": ends[1], "note": "nothing fits"})
+    bounds = SimpleNamespace(breakdown=SimpleNamespace(m=1.2))
+    row = trends._verdict(with_finding(shanghai, *finding), bounds, frame).iloc[0]
+    assert row["verdict"] == word
+    if word == UNKNOWN:
+        assert row["result"] == "At M = 1 there is no interval: nothing fits."
+
+
+PLACEBOS = {
+    "an interval": ({"outside": 1}, (1.0, 0.5, 1.5), WEAKENED),
+    "none": ({"outside": 0}, (1.0, 0.5, 1.5), SURVIVES),
+    "pretended units, not rare": ({"p": 0.3, "placebos": 40}, (1.0, 0.5, 1.5), WEAKENED),
+    "pretended units, rare": ({"p": 0.02, "placebos": 99}, (1.0, 0.5, 1.5), SURVIVES),
+    "rare without an effect": ({"p": 0.02, "placebos": 99}, (1.0, -0.5, 2.5), APPEARS),
+    "too few to tell": ({"p": 0.125, "placebos": 7}, (1.0, 0.5, 1.5), UNKNOWN),
+    "too few, and an interval": ({"p": 0.125, "placebos": 7, "outside": 1}, (1.0, 0.5, 1.5), WEAKENED),
+    "misses too often": ({"rate": 11.0}, (1.0, 0.5, 1.5), WEAKENED),
+    "misses as often as it should": ({"rate": 8.0}, (1.0, 0.5, 1.5), SURVIVES),
+}
+
+
+@pytest.mark.parametrize("name", PLACEBOS)
+def test_placebos_are_judged_by_what_they_can_show(shanghai, monkeypatch, name):
+    said, finding, word = PLACEBOS[name]
+    low = [0.1 if said["outside"] else -0.1] if "outside" in said else []
+    time = pd.DataFrame({"shift": [1] * len(low), "conf_low": low, "conf_high": [0.3] * len(low)})
+    space = pd.DataFrame({"estimate": [1.0], "p_value": [said.get("p")], "placebos": [said.get("placebos")]})
+    units = pd.DataFrame({"rejection_rate": [said.get("rate")], "nominal": [5.0]})
+    for function, table in (
+        ("list_placebos", time),
+        ("list_other_outcomes", time.iloc[:0]),
+        ("rank_placebos", space if "p" in said else space.iloc[:0]),
+        ("list_pretended", units if "rate" in said else units.iloc[:0]),
+    ):
+        monkeypatch.setattr(falsification, function, lambda *_, table=table: table)
+    row = falsification.judge_placebos(with_finding(shanghai, *finding), {}).iloc[0]
+    assert row["verdict"] == word
+    if said.get("outside"):
+        assert "1 leave out zero; chance alone gives 0.05" in row["result"]
+
+
+def test_a_bias_on_either_side_is_judged(shanghai):
+    bias = pd.DataFrame({"key": ["process.bias", "never_treated.bias", "process.left"], "value": [0.1, -0.7, 0.9]})
+    assert selection._verdict(with_finding(shanghai, 1.0, 0.5, 1.5), bias)["verdict"].iloc[0] == SURVIVES
+    assert selection._verdict(with_finding(shanghai, 1.0, -0.5, 2.5), bias)["verdict"].iloc[0] == APPEARS
 
 
 def test_a_finding_is_written_with_its_unit_and_keys_name_no_spaces():

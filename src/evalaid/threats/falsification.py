@@ -10,7 +10,7 @@ from evalaid.analysis import Refusal
 from evalaid.placebos import list_other_outcomes, list_placebos, list_pretended, list_refused, rank_placebos
 from evalaid.placebos import run_placebos as run
 from evalaid.sensitivity.placebo import Placebo
-from evalaid.threats.finding import NO_ESTIMATE, SURVIVES, UNKNOWN, WEAKENED, Case, verdict_row, write_p
+from evalaid.threats.finding import APPEARS, NO_ESTIMATE, SURVIVES, TIE, UNKNOWN, WEAKENED, Case, verdict_row, write_p
 
 THREAT = "The design finds effects where there can be none"
 TRIED = "Starts, treated units and outcomes that were pretended, as far as the design admits them"
@@ -25,8 +25,9 @@ def judge_placebos(case: Case | Refusal, found: Mapping[str, Placebo | str]) -> 
     """Say what the placebo tests do to the finding.
 
     It is weakened when an interval of a pretended start or outcome leaves out zero, when the estimate is no larger than
-    chance makes those of pretended units, or when intervals among untreated units miss zero more than twice as often as
-    they should.
+    chance makes those of pretended units (if there are enough of them to tell), or when intervals among untreated units miss
+    zero more than twice as often as they should. Where no effect is shown, one appears when the estimate is larger than chance
+    makes those of pretended units.
 
     Returns
     -------
@@ -43,7 +44,11 @@ def judge_placebos(case: Case | Refusal, found: Mapping[str, Placebo | str]) -> 
     space, units = rank_placebos(found, spec), list_pretended(found, spec)
     said = []
     if len(pretended):
-        said.append(f"Of {len(pretended)} intervals of pretended starts or outcomes {outside} leave out zero.")
+        chance = len(pretended) * (1 - spec.level)
+        said.append(
+            f"Of {len(pretended)} intervals of pretended starts or outcomes {outside} leave out zero; chance alone gives "
+            f"{chance:.2g}."
+        )
     if len(space):
         said.append(f"Among pretended units p = {', '.join(write_p(p) for p in space['p_value'])}.")
     if len(units):
@@ -52,7 +57,13 @@ def judge_placebos(case: Case | Refusal, found: Mapping[str, Placebo | str]) -> 
     if not said:
         why = "; ".join(dict.fromkeys(list_refused(found, spec)["why"])) or "no pretended start gives an interval"
         return verdict_row("placebo", THREAT, TRIED, f"Not possible: {why}.", UNKNOWN)
-    by_chance = bool((space["p_value"] > 1 - spec.level).any()) and case.finding.shows_an_effect
+    able = space[1 / (1 + space["placebos"]) <= (1 - spec.level) * (1 + TIE)]
+    if len(space) and able.empty:
+        said.append("These are too few to reject at this level.")
+    drawn = case.finding.judge_tests(able)
     too_often = bool((units["rejection_rate"] > 2 * units["nominal"]).any())
-    word = WEAKENED if outside or by_chance or too_often else SURVIVES
+    weakened = outside or too_often or drawn == WEAKENED
+    word = drawn if drawn == APPEARS else WEAKENED if weakened else SURVIVES
+    if word == SURVIVES and not len(pretended) and not len(units) and able.empty:
+        word = UNKNOWN
     return verdict_row("placebo", THREAT, TRIED, " ".join(said), word)

@@ -26,6 +26,8 @@ UNTRIED = "not tried"
 NO_ESTIMATE = "the main method gives no estimate"
 NO_CELLS = "the main method gives one number, not effects by cohort and period"
 VERDICTS = (SURVIVES, WEAKENED, APPEARS, REVERSED, UNKNOWN, UNTRIED)
+# A p-value that is a count of assignments can be the error rate itself, up to rounding.
+TIE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,15 @@ class Finding:
         """
         if np.isnan([self.conf_low, self.conf_high, estimate, conf_low, conf_high]).any():
             return UNKNOWN
-        other = conf_low > 0 or conf_high < 0
+        return self._compare(estimate, shown=conf_low > 0 or conf_high < 0)
+
+    def _compare(self, estimate: float, *, shown: bool) -> str:
+        """Give the verdict of an estimate that is, or is not, told from zero."""
         if not self.shows_an_effect:
-            return APPEARS if other else SURVIVES
+            return APPEARS if shown else SURVIVES
         if np.sign(estimate) != np.sign(self.estimate):
             return REVERSED
-        return SURVIVES if other else WEAKENED
+        return SURVIVES if shown else WEAKENED
 
     def judge_all(self, frame: pd.DataFrame) -> str:
         """Give the worst verdict over rows of ``estimate``, ``conf_low``, ``conf_high``; rows without an estimate do not count."""
@@ -85,8 +90,15 @@ class Finding:
         if known.empty or np.isnan(self.conf_low):
             return UNKNOWN
         rows = known[["estimate", "conf_low", "conf_high"]].to_numpy(dtype=float)
-        found = {self.judge(*row) for row in rows}
-        return next(word for word in (REVERSED, APPEARS, WEAKENED, SURVIVES) if word in found)
+        return _worst({self.judge(*row) for row in rows})
+
+    def judge_tests(self, frame: pd.DataFrame) -> str:
+        """Give the worst verdict over rows of ``estimate`` and ``p_value``: a test may have no interval, or one without end."""
+        known = frame[frame["estimate"].notna() & frame["p_value"].notna()]
+        if known.empty or np.isnan(self.conf_low):
+            return UNKNOWN
+        shown = known["p_value"] <= (1 - self.level) * (1 + TIE)
+        return _worst({self._compare(value, shown=told) for value, told in zip(known["estimate"], shown, strict=True)})
 
     def write(self, value: float, *, signed: bool = True) -> str:
         """Write a value of the same kind with its unit."""
@@ -95,6 +107,10 @@ class Finding:
     def write_range(self, low: float, high: float) -> str:
         """Write two values of the same kind as a range."""
         return f"{format_value(low, self.unit, 2, signed=True)} to {self.write(high)}"
+
+
+def _worst(words: set[str]) -> str:
+    return next(word for word in (REVERSED, APPEARS, WEAKENED, SURVIVES) if word in words)
 
 
 @dataclass(frozen=True)

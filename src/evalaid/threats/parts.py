@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
 import pandas as pd
 
 from evalaid.analysis import Refusal
@@ -12,7 +11,7 @@ from evalaid.errors import EvalaidError
 from evalaid.inference.leverage import leverage
 from evalaid.report.tables import Column
 from evalaid.sensitivity.leave_out import NEVER, LeaveOut, leave_out
-from evalaid.threats.finding import UNKNOWN, Case, key_of, verdict_row, why_not
+from evalaid.threats.finding import UNKNOWN, Case, Finding, key_of, verdict_row, why_not
 
 BY = {"cluster": "cluster", "cohort": "cohort", "period": "period"}
 SHOWN = 12
@@ -73,6 +72,7 @@ def examine_parts(case: Case | Refusal) -> Parts:
         row = verdict_row("parts", THREAT, TRIED, f"Not possible: {why_not(case)}.", UNKNOWN)
         return Parts(empty, empty, shares, (), row)
     tables, figures, notes = [], [], []
+    reference = case.finding
     for by, word in BY.items():
         try:
             found = leave_out(case.design, case.method, by, level=case.spec.level, **case.options)
@@ -80,6 +80,10 @@ def examine_parts(case: Case | Refusal) -> Parts:
             notes.append(f"{word.capitalize()}: " + " ".join(str(error).split()))
             continue
         tables.append(_table(found, word, case))
+        estimate, low, high = (
+            float(found.full[name].iloc[0]) * case.unit[1] for name in ("estimate", "conf_low", "conf_high")
+        )
+        reference = replace(case.finding, estimate=estimate, conf_low=low, conf_high=high)
         scaled = found.most_influential(SHOWN)
         names = ("estimate", "conf_low", "conf_high", "first_order", "full")
         scaled = scaled.assign(**{name: scaled[name] * case.unit[1] for name in names})
@@ -87,7 +91,7 @@ def examine_parts(case: Case | Refusal) -> Parts:
         notes.append(f"Without each {word}: " + "; ".join(note for note in found.notes if "of the 0 " not in note))
     table = pd.concat(tables, ignore_index=True) if tables else empty
     figure = pd.concat(figures, ignore_index=True) if figures else empty
-    return Parts(table, figure, _influence(case), tuple(notes), _verdict(case, table))
+    return Parts(table, figure, _influence(case), tuple(notes), _verdict(reference, table))
 
 
 def _table(found: LeaveOut, word: str, case: Case) -> pd.DataFrame:
@@ -122,8 +126,8 @@ def _influence(case: Case) -> pd.DataFrame:
     )
 
 
-def _verdict(case: Case, table: pd.DataFrame) -> pd.DataFrame:
-    finding = case.finding
+def _verdict(finding: Finding, table: pd.DataFrame) -> pd.DataFrame:
+    """Hold the exclusions against the full sample with the same kind of error: the reported interval may be of another."""
     known = table[table["estimate"].notna()]
     if known.empty:
         return verdict_row("parts", THREAT, TRIED, "No part can be left out: there is no estimate without it.", UNKNOWN)
@@ -135,6 +139,4 @@ def _verdict(case: Case, table: pd.DataFrame) -> pd.DataFrame:
     lost = int(table["estimate"].isna().sum())
     if lost:
         said += f" Without {lost} part(s) there is no estimate."
-    # The interval as reported may be of another kind: whether an exclusion moves it is judged with the same errors for all.
-    reference = np.isnan(finding.conf_low)
-    return verdict_row("parts", THREAT, TRIED, said, UNKNOWN if reference else finding.judge_all(known))
+    return verdict_row("parts", THREAT, TRIED, said, finding.judge_all(known))

@@ -147,7 +147,7 @@ def _bias(case: Case, found: RegressionToMean) -> pd.DataFrame:
 
 
 def _verdict(case: Case, bias: pd.DataFrame) -> pd.DataFrame:
-    """Judge the estimate and its interval less what choosing low baselines alone shows (the larger of the simulations)."""
+    """Judge the estimate and its interval less what choosing low baselines alone shows, by the worst of the simulations."""
     finding = case.finding
     known = bias[bias["key"].str.endswith(".bias")]["value"].to_numpy(dtype=float)
     if not known.size:
@@ -157,5 +157,5 @@ def _verdict(case: Case, bias: pd.DataFrame) -> pd.DataFrame:
         f"Choosing low baselines alone shows {finding.write(worst)} where there is no effect; "
         f"{finding.write(finding.estimate - worst)} of {finding.write(finding.estimate)} is left."
     )
-    word = finding.judge(finding.estimate - worst, finding.conf_low - worst, finding.conf_high - worst)
-    return verdict_row("selection", THREAT, TRIED, said, word)
+    left = pd.DataFrame({name: getattr(finding, name) - known for name in ("estimate", "conf_low", "conf_high")})
+    return verdict_row("selection", THREAT, TRIED, said, finding.judge_all(left))

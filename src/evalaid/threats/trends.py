@@ -147,8 +147,10 @@ def _verdict(case: Case, relative: HonestBounds, frame: pd.DataFrame) -> pd.Data
     at_one = frame[frame["m"] == 1.0].iloc[0]
     spread = finding.write_range(at_one["conf_low"], at_one["conf_high"])
     found = relative.breakdown.m
+    if np.isnan(at_one["conf_low"]):
+        return verdict_row("trends", THREAT, TRIED, f"At M = 1 there is no interval: {at_one['note']}.", UNKNOWN)
     if not finding.shows_an_effect:
-        word = UNKNOWN if np.isnan(finding.conf_low) else SURVIVES
+        word = finding.judge(finding.estimate, at_one["conf_low"], at_one["conf_high"])
         return verdict_row("trends", THREAT, TRIED, f"At M = 1 the interval is {spread}.", word)
     if np.isnan(found):
         word, said = WEAKENED, "Zero is inside under parallel trends already when event times are tested jointly."

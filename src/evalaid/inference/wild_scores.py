@@ -26,6 +26,8 @@ Floats = NDArray[np.float64]
 NEGLIGIBLE = 1e-13
 # Sums over clusters are linearly dependent where clusters are alike, and then few; among more no basis is looked for.
 WIDEST = 100
+# Eigenvalues from 0 to 1 are none below their product: matrices with a determinant above this are far from singular.
+REGULAR = 1e-3
 
 
 @dataclass(frozen=True)
@@ -197,11 +199,21 @@ def without_cluster(batch: ClusterGrams, inverse: Floats) -> tuple[Floats, NDArr
     root = matrix_root(inverse[np.ix_(batch.active, batch.active)])
     left = batch.gram @ root
     rest = np.eye(root.shape[1]) - root.T @ left
-    eigenvalues, directions = np.linalg.eigh((rest + rest.swapaxes(1, 2)) / 2)
+    solved, singular = _invert((rest + rest.swapaxes(1, 2)) / 2)
+    return np.eye(len(root)) + left @ solved @ root.T, singular
+
+
+def _invert(rest: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """Invert symmetric matrices (n, E, E) with eigenvalues from 0 to 1, generalised where some are zero; say where."""
+    solved, singular = np.empty_like(rest), np.zeros(len(rest), dtype=bool)
+    regular = np.linalg.det(rest) > REGULAR
+    solved[regular] = np.linalg.inv(rest[regular])
+    eigenvalues, directions = np.linalg.eigh(rest[~regular])
     alive = eigenvalues > ALONE
     inverted = np.divide(1.0, eigenvalues, out=np.zeros_like(eigenvalues), where=alive)
-    solved = (directions * inverted[:, None, :]) @ directions.swapaxes(1, 2)
-    return np.eye(len(root)) + left @ solved @ root.T, np.asarray((~alive).any(axis=1))
+    solved[~regular] = (directions * inverted[:, None, :]) @ directions.swapaxes(1, 2)
+    singular[~regular] = (~alive).any(axis=1)
+    return solved, singular
 
 
 def _times(core: Floats, scores: Floats) -> Floats:

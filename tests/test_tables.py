@@ -583,3 +583,36 @@ def test_numbers_headers_and_names_that_are_hostile_stay_text(tmp_path):
 def test_a_layout_written_as_yaml_is_read_back(tables_of):
     layout = Layout(tables_of, periods="quarter", within="广东省")
     assert Layout.from_yaml(layout.to_yaml()) == layout
+
+
+def test_a_folder_of_cumulative_files_a_quarter_each_is_differenced_across_them(tmp_path):
+    panel = quarters()
+    folder = tmp_path / "季报"
+    folder.mkdir()
+    for (year, quarter), group in tables.cumulate(panel).groupby(["year", "quarter"]):
+        rows = [[f"{year}年1-{3 * quarter}月各县住院情况"], ["县区", "县域内住院人次", "住院总人次"]]
+        rows += [[tables.name(row.unit), row.inside, row.total] for row in group.itertuples()]
+        write_csv(folder / f"{year}年第{quarter}期.csv", rows)
+    reading = read_table(folder)
+    expect(reading, panel)
+    second = reading.frame[reading.frame["period"] == "2018Q2"].iloc[0]
+    assert second["inside_cell"] == "B3-2018年第1期.csv!B3"
+    reread(folder, reading, tmp_path)
+
+
+def test_months_from_january_on_are_cumulative_by_their_words(tmp_path):
+    spans = {"2019年1月": 10, "2019年1-2月": 22, "2019年1-3月": 33, "2019年1-4月": 40}
+    rows = [["时间", "县区①", "住院总人次②"], *([span, "英德市", value] for span, value in spans.items())]
+    reading = read_table(write_csv(tmp_path / "ae.csv", rows, "utf-8"))
+    assert reading.frame["total"].tolist() == [10, 12, 11, 7]
+    assert reading.frame["period"].tolist() == ["2019-01", "2019-02", "2019-03", "2019-04"]
+
+
+def test_halves_of_years_are_no_periods_of_a_panel_and_full_years_can_be_taken(tmp_path):
+    rows = [["时间", "县区", "住院总人次"], ["2019年1-6月", "英德市", 10], ["2019年1-12月", "英德市", 22]]
+    path = write_csv(tmp_path / "af.csv", rows)
+    with pytest.raises(
+        ReadingError, match="no figure of a whole month, quarter or year: the spans are 2019-01 to 2019-06"
+    ):
+        read_table(path)
+    assert read_table(path, Layout(periods="year")).frame["total"].tolist() == [22]

@@ -118,7 +118,7 @@ class Differenced:
 def is_open(records: pd.DataFrame) -> pd.Series:
     """Tell of which figures neither words nor the calendar say whether they are cumulative.
 
-    Assumes that the first month or quarter of a year and a whole year are the same either way.
+    Assumes that a figure from January on is the same either way, and that only single months and quarters are in question.
 
     Parameters
     ----------
@@ -131,8 +131,7 @@ def is_open(records: pd.DataFrame) -> pd.Series:
         Bool.
     """
     months = records["last"] - records["first"] + 1
-    alike = (records["first"] % 12 == 0) & months.isin([1, 3]) | (months >= 12)
-    return (records["cumulative"] == UNSAID) & ~alike
+    return (records["cumulative"] == UNSAID) & (records["first"] % 12 != 0) & months.isin([1, 3])
 
 
 def settle(records: pd.DataFrame) -> tuple[pd.DataFrame, list[Decision], list[Finding]]:
@@ -182,11 +181,20 @@ def settle(records: pd.DataFrame) -> tuple[pd.DataFrame, list[Decision], list[Fi
             decided = "each period alone" if answer == NO else "cumulative"
             decisions.append(Decision(where[0], where[1], "", f"figures of {shown} and the like", decided, because))
         records.loc[open_, "cumulative"] = NO if answer is None else answer
-    records.loc[(months >= 12) & (records["cumulative"] == UNSAID), "cumulative"] = NO
-    first_part = records["cumulative"] == UNSAID
-    series = records[records["cumulative"] == YES].groupby(["file", "sheet", "variable"]).size()
-    of_series = pd.MultiIndex.from_frame(records[["file", "sheet", "variable"]]).isin(series.index)
-    records.loc[first_part, "cumulative"] = np.where(of_series[first_part], YES, NO)
+    unsaid = records["cumulative"] == UNSAID
+    from_january = (records["first"] % 12 == 0) & ~months.isin([1, 3, 12])
+    records.loc[unsaid & from_january & (months < 12), "cumulative"] = YES
+    keys = records.assign(year=records["first"] // 12)[_SERIES]
+    yes = records["cumulative"] == YES
+    in_series = pd.MultiIndex.from_frame(keys).isin(pd.MultiIndex.from_frame(keys[yes]))
+    span = pd.MultiIndex.from_frame(keys.assign(last=records["last"]))
+    ends_alone = span.isin(
+        span[(months < 12) & (records["cumulative"] != YES)]
+    )  # its last quarter or month stands by itself
+    joins = (months < 12) | ~ends_alone
+    joins &= (records["first"] % 12 == 0) & months.isin([1, 3, 12]) & in_series & ~span.isin(span[yes])
+    records.loc[joins, "cumulative"] = YES  # the first part of a year, and the whole, belong to its cumulative figures
+    records.loc[records["cumulative"] == UNSAID, "cumulative"] = NO
     return records, decisions, findings
 
 

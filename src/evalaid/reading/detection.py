@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
 from evalaid.names import (
     BASE,
     CODE,
-    CUMULATIVE_WORDS,
     FIGURE,
     INDICATOR,
     NAME,
     NOTHING,
-    PERIOD,
-    SEVERAL_YEARS,
-    SINGLE_WORDS,
-    TITLE_WORDS,
-    YEAR,
 )
 from evalaid.reading.cells import cell_address
 from evalaid.reading.columns import Header, choose_unit, is_value, read_header
 from evalaid.reading.grids import Grid
 from evalaid.reading.headers import (
-    LONGEST_HEADER,
     Block,
     Kind,
     classify,
@@ -35,19 +26,14 @@ from evalaid.reading.headers import (
     find_block,
     find_unit,
     plain,
-    split_period,
 )
 from evalaid.reading.layouts import ColumnLayout, TableLayout
 from evalaid.reading.regions import Region, find_region
-from evalaid.reading.rows import Journal, rank_edition
+from evalaid.reading.rows import Journal
+from evalaid.reading.titles import find_edition, find_period, find_variable, say_cumulative
 
 PLACES = 0.6
 """Share of the texts of a column without a known header that must be counties before it is taken for the column of names."""
-
-_SINGLE = re.compile(SINGLE_WORDS)
-_CUMULATIVE = re.compile(CUMULATIVE_WORDS, re.IGNORECASE)
-_SEVERAL_YEARS = re.compile(SEVERAL_YEARS)
-_YEAR = re.compile(r"(?:19|20)\d{2}")
 
 
 @dataclass(frozen=True)
@@ -152,9 +138,9 @@ def detect(given: TableLayout | None, journal: Journal, units: str) -> Detected 
         )
     headers = {column: read_header(path) for column, path in enumerate(block.paths)}
     columns, stated = _read_columns(given, block, headers, journal, units)
-    period, year = _table_period(given, block, columns, journal)
-    cumulative = given.cumulative if given.cumulative is not None else _notes_say(block, journal)
-    edition = given.edition if given.edition is not None else _edition(block, journal)
+    period, year = find_period(given, block, columns, journal)
+    cumulative = given.cumulative if given.cumulative is not None else say_cumulative(block, journal)
+    edition = given.edition if given.edition is not None else find_edition(block, journal)
     table = replace(
         given,
         file=grid.file if given.file is None else given.file,
@@ -211,7 +197,7 @@ def _read_columns(
             read, because = found, f"what stands in it: counties (its header is {text!r})"
             named.add(read)
         if read == FIGURE and INDICATOR not in named:
-            read = given.variable or _title_variable(block, journal)
+            read = given.variable or find_variable(block, journal)
             because = f"its header is a period, {text!r}, and {'the layout' if given.variable else 'a title'} names the variable"
             unnamed |= not read
         if not read or blank:
@@ -244,18 +230,6 @@ def _read_columns(
 def _lone(headers: dict[int, Header]) -> bool:
     """Tell whether the columns of figures say periods and no variable."""
     return not any(is_value(header.read) for header in headers.values())
-
-
-def _title_variable(block: Block, journal: Journal) -> str:
-    """Find the variable of a table whose columns are periods in its titles, its sheet's name or its file's name."""
-    texts = [note.text for note in block.above] + [journal.grid.sheet, Path(journal.grid.file).stem]
-    for text in texts:
-        _, rest = split_period(plain(text))
-        pieces = re.split(TITLE_WORDS, rest)
-        for piece in [rest, *pieces]:
-            if is_value(read := read_header([piece]).read if piece else ""):
-                return read
-    return ""
 
 
 def _by_content(body: np.ndarray, units: str) -> str:
@@ -328,83 +302,3 @@ def _check_columns(columns: list[ColumnLayout], block: Block, journal: Journal, 
                 f"several columns are read as {read}{when}: {which}",
                 f"one of them as {{read: {read}}} in the layout, the others as {{read: nothing}}",
             )
-
-
-def _table_period(
-    given: TableLayout, block: Block, columns: list[ColumnLayout], journal: Journal
-) -> tuple[str, int | None]:
-    """Find the period, or only the year, that a title, the sheet or the file gives the whole table."""
-    own = {column.read for column in columns}
-    by_column = any(column.period for column in columns if is_value(column.read))
-    needs_period = PERIOD not in own and YEAR not in own and not by_column
-    texts = [
-        (note.text, journal.grid.address(note.row, note.column))
-        for note in block.above
-        if classify(note.text) != Kind.NOTE or len(note.text) > LONGEST_HEADER
-    ]
-    texts += [(journal.grid.sheet, "name of the sheet"), (Path(journal.grid.file).stem, "name of the file")]
-    found = [(split_period(plain(text))[0], plain(text), where) for text, where in texts if text]
-    found = [entry for entry in found if not _SEVERAL_YEARS.search(entry[1])]  # 2018-2021年 is the span of the panel
-    found = [(period, text, where) for period, text, where in found if period]
-    if given.period is not None:
-        found = [(given.period, given.period, "layout")]
-    years = [match[0] for period, _, _ in found if (match := _YEAR.search(period))]
-    year = int(years[0]) if years else None
-    if not needs_period:
-        return (given.period or ""), year
-    whole = [entry for entry in found if _YEAR.search(entry[0])]
-    if not whole and not any(is_value(read) for read in own):
-        return "", year  # without figures there is nothing to date
-    if not whole:
-        journal.find(
-            block.header[0],
-            "",
-            "",
-            "no period: neither rows nor columns, title, sheet or file name one",
-            "a line 'period: 2019Q3' in this table of the layout, or a column of periods",
-        )
-        return "", None
-    period, text, where = max(whole, key=lambda entry: len(entry[0]) > 5)  # a quarter says more than a year
-    if (
-        not split_period(period)[1]
-        and (part := next((p for p, _, _ in found if not _YEAR.search(p)), ""))
-        and len(period) <= 5
-    ):
-        period = f"{period.rstrip('年')}年{part}"
-    if _CUMULATIVE.search(text):
-        period += "累计"
-    journal.decide(
-        where if re.fullmatch(r"[A-Z]+\d+", where) else "", "period of the whole table", period, f"{where}: {text!r}"
-    )
-    return period, year
-
-
-def _notes_say(block: Block, journal: Journal) -> bool | None:
-    """Find a note that says that figures are cumulative, or that they are not."""
-    for note in block.above + block.below:
-        text = plain(note.text)
-        if _SINGLE.search(text) or _CUMULATIVE.search(text):
-            answer = not _SINGLE.search(text)
-            journal.decide(
-                journal.grid.address(note.row, note.column),
-                "figures that say neither",
-                "cumulative" if answer else "each period alone",
-                f"the note {text!r}",
-            )
-            return answer
-    return None
-
-
-def _edition(block: Block, journal: Journal) -> int | None:
-    texts = [(note.text, journal.grid.address(note.row, note.column)) for note in block.above]
-    texts += [(journal.grid.sheet, ""), (Path(journal.grid.file).stem, "")]
-    for text, where in texts:
-        if (rank := rank_edition(plain(text))) is not None:
-            journal.decide(
-                where,
-                "edition of the whole table",
-                str(rank),
-                f"{plain(text)!r}; the highest edition of a figure stays",
-            )
-            return rank
-    return None

@@ -20,6 +20,7 @@ LONGEST_HEADER = 40
 """A text longer than this is a note or a title, not the header of a column."""
 
 _REMEMBERED = 1 << 16  # texts of a table repeat: names, periods, headers
+_FOOTNOTES = re.compile("[\u2460-\u2473\u00b9\u00b2\u00b3\u2070-\u2079\u2020\u2021\u203b]")
 _SPACES = re.compile(r"\s+")
 _MISSING = re.compile(
     r"[-—–―─－/…．.·*×xX]+|n/?a|null|none|nan|无|缺失|缺|不详|未报|未统计|#n/a|#div/0!|#value!|#ref!", re.IGNORECASE
@@ -89,7 +90,7 @@ class Block:
 def plain(value: object) -> str:
     r"""Write a cell as text without spaces, in half-width characters.
 
-    Assumes that spaces and line ends carry no meaning, as in Chinese headers and names.
+    Assumes that spaces, line ends and marks of footnotes carry no meaning, as in Chinese headers and names.
 
     Parameters
     ----------
@@ -117,7 +118,7 @@ def plain(value: object) -> str:
 
 @lru_cache(maxsize=_REMEMBERED)
 def _plain_text(text: str) -> str:
-    return _SPACES.sub("", unicodedata.normalize("NFKC", text))
+    return _SPACES.sub("", unicodedata.normalize("NFKC", _FOOTNOTES.sub("", text)))
 
 
 def classify(value: object) -> Kind:

@@ -1,0 +1,110 @@
+"""What titles, notes and the names of sheet and file say about a whole table: its period, variable, edition, counts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from evalaid.names import CUMULATIVE_WORDS, PERIOD, SEVERAL_YEARS, SINGLE_WORDS, TITLE_WORDS, YEAR
+from evalaid.reading.columns import is_value, read_header
+from evalaid.reading.headers import LONGEST_HEADER, Block, Kind, classify, plain, split_period
+from evalaid.reading.layouts import ColumnLayout, TableLayout
+from evalaid.reading.rows import Journal, rank_edition
+
+_SINGLE = re.compile(SINGLE_WORDS)
+_CUMULATIVE = re.compile(CUMULATIVE_WORDS, re.IGNORECASE)
+_SEVERAL_YEARS = re.compile(SEVERAL_YEARS)
+_YEAR = re.compile(r"(?:19|20)\d{2}")
+
+
+def find_variable(block: Block, journal: Journal) -> str:
+    """Find the variable of a table whose columns are periods in its titles, its sheet's name or its file's name."""
+    texts = [note.text for note in block.above] + [journal.grid.sheet, Path(journal.grid.file).stem]
+    for text in texts:
+        _, rest = split_period(plain(text))
+        pieces = re.split(TITLE_WORDS, rest)
+        for piece in [rest, *pieces]:
+            if is_value(read := read_header([piece]).read if piece else ""):
+                return read
+    return ""
+
+
+def find_period(
+    given: TableLayout, block: Block, columns: list[ColumnLayout], journal: Journal
+) -> tuple[str, int | None]:
+    """Find the period, or only the year, that a title, the sheet or the file gives the whole table."""
+    own = {column.read for column in columns}
+    by_column = any(column.period for column in columns if is_value(column.read))
+    needs_period = PERIOD not in own and YEAR not in own and not by_column
+    texts = [
+        (note.text, journal.grid.address(note.row, note.column))
+        for note in block.above
+        if classify(note.text) != Kind.NOTE or len(note.text) > LONGEST_HEADER
+    ]
+    texts += [(journal.grid.sheet, "name of the sheet"), (Path(journal.grid.file).stem, "name of the file")]
+    found = [(split_period(plain(text))[0], plain(text), where) for text, where in texts if text]
+    found = [entry for entry in found if not _SEVERAL_YEARS.search(entry[1])]  # 2018-2021年 is the span of the panel
+    found = [(period, text, where) for period, text, where in found if period]
+    if given.period is not None:
+        found = [(given.period, given.period, "layout")]
+    years = [match[0] for period, _, _ in found if (match := _YEAR.search(period))]
+    year = int(years[0]) if years else None
+    if not needs_period:
+        return (given.period or ""), year
+    whole = [entry for entry in found if _YEAR.search(entry[0])]
+    if not whole and not any(is_value(read) for read in own):
+        return "", year  # without figures there is nothing to date
+    if not whole:
+        journal.find(
+            block.header[0],
+            "",
+            "",
+            "no period: neither rows nor columns, title, sheet or file name one",
+            "a line 'period: 2019Q3' in this table of the layout, or a column of periods",
+        )
+        return "", None
+    period, text, where = max(whole, key=lambda entry: len(entry[0]) > 5)  # a quarter says more than a year
+    if (
+        not split_period(period)[1]
+        and (part := next((p for p, _, _ in found if not _YEAR.search(p)), ""))
+        and len(period) <= 5
+    ):
+        period = f"{period.rstrip('年')}年{part}"
+    if _CUMULATIVE.search(text):
+        period += "累计"
+    journal.decide(
+        where if re.fullmatch(r"[A-Z]+\d+", where) else "", "period of the whole table", period, f"{where}: {text!r}"
+    )
+    return period, year
+
+
+def say_cumulative(block: Block, journal: Journal) -> bool | None:
+    """Find a note that says that figures are cumulative, or that they are not."""
+    for note in block.above + block.below:
+        text = plain(note.text)
+        if _SINGLE.search(text) or _CUMULATIVE.search(text):
+            answer = not _SINGLE.search(text)
+            journal.decide(
+                journal.grid.address(note.row, note.column),
+                "figures that say neither",
+                "cumulative" if answer else "each period alone",
+                f"the note {text!r}",
+            )
+            return answer
+    return None
+
+
+def find_edition(block: Block, journal: Journal) -> int | None:
+    """Find the edition that a title, the sheet or the file gives all figures of the table (初步数, 修订数)."""
+    texts = [(note.text, journal.grid.address(note.row, note.column)) for note in block.above]
+    texts += [(journal.grid.sheet, ""), (Path(journal.grid.file).stem, "")]
+    for text, where in texts:
+        if (rank := rank_edition(plain(text))) is not None:
+            journal.decide(
+                where,
+                "edition of the whole table",
+                str(rank),
+                f"{plain(text)!r}; the highest edition of a figure stays",
+            )
+            return rank
+    return None

@@ -207,3 +207,13 @@ def test_all_that_rules_a_design_out_is_named_at_once():
         ea.few_treated(diagnose(frame, cluster="prefecture"), "callaway_santanna")
     for text in ("are not observed", "2 clusters of 8 units", "there are 0 never-treated units"):
         assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("cohorts", "advice"), [((3,), ""), ((3, 4), "; use ea.randomize(design, method, kind='timing')")]
+)
+def test_without_never_treated_units_start_dates_are_permuted_only_where_they_differ(cohorts, advice):
+    with pytest.raises(InferenceError) as caught:
+        ea.few_treated(diagnose(simulate(5, n_units=8, n_periods=5, cohorts=cohorts)))
+    assert f"there are 0 never-treated units to take residuals from{advice}" in str(caught.value)
+    assert bool(advice) == ("timing" in str(caught.value))

@@ -182,9 +182,8 @@ def _check(design: Design, kind: str, level: float, draws: int) -> None:
             "aggregate the panel to one row a cluster and period and diagnose that"
         )
     if design.n_never < 2:
-        faults.append(
-            f"there are {design.n_never} never-treated units to take residuals from; use ea.randomize(kind='timing')"
-        )
+        instead = "; use ea.randomize(design, method, kind='timing')" if len(layout.cohorts) > 1 else ""
+        faults.append(f"there are {design.n_never} never-treated units to take residuals from{instead}")
     if faults:
         raise InferenceError("few_treated does not apply:" + "".join(f"\n  - {fault}" for fault in faults))
 

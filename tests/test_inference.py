@@ -143,20 +143,28 @@ def test_rows_with_one_treated_cluster_are_left_without_error_beside_others(vcov
     assert table.loc[[4, 6], "std_error"].gt(0).all()
 
 
-@pytest.mark.parametrize("treated", [2, 3, 4])
+@pytest.mark.parametrize(("treated", "freedom"), [(2, 1), (3, 3), (4, 4), (9, 9), (10, 39)])
 @pytest.mark.parametrize("method", ["twfe", "callaway_santanna"])
-def test_with_two_or_three_treated_clusters_auto_takes_their_degrees_of_freedom(treated, method):
+def test_fewer_than_ten_treated_clusters_give_auto_its_degrees_of_freedom(treated, freedom, method):
     frame = simulate(39, n_units=40, cohorts=(None,))
     chosen = sorted(frame["county"].unique())[:treated]
     frame["cohort"] = np.where(frame["county"].isin(chosen), 5.0, np.nan)
     effects = ea.estimate(diagnose(frame), method).aggregate("overall")
-    row, jackknife = (ea.infer(effects, vcov=vcov).iloc[0] for vcov in ("auto", "CR3"))
-    freedom = treated - 1 if treated < 4 else 39
-    assert row["std_error"] == jackknife["std_error"]
+    kind = "CR3" if treated < 10 else "CR1"
+    row, named = (ea.infer(effects, vcov=vcov).iloc[0] for vcov in ("auto", kind))
+    assert row["std_error"] == named["std_error"]
     assert row["distribution"] == f"t({freedom})"
     assert row["p_value"] == pytest.approx(2 * stats.t.sf(abs(row["statistic"]), freedom))
     advice = "report randomisation inference or evalaid.few_treated" if treated < 4 else "report the wild bootstrap"
-    assert row["note"].startswith(f"CR3, t({freedom}); only {treated} treated clusters: {advice}")
+    few = f"; only {treated} treated clusters: {advice}" if treated < 10 else ""
+    assert row["note"].startswith(f"{kind}, t({freedom}){few}")
+
+
+def test_few_clusters_keep_their_own_degrees_of_freedom_when_most_are_treated():
+    frame = simulate(40, n_units=24, cohorts=(None,))
+    frame["cohort"] = np.where(frame["county"].isin(sorted(frame["county"].unique())[:12]), 5.0, np.nan)
+    row = ea.infer(ea.estimate(diagnose(frame), "twfe")).iloc[0]
+    assert (row["vcov"], row["distribution"]) == ("CR3", "t(23)")
 
 
 def covered_by_auto(draws: int, n_units: int, treated: int) -> float:
@@ -179,9 +187,8 @@ def test_auto_covers_with_two_treated_clusters():
 @pytest.mark.parametrize("treated", [2, 3, 4, 6])
 @pytest.mark.parametrize("n_units", [10, 20, 40])
 def test_auto_covers_with_few_treated_clusters(n_units, treated):
-    """500 simulated panels: with four or six treated clusters CR3 with t(G-1) may be two points short, and the note says few."""
-    short = 0.02 if treated > 3 else 0.0
-    assert covered_by_auto(500, n_units, treated) > 0.95 - 3 * np.sqrt(0.95 * 0.05 / 500) - short
+    """500 simulated panels."""
+    assert covered_by_auto(500, n_units, treated) > 0.95 - 3 * np.sqrt(0.95 * 0.05 / 500)
 
 
 def test_a_cohort_inside_one_coarse_cluster_is_one_treated_cluster():

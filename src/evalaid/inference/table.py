@@ -68,9 +68,9 @@ def infer(
     level : float
         Coverage of the intervals, in (0, 1).
     vcov : {"auto", "reference", "CR0", "CR1", "CR2", "CR3", "two_way", "multiplier"}
-        ``auto``: CR1 with t(G-1), or the jackknife CR3 with t(G-1) when there are fewer than 30 clusters or an estimate
-        rests on fewer than 10 treated clusters; with two or three treated clusters, t with one degree of freedom less than
-        these; no error where it rests on a single one; ``note`` says which and why. ``reference``: the convention of the
+        ``auto``: CR1 with t(G-1), or the jackknife CR3 when there are fewer than 30 clusters or an estimate rests on fewer
+        than 10 treated clusters, of which then as many as there are (one of two) give the degrees of freedom of t; no error
+        where it rests on a single one; ``note`` says which and why. ``reference``: the convention of the
         method's reference implementation. ``CR0``: no small-sample factor. ``CR1``: ``G/(G-1)``, for regressions times
         ``(n-1)/(n-k)``. ``CR2``: residuals of regressions adjusted so that the variance is unbiased for independent errors,
         with degrees of freedom of their own in each row (Bell and McCaffrey). ``CR3``: leave-one-cluster-out. ``two_way``:
@@ -110,9 +110,9 @@ def infer(
     >>> frame = pd.DataFrame(rows, columns=["county", "year", "share", "first_treated"])
     >>> table = ea.infer(ea.estimate(ea.diagnose(frame, "county", "year", "share", "first_treated"), "twfe"))
     >>> table["vcov"][0], table["distribution"][0]
-    ('CR3', 't(11)')
+    ('CR3', 't(5)')
     >>> table["note"][0]
-    'CR3, t(11); only 12 clusters and 5 treated clusters: ...'
+    'CR3, t(5); only 12 clusters and 5 treated clusters: ...'
     """
     if vcov not in get_args(Vcov):
         raise InferenceError(f"vcov={vcov!r} is not a choice; choose {', '.join(get_args(Vcov))}.")

@@ -55,7 +55,7 @@ def careful_degrees(count: int, treated: NDArray[np.int64]) -> NDArray[np.float6
     degrees of freedom in 93% to 99% and 95% to 98% (docs/coverage.md). Two treated clusters leave one degree.
     """
     few = (treated > 1) & (treated < FEW_TREATED)
-    own = np.where(treated == 2, 1, treated)  # noqa: PLR2004
+    own = np.where(treated == 2, 1, treated)
     return np.where(few, np.minimum(own, count - 1), count - 1).astype(np.float64)
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from evalaid.notebooks import run_study
     from evalaid.panel import Panel, read_panel
     from evalaid.reading.layouts import Layout
+    from evalaid.reading.matrix import count_matrix
     from evalaid.reading.records import count_records
     from evalaid.reading.tables import Reading, read_table, read_tables
     from evalaid.reading.tallies import RecordCounts
@@ -66,6 +67,7 @@ _HOME = {
     "bound_effect": "evalaid.sensitivity.bounds",
     "bad_controls": "evalaid.sensitivity.controls",
     "bacon": "evalaid.sensitivity.decomposition",
+    "count_matrix": "evalaid.reading.matrix",
     "count_records": "evalaid.reading.records",
     "diagnose": "evalaid.design",
     "difference": "evalaid.inference.difference",
@@ -113,6 +115,7 @@ __all__ = [
     "bad_controls",
     "balance",
     "bound_effect",
+    "count_matrix",
     "count_records",
     "diagnose",
     "difference",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalaid.design import Design
 from evalaid.manifest import NUMBERS_FILE, Number, Recorder, hash_value, read_manifest, read_parts, short
+from evalaid.reading.privacy import EPISODES, THRESHOLD, publishable
 from evalaid.report.figures import Drawing, Figure, Look, draw
 from evalaid.report.tables import Column, Table, collect_notes
 from evalaid.report.words import fill
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 RUN_FOLDER = "EVALAID_RUN_FOLDER"
 NOTEBOOK = "EVALAID_NOTEBOOK"
+SMALLEST = "EVALAID_SMALLEST_COUNT"
 PARTS = ".parts"
 NOTHING_TO_DRAW = "There is no figure here, because there is no estimate to draw."
 
@@ -114,7 +116,10 @@ class Section:
             What this table is made from, when it is not what the notebook is made from.
         """
         kind = data_kind or self.kind
-        table = Table(name, frame, "", tuple(columns), extra=dict(extra or {}), words=self._texts, kind=kind)
+        shown = Table(name, frame, "", tuple(columns), extra=dict(extra or {}), words=self._texts, kind=kind)
+        people = [column for column in columns if shown.column(column).unit == EPISODES]
+        frame = publishable(frame, ["key", *columns], people, f"table '{name}'", self._smallest)
+        table = replace(shown, frame=frame)
         made_by = dict(zip(frame["key"].astype(str), frame["made_by"], strict=True)) if "made_by" in frame else {}
         for row, key, value, unit, digits in table.numbers():
             self._record(key, value, unit=unit, digits=digits, method=made_by.get(row, ""))
@@ -180,7 +185,14 @@ class Section:
 
     def _record(self, key: str, value: Any, *, unit: str, digits: int, method: str) -> None:
         by_hand = self.folder is None
+        if unit == EPISODES and value is not None and value < self._smallest:
+            value, method = None, f"below {self._smallest}: not shown"
         self.recorder.record(key, value, unit=unit, digits=digits, cell=_cell(), method=method, replace_own=by_hand)
+
+    @property
+    def _smallest(self) -> int:
+        """Counts of people below this are not written; the environment may raise it."""
+        return max(THRESHOLD, int(os.environ.get(SMALLEST, THRESHOLD)))
 
     @property
     def _texts(self) -> dict[str, str]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # part is for numbers that are zero up to rounding.
 RELATIVE_TOLERANCE = 1e-8
 ABSOLUTE_TOLERANCE = 1e-10
-EXACT_UNITS = {"count", "year", "quarter", "month"}
+EXACT_UNITS = {"count", "episodes", "year", "quarter", "month"}
 _SHOWN = 30
 COLUMNS = ("key", "fault", "expected", "found", "difference", "notebook", "cell")
 

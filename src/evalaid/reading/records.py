@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,15 @@ from evalaid.names import BASE_VALUES, RECORD_COLUMNS, find_record_columns, plai
 from evalaid.periods import parse_periods
 from evalaid.reading.episodes import TAKEN, count_episodes, count_stays, stays
 from evalaid.reading.stores import Progress, Store, open_store
-from evalaid.reading.tallies import RecordCounts, account, make_decisions, make_frame, sort_out
+from evalaid.reading.tallies import (
+    RecordCounts,
+    account,
+    county_number,
+    make_decisions,
+    make_frame,
+    plain_code,
+    sort_out,
+)
 
 PERIODS = ("year", "quarter", "month")
 
@@ -86,7 +93,8 @@ def count_records(
     threads : int, optional
         Threads of DuckDB. Default: all processors.
     scratch : path, optional
-        Folder for what does not fit into memory; encrypted and deleted afterwards. Default: a temporary folder.
+        Folder for what does not fit into memory: dates, codes and a salted number for each person, deleted afterwards.
+        Default: the system's temporary folder.
     progress : callable, optional
         Called with (per cent done, 100).
 
@@ -149,7 +157,7 @@ def count_records(
         "transfers": "not merged" if transfer_days is None else f"merged within {transfer_days} days, {transfers}",
         "insurance": ", ".join(insurance) or "all",
     }  # fmt: skip
-    wanted = None if counties is None else {_county_number(code) for code in counties}
+    wanted = None if counties is None else {county_number(code) for code in counties}
     sorted_out = sort_out(summary, wanted, _window(within, period))
     frame = make_frame(sorted_out[sorted_out["left_out"] == ""], period, denominator, weighted="weight" in found)
     return RecordCounts(
@@ -231,8 +239,8 @@ def _read_hospitals(hospitals: Any) -> pd.DataFrame:
             f"The hospital table has the columns {', '.join(map(str, table))}. Expected one with the hospital's code "
             f"({', '.join(RECORD_COLUMNS['hospital'])}) and one with its county (county, adcode)."
         )
-    code = table[roles["code"]].map(_plain_code)
-    number = table[roles["county"]].map(_county_number)
+    code = table[roles["code"]].map(plain_code)
+    number = table[roles["county"]].map(county_number)
     faults = Faults()
     if (bad := number.isna()).any():
         faults.add(
@@ -251,19 +259,6 @@ def _read_hospitals(hospitals: Any) -> pd.DataFrame:
         )  # fmt: skip
     faults.raise_if_any(ReadingError, "hospital table")
     return seats.astype({"code": "str", "county": "int32"}).reset_index(drop=True)
-
-
-def _plain_code(value: object) -> str | None:
-    if pd.isna(value):  # type: ignore[call-overload]
-        return None
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value).strip() or None
-
-
-def _county_number(value: object) -> int | None:
-    digits = re.fullmatch(r"(\d{6})\d*(?:\.0)?", _plain_code(value) or "")
-    return int(digits[1]) if digits else None
 
 
 def _window(within: tuple[object, object] | None, period: str) -> tuple[int, int] | None:

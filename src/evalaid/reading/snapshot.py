@@ -185,7 +185,7 @@ def _too_large(path: Path, size: int, limits: Limits) -> ReadingError:
     text = (
         f"{path.name}: the file has {size / 1e6:,.0f} MB; a table of counties and periods is read up to "
         f"{limits.file_bytes / 1e6:,.0f} MB. Nothing was read. If it holds one row for each discharge, count it with "
-        "read_records, which needs little memory; if it is a table, leave out what is not needed or split it by year."
+        "count_records, which needs little memory; if it is a table, leave out what is not needed or split it by year."
     )
     return fault(path, text, found="file too large", expected=f"at most {limits.file_bytes:,} bytes")
 

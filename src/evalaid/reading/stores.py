@@ -37,6 +37,8 @@ class Store:
         The records.
     connection : ibis backend
         What runs expressions on it.
+    embedded : bool
+        Whether the connection is a DuckDB of our own.
     files : tuple of Path
         Files that are read here; empty for tables of another engine.
     notes : list of tuple
@@ -45,6 +47,7 @@ class Store:
 
     table: ir.Table
     connection: Any
+    embedded: bool = False
     files: tuple[Path, ...] = ()
     notes: list[tuple[Any, ...]] = field(default_factory=list)
     marks: dict[Path, tuple[str, int]] = field(default_factory=dict)
@@ -58,11 +61,17 @@ class Store:
         """Bring a small frame to the engine."""
         import ibis
 
-        return ibis.memtable(frame)
+        if not self.embedded:
+            return ibis.memtable(frame)
+        # A table of its own: with a frame in the plan, DuckDB cannot say how far it is.
+        self.connection.con.register("small_frame", frame)
+        self.connection.con.execute("CREATE OR REPLACE TEMP TABLE small_table AS FROM small_frame")
+        self.connection.con.unregister("small_frame")
+        return self.connection.table("small_table", database="temp.main")
 
     def run(self, expression: ir.Table, progress: Progress | None) -> pd.DataFrame:
         """Run an expression and give its result; errors of the engine become `ReadingError`."""
-        if self.engine == "duckdb" and progress is not None:
+        if self.embedded and progress is not None:
             return self._run_watched(expression, progress)
         return self._run(expression)
 
@@ -163,17 +172,17 @@ def open_store(
     with tempfile.TemporaryDirectory(prefix="evalaid-", dir=scratch) as folder:
         settings: dict[str, Any] = {
             "memory_limit": memory, "temp_directory": folder, "preserve_insertion_order": False,
-            "temp_file_encryption": True, **({} if threads is None else {"threads": threads}),
+            **({} if threads is None else {"threads": threads}),
         }  # fmt: skip
         connection = ibis.duckdb.connect(**settings)
         connection.raw_sql("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
         try:
             if isinstance(source, pd.DataFrame):
-                yield Store(ibis.memtable(source), connection)
+                yield Store(ibis.memtable(source), connection, embedded=True)
             else:
                 marks = {path: _mark(path) for path in files}
                 table, notes = _open_files(connection, files)
-                yield Store(table, connection, files, notes, marks)
+                yield Store(table, connection, embedded=True, files=files, notes=notes, marks=marks)
         finally:
             connection.disconnect()
 
@@ -206,7 +215,7 @@ def _elsewhere(source: Any, backend: Any) -> Store:
     marks = {path: _mark(path) for path in files}
     kind = _kind(files)
     tables = [_read(connection, path.absolute().as_posix(), kind) for path in files]
-    return Store(tables[0] if len(tables) == 1 else ibis.union(*tables), connection, files, [], marks)
+    return Store(tables[0] if len(tables) == 1 else ibis.union(*tables), connection, files=files, marks=marks)
 
 
 def _read(connection: Any, path: str, kind: str) -> ir.Table:

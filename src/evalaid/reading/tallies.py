@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -201,6 +202,8 @@ def account(
             "" if "person" in found else "; duplicates cannot be seen"
         )
         say("transfers", None, "not merged", note)
+    elif definition["transfers"] == "as in the matrix":
+        say("transfers", None, "as in the matrix", "it does not say whether they are merged")
     else:
         say(
             "duplicates",
@@ -246,3 +249,18 @@ def account(
                 "no record is not no patient",
             )
     return lines
+
+
+def plain_code(value: object) -> str | None:
+    """Write a code as text: no spaces, no decimals; None when it is missing."""
+    if pd.isna(value):  # type: ignore[call-overload]
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip() or None
+
+
+def county_number(value: object) -> int | None:
+    """Read a six-digit administrative code, also from the front of a longer one; None when it is none."""
+    digits = re.fullmatch(r"(\d{6})\d*(?:\.0)?", plain_code(value) or "")
+    return int(digits[1]) if digits else None

@@ -392,7 +392,7 @@ def test_two_gigabytes_are_refused_unread(tmp_path, monkeypatch):
     with path.open("wb") as stream:
         stream.truncate(2_000_000_000)  # sparse: takes no room
     monkeypatch.setattr(type(path), "open", lambda *_: pytest.fail("the file was opened"))
-    with pytest.raises(ReadingError, match=r"the file has 2,000 MB.*Nothing was read.*read_records"):
+    with pytest.raises(ReadingError, match=r"the file has 2,000 MB.*Nothing was read.*count_records"):
         open_grids(path)
 
 

@@ -74,7 +74,7 @@ def split(path: Path | str, text: str, limits: Limits, separator: str | None = N
             if len(rows) * widest > limits.cells:
                 message = (
                     f"{Path(path).name}: more than {limits.cells:,} cells by line {reader.line_num:,}. If there is one row "
-                    "for each discharge, count them with read_records; if it is a table, split it by year."
+                    "for each discharge, count them with count_records; if it is a table, split it by year."
                 )
                 raise fault(path, message, found="too many cells", expected=f"at most {limits.cells:,} cells")
     except csv.Error as error:

@@ -124,7 +124,7 @@ def _check_reach(snapshot: Snapshot, name: str, survey: Survey, limits: Limits) 
 def _too_many(snapshot: Snapshot, name: str, found: str, limits: Limits) -> ReadingError:
     text = (
         f"{snapshot.file}, sheet {name!r}: {found}. Expected at most {limits.cells:,} cells. If a stray cell stands far from the "
-        "table, delete its row and column; if there is one row for each discharge, save the sheet as .csv and count it with read_records."
+        "table, delete its row and column; if there is one row for each discharge, save the sheet as .csv and count it with count_records."
     )
     return fault(snapshot.path, text, found=found, expected=f"at most {limits.cells:,} cells", sheet=name)
 

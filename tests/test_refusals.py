@@ -50,6 +50,11 @@ REFUSED = {
         InferenceError,
         r"no coefficient before the reference period -1",
     ),
+    "outcome without variation": (
+        lambda: ea.honest(ea.estimate(treat(4, share=0.5), "event_study")),
+        InferenceError,
+        r"every estimate is zero and no unit moves any. The outcome does not vary; check the column",
+    ),
     "singular covariance": (
         lambda: ea.honest(event(), cluster=pd.Series({f"C{i:03d}": i % 4 for i in range(24)}), vcov="CR1"),
         InferenceError,

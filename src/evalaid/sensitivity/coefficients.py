@@ -286,7 +286,9 @@ def _find_reference(event: Effects) -> int:
     if len(fixed) == 1:
         return int(fixed[0])
     times = cells["event_time"]
-    if not (times < 0).any():
+    if len(fixed) == len(times):
+        found, advice = "every estimate is zero and no unit moves any", "The outcome does not vary; check the column"
+    elif not (times < 0).any():
         found = f"{event.method} gives no estimates before treatment"
         advice = "Use a method that does, for example event_study, sun_abraham, or callaway_santanna with base_period='universal'"
     elif event.method == "callaway_santanna":

@@ -616,3 +616,18 @@ def test_halves_of_years_are_no_periods_of_a_panel_and_full_years_can_be_taken(t
     ):
         read_table(path)
     assert read_table(path, Layout(periods="year")).frame["total"].tolist() == [22]
+
+
+@pytest.mark.parametrize("title", ["2019年", "2019年各县住院情况"])
+def test_a_second_period_inside_a_table_is_never_read_as_the_first(tmp_path, title):
+    header = ["县区", "住院总人次"]
+    rows = [[title], header, ["英德市", 10], [title.replace("19", "20")], header, ["罗定市", 6]]
+    with pytest.raises(ReadingError, match="a title inside the table names 2020年") as caught:
+        read_table(write_csv(tmp_path / "ag.csv", rows))
+    assert caught.value.rows["cell"].tolist() == ["A4"]
+
+
+def test_a_rate_of_a_full_year_that_a_note_calls_cumulative_is_the_year_s(tmp_path):
+    rows = [["2019年县域内住院率（%）"], ["县区", "县域内住院率"], ["英德市", 86.9], ["注：本表为累计数"]]
+    reading = read_table(write_xlsx(tmp_path / "ah.xlsx", {"s": (rows, ())}))
+    assert reading.frame[["period", "share"]].values.tolist() == [[2019, 0.869]]

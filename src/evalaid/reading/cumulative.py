@@ -312,8 +312,9 @@ def _place_shares(shares: pd.DataFrame, increments: pd.DataFrame) -> tuple[pd.Da
     counted = increments[increments["variable"].isin(["inside", "outside", "total"])]
     both = counted.groupby(["unit", "last"])["variable"].nunique()
     counts = pd.MultiIndex.from_frame(shares[["unit", "last"]]).isin(both[both > 1].index)
-    starts = (shares["first"] % 12 == 0) & ((shares["last"] - shares["first"] + 1).isin([1, 3]))
     recomputed = counts & (shares["variable"] == "share").to_numpy()
+    months = shares["last"] - shares["first"] + 1
+    starts = (shares["first"] % 12 == 0) & (months.isin([1, 3]) | ((months == 12) & ~recomputed))
     refused = shares[~recomputed & ~starts.to_numpy()]
     findings = []
     for _, group in refused.groupby(["file", "sheet", "variable"], sort=False):

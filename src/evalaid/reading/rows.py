@@ -24,7 +24,7 @@ from evalaid.names import (
 )
 from evalaid.reading.decisions import Decision, Finding, LeftOut, show
 from evalaid.reading.grids import Grid
-from evalaid.reading.headers import Block, Kind, classify, fill_down, is_numbering, plain
+from evalaid.reading.headers import Block, Kind, classify, fill_down, is_numbering, plain, split_period
 from evalaid.reading.layouts import TableLayout
 from evalaid.reading.regions import Region, find_region, read_regions
 from evalaid.reading.spans import Span, read_spans
@@ -164,6 +164,17 @@ def read_rows(
             journal.leave(row, "", shown, "numbers of the columns")
             continue
         if len(set(texts)) == 1:
+            other = split_period(texts[0])[0]
+            noted = classify(cells[row, filled[0]]) == Kind.NOTE
+            elsewhere = bool(roles.get(PERIOD) or roles.get(YEAR)) or noted or texts[0] in headers
+            if re.search(r"\d{4}", other) and not elsewhere and other not in plain(table.period):
+                journal.find(
+                    row,
+                    grid.address(row, int(filled[0])),
+                    texts[0],
+                    f"a title inside the table names {other}: figures below it would get the period of the header or the title above",
+                    "one table a sheet: the rows below it on a sheet of their own, or a column of periods",
+                )
             heading = read_heading(row, texts[0], heading, within, units, journal)
             continue
         code = next((plain(cells[row, column]) for column in roles.get(CODE, ()) if plain(cells[row, column])), "")

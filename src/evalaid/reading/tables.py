@@ -282,12 +282,14 @@ def _assemble(result: _Result, layout: Layout, files: dict[str, str]) -> Reading
         result.left_out += differenced.left_out
         records, left = _prefer_own(records)
         result.left_out += left
-        kind, records, decisions, findings, left = panels.choose_kind(records, layout.periods)
-        result.decisions += decisions
-        result.findings += findings
-        result.left_out += left
-        layout = replace(layout, periods=kind or None)
-    elif not result.findings:
+        kind = ""
+        if len(records):
+            kind, records, decisions, findings, left = panels.choose_kind(records, layout.periods)
+            result.decisions += decisions
+            result.findings += findings
+            result.left_out += left
+            layout = replace(layout, periods=kind or layout.periods)
+    if not len(records) and not result.findings:
         result.findings.append(
             Finding("", "", None, "", "", "no figure was found", "a table with a figure for each county and period")
         )

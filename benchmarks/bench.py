@@ -3,6 +3,7 @@
     python run.py bench                      small, medium and large panel
     python run.py bench --sizes S M          some of them
     python run.py bench --repeat 9           more repetitions (default 5)
+    python run.py bench records              discharge records instead (benchmarks/discharge.py)
 
 Each task is run once to warm up, then `--repeat` times (fewer when one run takes seconds); the table shows the median of CPU
 seconds of all threads and the peak of memory that numpy and Python allocate in one more run. Linear algebra uses one thread.
@@ -31,6 +32,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import discharge
 import threads
 from peers import NO_PEER, PEERS, installed, measure_r, peer_tasks
 from rich.console import Console
@@ -153,6 +155,9 @@ def show(rows: list[Row], console: Console) -> None:
 
 def main() -> None:
     """Parse the command line, measure, print and write ``reports/bench.json`` and ``reports/bench.png``."""
+    if sys.argv[1:2] == ["records"]:
+        discharge.main(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
     parser.add_argument("--repeat", type=int, default=5)

@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import tables
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tables import long, quarters, three_headers, write_csv, write_xlsx, years
 
 from evalaid.design import diagnose
-from evalaid.errors import ReadingError
+from evalaid.errors import EvalaidError, ReadingError
+from evalaid.reading.cells import make_cells
+from evalaid.reading.grids import Grid
 from evalaid.reading.layouts import ColumnLayout, Layout, TableLayout
 from evalaid.reading.tables import read_table
 
@@ -631,3 +633,59 @@ def test_a_rate_of_a_full_year_that_a_note_calls_cumulative_is_the_year_s(tmp_pa
     rows = [["2019年县域内住院率（%）"], ["县区", "县域内住院率"], ["英德市", 86.9], ["注：本表为累计数"]]
     reading = read_table(write_xlsx(tmp_path / "ah.xlsx", {"s": (rows, ())}))
     assert reading.frame[["period", "share"]].values.tolist() == [[2019, 0.869]]
+
+
+PIECES = st.sampled_from(
+    [None, "县区", "年份", "季度", "统计期", "指标", "口径", "住院总人次", "县域内住院率(%)", "县域内住院人次（万人次）", "2019年", "2019Q3", "1-9月累计",
+     "上半年", "英德市", "罗定市", "清远市", "合计", "城区", "441881", 441881.0, 2019, 2020, 12, 86.9, 0.86, "86.9%", "—", "注：累计", "单位：%",
+     "2018-2020年", "初步数", "修订数", "", "<b>", True, dt.date(2019, 3, 31)]
+)  # fmt: skip
+
+
+FITTING = {
+    "县区": ["英德市", "罗定市", "连南县", "合计", "清远市", None],
+    "统计期": ["2019Q1", "2019年二季度", "2019年1-9月", "2019年", "合计", None],
+    "年份": [2019, "2020年", 2020.0, None],
+    "住院总人次": [12, 30, "1,200", "—", None, 7.0],
+    "县域内住院人次": [3, 10, 11.0, "…", "2"],
+    "县域内住院率": [0.86, "86.9%", 86.9, None],
+    "数据状态": ["初步数", "修订数", None],
+    "口径": ["常住", "参保"],
+}
+
+
+@st.composite
+def sheets(draw):
+    """A table whose columns mostly hold what their headers say, with anything else now and then."""
+    header = draw(st.lists(st.sampled_from(list(FITTING)), min_size=2, max_size=6, unique=True))
+    body = []
+    for _ in range(draw(st.integers(1, 8))):
+        row = [draw(st.sampled_from(FITTING[name])) for name in header]
+        if draw(st.integers(0, 5)) == 0:
+            row[draw(st.integers(0, len(row) - 1))] = draw(PIECES)
+        body.append(row)
+    above = draw(st.lists(st.lists(PIECES, min_size=1, max_size=1), max_size=2))
+    return [*above, header, *body]
+
+
+def refused(error):
+    """Tell whether a refusal says what is wrong, with rows that are not empty."""
+    return bool(str(error)) and (error.rows is None or len(error.rows) > 0)
+
+
+@settings(max_examples=150, deadline=None)
+@given(sheets() | st.lists(st.lists(PIECES, min_size=1, max_size=6), min_size=1, max_size=9))
+def test_whatever_stands_in_a_sheet_it_is_read_or_refused_with_reasons(rows):
+    grid = Grid("any.xlsx", "s", make_cells(rows))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("evalaid.reading.tables.open_grids", lambda *_: (grid,))
+        try:
+            reading = read_table("any.xlsx")
+        except EvalaidError as error:
+            reading, reasons = None, refused(error)
+        if reading is None:
+            assert reasons
+            return
+        again = read_table("any.xlsx", Layout.from_yaml(reading.layout.to_yaml()))
+    pd.testing.assert_frame_equal(again.frame, reading.frame)
+    assert not reading.frame.duplicated(["unit", "period"]).any()

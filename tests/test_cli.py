@@ -16,7 +16,7 @@ from projects import ROOT, make_project, toy_frame, write_study
 from evalaid.cli import main
 from evalaid.estimation import methods
 
-COMMANDS = ["check", "design", "methods", "run", "verify"]
+COMMANDS = ["check", "design", "methods", "new", "run", "verify"]
 
 
 def call(*arguments):

@@ -10,7 +10,8 @@ import pytest
 
 DATA = Path(__file__).parents[1] / "data"
 PACKAGE = json.loads((DATA / "datapackage.json").read_text(encoding="utf-8"))
-RESOURCES = {resource["name"]: resource for resource in PACKAGE["resources"]}
+RESOURCES = {one["name"]: one for one in PACKAGE["resources"] if one["profile"] == "tabular-data-resource"}
+GIVEN = {one["name"]: one for one in PACKAGE["resources"] if one["name"] not in RESOURCES}  # added by `evalaid new`
 README = (DATA / "README.md").read_text(encoding="utf-8")
 
 every_resource = pytest.mark.parametrize("resource", RESOURCES.values(), ids=RESOURCES)
@@ -44,7 +45,7 @@ def table_rows(heading):
 
 def test_the_package_names_every_data_file_once():
     files = {path.relative_to(DATA).as_posix() for path in DATA.rglob("*.*") if path.is_file()}
-    described = [resource["path"] for resource in RESOURCES.values()]
+    described = [resource["path"] for resource in PACKAGE["resources"]]
     assert sorted(described) == sorted(files - {"README.md", "datapackage.json"})
     assert all(not path.startswith(("/", "..")) for path in described)
 
@@ -57,6 +58,12 @@ def test_bytes_hash_and_rows_are_as_published(resource):
     assert b"\r" not in content
     assert not content.startswith(b"\xef\xbb\xbf")
     assert len(raw(resource)) == resource["rows"]
+
+
+def test_files_that_were_given_to_a_study_are_as_they_were_given():
+    for resource in GIVEN.values():
+        content = (DATA / resource["path"]).read_bytes()
+        assert (len(content), "sha256:" + hashlib.sha256(content).hexdigest()) == (resource["bytes"], resource["hash"])
 
 
 @every_resource

@@ -74,6 +74,7 @@ SPINE = (
     "progress",
     "notebooks",
     "inspection",
+    "own_data",
     "verify",
     "runs",
     "cli",

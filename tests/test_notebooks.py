@@ -46,7 +46,7 @@ def numbers_typed(text):
 
 def test_there_are_notebooks():
     assert [path.stem for path in NOTEBOOKS] == [
-        "1_claims", "2_design", "3_effect", "4_dose", "4_recovery", "4_robustness", "5_synthesis",
+        "0_your_own_data", "1_claims", "2_design", "3_effect", "4_dose", "4_recovery", "4_robustness", "5_synthesis",
     ]  # fmt: skip
 
 

@@ -188,6 +188,37 @@ def check(file: Path, write_layout: Path | None, **options: Any) -> None:
 
 
 @main.command()
+@click.argument("name")
+@click.option(
+    "--panel", type=click.Path(path_type=Path), required=True, help="File of the panel (xlsx, xls, ods, csv)."
+)
+@click.option("--roster", type=click.Path(path_type=Path), required=True, help="File of the partnerships.")
+@click.option("--outcome", help="Variable or column of the outcome (default: the share).")
+@click.option(
+    "--start",
+    type=click.Choice(["start", "announced", "agreed", "arrived"]),
+    default="start",
+    help="Which date is the start.",
+)
+@click.option("--panel-layout", type=click.Path(path_type=Path), help="YAML file that says how the panel is read.")
+@click.option("--roster-layout", type=click.Path(path_type=Path), help="YAML file that says how the roster is read.")
+@click.option("--data-kind", type=click.Choice(["real", "simulated"]), default="real", help="Shown on every page.")
+@told
+def new(name: str, panel: Path, roster: Path, **options: Any) -> None:
+    """Make the study NAME from a panel and a roster as they were sent.
+
+    Copies both files to data/NAME with their hashes, writes notebooks/studies/NAME.yaml with everything that was detected, and
+    prints what was decided, the design, and the next command. A study that is there is not overwritten; after a fault nothing
+    is left behind.
+    """
+    from evalaid.own_data import begin_study
+
+    study = begin_study(name, panel, roster, **options)
+    _show_frame(study.decisions)
+    click.echo(study.text())
+
+
+@main.command()
 @click.argument("study")
 @told
 def design(study: str) -> None:

@@ -110,7 +110,7 @@ class TableInspection:
             return "\n".join([*lines, self.message])
         keys = self.panel.keys
         span = f"{label(keys.kind, keys.periods[0])} to {label(keys.kind, keys.periods[-1])}"
-        roles = ", ".join(f"{role} = {column!r}" for role, column in _roles(self.reading).items())
+        roles = ", ".join(f"{role} = {column!r}" for role, column in table_roles(self.reading).items())
         lines.append(
             f"Usable panel: {len(keys.units):,} counties, {len(keys.periods)} periods ({span}), {len(self.panel):,} rows."
         )
@@ -205,7 +205,7 @@ def inspect_table(path: Path, *, layout: Path | Layout | None = None, sheet: str
     """
     reading = read_table(path, layout, sheet=sheet)
     try:
-        panel, message, faults = read_panel(reading.frame, **_roles(reading)), "", reading.faults
+        panel, message, faults = read_panel(reading.frame, **table_roles(reading)), "", reading.faults
     except PanelError as error:
         panel, message, faults = None, str(error), _with_cells(error, reading)
     return TableInspection(
@@ -213,7 +213,7 @@ def inspect_table(path: Path, *, layout: Path | Layout | None = None, sheet: str
     )
 
 
-def _roles(reading: Reading | None) -> dict[str, str]:
+def table_roles(reading: Reading | None) -> dict[str, str]:
     """Say which columns of a reading make a panel: the share, else the first variable, with the counts behind it."""
     columns = [] if reading is None else list(reading.frame.columns)
     first = next((name for name in columns if f"{name}_cell" in columns), SHARE)

@@ -144,7 +144,7 @@ def run_study(
 def list_notebooks(spec: StudySpec) -> tuple[Path, ...]:
     """Return the notebooks of a study in the order in which they run.
 
-    Those that its file names, else all of the project but the synthesis and those that show a field which the study does
+    Those that its file names, else all of the project but the tutorial (0), the synthesis and those that show a field which the study does
     not have.
 
     Raises
@@ -152,7 +152,7 @@ def list_notebooks(spec: StudySpec) -> tuple[Path, ...]:
     StudyError
         If the file names a notebook that does not exist.
     """
-    stored = {path.stem: path for path in sorted((project_root() / NOTEBOOKS).glob("[0-9]*_*.ipynb"))}
+    stored = {path.stem: path for path in sorted((project_root() / NOTEBOOKS).glob("[1-9]*_*.ipynb"))}
     unknown = [name for name in spec.notebooks if name not in stored]
     if unknown:
         raise StudyError(f"There is no notebook '{unknown[0]}'. Notebooks: {', '.join(stored)}.")

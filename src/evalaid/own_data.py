@@ -1,0 +1,517 @@
+"""A study of one's own from two files, a panel and a roster: `begin_study`.
+
+Files are copied and read in a temporary folder and put in their places at the end, the study's file last: a fault on the way
+leaves the project as it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from evalaid.design import Design, diagnose
+from evalaid.errors import EvalaidError, NotIdentifiedError, ReadingError, StudyError
+from evalaid.estimation import estimate
+from evalaid.inspection import Inspection, TableInspection, inspect_any, table_roles
+from evalaid.names import INSIDE, OUTCOME, PERIOD, TOTAL, UNIT
+from evalaid.periods import parse_periods
+from evalaid.reading.decisions import show
+from evalaid.reading.layouts import Layout
+from evalaid.reading.rosters import Partnerships, read_partnerships
+from evalaid.roster import assign_cohorts, possible_cohorts, roster_of
+from evalaid.sample import COHORT, DATA_PACKAGE, load_design
+from evalaid.study import LAYOUTS, check_name, list_studies, load_study, project_root, study_file
+
+DATA = DATA_PACKAGE.parent
+_STAGGERED = ("callaway_santanna", {"comparison": "not_yet_treated", "adjustment": "none", "base_period": "universal"})
+CHOICES: tuple[tuple[str, dict[str, Any], str], ...] = (
+    (*_STAGGERED, "each cohort is compared with units that are not treated by that period, without covariates"),
+    (
+        "synthetic_did",
+        {},
+        "one or few units are treated: units and periods are weighted so that the comparison follows them before the start",
+    ),
+    (
+        "imputation",
+        {},
+        "what the treated would have been without the programme is fitted to all untreated observations",
+    ),
+    ("two_by_two", {}, "group means before and after the start"),
+)
+"""Methods in the order in which they are tried for the main one, with their options and what they do."""
+
+FEW_TREATED = 3
+OTHERS = (
+    ("never_treated", "Callaway-Sant'Anna, never-treated comparison", "callaway_santanna",
+     {"comparison": "never_treated", "adjustment": "none", "base_period": "universal"}),
+    ("imputation", "Imputation (Borusyak, Jaravel and Spiess)", "imputation", {}),
+    ("two_by_two", "Before and after, each cohort against the never treated", "two_by_two", {}),
+    ("twfe", "Two-way fixed effects", "twfe", {}),
+)  # fmt: skip
+_LABELS = {
+    "callaway_santanna": "Callaway-Sant'Anna, not-yet-treated comparison (main)",
+    "synthetic_did": "Synthetic difference-in-differences (main)",
+    "imputation": "Imputation (main)",
+    "two_by_two": "Before and after against the never treated (main)",
+}
+
+
+@dataclass(frozen=True)
+class NewStudy:
+    """Say what was decided about a new study and where it lies.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    file : Path
+        Its parameters, commented.
+    files : tuple of Path
+        Its data and layouts, relative to the project.
+    decisions : pandas.DataFrame
+        Everything that was decided about the files.
+    panel_text, design_text : str
+        The panel and the design in words.
+    notes : tuple of str
+        What a person should know before running it.
+    method : str
+        The main method; empty when the design admits none.
+    """
+
+    name: str
+    file: Path
+    files: tuple[Path, ...]
+    decisions: pd.DataFrame
+    panel_text: str
+    design_text: str
+    notes: tuple[str, ...]
+    method: str
+
+    def text(self) -> str:
+        """Say what was found and decided, and the next command."""
+        lines = [self.panel_text, "", self.design_text, ""]
+        lines += [f"Note: {note}." for note in self.notes]
+        lines += [f"Main method: {self.method or 'none applies; the study says what is missing'}."]
+        lines += [f"Wrote {self.file.as_posix()} and {', '.join(path.as_posix() for path in self.files)}."]
+        lines += [f"Read and edit {self.file.as_posix()}, then: evalaid run {self.name}"]
+        return "\n".join(lines)
+
+
+def make_practice_project() -> Path:
+    """Make an empty project in a temporary folder, to practise in: the notebooks of this one, no studies, no data.
+
+    Returns
+    -------
+    Path
+        Its folder, which is left to the operating system to delete.
+    """
+    target = Path(tempfile.mkdtemp(prefix="evalaid-practice-"))
+    (target / LAYOUTS).mkdir(parents=True)
+    (target / DATA).mkdir()
+    for path in sorted((project_root() / LAYOUTS.parent.parent).glob("[1-4]*_*.ipynb")):
+        shutil.copyfile(path, target / LAYOUTS.parent.parent / path.name)
+    return target
+
+
+@dataclass
+class _Draft:
+    """What is known about the study while its files lie in the temporary folder."""
+
+    name: str
+    panel: str = ""
+    roster: str = ""
+    tidy: bool = False
+    roles: dict[str, str] = field(default_factory=dict)
+    outcome_unit: str = "number"
+    frame: pd.DataFrame = field(default_factory=pd.DataFrame)
+    panel_layout: str = ""
+    roster_layout: str = ""
+    panel_text: str = ""
+    decisions: list[pd.DataFrame] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def begin_study(
+    name: str,
+    panel: Path | str,
+    roster: Path | str,
+    *,
+    outcome: str | None = None,
+    start: str = "start",
+    panel_layout: Path | str | None = None,
+    roster_layout: Path | str | None = None,
+    data_kind: str = "real",
+) -> NewStudy:
+    """Make a study of a panel and a roster: its file, its layouts and a copy of its data.
+
+    Assumes that both files are what `evalaid.read_table` (or, for a tidy csv, `evalaid.inspection.inspect_file`) and
+    `evalaid.read_roster` read. The given files are not changed.
+
+    Parameters
+    ----------
+    name : str
+        Name of the study: letters, digits, ``_`` and ``-``.
+    panel, roster : Path or str
+        The files.
+    outcome : str, optional
+        Column or variable of the outcome. Default: the share.
+    start : {"start", "announced", "agreed", "arrived"}
+        Which of the roster's dates is the start.
+    panel_layout, roster_layout : Path or str, optional
+        Layouts (YAML) of files that do not tell everything themselves.
+    data_kind : {"real", "simulated"}
+        Shown on every page.
+
+    Returns
+    -------
+    NewStudy
+
+    Raises
+    ------
+    StudyError
+        If the name is taken or cannot be one, or the roster and the panel have no unit in common; nothing is written.
+    ReadingError, PanelError, RosterError
+        With all faults of a file and their places; nothing is written.
+    """
+    check_name(name)
+    root = project_root()
+    places = [
+        study_file(name),
+        root / DATA / name,
+        *(root / LAYOUTS / f"{name}_{what}.yaml" for what in ("panel", "roster")),
+    ]
+    taken = [path.relative_to(root).as_posix() for path in places if path.exists()]
+    if taken or name in list_studies():
+        raise StudyError(
+            f"There is a study '{name}' already ({', '.join(taken)}). Take another name; nothing was written."
+        )
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=root) as folder:
+        work = Path(folder)
+        data = work / DATA / name
+        data.mkdir(parents=True)
+        draft = _Draft(name, _copy(Path(panel), data), _copy(Path(roster), data))
+        _read_panel(draft, data / draft.panel, outcome, panel_layout)
+        partnerships = _read_roster(draft, data / draft.roster, roster_layout)
+        design = _diagnose(draft, partnerships, start)
+        method, options, why = _choose(design)
+        layouts = work / LAYOUTS
+        layouts.mkdir(parents=True)
+        if draft.panel_layout:
+            (layouts / f"{name}_panel.yaml").write_text(draft.panel_layout, encoding="utf-8")
+        (layouts / f"{name}_roster.yaml").write_text(draft.roster_layout, encoding="utf-8")
+        text = _write_study(draft, design, partnerships, start, data_kind, (method, options, why))
+        (work / study_file(name).relative_to(root)).write_text(text, encoding="utf-8")
+        files = _put_in_place(work, root, _with_resources(root, draft, data), name)
+    own = study_file(name).relative_to(root)
+    decisions = pd.concat(draft.decisions, ignore_index=True)
+    return NewStudy(
+        name, own, tuple(path for path in files if path != own), decisions, draft.panel_text, design.text(), tuple(draft.notes), method
+    )  # fmt: skip
+
+
+def _copy(path: Path, folder: Path) -> str:
+    """Copy a file under a name that every system can write, and return it."""
+    if path.is_dir():
+        raise StudyError(
+            f"'{_readable(path.name)}' is a folder. Give one file: put the tables into the sheets of one workbook."
+        )
+    if not path.is_file():
+        raise StudyError(f"There is no file '{_readable(path.name)}' at this place. Nothing was written.")
+    name = re.sub(r'[\\/:*?"<>|\x00-\x1f]', "_", _readable(path.name))
+    if (folder / name).exists():
+        name = f"roster_{name}"
+    shutil.copyfile(path, folder / name)
+    return name
+
+
+def _readable(name: str) -> str:
+    """Read a file name whose bytes are no UTF-8 (archives made on Chinese systems) as GB18030."""
+    raw = os.fsencode(name)
+    for encoding in ("utf-8", "gb18030"):
+        try:
+            return raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return raw.decode("ascii", errors="replace").replace("\ufffd", "_")
+
+
+def _read_panel(draft: _Draft, path: Path, outcome: str | None, layout: Path | str | None) -> None:
+    """Read the panel as a table of counties, or as a tidy panel."""
+    found: Inspection | TableInspection
+    if outcome is not None and layout is None and path.suffix.lower() == ".csv":
+        try:
+            found = inspect_any(path, outcome=outcome)
+        except EvalaidError:
+            found = inspect_any(path)
+    else:
+        found = inspect_any(path, layout=None if layout is None else Path(layout))
+    if found.panel is None:
+        advice = f"Correct the file, or what is read: evalaid check {path.name} --write-layout LAYOUT, edit LAYOUT, and give it with --panel-layout."
+        raise ReadingError(f"{found.message}\n{advice} Nothing was written.", found.faults)
+    draft.panel_text = found.text()
+    if isinstance(found, TableInspection):
+        assert found.reading is not None  # noqa: S101 (there is a panel)
+        roles = table_roles(found.reading)
+        draft.frame, draft.panel_layout = found.reading.frame, found.layout.to_yaml()
+        if outcome is not None and outcome != roles[OUTCOME]:
+            if f"{outcome}_cell" not in draft.frame:
+                variables = [column.removesuffix("_cell") for column in draft.frame if column.endswith("_cell")]
+                raise StudyError(
+                    f"The panel has no variable '{outcome}'; it has {', '.join(variables)}. Nothing was written."
+                )
+            roles = {UNIT: UNIT, PERIOD: PERIOD, OUTCOME: outcome}
+        draft.decisions.append(found.decisions)
+        draft.notes += [f"{len(found.faults)} things to look at in the panel's file, listed in the report"] * bool(
+            len(found.faults)
+        )
+        # a reading holds shares as fractions
+        draft.outcome_unit = (
+            "fraction"
+            if draft.frame[roles[OUTCOME]].le(1).all() and found.panel.outcome_unit == "fraction"
+            else "number"
+        )
+    else:
+        draft.tidy, roles = True, found.columns
+        draft.frame = pd.read_csv(path, encoding="utf-8-sig") if path.suffix.lower() == ".csv" else pd.DataFrame()
+        if draft.frame.empty:
+            raise StudyError(
+                f"{path.name} is a tidy panel, but no csv in UTF-8. Save it as csv (UTF-8); nothing was written."
+            )
+        highest = pd.to_numeric(draft.frame[roles[OUTCOME]], errors="coerce").max()
+        draft.outcome_unit = (
+            found.panel.outcome_unit if found.panel.outcome_unit != "fraction" or highest <= 1 else "percent"
+        )
+        rows = [
+            (path.name, "", "", f"column {column!r}", role, "by its name or content") for role, column in roles.items()
+        ]
+        draft.decisions.append(pd.DataFrame(rows, columns=["file", "sheet", "cell", "what", "decided", "because"]))
+    draft.roles = dict(roles)
+
+
+def _read_roster(draft: _Draft, path: Path, layout: Path | str | None) -> Partnerships:
+    given = Layout.read(layout) if layout is not None else Layout(units="as_written" if draft.tidy else "counties")
+    try:
+        found = read_partnerships(path, given)
+    except ReadingError as error:
+        advice = "Correct the file, or give a layout with --roster-layout. Nothing was written."
+        raise ReadingError(f"{error}\n{advice}", error.rows) from None
+    draft.roster_layout = found.layout.to_yaml()
+    draft.decisions.append(found.decisions)
+    units = set(draft.frame[draft.roles[UNIT]].map(show))
+    outside = [name for unit, name in zip(found.frame["unit"], found.frame["name"], strict=True) if unit not in units]
+    if len(outside) == len(found.frame):
+        here = ", ".join(sorted(units)[:3])
+        raise StudyError(
+            f"No unit of the roster is in the panel: the roster has {', '.join(map(str, outside[:3]))}, the panel {here}. "
+            "Write them alike; nothing was written."
+        )
+    if outside:
+        some = ", ".join(dict.fromkeys(map(str, outside[:5])))
+        draft.notes.append(f"{len(set(outside))} units of the roster are not in the panel: {some}")
+    draft.notes += [f"{len(found.faults)} things to look at in the roster's file, listed in the report"] * bool(
+        len(found.faults)
+    )
+    return found
+
+
+def _diagnose(draft: _Draft, partnerships: Partnerships, start: str) -> Design:
+    roster = roster_of(partnerships, start)
+    kind = str(parse_periods(draft.frame[draft.roles[PERIOD]]).kind)
+    assigned = assign_cohorts(roster, kind)
+    draft.notes += assigned.notes
+    open_starts = possible_cohorts(roster, kind)
+    if len(open_starts):
+        draft.notes.append(
+            f"{len(open_starts)} units may start in several {kind}s: the report repeats the estimate over them"
+        )
+    units = draft.frame[draft.roles[UNIT]].map(show)
+    cohort = units.map(assigned.cohort_by_unit)
+    counts = {role: draft.roles.get(role) for role in (INSIDE, TOTAL)}
+    return diagnose(
+        draft.frame.assign(**{COHORT: cohort}), unit=draft.roles[UNIT], period=draft.roles[PERIOD], outcome=draft.roles[OUTCOME],
+        cohort=COHORT, outcome_unit=draft.outcome_unit, inside=counts[INSIDE], total=counts[TOTAL],
+    )  # fmt: skip
+
+
+def _choose(design: Design) -> tuple[str, dict[str, Any], tuple[str, ...]]:
+    """Choose the main method: the first in the order of `CHOICES` that the design admits, with the reasons."""
+    order = list(CHOICES)
+    if 0 < design.n_treated <= FEW_TREATED:
+        order.sort(key=lambda choice: choice[0] != "synthetic_did")
+    refused: list[str] = []
+    for method, options, what in order:
+        try:
+            estimate(design, method, **options)
+        except NotIdentifiedError as error:
+            refused += [f"{method}: {reason}" for reason in error.reasons]
+        except EvalaidError as error:
+            refused.append(f"{method}: {error}")
+        else:
+            counted = f"{design.n_treated} treated units in {len(design.layout.cohorts)} cohorts, {design.n_never} never treated within the panel"
+            return method, options, (f"Chosen by the design ({counted}): {what}.", *[f"Not {one}" for one in refused])
+    return "", {}, tuple(refused)
+
+
+def _write_study(
+    draft: _Draft,
+    design: Design,
+    partnerships: Partnerships,
+    start: str,
+    data_kind: str,
+    chosen: tuple[str, dict[str, Any], tuple[str, ...]],
+) -> str:
+    """Write the parameters with a comment on each that was decided."""
+    method, options, why = chosen
+    name, roles = draft.name, draft.roles
+    path = f"{DATA.as_posix()}/{name}"
+    label = "Share treated inside the county" if draft.outcome_unit != "number" else roles[OUTCOME]
+    lines = [
+        "# Parameters of one study, written by `evalaid new` from its files. Everything was detected and may be edited; the fields are",
+        "# those of evalaid.study.StudySpec, and an unknown field or a wrong type is an error before anything runs.",
+        f"study: {name}",
+        f"title: {_text(f'What changed with the partnerships: {name}')}",
+        f"question: {_text('What did the partnerships of the roster do to the outcome of the counties that they support?')}",
+        f"programme: {_text('To be described: who sends what to whom, since when, and why these counties.')}",
+        f"data_kind: {data_kind}  # real or simulated; shown on every page",
+        "",
+        f"panel: {_text(f'{path}/{draft.panel}')}",
+        *(
+            [f"layout: {LAYOUTS.as_posix()}/{name}_panel.yaml  # how the panel is read: edit it there"]
+            if not draft.tidy
+            else []
+        ),
+        f"unit: {_text(roles[UNIT])}" + ("  # code of GB/T 2260" if not draft.tidy else ""),
+        f"period: {_text(roles[PERIOD])}",
+        f"outcome: {_text(roles[OUTCOME])}",
+        f"outcome_unit: {draft.outcome_unit}" + ("  # a share from 0 to 1" if draft.outcome_unit == "fraction" else ""),
+        f"outcome_label: {_text(label)}",
+        "unit_label: counties",
+    ]
+    if {INSIDE, TOTAL} <= roles.keys():
+        lines += [
+            f"inside: {_text(roles[INSIDE])}  # the counts behind the share: the effect on each is shown beside it",
+            f"total: {_text(roles[TOTAL])}",
+        ]
+    lines += [
+        "# cluster: a column of the panel by which counties share shocks, for example the prefecture; default: the county",
+        "",
+        f"roster: {_text(f'{path}/{draft.roster}')}",
+        f"roster_layout: {LAYOUTS.as_posix()}/{name}_roster.yaml  # how the roster is read: edit it there",
+        f"roster_unit: {_text(roles[UNIT])}",
+        f"start_column: {start}  # the file has: {', '.join(partnerships.dates)}",
+        "start_rule: containing_period  # first treated: the period that holds the start; or first_full_period",
+    ]
+    lines += [f"# {note}" for note in draft.notes]
+    lines += ["", "main: main", "methods:", "  main:"]
+    if method:
+        lines += _entry(_LABELS[method], method, options, why[0])
+        lines += [f"    # {' '.join(reason.split())}" for reason in why[1:]]
+    else:
+        lines += ["    # No method applies to this design. What is missing:"]
+        lines += [f"    # - {' '.join(reason.split())}" for reason in why]
+        lines += _entry(
+            _LABELS["callaway_santanna"], *_STAGGERED, "No method applies; the report says why and what could be done."
+        )
+    for key, shown, other, given in OTHERS:
+        if (other, given) != (method, options) and _admits(design, other, given):
+            lines += [f"  {key}:", *_entry(shown, other, given, "")]
+    lines += ["", "scenarios:  # the main estimate with other readings of the dates", "  full_period:"]
+    lines += ["    label: Start at the first full period", "    changes: {start_rule: first_full_period}"]
+    lines += [
+        line
+        for date in partnerships.dates
+        if date != start and _usable(partnerships, date)
+        for line in (f"  {date}:", f"    label: {_text(f'Start as {date}')}", f"    changes: {{start_column: {date}}}")
+    ]
+    seed = int(hashlib.sha256(name.encode()).hexdigest()[:7], 16)
+    lines += ["", "level: 0.95", f"seed: {seed}  # of every draw", "draws: 999", ""]
+    lines += ["# Paragraphs for the report: summary, data_notes, caveats, limits, sources (lists of sentences).", ""]
+    return "\n".join(lines)
+
+
+def _entry(label: str, method: str, options: Mapping[str, Any], why: str) -> list[str]:
+    lines = [f"    label: {_text(label)}"] + ([f"    why: {_text(why)}"] if why else [])
+    listed = ", ".join(f"{key}: {value}" for key, value in options.items())
+    return [*lines, f"    method: {method}", *([f"    options: {{{listed}}}"] if listed else [])]
+
+
+def _admits(design: Design, method: str, options: Mapping[str, Any]) -> bool:
+    try:
+        estimate(design, method, **options)
+    except EvalaidError:
+        return False
+    return True
+
+
+def _usable(partnerships: Partnerships, date: str) -> bool:
+    """Tell whether a column of dates holds one for every partnership, other than those of the start."""
+    column = partnerships.frame[date]
+    return bool(column.notna().all()) and not column.equals(partnerships.frame["start"].rename(date))
+
+
+def _text(value: str) -> str:
+    """Quote a text for YAML where it needs it."""
+    return value if re.fullmatch(r"[A-Za-z_][\w/.-]*", value, re.ASCII) else json.dumps(value, ensure_ascii=False)
+
+
+def _with_resources(root: Path, draft: _Draft, data: Path) -> str:
+    """Give the text of the data package with the two files added."""
+    path = root / DATA_PACKAGE
+    package = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"name": "data", "resources": []}
+    slug = re.sub(r"[^a-z0-9.-]", "-", draft.name.lower())
+    for what, file in (("panel", draft.panel), ("roster", draft.roster)):
+        content = (data / file).read_bytes()
+        package["resources"].append({
+            "name": f"{slug}-{what}", "path": f"{draft.name}/{file}", "title": f"{what} of the study {draft.name}",
+            "profile": "data-resource", "format": Path(file).suffix.lower().lstrip("."), "bytes": len(content),
+            "hash": f"sha256:{hashlib.sha256(content).hexdigest()}", "sources": [{"title": f"file given to the study {draft.name}"}],
+            "licenses": [{"name": "other-closed", "title": "to be passed on only with its owner's consent"}],
+        })  # fmt: skip
+    return json.dumps(package, indent=2, ensure_ascii=False) + "\n"
+
+
+def _put_in_place(work: Path, root: Path, package: str, name: str) -> tuple[Path, ...]:
+    """Move the files into the project, the study's own last; a failure takes back what was moved."""
+    files = sorted(path.relative_to(work) for path in work.rglob("*") if path.is_file())
+    files.sort(key=lambda path: path.parent.name == "studies")
+    before = (root / DATA_PACKAGE).read_bytes() if (root / DATA_PACKAGE).is_file() else None
+    moved: list[Path] = []
+    try:
+        for path in files:
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (work / path).replace(root / path)
+            moved.append(path)
+        _replace(root / DATA_PACKAGE, package.encode("utf-8"))
+        load_design(load_study(name))
+    except BaseException:
+        _undo(root, moved, before)
+        raise
+    return tuple(files)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    beside = path.with_name(f".{path.name}.new")
+    beside.write_bytes(content)
+    beside.replace(path)
+
+
+def _undo(root: Path, files: list[Path], package: bytes | None) -> None:
+    for path in files:
+        (root / path).unlink(missing_ok=True)
+    for folder in {path.parent for path in files}:
+        if folder.parts[:1] == DATA.parts and (root / folder).is_dir() and not any((root / folder).iterdir()):
+            (root / folder).rmdir()
+    if package is None:
+        (root / DATA_PACKAGE).unlink(missing_ok=True)
+    else:
+        _replace(root / DATA_PACKAGE, package)

@@ -34,6 +34,8 @@ python run.py [COMMAND] [ARGUMENTS]
   bench               time the estimators (benchmarks/bench.py)
   coverage            simulate how often each interval holds the effect (writes docs/coverage.md)
   lock                refresh requirements.lock from requirements.in; --upgrade takes the newest versions
+  new NAME --panel FILE --roster FILE
+                      make a study of your own files
   check | design | methods | --version
                       the other commands of `evalaid`
   exec PROGRAM ...    any program of the environment
@@ -44,7 +46,7 @@ python run.py [COMMAND] [ARGUMENTS]
 The first call makes .venv beside run.py from requirements.lock (with uv when it is on PATH, else with pip);
 later calls start at once. Needs Python 3.11 or newer and about 1.2 GB of disk."""
 
-EVALAID_COMMANDS = ("run", "verify", "check", "design", "methods", "--version")
+EVALAID_COMMANDS = ("run", "verify", "check", "new", "design", "methods", "--version")
 
 NO_NETWORK = (
     "could not connect",
@@ -508,7 +510,7 @@ def hand_over(command: List[str], variables: Dict[str, str], folder: str) -> int
 
 def evalaid(arguments: List[str]) -> int:
     """Hand over to the `evalaid` command; the file that `check` is given is looked for where the caller stands."""
-    folder = os.getcwd() if arguments[0] == "check" else ROOT
+    folder = os.getcwd() if arguments[0] in ("check", "new") else ROOT
     return hand_over([venv_python(), "-m", "evalaid", *arguments], environment(), folder)
 
 

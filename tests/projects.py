@@ -112,3 +112,10 @@ def run_cells(notebook, **parameters):
             value = eval(compile(ast.Expression(last), notebook, "eval"), names)
             shown.append(value.to_html() if hasattr(value, "to_html") else str(value))
     return "\n".join(shown), names["section"].recorder.numbers
+
+
+def cells_of(notebook):
+    """The sources of a notebook's code cells, in their order."""
+    for cell in json.loads((ROOT / "notebooks" / f"{notebook}.ipynb").read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] == "code":
+            yield "".join(cell["source"])

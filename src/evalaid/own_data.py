@@ -51,7 +51,7 @@ CHOICES: tuple[tuple[str, dict[str, Any], str], ...] = (
 """Methods in the order in which they are tried for the main one, with their options and what they do."""
 
 FEW_TREATED = 3
-OTHERS = (
+OTHERS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
     ("never_treated", "Callaway-Sant'Anna, never-treated comparison", "callaway_santanna",
      {"comparison": "never_treated", "adjustment": "none", "base_period": "universal"}),
     ("imputation", "Imputation (Borusyak, Jaravel and Spiess)", "imputation", {}),
@@ -80,6 +80,8 @@ class NewStudy:
         Its data and layouts, relative to the project.
     decisions : pandas.DataFrame
         Everything that was decided about the files.
+    parameters : str
+        The text of its file.
     panel_text, design_text : str
         The panel and the design in words.
     notes : tuple of str
@@ -92,6 +94,7 @@ class NewStudy:
     file: Path
     files: tuple[Path, ...]
     decisions: pd.DataFrame
+    parameters: str
     panel_text: str
     design_text: str
     notes: tuple[str, ...]
@@ -215,7 +218,7 @@ def begin_study(
     own = study_file(name).relative_to(root)
     decisions = pd.concat(draft.decisions, ignore_index=True)
     return NewStudy(
-        name, own, tuple(path for path in files if path != own), decisions, draft.panel_text, design.text(), tuple(draft.notes), method
+        name, own, tuple(path for path in files if path != own), decisions, text, draft.panel_text, design.text(), tuple(draft.notes), method
     )  # fmt: skip
 
 
@@ -265,7 +268,7 @@ def _read_panel(draft: _Draft, path: Path, outcome: str | None, layout: Path | s
         draft.frame, draft.panel_layout = found.reading.frame, found.layout.to_yaml()
         if outcome is not None and outcome != roles[OUTCOME]:
             if f"{outcome}_cell" not in draft.frame:
-                variables = [column.removesuffix("_cell") for column in draft.frame if column.endswith("_cell")]
+                variables = [name.removesuffix("_cell") for name in map(str, draft.frame) if name.endswith("_cell")]
                 raise StudyError(
                     f"The panel has no variable '{outcome}'; it has {', '.join(variables)}. Nothing was written."
                 )
@@ -467,7 +470,9 @@ def _text(value: str) -> str:
 def _with_resources(root: Path, draft: _Draft, data: Path) -> str:
     """Give the text of the data package with the two files added."""
     path = root / DATA_PACKAGE
-    package = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"name": "data", "resources": []}
+    package: dict[str, Any] = {"name": "data", "resources": []}
+    if path.is_file():
+        package = json.loads(path.read_text(encoding="utf-8"))
     slug = re.sub(r"[^a-z0-9.-]", "-", draft.name.lower())
     for what, file in (("panel", draft.panel), ("roster", draft.roster)):
         content = (data / file).read_bytes()

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from evalaid.errors import ReadingError
 from evalaid.reading.decisions import DECISION_COLUMNS, LEFT_OUT_COLUMNS
+from evalaid.reading.layouts import Layout
+from evalaid.reading.rosters import read_partnerships
 from evalaid.reading.snapshot import FAULT_COLUMNS
-from evalaid.reading.tables import LayoutError
-from evalaid.sample import read_panel_file, read_partnerships_file
-from evalaid.study import StudySpec
+from evalaid.reading.tables import LayoutError, read_table
+from evalaid.sample import load_reading, read_partnerships_file
+from evalaid.study import StudySpec, project_root
 
 _GIVEN = "the layout says so"
 
@@ -52,17 +55,15 @@ def gather_decisions(spec: StudySpec) -> FileDecisions:
     >>> gather_decisions(StudySpec(study="korea_responsible_hospitals")).decisions.empty
     True
     """
-    readings: list[tuple[Any, Any]] = []
-    named = (
-        (spec.panel, spec.layout, read_panel_file),
-        (spec.roster, spec.roster_layout, read_partnerships_file),
-    )
-    for file, layout, read in named:
-        if file is not None and layout is not None:
-            readings.append((read(file, layout), _detect_again(read, file)))
-    decisions = [_with_evidence(used.decisions, again) for used, again in readings]
+    readings: list[tuple[Any, pd.DataFrame]] = []
+    if spec.layout is not None:
+        used: Any = load_reading(spec)
+        readings.append((used, _with_evidence(used, str(spec.panel), read_table)))
+    if spec.roster is not None and spec.roster_layout is not None:
+        used = read_partnerships_file(spec.roster, spec.roster_layout)
+        readings.append((used, _with_evidence(used, spec.roster, read_partnerships)))
     return FileDecisions(
-        _join(decisions, DECISION_COLUMNS),
+        _join([decisions for _, decisions in readings], DECISION_COLUMNS),
         _join([used.left_out for used, _ in readings], LEFT_OUT_COLUMNS),
         _join([used.faults for used, _ in readings], FAULT_COLUMNS),
     )
@@ -72,23 +73,26 @@ def _join(frames: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
 
 
-def _detect_again(read: Callable[[str, None], Any], file: str) -> pd.DataFrame:
-    """Give the decisions of a reading without a layout; those until its faults where it has some."""
+def _with_evidence(used: Any, file: str, read: Callable[[Path, Layout], Any]) -> pd.DataFrame:
+    """Give decisions of the layout the reasons for which they were detected, as far as the file alone says the same.
+
+    Where detection gives the whole layout again its decisions are taken as they are, else those that agree word for word.
+    """
+    decisions: pd.DataFrame = used.decisions
+    known = Layout(within=used.layout.within, units=used.layout.units, decreases=used.layout.decreases)
     try:
-        decisions: pd.DataFrame = read(file, None).decisions
+        again = read(project_root() / file, known)
     except LayoutError as error:
-        return error.decisions
+        again = error
     except ReadingError:
-        return pd.DataFrame(columns=DECISION_COLUMNS)
-    return decisions
-
-
-def _with_evidence(decisions: pd.DataFrame, fresh: pd.DataFrame) -> pd.DataFrame:
-    """Give decisions of the layout the reason for which they were detected, where the file still says so."""
-    keys = ["file", "sheet", "cell", "what", "decided"]
-    reasons = {tuple(row[:5]): row[5] for row in fresh[[*keys, "because"]].itertuples(index=False)}
+        return decisions
+    if again.layout.tables == used.layout.tables:
+        same: pd.DataFrame = again.decisions
+        return same
+    keys = ["file", "sheet", "cell", "what", "decided", "because"]
+    reasons = {tuple(row[:5]): row[5] for row in again.decisions[keys].itertuples(index=False)}
     because = [
         reasons.get(tuple(row[:5]), row[5]) if row[5] == _GIVEN else row[5]
-        for row in decisions[[*keys, "because"]].itertuples(index=False)
+        for row in decisions[keys].itertuples(index=False)
     ]
     return decisions.assign(because=because)

@@ -82,7 +82,7 @@ def write_office_files(folder: Path | str, *, seed: int = 1, years: tuple[int, i
 
 
 def _write_panel(path: Path, rng: np.random.Generator, years: range) -> None:
-    from openpyxl import Workbook
+    from openpyxl import Workbook  # type: ignore[import-untyped]
 
     level = rng.uniform(0.55, 0.75, len(COUNTIES))
     trend = 0.004 * np.arange(len(years))

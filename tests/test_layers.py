@@ -74,6 +74,7 @@ SPINE = (
     "progress",
     "notebooks",
     "inspection",
+    "own_parameters",
     "own_data",
     "verify",
     "runs",

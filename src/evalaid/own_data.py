@@ -12,18 +12,17 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from evalaid.design import Design, diagnose
-from evalaid.errors import EvalaidError, NotIdentifiedError, ReadingError, StudyError
-from evalaid.estimation import estimate
+from evalaid.errors import EvalaidError, ReadingError, StudyError
 from evalaid.inspection import Inspection, TableInspection, inspect_any, table_roles
 from evalaid.names import INSIDE, OUTCOME, PERIOD, TOTAL, UNIT
+from evalaid.own_parameters import DATA, Draft, choose_method, write_parameters
 from evalaid.periods import parse_periods
 from evalaid.reading.decisions import show
 from evalaid.reading.layouts import Layout
@@ -31,39 +30,6 @@ from evalaid.reading.rosters import Partnerships, read_partnerships
 from evalaid.roster import assign_cohorts, possible_cohorts, roster_of
 from evalaid.sample import COHORT, DATA_PACKAGE, load_design
 from evalaid.study import LAYOUTS, check_name, list_studies, load_study, project_root, study_file
-
-DATA = DATA_PACKAGE.parent
-_STAGGERED = ("callaway_santanna", {"comparison": "not_yet_treated", "adjustment": "none", "base_period": "universal"})
-CHOICES: tuple[tuple[str, dict[str, Any], str], ...] = (
-    (*_STAGGERED, "each cohort is compared with units that are not treated by that period, without covariates"),
-    (
-        "synthetic_did",
-        {},
-        "one or few units are treated: units and periods are weighted so that the comparison follows them before the start",
-    ),
-    (
-        "imputation",
-        {},
-        "what the treated would have been without the programme is fitted to all untreated observations",
-    ),
-    ("two_by_two", {}, "group means before and after the start"),
-)
-"""Methods in the order in which they are tried for the main one, with their options and what they do."""
-
-FEW_TREATED = 3
-OTHERS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
-    ("never_treated", "Callaway-Sant'Anna, never-treated comparison", "callaway_santanna",
-     {"comparison": "never_treated", "adjustment": "none", "base_period": "universal"}),
-    ("imputation", "Imputation (Borusyak, Jaravel and Spiess)", "imputation", {}),
-    ("two_by_two", "Before and after, each cohort against the never treated", "two_by_two", {}),
-    ("twfe", "Two-way fixed effects", "twfe", {}),
-)  # fmt: skip
-_LABELS = {
-    "callaway_santanna": "Callaway-Sant'Anna, not-yet-treated comparison (main)",
-    "synthetic_did": "Synthetic difference-in-differences (main)",
-    "imputation": "Imputation (main)",
-    "two_by_two": "Before and after against the never treated (main)",
-}
 
 
 @dataclass(frozen=True)
@@ -126,24 +92,6 @@ def make_practice_project() -> Path:
     return target
 
 
-@dataclass
-class _Draft:
-    """What is known about the study while its files lie in the temporary folder."""
-
-    name: str
-    panel: str = ""
-    roster: str = ""
-    tidy: bool = False
-    roles: dict[str, str] = field(default_factory=dict)
-    outcome_unit: str = "number"
-    frame: pd.DataFrame = field(default_factory=pd.DataFrame)
-    panel_layout: str = ""
-    roster_layout: str = ""
-    panel_text: str = ""
-    decisions: list[pd.DataFrame] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-
 def begin_study(
     name: str,
     panel: Path | str,
@@ -202,17 +150,17 @@ def begin_study(
         work = Path(folder)
         data = work / DATA / name
         data.mkdir(parents=True)
-        draft = _Draft(name, _copy(Path(panel), data), _copy(Path(roster), data))
+        draft = Draft(name, _copy(Path(panel), data), _copy(Path(roster), data))
         _read_panel(draft, data / draft.panel, outcome, panel_layout)
         partnerships = _read_roster(draft, data / draft.roster, roster_layout)
         design = _diagnose(draft, partnerships, start)
-        method, options, why = _choose(design)
+        method, options, why = choose_method(design)
         layouts = work / LAYOUTS
         layouts.mkdir(parents=True)
         if draft.panel_layout:
             (layouts / f"{name}_panel.yaml").write_text(draft.panel_layout, encoding="utf-8")
         (layouts / f"{name}_roster.yaml").write_text(draft.roster_layout, encoding="utf-8")
-        text = _write_study(draft, design, partnerships, start, data_kind, (method, options, why))
+        text = write_parameters(draft, design, partnerships, start, data_kind, (method, options, why))
         (work / study_file(name).relative_to(root)).write_text(text, encoding="utf-8")
         files = _put_in_place(work, root, _with_resources(root, draft, data), name)
     own = study_file(name).relative_to(root)
@@ -248,7 +196,7 @@ def _readable(name: str) -> str:
     return raw.decode("ascii", errors="replace").replace("\ufffd", "_")
 
 
-def _read_panel(draft: _Draft, path: Path, outcome: str | None, layout: Path | str | None) -> None:
+def _read_panel(draft: Draft, path: Path, outcome: str | None, layout: Path | str | None) -> None:
     """Read the panel as a table of counties, or as a tidy panel."""
     found: Inspection | TableInspection
     if outcome is not None and layout is None and path.suffix.lower() == ".csv":
@@ -301,7 +249,7 @@ def _read_panel(draft: _Draft, path: Path, outcome: str | None, layout: Path | s
     draft.roles = dict(roles)
 
 
-def _read_roster(draft: _Draft, path: Path, layout: Path | str | None) -> Partnerships:
+def _read_roster(draft: Draft, path: Path, layout: Path | str | None) -> Partnerships:
     given = Layout.read(layout) if layout is not None else Layout(units="as_written" if draft.tidy else "counties")
     try:
         found = read_partnerships(path, given)
@@ -327,7 +275,7 @@ def _read_roster(draft: _Draft, path: Path, layout: Path | str | None) -> Partne
     return found
 
 
-def _diagnose(draft: _Draft, partnerships: Partnerships, start: str) -> Design:
+def _diagnose(draft: Draft, partnerships: Partnerships, start: str) -> Design:
     roster = roster_of(partnerships, start)
     kind = str(parse_periods(draft.frame[draft.roles[PERIOD]]).kind)
     assigned = assign_cohorts(roster, kind)
@@ -346,128 +294,7 @@ def _diagnose(draft: _Draft, partnerships: Partnerships, start: str) -> Design:
     )  # fmt: skip
 
 
-def _choose(design: Design) -> tuple[str, dict[str, Any], tuple[str, ...]]:
-    """Choose the main method: the first in the order of `CHOICES` that the design admits, with the reasons."""
-    order = list(CHOICES)
-    if 0 < design.n_treated <= FEW_TREATED:
-        order.sort(key=lambda choice: choice[0] != "synthetic_did")
-    refused: list[str] = []
-    for method, options, what in order:
-        try:
-            estimate(design, method, **options)
-        except NotIdentifiedError as error:
-            refused += [f"{method}: {reason}" for reason in error.reasons]
-        except EvalaidError as error:
-            refused.append(f"{method}: {error}")
-        else:
-            counted = f"{design.n_treated} treated units in {len(design.layout.cohorts)} cohorts, {design.n_never} never treated within the panel"
-            return method, options, (f"Chosen by the design ({counted}): {what}.", *[f"Not {one}" for one in refused])
-    return "", {}, tuple(refused)
-
-
-def _write_study(
-    draft: _Draft,
-    design: Design,
-    partnerships: Partnerships,
-    start: str,
-    data_kind: str,
-    chosen: tuple[str, dict[str, Any], tuple[str, ...]],
-) -> str:
-    """Write the parameters with a comment on each that was decided."""
-    method, options, why = chosen
-    name, roles = draft.name, draft.roles
-    path = f"{DATA.as_posix()}/{name}"
-    label = "Share treated inside the county" if draft.outcome_unit != "number" else roles[OUTCOME]
-    lines = [
-        "# Parameters of one study, written by `evalaid new` from its files. Everything was detected and may be edited; the fields are",
-        "# those of evalaid.study.StudySpec, and an unknown field or a wrong type is an error before anything runs.",
-        f"study: {name}",
-        f"title: {_text(f'What changed with the partnerships: {name}')}",
-        f"question: {_text('What did the partnerships of the roster do to the outcome of the counties that they support?')}",
-        f"programme: {_text('To be described: who sends what to whom, since when, and why these counties.')}",
-        f"data_kind: {data_kind}  # real or simulated; shown on every page",
-        "",
-        f"panel: {_text(f'{path}/{draft.panel}')}",
-        *(
-            [f"layout: {LAYOUTS.as_posix()}/{name}_panel.yaml  # how the panel is read: edit it there"]
-            if not draft.tidy
-            else []
-        ),
-        f"unit: {_text(roles[UNIT])}" + ("  # code of GB/T 2260" if not draft.tidy else ""),
-        f"period: {_text(roles[PERIOD])}",
-        f"outcome: {_text(roles[OUTCOME])}",
-        f"outcome_unit: {draft.outcome_unit}" + ("  # a share from 0 to 1" if draft.outcome_unit == "fraction" else ""),
-        f"outcome_label: {_text(label)}",
-        "unit_label: counties",
-    ]
-    if {INSIDE, TOTAL} <= roles.keys():
-        lines += [
-            f"inside: {_text(roles[INSIDE])}  # the counts behind the share: the effect on each is shown beside it",
-            f"total: {_text(roles[TOTAL])}",
-        ]
-    lines += [
-        "# cluster: a column of the panel by which counties share shocks, for example the prefecture; default: the county",
-        "",
-        f"roster: {_text(f'{path}/{draft.roster}')}",
-        f"roster_layout: {LAYOUTS.as_posix()}/{name}_roster.yaml  # how the roster is read: edit it there",
-        f"roster_unit: {_text(roles[UNIT])}",
-        f"start_column: {start}  # the file has: {', '.join(partnerships.dates)}",
-        "start_rule: containing_period  # first treated: the period that holds the start; or first_full_period",
-    ]
-    lines += [f"# {note}" for note in draft.notes]
-    lines += ["", "main: main", "methods:", "  main:"]
-    if method:
-        lines += _entry(_LABELS[method], method, options, why[0])
-        lines += [f"    # {' '.join(reason.split())}" for reason in why[1:]]
-    else:
-        lines += ["    # No method applies to this design. What is missing:"]
-        lines += [f"    # - {' '.join(reason.split())}" for reason in why]
-        lines += _entry(
-            _LABELS["callaway_santanna"], *_STAGGERED, "No method applies; the report says why and what could be done."
-        )
-    for key, shown, other, given in OTHERS:
-        if (other, given) != (method, options) and _admits(design, other, given):
-            lines += [f"  {key}:", *_entry(shown, other, given, "")]
-    lines += ["", "scenarios:  # the main estimate with other readings of the dates", "  full_period:"]
-    lines += ["    label: Start at the first full period", "    changes: {start_rule: first_full_period}"]
-    lines += [
-        line
-        for date in partnerships.dates
-        if date != start and _usable(partnerships, date)
-        for line in (f"  {date}:", f"    label: {_text(f'Start as {date}')}", f"    changes: {{start_column: {date}}}")
-    ]
-    seed = int(hashlib.sha256(name.encode()).hexdigest()[:7], 16)
-    lines += ["", "level: 0.95", f"seed: {seed}  # of every draw", "draws: 999", ""]
-    lines += ["# Paragraphs for the report: summary, data_notes, caveats, limits, sources (lists of sentences).", ""]
-    return "\n".join(lines)
-
-
-def _entry(label: str, method: str, options: Mapping[str, Any], why: str) -> list[str]:
-    lines = [f"    label: {_text(label)}"] + ([f"    why: {_text(why)}"] if why else [])
-    listed = ", ".join(f"{key}: {value}" for key, value in options.items())
-    return [*lines, f"    method: {method}", *([f"    options: {{{listed}}}"] if listed else [])]
-
-
-def _admits(design: Design, method: str, options: Mapping[str, Any]) -> bool:
-    try:
-        estimate(design, method, **options)
-    except EvalaidError:
-        return False
-    return True
-
-
-def _usable(partnerships: Partnerships, date: str) -> bool:
-    """Tell whether a column of dates holds one for every partnership, other than those of the start."""
-    column = partnerships.frame[date]
-    return bool(column.notna().all()) and not column.equals(partnerships.frame["start"].rename(date))
-
-
-def _text(value: str) -> str:
-    """Quote a text for YAML where it needs it."""
-    return value if re.fullmatch(r"[A-Za-z_][\w/.-]*", value, re.ASCII) else json.dumps(value, ensure_ascii=False)
-
-
-def _with_resources(root: Path, draft: _Draft, data: Path) -> str:
+def _with_resources(root: Path, draft: Draft, data: Path) -> str:
     """Give the text of the data package with the two files added."""
     path = root / DATA_PACKAGE
     package: dict[str, Any] = {"name": "data", "resources": []}

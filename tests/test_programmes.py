@@ -75,7 +75,7 @@ def test_claims_are_examined_from_published_figures_alone():
 
 
 def test_few_treated_units_have_placebos_and_recovery():
-    text, values = run(XINJIANG, "3_effect", "4_recovery", "4_robustness")
+    text, values = run(XINJIANG, "2_design", "3_effect", "4_recovery", "4_robustness")
     assert values["placebo_space.others.placebos"] == 9
     assert 0 < values["placebo_space.others.p_value"] <= 1
     assert values["placebo_time.early.1.estimate"] is not None

@@ -274,12 +274,9 @@ def test_the_p_value_has_its_size_and_the_set_its_coverage():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n_units", [10, 20, 40])
-@pytest.mark.parametrize("n_treated", [3, 6, 20])
+@pytest.mark.parametrize(("n_units", "n_treated"), [(10, 3), (10, 6), (20, 3), (20, 6), (40, 3), (40, 6), (40, 20)])
 @pytest.mark.parametrize("statistic", ["estimate", "studentised"])
 def test_the_coverage_of_both_sets(n_units, n_treated, statistic):
-    if n_treated >= n_units:
-        pytest.skip("no comparison left")
     rng, runs = np.random.default_rng(n_units + n_treated), 400
     covered = 0
     for _ in range(runs):

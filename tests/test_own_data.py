@@ -118,8 +118,9 @@ def test_the_study_is_complete_and_commented(project, files):
     assert not data_faults(hash_inputs(spec))
     assert new.parameters == (project / new.file).read_text(encoding="utf-8")
     assert "# 2 units may start in several years: the report repeats the estimate over them" in new.parameters
-    package = json.loads((project / "data" / "datapackage.json").read_text(encoding="utf-8"))
+    package = json.loads((project / "data" / "mine" / "datapackage.json").read_text(encoding="utf-8"))
     assert [one["name"] for one in package["resources"]] == ["mine-panel", "mine-roster"]
+    assert not (project / "data" / "datapackage.json").exists()
     assert not list(project.glob(".new-*"))
     layout = (
         project / "notebooks" / "studies" / "layouts" / "mine_panel.yaml"

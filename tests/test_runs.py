@@ -118,8 +118,9 @@ def add_synthesis(project):
     write_notebook(project, (SAMPLE, OVERALL))
 
 
-def test_the_synthesis_follows_all_studies_and_opens_the_reports(project):
+def test_the_synthesis_follows_all_studies_but_ones_own_and_opens_the_reports(project):
     add_synthesis(project)
+    write_study(project, "mine", {**TOY, "title": "A study of my own", "origin": "own"})
     assert find_synthesis() is not None
     assert list_missing() == ["drawn", "toy"]
     whole = call("run")
@@ -127,7 +128,11 @@ def test_the_synthesis_follows_all_studies_and_opens_the_reports(project):
     assert "Report: reports/synthesis/index.html" in whole.output
     index = (project / "reports" / "index.html").read_text(encoding="utf-8")
     assert "what may be repeated" in index
-    assert {"drawn/index.html", "toy/index.html"} <= set(re.findall(r'href="([^"#]+)"', index))
+    assert {"drawn/index.html", "toy/index.html", "mine/index.html"} <= set(re.findall(r'href="([^"#]+)"', index))
+    listed, own = index.split("Your own studies and their reports (not part of what follows)")
+    assert "drawn/index.html" in listed
+    assert "mine/index.html" not in listed
+    assert index.count("A study of my own") == own.count("A study of my own") == 1
     assert "<strong>A toy programme (real data).</strong>" in index
     names = {path.name for path in (project / "reports" / "drawn" / "data").iterdir()}
     assert len(names) == 4
@@ -146,7 +151,10 @@ def test_the_synthesis_follows_all_studies_and_opens_the_reports(project):
         + values["counts.not_at_all"]
     )
     assert "reports/toy/numbers.json" in numbers["data_files"]
+    assert "reports/mine/numbers.json" not in numbers["data_files"]
 
+    write_study(project, "begun", {**TOY, "origin": "own"})
     confirmed = call("verify")
     assert confirmed.exit_code == 0, confirmed.output
-    assert "3 of 3 confirmed" in confirmed.output
+    assert "4 of 4 confirmed" in confirmed.output
+    assert "begun: not run yet, so there are no numbers to compare with: evalaid run begun" in confirmed.output

@@ -13,7 +13,7 @@ from evalaid.notebooks import run_study
 from evalaid.sample import check_sources, load_simulation
 from evalaid.study import PUBLISHED, list_studies, load_study
 
-STUDIES = sorted(path.stem for path in (ROOT / "notebooks" / "studies").glob("*.yaml"))
+STUDIES = list_studies("project")
 SIMULATED = [name for name in STUDIES if load_study(name).data_kind == "simulated"]
 WORDS = ("summary", "data_notes", "caveats", "limits", "sources")
 
@@ -31,7 +31,7 @@ def written(spec):
 
 
 def test_every_programme_has_its_study_and_every_study_its_programme():
-    assert set(programmes()) == set(list_studies())
+    assert set(programmes()) == set(STUDIES)
 
 
 @pytest.mark.parametrize("name", STUDIES)

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from projects import KOREA, ROOT, TOY, make_project, toy_frame, write_study
+from projects import KOREA, TOY, make_project, toy_frame, write_study
 
 from evalaid.errors import PanelError, StudyError
 from evalaid.sample import data_faults, hash_data, load_design, load_frame
@@ -90,6 +90,16 @@ def test_an_unknown_study_names_the_known_ones(project):
     assert list_studies() == ("toy",)
 
 
+def test_studies_are_listed_by_whose_they_are_even_when_one_has_faults(project):
+    write_study(project, "mine", {**TOY, "origin": "own"})
+    write_study(project, "broken", "title: [")
+    assert list_studies("own") == ("mine",)
+    assert list_studies("project") == ("broken", "toy")
+    assert load_study("mine").hash() == load_study("toy").hash()
+    with pytest.raises(StudyError, match="origin must be"):
+        StudySpec(study="mine", origin="hers")
+
+
 @pytest.mark.parametrize("name", ["../toy", "a/b", "..", "", "a b", ".hidden", "/etc/x", "C:x", None, 3])
 def test_a_name_that_could_leave_the_folder_is_refused(project, name):
     with pytest.raises(StudyError, match="cannot be the name of a study"):
@@ -170,7 +180,7 @@ def test_data_are_held_against_the_data_package(project):
         hash_data(["data/x.csv"])
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "notebooks" / "studies").glob("*.yaml")))
+@pytest.mark.parametrize("name", list_studies("project"))
 def test_every_study_of_the_project_is_valid_and_its_files_are_listed(name):
     spec = load_study(name)
     assert data_faults(hash_data(spec.data_files())) == []

@@ -124,16 +124,19 @@ def verify(study: Sequence[str], jobs: int | None) -> None:
     not run.
     """
     from evalaid.progress import ProgressDisplay
-    from evalaid.runs import find_synthesis, verify_studies
-    from evalaid.study import StudySpec, list_studies
+    from evalaid.runs import find_synthesis, has_numbers, verify_studies
+    from evalaid.study import OWN, StudySpec, list_studies
 
     synthesis = None if study else find_synthesis()
-    specs = [StudySpec(study=name) for name in study or list_studies()]
+    new = [] if study else [name for name in list_studies(OWN) if not has_numbers(name)]
+    specs = [StudySpec(study=name) for name in study or list_studies() if name not in new]
     with ProgressDisplay() as tell:
         outcomes = verify_studies([*specs, *([synthesis] if synthesis else [])], jobs=jobs, tell=tell)
     results = [outcome.result for outcome in outcomes if outcome.result is not None]
     for result in results:
         click.echo(result.text())
+    for name in new:
+        click.echo(f"{name}: not run yet, so there are no numbers to compare with: evalaid run {name}")
     if len(outcomes) > 1:
         confirmed = [result for result in results if result.confirmed]
         numbers = sum(result.compared for result in confirmed)

@@ -160,9 +160,10 @@ def begin_study(
         if draft.panel_layout:
             (layouts / f"{name}_panel.yaml").write_text(draft.panel_layout, encoding="utf-8")
         (layouts / f"{name}_roster.yaml").write_text(draft.roster_layout, encoding="utf-8")
+        (data / DATA_PACKAGE.name).write_text(_package(draft, data), encoding="utf-8")
         text = write_parameters(draft, design, partnerships, start, data_kind, (method, options, why))
         (work / study_file(name).relative_to(root)).write_text(text, encoding="utf-8")
-        files = _put_in_place(work, root, _with_resources(root, draft, data), name)
+        files = _put_in_place(work, root, name)
     own = study_file(name).relative_to(root)
     decisions = pd.concat(draft.decisions, ignore_index=True)
     return NewStudy(
@@ -294,17 +295,14 @@ def _diagnose(draft: Draft, partnerships: Partnerships, start: str) -> Design:
     )  # fmt: skip
 
 
-def _with_resources(root: Path, draft: Draft, data: Path) -> str:
-    """Give the text of the data package with the two files added."""
-    path = root / DATA_PACKAGE
-    package: dict[str, Any] = {"name": "data", "resources": []}
-    if path.is_file():
-        package = json.loads(path.read_text(encoding="utf-8"))
+def _package(draft: Draft, data: Path) -> str:
+    """Give the text of the data package that records the two files."""
     slug = re.sub(r"[^a-z0-9.-]", "-", draft.name.lower())
+    package: dict[str, Any] = {"profile": "data-package", "name": slug, "resources": []}
     for what, file in (("panel", draft.panel), ("roster", draft.roster)):
         content = (data / file).read_bytes()
         package["resources"].append({
-            "name": f"{slug}-{what}", "path": f"{draft.name}/{file}", "title": f"{what} of the study {draft.name}",
+            "name": f"{slug}-{what}", "path": file, "title": f"{what} of the study {draft.name}",
             "profile": "data-resource", "format": Path(file).suffix.lower().lstrip("."), "bytes": len(content),
             "hash": f"sha256:{hashlib.sha256(content).hexdigest()}", "sources": [{"title": f"file given to the study {draft.name}"}],
             "licenses": [{"name": "other-closed", "title": "to be passed on only with its owner's consent"}],
@@ -312,38 +310,26 @@ def _with_resources(root: Path, draft: Draft, data: Path) -> str:
     return json.dumps(package, indent=2, ensure_ascii=False) + "\n"
 
 
-def _put_in_place(work: Path, root: Path, package: str, name: str) -> tuple[Path, ...]:
+def _put_in_place(work: Path, root: Path, name: str) -> tuple[Path, ...]:
     """Move the files into the project, the study's own last; a failure takes back what was moved."""
     files = sorted(path.relative_to(work) for path in work.rglob("*") if path.is_file())
     files.sort(key=lambda path: path.parent.name == "studies")
-    before = (root / DATA_PACKAGE).read_bytes() if (root / DATA_PACKAGE).is_file() else None
     moved: list[Path] = []
     try:
         for path in files:
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             (work / path).replace(root / path)
             moved.append(path)
-        _replace(root / DATA_PACKAGE, package.encode("utf-8"))
         load_design(load_study(name))
     except BaseException:
-        _undo(root, moved, before)
+        _undo(root, moved)
         raise
     return tuple(files)
 
 
-def _replace(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_bytes(content)
-    beside.replace(path)
-
-
-def _undo(root: Path, files: list[Path], package: bytes | None) -> None:
+def _undo(root: Path, files: list[Path]) -> None:
     for path in files:
         (root / path).unlink(missing_ok=True)
     for folder in {path.parent for path in files}:
         if folder.parts[:1] == DATA.parts and (root / folder).is_dir() and not any((root / folder).iterdir()):
             (root / folder).rmdir()
-    if package is None:
-        (root / DATA_PACKAGE).unlink(missing_ok=True)
-    else:
-        _replace(root / DATA_PACKAGE, package)

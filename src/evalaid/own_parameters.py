@@ -17,7 +17,7 @@ from evalaid.estimation import estimate
 from evalaid.names import INSIDE, OUTCOME, PERIOD, TOTAL, UNIT
 from evalaid.reading.rosters import Partnerships
 from evalaid.sample import DATA_PACKAGE
-from evalaid.study import LAYOUTS
+from evalaid.study import LAYOUTS, OWN
 
 DATA = DATA_PACKAGE.parent
 _STAGGERED = ("callaway_santanna", {"comparison": "not_yet_treated", "adjustment": "none", "base_period": "universal"})
@@ -113,6 +113,7 @@ def write_parameters(
         "# Parameters of one study, written by `evalaid new` from its files. Everything was detected and may be edited; the fields are",
         "# those of evalaid.study.StudySpec, and an unknown field or a wrong type is an error before anything runs.",
         f"study: {name}",
+        f"origin: {OWN}  # yours: run, verified and listed with the others, and not part of the project's synthesis",
         f"title: {_text(f'What changed with the partnerships: {name}')}",
         f"question: {_text('What did the partnerships of the roster do to the outcome of the counties that they support?')}",
         f"programme: {_text('To be described: who sends what to whom, since when, and why these counties.')}",

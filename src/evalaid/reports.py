@@ -14,7 +14,7 @@ from pathlib import Path
 from evalaid.errors import StudyError
 from evalaid.manifest import NUMBERS_FILE, Manifest, read_manifest
 from evalaid.report.page import PAGE, write_index, write_page
-from evalaid.study import REPORTS, SYNTHESIS, StudySpec, project_root
+from evalaid.study import OWN, REPORTS, SYNTHESIS, StudySpec, list_studies, project_root
 
 FAILED = ".failed"
 _READABLE = 0o755  # temporary folders are private; a report is meant to be read
@@ -91,10 +91,11 @@ def keep_partial(work: Path, target: Path) -> str:
 
 
 def index_reports() -> Path:
-    """Write ``reports/index.html``: the synthesis, if there is one, and a link to every report that is there."""
+    """Write ``reports/index.html``: the synthesis, if there is one, and a link to every report that is there; one's own apart."""
     folder = project_root() / REPORTS
     folder.mkdir(exist_ok=True)
     studies = []
+    own = list_studies(OWN)
     for path in sorted(folder.glob(f"*/{NUMBERS_FILE}")):
         there = (path.parent / PAGE).is_file() and path.parent.name != SYNTHESIS
         if there and not path.parent.name.startswith(".") and path.parent.suffix != FAILED:
@@ -105,6 +106,7 @@ def index_reports() -> Path:
                     "folder": path.parent.name,
                     "title": manifest.title,
                     "data_kind": manifest.data_kind,
+                    "own": manifest.study in own,
                     "changed": f"changed parameters ({changed})" if changed else "",
                     "numbers": len(manifest.numbers),
                 }

@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from evalaid.errors import EvalaidError
@@ -19,7 +18,7 @@ from evalaid.freshness import is_up_to_date
 from evalaid.manifest import NUMBERS_FILE
 from evalaid.notebooks import SYNTHESIS_NOTEBOOK, StudyRun, list_notebooks, run_study
 from evalaid.reports import report_folder
-from evalaid.study import SYNTHESIS, StudySpec, list_studies, project_root, study_file
+from evalaid.study import PROJECT, SYNTHESIS, StudySpec, list_studies, project_root, study_file
 from evalaid.verify import Verification, verify_study
 
 Result = TypeVar("Result")
@@ -94,12 +93,13 @@ def is_done(spec: StudySpec) -> bool:
 
 
 def list_missing() -> list[str]:
-    """List the studies without numbers: the synthesis needs those of all."""
-    return [name for name in list_studies() if not _numbers(name).is_file()]
+    """List the project's studies without numbers: the synthesis needs those of all."""
+    return [name for name in list_studies(PROJECT) if not has_numbers(name)]
 
 
-def _numbers(name: str) -> Path:
-    return report_folder(StudySpec(study=name)) / NUMBERS_FILE
+def has_numbers(name: str) -> bool:
+    """Say whether a study was run, so that there are numbers to compare with."""
+    return (report_folder(StudySpec(study=name)) / NUMBERS_FILE).is_file()
 
 
 def _side_by_side(

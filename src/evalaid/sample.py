@@ -1,6 +1,6 @@
 """From a study's files to its design: read, join, keep, place the starts in periods, diagnose.
 
-The data files are read only. Their hashes are held against ``data/datapackage.json`` by a run, before and after.
+The data files are read only. Their hashes are held against the data package beside them by a run, before and after.
 """
 
 from __future__ import annotations
@@ -320,27 +320,46 @@ def _hash_numbers(path: Path) -> str:
 
 
 def data_faults(hashes: Mapping[str, str]) -> list[str]:
-    """Hold the hashes of data files against ``data/datapackage.json`` and name each file that differs.
+    """Hold the hashes of data files against the data package that is nearest above each, and name each file that differs.
 
-    A file that the data package does not list is a fault, too: data without a recorded hash cannot be verified.
+    That is ``data/datapackage.json``, or that of a study's own folder of data. A file that its data package does not list is a
+    fault, too: data without a recorded hash cannot be verified.
     """
-    path = project_root() / DATA_PACKAGE
-    if not path.is_file():
-        return [f"{DATA_PACKAGE.as_posix()} is missing: there are no recorded hashes to hold the data against"]
-    listed = {}
-    for resource in json.loads(path.read_text(encoding="utf-8")).get("resources", []):
-        name = f"{DATA_PACKAGE.parent.as_posix()}/{resource.get('path', '')}"
-        listed[name] = str(resource.get("hash", "")).removeprefix("sha256:")
     faults = []
+    packages: dict[Path, dict[str, str]] = {}
     for name, digest in hashes.items():
         if name.startswith((LABEL, REPORTS.as_posix(), LAYOUTS.as_posix())):  # made by a run, or a choice: not raw data
             continue
-        if name not in listed:
-            faults.append(f"{name} is not listed in {DATA_PACKAGE.as_posix()}")
-        elif digest != listed[name]:
-            recorded = f"where {DATA_PACKAGE.as_posix()} records {listed[name][:12]}..."
-            faults.append(f"{name} has changed: sha256 {digest[:12]}... {recorded}")
+        path = _data_package(name)
+        if path not in packages:
+            packages[path] = _recorded_hashes(path)
+        recorded, package = packages[path].get(name), path.as_posix()
+        if not (project_root() / path).is_file():
+            faults.append(f"{package} is missing: there is no recorded hash to hold {name} against")
+        elif recorded is None:
+            faults.append(f"{name} is not listed in {package}")
+        elif digest != recorded:
+            faults.append(f"{name} has changed: sha256 {digest[:12]}... where {package} records {recorded[:12]}...")
     return faults
+
+
+def _data_package(name: str) -> Path:
+    """Find the data package that records a file: the nearest above it, else that of all data."""
+    for folder in Path(name).parents:
+        if folder.parts and (project_root() / folder / DATA_PACKAGE.name).is_file():
+            return folder / DATA_PACKAGE.name
+    return DATA_PACKAGE
+
+
+def _recorded_hashes(path: Path) -> dict[str, str]:
+    """Read the hashes that a data package records, by the files' paths relative to the project."""
+    if not (project_root() / path).is_file():
+        return {}
+    resources = json.loads((project_root() / path).read_text(encoding="utf-8")).get("resources", [])
+    return {
+        f"{path.parent.as_posix()}/{one.get('path', '')}": str(one.get("hash", "")).removeprefix("sha256:")
+        for one in resources
+    }
 
 
 def _read_panel(spec: StudySpec) -> tuple[pd.DataFrame, str]:

@@ -23,6 +23,7 @@ from evalaid.manifest import NUMBERS_FILE, hash_value
 
 STUDIES = Path("notebooks") / "studies"
 LAYOUTS = STUDIES / "layouts"
+PROJECT, OWN = "project", "own"
 SYNTHESIS = "synthesis"  # the study of all studies: its file lies beside the folder of the others
 PUBLISHED = Path("data") / "published"
 PUBLISHED_FILES = ("claims.csv", "facts.csv", "programmes.csv")
@@ -62,6 +63,9 @@ class StudySpec:
     data_kind : {"real", "simulated", "published"}
         Shown on every page, table and figure. A study with ``simulation`` is "simulated", one with neither panel nor
         simulation, which can only examine published claims, is "published".
+    origin : {"project", "own"}
+        Whose study it is. One of your own (`evalaid new` writes it so) is run, verified and listed with the others, and stays out
+        of the synthesis of the project's studies.
     panel : str, optional
         File of the panel, relative to the project: a csv with one row for each unit and period, or, with ``layout``, any table
         that `evalaid.read_table` reads.
@@ -161,6 +165,7 @@ class StudySpec:
     question: str = _field(fields.text, prose=True)
     programme: str = _field(fields.text, prose=True)
     data_kind: str = _field(fields.one_of(*DATA_KINDS))
+    origin: str = _field(fields.one_of(PROJECT, OWN), PROJECT, prose=True)  # no number depends on it
     panel: str | None = _field(fields.text, None)
     layout: str | None = _field(fields.text, None, added=True)
     simulation: Mapping[str, Any] = _field(fields.parameters, MappingProxyType({}), added=True)
@@ -271,7 +276,7 @@ class StudySpec:
         roles = ("panel", "layout", "link", "roster", "roster_layout", "events")
         files = {name for spec in variants for role in roles if (name := getattr(spec, role))}
         if self.study == SYNTHESIS:
-            files |= {(REPORTS / name / NUMBERS_FILE).as_posix() for name in list_studies()}
+            files |= {(REPORTS / name / NUMBERS_FILE).as_posix() for name in list_studies(PROJECT)}
             files |= {(PUBLISHED / LITERATURE).as_posix()}
         if "neighbours" in self.robustness:
             files |= {str(self.robustness["neighbours"]["file"])}
@@ -365,9 +370,25 @@ def study_file(name: str) -> Path:
     return folder / f"{name}.yaml"
 
 
-def list_studies() -> tuple[str, ...]:
-    """Return the names of the project's studies, sorted; the synthesis is none of them."""
-    return tuple(sorted(path.stem for path in (project_root() / STUDIES).glob("*.yaml")))
+def list_studies(origin: str | None = None) -> tuple[str, ...]:
+    """Return the names of the studies, sorted; the synthesis is none of them.
+
+    Parameters
+    ----------
+    origin : {"project", "own"}, optional
+        Only the project's studies, or only one's own. Default: all.
+
+    Returns
+    -------
+    tuple of str
+
+    Examples
+    --------
+    >>> "korea_responsible_hospitals" in list_studies("project")
+    True
+    """
+    paths = sorted((project_root() / STUDIES).glob("*.yaml"))
+    return tuple(path.stem for path in paths if origin is None or _origin(path) == origin)
 
 
 def project_root() -> Path:
@@ -386,6 +407,14 @@ def project_root() -> Path:
         f"No project found: no folder above the working directory holds '{STUDIES.as_posix()}'. "
         "Change into the project's folder and try again."
     )
+
+
+def _origin(path: Path) -> str:
+    """Read whose study it is; a file with faults tells them when its study is loaded, not when studies are listed."""
+    try:
+        return str(_read_file(path).get("origin", PROJECT))
+    except StudyError:
+        return PROJECT
 
 
 def _read_file(path: Path) -> dict[str, Any]:

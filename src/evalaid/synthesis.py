@@ -1,4 +1,4 @@
-"""All studies side by side, from the numbers that each reported: what is identified, by which design, how firmly.
+"""All studies of the project side by side, from the numbers that each reported: what is identified, by which design, how firmly.
 
 Nothing is estimated here. Texts come from the studies' files, numbers from their ``numbers.json``.
 """
@@ -17,7 +17,7 @@ from evalaid.manifest import NUMBERS_FILE, Number, read_manifest
 from evalaid.published import AS_A_CHANGE, AS_AN_EFFECT, REPEATS, every_claim, judge_repeats
 from evalaid.report.tables import Column
 from evalaid.reports import report_folder
-from evalaid.study import LITERATURE, PUBLISHED, StudySpec, list_studies, project_root
+from evalaid.study import LITERATURE, PROJECT, PUBLISHED, StudySpec, list_studies, project_root
 from evalaid.threats.finding import VERDICTS, verdict_key
 
 COLUMNS = {
@@ -54,8 +54,8 @@ class Reported:
 
 
 def collect_studies() -> list[Reported]:
-    """Read every study of the project with its numbers, real data first."""
-    specs = [StudySpec(study=name) for name in list_studies()]
+    """Read every study of the project with its numbers, real data first; studies of one's own are left out."""
+    specs = [StudySpec(study=name) for name in list_studies(PROJECT)]
     order = {REAL: 0, SIMULATED: 1, CLAIMS_ONLY: 2}
     specs.sort(key=lambda spec: (order[spec.data_kind], spec.study))
     return [Reported(spec, read_manifest(report_folder(spec) / NUMBERS_FILE).numbers) for spec in specs]

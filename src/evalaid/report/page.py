@@ -83,31 +83,24 @@ def write_index(folder: Path, studies: Sequence[Mapping[str, Any]], synthesis: P
     folder : Path
         The reports folder.
     studies : sequence of mapping
-        ``folder`` (name of the study's folder), ``title``, ``data_kind``, ``changed`` (parameters that differ from the
-        study's file, as text), ``numbers`` (how many).
+        ``folder`` (name of the study's folder), ``title``, ``data_kind``, ``own`` (whether it is one's own, listed apart),
+        ``changed`` (parameters that differ from the study's file, as text), ``numbers`` (how many).
     synthesis : Path, optional
         The executed notebook of the synthesis.
     """
-    rows = []
-    for study in studies:
-        changed = f"<br><small>with {escape(study['changed'])}</small>" if study["changed"] else ""
-        rows.append(
-            f'<tr><th scope="row"><a href="{escape(study["folder"])}/{PAGE}">{escape(study["title"])}</a>{changed}</th>'
-            f"<td>{escape(study['data_kind'])}</td>"
-            f'<td class="n">{format_value(study["numbers"], "count", 0)}</td></tr>'
-        )
-    table = (
-        '<div class="wide"><table><caption>Studies and their reports</caption><thead><tr><th scope="col">Study</th>'
-        '<th scope="col">Data</th><th scope="col" class="n">Reported numbers</th></tr></thead><tbody>'
-        + "\n".join(rows)
-        + "</tbody></table></div>"
-    )
     page = folder / PAGE
     kinds = {study["data_kind"] for study in studies}
     kind = kinds.pop() if len(kinds) == 1 else "real and simulated"
     title, question = "Reports", "Hospital partnership programmes and where patients are treated"
     contents: list[Heading] = []
-    blocks = [_anchored("<h1>The studies</h1>", contents), table]
+    own = [study for study in studies if study["own"]]
+    others = [study for study in studies if not study["own"]]
+    blocks = [_anchored("<h1>The studies</h1>", contents)]
+    if others or not own:
+        blocks.append(_study_table(others, "Studies and their reports"))
+    if own:
+        apart = "" if synthesis is None else " (not part of what follows)"
+        blocks.append(_study_table(own, f"Your own studies and their reports{apart}"))
     if synthesis is not None:
         notebook = json.loads(synthesis.read_text(encoding="utf-8"))
         title = "Hospital partnerships: what may be repeated, and what is known"
@@ -116,6 +109,24 @@ def write_index(folder: Path, studies: Sequence[Mapping[str, Any]], synthesis: P
     footer = "<p>Made by evalaid. <code>evalaid verify</code> computes every number again and compares.</p>"
     _write(page, title, question, kind, blocks, contents, footer)
     return page
+
+
+def _study_table(studies: Sequence[Mapping[str, Any]], caption: str) -> str:
+    """Link the pages of studies."""
+    rows = []
+    for study in studies:
+        changed = f"<br><small>with {escape(study['changed'])}</small>" if study["changed"] else ""
+        rows.append(
+            f'<tr><th scope="row"><a href="{escape(study["folder"])}/{PAGE}">{escape(study["title"])}</a>{changed}</th>'
+            f"<td>{escape(study['data_kind'])}</td>"
+            f'<td class="n">{format_value(study["numbers"], "count", 0)}</td></tr>'
+        )
+    return (
+        f'<div class="wide"><table><caption>{caption}</caption><thead><tr><th scope="col">Study</th>'
+        '<th scope="col">Data</th><th scope="col" class="n">Reported numbers</th></tr></thead><tbody>'
+        + "\n".join(rows)
+        + "</tbody></table></div>"
+    )
 
 
 def to_html(markdown: str) -> str:

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from evalaid.notebooks import run_study
-from evalaid.study import StudySpec
+from evalaid.running.notebooks import run_study
+from evalaid.study.spec import StudySpec
 
 ROOT = Path(__file__).parents[1]
 KOREA = "korea_responsible_hospitals"
@@ -36,7 +36,7 @@ TOY = {
     "seed": 1,
 }
 OPEN = (
-    "from evalaid import analysis, describe\n"
+    "from evalaid.frames import analysis, describe\n"
     "from evalaid.section import open_section\n"
     "section = open_section(globals(), notebook='2_toy')\n"
     "spec, design = section.spec, section.design"

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from projects import TOY, make_project, toy_frame, write_study
 
-from evalaid.analysis import (
+from evalaid.design import diagnose
+from evalaid.frames.analysis import (
     compare_methods,
     compare_scenarios,
     count_agreement,
@@ -13,11 +14,17 @@ from evalaid.analysis import (
     estimate_main,
     report_effects,
 )
-from evalaid.describe import average_outcome, describe_limits, describe_sample, map_assignment, map_status, spread_means
-from evalaid.design import diagnose
+from evalaid.frames.describe import (
+    average_outcome,
+    describe_limits,
+    describe_sample,
+    map_assignment,
+    map_status,
+    spread_means,
+)
 from evalaid.identities import ROUNDING, check_identities
-from evalaid.sample import load_design
-from evalaid.study import StudySpec
+from evalaid.study.sample import load_design
+from evalaid.study.spec import StudySpec
 
 MAIN = TOY["methods"]["main"]
 MORE = {

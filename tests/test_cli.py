@@ -83,7 +83,7 @@ def test_what_cannot_run_is_a_short_message_and_exit_code_2(project, arguments, 
 
 
 def test_a_malformed_study_stops_before_papermill_starts(project, monkeypatch):
-    monkeypatch.setattr("evalaid.notebooks.execute_notebook", lambda *_: pytest.fail("a notebook was started"))
+    monkeypatch.setattr("evalaid.running.notebooks.execute_notebook", lambda *_: pytest.fail("a notebook was started"))
     write_study(project, "toy", "- a list")
     result = call("run")
     assert (result.exit_code, "must be a mapping" in result.output) == (2, True)

@@ -4,9 +4,9 @@ import pytest
 from projects import TOY, make_project, write_notebook, write_study
 
 from evalaid.errors import StudyError
-from evalaid.notebooks import list_notebooks
-from evalaid.sample import check_sources, hash_inputs, load_frame, load_simulation
-from evalaid.study import StudySpec
+from evalaid.running.notebooks import list_notebooks
+from evalaid.study.sample import check_sources, hash_inputs, load_frame, load_simulation
+from evalaid.study.spec import StudySpec
 
 SIMULATION = {"generator": "xinjiang", "seed": 1, "effect_pp": 4.0}
 SIMULATED = {

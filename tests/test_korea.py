@@ -11,9 +11,9 @@ from projects import KOREA, ROOT, korea_run
 from evalaid.identities import ROUNDING
 from evalaid.manifest import hash_file, read_manifest
 from evalaid.report import fonts
-from evalaid.sample import load_design, load_frame
-from evalaid.study import load_study
-from evalaid.verify import compare_numbers
+from evalaid.running.verify import compare_numbers
+from evalaid.study.sample import load_design, load_frame
+from evalaid.study.spec import load_study
 
 FIGURES = {
     "status_map",

@@ -12,12 +12,12 @@ import time
 import pytest
 from projects import EFFECT, ROOT, SAMPLE, make_project, write_notebook
 
-from evalaid import execution, notebooks
 from evalaid.errors import ManifestError, NotebookError, StudyError
 from evalaid.manifest import read_manifest
-from evalaid.notebooks import run_study
+from evalaid.running import execution, notebooks
+from evalaid.running.notebooks import run_study
 from evalaid.section import open_section
-from evalaid.study import StudySpec, field_names
+from evalaid.study.spec import StudySpec, field_names
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 LONGEST_CELL = 8

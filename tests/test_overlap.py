@@ -158,8 +158,8 @@ def test_order_and_doubles_change_nothing_and_the_frames_are_left_alone():
 
 
 def test_the_published_events_of_korea_are_read():
-    from evalaid.sample import load_design
-    from evalaid.study import StudySpec
+    from evalaid.study.sample import load_design
+    from evalaid.study.spec import StudySpec
 
     design = load_design(StudySpec(study="korea_responsible_hospitals"))
     table = pd.read_csv(KOREA, dtype=str)

@@ -16,10 +16,11 @@ from evalaid.cli import main
 from evalaid.errors import EvalaidError, ReadingError, StudyError
 from evalaid.manifest import read_manifest
 from evalaid.own_data import begin_study
-from evalaid.provenance import gather_decisions
-from evalaid.sample import data_faults, hash_inputs, load_design
+from evalaid.project import list_studies
 from evalaid.simulate import office
-from evalaid.study import list_studies, load_study
+from evalaid.study.provenance import gather_decisions
+from evalaid.study.sample import data_faults, hash_inputs, load_design
+from evalaid.study.spec import load_study
 
 
 @pytest.fixture

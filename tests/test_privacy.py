@@ -14,7 +14,7 @@ from evalaid.manifest import Recorder
 from evalaid.reading.privacy import THRESHOLD, hide_small, looks_like, mask, publishable, refuse_identifiers
 from evalaid.report.tables import Column
 from evalaid.section import Section
-from evalaid.study import StudySpec
+from evalaid.study.spec import StudySpec
 
 ID = "11010519491231002X"
 PARTS = ["inside", "outside"]

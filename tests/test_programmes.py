@@ -3,7 +3,7 @@
 import pytest
 from projects import ROOT, run_cells
 
-from evalaid.study import StudySpec
+from evalaid.study.spec import StudySpec
 
 COMMON = {
     "title": "T", "question": "Q?", "programme": "P.", "data_kind": "simulated", "outcome_label": "Outcome", "cohort": "cohort",

@@ -4,11 +4,11 @@ import pandas as pd
 import pytest
 
 from evalaid.errors import EstimationError, SimulationError
-from evalaid.recoveries import describe_truth
+from evalaid.frames.recoveries import describe_truth
 from evalaid.recovery import TRIALS, Trial, choose_trials, estimate_draws, recovery, summarise_draws
-from evalaid.sample import load_simulation
 from evalaid.simulate.table import GENERATORS
-from evalaid.study import load_study
+from evalaid.study.sample import load_simulation
+from evalaid.study.spec import load_study
 
 
 def test_every_generator_has_trials():

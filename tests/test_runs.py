@@ -15,8 +15,8 @@ from projects import EFFECT, ROOT, SAMPLE, TOY, make_project, write_notebook, wr
 from test_notebooks import environment
 
 from evalaid.cli import main
-from evalaid.runs import count_processors, find_synthesis, is_done, list_missing, run_studies
-from evalaid.study import StudySpec
+from evalaid.running.runs import count_processors, find_synthesis, is_done, list_missing, run_studies
+from evalaid.study.spec import StudySpec
 
 OVERALL = EFFECT.replace('["label", "estimate"]', '["label", "estimate", "conf_low", "conf_high"]')
 

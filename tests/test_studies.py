@@ -9,9 +9,10 @@ from projects import ROOT
 
 from evalaid import wording
 from evalaid.claims.table import Claims
-from evalaid.notebooks import run_study
-from evalaid.sample import check_sources, load_simulation
-from evalaid.study import PUBLISHED, list_studies, load_study
+from evalaid.project import PUBLISHED, list_studies
+from evalaid.running.notebooks import run_study
+from evalaid.study.sample import check_sources, load_simulation
+from evalaid.study.spec import load_study
 
 STUDIES = list_studies("project")
 SIMULATED = [name for name in STUDIES if load_study(name).data_kind == "simulated"]

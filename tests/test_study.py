@@ -6,8 +6,9 @@ import pytest
 from projects import KOREA, TOY, make_project, toy_frame, write_study
 
 from evalaid.errors import PanelError, StudyError
-from evalaid.sample import data_faults, hash_data, load_design, load_frame
-from evalaid.study import StudySpec, field_names, list_studies, load_study
+from evalaid.project import list_studies
+from evalaid.study.sample import data_faults, hash_data, load_design, load_frame
+from evalaid.study.spec import StudySpec, field_names, load_study
 
 
 @pytest.fixture

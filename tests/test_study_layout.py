@@ -7,13 +7,13 @@ import pytest
 import tables
 from projects import EFFECT, SAMPLE, TOY, make_project, write_study
 
-from evalaid import describe
 from evalaid.errors import ReadingError, StudyError
-from evalaid.notebooks import run_study
-from evalaid.provenance import gather_decisions
+from evalaid.frames import describe
 from evalaid.reading.tables import read_table
-from evalaid.sample import hash_inputs, load_design, load_frame
-from evalaid.study import StudySpec
+from evalaid.running.notebooks import run_study
+from evalaid.study.provenance import gather_decisions
+from evalaid.study.sample import hash_inputs, load_design, load_frame
+from evalaid.study.spec import StudySpec
 
 LISTED = "section.table_if_any(*describe.list_decisions(spec))\nsection.table_if_any(*describe.list_left_out(spec))"
 STUDY = {

@@ -7,9 +7,8 @@ import pandas as pd
 import pytest
 
 import evalaid as ea
-from evalaid.doses import average_dose_effects, estimate_dose
-from evalaid.sample import load_design
-from evalaid.survey import (
+from evalaid.frames.doses import average_dose_effects, estimate_dose
+from evalaid.frames.survey import (
     describe_ceiling,
     describe_decomposition,
     survey_counts,
@@ -18,6 +17,7 @@ from evalaid.survey import (
     tell_counts,
     tell_scales,
 )
+from evalaid.study.sample import load_design
 
 
 def test_every_registered_method_has_an_estimate_or_a_reason_on_the_korean_study():

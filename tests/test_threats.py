@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from projects import KOREA
 
-from evalaid.analysis import Refusal
-from evalaid.sample import load_design
-from evalaid.study import StudySpec
-from evalaid.surroundings import load_events, load_groups, load_neighbours
+from evalaid.frames.analysis import Refusal
+from evalaid.study.sample import load_design
+from evalaid.study.spec import StudySpec
+from evalaid.study.surroundings import load_events, load_groups, load_neighbours
 from evalaid.threats import choices, clusters, falsification, neighbours, parts, power, selection, trends, verdicts
 from evalaid.threats.finding import (
     APPEARS,

@@ -10,9 +10,9 @@ from projects import make_project
 
 from evalaid.errors import ManifestError
 from evalaid.manifest import Manifest, Number, Recorder, read_manifest, read_parts, write_manifest
-from evalaid.notebooks import run_study
-from evalaid.study import StudySpec
-from evalaid.verify import compare_numbers, verify_study
+from evalaid.running.notebooks import run_study
+from evalaid.running.verify import compare_numbers, verify_study
+from evalaid.study.spec import StudySpec
 
 HASH = "0123456789abcdef"
 

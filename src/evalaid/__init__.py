@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from evalaid.inference.spatial import infer_spatial
     from evalaid.inference.table import infer
     from evalaid.inference.wild import wild_bootstrap
-    from evalaid.notebooks import run_study
     from evalaid.panel import Panel, read_panel
     from evalaid.reading.layouts import Layout
     from evalaid.reading.matrix import count_matrix
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from evalaid.reading.tables import Reading, read_table, read_tables
     from evalaid.reading.tallies import RecordCounts
     from evalaid.roster import Roster, assign_cohorts, read_roster
+    from evalaid.running.notebooks import run_study
     from evalaid.sensitivity.balance import balance
     from evalaid.sensitivity.bounds import bound_effect
     from evalaid.sensitivity.coefficients import EventStudy
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from evalaid.sensitivity.specifications import specification_curve
     from evalaid.sensitivity.spillover import spillover
     from evalaid.sensitivity.starts import vary_starts
-    from evalaid.study import StudySpec
+    from evalaid.study.spec import StudySpec
 
 __version__ = "0.1.0"
 
@@ -61,7 +61,7 @@ _HOME = {
     "Reading": "evalaid.reading.tables",
     "RecordCounts": "evalaid.reading.tallies",
     "Roster": "evalaid.roster",
-    "StudySpec": "evalaid.study",
+    "StudySpec": "evalaid.study.spec",
     "assign_cohorts": "evalaid.roster",
     "balance": "evalaid.sensitivity.balance",
     "bound_effect": "evalaid.sensitivity.bounds",
@@ -90,7 +90,7 @@ _HOME = {
     "read_table": "evalaid.reading.tables",
     "read_tables": "evalaid.reading.tables",
     "regression_to_mean": "evalaid.sensitivity.regression_to_mean",
-    "run_study": "evalaid.notebooks",
+    "run_study": "evalaid.running.notebooks",
     "specification_curve": "evalaid.sensitivity.specifications",
     "spillover": "evalaid.sensitivity.spillover",
     "vary_starts": "evalaid.sensitivity.starts",

@@ -81,11 +81,12 @@ def run(study: Sequence[str], only: str | None, parameters: Sequence[str], jobs:
     is named. A run with changed parameters (-p) gets a report of its own and leaves the committed numbers and the synthesis
     alone.
     """
-    from evalaid.progress import ProgressDisplay
+    from evalaid.project import SYNTHESIS, list_studies
     from evalaid.report.page import PAGE
     from evalaid.reports import index_reports, report_folder
-    from evalaid.runs import find_synthesis, is_done, list_missing, run_studies
-    from evalaid.study import SYNTHESIS, StudySpec, list_studies
+    from evalaid.running.progress import ProgressDisplay
+    from evalaid.running.runs import find_synthesis, is_done, list_missing, run_studies
+    from evalaid.study.spec import StudySpec
 
     changes = _parse_parameters(parameters)
     specs = [StudySpec(study=name).change(changes) for name in study or list_studies()]
@@ -123,9 +124,10 @@ def verify(study: Sequence[str], jobs: int | None) -> None:
     Runs into a temporary folder. Exit code 0: all numbers confirmed; 1: a number, a key or a data file differs; 2: could
     not run.
     """
-    from evalaid.progress import ProgressDisplay
-    from evalaid.runs import find_synthesis, has_numbers, verify_studies
-    from evalaid.study import OWN, StudySpec, list_studies
+    from evalaid.project import OWN, list_studies
+    from evalaid.running.progress import ProgressDisplay
+    from evalaid.running.runs import find_synthesis, has_numbers, verify_studies
+    from evalaid.study.spec import StudySpec
 
     synthesis = None if study else find_synthesis()
     new = [] if study else [name for name in list_studies(OWN) if not has_numbers(name)]
@@ -226,8 +228,8 @@ def new(name: str, panel: Path, roster: Path, **options: Any) -> None:
 @told
 def design(study: str) -> None:
     """Print the design of STUDY: cohorts, comparisons, and what is not identified."""
-    from evalaid.sample import load_design
-    from evalaid.study import load_study
+    from evalaid.study.sample import load_design
+    from evalaid.study.spec import load_study
 
     click.echo(load_design(load_study(study)).text())
 

@@ -24,12 +24,13 @@ from evalaid.inspection import Inspection, TableInspection, inspect_any, table_r
 from evalaid.names import INSIDE, OUTCOME, PERIOD, TOTAL, UNIT
 from evalaid.own_parameters import DATA, Draft, choose_method, write_parameters
 from evalaid.periods import parse_periods
+from evalaid.project import LAYOUTS, list_studies, project_root, study_file
 from evalaid.reading.decisions import show
 from evalaid.reading.layouts import Layout
 from evalaid.reading.rosters import Partnerships, read_partnerships
 from evalaid.roster import assign_cohorts, possible_cohorts, roster_of
-from evalaid.sample import COHORT, DATA_PACKAGE, load_design
-from evalaid.study import LAYOUTS, check_name, list_studies, load_study, project_root, study_file
+from evalaid.study.sample import COHORT, DATA_PACKAGE, load_design
+from evalaid.study.spec import check_name, load_study
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from evalaid.design import Design
 from evalaid.errors import EvalaidError, NotIdentifiedError
 from evalaid.estimation import estimate
 from evalaid.names import INSIDE, OUTCOME, PERIOD, TOTAL, UNIT
+from evalaid.project import LAYOUTS, OWN
 from evalaid.reading.rosters import Partnerships
-from evalaid.sample import DATA_PACKAGE
-from evalaid.study import LAYOUTS, OWN
+from evalaid.study.sample import DATA_PACKAGE
 
 DATA = DATA_PACKAGE.parent
 _STAGGERED = ("callaway_santanna", {"comparison": "not_yet_treated", "adjustment": "none", "base_period": "universal"})
@@ -111,7 +111,7 @@ def write_parameters(
     label = "Share treated inside the county" if draft.outcome_unit != "number" else roles[OUTCOME]
     lines = [
         "# Parameters of one study, written by `evalaid new` from its files. Everything was detected and may be edited; the fields are",
-        "# those of evalaid.study.StudySpec, and an unknown field or a wrong type is an error before anything runs.",
+        "# those of evalaid.StudySpec, and an unknown field or a wrong type is an error before anything runs.",
         f"study: {name}",
         f"origin: {OWN}  # yours: run, verified and listed with the others, and not part of the project's synthesis",
         f"title: {_text(f'What changed with the partnerships: {name}')}",

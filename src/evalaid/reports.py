@@ -13,8 +13,9 @@ from pathlib import Path
 
 from evalaid.errors import StudyError
 from evalaid.manifest import NUMBERS_FILE, Manifest, read_manifest
+from evalaid.project import OWN, REPORTS, SYNTHESIS, list_studies, project_root
 from evalaid.report.page import PAGE, write_index, write_page
-from evalaid.study import OWN, REPORTS, SYNTHESIS, StudySpec, list_studies, project_root
+from evalaid.study.spec import StudySpec
 
 FAILED = ".failed"
 _READABLE = 0o755  # temporary folders are private; a report is meant to be read

@@ -1,7 +1,7 @@
 """What a notebook works with: its study, its design, and the calls that show and record numbers.
 
 A notebook opens a section with its own variables, then shows tables, figures and sentences. Whatever it shows as a
-number is recorded with the cell it came from. Inside a study run (`evalaid.notebooks`) tables, figures and numbers are
+number is recorded with the cell it came from. Inside a study run (`evalaid.running.notebooks`) tables, figures and numbers are
 also written to the run's folder; a notebook opened by hand shows them and writes nothing.
 """
 
@@ -21,8 +21,8 @@ from evalaid.report.figures import Drawing, Figure, Look, draw
 from evalaid.report.tables import Column, Table, collect_notes
 from evalaid.report.words import fill
 from evalaid.reports import report_folder
-from evalaid.sample import hash_inputs, load_design
-from evalaid.study import StudySpec
+from evalaid.study.sample import hash_inputs, load_design
+from evalaid.study.spec import StudySpec
 
 if TYPE_CHECKING:
     import pandas as pd

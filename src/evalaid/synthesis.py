@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from evalaid.combinations import PUBLISHED as CLAIMS_ONLY
-from evalaid.combinations import REAL, SIMULATED
+from evalaid.frames.published import AS_A_CHANGE, AS_AN_EFFECT, REPEATS, every_claim, judge_repeats
 from evalaid.manifest import NUMBERS_FILE, Number, read_manifest
-from evalaid.published import AS_A_CHANGE, AS_AN_EFFECT, REPEATS, every_claim, judge_repeats
+from evalaid.project import LITERATURE, PROJECT, PUBLISHED, list_studies, project_root
 from evalaid.report.tables import Column
 from evalaid.reports import report_folder
-from evalaid.study import LITERATURE, PROJECT, PUBLISHED, StudySpec, list_studies, project_root
+from evalaid.study.combinations import PUBLISHED as CLAIMS_ONLY
+from evalaid.study.combinations import REAL, SIMULATED
+from evalaid.study.spec import StudySpec
 from evalaid.threats.finding import VERDICTS, verdict_key
 
 COLUMNS = {
@@ -116,7 +117,7 @@ def list_repeats() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        As `evalaid.published.judge_repeats`, with ``claim`` (as published).
+        As `evalaid.frames.published.judge_repeats`, with ``claim`` (as published).
     """
     claims = every_claim()
     said = {claim.claim_id: claim.claim for claim in claims.claims}

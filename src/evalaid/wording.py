@@ -5,8 +5,8 @@ Each function looks at what the section has recorded and returns templates for `
 
 from __future__ import annotations
 
-from evalaid.combinations import SIMULATED
 from evalaid.section import Section
+from evalaid.study.combinations import SIMULATED
 
 SIMULATED_ONLY = (
     "**Simulated data.** The panel was drawn by a computer around the published figures, with an effect that is known. The "

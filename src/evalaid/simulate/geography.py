@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evalaid.errors import SimulationError
-from evalaid.study import project_root
+from evalaid.project import project_root
 
 COUNTIES = Path("data") / "published" / "guangdong_counties.csv"
 ADJACENCY = Path("data") / "published" / "guangdong_adjacency.csv"

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalaid.analysis import Refusal, estimate_entry, in_unit, overall
 from evalaid.design import Design
 from evalaid.errors import EvalaidError, NotIdentifiedError
+from evalaid.frames.analysis import Refusal, estimate_entry, in_unit, overall
 from evalaid.inference.difference import difference
 from evalaid.inference.table import infer
 from evalaid.report.tables import Column
-from evalaid.sample import load_design
 from evalaid.scales import NAMES as SCALES
 from evalaid.sensitivity.joint import joint_test
 from evalaid.sensitivity.specifications import WEIGHTS, Specification, SpecificationCurve, declare, specification_curve
+from evalaid.study.sample import load_design
 from evalaid.threats.finding import APPEARS, REVERSED, SURVIVES, UNKNOWN, WEAKENED, Case, verdict_row, why_not
 
 THREAT = "Other defensible choices would have given another answer"

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalaid.analysis import Refusal, in_unit, overall
 from evalaid.effects import Effects
 from evalaid.errors import EvalaidError, NotIdentifiedError
 from evalaid.estimation import estimate
+from evalaid.frames.analysis import Refusal, in_unit, overall
 from evalaid.inference.permutation import randomize
 from evalaid.inference.table import JACKKNIFE_LIMIT, Vcov, infer
 from evalaid.inference.wild import wild_bootstrap

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from evalaid.analysis import Refusal
-from evalaid.placebos import list_other_outcomes, list_placebos, list_pretended, list_refused, rank_placebos
-from evalaid.placebos import run_placebos as run
+from evalaid.frames.analysis import Refusal
+from evalaid.frames.placebos import list_other_outcomes, list_placebos, list_pretended, list_refused, rank_placebos
+from evalaid.frames.placebos import run_placebos as run
 from evalaid.sensitivity.placebo import Placebo
 from evalaid.threats.finding import APPEARS, NO_ESTIMATE, SURVIVES, TIE, UNKNOWN, WEAKENED, Case, verdict_row, write_p
 

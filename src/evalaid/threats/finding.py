@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalaid.analysis import Refusal, estimate_main, in_unit, overall, unit_of
 from evalaid.design import Design
 from evalaid.effects import Effects
+from evalaid.frames.analysis import Refusal, estimate_main, in_unit, overall, unit_of
 from evalaid.inference.table import infer
 from evalaid.report.words import format_value
-from evalaid.study import StudySpec
+from evalaid.study.spec import StudySpec
 
 SURVIVES = "survives"
 WEAKENED = "weakened"
@@ -167,7 +167,7 @@ def put_to_test(spec: StudySpec, design: Design) -> Case | Refusal:
 
     Examples
     --------
-    >>> from evalaid.sample import load_design
+    >>> from evalaid.study.sample import load_design
     >>> spec = StudySpec(study="korea_responsible_hospitals")
     >>> case = put_to_test(spec, load_design(spec))
     >>> assert isinstance(case, Case)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from evalaid.analysis import Refusal
 from evalaid.errors import EvalaidError
+from evalaid.frames.analysis import Refusal
 from evalaid.sensitivity.overlap import overlap
 from evalaid.sensitivity.spillover import Kind, spillover
-from evalaid.surroundings import load_events, load_groups, load_neighbours
+from evalaid.study.surroundings import load_events, load_groups, load_neighbours
 from evalaid.threats.finding import UNKNOWN, UNTRIED, Case, key_of, verdict_row, why_not
 
 SPILLOVER = "Neighbours of treated units gained or lost, and serve as comparison"

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from evalaid.analysis import Refusal
 from evalaid.errors import EvalaidError
+from evalaid.frames.analysis import Refusal
 from evalaid.inference.leverage import leverage
 from evalaid.report.tables import Column
 from evalaid.sensitivity.leave_out import NEVER, LeaveOut, leave_out

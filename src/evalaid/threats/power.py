@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from evalaid.analysis import POWER, Refusal
 from evalaid.errors import EvalaidError
+from evalaid.frames.analysis import POWER, Refusal
 from evalaid.report.tables import Column
 from evalaid.sensitivity.power import DetectableEffect, minimum_detectable_effect
 from evalaid.threats.finding import Case, why_not

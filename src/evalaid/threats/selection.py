@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalaid.analysis import Refusal
 from evalaid.comparisons import NOT_YET_TREATED
 from evalaid.errors import EvalaidError
+from evalaid.frames.analysis import Refusal
 from evalaid.report.tables import Column
-from evalaid.sample import load_design
 from evalaid.sensitivity.balance import balance
 from evalaid.sensitivity.regression_to_mean import RegressionToMean, regression_to_mean
+from evalaid.study.sample import load_design
 from evalaid.threats.finding import UNKNOWN, Case, key_of, verdict_row, why_not
 
 DRAWS = 200

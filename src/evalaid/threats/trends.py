@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from evalaid.analysis import Refusal
 from evalaid.effects import Effects
 from evalaid.errors import EvalaidError
+from evalaid.frames.analysis import Refusal
 from evalaid.report.tables import Column
 from evalaid.sensitivity.honest import HonestBounds, honest
 from evalaid.sensitivity.pretrend_power import pretrend_power

@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from evalaid.analysis import Refusal
+from evalaid.frames.analysis import Refusal
 from evalaid.report.tables import Column
 from evalaid.threats import choices, clusters, falsification, neighbours, parts, selection, trends
 from evalaid.threats.finding import REVERSED, SURVIVES, UNKNOWN, UNTRIED, VERDICTS, WEAKENED, Case, verdict_key

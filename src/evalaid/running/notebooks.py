@@ -1,6 +1,6 @@
 """Run the notebooks of a study and put its report in place: `run_study`.
 
-The notebooks run one after the other, each in a process of its own (`evalaid.engine`), into a temporary folder beside
+The notebooks run one after the other, each in a process of its own (`evalaid.running.engine`), into a temporary folder beside
 the report. Only a complete run replaces the previous report; a failed or interrupted one is kept beside it as
 ``<study>.failed``. The data files are hashed before and after, and a run whose data changed on the way is not accepted.
 """
@@ -15,15 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evalaid.combinations import SHOWN_BY
 from evalaid.errors import NotebookError, StudyError
-from evalaid.execution import Halt, Tell, execute_notebook
-from evalaid.freshness import mark
 from evalaid.manifest import NUMBERS_FILE, Manifest, Number, hash_value, read_manifest, read_parts, write_manifest
+from evalaid.project import project_root
 from evalaid.reports import check_writable, keep_partial, put_in_place, report_folder, write_report
-from evalaid.sample import check_sources, data_faults, hash_inputs, load_simulation
+from evalaid.running.execution import Halt, Tell, execute_notebook
+from evalaid.running.freshness import mark
 from evalaid.section import PARTS
-from evalaid.study import StudySpec, project_root
+from evalaid.study.combinations import SHOWN_BY
+from evalaid.study.sample import check_sources, data_faults, hash_inputs, load_simulation
+from evalaid.study.spec import StudySpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,7 +88,7 @@ def run_study(
         Through which another thread can interrupt the run.
     changed_data : {"refuse", "run"}
         What to do when a data file differs from the hash that the data package records: refuse, or run all the same
-        (as `evalaid.verify` does, which reports the fault and the numbers that diverge).
+        (as `evalaid.running.verify` does, which reports the fault and the numbers that diverge).
 
     Returns
     -------

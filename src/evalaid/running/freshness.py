@@ -16,8 +16,8 @@ from evalaid.errors import EvalaidError
 from evalaid.manifest import NUMBERS_FILE, hash_file, hash_value
 from evalaid.report.page import PAGE
 from evalaid.reports import report_folder
-from evalaid.sample import hash_inputs
-from evalaid.study import StudySpec
+from evalaid.study.sample import hash_inputs
+from evalaid.study.spec import StudySpec
 
 MARK = ".made_from"
 LIBRARIES = ("matplotlib", "numpy", "pandas", "papermill", "scipy", "seaborn")
@@ -31,7 +31,7 @@ def describe_making(spec: StudySpec, inputs: Mapping[str, str], notebooks: Seque
     spec : StudySpec
         Parameters and prose.
     inputs : mapping
-        Hashes of the data that it reads (`evalaid.sample.hash_inputs`).
+        Hashes of the data that it reads (`evalaid.study.sample.hash_inputs`).
     notebooks : sequence of Path
         The notebooks that the study runs.
 
@@ -40,7 +40,7 @@ def describe_making(spec: StudySpec, inputs: Mapping[str, str], notebooks: Seque
     str
         A sha256.
     """
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     code = sorted(path for path in package.rglob("*") if path.suffix in {".py", ".html", ".css", ".mplstyle"})
     digest = hashlib.sha256()
     for path in code:

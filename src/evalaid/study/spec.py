@@ -10,28 +10,29 @@ import dataclasses
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 
-import yaml
-
-from evalaid import fields
-from evalaid.combinations import DATA_KINDS, faults_between, unknown_field
 from evalaid.errors import StudyError
 from evalaid.manifest import NUMBERS_FILE, hash_value
+from evalaid.project import (
+    LITERATURE,
+    OWN,
+    PROJECT,
+    PUBLISHED,
+    PUBLISHED_FILES,
+    REPORTS,
+    STUDIES,
+    SYNTHESIS,
+    list_studies,
+    read_study_file,
+    study_file,
+)
+from evalaid.study import fields
+from evalaid.study.combinations import DATA_KINDS, faults_between, unknown_field
 
-STUDIES = Path("notebooks") / "studies"
-LAYOUTS = STUDIES / "layouts"
-PROJECT, OWN = "project", "own"
-SYNTHESIS = "synthesis"  # the study of all studies: its file lies beside the folder of the others
-PUBLISHED = Path("data") / "published"
-PUBLISHED_FILES = ("claims.csv", "facts.csv", "programmes.csv")
-LITERATURE = "literature.csv"
-REPORTS = Path("reports")
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
 _FROM_FILE: Any = None  # a field left out is read from the study's file
-
 
 _REQUIRED: Any = object()
 
@@ -222,7 +223,7 @@ class StudySpec:
         check_name(self.study)
         given = {name: value for name in field_names() if (value := getattr(self, name)) is not None}
         path = study_file(self.study)
-        stored = _read_file(path) if path.is_file() else {}
+        stored = read_study_file(path) if path.is_file() else {}
         if not stored and not _required().issubset(given):
             raise StudyError(_unknown_study(self.study))
         values = complete(self.study, {**stored, **given})
@@ -267,7 +268,7 @@ class StudySpec:
         path = study_file(self.study)
         if not path.is_file():
             return {}
-        stored = {name: _plain(value) for name, value in complete(self.study, _read_file(path)).items()}
+        stored = {name: _plain(value) for name, value in complete(self.study, read_study_file(path)).items()}
         return {name: value for name, value in self.to_dict().items() if value != stored[name]}
 
     def data_files(self) -> tuple[str, ...]:
@@ -362,80 +363,6 @@ def load_study(name: str) -> StudySpec:
     'real'
     """
     return StudySpec(study=name)
-
-
-def study_file(name: str) -> Path:
-    """Return the path of a study's file, whether or not it is there."""
-    folder = project_root() / (STUDIES.parent if name == SYNTHESIS else STUDIES)
-    return folder / f"{name}.yaml"
-
-
-def list_studies(origin: str | None = None) -> tuple[str, ...]:
-    """Return the names of the studies, sorted; the synthesis is none of them.
-
-    Parameters
-    ----------
-    origin : {"project", "own"}, optional
-        Only the project's studies, or only one's own. Default: all.
-
-    Returns
-    -------
-    tuple of str
-
-    Examples
-    --------
-    >>> "korea_responsible_hospitals" in list_studies("project")
-    True
-    """
-    paths = sorted((project_root() / STUDIES).glob("*.yaml"))
-    return tuple(path.stem for path in paths if origin is None or _origin(path) == origin)
-
-
-def project_root() -> Path:
-    """Find the project: the nearest folder upward of the working directory, else of the package, with studies in it.
-
-    Raises
-    ------
-    StudyError
-        If neither lies in a project.
-    """
-    for start in (Path.cwd(), Path(__file__).resolve().parent):
-        for folder in (start, *start.parents):
-            if (folder / STUDIES).is_dir():
-                return folder
-    raise StudyError(
-        f"No project found: no folder above the working directory holds '{STUDIES.as_posix()}'. "
-        "Change into the project's folder and try again."
-    )
-
-
-def _origin(path: Path) -> str:
-    """Read whose study it is; a file with faults tells them when its study is loaded, not when studies are listed."""
-    try:
-        return str(_read_file(path).get("origin", PROJECT))
-    except StudyError:
-        return PROJECT
-
-
-def _read_file(path: Path) -> dict[str, Any]:
-    try:
-        stored = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" (line {where.line + 1})" if where else ""
-        raise StudyError(f"{_shown(path)} is not valid YAML{line}: {getattr(error, 'problem', error)}.") from None
-    if not isinstance(stored, dict):
-        raise StudyError(
-            f"{_shown(path)} must be a mapping 'parameter: value', found {type(stored).__name__}. "
-            "Compare it with another study's file."
-        )
-    if stored.get("study", path.stem) != path.stem:
-        raise StudyError(f"study is '{stored['study']}' but the file is named '{path.stem}.yaml': make them the same.")
-    return stored
-
-
-def _shown(path: Path) -> str:
-    return path.relative_to(project_root()).as_posix()
 
 
 def _unknown_study(name: str) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from evalaid.analysis import dose_effects
+from evalaid.frames.analysis import dose_effects
 from evalaid.recovery import recovery, true_effect_of
 from evalaid.report.tables import Column
-from evalaid.sample import load_design, load_simulation
-from evalaid.study import StudySpec
+from evalaid.study.sample import load_design, load_simulation
+from evalaid.study.spec import StudySpec
 
 DRAWS = 40
 # What counts as off: a bias beyond simulation error that is a quarter of the spread leans, one as large as the spread misses.

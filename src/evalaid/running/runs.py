@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from evalaid.errors import EvalaidError
-from evalaid.execution import Halt, Tell
-from evalaid.freshness import is_up_to_date
 from evalaid.manifest import NUMBERS_FILE
-from evalaid.notebooks import SYNTHESIS_NOTEBOOK, StudyRun, list_notebooks, run_study
+from evalaid.project import PROJECT, SYNTHESIS, list_studies, project_root, study_file
 from evalaid.reports import report_folder
-from evalaid.study import PROJECT, SYNTHESIS, StudySpec, list_studies, project_root, study_file
-from evalaid.verify import Verification, verify_study
+from evalaid.running.execution import Halt, Tell
+from evalaid.running.freshness import is_up_to_date
+from evalaid.running.notebooks import SYNTHESIS_NOTEBOOK, StudyRun, list_notebooks, run_study
+from evalaid.running.verify import Verification, verify_study
+from evalaid.study.spec import StudySpec
 
 Result = TypeVar("Result")
 _SECONDS_BETWEEN_LOOKS = 0.5  # a wait without an end cannot be interrupted everywhere
@@ -50,7 +51,7 @@ def run_studies(
     jobs : int, optional
         How many studies run at a time. Default: as many as there are processors.
     only, tell
-        As in `evalaid.notebooks.run_study`; a study that is finished tells the event ``finished``, one that could not be
+        As in `evalaid.running.notebooks.run_study`; a study that is finished tells the event ``finished``, one that could not be
         run ``stopped``.
 
     Returns

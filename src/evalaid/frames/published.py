@@ -9,8 +9,9 @@ from evalaid.claims.remainders import bound_claims, find_breakdown
 from evalaid.claims.table import Claims
 from evalaid.claims.verdicts import VERDICTS, judge
 from evalaid.errors import StudyError
+from evalaid.project import PUBLISHED, project_root
 from evalaid.sensitivity.assumptions import ASSUMPTIONS
-from evalaid.study import PUBLISHED, StudySpec, project_root
+from evalaid.study.spec import StudySpec
 
 AS_AN_EFFECT = "may be repeated"
 AS_A_CHANGE = "may be repeated as a raw change only"

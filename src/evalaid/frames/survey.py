@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from evalaid.analysis import dose_effects, in_unit, overall
 from evalaid.counts import COUNTS, has_counts
 from evalaid.design import Design
 from evalaid.errors import EstimationError, EvalaidError, NotIdentifiedError
 from evalaid.estimation import estimate
 from evalaid.estimators.table import METHODS
+from evalaid.frames.analysis import dose_effects, in_unit, overall
 from evalaid.inference.table import infer
 from evalaid.report.tables import Column
 from evalaid.scales import NAMES, SCALES, diagnose_ceiling
 from evalaid.sensitivity.decomposition import bacon
-from evalaid.study import StudySpec
+from evalaid.study.spec import StudySpec
 
 _NUMBERS = ("estimate", "std_error", "conf_low", "conf_high", "p_value")
 _SCALE_LABELS = {"share": "Share", "log_odds": "Log-odds", "log_outflow": "Log of outflow"}

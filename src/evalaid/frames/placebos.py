@@ -12,9 +12,9 @@ import pandas as pd
 from evalaid.design import Design
 from evalaid.errors import EvalaidError, NotIdentifiedError
 from evalaid.report.tables import Column
-from evalaid.sample import load_design
 from evalaid.sensitivity.placebo import Placebo, placebo
-from evalaid.study import StudySpec
+from evalaid.study.sample import load_design
+from evalaid.study.spec import StudySpec
 
 DRAWS, SHIFTS = 100, (1, 2)
 # What is pretended when the study's file names no placebo test.
@@ -52,7 +52,7 @@ def list_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.Dat
     Returns
     -------
     pandas.DataFrame
-        ``key``, ``label``, ``shift``, the effect columns of `evalaid.analysis`; no row when no test in time was asked for.
+        ``key``, ``label``, ``shift``, the effect columns of `evalaid.frames.analysis`; no row when no test in time was asked for.
     """
     tables = []
     scale, unit = _unit(spec)

@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from evalaid.engine import Job
 from evalaid.errors import NotebookError
+from evalaid.project import project_root
+from evalaid.running.engine import Job
 from evalaid.section import NOTEBOOK, RUN_FOLDER
-from evalaid.study import StudySpec, project_root
+from evalaid.study.spec import StudySpec
 
 CELL_SECONDS = 300
 NOTEBOOK_SECONDS = 900
@@ -101,7 +102,7 @@ def execute_notebook(
     with tempfile.TemporaryDirectory() as ipython:
         environment = _environment(work, notebook.stem, ipython)
         process = subprocess.Popen(
-            [sys.executable, "-m", "evalaid.engine"],
+            [sys.executable, "-m", "evalaid.running.engine"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -136,7 +137,7 @@ def execute_notebook(
 
 
 def _environment(work: Path, notebook: str, ipython: str) -> dict[str, str]:
-    source = str(Path(__file__).resolve().parent.parent)
+    source = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH", "")]))
     run = {
         RUN_FOLDER: str(work),

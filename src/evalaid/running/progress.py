@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 
 class ProgressDisplay:
-    """Show the events of `evalaid.runs`; a context manager that is called with each event, from any thread.
+    """Show the events of `evalaid.running.runs`; a context manager that is called with each event, from any thread.
 
     Parameters
     ----------

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evalaid.execution import Halt, Tell
 from evalaid.manifest import NUMBERS_FILE, Manifest, Number, read_manifest, short
-from evalaid.notebooks import run_study
 from evalaid.reports import report_folder
-from evalaid.sample import data_faults
-from evalaid.study import StudySpec
+from evalaid.running.execution import Halt, Tell
+from evalaid.running.notebooks import run_study
+from evalaid.study.sample import data_faults
+from evalaid.study.spec import StudySpec
 
 if TYPE_CHECKING:
     import pandas as pd

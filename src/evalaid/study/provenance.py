@@ -10,13 +10,14 @@ from typing import Any
 import pandas as pd
 
 from evalaid.errors import ReadingError
+from evalaid.project import project_root
 from evalaid.reading.decisions import DECISION_COLUMNS, LEFT_OUT_COLUMNS
 from evalaid.reading.layouts import Layout
 from evalaid.reading.rosters import read_partnerships
 from evalaid.reading.snapshot import FAULT_COLUMNS
 from evalaid.reading.tables import LayoutError, read_table
-from evalaid.sample import load_reading, read_partnerships_file
-from evalaid.study import StudySpec, project_root
+from evalaid.study.sample import load_reading, read_partnerships_file
+from evalaid.study.spec import StudySpec
 
 _GIVEN = "the layout says so"
 

@@ -21,8 +21,8 @@ from evalaid.errors import EvalaidError, NotIdentifiedError
 from evalaid.estimation import WHAT_COULD_BE_DONE, estimate
 from evalaid.inference.table import infer
 from evalaid.periods import label
-from evalaid.sample import load_design
-from evalaid.study import StudySpec
+from evalaid.study.sample import load_design
+from evalaid.study.spec import StudySpec
 
 POWER = 0.8
 _IN_UNIT = ("estimate", "std_error", "conf_low", "conf_high")

@@ -1,4 +1,4 @@
-"""Execute one notebook with Papermill, in this process: ``python -m evalaid.engine < job.json``.
+"""Execute one notebook with Papermill, in this process: ``python -m evalaid.running.engine < job.json``.
 
 Every notebook has a process of its own (and its kernel is a child of it), so nothing leaks from one notebook to the
 next. The job comes on standard input, progress goes to standard output, one JSON object a line. What differs between

@@ -8,20 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from evalaid.analysis import estimate_entry, overall, unit_of
+from evalaid.frames.analysis import estimate_entry, overall, unit_of
 from evalaid.inference.table import infer
 from evalaid.report.tables import Column
 from evalaid.roster import assign_cohorts, possible_cohorts
-from evalaid.sample import (
-    diagnose_frame,
-    load_roster,
-    load_untreated,
-    period_kind,
-    roster_units,
-    treat,
-)
 from evalaid.sensitivity.starts import EARLIEST, LATEST, STATED, StartVariation, try_starts
-from evalaid.study import StudySpec
+from evalaid.study.sample import diagnose_frame, load_roster, load_untreated, period_kind, roster_units, treat
+from evalaid.study.spec import StudySpec
 
 COLUMNS = {
     "stated": Column("As stated"),
@@ -62,7 +55,7 @@ def vary_study_starts(spec: StudySpec) -> Starts:
     Raises
     ------
     StudyError, RosterError
-        As `evalaid.sample.load_frame`.
+        As `evalaid.study.sample.load_frame`.
 
     Examples
     --------

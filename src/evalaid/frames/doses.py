@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from evalaid.analysis import Refusal, dose_effects, in_unit, no_estimate
 from evalaid.effects import Effects
 from evalaid.errors import NotIdentifiedError
+from evalaid.frames.analysis import Refusal, dose_effects, in_unit, no_estimate
 from evalaid.inference.table import infer
 from evalaid.report.tables import Column
-from evalaid.sample import load_frame
-from evalaid.study import StudySpec
+from evalaid.study.sample import load_frame
+from evalaid.study.spec import StudySpec
 
 COLUMNS = {"dose": Column("Dose", "number", 1)}
 
@@ -54,7 +54,7 @@ def average_dose_effects(effects: Effects | Refusal, spec: StudySpec) -> pd.Data
     Returns
     -------
     pandas.DataFrame
-        ``key`` (level, slope), ``label`` and the effect columns of `evalaid.analysis`; one row without numbers when refused.
+        ``key`` (level, slope), ``label`` and the effect columns of `evalaid.frames.analysis`; one row without numbers when refused.
     """
     if isinstance(effects, Refusal):
         return no_estimate(effects, spec, "level", "By dose")
@@ -74,7 +74,7 @@ def trace_curve(effects: Effects | Refusal, spec: StudySpec) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        ``key``, ``label``, ``dose``, ``dose_label`` (of the study) and the effect columns of `evalaid.analysis`; no row when
+        ``key``, ``label``, ``dose``, ``dose_label`` (of the study) and the effect columns of `evalaid.frames.analysis`; no row when
         refused.
     """
     if isinstance(effects, Refusal):

@@ -6,8 +6,8 @@ import pandas as pd
 
 from evalaid.design import Design
 from evalaid.errors import StudyError
-from evalaid.sample import ALL_GROUPS, load_frame, need_columns, read_file
-from evalaid.study import StudySpec
+from evalaid.study.sample import ALL_GROUPS, load_frame, need_columns, read_file
+from evalaid.study.spec import StudySpec
 
 KIND, EVENT, START, END = "kind", "event", "date", "end"
 
@@ -82,7 +82,7 @@ def load_events(spec: StudySpec, design: Design) -> pd.DataFrame | None:
 
     Examples
     --------
-    >>> from evalaid.sample import load_design
+    >>> from evalaid.study.sample import load_design
     >>> spec = StudySpec(study="korea_responsible_hospitals")
     >>> sorted(load_events(spec, load_design(spec))["programme"].unique())[:2]
     ['covid_dedicated', 'hospital_closes']

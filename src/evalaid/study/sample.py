@@ -19,6 +19,7 @@ from evalaid.design import Design, diagnose
 from evalaid.errors import EvalaidError, StudyError
 from evalaid.manifest import NUMBERS_FILE, hash_file, hash_value, read_manifest
 from evalaid.periods import parse_periods
+from evalaid.project import LAYOUTS, PUBLISHED, REPORTS, project_root
 from evalaid.reading.decisions import show
 from evalaid.reading.rosters import Partnerships, read_partnerships
 from evalaid.reading.tables import Reading, read_table
@@ -26,7 +27,7 @@ from evalaid.recovery import choose_trials
 from evalaid.roster import Roster, assign_cohorts, roster_of
 from evalaid.simulate.panel import LABEL, SimulatedPanel
 from evalaid.simulate.table import simulate
-from evalaid.study import LAYOUTS, PUBLISHED, REPORTS, StudySpec, project_root
+from evalaid.study.spec import StudySpec
 
 DATA_PACKAGE = Path("data") / "datapackage.json"
 COHORT = "first_treated"

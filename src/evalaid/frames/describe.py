@@ -9,11 +9,11 @@ import pandas as pd
 
 from evalaid.design import Design
 from evalaid.periods import label
-from evalaid.provenance import gather_decisions
 from evalaid.report.figures import STATUS
 from evalaid.report.tables import Column
-from evalaid.sample import load_frame
-from evalaid.study import StudySpec
+from evalaid.study.provenance import gather_decisions
+from evalaid.study.sample import load_frame
+from evalaid.study.spec import StudySpec
 
 Listing = tuple[pd.DataFrame, str, Sequence[str], str, Sequence[str], Mapping[str, Column]]
 """A table of texts as `evalaid.section.Section.table_if_any` takes it."""

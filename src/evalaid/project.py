@@ -1,0 +1,97 @@
+"""Where a project keeps what: its root, its studies, its published figures and its reports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from evalaid.errors import StudyError
+
+STUDIES = Path("notebooks") / "studies"
+LAYOUTS = STUDIES / "layouts"
+PROJECT, OWN = "project", "own"  # whose study it is
+SYNTHESIS = "synthesis"  # the study of all studies: its file lies beside the folder of the others
+PUBLISHED = Path("data") / "published"
+PUBLISHED_FILES = ("claims.csv", "facts.csv", "programmes.csv")
+LITERATURE = "literature.csv"
+REPORTS = Path("reports")
+
+
+def project_root() -> Path:
+    """Find the project: the nearest folder upward of the working directory, else of the package, with studies in it.
+
+    Raises
+    ------
+    StudyError
+        If neither lies in a project.
+    """
+    for start in (Path.cwd(), Path(__file__).resolve().parent):
+        for folder in (start, *start.parents):
+            if (folder / STUDIES).is_dir():
+                return folder
+    raise StudyError(
+        f"No project found: no folder above the working directory holds '{STUDIES.as_posix()}'. "
+        "Change into the project's folder and try again."
+    )
+
+
+def study_file(name: str) -> Path:
+    """Return the path of a study's file, whether or not it is there."""
+    folder = project_root() / (STUDIES.parent if name == SYNTHESIS else STUDIES)
+    return folder / f"{name}.yaml"
+
+
+def list_studies(origin: str | None = None) -> tuple[str, ...]:
+    """Return the names of the studies, sorted; the synthesis is none of them.
+
+    Parameters
+    ----------
+    origin : {"project", "own"}, optional
+        Only the project's studies, or only one's own. Default: all.
+
+    Returns
+    -------
+    tuple of str
+
+    Examples
+    --------
+    >>> "korea_responsible_hospitals" in list_studies("project")
+    True
+    """
+    paths = sorted((project_root() / STUDIES).glob("*.yaml"))
+    return tuple(path.stem for path in paths if origin is None or _origin(path) == origin)
+
+
+def read_study_file(path: Path) -> dict[str, Any]:
+    """Read what a study's file says, as it stands.
+
+    Raises
+    ------
+    StudyError
+        If it is no YAML, no mapping, or names another study.
+    """
+    shown = path.relative_to(project_root()).as_posix()
+    try:
+        stored = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" (line {where.line + 1})" if where else ""
+        raise StudyError(f"{shown} is not valid YAML{line}: {getattr(error, 'problem', error)}.") from None
+    if not isinstance(stored, dict):
+        raise StudyError(
+            f"{shown} must be a mapping 'parameter: value', found {type(stored).__name__}. "
+            "Compare it with another study's file."
+        )
+    if stored.get("study", path.stem) != path.stem:
+        raise StudyError(f"study is '{stored['study']}' but the file is named '{path.stem}.yaml': make them the same.")
+    return stored
+
+
+def _origin(path: Path) -> str:
+    """Read whose study it is; a file with faults tells them when its study is loaded, not when studies are listed."""
+    try:
+        return str(read_study_file(path).get("origin", PROJECT))
+    except StudyError:
+        return PROJECT

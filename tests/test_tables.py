@@ -610,14 +610,20 @@ def test_months_from_january_on_are_cumulative_by_their_words(tmp_path):
     assert reading.frame["period"].tolist() == ["2019-01", "2019-02", "2019-03", "2019-04"]
 
 
-def test_halves_of_years_are_no_periods_of_a_panel_and_full_years_can_be_taken(tmp_path):
+def test_a_first_half_and_its_year_are_two_halves_and_full_years_can_be_taken(tmp_path):
     rows = [["时间", "县区", "住院总人次"], ["2019年1-6月", "英德市", 10], ["2019年1-12月", "英德市", 22]]
     path = write_csv(tmp_path / "af.csv", rows)
-    with pytest.raises(
-        ReadingError, match="no figure of a whole month, quarter or year: the spans are 2019-01 to 2019-06"
-    ):
-        read_table(path)
+    halves = read_table(path).frame
+    assert halves[["period", "total", "total_cell"]].values.tolist() == [["2019H1", 10, "C2"], ["2019H2", 12, "C3-C2"]]
     assert read_table(path, Layout(periods="year")).frame["total"].tolist() == [22]
+
+
+def test_spans_that_are_no_periods_are_named(tmp_path):
+    rows = [["时间", "县区", "住院总人次"], ["2019年1-9月", "英德市", 10], ["2020年1-9月", "英德市", 22]]
+    with pytest.raises(
+        ReadingError, match="no figure of a whole month, quarter, half-year, year: the spans are 2019-01 to 2019-09"
+    ):
+        read_table(write_csv(tmp_path / "ag.csv", rows))
 
 
 @pytest.mark.parametrize("title", ["2019年", "2019年各县住院情况"])

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from evalaid.errors import ManifestError
+from evalaid.periods import PER_YEAR
 
 NUMBERS_FILE = "numbers.json"
-UNITS = ("pp", "%", "count", "year", "quarter", "month", "number", "p", "fraction", "episodes")
+UNITS = ("pp", "%", "count", "year", "half-year", "quarter", "month", "number", "p", "fraction", "episodes")
 _KEY = re.compile(r"^[a-z0-9_]+(\.[\w+-]+)*$")
 # Hashes are shortened in the entries of single numbers; the head of the manifest has them in full.
 _SHORT = 16
@@ -38,7 +39,7 @@ class Number:
     value : int, float or None
         Full precision, in ``unit``. None is a number that does not exist, with its reason in ``method``.
     unit : str
-        One of ``UNITS``: ``pp`` (percentage points), ``%``, ``count``, ``year``, ``quarter`` and ``month`` (ordinals of
+        One of ``UNITS``: ``pp`` (percentage points), ``%``, ``count``, ``year``, ``half-year``, ``quarter`` and ``month`` (ordinals of
         `evalaid.periods`), ``number``, ``p`` (a p-value), ``fraction``, ``episodes`` (a count of people or of their episodes;
         small ones are not written).
     digits : int
@@ -274,7 +275,7 @@ def _plain(key: str, value: Any, unit: str) -> int | float | None:
             return None
         if math.isinf(value):
             raise ManifestError(f"The number '{key}' is infinite. Report it as missing, with a reason.")
-        if unit in {"count", "episodes", "year", "quarter", "month"} and value.is_integer():
+        if unit in {"count", "episodes", *PER_YEAR} and value.is_integer():
             return int(value)
     return value
 

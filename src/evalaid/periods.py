@@ -1,7 +1,7 @@
-"""The time axis: years, quarters, months or plain numbers, held as whole numbers that can be subtracted.
+"""The time axis: years, half-years, quarters, months or plain numbers, held as whole numbers that can be subtracted.
 
-A period is stored as an *ordinal*: the year itself, the number of quarters or months since January 1970 (as pandas counts
-them), or the plain number. ``label`` gives the readable name back.
+A period is stored as an *ordinal*: the year itself, the number of half-years, quarters or months since January 1970 (as pandas
+counts them), or the plain number. ``label`` gives the readable name back.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from evalaid.errors import PanelError
 FIRST_YEAR, LAST_YEAR = 1900, 2100
 """Whole numbers that all lie in this range are read as years, others as plain numbers."""
 
+_HALF = re.compile(r"(\d{4})[ \-_]?[Hh]([12])")
 _QUARTER = re.compile(r"(\d{4})[ \-_]?[Qq]([1-4])")
 _MONTH = re.compile(r"(\d{4})(?:[-/.]|[Mm])(0?[1-9]|1[0-2])")
 _NUMBER = re.compile(r"[+-]?\d+")
@@ -37,12 +38,13 @@ class PeriodKind(StrEnum):
     """
 
     YEAR = "year"
+    HALF = "half-year"
     QUARTER = "quarter"
     MONTH = "month"
     NUMBER = "number"
 
 
-PER_YEAR = {PeriodKind.YEAR: 1, PeriodKind.QUARTER: 4, PeriodKind.MONTH: 12}
+PER_YEAR = {PeriodKind.YEAR: 1, PeriodKind.HALF: 2, PeriodKind.QUARTER: 4, PeriodKind.MONTH: 12}
 """Periods of each dated kind in one year."""
 
 
@@ -66,14 +68,14 @@ def parse_periods(values: Any, kind: str | None = None) -> Periods:
     """Read a column of periods of one kind.
 
     Assumes that all values are of one kind. Whole numbers that all lie in 1900..2100 are years; other whole numbers are
-    plain numbers. Dates must be the first (or all the last) days of years, quarters or months; the longest kind that
+    plain numbers. Dates must be the first (or all the last) days of years, half-years, quarters or months; the longest kind that
     fits is taken.
 
     Parameters
     ----------
     values : pandas.Series or array-like
-        Integers, integral floats, ``"2019"``, ``"2019Q3"``, ``"2019-09"``, pandas Periods or dates.
-    kind : {"year", "quarter", "month", "number"}, optional
+        Integers, integral floats, ``"2019"``, ``"2019H1"``, ``"2019Q3"``, ``"2019-09"``, pandas Periods or dates.
+    kind : {"year", "half-year", "quarter", "month", "number"}, optional
         The kind that is expected; a value of another kind is then an error. Default: recognised from the values.
 
     Returns
@@ -106,9 +108,7 @@ def parse_periods(values: Any, kind: str | None = None) -> Periods:
     return periods
 
 
-EXPECTED_PERIODS = (
-    "years (2019), quarters ('2019Q3'), months ('2019-09') or whole numbers, one kind in the whole column"
-)
+EXPECTED_PERIODS = "years (2019), half-years ('2019H1'), quarters ('2019Q3'), months ('2019-09') or whole numbers, one kind in the whole column"
 
 
 def recognise_periods(values: pd.Series, kind: str | None = None) -> tuple[Periods, np.ndarray]:
@@ -118,7 +118,7 @@ def recognise_periods(values: pd.Series, kind: str | None = None) -> tuple[Perio
     ----------
     values : pandas.Series
         As for `parse_periods`.
-    kind : {"year", "quarter", "month", "number"}, optional
+    kind : {"year", "half-year", "quarter", "month", "number"}, optional
         The kind that is expected. Default: the kind of most values.
 
     Returns
@@ -148,7 +148,7 @@ def label(kind: str, ordinal: float) -> str:
 
     Parameters
     ----------
-    kind : {"year", "quarter", "month", "number"}
+    kind : {"year", "half-year", "quarter", "month", "number"}
         What one step on the time axis is.
     ordinal : int
         The stored number of the period.
@@ -156,14 +156,16 @@ def label(kind: str, ordinal: float) -> str:
     Returns
     -------
     str
-        ``"2019"``, ``"2019Q3"``, ``"2019-09"`` or the number itself.
+        ``"2019"``, ``"2019H2"``, ``"2019Q3"``, ``"2019-09"`` or the number itself.
 
     Examples
     --------
-    >>> label("year", 2019), label("quarter", 198), label("month", 596), label("number", 7)
-    ('2019', '2019Q3', '2019-09', '7')
+    >>> label("year", 2019), label("half-year", 99), label("quarter", 198), label("month", 596), label("number", 7)
+    ('2019', '2019H2', '2019Q3', '2019-09', '7')
     """
     number = int(ordinal)
+    if kind == PeriodKind.HALF:
+        return f"{1970 + number // 2}H{number % 2 + 1}"
     if kind == PeriodKind.QUARTER:
         return f"{1970 + number // 4}Q{number % 4 + 1}"
     if kind == PeriodKind.MONTH:
@@ -176,7 +178,7 @@ def labels(kind: str, ordinals: Iterable[float]) -> list[str]:
 
     Parameters
     ----------
-    kind : {"year", "quarter", "month", "number"}
+    kind : {"year", "half-year", "quarter", "month", "number"}
         What one step on the time axis is.
     ordinals : iterable of int
         Stored numbers of the periods.
@@ -199,7 +201,7 @@ def containing_period(kind: str, day: dt.date) -> int:
 
     Parameters
     ----------
-    kind : {"year", "quarter", "month"}
+    kind : {"year", "half-year", "quarter", "month"}
         What one step on the time axis is; plain numbers have no dates.
     day : datetime.date
         The day.
@@ -230,7 +232,7 @@ def first_day(kind: str, ordinal: int) -> dt.date:
 
     Parameters
     ----------
-    kind : {"year", "quarter", "month"}
+    kind : {"year", "half-year", "quarter", "month"}
         What one step on the time axis is; plain numbers have no dates.
     ordinal : int
         The stored number of the period.
@@ -261,7 +263,7 @@ def _from_numbers(values: pd.Series, wanted: PeriodKind | None) -> tuple[Periods
         unreadable = ~np.isfinite(numbers) | (numbers != np.round(numbers))
         ordinal = np.where(unreadable, 0, numbers).astype(np.int64)
     kind = wanted or _kind_of_integers(ordinal[~unreadable] if unreadable.any() else ordinal)
-    if kind in (PeriodKind.QUARTER, PeriodKind.MONTH):
+    if kind in (PeriodKind.HALF, PeriodKind.QUARTER, PeriodKind.MONTH):
         unreadable = np.ones(len(ordinal), dtype=bool)
         ordinal = np.zeros_like(ordinal)
     return Periods(kind, ordinal), unreadable
@@ -307,6 +309,8 @@ def _from_dates(values: pd.Series, wanted: PeriodKind | None) -> tuple[Periods, 
 
 def _from_objects(values: pd.Series, wanted: PeriodKind | None) -> tuple[Periods, np.ndarray]:
     codes, uniques = pd.factorize(values)
+    if len(uniques) and all(isinstance(value, dt.date) for value in uniques):  # one alone does not tell its kind
+        return _from_dates(pd.to_datetime(values), wanted)
     read = [_parse_one(value) for value in uniques]
     whole = np.array([item[1] for item in read if item is not None and item[0] == PeriodKind.NUMBER], dtype=np.int64)
     integers = wanted if wanted in (PeriodKind.YEAR, PeriodKind.NUMBER) else _kind_of_integers(whole)
@@ -329,6 +333,8 @@ def _parse_one(value: Any) -> tuple[PeriodKind, int] | None:
     if isinstance(value, (int, float, np.integer, np.floating)):
         return (PeriodKind.NUMBER, int(value)) if np.isfinite(value) and value == round(value) else None
     text = str(value).strip()
+    if match := _HALF.fullmatch(text):
+        return PeriodKind.HALF, (int(match[1]) - 1970) * 2 + int(match[2]) - 1
     if match := _QUARTER.fullmatch(text):
         return PeriodKind.QUARTER, (int(match[1]) - 1970) * 4 + int(match[2]) - 1
     if match := _MONTH.fullmatch(text):

@@ -164,7 +164,7 @@ def _codes_for_never(
     coded = np.zeros(len(cohort), dtype=bool)
     if not pd.api.types.is_numeric_dtype(cohort.dtype) and cohort.dtype != object:
         return coded
-    if unreadable.any() or keys.kind in {PeriodKind.QUARTER, PeriodKind.MONTH}:
+    if unreadable.any() or keys.kind in {PeriodKind.HALF, PeriodKind.QUARTER, PeriodKind.MONTH}:
         numbers = pd.to_numeric(cohort.astype(object), errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
         coded |= np.isinf(numbers) | (numbers == 0) | (numbers == -1)
     readable = ~(missing | unreadable)

@@ -14,7 +14,7 @@ from evalaid.names import (
     SINGLE_WORDS,
     names_a_share,
 )
-from evalaid.reading.headers import find_role, split_period
+from evalaid.reading.kinds import find_role, split_period
 
 _UNIT_WORDS = (
     r"(?:万|亿|千|百)?(?:人次|人|例次|例|次|张|元|个|名|家|天|日|公里|km)|%|‰|百分比|percent|per ?cent|pct|fraction|10k"

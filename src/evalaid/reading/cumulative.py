@@ -17,7 +17,7 @@ YES, NO, UNSAID = 1, 0, -1
 AGREE = 0.8
 """Share of the pairs of periods that must rise, or not rise, as cumulative counts would, before figures speak for themselves."""
 
-MONTHS = {"year": 12, "quarter": 3, "month": 1}
+MONTHS = {"year": 12, "half-year": 6, "quarter": 3, "month": 1}
 
 FALLS = 0.2
 """Share of these pairs that fall from which on counts cannot be cumulative; corrections alone make few counts fall."""
@@ -59,12 +59,12 @@ def kind_of(first: int, last: int) -> str:
     Returns
     -------
     str
-        "year", "quarter", "month" or "".
+        "year", "half-year", "quarter", "month" or "".
 
     Examples
     --------
-    >>> kind_of(588, 599), kind_of(588, 590), kind_of(588, 593)
-    ('year', 'quarter', '')
+    >>> kind_of(588, 599), kind_of(588, 590), kind_of(588, 593), kind_of(588, 596)
+    ('year', 'quarter', 'half-year', '')
     """
     length = last - first + 1
     kind = next((name for name, months in MONTHS.items() if months == length), "")
@@ -76,7 +76,7 @@ def ordinal_of(kind: str, first: int) -> int:
 
     Parameters
     ----------
-    kind : {"year", "quarter", "month"}
+    kind : {"year", "half-year", "quarter", "month"}
     first : int
         Month since January 1970.
 
@@ -182,7 +182,10 @@ def settle(records: pd.DataFrame) -> tuple[pd.DataFrame, list[Decision], list[Fi
             decisions.append(Decision(where[0], where[1], "", f"figures of {shown} and the like", decided, because))
         records.loc[open_, "cumulative"] = NO if answer is None else answer
     unsaid = records["cumulative"] == UNSAID
-    from_january = (records["first"] % 12 == 0) & ~months.isin([1, 3, 12])
+    by_year = pd.MultiIndex.from_frame(records.assign(year=records["first"] // 12)[_SERIES])
+    second_half = (records["first"] % 12 == 6) & (months == 6)
+    halves = (months == 6) & by_year.isin(by_year[second_half])  # a first half is one where the second stands beside it
+    from_january = (records["first"] % 12 == 0) & ~months.isin([1, 3, 12]) & ~halves
     records.loc[unsaid & from_january & (months < 12), "cumulative"] = YES
     keys = records.assign(year=records["first"] // 12)[_SERIES]
     yes = records["cumulative"] == YES
@@ -233,8 +236,9 @@ def difference(records: pd.DataFrame, periods: str | None, decreases: str) -> Di
     ----------
     records : pandas.DataFrame
         As `settle` returns them, no value missing.
-    periods : {"year", "quarter", "month"} or None
-        The kind of period of the panel, when it is known; for "year" the full years are taken as they stand.
+    periods : {"year", "half-year", "quarter", "month"} or None
+        The kind of period of the panel, when it is known: figures that end inside one are left out, so that for "year" the full
+        years are taken as they stand.
     decreases : {"keep", "missing"}
         What becomes of a count that falls within a year.
 
@@ -249,13 +253,10 @@ def difference(records: pd.DataFrame, periods: str | None, decreases: str) -> Di
     falls: list[Finding] = []
     left: list[LeftOut] = []
     plain, cumulative = records[~is_cumulative], records[is_cumulative].assign(was_cumulative=True)
-    if periods == "year":
-        whole = (cumulative["last"] - cumulative["first"] == 11) & (cumulative["first"] % 12 == 0)
-        left += _leave(cumulative[~whole], "cumulative and no full year; the panel is by year")
-        decided = [
-            Decision("", "", "", "cumulative figures", "full years as they stand", "the layout says periods: year")
-        ]
-        return Differenced(pd.concat([plain, cumulative[whole]]), decided, left_out=left)
+    if periods:
+        ends = (cumulative["last"] + 1) % MONTHS[periods] == 0
+        left += _leave(cumulative[~ends], f"cumulative, and it ends inside a {periods}; the panel is by {periods}")
+        cumulative = cumulative[ends]
     counts = cumulative[cumulative["variable"].isin(COUNTS)].sort_values([*_SERIES, "last"], kind="stable")
     same = (counts[_SERIES] == counts[_SERIES].shift()).all(axis=1).to_numpy()
     before = counts["value"].shift().where(same)
@@ -290,13 +291,13 @@ def difference(records: pd.DataFrame, periods: str | None, decreases: str) -> Di
     stocks = stocks.merge(spans, on=["unit", "year", "last"], how="left", suffixes=("", "_of_counts"))
     if len(stocks):
         stocks["first"] = stocks["first_of_counts"].fillna(stocks["first"]).astype(np.int64)
-    kept, refused, gone = _place_shares(shares, increments)
+    kept, refused, gone = _place_shares(shares, increments, plain, _whole_spans(records, periods))
     left += gone
     decisions = [
         Decision(
             *_place(group),
             f"cumulative counts of {variable}",
-            "differenced within each unit and year",
+            "full years as they stand" if periods == "year" else "differenced within each unit and year",
             f"{len(group):,} figures count from January, by their words or by the layout",
         )
         for variable, group in counts.groupby("variable", sort=False)
@@ -305,17 +306,30 @@ def difference(records: pd.DataFrame, periods: str | None, decreases: str) -> Di
     return Differenced(merged, decisions, refused, falls, left)
 
 
-def _place_shares(shares: pd.DataFrame, increments: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding], list[LeftOut]]:
-    """Keep cumulative shares whose span is a period of the counts or the year; the others need counts."""
+def _whole_spans(records: pd.DataFrame, periods: str | None) -> list[int]:
+    """Say how many months from January on are a period of the panel: such a rate needs no counts."""
+    if periods:
+        return [MONTHS[periods]]
+    months = records["last"] - records["first"] + 1
+    return [1, 3] if (months < MONTHS["half-year"]).any() else [6]
+
+
+def _place_shares(
+    shares: pd.DataFrame, increments: pd.DataFrame, plain: pd.DataFrame, whole: list[int]
+) -> tuple[pd.DataFrame, list[Finding], list[LeftOut]]:
+    """Keep cumulative shares whose span is a period or the year; others need counts, or the period's own share beside them."""
     if not len(shares):
         return shares, [], []
+    own = pd.MultiIndex.from_frame(shares[["unit", "variable", "last"]]).isin(
+        pd.MultiIndex.from_frame(plain[["unit", "variable", "last"]])
+    )
     counted = increments[increments["variable"].isin(["inside", "outside", "total"])]
     both = counted.groupby(["unit", "last"])["variable"].nunique()
     counts = pd.MultiIndex.from_frame(shares[["unit", "last"]]).isin(both[both > 1].index)
     recomputed = counts & (shares["variable"] == "share").to_numpy()
-    months = shares["last"] - shares["first"] + 1
-    starts = (shares["first"] % 12 == 0) & (months.isin([1, 3]) | ((months == 12) & ~recomputed))
-    refused = shares[~recomputed & ~starts.to_numpy()]
+    months = (shares["last"] - shares["first"] + 1).to_numpy()
+    starts = (shares["first"] % 12 == 0).to_numpy() & (np.isin(months, whole) | ((months == 12) & ~recomputed))
+    refused = shares[~recomputed & ~starts & ~own]
     findings = []
     for _, group in refused.groupby(["file", "sheet", "variable"], sort=False):
         one = group.iloc[0]
@@ -325,14 +339,15 @@ def _place_shares(shares: pd.DataFrame, increments: pd.DataFrame) -> tuple[pd.Da
                 one,
                 f"{len(group):,} cumulative rate(s) of {one['variable']}, the first of {span}, cannot be taken apart: the difference of "
                 "two cumulative rates is no rate",
-                "the counts behind them (inside and total) in the same file, or 'periods: year' in the layout, which keeps the full "
-                "years, or 'read: nothing' for this column",
+                "the counts behind them (inside and total) in the same file, or 'periods: year' (or half-year) in the layout, which "
+                "keeps the rates of full years (of first halves), or 'read: nothing' for this column",
             )
         )
-    gone = _leave(
-        shares[recomputed & ~starts.to_numpy()], "a cumulative rate; the rate is computed from the differenced counts"
+    gone = _leave(shares[recomputed & ~starts], "a cumulative rate; the rate is computed from the differenced counts")
+    gone += _leave(
+        shares[own & ~recomputed & ~starts], "a cumulative rate beside the rate of the period that ends with it"
     )
-    return shares[starts.to_numpy()], findings, gone
+    return shares[starts], findings, gone
 
 
 def _leave(records: pd.DataFrame, reason: str) -> list[LeftOut]:

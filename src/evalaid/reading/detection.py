@@ -18,15 +18,8 @@ from evalaid.names import (
 from evalaid.reading.cells import cell_address
 from evalaid.reading.columns import Header, choose_unit, is_value, read_header
 from evalaid.reading.grids import Grid
-from evalaid.reading.headers import (
-    Block,
-    Kind,
-    classify,
-    fill_down,
-    find_block,
-    find_unit,
-    plain,
-)
+from evalaid.reading.headers import Block, fill_down, find_block, find_unit
+from evalaid.reading.kinds import Kind, classify, plain
 from evalaid.reading.layouts import ColumnLayout, TableLayout
 from evalaid.reading.regions import Region, find_region
 from evalaid.reading.rows import Journal

@@ -15,7 +15,8 @@ from evalaid.reading.columns import choose_unit, is_value, read_header
 from evalaid.reading.cumulative import NO, UNSAID, YES
 from evalaid.reading.decisions import show
 from evalaid.reading.detection import Detected, column_number
-from evalaid.reading.headers import fill_down, plain
+from evalaid.reading.headers import fill_down
+from evalaid.reading.kinds import plain
 from evalaid.reading.layouts import ColumnLayout, TableLayout
 from evalaid.reading.numbers import read_numbers
 from evalaid.reading.rows import Journal, Rows

@@ -14,7 +14,7 @@ import yaml
 from evalaid.errors import ReadingError
 from evalaid.names import FIGURE, KEY_HEADERS, NOTHING, VALUE_HEADERS
 
-PERIODS = ("year", "quarter", "month")
+PERIODS = ("year", "half-year", "quarter", "month")
 UNITS = ("counties", "as_written")
 DECREASES = ("keep", "missing")
 ROLES = (NOTHING, FIGURE, *KEY_HEADERS)
@@ -108,7 +108,7 @@ class Layout:
     ----------
     tables : tuple of TableLayout
         One for each sheet.
-    periods : {"year", "quarter", "month"}, optional
+    periods : {"year", "half-year", "quarter", "month"}, optional
         The kind of period of the panel. None = the only one that the files hold.
     within : str, optional
         Province or prefecture (name or code) that all units lie in.

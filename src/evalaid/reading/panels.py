@@ -134,7 +134,7 @@ def choose_kind(
     ----------
     records : pandas.DataFrame
         One row a figure.
-    periods : {"year", "quarter", "month"} or None
+    periods : {"year", "half-year", "quarter", "month"} or None
         The kind that the layout names.
 
     Returns
@@ -152,7 +152,7 @@ def choose_kind(
         spans = sorted(
             {name_span(int(first), int(last)) for first, last in zip(records["first"], records["last"], strict=True)}
         )
-        what = "no figure of a whole month, quarter or year" if not kind else f"no figure of a {kind}"
+        what = f"no figure of a whole {', '.join(reversed(MONTHS))}" if not kind else f"no figure of a {kind}"
         one = records.iloc[0]
         findings.append(
             Finding(
@@ -180,16 +180,19 @@ def choose_kind(
         )
     ]
     if not periods and len(others):
-        covered = pd.MultiIndex.from_frame(chosen.assign(year=chosen["first"] // 12)[["unit", "variable", "year"]])
-        of_others = pd.MultiIndex.from_frame(others.assign(year=others["first"] // 12)[["unit", "variable", "year"]])
-        alone = others[~of_others.isin(covered)]
-        if len(alone):
-            one = alone.iloc[0]
-            span = name_span(int(one["first"]), int(one["last"]))
+        there_are = set(zip(chosen["variable"], chosen["first"], strict=True))
+        alone = [
+            row
+            for row in others.itertuples()
+            if not all((row.variable, month) in there_are for month in range(row.first, row.last + 1, MONTHS[kind]))
+        ]
+        if alone:
+            span = name_span(alone[0].first, alone[0].last)
             findings.append(
                 find(
-                    one,
-                    f"the files mix spans: {len(chosen):,} figures of a {kind}, and {len(alone):,} of others such as {span} for years without a {kind}",
+                    alone[0],
+                    f"the files mix spans: {_figures(len(chosen))} of a {kind}, and {_figures(len(alone))} of others, such as {span}, "
+                    f"of which not every {kind} is there",
                     f"a line 'periods: {kind}' (the others are left out) or another kind in the layout",
                 )
             )
@@ -202,6 +205,10 @@ def choose_kind(
     ]
     ordinal = np.array([ordinal_of(kind, first) for first in chosen["first"]], dtype=np.int64)
     return kind, chosen.assign(ordinal=ordinal), decisions, findings, left
+
+
+def _figures(count: int) -> str:
+    return f"{count:,} figure{'' if count == 1 else 's'}"
 
 
 def spread(records: pd.DataFrame, timeless: pd.DataFrame, kind: str) -> tuple[pd.DataFrame, list[Decision]]:

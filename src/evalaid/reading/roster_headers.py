@@ -25,7 +25,8 @@ from evalaid.names import (
     START,
 )
 from evalaid.reading.detection import column_letters, column_number
-from evalaid.reading.headers import Block, Kind, classify, fill_down, find_block, plain
+from evalaid.reading.headers import Block, fill_down, find_block
+from evalaid.reading.kinds import Kind, classify, plain
 from evalaid.reading.layouts import ColumnLayout, TableLayout
 from evalaid.reading.rows import Journal
 

@@ -36,7 +36,8 @@ from evalaid.reading.dates import EXPECTED, StatedDate, read_date, read_spell, s
 from evalaid.reading.decisions import DECISION_COLUMNS, LEFT_OUT_COLUMNS, Finding, LeftOut, show, tabulate
 from evalaid.reading.detection import column_number
 from evalaid.reading.grids import Grid, open_grids
-from evalaid.reading.headers import Block, fill_down, plain
+from evalaid.reading.headers import Block, fill_down
+from evalaid.reading.kinds import plain
 from evalaid.reading.layouts import Layout, TableLayout
 from evalaid.reading.numbers import read_numbers
 from evalaid.reading.roster_headers import STARTS, detect_roster

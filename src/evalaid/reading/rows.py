@@ -24,7 +24,8 @@ from evalaid.names import (
 )
 from evalaid.reading.decisions import Decision, Finding, LeftOut, show
 from evalaid.reading.grids import Grid
-from evalaid.reading.headers import Block, Kind, classify, fill_down, is_numbering, plain, split_period
+from evalaid.reading.headers import Block, fill_down, is_numbering
+from evalaid.reading.kinds import Kind, classify, plain, split_period
 from evalaid.reading.layouts import TableLayout
 from evalaid.reading.regions import Region, find_region, read_regions
 from evalaid.reading.spans import Span, read_spans

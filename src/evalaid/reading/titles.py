@@ -7,7 +7,8 @@ from pathlib import Path
 
 from evalaid.names import CUMULATIVE_WORDS, PERIOD, SEVERAL_YEARS, SINGLE_WORDS, TITLE_WORDS, YEAR
 from evalaid.reading.columns import is_value, read_header
-from evalaid.reading.headers import LONGEST_HEADER, Block, Kind, classify, plain, split_period
+from evalaid.reading.headers import Block
+from evalaid.reading.kinds import LONGEST_HEADER, Kind, classify, plain, split_period
 from evalaid.reading.layouts import ColumnLayout, TableLayout
 from evalaid.reading.rows import Journal, rank_edition
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from evalaid.periods import label
+from evalaid.periods import PER_YEAR, label
 
 FORMATS = ("plain", "bare", "counted", "signed", "interval", "effect", "reading")
 MINUS = "\N{MINUS SIGN}"
@@ -66,7 +66,7 @@ def format_value(value: Any, unit: str, digits: int, *, signed: bool = False, wi
     """
     if value is None or math.isnan(value):
         return "\N{EN DASH}"
-    if unit in {"year", "quarter", "month"}:
+    if unit in PER_YEAR:
         return label(unit, value)
     smallest = 0.001
     if unit == "p" and value < smallest:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalaid.manifest import NUMBERS_FILE, Manifest, Number, read_manifest, short
+from evalaid.periods import PER_YEAR
 from evalaid.reports import report_folder
 from evalaid.running.execution import Halt, Tell
 from evalaid.running.notebooks import run_study
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 # part is for numbers that are zero up to rounding.
 RELATIVE_TOLERANCE = 1e-8
 ABSOLUTE_TOLERANCE = 1e-10
-EXACT_UNITS = {"count", "episodes", "year", "quarter", "month"}
+EXACT_UNITS = {"count", "episodes", *PER_YEAR}
 _SHOWN = 30
 COLUMNS = ("key", "fault", "expected", "found", "difference", "notebook", "cell")
 

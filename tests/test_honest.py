@@ -16,8 +16,8 @@ from scipy.stats import foldnorm
 
 import evalaid as ea
 from evalaid.errors import InferenceError
+from evalaid.report.canvas import Look, draw
 from evalaid.report.divergence import draw_honest
-from evalaid.report.figures import Look, draw
 from evalaid.sensitivity.coefficients import gather
 from evalaid.sensitivity.conditional import least_favourable, pose
 from evalaid.sensitivity.flci import _lasso_path, folded_quantile, shortest, trace

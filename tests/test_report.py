@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from evalaid.report import curves, divergence, exclusions, figures, fonts
+from evalaid.report.canvas import Look, draw
 from evalaid.report.page import to_html, write_index, write_page
 from evalaid.report.tables import COLUMNS, Column, Table, collect_notes, number_table
 from evalaid.report.words import fill, format_value, keys_in
@@ -39,7 +40,7 @@ STATUS = pd.DataFrame({
     "n_clusters": 2,
     "mean": [40.0, 41.5, 80.0, 79.25],
 })  # fmt: skip
-LOOK = figures.Look("simulated", "Inpatient share", 0.95)
+LOOK = Look("simulated", "Inpatient share", 0.95)
 DRAWINGS = {
     figures.draw_status_map: STATUS,
     figures.draw_assignment: STATUS,
@@ -200,7 +201,7 @@ def test_every_fixed_column_has_a_known_unit():
 def test_a_figure_says_what_it_shows_and_is_the_same_twice(drawing):
     frame = DRAWINGS[drawing]
     before = frame.copy(deep=True)
-    made = [figures.draw(drawing, frame, LOOK, name="x", caption="What it shows.") for _ in range(2)]
+    made = [draw(drawing, frame, LOOK, name="x", caption="What it shows.") for _ in range(2)]
     assert made[0].svg == made[1].svg
     assert made[0].png == made[1].png
     pd.testing.assert_frame_equal(frame, before)
@@ -221,7 +222,7 @@ def test_labels_in_any_script_are_drawn_or_romanised(drawing, found, monkeypatch
     frame[[name for name in ("claim", "test") if name in frame]] = "县域"
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*[Gg]lyph.*missing")
-        figures.draw(drawing, frame, LOOK, name="x", caption="")
+        draw(drawing, frame, LOOK, name="x", caption="")
 
 
 def test_without_a_font_korean_is_romanised_and_chinese_numbered(monkeypatch):
@@ -235,7 +236,7 @@ def test_drawing_leaves_the_settings_of_matplotlib_alone():
     import matplotlib as mpl
 
     before = dict(mpl.rcParams)
-    figures.draw(figures.draw_event_study, EFFECTS, LOOK, name="x", caption="")
+    draw(figures.draw_event_study, EFFECTS, LOOK, name="x", caption="")
     assert dict(mpl.rcParams) == before
 
 
@@ -337,7 +338,7 @@ def test_the_number_table_names_notebook_and_cell():
 
 def test_the_index_links_every_study(tmp_path):
     studies = [
-        {"folder": name, "title": name, "data_kind": "real", "changed": changed, "numbers": 3}
+        {"folder": name, "title": name, "data_kind": "real", "own": False, "changed": changed, "numbers": 3}
         for name, changed in (("one", ""), ("two", "changed parameters"))
     ]
     html = write_index(tmp_path, studies).read_text(encoding="utf-8")

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
+from evalaid.cohorts import assign_cohorts
 from evalaid.errors import RosterError
 from evalaid.periods import first_day, label, parse_periods
-from evalaid.roster import Roster, assign_cohorts
+from evalaid.roster import Roster
 
 PARTNERSHIPS = pd.DataFrame({
     "area": ["P", "P", "Q", "R", "R"],

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evalaid.cohorts import assign_cohorts, possible_cohorts
 from evalaid.errors import ReadingError, RosterError
 from evalaid.reading.dates import read_date, read_spell
 from evalaid.reading.layouts import Layout
 from evalaid.reading.rosters import find_mechanism, read_partnerships, split_names
-from evalaid.roster import assign_cohorts, possible_cohorts, read_roster, roster_of
+from evalaid.roster import read_roster, roster_of
 
 HEADER = [
     ["广东省组团式帮扶名单（2023年）", None, None, None, None, None, None, None],

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from evalaid.cohorts import assign_cohorts
     from evalaid.design import Design, diagnose
     from evalaid.effects import Effects
     from evalaid.errors import EvalaidError, NotIdentifiedError
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from evalaid.reading.records import count_records
     from evalaid.reading.tables import Reading, read_table, read_tables
     from evalaid.reading.tallies import RecordCounts
-    from evalaid.roster import Roster, assign_cohorts, read_roster
+    from evalaid.roster import Roster, read_roster
     from evalaid.running.notebooks import run_study
     from evalaid.sensitivity.balance import balance
     from evalaid.sensitivity.bounds import bound_effect
@@ -62,7 +63,7 @@ _HOME = {
     "RecordCounts": "evalaid.reading.tallies",
     "Roster": "evalaid.roster",
     "StudySpec": "evalaid.study.spec",
-    "assign_cohorts": "evalaid.roster",
+    "assign_cohorts": "evalaid.cohorts",
     "balance": "evalaid.sensitivity.balance",
     "bound_effect": "evalaid.sensitivity.bounds",
     "bad_controls": "evalaid.sensitivity.controls",

@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 
 from evalaid import names
+from evalaid.columns import find_column
 from evalaid.comparisons import base_columns, count_available, describe_cohorts, list_cells
 from evalaid.errors import DesignError, PanelError
 from evalaid.faults import Faults
 from evalaid.layout import Layout, lay_out
 from evalaid.limits import count_clusters, find_coarser_groups, list_not_identified, list_warnings
-from evalaid.panel import WEIGHT_KINDS, Panel, find_column, gather_panel
+from evalaid.panel import WEIGHT_KINDS, Panel, gather_panel
 from evalaid.periods import label
 from evalaid.treatment import Treatment, gather_treatment
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import pandas as pd
 
+from evalaid.cohorts import assign_cohorts, possible_cohorts
 from evalaid.design import Design, diagnose
 from evalaid.errors import EvalaidError, ReadingError, StudyError
 from evalaid.inspection import Inspection, TableInspection, inspect_any, table_roles
@@ -28,7 +29,7 @@ from evalaid.project import LAYOUTS, list_studies, project_root, study_file
 from evalaid.reading.decisions import show
 from evalaid.reading.layouts import Layout
 from evalaid.reading.rosters import Partnerships, read_partnerships
-from evalaid.roster import assign_cohorts, possible_cohorts, roster_of
+from evalaid.roster import roster_of
 from evalaid.study.sample import COHORT, DATA_PACKAGE, load_design
 from evalaid.study.spec import check_name, load_study
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from evalaid.checks import check_columns
+from evalaid.columns import as_numbers, find_columns
 from evalaid.errors import PanelError
 from evalaid.faults import Faults
 from evalaid.keys import Keys, code_labels, is_text, read_keys
@@ -275,8 +275,8 @@ def gather_panel(
         raise PanelError(f"Found weight_kind={weight_kind!r} and no weight; name the column with weight=....")
     covariates = (covariates,) if isinstance(covariates, str) else tuple(dict.fromkeys(covariates))
     names = {role: name for role, name in roles.items() if name is not None}
-    found = _find_columns(frame, names, covariates, faults)
-    numeric = {name: _numbers(values) for name, values in found.items() if name not in (UNIT, PERIOD, CLUSTER)}
+    found = find_columns(frame, names, covariates, faults)
+    numeric = {name: as_numbers(values) for name, values in found.items() if name not in (UNIT, PERIOD, CLUSTER)}
     keys = read_keys(found[UNIT], found[PERIOD]) if UNIT in found and PERIOD in found else None
     clusters, cluster = code_labels(found[CLUSTER]) if CLUSTER in found else (None, None)
     unit_of_outcome = outcome_unit or ("fraction" if names_a_share(names[OUTCOME]) else "number")
@@ -296,80 +296,6 @@ def gather_panel(
         notes += _count_notes(numeric, names)
     notes += _time_notes(keys)
     return Panel(keys, numeric, clusters, cluster, names, unit_of_outcome, covariates, tuple(notes), weight_kind)
-
-
-def find_column(frame: pd.DataFrame, name: object, role: str, faults: Faults) -> pd.Series | None:
-    """Look up one column, or add to ``faults`` that it is not there.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        The caller's table.
-    name : object
-        Name of the column.
-    role : str
-        What the column is for, as it should be called in the message.
-    faults : Faults
-        Receives the fault.
-
-    Returns
-    -------
-    pandas.Series or None
-        The column.
-
-    Examples
-    --------
-    >>> faults = Faults()
-    >>> find_column(pd.DataFrame({"year": [2019]}), "yaer", "period", faults)
-    >>> print(faults.message("panel"))
-    The panel cannot be used: 1 kind of fault.
-    - the period column is missing (column 'yaer'). Expected one of 'year' (did you mean 'year'?).
-    """
-    count = 0
-    if name in frame.columns:
-        count = 1 if frame.columns.is_unique else int((frame.columns == name).sum())
-    if count == 1:
-        return frame[name]
-    if count > 1:
-        faults.add(name, f"{count} columns have the name of the {role} column", "one column of that name")
-        return None
-    columns = [repr(column) for column in frame.columns]
-    expected = "one of " + ", ".join(columns[:20]) + (", ..." if len(columns) > 20 else "")
-    if close := difflib.get_close_matches(str(name), [str(column) for column in frame.columns], n=1):
-        expected += f" (did you mean {close[0]!r}?)"
-    elif name in frame.index.names:
-        expected = f"a column, but {name!r} is an index level: call reset_index() first"
-    faults.add(name, f"the {role} column is missing", expected)
-    return None
-
-
-def _find_columns(
-    frame: pd.DataFrame, names: Mapping[str, str], covariates: Sequence[str], faults: Faults
-) -> dict[str, pd.Series]:
-    """Look up every column under its canonical name, covariates under their own."""
-    wanted = [(role, name, role) for role, name in names.items()]
-    for name in covariates:
-        if name == names[OUTCOME]:
-            faults.add(name, "the outcome is also a covariate", "covariates other than the outcome")
-        elif names.get(name, name) != name:
-            faults.add(
-                name,
-                "a covariate has the name of a canonical column that is another column here",
-                "a renamed covariate",
-            )
-        else:
-            wanted.append((name, name, "covariate"))
-    looked_up = {key: find_column(frame, name, role, faults) for key, name, role in dict.fromkeys(wanted)}
-    if not len(frame):
-        faults.add(names[UNIT], "the table has no rows", "one row for each unit and period")
-    return {key: column for key, column in looked_up.items() if column is not None}
-
-
-def _numbers(values: pd.Series) -> np.ndarray:
-    """Give a column as float64; what is missing or no number becomes NaN. Never the caller's own memory."""
-    if not pd.api.types.is_numeric_dtype(values.dtype):
-        values = pd.to_numeric(values.astype(object), errors="coerce")
-    return np.array(values.to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64)
 
 
 def _percent_notes(values: np.ndarray, name: str) -> list[str]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from evalaid.design import Design
 from evalaid.manifest import NUMBERS_FILE, Number, Recorder, hash_value, read_manifest, read_parts, short
 from evalaid.reading.privacy import EPISODES, THRESHOLD, publishable
-from evalaid.report.figures import Drawing, Figure, Look, draw
+from evalaid.report.canvas import Drawing, Figure, Look, draw
 from evalaid.report.tables import Column, Table, collect_notes
 from evalaid.report.words import fill
 from evalaid.reports import report_folder

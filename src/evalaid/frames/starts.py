@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
+from evalaid.cohorts import assign_cohorts, possible_cohorts
 from evalaid.frames.analysis import estimate_entry, overall, unit_of
 from evalaid.inference.table import infer
 from evalaid.report.tables import Column
-from evalaid.roster import assign_cohorts, possible_cohorts
 from evalaid.sensitivity.starts import EARLIEST, LATEST, STATED, StartVariation, try_starts
 from evalaid.study.sample import diagnose_frame, load_roster, load_untreated, period_kind, roster_units, treat
 from evalaid.study.spec import StudySpec

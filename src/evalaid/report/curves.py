@@ -1,6 +1,6 @@
 """Further figures: effects by dose, bounds on an effect, placebos, recovery of a known effect, studies side by side.
 
-As in `evalaid.report.figures`, a figure draws the columns of a tidy frame and computes nothing.
+As `evalaid.report.canvas` says, a figure draws the columns of a tidy frame and computes nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import math
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
-from evalaid.report.figures import ACCENT, BAND, GREY, INK, MARKERS, SERIES, Look, canvas_of, finish
+from evalaid.report.canvas import ACCENT, BAND, GREY, INK, MARKERS, SERIES, Look, canvas_of, finish
 from evalaid.report.fonts import drawable
 from evalaid.report.words import format_value
 

@@ -1,6 +1,6 @@
 """Figures of sensitivity to violations of parallel trends: intervals by how far trends diverge, and trends that a test misses.
 
-As in `evalaid.report.figures`, a figure draws the columns of a tidy frame and computes nothing.
+As `evalaid.report.canvas` says, a figure draws the columns of a tidy frame and computes nothing.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from evalaid.report.figures import ACCENT, BAND, GREY, INK, SERIES, Look, canvas_of, finish
+from evalaid.report.canvas import ACCENT, BAND, GREY, INK, SERIES, Look, canvas_of, finish
 from evalaid.report.words import format_value
 
 if TYPE_CHECKING:

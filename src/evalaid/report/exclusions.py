@@ -1,6 +1,6 @@
 """The figure of who matters: the estimate without each part of the sample.
 
-As in `evalaid.report.figures`, a figure draws the columns of a tidy frame and computes nothing.
+As `evalaid.report.canvas` says, a figure draws the columns of a tidy frame and computes nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import math
 from textwrap import fill
 from typing import TYPE_CHECKING
 
-from evalaid.report.figures import ACCENT, INK, SERIES, Look, canvas_of, finish
+from evalaid.report.canvas import ACCENT, INK, SERIES, Look, canvas_of, finish
 from evalaid.report.fonts import drawable
 from evalaid.report.words import format_value
 

@@ -1,134 +1,27 @@
-"""Figures of a study: treatment status, means by cohort, event study, comparison of estimators.
-
-A figure draws the columns of a tidy frame and computes nothing. Every figure has a title, axis labels with units, an
-alternative text and the words "real data" or "simulated data"; its SVG is the same for the same frame. matplotlib and
-seaborn are imported inside the functions, so that the package stays light.
-"""
+"""Figures of a design and of its estimates: treatment status, means by cohort, event study, estimates side by side."""
 
 from __future__ import annotations
 
-import base64
-import io
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from html import escape
 from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from evalaid.report.fonts import drawable, families
-from evalaid.report.words import data_label, format_value
+from evalaid.report.canvas import ACCENT, BAND, GREY, INK, MARKERS, SERIES, Look, canvas_of, finish
+from evalaid.report.fonts import drawable
+from evalaid.report.words import format_value
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
-DPI = 150
-INK, GREY, PALE = "#1b2733", "#6b7785", "#d7dde3"
 STATUS = ("never treated", "not yet treated", "treated")
 STATUS_COLOURS = ("#eceff2", "#a9c6df", "#1f5f8b")
-ACCENT, BAND = "#1f5f8b", "#a9c6df"
-# Okabe-Ito colours and markers: cohorts stay apart in greyscale and for colour-blind readers.
-SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _CEILING = 100.0
 _WRAP = 44  # letters of a label in one line
 _ZERO = 1e-12  # an estimate this close to 0 and without an interval is that of the reference period
-_NARROW, _ROOM, _SHORT, _WIDE = (
-    6,
-    12,
-    16,
-    24,
-)  # labels of an axis that do not touch: half a figure, a figure, short labels
-
-
-@dataclass(frozen=True)
-class Look:
-    """What every figure of a study has in common: its kind of data, its level, and what outcome and units are called."""
-
-    data_kind: str
-    outcome_label: str
-    level: float
-    unit: str = "pp"
-    units: str = "units"
-    clusters: str = "clusters"
-
-    @property
-    def data_label(self) -> str:
-        """The label that each figure carries."""
-        return data_label(self.data_kind)
-
-
-@dataclass(frozen=True, repr=False)
-class Figure:
-    """A drawn figure: name, caption, alternative text, and its bytes as SVG and PNG."""
-
-    name: str
-    caption: str
-    alt: str
-    svg: bytes
-    png: bytes
-
-    def to_html(self) -> str:
-        """Return the figure as HTML, with the picture inside and the alternative text."""
-        data = base64.b64encode(self.svg).decode("ascii")
-        return (
-            f'<figure id="figure-{escape(self.name)}"><img src="data:image/svg+xml;base64,{data}" alt="{escape(self.alt)}">'
-            f"<figcaption>{escape(self.caption)}</figcaption></figure>"
-        )
-
-    def __repr__(self) -> str:
-        return f"Figure '{self.name}': {self.alt}"
-
-    def _repr_html_(self) -> str:
-        return self.to_html()
-
-
-Drawing = Callable[["pd.DataFrame", Look], tuple["Canvas", str]]
-
-
-def draw(drawing: Drawing, frame: pd.DataFrame, look: Look, *, name: str, caption: str) -> Figure:
-    """Draw a frame and render it, without clock or random identifiers.
-
-    Parameters
-    ----------
-    drawing : callable
-        One of the ``draw_...`` functions of this module.
-    frame : pandas.DataFrame
-        The columns that the drawing asks for.
-    look : Look
-    name : str
-        File name without ending.
-    caption : str
-
-    Returns
-    -------
-    Figure
-    """
-    import matplotlib as mpl
-    import matplotlib.pyplot as plt
-    import seaborn as sns
-
-    words = [str(item) for column in frame.select_dtypes(exclude="number") for item in frame[column].unique()]
-    style = {
-        **sns.axes_style("whitegrid", {"axes.edgecolor": GREY, "grid.color": PALE}),
-        "font.family": families(words),
-        "font.size": 9.5,
-        "axes.labelsize": 9.5,
-        "axes.titlelocation": "left",
-        "axes.titlesize": 11,
-        "axes.unicode_minus": False,
-        "svg.hashsalt": "evalaid",
-        "svg.fonttype": "path",
-    }
-    svg, png = io.BytesIO(), io.BytesIO()
-    with mpl.rc_context(style):
-        canvas, alt = drawing(frame, look)
-        canvas.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-        canvas.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
-        plt.close(canvas)
-    return Figure(name, caption, alt, svg.getvalue(), png.getvalue())
+# Labels of an axis that do not touch: on half a figure, on a figure, short ones on a figure.
+_NARROW, _ROOM, _SHORT = 6, 12, 16
 
 
 def draw_status_map(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
@@ -356,13 +249,6 @@ def draw_comparison(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     return finish(canvas, look), f"Estimates side by side with {look.level:.0%} intervals ({look.data_label}): {said}."
 
 
-def canvas_of(width: float, height: float, columns: int = 1, rows: int = 1) -> tuple[Canvas, Any]:
-    """Open a figure of this size in inches."""
-    import matplotlib.pyplot as plt
-
-    return plt.subplots(rows, columns, figsize=(width, height), layout="constrained")
-
-
 def _spread(frame: pd.DataFrame, rows: str) -> pd.DataFrame:
     return frame.set_index([rows, "period_label"])["status"].unstack("period_label")  # noqa: PD010 (words, nothing to average)
 
@@ -399,9 +285,3 @@ def _status_legend(canvas: Canvas) -> None:
 
     patches = [Patch(fc=colour, ec=GREY, label=name) for name, colour in zip(STATUS, STATUS_COLOURS, strict=True)]
     canvas.legend(handles=patches, loc="outside lower center", ncols=len(STATUS), frameon=False, fontsize=9)
-
-
-def finish(canvas: Canvas, look: Look) -> Canvas:
-    """Mark the figure as real or simulated."""
-    canvas.suptitle(look.data_label, x=0.995, ha="right", fontsize=8.5, color=GREY, style="italic")
-    return canvas

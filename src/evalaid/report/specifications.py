@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evalaid.report.figures import ACCENT, BAND, GREY, INK, SERIES, Look, finish
+from evalaid.report.canvas import ACCENT, BAND, GREY, INK, SERIES, Look, finish
 from evalaid.report.fonts import drawable
 from evalaid.report.words import format_value
 

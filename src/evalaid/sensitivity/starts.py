@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evalaid.cohorts import assign_cohorts, possible_cohorts
+from evalaid.columns import find_column
 from evalaid.design import diagnose
 from evalaid.effects import Effects
 from evalaid.errors import DesignError, EvalaidError, NotIdentifiedError
 from evalaid.estimation import estimate
 from evalaid.faults import Faults
 from evalaid.inference.table import Vcov, infer
-from evalaid.panel import find_column
 from evalaid.periods import parse_periods
-from evalaid.roster import Roster, assign_cohorts, possible_cohorts
+from evalaid.roster import Roster
 
 COHORT = "first_treated"
 LIMIT = 64
@@ -187,7 +188,7 @@ def try_starts(
     Parameters
     ----------
     possible : pandas.DataFrame
-        As `evalaid.roster.possible_cohorts` gives it.
+        As `evalaid.cohorts.possible_cohorts` gives it.
     estimate_with : callable
         From the cohorts of moved units to one row of `evalaid.infer`; may raise an `EvalaidError`.
     limit, draws, seed, progress

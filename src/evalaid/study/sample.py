@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from evalaid.claims.table import Claims
+from evalaid.cohorts import assign_cohorts
 from evalaid.design import Design, diagnose
 from evalaid.errors import EvalaidError, StudyError
 from evalaid.manifest import NUMBERS_FILE, hash_file, hash_value, read_manifest
@@ -24,7 +25,7 @@ from evalaid.reading.decisions import show
 from evalaid.reading.rosters import Partnerships, read_partnerships
 from evalaid.reading.tables import Reading, read_table
 from evalaid.recovery import choose_trials
-from evalaid.roster import Roster, assign_cohorts, roster_of
+from evalaid.roster import Roster, roster_of
 from evalaid.simulate.panel import LABEL, SimulatedPanel
 from evalaid.simulate.table import simulate
 from evalaid.study.spec import StudySpec

@@ -1,0 +1,181 @@
+"""The first treated period of every unit, from the starts of its partnerships."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from evalaid.errors import RosterError
+from evalaid.periods import PER_YEAR, PeriodKind, containing_period, first_day, label
+from evalaid.roster import Roster
+
+RULES = ("containing_period", "first_full_period")
+"""Which period a start belongs to: the one it falls in, or the first one that begins on or after it."""
+_MONTHS = {"month": 1, "quarter": 3, "half": 6, "year": 12}
+
+
+@dataclass(frozen=True, eq=False)
+class Assignment:
+    """Hold the first treated period of each unit of a roster.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        One row for each unit: ``unit``, ``cohort`` (a year as int, else text such as "2021Q1"), ``ordinal``, ``start``,
+        ``start_precision``, ``hospital`` of the partnership that decides, ``n_partnerships``.
+    kind : str
+        "year", "quarter" or "month".
+    rule : str
+        "containing_period" or "first_full_period".
+    notes : tuple of str
+        What was assumed.
+    """
+
+    frame: pd.DataFrame
+    kind: str
+    rule: str
+    notes: tuple[str, ...]
+
+    @property
+    def cohort_by_unit(self) -> pd.Series:
+        """Cohort by unit label, written as `evalaid.diagnose` reads it; ``frame[unit].map(...)`` makes the cohort column."""
+        return self.frame.set_index("unit")["cohort"]
+
+
+def assign_cohorts(roster: Roster, kind: str, rule: str = "containing_period") -> Assignment:
+    """Turn the starts of partnerships into the first treated period of each unit.
+
+    Assumes that a unit counts as treated from its earliest partnership on, and stays so when the partnership ends. A start that
+    is known to the month, quarter or year only is taken as the first day of that time; a note says so.
+
+    Parameters
+    ----------
+    roster : Roster
+        The partnerships.
+    kind : {"year", "quarter", "month"}
+        What one period of the panel is.
+    rule : {"containing_period", "first_full_period"}
+        The period that the start falls in, or the first period that begins on or after the start.
+
+    Returns
+    -------
+    Assignment
+        Cohorts by unit, with notes on imprecise dates, units with several partnerships, and ended ones.
+
+    Raises
+    ------
+    RosterError
+        When the rule is unknown or the periods have no dates (plain numbers).
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"area": ["P", "Q"], "begun": ["2021-02-18", "2022-01-01"]})
+    >>> roster = Roster.read(table, "area", "begun")
+    >>> assign_cohorts(roster, "quarter").cohort_by_unit.to_dict()
+    {'P': '2021Q1', 'Q': '2022Q1'}
+    >>> assign_cohorts(roster, "quarter", rule="first_full_period").cohort_by_unit.to_dict()
+    {'P': '2021Q2', 'Q': '2022Q1'}
+    """
+    if rule not in RULES:
+        raise RosterError(f"Found rule={rule!r}; expected one of {', '.join(map(repr, RULES))}.")
+    if kind not in set(PER_YEAR):
+        allowed = ", ".join(repr(str(name)) for name in PER_YEAR)
+        raise RosterError(
+            f"Found periods of kind {kind!r}; dates can be placed in periods of kind {allowed} only. Give the panel dated "
+            "periods, or a cohort column in its own numbers."
+        )
+    ordered = roster.frame.sort_values(["unit", "start"], kind="stable")
+    first = ordered.drop_duplicates("unit").reset_index(drop=True)
+    ordinal = np.array([_period_of(kind, start.date(), rule) for start in first["start"]], dtype=np.int64)
+    cohort = ordinal if kind == PeriodKind.YEAR else [label(kind, number) for number in ordinal]
+    frame = pd.DataFrame(
+        {
+            "unit": first["unit"],
+            "cohort": cohort,
+            "ordinal": ordinal,
+            "start": first["start"],
+            "start_precision": first["start_precision"],
+            "hospital": first["hospital"],
+            "n_partnerships": ordered.groupby("unit").size().loc[first["unit"]].to_numpy(),
+        }
+    )
+    return Assignment(frame, str(kind), rule, _list_notes(roster, first, str(kind)))
+
+
+def possible_cohorts(roster: Roster, kind: str, rule: str = "containing_period") -> pd.DataFrame:
+    """List the units whose first treated period depends on a date that is not exact, with every period it can be.
+
+    Assumes that a unit counts as treated from its earliest partnership on; with several, the earliest day is the first on which
+    any of them can have begun and the latest the first by which one of them must have.
+
+    Parameters
+    ----------
+    roster : Roster
+        The partnerships.
+    kind : {"year", "quarter", "month"}
+        What one period of the panel is.
+    rule : {"containing_period", "first_full_period"}
+        As in `assign_cohorts`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each such unit: ``unit``, ``cohort`` (as `assign_cohorts` takes it), ``earliest``, ``latest`` (cohorts),
+        ``possible`` (tuple of all cohorts from one to the other), ``start_precision``.
+
+    Raises
+    ------
+    RosterError
+        As `assign_cohorts`.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"area": ["P", "Q"], "begun": ["about 2014", "2015-03-01"]})
+    >>> possible_cohorts(Roster.read(table, "area", "begun"), "year")[["unit", "cohort", "possible"]].values.tolist()
+    [['P', 2014, (2013, 2014, 2015)]]
+    """
+    stated = assign_cohorts(roster, kind, rule).frame
+    limits = roster.frame.groupby("unit")[["start_earliest", "start_latest"]].min().loc[stated["unit"]]
+    rows = []
+    for row, earliest, latest in zip(
+        stated.itertuples(), limits["start_earliest"], limits["start_latest"], strict=True
+    ):
+        first, last = (_period_of(kind, day.date(), rule) for day in (earliest, latest))
+        if first < last:
+            span = tuple(n if kind == PeriodKind.YEAR else label(kind, n) for n in range(first, last + 1))
+            rows.append((row.unit, row.cohort, span[0], span[-1], span, row.start_precision))
+    return pd.DataFrame(rows, columns=["unit", "cohort", "earliest", "latest", "possible", "start_precision"])
+
+
+def _period_of(kind: str, day: dt.date, rule: str) -> int:
+    period = containing_period(kind, day)
+    return period if rule == "containing_period" or first_day(kind, period) == day else period + 1
+
+
+def _list_notes(roster: Roster, first: pd.DataFrame, kind: str) -> tuple[str, ...]:
+    notes = []
+    imprecise = first["start_precision"].value_counts().drop("day", errors="ignore")
+    for precision, count in imprecise.items():
+        known = f"{count} unit{'s' * (count > 1)} with a start"
+        if precision not in _MONTHS:
+            said = {"about": "stated as about a time", "range": "stated as a range of time"}.get(
+                str(precision), "known to a part of a year or month only"
+            )
+            notes.append(f"{known} {said}: the first day of that time was taken, though it may lie in another {kind}")
+            continue
+        assumed = f"the first day of that {precision} was taken"
+        if _MONTHS[str(precision)] > 12 // PER_YEAR[PeriodKind(kind)]:
+            assumed += f", though the start may lie in a later {kind}"
+        notes.append(f"{known} known to the {precision} only: {assumed}")
+    if len(several := roster.several_hospitals):
+        notes.append(
+            f"{len(several)} unit{'s' * (len(several) > 1)} with more than one partnership: the earliest start counts"
+        )
+    if len(ended := roster.ended):
+        notes.append(
+            f"{len(ended)} partnership{'s' * (len(ended) > 1)} ended: the units count as treated after the end, too (see .ended)"
+        )
+    return tuple(notes)

@@ -220,7 +220,7 @@ def test_separation_names_the_cohort_the_covariate_and_what_overlap_is_left(adju
 
 def test_separation_on_an_unbalanced_panel_counts_observations():
     panel = diagnose(separated(0.1), covariates=("log_gdp",))
-    table = ea.estimate(panel, "callaway_santanna").tidy()
+    table = ea.estimate(panel, "callaway_santanna", unbalanced="cross_sections").tidy()
     reasons = table.loc[(table["cohort"] == 4) & table["estimate"].isna(), "reason"]
     assert len(reasons)
     assert reasons.str.contains(
@@ -257,13 +257,13 @@ def test_a_combination_that_separates_is_told_from_a_single_covariate():
         ),
     ],
 )
-@pytest.mark.parametrize("missing", [0.0, 0.1])
-def test_collinear_covariates_are_named(columns, said, adjustment, who, missing):
+@pytest.mark.parametrize(("missing", "unbalanced"), [(0.0, "same_units"), (0.1, "same_units"), (0.1, "cross_sections")])
+def test_collinear_covariates_are_named(columns, said, adjustment, who, missing, unbalanced):
     frame = simulate(5, n_units=30, cohorts=(5, None), missing=missing).assign(**columns)
     panel = diagnose(frame, covariates=("log_gdp", *columns))
-    cells = ea.estimate(panel, "callaway_santanna", adjustment=adjustment).tidy()
+    cells = ea.estimate(panel, "callaway_santanna", adjustment=adjustment, unbalanced=unbalanced).tidy()
     assert cells["estimate"].isna().all()
-    if missing and adjustment == "doubly_robust":
+    if unbalanced == "cross_sections" and adjustment == "doubly_robust":
         who = "the cohort and its comparison"  # its logit comes first there
     assert set(cells["reason"]) == {f"cohort 5: covariates are collinear among {who}: {said}"}
 

@@ -129,6 +129,7 @@ def test_group_time_effects_and_their_aggregates_equal_did(key):
         panel, "callaway_santanna",
         comparison=COMPARISON[comparison], adjustment=ADJUSTMENT[adjustment], base_period=base_period,
         anticipation=1 if variant == "anticipation1" else 0,
+        unbalanced="cross_sections" if "allow_unbalanced_panel" in entry["call"] else "same_units",
     )  # fmt: skip
     table, expected = ea.infer(effects, vcov="reference"), entry["results"]
     assert table["cohort"].tolist() == expected["group"]

@@ -24,17 +24,19 @@ from evalaid.estimators.method import (
     scale_of,
 )
 from evalaid.estimators.overlap import explain_adjustment
-from evalaid.estimators.two_by_two_scores import (
-    PanelSample,
-    adjusted_scores,
-    section_scores,
+from evalaid.estimators.two_by_two_scores import PanelSample, adjusted_scores
+from evalaid.estimators.unbalanced import (
+    BASE_PERIOD,
+    Comparison,
+    compare_changes,
+    compare_sections,
+    keep_seen_twice,
 )
 from evalaid.influence import Block, Influence
 from evalaid.layout import Layout
 from evalaid.periods import label
 
 Floats = NDArray[np.float64]
-BASE_PERIOD = "base period: zero by construction"
 # Rows whose logits are fitted at once: enough for the fixed cost of a fit, few enough for the cache.
 BATCH = 8_192
 
@@ -55,6 +57,10 @@ class CallawaySantannaOptions:
         Periods before the start in which behaviour may already respond; None = the design's.
     covariates : tuple of str, optional
         Baseline covariates, read in the earlier period of each comparison; None = all of the design's.
+    unbalanced : {"same_units", "cross_sections"}
+        Where units are not observed in every period: compare changes of the units that are observed in both periods of a
+        cell, or means of all observations of each period, as R ``did`` does with ``allow_unbalanced_panel=TRUE``. The second
+        takes a change in who is observed for an effect: it is for samples drawn anew in each period, not for counties.
     """
 
     comparison: str = choice("not_yet_treated", "never_treated")
@@ -62,6 +68,7 @@ class CallawaySantannaOptions:
     base_period: str = choice("varying", "universal")
     anticipation: int | None = None
     covariates: tuple[str, ...] | None = None
+    unbalanced: str = choice("same_units", "cross_sections")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +111,10 @@ def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> E
     ``ATT(g, t) = E[(G_g / E[G_g] - odds(X) C / E[odds(X) C]) (Y_t - Y_b - m(X))]`` (their equation 2.4: doubly robust;
     ``m`` = 0 is ipw, odds = 0 with regression only). Comparison weights are normalised to sum to one (Hajek), fitted
     probabilities above 0.995 are trimmed, and a cell with a fitted probability of 0.999 or more is missing, as in R
-    ``DRDID`` and ``did``. On an unbalanced panel each cell uses all observations of its two periods as repeated
-    cross-sections and influence is summed by unit, as ``allow_unbalanced_panel=TRUE`` does; there the doubly robust
-    errors of R hold a sign error (see :func:`section_scores`), which only ``infer(vcov="reference")`` repeats.
+    ``DRDID`` and ``did``. On an unbalanced panel each cell compares the units that are observed in both of its periods (R
+    ``did`` by default drops every unit that is not observed throughout). With ``unbalanced="cross_sections"`` it uses all
+    observations of its two periods and sums influence by unit, as ``allow_unbalanced_panel=TRUE`` does; there the doubly
+    robust errors of R hold a sign error (see `section_scores`), which only ``infer(vcov="reference")`` repeats.
     Callaway and Sant'Anna (2021), doi:10.1016/j.jeconom.2020.12.001; Sant'Anna and Zhao (2020),
     doi:10.1016/j.jeconom.2020.06.003.
     """
@@ -117,8 +125,17 @@ def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> E
         raise EstimationError(f"callaway_santanna: anticipation={anticipation} found, 0 or more periods expected.")
     cells = list(_comparisons(layout, options.comparison, options.base_period, anticipation))
     adjustment = options.adjustment if covariates else "none"
+    starts = layout.starts.tolist()
+    treated = [starts[cell.cohort + 1] - starts[cell.cohort] for cell in cells]
+    untreated = [_comparison_size(starts, cell) for cell in cells]
     if layout.observed is not None:
-        value, influence, reasons = _on_unbalanced(layout, cells, covariates, adjustment)
+        pairs, weights = _with_gaps(layout, cells), _weights(layout)
+        if options.unbalanced == "same_units":
+            pairs = [keep_seen_twice(layout.observed, pair) for pair in pairs]
+            treated, untreated = ([len(getattr(pair, side)) for pair in pairs] for side in ("treated", "untreated"))
+            value, influence, reasons = compare_changes(layout, pairs, covariates, weights, adjustment)
+        else:
+            value, influence, reasons = compare_sections(layout, pairs, covariates, weights, adjustment)
     elif adjustment == "none" and layout.importance is layout.weight:
         value, influence, reasons = _unadjusted(layout, cells)
     else:  # on a constant alone, regression takes off the mean change of the comparison
@@ -127,11 +144,10 @@ def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> E
     population = population_of(layout)
     cohorts = np.array([layout.cohorts[cell.cohort] for cell in cells], dtype=float)
     periods = np.array([layout.periods[cell.now] for cell in cells])
-    starts = layout.starts.tolist()
     frame = cell_frame(
         population,
-        [starts[cell.cohort + 1] - starts[cell.cohort] for cell in cells],
-        [_comparison_size(starts, cell) for cell in cells],
+        treated,
+        untreated,
         reasons,
         cohort=cohorts.astype(np.int64),
         period=periods,
@@ -329,48 +345,21 @@ def _length(rows: slice) -> int:
     return int(rows.stop - rows.start)
 
 
-def _on_unbalanced(
-    layout: Layout, cells: list[_Cell], covariates: tuple[str, ...], adjustment: str
-) -> tuple[Floats, Influence, list[str]]:
-    """Estimate each cell from all observations of its two periods and sum influence by unit."""
-    value = np.array([0.0 if cell.reason == BASE_PERIOD else np.nan for cell in cells])
-    reasons = [cell.reason for cell in cells]
-    psi = np.zeros((len(layout.units), len(cells)))
-    slip = np.zeros_like(psi)
+def _with_gaps(layout: Layout, cells: list[_Cell]) -> list[Comparison]:
+    """Name the units of each cell, for panels in which not every unit is observed in every period."""
+    everyone = np.arange(layout.n_units)
     rows_of = cohort_slices(layout)
-    everyone = np.arange(len(layout.units))
-    observed = np.ones_like(layout.outcome, dtype=bool) if layout.observed is None else layout.observed
-    for number, cell in enumerate(cells):
-        if cell.reason:
-            continue
-        runs = (rows_of[cell.cohort], *_comparison_rows(layout, cell))
-        units: NDArray[np.intp] = np.concatenate([everyone[rows] for rows in runs])
-        treated = np.arange(len(units)) < rows_of[cell.cohort].stop - rows_of[cell.cohort].start
-        ends = np.array([cell.now, cell.base])
-        row, side = np.nonzero(observed[np.ix_(units, ends)])
-        unit, period = units[row], ends[side]
-        regressors = (
-            np.array([layout.covariates[name][unit, period] for name in covariates])
-            .reshape(len(covariates), len(unit))
-            .T
+    return [
+        Comparison(
+            now=cell.now,
+            base=cell.base,
+            treated=everyone[rows_of[cell.cohort]],
+            untreated=np.concatenate([everyone[rows] for rows in _comparison_rows(layout, cell)]),
+            cohort=label(layout.period_kind, int(layout.cohorts[cell.cohort])),
+            reason=cell.reason,
         )
-        of_treated, of_comparison = (
-            np.ones(len(unit)) if weight is None else weight[unit, period] for weight in _weights(layout)
-        )
-        mass = np.where(treated[row], of_treated, of_comparison)
-        scores = section_scores(
-            layout.outcome[unit, period], regressors, mass, treated[row], period == cell.now, adjustment
-        )
-        named = label(layout.period_kind, int(layout.cohorts[cell.cohort]))
-        sides = regressors[treated[row]], regressors[~treated[row]]
-        reason = explain_adjustment(scores.reason, named, covariates, *sides, "observations")
-        value[number], reasons[number] = scores.value, reason
-        if not scores.reason:
-            psi[:, number] = np.bincount(unit, weights=scores.rows, minlength=len(everyone))
-        if scores.slip is not None:
-            slip[:, number] = np.bincount(unit, weights=scores.slip, minlength=len(everyone))
-    in_reference = Block(slice(None), slip, np.eye(len(cells)), reference_only=True)
-    return value, Influence.dense(psi).plus(Influence(*psi.shape, (in_reference,))), reasons
+        for cell in cells
+    ]
 
 
 def _constant(matrix: Floats) -> bool:

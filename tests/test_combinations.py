@@ -5,7 +5,8 @@ from projects import TOY, make_project, write_notebook, write_study
 
 from evalaid.errors import StudyError
 from evalaid.running.notebooks import list_notebooks
-from evalaid.study.sample import check_sources, hash_inputs, load_frame, load_simulation
+from evalaid.study.sample import load_frame
+from evalaid.study.sources import check_sources, hash_inputs, load_simulation
 from evalaid.study.spec import StudySpec
 
 SIMULATION = {"generator": "xinjiang", "seed": 1, "effect_pp": 4.0}

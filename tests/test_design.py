@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from evalaid.comparisons import NEVER_TREATED, list_cells
 from evalaid.design import diagnose
+from evalaid.diagnosis.comparisons import NEVER_TREATED, list_cells
 from evalaid.errors import DesignError, PanelError
 from evalaid.layout import arrange
 

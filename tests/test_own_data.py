@@ -19,7 +19,8 @@ from evalaid.own_data import begin_study
 from evalaid.project import list_studies
 from evalaid.simulate import office
 from evalaid.study.provenance import gather_decisions
-from evalaid.study.sample import data_faults, hash_inputs, load_design
+from evalaid.study.sample import load_design
+from evalaid.study.sources import data_faults, hash_inputs
 from evalaid.study.spec import load_study
 
 

@@ -5,9 +5,10 @@ import pytest
 
 from evalaid.errors import EstimationError, SimulationError
 from evalaid.frames.recoveries import describe_truth
-from evalaid.recovery import TRIALS, Trial, choose_trials, estimate_draws, recovery, summarise_draws
+from evalaid.recovery.draws import estimate_draws, recovery, summarise_draws
+from evalaid.recovery.trials import TRIALS, Trial, choose_trials
 from evalaid.simulate.table import GENERATORS
-from evalaid.study.sample import load_simulation
+from evalaid.study.sources import load_simulation
 from evalaid.study.spec import load_study
 
 

@@ -11,7 +11,7 @@ from evalaid import wording
 from evalaid.claims.table import Claims
 from evalaid.project import PUBLISHED, list_studies
 from evalaid.running.notebooks import run_study
-from evalaid.study.sample import check_sources, load_simulation
+from evalaid.study.sources import check_sources, load_simulation
 from evalaid.study.spec import load_study
 
 STUDIES = list_studies("project")

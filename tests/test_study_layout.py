@@ -12,7 +12,8 @@ from evalaid.frames import describe
 from evalaid.reading.tables import read_table
 from evalaid.running.notebooks import run_study
 from evalaid.study.provenance import gather_decisions
-from evalaid.study.sample import hash_inputs, load_design, load_frame
+from evalaid.study.sample import load_design, load_frame
+from evalaid.study.sources import hash_inputs
 from evalaid.study.spec import StudySpec
 
 LISTED = "section.table_if_any(*describe.list_decisions(spec))\nsection.table_if_any(*describe.list_left_out(spec))"

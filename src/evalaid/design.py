@@ -11,12 +11,13 @@ import pandas as pd
 
 from evalaid import names
 from evalaid.columns import find_column
-from evalaid.comparisons import base_columns, count_available, describe_cohorts, list_cells
+from evalaid.diagnosis.comparisons import count_available, describe_cohorts, list_cells
+from evalaid.diagnosis.limits import count_clusters, find_coarser_groups, list_not_identified, list_warnings
+from evalaid.diagnosis.words import tell_comparison, tell_limits, tell_panel, tell_treatment
 from evalaid.errors import DesignError, PanelError
 from evalaid.faults import Faults
 from evalaid.layout import Layout, lay_out
-from evalaid.limits import count_clusters, find_coarser_groups, list_not_identified, list_warnings
-from evalaid.panel import WEIGHT_KINDS, Panel, gather_panel
+from evalaid.panel import Panel, gather_panel
 from evalaid.periods import label
 from evalaid.treatment import Treatment, gather_treatment
 
@@ -65,7 +66,7 @@ class Design:
     source: pd.DataFrame
 
     def __repr__(self) -> str:
-        return f"<Design: {self._describe_panel()[0]}>"
+        return f"<Design: {self._tell_panel()[0]}>"
 
     @property
     def n_units(self) -> int:
@@ -80,8 +81,7 @@ class Design:
     @property
     def n_observations(self) -> int:
         """Number of observed unit x period cells."""
-        observed = self.layout.observed
-        return self.n_units * self.n_periods if observed is None else int(np.count_nonzero(observed))
+        return self.layout.n_observations
 
     @property
     def n_clusters(self) -> int:
@@ -115,22 +115,22 @@ class Design:
 
     @cached_property
     def cells(self) -> pd.DataFrame:
-        """Every cohort, period and comparison group with counts and reasons (see `evalaid.comparisons.list_cells`)."""
+        """Every cohort, period and comparison group with counts and reasons (see `evalaid.diagnosis.comparisons.list_cells`)."""
         return list_cells(self.layout, self.anticipation)
 
     @cached_property
     def availability(self) -> pd.DataFrame:
-        """Never-treated, not-yet-treated and treated units by period (see `evalaid.comparisons.count_available`)."""
+        """Never-treated, not-yet-treated and treated units by period (see `evalaid.diagnosis.comparisons.count_available`)."""
         return count_available(self.layout)
 
     @cached_property
     def cohorts(self) -> pd.DataFrame:
-        """Sizes, pre- and post-periods and baseline means (see `evalaid.comparisons.describe_cohorts`)."""
+        """Sizes, pre- and post-periods and baseline means (see `evalaid.diagnosis.comparisons.describe_cohorts`)."""
         return describe_cohorts(self.layout, self.anticipation)
 
     @cached_property
     def not_identified(self) -> pd.DataFrame:
-        """What no comparison in the panel can tell (see `evalaid.limits.list_not_identified`)."""
+        """What no comparison in the panel can tell (see `evalaid.diagnosis.limits.list_not_identified`)."""
         return list_not_identified(self.layout, self.anticipation)
 
     @cached_property
@@ -229,91 +229,17 @@ class Design:
         >>> print(diagnose(_example(), "county", "year", "share", "first_treated").text().splitlines()[0])
         4 units x 4 years (2019 to 2022), balanced: 16 observations.
         """
-        return "\n".join([*self._describe_panel(), *self._describe_treatment(), *self._describe_limits()])
-
-    def _describe_panel(self) -> list[str]:
-        kind, periods = self.layout.period_kind, self.layout.periods
-        span = f" ({label(kind, periods[0])} to {label(kind, periods[-1])})" if len(periods) else ""
-        measure = "a share, held as a fraction" if self.outcome_unit == "fraction" else "a number"
-        panel = self.panel
+        layout = self.layout
         lines = [
-            (
-                f"{_count(self.n_units, 'unit')} x {_count(self.n_periods, 'period' if kind == 'number' else kind)}{span}, "
-                f"{'balanced' if self.balanced else 'unbalanced'}: {_count(self.n_observations, 'observation')}."
-            ),
-            f"Outcome: {panel.names[names.OUTCOME]!r}, {measure}."
-            + (
-                f" Weights: {panel.names[names.WEIGHT]!r} ({self._describe_weights()})."
-                if names.WEIGHT in panel.names
-                else ""
-            )
-            + (f" Covariates: {', '.join(map(repr, self.covariates))}." if self.covariates else ""),
+            *self._tell_panel(),
+            *tell_treatment(layout, self.panel, self.cohorts, len(self.excluded)),
+            tell_comparison(layout, self.cells, self.availability, self.anticipation),
+            *tell_limits(self.not_identified, self.warnings, self.notes),
         ]
-        if len(panel.gaps) or len(panel.singletons):
-            lines.append(
-                f"{_count(len(panel.gaps), 'missing period')} inside the span of a unit; "
-                f"{_count(len(panel.singletons), 'unit')} observed once only."
-            )
-        return lines
+        return "\n".join(lines)
 
-    def _describe_weights(self) -> str:
-        kind = self.layout.weight_kind
-        if kind is None:
-            return "kind not stated: analytic, in etwfe precision"
-        return f"{kind}: {WEIGHT_KINDS[kind]}"
-
-    def _describe_treatment(self) -> list[str]:
-        by = repr(self.panel.names[names.CLUSTER]) if names.CLUSTER in self.panel.names else "each unit is one"
-        period = "period" if self.layout.period_kind == "number" else self.layout.period_kind
-        lines = [
-            (
-                f"{_count(self.n_treated, 'unit')} treated in {_count(len(self.layout.cohorts), 'cohort')}, "
-                f"{_count(self.n_never, 'unit')} never treated within the panel. "
-                f"{_count(self.n_clusters, 'cluster')} ({by}), {self.n_treated_clusters:,} with treated units."
-            )
-        ]
-        shown = self.cohorts.iloc[:-1]
-        for row in shown.head(_SHOWN_COHORTS).to_dict("records"):
-            size = f"{_count(row['n_units'], 'unit')}, {_count(row['n_clusters'], 'cluster')}"
-            span = (
-                f"{_count(row['pre_periods'], period)} before, {_count(row['post_periods'], period)} from the start on"
-            )
-            lines.append(f"  {row['label']}: {size}, {span}")
-        if len(shown) > _SHOWN_COHORTS:
-            lines.append(f"  ... and {len(shown) - _SHOWN_COHORTS} more cohorts (see .cohorts)")
-        if len(self.excluded):
-            lines.append(f"{_count(len(self.excluded), 'unit')} kept out (see .excluded).")
-        return [*lines, self._describe_comparison()]
-
-    def _describe_comparison(self) -> str:
-        """Say who serves as comparison, and until when."""
-        if not len(self.layout.cohorts) or not self.cells["admissible"].any():
-            return "Comparison: none."
-        parts = []
-        if self.n_never:
-            seen = int((self.availability["never_treated"] > 0).sum())
-            when = "every period" if seen == self.n_periods else f"{seen} of {self.n_periods} periods"
-            parts.append(f"never-treated units in {when}")
-        last = int(base_columns(self.layout, self.anticipation)[-1])
-        if self.staggered and last >= 0:
-            parts.append(f"not-yet-treated units until {label(self.layout.period_kind, self.layout.periods[last])}")
-        return f"Comparison: {'; '.join(parts)}."
-
-    def _describe_limits(self) -> list[str]:
-        lines = []
-        if len(self.not_identified):
-            lines.append("Not identified:")
-            lines += [
-                f"  - {row.what} ({row.where}): {row.why}. What could be done: {row.what_could_be_done}."
-                for row in self.not_identified.itertuples()
-            ]
-        for head, sentences in (("Keep in mind:", self.warnings), ("Notes:", self.notes)):
-            if sentences:
-                lines += [head, *(f"  - {sentence}." for sentence in sentences)]
-        return lines
-
-
-_SHOWN_COHORTS = 12
+    def _tell_panel(self) -> list[str]:
+        return tell_panel(self.layout, self.panel, self.outcome_unit, self.covariates)
 
 
 def diagnose(
@@ -425,10 +351,6 @@ def _list_excluded(treatment: Treatment, layout: Layout) -> pd.DataFrame:
     reason = "always treated within the periods in which the other units are observed"
     more = pd.DataFrame({"unit": left.index, "cohort": left.to_numpy().astype(np.int64), "reason": reason})
     return pd.concat([treatment.excluded, more], ignore_index=True)
-
-
-def _count(number: float, noun: str) -> str:
-    return f"{int(number):,} {noun}{'' if number == 1 else 's'}"
 
 
 def _example() -> pd.DataFrame:

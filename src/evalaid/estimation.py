@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evalaid.comparisons import base_columns
 from evalaid.design import Design
+from evalaid.diagnosis.comparisons import base_columns
 from evalaid.effects import Effects
 from evalaid.errors import EstimationError, NotIdentifiedError
 from evalaid.estimators.method import Method, effective_anticipation, unmet

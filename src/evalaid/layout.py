@@ -96,6 +96,11 @@ class Layout:
         return len(self.periods)
 
     @property
+    def n_observations(self) -> int:
+        """Number of observed unit x period cells."""
+        return self.n_units * self.n_periods if self.observed is None else int(np.count_nonzero(self.observed))
+
+    @property
     def n_clusters(self) -> int:
         """Number of clusters G."""
         return len(self.clusters)

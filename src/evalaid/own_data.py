@@ -30,7 +30,8 @@ from evalaid.reading.decisions import show
 from evalaid.reading.layouts import Layout
 from evalaid.reading.rosters import Partnerships, read_partnerships
 from evalaid.roster import roster_of
-from evalaid.study.sample import COHORT, DATA_PACKAGE, load_design
+from evalaid.study.sample import COHORT, load_design
+from evalaid.study.sources import DATA_PACKAGE
 from evalaid.study.spec import check_name, load_study
 
 

@@ -17,7 +17,7 @@ from evalaid.estimation import estimate
 from evalaid.names import INSIDE, OUTCOME, PERIOD, TOTAL, UNIT
 from evalaid.project import LAYOUTS, OWN
 from evalaid.reading.rosters import Partnerships
-from evalaid.study.sample import DATA_PACKAGE
+from evalaid.study.sources import DATA_PACKAGE
 
 DATA = DATA_PACKAGE.parent
 _STAGGERED = ("callaway_santanna", {"comparison": "not_yet_treated", "adjustment": "none", "base_period": "universal"})

@@ -21,7 +21,8 @@ from evalaid.report.canvas import Drawing, Figure, Look, draw
 from evalaid.report.tables import Column, Table, collect_notes
 from evalaid.report.words import fill
 from evalaid.reports import report_folder
-from evalaid.study.sample import hash_inputs, load_design
+from evalaid.study.sample import load_design
+from evalaid.study.sources import hash_inputs
 from evalaid.study.spec import StudySpec
 
 if TYPE_CHECKING:

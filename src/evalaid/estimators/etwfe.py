@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evalaid.comparisons import base_columns
 from evalaid.contrasts import Contrasts, LeastSquares
 from evalaid.design import Design
+from evalaid.diagnosis.comparisons import base_columns
 from evalaid.effects import Convention, Effects
 from evalaid.errors import EstimationError
 from evalaid.estimators.method import (

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evalaid.comparisons import base_columns
 from evalaid.design import Design
+from evalaid.diagnosis.comparisons import base_columns
 from evalaid.effects import Convention, Effects
 from evalaid.estimators.method import Method, Needs, cell_frame, choice, observation_mass, population_of, scale_of
 from evalaid.influence import Influence, Rows

@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from evalaid.comparisons import base_columns
 from evalaid.design import Design
+from evalaid.diagnosis.comparisons import base_columns
 from evalaid.effects import Convention, Effects
 from evalaid.estimators.imputation import fit_untreated
 from evalaid.estimators.method import Method, Needs, cell_frame, chosen_covariates, population_of, scale_of

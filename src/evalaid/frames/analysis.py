@@ -19,16 +19,15 @@ from evalaid.design import Design
 from evalaid.effects import Effects
 from evalaid.errors import EvalaidError, NotIdentifiedError
 from evalaid.estimation import WHAT_COULD_BE_DONE, estimate
+from evalaid.frames.units import IN_UNIT, in_unit, unit_of
 from evalaid.inference.table import infer
 from evalaid.periods import label
 from evalaid.study.sample import load_design
 from evalaid.study.spec import StudySpec
 
 POWER = 0.8
-_IN_UNIT = ("estimate", "std_error", "conf_low", "conf_high")
 _LABELS = {"event_time": "event_time", "cohort": "cohort", "calendar": "period"}
 _COUNTS = ("n_treated", "treated_clusters", "n_clusters")
-_UNITS = {"share": ("pp", 100.0), "relative": ("%", 100.0), "number": ("number", 1.0)}
 
 
 @dataclass(frozen=True)
@@ -295,13 +294,13 @@ def _one_method(name: str, entry: Mapping[str, Any], spec: StudySpec) -> dict[st
         effects = estimate_entry(entry, changed, design)
         frame = in_unit(infer(overall(effects), level=spec.level), effects)
     except EvalaidError as error:
-        missing = dict.fromkeys((*_IN_UNIT, "p_value", "n_units", "n_clusters", "treated_clusters"), np.nan)
+        missing = dict.fromkeys((*IN_UNIT, "p_value", "n_units", "n_clusters", "treated_clusters"), np.nan)
         reasons = error.reasons if isinstance(error, NotIdentifiedError) else (str(error),)
         reason = "; ".join(" ".join(text.split()) for text in reasons)
         unit = "number" if spec.outcome_unit == "number" else "pp"
         return {**row, **missing, "unit": unit, "reason": reason, "note": _no_estimate(reason), "made_by": made_by}
     found = frame.iloc[0]
-    columns = (*_IN_UNIT, "p_value", "unit", "treated_clusters", "n_clusters")
+    columns = (*IN_UNIT, "p_value", "unit", "treated_clusters", "n_clusters")
     return {
         **row,
         **{column: found[column] for column in columns},
@@ -321,7 +320,7 @@ def no_estimate(refusal: Refusal, spec: StudySpec, key: str, name: str) -> pd.Da
     row = {
         "key": key,
         "label": name,
-        **dict.fromkeys((*_IN_UNIT, "band_low", "band_high", "p_value"), np.nan),
+        **dict.fromkeys((*IN_UNIT, "band_low", "band_high", "p_value"), np.nan),
         **{column: getattr(refusal, column) for column in _COUNTS},
         "unit": unit_of(refusal.scale)[0],
         "level": spec.level,
@@ -342,7 +341,7 @@ def _averaged(effects: Effects, by: str) -> Effects | None:
 def _no_rows() -> pd.DataFrame:
     """Give the columns of `report_effects` without a row."""
     texts = ["key", "label", "unit", "note", "made_by"]
-    numbers = [*_IN_UNIT, "band_low", "band_high", "p_value", *_COUNTS, "n_comparison", "event_time", "level"]
+    numbers = [*IN_UNIT, "band_low", "band_high", "p_value", *_COUNTS, "n_comparison", "event_time", "level"]
     return pd.DataFrame(columns=[*texts, *numbers]).astype(dict.fromkeys(numbers, float))
 
 
@@ -353,23 +352,6 @@ def _no_estimate(reason: str) -> str:
 def _with_assumption(note: str, effects: Effects) -> str:
     """Add to the note of effects by dose what they assume."""
     return "; ".join(filter(None, [note, *effects.estimand.split("; ")[1:]])) if "parameter" in effects.cells else note
-
-
-def unit_of(scale: str) -> tuple[str, float]:
-    """Give the unit in which effects of a scale are reported, and what they are multiplied with.
-
-    Examples
-    --------
-    >>> unit_of("share"), unit_of("relative")
-    (('pp', 100.0), ('%', 100.0))
-    """
-    return _UNITS[scale]
-
-
-def in_unit(frame: pd.DataFrame, effects: Effects) -> pd.DataFrame:
-    """Turn the effect columns of an inference table into percentage points or per cent, once."""
-    unit, factor = unit_of(effects.scale)
-    return frame.assign(**{column: frame[column] * factor for column in _IN_UNIT}, unit=unit)
 
 
 def _labelled(frame: pd.DataFrame, by: str, spec: StudySpec, effects: Effects) -> pd.DataFrame:

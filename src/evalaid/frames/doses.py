@@ -7,7 +7,8 @@ import pandas as pd
 
 from evalaid.effects import Effects
 from evalaid.errors import NotIdentifiedError
-from evalaid.frames.analysis import Refusal, dose_effects, in_unit, no_estimate
+from evalaid.frames.analysis import Refusal, dose_effects, no_estimate
+from evalaid.frames.units import in_unit
 from evalaid.inference.table import infer
 from evalaid.report.tables import Column
 from evalaid.study.sample import load_frame

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 
 from evalaid.frames.analysis import dose_effects
-from evalaid.recovery import recovery, true_effect_of
+from evalaid.recovery.draws import recovery, true_effect_of
 from evalaid.report.tables import Column
-from evalaid.study.sample import load_design, load_simulation
+from evalaid.study.sample import load_design
+from evalaid.study.sources import load_simulation
 from evalaid.study.spec import StudySpec
 
 DRAWS = 40

@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from evalaid.cohorts import assign_cohorts, possible_cohorts
-from evalaid.frames.analysis import estimate_entry, overall, unit_of
+from evalaid.frames.analysis import estimate_entry, overall
+from evalaid.frames.units import unit_of
 from evalaid.inference.table import infer
 from evalaid.report.tables import Column
 from evalaid.sensitivity.starts import EARLIEST, LATEST, STATED, StartVariation, try_starts

@@ -10,7 +10,8 @@ from evalaid.design import Design
 from evalaid.errors import EstimationError, EvalaidError, NotIdentifiedError
 from evalaid.estimation import estimate
 from evalaid.estimators.table import METHODS
-from evalaid.frames.analysis import dose_effects, in_unit, overall
+from evalaid.frames.analysis import dose_effects, overall
+from evalaid.frames.units import in_unit
 from evalaid.inference.table import infer
 from evalaid.report.tables import Column
 from evalaid.scales import NAMES, SCALES, diagnose_ceiling

@@ -16,7 +16,7 @@ from evalaid.errors import EvalaidError
 from evalaid.manifest import NUMBERS_FILE, hash_file, hash_value
 from evalaid.report.page import PAGE
 from evalaid.reports import report_folder
-from evalaid.study.sample import hash_inputs
+from evalaid.study.sources import hash_inputs
 from evalaid.study.spec import StudySpec
 
 MARK = ".made_from"
@@ -31,7 +31,7 @@ def describe_making(spec: StudySpec, inputs: Mapping[str, str], notebooks: Seque
     spec : StudySpec
         Parameters and prose.
     inputs : mapping
-        Hashes of the data that it reads (`evalaid.study.sample.hash_inputs`).
+        Hashes of the data that it reads (`evalaid.study.sources.hash_inputs`).
     notebooks : sequence of Path
         The notebooks that the study runs.
 

@@ -23,7 +23,7 @@ from evalaid.running.execution import Halt, Tell, execute_notebook
 from evalaid.running.freshness import mark
 from evalaid.section import PARTS
 from evalaid.study.combinations import SHOWN_BY
-from evalaid.study.sample import check_sources, data_faults, hash_inputs, load_simulation
+from evalaid.study.sources import check_sources, data_faults, hash_inputs, load_simulation
 from evalaid.study.spec import StudySpec
 
 if TYPE_CHECKING:

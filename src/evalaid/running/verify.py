@@ -19,7 +19,7 @@ from evalaid.periods import PER_YEAR
 from evalaid.reports import report_folder
 from evalaid.running.execution import Halt, Tell
 from evalaid.running.notebooks import run_study
-from evalaid.study.sample import data_faults
+from evalaid.study.sources import data_faults
 from evalaid.study.spec import StudySpec
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evalaid.comparisons import NEVER_TREATED, NOT_YET_TREATED, base_columns
 from evalaid.design import Design
+from evalaid.diagnosis.comparisons import NEVER_TREATED, NOT_YET_TREATED, base_columns
 from evalaid.errors import DesignError
 from evalaid.estimators.method import chosen_covariates, population_of
 from evalaid.layout import Layout

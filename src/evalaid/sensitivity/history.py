@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from evalaid.comparisons import base_columns
 from evalaid.design import Design
+from evalaid.diagnosis.comparisons import base_columns
 from evalaid.effects import Effects
 from evalaid.estimation import find_method
 from evalaid.inference.table import infer

@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from evalaid.comparisons import base_columns
 from evalaid.design import Design
+from evalaid.diagnosis.comparisons import base_columns
 from evalaid.errors import DesignError, EstimationError
 from evalaid.estimation import estimate
 from evalaid.layout import Layout, arrange, reassign

@@ -16,7 +16,7 @@ from evalaid.reading.layouts import Layout
 from evalaid.reading.rosters import read_partnerships
 from evalaid.reading.snapshot import FAULT_COLUMNS
 from evalaid.reading.tables import LayoutError, read_table
-from evalaid.study.sample import load_reading, read_partnerships_file
+from evalaid.study.sources import load_reading, read_partnerships_file
 from evalaid.study.spec import StudySpec
 
 _GIVEN = "the layout says so"

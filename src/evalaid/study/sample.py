@@ -1,36 +1,25 @@
-"""From a study's files to its design: read, join, keep, place the starts in periods, diagnose.
-
-The data files are read only. Their hashes are held against the data package beside them by a run, before and after.
-"""
+"""From the sources of a study to its design: join, keep, place the starts in periods, diagnose."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
-from pathlib import Path
-from typing import Any
-
 import pandas as pd
 
-from evalaid.claims.table import Claims
 from evalaid.cohorts import assign_cohorts
 from evalaid.design import Design, diagnose
-from evalaid.errors import EvalaidError, StudyError
-from evalaid.manifest import NUMBERS_FILE, hash_file, hash_value, read_manifest
+from evalaid.errors import StudyError
 from evalaid.periods import parse_periods
-from evalaid.project import LAYOUTS, PUBLISHED, REPORTS, project_root
 from evalaid.reading.decisions import show
-from evalaid.reading.rosters import Partnerships, read_partnerships
-from evalaid.reading.tables import Reading, read_table
-from evalaid.recovery import choose_trials
 from evalaid.roster import Roster, roster_of
-from evalaid.simulate.panel import LABEL, SimulatedPanel
-from evalaid.simulate.table import simulate
+from evalaid.study.sources import (
+    load_reading,
+    load_simulation,
+    need_columns,
+    read_file,
+    read_partnerships_file,
+    simulated_name,
+)
 from evalaid.study.spec import StudySpec
 
-DATA_PACKAGE = Path("data") / "datapackage.json"
 COHORT = "first_treated"
 ALL_GROUPS = "all"  # an event that concerns every group, such as a national strike
 
@@ -165,60 +154,6 @@ def period_kind(frame: pd.DataFrame, spec: StudySpec) -> str:
     return str(parse_periods(frame[spec.period]).kind)
 
 
-def load_simulation(simulation: Mapping[str, Any]) -> SimulatedPanel:
-    """Make the simulated panel of a study; the same parameters give the same panel.
-
-    Parameters
-    ----------
-    simulation : mapping
-        ``generator``, ``seed`` and what the generator takes.
-
-    Returns
-    -------
-    SimulatedPanel
-
-    Raises
-    ------
-    SimulationError
-        For an unknown generator or parameter, and for effects that the published figures rule out.
-
-    Examples
-    --------
-    >>> load_simulation({"generator": "xinjiang", "seed": 1, "effect_pp": 4.0}).label
-    'simulated'
-    """
-    return _simulate(json.dumps(dict(simulation), sort_keys=True))
-
-
-def check_sources(spec: StudySpec) -> None:
-    """Hold what a study names against what exists, before anything runs: generators, their columns, programmes, trials.
-
-    Raises
-    ------
-    StudyError
-        With all faults at once.
-    """
-    faults = []
-    for simulation in spec.simulations():
-        try:
-            panel = load_simulation(simulation)
-            need_columns(panel.frame, simulated_name(simulation), [spec.unit, spec.period, spec.outcome])
-        except EvalaidError as error:
-            faults.append(str(error))
-    if spec.recovery:
-        try:
-            choose_trials(str(spec.simulation["generator"]), spec.recovery.get("methods"))
-        except EvalaidError as error:
-            faults.append(f"recovery.methods: {error}")
-    if spec.claims is not None:
-        try:
-            Claims.read(project_root() / PUBLISHED).of(spec.claims)
-        except EvalaidError as error:
-            faults.append(f"claims: {error}")
-    if faults:
-        raise StudyError(f"The study '{spec.study}' cannot be run: " + " ".join(faults))
-
-
 def load_design(spec: StudySpec) -> Design:
     """Turn a study's files into its design: validated panel, cohorts, admissible comparisons.
 
@@ -278,92 +213,6 @@ def diagnose_frame(frame: pd.DataFrame, spec: StudySpec) -> Design:
     )
 
 
-def hash_inputs(spec: StudySpec) -> dict[str, str]:
-    """Return the sha256 of what a study reads: its data files, and the content of its simulated panels.
-
-    A simulated panel is hashed as csv with nine significant digits, so that the last digits of another processor's
-    arithmetic leave the hash alone.
-    """
-    hashes = hash_data(spec.data_files())
-    for simulation in spec.simulations():
-        text = load_simulation(simulation).frame.to_csv(index=False, float_format="%.9g", lineterminator="\n")
-        hashes[simulated_name(simulation)] = hashlib.sha256(text.encode("utf-8")).hexdigest()
-    return hashes
-
-
-def simulated_name(simulation: Mapping[str, Any]) -> str:
-    """Name a simulated panel where data files are listed: generator and parameters."""
-    given = ", ".join(f"{name}={value}" for name, value in sorted(simulation.items()) if name != "generator")
-    return f"{LABEL} {simulation.get('generator')}({given})"
-
-
-def hash_data(files: Iterable[str]) -> dict[str, str]:
-    """Return the sha256 of data files, by their path relative to the project.
-
-    Raises
-    ------
-    StudyError
-        If a file is missing.
-    """
-    root = project_root()
-    files = list(files)
-    missing = [name for name in files if not (root / name).is_file()]
-    if missing:
-        raise StudyError(f"Data file(s) not found: {', '.join(missing)}. Restore them or correct the study's file.")
-    return {
-        name: _hash_numbers(root / name) if name.endswith(NUMBERS_FILE) else hash_file(root / name) for name in files
-    }
-
-
-def _hash_numbers(path: Path) -> str:
-    """Hash reported numbers by key and value, with nine significant digits: another processor's last digits do not count."""
-    numbers = read_manifest(path).numbers
-    return hash_value({key: None if one.value is None else f"{float(one.value):.9g}" for key, one in numbers.items()})
-
-
-def data_faults(hashes: Mapping[str, str]) -> list[str]:
-    """Hold the hashes of data files against the data package that is nearest above each, and name each file that differs.
-
-    That is ``data/datapackage.json``, or that of a study's own folder of data. A file that its data package does not list is a
-    fault, too: data without a recorded hash cannot be verified.
-    """
-    faults = []
-    packages: dict[Path, dict[str, str]] = {}
-    for name, digest in hashes.items():
-        if name.startswith((LABEL, REPORTS.as_posix(), LAYOUTS.as_posix())):  # made by a run, or a choice: not raw data
-            continue
-        path = _data_package(name)
-        if path not in packages:
-            packages[path] = _recorded_hashes(path)
-        recorded, package = packages[path].get(name), path.as_posix()
-        if not (project_root() / path).is_file():
-            faults.append(f"{package} is missing: there is no recorded hash to hold {name} against")
-        elif recorded is None:
-            faults.append(f"{name} is not listed in {package}")
-        elif digest != recorded:
-            faults.append(f"{name} has changed: sha256 {digest[:12]}... where {package} records {recorded[:12]}...")
-    return faults
-
-
-def _data_package(name: str) -> Path:
-    """Find the data package that records a file: the nearest above it, else that of all data."""
-    for folder in Path(name).parents:
-        if folder.parts and (project_root() / folder / DATA_PACKAGE.name).is_file():
-            return folder / DATA_PACKAGE.name
-    return DATA_PACKAGE
-
-
-def _recorded_hashes(path: Path) -> dict[str, str]:
-    """Read the hashes that a data package records, by the files' paths relative to the project."""
-    if not (project_root() / path).is_file():
-        return {}
-    resources = json.loads((project_root() / path).read_text(encoding="utf-8")).get("resources", [])
-    return {
-        f"{path.parent.as_posix()}/{one.get('path', '')}": str(one.get("hash", "")).removeprefix("sha256:")
-        for one in resources
-    }
-
-
 def _read_panel(spec: StudySpec) -> tuple[pd.DataFrame, str]:
     """Return the panel of a study and how to call it."""
     if spec.simulation:
@@ -378,47 +227,6 @@ def _read_panel(spec: StudySpec) -> tuple[pd.DataFrame, str]:
     return read_file(spec.panel), spec.panel
 
 
-def load_reading(spec: StudySpec) -> Reading:
-    """Read the panel of a study that has a layout, with every decision taken about its file.
-
-    Assumes that ``panel`` and ``layout`` are given. The same files give the same reading; it is kept while they do not change.
-
-    Parameters
-    ----------
-    spec : StudySpec
-
-    Returns
-    -------
-    Reading
-
-    Raises
-    ------
-    StudyError
-        If a file is missing.
-    ReadingError
-        With all faults of the file, or of its layout, at once.
-    """
-    return read_panel_file(str(spec.panel), str(spec.layout))
-
-
-def read_panel_file(name: str, layout: str | None) -> Reading:
-    """Read a table of the project by its layout (None: as detected), by paths relative to it; the same content is read once."""
-    return _read_table(*_paths(name, layout))
-
-
-def read_partnerships_file(name: str, layout: str | None) -> Partnerships:
-    """Read a roster of the project by its layout (None: as detected), by paths relative to it; the same content is read once."""
-    return _read_partnerships(*_paths(name, layout))
-
-
-def _paths(name: str, layout: str | None) -> tuple[str, ...]:
-    """Give the paths of a file and its layout, and their hashes: what a cached reading depends on."""
-    names = [name, *([layout] if layout else [])]
-    hashes = hash_data(names)
-    root = project_root()
-    return (str(root / name), str(root / layout) if layout else "", *hashes.values())
-
-
 def _read_beside(name: str, column: str | None, spec: StudySpec) -> pd.DataFrame:
     """Read a file that is matched with the panel by a column; beside a panel with a layout its codes are text."""
     table = read_file(name)
@@ -427,42 +235,6 @@ def _read_beside(name: str, column: str | None, spec: StudySpec) -> pd.DataFrame
     codes = table[column]
     whole = pd.api.types.is_float_dtype(codes) and bool((codes.dropna() % 1 == 0).all())
     return table.assign(**{str(column): (codes.astype("Int64") if whole else codes).astype("string").astype(object)})
-
-
-@lru_cache(maxsize=8)
-def _read_table(path: str, layout: str, *_: str) -> Reading:
-    return read_table(path, layout or None)
-
-
-@lru_cache(maxsize=8)
-def _read_partnerships(path: str, layout: str, *_: str) -> Partnerships:
-    return read_partnerships(path, layout or None)
-
-
-@lru_cache(maxsize=32)
-def _simulate(parameters: str) -> SimulatedPanel:
-    given = json.loads(parameters)
-    return simulate(given.pop("generator"), **given)
-
-
-def read_file(name: str) -> pd.DataFrame:
-    """Read a csv file of the project, by its path relative to it."""
-    path = project_root() / name
-    if not path.is_file():
-        raise StudyError(
-            f"The file {name} does not exist in the project. Correct the study's file or restore the data."
-        )
-    try:
-        return pd.read_csv(path, encoding="utf-8-sig")
-    except (ValueError, UnicodeDecodeError) as error:
-        raise StudyError(f"{name} cannot be read as UTF-8 csv: {error}.") from None
-
-
-def need_columns(frame: pd.DataFrame, where: str, columns: Iterable[str]) -> None:
-    """Raise a `StudyError` that names all columns which a table lacks."""
-    missing = [column for column in dict.fromkeys(columns) if column not in frame]
-    if missing:
-        raise StudyError(f"{where} has no column {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}.")
 
 
 def _join(frame: pd.DataFrame, link: pd.DataFrame, spec: StudySpec) -> pd.DataFrame:

@@ -6,7 +6,8 @@ import pandas as pd
 
 from evalaid.design import Design
 from evalaid.errors import StudyError
-from evalaid.study.sample import ALL_GROUPS, load_frame, need_columns, read_file
+from evalaid.study.sample import ALL_GROUPS, load_frame
+from evalaid.study.sources import need_columns, read_file
 from evalaid.study.spec import StudySpec
 
 KIND, EVENT, START, END = "kind", "event", "date", "end"

@@ -11,7 +11,8 @@ import pandas as pd
 
 from evalaid.design import Design
 from evalaid.errors import EvalaidError, NotIdentifiedError
-from evalaid.frames.analysis import Refusal, estimate_entry, in_unit, overall
+from evalaid.frames.analysis import Refusal, estimate_entry, overall
+from evalaid.frames.units import in_unit
 from evalaid.inference.difference import difference
 from evalaid.inference.table import infer
 from evalaid.report.tables import Column

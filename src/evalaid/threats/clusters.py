@@ -13,7 +13,8 @@ import pandas as pd
 from evalaid.effects import Effects
 from evalaid.errors import EvalaidError, NotIdentifiedError
 from evalaid.estimation import estimate
-from evalaid.frames.analysis import Refusal, in_unit, overall
+from evalaid.frames.analysis import Refusal, overall
+from evalaid.frames.units import in_unit
 from evalaid.inference.permutation import randomize
 from evalaid.inference.table import JACKKNIFE_LIMIT, Vcov, infer
 from evalaid.inference.wild import wild_bootstrap

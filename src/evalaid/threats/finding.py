@@ -12,7 +12,8 @@ import pandas as pd
 
 from evalaid.design import Design
 from evalaid.effects import Effects
-from evalaid.frames.analysis import Refusal, estimate_main, in_unit, overall, unit_of
+from evalaid.frames.analysis import Refusal, estimate_main, overall
+from evalaid.frames.units import in_unit, unit_of
 from evalaid.inference.table import infer
 from evalaid.report.words import format_value
 from evalaid.study.spec import StudySpec

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalaid.comparisons import NOT_YET_TREATED
+from evalaid.diagnosis.comparisons import NOT_YET_TREATED
 from evalaid.errors import EvalaidError
 from evalaid.frames.analysis import Refusal
 from evalaid.report.tables import Column

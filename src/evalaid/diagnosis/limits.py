@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from evalaid.comparisons import base_columns
+from evalaid.diagnosis.comparisons import base_columns
 from evalaid.layout import Layout
 from evalaid.periods import label
 

@@ -95,6 +95,29 @@ def test_all_subsets_at_once_equal_each_by_itself(method):
         assert row.std_error == pytest.approx(one["std_error"], abs=TOLERANCE)
 
 
+def test_intervals_by_the_rule_of_a_single_estimate_leave_out_each_cluster_where_few_are_treated():
+    frame = panel(8)
+    design = diagnose(frame, covariates=("share_65", "beds"), cluster="prefecture")
+    curve = ea.specification_curve(
+        design, {"methods": ["imputation", "callaway_santanna"], "covariates": [(), ("beds",)]}, vcov="auto"
+    )
+    plain = ea.specification_curve(design, {"methods": ["imputation"], "covariates": [(), ("beds",)]})
+    assert set(curve.table["vcov"]) == {"CR3"}
+    assert set(plain.table["vcov"]) == {"CR1"}
+    assert any("CR1 intervals are too short" in note for note in plain.notes)
+    assert not any("CR1" in note for note in curve.notes)
+    for row in curve.table.itertuples():
+        covariates = () if row.covariates == "none" else (row.covariates,)
+        one = ea.infer(ea.estimate(design, row.method, covariates=covariates).aggregate("overall")).iloc[0]
+        found = (row.estimate, row.std_error, row.conf_low, row.conf_high)
+        assert found == pytest.approx(tuple(one[["estimate", "std_error", "conf_low", "conf_high"]]), abs=TOLERANCE)
+
+
+def test_errors_that_the_curve_does_not_offer_are_named():
+    with pytest.raises(EstimationError, match=re.escape("vcov='CR2' is not a choice; choose CR1, auto.")):
+        ea.specification_curve(diagnose(panel()), {"methods": ["twfe"]}, vcov="CR2")
+
+
 def test_scales_go_through_the_same_door():
     frame = panel(9)
     design = diagnose(frame, covariates=("beds",))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import combinations, product, repeat
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from evalaid.design import Design
 from evalaid.effects import Effects
 from evalaid.errors import EstimationError, NotIdentifiedError
 from evalaid.estimation import estimate, estimate_subsets, find_method
-from evalaid.inference.counts import ONE_TREATED
+from evalaid.inference.counts import ONE_TREATED, say_few
 from evalaid.inference.intervals import join_texts
 from evalaid.inference.table import infer
 from evalaid.layout import mask
@@ -27,6 +27,7 @@ Window = tuple[Any, Any]
 COMPARISONS = ("own", "never_treated", "not_yet_treated", "eventually_treated")
 WEIGHTS = ("design", "none")
 RESULTS = ("estimate", "std_error", "conf_low", "conf_high")
+CurveVcov = Literal["CR1", "auto"]
 COUNTS = ("n_units", "n_treated", "n_clusters", "treated_clusters")
 
 
@@ -89,7 +90,7 @@ class SpecificationCurve:
         One row a specification, sorted by estimate, those without one last: ``method`` (with its options), ``covariates``,
         ``window``, ``comparison``, ``weights``, ``scale``, ``estimate``, ``std_error``, ``conf_low``, ``conf_high`` (in the
         scale of the outcome: fractions for a share), ``n_units``, ``n_treated``, ``n_clusters``, ``treated_clusters``,
-        ``note`` (why there is no estimate or no error).
+        ``vcov`` (the error behind the interval), ``note`` (why there is no estimate or no error).
     drivers : pandas.DataFrame
         One row a choice that varies among the estimates (each covariate, in or out, is one): ``choice``, ``levels``,
         ``share_alone`` (share of the variance of the estimates between its levels), ``share_beyond_others`` (what it adds
@@ -112,6 +113,7 @@ def specification_curve(
     specifications: Sequence[Specification] | Mapping[str, Any],
     *,
     level: float = 0.95,
+    vcov: CurveVcov = "CR1",
     progress: Callable[[int, int], object] | None = None,
 ) -> SpecificationCurve:
     """Estimate the overall effect under every declared specification.
@@ -127,19 +129,22 @@ def specification_curve(
         The list, or the arguments of :func:`declare`.
     level : float
         Coverage of each interval by itself.
+    vcov : {"CR1", "auto"}
+        Errors, as in :func:`evalaid.infer`. ``CR1`` is quick, and too short with few clusters or few treated ones; ``auto`` is
+        what a single estimate is reported with.
     progress : callable, optional
         Called with the number of specifications done and their total.
 
     Returns
     -------
     SpecificationCurve
-        Each row equals ``estimate(...).aggregate("overall")`` with ``infer(vcov="CR1")`` of the same choices. Errors are left
+        Each row equals ``estimate(...).aggregate("overall")`` with ``infer(vcov=...)`` of the same choices. Errors are left
         out where a single treated cluster (or the method) does not show any.
 
     Raises
     ------
     EstimationError
-        When nothing is declared, or a choice does not exist (an unknown method, covariate, period, option).
+        When nothing is declared, or a choice does not exist (an unknown method, covariate, period, option, ``vcov``).
 
     Notes
     -----
@@ -147,7 +152,8 @@ def specification_curve(
     squares (``twfe``, ``event_study``, ``sun_abraham``, ``imputation``, on the scale of the outcome) the outcome and each of
     the p covariates are residualised once a method and cut; every subset of covariates then follows from (1 + p) x (1 + p)
     products a unit, all subsets in one matrix product (see :mod:`evalaid.subsets`). All other specifications, those of
-    Callaway and Sant'Anna among them, share the cut panel only. Simonsohn, Simmons and Nelson (2020),
+    Callaway and Sant'Anna among them, share the cut panel only; so do all where ``auto`` leaves out each cluster in turn, which
+    needs an estimate that can be repeated. Simonsohn, Simmons and Nelson (2020),
     doi:10.1038/s41562-020-0912-z; their joint test is :func:`evalaid.joint_test`.
 
     Examples
@@ -164,18 +170,22 @@ def specification_curve(
     (4, ['covariate gdp', 'method'])
     """
     declared = read_specifications(design, specifications)
+    if vcov not in get_args(CurveVcov):
+        raise EstimationError(f"vcov={vcov!r} is not a choice; choose {', '.join(get_args(CurveVcov))}.")
     rows: dict[int, dict[str, Any]] = {}
     cuts: dict[Any, Design] = {}
     for (cut, *_), block in group_blocks(declared).items():
         if cut not in cuts:
             cuts[cut] = cut_design(design, declared[block[0]])
-        for positions, found in estimate_block(cuts[cut], [declared[k] for k in block]):
-            for position, row in zip(positions, _rows(cuts[cut], found, level), strict=False):
+        here = cuts[cut]
+        repeatable = vcov == "auto" and bool(say_few(here.n_clusters, here.n_treated_clusters))
+        for positions, found in estimate_block(here, [declared[k] for k in block], together=not repeatable):
+            for position, row in zip(positions, _rows(here, found, level, vcov), strict=False):
                 rows[block[position]] = row
             if progress is not None:
                 progress(len(rows), len(declared))
     listed = [{**one.describe(design), **rows[k]} for k, one in enumerate(declared)]
-    table = pd.DataFrame(listed, columns=[*CHOICES, *RESULTS, *COUNTS, "note"])
+    table = pd.DataFrame(listed, columns=[*CHOICES, *RESULTS, *COUNTS, "vcov", "note"])
     order = table["estimate"].argsort(kind="stable")  # missing ones last
     drivers = find_drivers(table, [one.covariates for one in declared])
     return SpecificationCurve(table.iloc[order].reset_index(drop=True), drivers, list_notes(table), level)
@@ -303,9 +313,11 @@ def _options(specification: Specification) -> dict[str, Any]:
 
 
 def estimate_block(
-    design: Design, block: Sequence[Specification]
+    design: Design, block: Sequence[Specification], *, together: bool = True
 ) -> Iterator[tuple[list[int], Effects | EstimationError]]:
-    """Estimate specifications that differ in their covariates only, together where the method allows it.
+    """Estimate specifications that differ in their covariates only, ``together`` where the method allows it.
+
+    Estimates that were made together cannot be repeated on part of the units (they have no ``refit``).
 
     Yields
     ------
@@ -317,7 +329,7 @@ def estimate_block(
     left = set(range(len(block)))
     first = block[0]
     names = tuple(dict.fromkeys(name for one in block for name in one.covariates))
-    if names and first.scale == "share" and len(block) > 1:
+    if together and names and first.scale == "share" and len(block) > 1:
         try:
             subsets = estimate_subsets(design, first.method, covariates=names, **_options(first))
         except EstimationError as refusal:
@@ -336,7 +348,9 @@ def estimate_block(
             yield [position], refusal
 
 
-def _rows(design: Design, effects: Effects | EstimationError, level: float) -> Iterator[dict[str, Any]]:
+def _rows(
+    design: Design, effects: Effects | EstimationError, level: float, vcov: CurveVcov
+) -> Iterator[dict[str, Any]]:
     """Give a row for each estimate; the same row without end for a refusal."""
     if isinstance(effects, EstimationError):
         yield from repeat(_refused(design, effects))
@@ -345,6 +359,7 @@ def _rows(design: Design, effects: Effects | EstimationError, level: float) -> I
     alone = bool((effects.cells["treated_clusters"] == 1).all())
     if design.n_clusters < 2 or alone:
         table = effects.tidy().assign(std_error=np.nan, conf_low=np.nan, conf_high=np.nan, n_clusters=design.n_clusters)
+        table["vcov"] = "none"
         why = "one cluster: no error can be seen from it" if design.n_clusters < 2 else hidden or ONE_TREATED
         missing = np.isnan(effects.value)
         table["note"] = [
@@ -352,13 +367,13 @@ def _rows(design: Design, effects: Effects | EstimationError, level: float) -> I
             for reason, absent in zip(effects.cells["reason"], missing, strict=True)
         ]
     else:
-        table = infer(effects, level, vcov="CR1")
+        table = infer(effects, level, vcov=vcov)
     for row in table.to_dict("records"):
         why = hidden or (ONE_TREATED if row["treated_clusters"] == 1 else "")
         if why and not np.isnan(row["std_error"]):
-            row |= {"std_error": np.nan, "conf_low": np.nan, "conf_high": np.nan}
+            row |= {"std_error": np.nan, "conf_low": np.nan, "conf_high": np.nan, "vcov": "none"}
             row["note"] = f"{row['note']}; {why}" if row["note"] else why
-        kept = {name: row[name] for name in (*RESULTS, "n_treated", "n_clusters", "treated_clusters", "note")}
+        kept = {name: row[name] for name in (*RESULTS, "n_treated", "n_clusters", "treated_clusters", "vcov", "note")}
         yield {**kept, "n_units": design.n_units}
 
 
@@ -368,6 +383,7 @@ def _refused(design: Design, refusal: EstimationError) -> dict[str, Any]:
     return {
         **dict.fromkeys(RESULTS, np.nan),
         **dict(zip(COUNTS, counts, strict=True)),
+        "vcov": "none",
         "note": "; ".join(reasons),
     }
 

@@ -77,8 +77,9 @@ def list_notes(table: pd.DataFrame) -> tuple[str, ...]:
         notes.append(
             "methods average effects with different weights: part of the spread between them is no disagreement"
         )
-    clusters, treated = known["n_clusters"].min(), known["treated_clusters"].min()
-    if len(known) and (clusters < FEW_CLUSTERS or treated < FEW_TREATED):
+    plain = known[known["vcov"] == "CR1"]
+    clusters, treated = plain["n_clusters"].min(), plain["treated_clusters"].min()
+    if len(plain) and (clusters < FEW_CLUSTERS or treated < FEW_TREATED):
         notes.append(
             f"down to {clusters} clusters and {treated} treated clusters: CR1 intervals are too short; use a wild bootstrap or "
             "randomisation inference for the specification to be reported"

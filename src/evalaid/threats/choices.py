@@ -20,7 +20,17 @@ from evalaid.scales import NAMES as SCALES
 from evalaid.sensitivity.joint import joint_test
 from evalaid.sensitivity.specifications import WEIGHTS, Specification, SpecificationCurve, declare, specification_curve
 from evalaid.study.sample import load_design
-from evalaid.threats.finding import APPEARS, REVERSED, SURVIVES, UNKNOWN, WEAKENED, Case, verdict_row, why_not
+from evalaid.threats.finding import (
+    APPEARS,
+    REVERSED,
+    SIGN_ONLY,
+    SURVIVES,
+    UNKNOWN,
+    WEAKENED,
+    Case,
+    verdict_row,
+    why_not,
+)
 
 THREAT = "Other defensible choices would have given another answer"
 TRIED = "Every combination of the study's methods, covariates, windows, comparisons, weights and scales"
@@ -77,7 +87,7 @@ def examine_choices(case: Case | Refusal) -> Choices:
     )
     design = case.design if not covariates else load_design(case.spec.change({"covariates": covariates}))
     declared = _declare(case, covariates)
-    found = specification_curve(design, declared, level=case.spec.level)
+    found = specification_curve(design, declared, level=case.spec.level, vcov="auto")
     unit, factor = case.unit
     curve = found.table[found.table["estimate"].notna()].reset_index(drop=True)
     scaled = {name: curve[name] * factor for name in ("estimate", "std_error", "conf_low", "conf_high")}
@@ -201,7 +211,10 @@ def _count(case: Case, found: SpecificationCurve, curve: pd.DataFrame) -> pd.Dat
         ("median", "Median estimate", curve["estimate"].median(), unit, 2),
         ("largest", "Largest estimate", curve["estimate"].max(), unit, 2),
     ]
-    return pd.DataFrame(rows, columns=_COUNTS).assign(made_by="specification curve; CR1 intervals")
+    errors = " or ".join(sorted(set(curve["vcov"]) - {"none"})) or "no"
+    return pd.DataFrame(rows, columns=_COUNTS).assign(
+        made_by=f"specification curve; {errors} intervals, by the rule of the main one"
+    )
 
 
 def _verdict(case: Case, curve: pd.DataFrame) -> pd.DataFrame:
@@ -222,9 +235,11 @@ def _verdict(case: Case, curve: pd.DataFrame) -> pd.DataFrame:
         word = APPEARS if outside > 0.5 else SURVIVES
     elif np.sign(middle) != side:
         word = REVERSED
+    elif same < 1.0 or outside < 0.5:
+        word = WEAKENED
     else:
-        word = SURVIVES if same == 1.0 and outside >= 0.5 else WEAKENED
-    return verdict_row("choices", THREAT, TRIED, said, word)
+        word = SURVIVES if finding.keeps_size(middle) else SIGN_ONLY
+    return verdict_row("choices", THREAT, TRIED, said, word, finding, [middle])
 
 
 def _nothing(reason: str) -> Choices:

@@ -38,6 +38,7 @@ def judge_placebos(case: Case | Refusal, found: Mapping[str, Placebo | str]) -> 
         return verdict_row("placebo", THREAT, TRIED, f"Not possible: {NO_ESTIMATE}.", UNKNOWN)
     spec = case.spec
     time = list_placebos(found, spec)
+    starts = time[(time["shift"] != 0) & time["conf_low"].notna()]["estimate"]
     pretended = pd.concat([time[time["shift"] != 0], list_other_outcomes(found, spec)], ignore_index=True)
     pretended = pretended[pretended["conf_low"].notna()]
     outside = int(((pretended["conf_low"] > 0) | (pretended["conf_high"] < 0)).sum())
@@ -49,6 +50,9 @@ def judge_placebos(case: Case | Refusal, found: Mapping[str, Placebo | str]) -> 
             f"Of {len(pretended)} intervals of pretended starts or outcomes {outside} leave out zero; chance alone gives "
             f"{chance:.2g}."
         )
+    if len(starts):
+        largest = starts.iloc[int(starts.abs().to_numpy().argmax())]
+        said.append(f"The largest at a pretended start is {case.finding.write(largest)}.")
     if len(space):
         said.append(f"Among pretended units p = {', '.join(write_p(p) for p in space['p_value'])}.")
     if len(units):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from evalaid.design import Design
 from evalaid.effects import Effects
@@ -19,6 +20,7 @@ from evalaid.report.words import format_value
 from evalaid.study.spec import StudySpec
 
 SURVIVES = "survives"
+SIGN_ONLY = "sign, not size"
 WEAKENED = "weakened"
 REVERSED = "does not survive"
 APPEARS = "an effect appears"
@@ -26,7 +28,10 @@ UNKNOWN = "cannot be told"
 UNTRIED = "not tried"
 NO_ESTIMATE = "the main method gives no estimate"
 NO_CELLS = "the main method gives one number, not effects by cohort and period"
-VERDICTS = (SURVIVES, WEAKENED, APPEARS, REVERSED, UNKNOWN, UNTRIED)
+VERDICTS = (SURVIVES, SIGN_ONLY, WEAKENED, APPEARS, REVERSED, UNKNOWN, UNTRIED)
+# The size of an effect survives while this share of it is left: the lower limit at which two means count as alike in tests of
+# equivalence (Schuirmann 1987, doi:10.1007/BF01068419).
+SIZE_KEPT = 0.8
 # A p-value that is a count of assignments can be the error rate itself, up to rounding.
 TIE = 1e-9
 
@@ -63,22 +68,53 @@ class Finding:
         -------
         str
             Of an effect that is shown (interval on one side of zero): "survives" when the other interval lies on the same
-            side, "weakened" when the sign stays and the interval holds zero, "does not survive" when the sign changes.
+            side and at least `SIZE_KEPT` of the estimate is left, "sign, not size" when less is, "weakened" when the sign
+            stays and the interval holds zero, "does not survive" when the sign changes.
             Of a finding that no effect is shown: "survives" when the other interval holds zero, too, else "an effect
             appears". "cannot be told" without both intervals.
 
         Examples
         --------
         >>> shown, not_shown = Finding(2.0, 1.0, 3.0, "pp", 0.95), Finding(0.8, -0.6, 2.2, "pp", 0.95)
-        >>> shown.judge(1.0, -0.2, 2.2), shown.judge(-0.1, -1.0, 0.8), not_shown.judge(1.3, 0.2, 2.4)
-        ('weakened', 'does not survive', 'an effect appears')
+        >>> shown.judge(1.0, 0.2, 1.8), shown.judge(1.0, -0.2, 2.2), shown.judge(-0.1, -1.0, 0.8)
+        ('sign, not size', 'weakened', 'does not survive')
+        >>> not_shown.judge(1.3, 0.2, 2.4)
+        'an effect appears'
         """
         if np.isnan([self.conf_low, self.conf_high, estimate, conf_low, conf_high]).any():
             return UNKNOWN
-        return self._compare(estimate, shown=conf_low > 0 or conf_high < 0)
+        word = self._compare(estimate, shown=conf_low > 0 or conf_high < 0)
+        return SIGN_ONLY if word == SURVIVES and not self.keeps_size(estimate) else word
+
+    def keeps_size(self, estimate: float) -> bool:
+        """Say whether another estimate leaves at least `SIZE_KEPT` of an effect that is shown; nothing is lost where none is."""
+        return not self.shows_an_effect or bool(estimate / self.estimate >= SIZE_KEPT)
+
+    def measure(self, estimates: ArrayLike) -> tuple[float, float]:
+        """Give how far the worst of other estimates moves the finding: in its unit, and as a share of it.
+
+        Returns
+        -------
+        (float, float)
+            The worst is the one that leaves least of an effect that is shown, else the one farthest from the estimate. The
+            share is missing where no effect is shown: a share of what is not told from zero says nothing.
+
+        Examples
+        --------
+        >>> Finding(2.0, 1.0, 3.0, "pp", 0.95).measure([1.5, 2.5]), Finding(0.8, -0.6, 2.2, "pp", 0.95).measure([1.0])[1]
+        ((-0.5, -0.25), nan)
+        """
+        change = np.asarray(estimates, dtype=float) - self.estimate
+        change = change[~np.isnan(change)]
+        if not change.size:
+            return np.nan, np.nan
+        if not self.shows_an_effect:
+            return float(change[np.abs(change).argmax()]), np.nan
+        moved = float(change[(change * np.sign(self.estimate)).argmin()])
+        return moved, moved / self.estimate
 
     def _compare(self, estimate: float, *, shown: bool) -> str:
-        """Give the verdict of an estimate that is, or is not, told from zero."""
+        """Give the verdict of an estimate that is, or is not, told from zero, whatever its size."""
         if not self.shows_an_effect:
             return APPEARS if shown else SURVIVES
         if np.sign(estimate) != np.sign(self.estimate):
@@ -94,7 +130,10 @@ class Finding:
         return _worst({self.judge(*row) for row in rows})
 
     def judge_tests(self, frame: pd.DataFrame) -> str:
-        """Give the worst verdict over rows of ``estimate`` and ``p_value``: a test may have no interval, or one without end."""
+        """Give the worst verdict over rows of ``estimate`` and ``p_value``: a test may have no interval, or one without end.
+
+        Tests of one estimate say nothing of its size.
+        """
         known = frame[frame["estimate"].notna() & frame["p_value"].notna()]
         if known.empty or np.isnan(self.conf_low):
             return UNKNOWN
@@ -111,7 +150,7 @@ class Finding:
 
 
 def _worst(words: set[str]) -> str:
-    return next(word for word in (REVERSED, APPEARS, WEAKENED, SURVIVES) if word in words)
+    return next(word for word in (REVERSED, APPEARS, WEAKENED, SIGN_ONLY, SURVIVES) if word in words)
 
 
 @dataclass(frozen=True)
@@ -199,7 +238,7 @@ def key_of(text: object) -> str:
 
 def verdict_key(word: str) -> str:
     """Turn a verdict into the key of its count."""
-    return word.replace(" ", "_")
+    return word.replace(",", "").replace(" ", "_")
 
 
 def write_p(value: float) -> str:
@@ -213,6 +252,23 @@ def write_p(value: float) -> str:
     return "below 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def verdict_row(key: str, threat: str, tried: str, result: str, verdict: str) -> pd.DataFrame:
-    """Give one row of the table of verdicts: ``key``, ``threat``, ``tried``, ``result``, ``verdict``."""
-    return pd.DataFrame([{"key": key, "threat": threat, "tried": tried, "result": result, "verdict": verdict}])
+def verdict_row(
+    key: str, threat: str, tried: str, result: str, verdict: str, finding: Finding | None = None, others: ArrayLike = ()
+) -> pd.DataFrame:
+    """Give one row of the table of verdicts.
+
+    Parameters
+    ----------
+    key, threat, tried, result, verdict : str
+    finding : Finding, optional
+        With ``others``, other estimates of the same effect: how far the worst of them moves it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``key``, ``threat``, ``tried``, ``result``, ``verdict``, ``moved`` (in ``unit``) and ``moved_share`` (per cent of the
+        estimate), both missing where there is no other estimate.
+    """
+    moved, share = (np.nan, np.nan) if finding is None else finding.measure(others)
+    row = {"key": key, "threat": threat, "tried": tried, "result": result, "verdict": verdict, "moved": moved}
+    return pd.DataFrame([row | {"moved_share": 100 * share, "unit": "" if finding is None else finding.unit}])

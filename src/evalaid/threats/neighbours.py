@@ -111,7 +111,7 @@ def _judge(key: str, threat: str, tried: str, table: pd.DataFrame, case: Case) -
         said = finding.write_range(known["estimate"].min(), known["estimate"].max())
     lost = len(table) - len(known)
     said = f"{said}, against {finding.write(finding.estimate)}" + (f"; {lost} give no estimate." if lost else ".")
-    return verdict_row(key, threat, tried, said, finding.judge_all(known))
+    return verdict_row(key, threat, tried, said, finding.judge_all(known), finding, known["estimate"])
 
 
 def _nothing(key: str, threat: str, tried: str, result: str, verdict: str) -> Others:

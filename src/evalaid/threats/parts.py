@@ -139,4 +139,4 @@ def _verdict(finding: Finding, table: pd.DataFrame) -> pd.DataFrame:
     lost = int(table["estimate"].isna().sum())
     if lost:
         said += f" Without {lost} part(s) there is no estimate."
-    return verdict_row("parts", THREAT, TRIED, said, finding.judge_all(known))
+    return verdict_row("parts", THREAT, TRIED, said, finding.judge_all(known), finding, known["estimate"])

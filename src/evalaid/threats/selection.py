@@ -30,6 +30,8 @@ COLUMNS = {
     "expected": Column("Rise without any effect", "outcome", 2, signed=True),
     "expected_regression": Column("The same from the comparison units", "outcome", 2, signed=True),
 }
+# Beyond this many standard deviations results hang on how levels are allowed for (Imbens and Wooldridge 2009, doi:10.1257/jel.47.1.5).
+ALIKE = 0.25
 _SHOWN = ("covariate", "last level", "trend", "variability")
 
 
@@ -75,8 +77,8 @@ def examine_selection(case: Case | Refusal) -> Selection:
         return Selection(
             shown, empty, empty, verdict_row("selection", THREAT, TRIED, f"Not possible: {reason}.", UNKNOWN)
         )
-    bias = _bias(case, found)
-    return Selection(shown, _expected(case, found), bias, _verdict(case, bias))
+    expected, bias = _expected(case, found), _bias(case, found)
+    return Selection(shown, expected, bias, _verdict(case, shown, expected, bias))
 
 
 def _balance(case: Case) -> pd.DataFrame:
@@ -146,16 +148,32 @@ def _bias(case: Case, found: RegressionToMean) -> pd.DataFrame:
     return frame.assign(made_by=f"{case.method} on {found.draws} panels without an effect, seed {found.seed}")
 
 
-def _verdict(case: Case, bias: pd.DataFrame) -> pd.DataFrame:
-    """Judge the estimate and its interval less what choosing low baselines alone shows, by the worst of the simulations."""
+def _verdict(case: Case, shown: pd.DataFrame, expected: pd.DataFrame, bias: pd.DataFrame) -> pd.DataFrame:
+    """Judge the estimate and its interval less what a low baseline alone shows, by the worst of the ways to tell that."""
     finding = case.finding
-    known = bias[bias["key"].str.endswith(".bias")]["value"].to_numpy(dtype=float)
+    rises = expected[expected["key"] == "all"][["expected", "expected_regression"]].to_numpy(dtype=float).ravel()
+    simulated = bias[bias["key"].str.endswith(".bias")]["value"].to_numpy(dtype=float)
+    known = np.concatenate([rises, simulated])
+    known = known[~np.isnan(known)]
     if not known.size:
         return verdict_row("selection", THREAT, TRIED, "No panel could be simulated.", UNKNOWN)
-    worst = known[np.argmax(known * np.sign(finding.estimate))]
-    said = (
-        f"Choosing low baselines alone shows {finding.write(worst)} where there is no effect; "
-        f"{finding.write(finding.estimate - worst)} of {finding.write(finding.estimate)} is left."
-    )
+    low, high = known.min(), known.max()
+    alone = finding.write(low) if low == high else finding.write_range(low, high)
     left = pd.DataFrame({name: getattr(finding, name) - known for name in ("estimate", "conf_low", "conf_high")})
-    return verdict_row("selection", THREAT, TRIED, said, finding.judge_all(left))
+    moved, _ = finding.measure(left["estimate"])
+    said = (
+        f"{_tell_levels(shown)}Low baselines alone let expect {alone} without an effect; at worst "
+        f"{finding.write(finding.estimate + moved)} of {finding.write(finding.estimate)} is left."
+    )
+    return verdict_row("selection", THREAT, TRIED, said, finding.judge_all(left), finding, left["estimate"])
+
+
+def _tell_levels(shown: pd.DataFrame) -> str:
+    """Say how far the cohort that was least alike began from its comparison, where that is far."""
+    levels = shown[(shown["kind"] == "last level") & (shown["normalised_difference"].abs() > ALIKE)]
+    if levels.empty:
+        return ""
+    worst = levels.iloc[int(levels["normalised_difference"].abs().to_numpy().argmax())]
+    gap = worst["normalised_difference"]
+    side = "below" if gap < 0 else "above"
+    return f"Cohort {worst['label']} began {abs(gap):.2f} standard deviations {side} its comparison. "

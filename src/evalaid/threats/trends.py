@@ -13,7 +13,7 @@ from evalaid.frames.analysis import Refusal
 from evalaid.report.tables import Column
 from evalaid.sensitivity.honest import HonestBounds, honest
 from evalaid.sensitivity.pretrend_power import pretrend_power
-from evalaid.threats.finding import REVERSED, SURVIVES, UNKNOWN, WEAKENED, Case, verdict_row, why_not
+from evalaid.threats.finding import REVERSED, SIGN_ONLY, SURVIVES, UNKNOWN, WEAKENED, Case, verdict_row, why_not
 
 M = (0.0, 0.5, 1.0, 1.5, 2.0)
 POWERS = (0.5, 0.8)
@@ -143,24 +143,26 @@ def _power(table: pd.DataFrame, case: Case) -> pd.DataFrame:
 
 
 def _verdict(case: Case, relative: HonestBounds, frame: pd.DataFrame) -> pd.DataFrame:
+    """Judge sign by where zero enters the interval, and size by what is left at M = 1 without sampling error."""
     finding = case.finding
     at_one = frame[frame["m"] == 1.0].iloc[0]
+    ends = at_one[["identified_low", "identified_high"]].to_numpy(dtype=float)
     spread = finding.write_range(at_one["conf_low"], at_one["conf_high"])
     found = relative.breakdown.m
     if np.isnan(at_one["conf_low"]):
         return verdict_row("trends", THREAT, TRIED, f"At M = 1 there is no interval: {at_one['note']}.", UNKNOWN)
     if not finding.shows_an_effect:
         word = finding.judge(finding.estimate, at_one["conf_low"], at_one["conf_high"])
-        return verdict_row("trends", THREAT, TRIED, f"At M = 1 the interval is {spread}.", word)
+        return verdict_row("trends", THREAT, TRIED, f"At M = 1 the interval is {spread}.", word, finding, ends)
     if np.isnan(found):
         word, said = WEAKENED, "Zero is inside under parallel trends already when event times are tested jointly."
     else:
-        word = SURVIVES if found >= 1 else WEAKENED
+        word = WEAKENED if found < 1 else SURVIVES if all(map(finding.keeps_size, ends)) else SIGN_ONLY
         where = "at no M that was tried" if np.isinf(found) else f"at M = {found:.2f}"
         said = f"Zero enters the interval {where}; at M = 1 it is {spread}."
     if at_one["conf_low"] * at_one["conf_high"] > 0 and np.sign(at_one["conf_low"]) != np.sign(finding.estimate):
         word = REVERSED
-    return verdict_row("trends", THREAT, TRIED, said, word)
+    return verdict_row("trends", THREAT, TRIED, said, word, finding, ends)
 
 
 def _nothing(reason: str) -> Trends:

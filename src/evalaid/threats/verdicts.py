@@ -9,12 +9,26 @@ import pandas as pd
 from evalaid.frames.analysis import Refusal
 from evalaid.report.tables import Column
 from evalaid.threats import choices, clusters, falsification, neighbours, parts, selection, trends
-from evalaid.threats.finding import REVERSED, SURVIVES, UNKNOWN, UNTRIED, VERDICTS, WEAKENED, Case, verdict_key
+from evalaid.threats.finding import (
+    APPEARS,
+    REVERSED,
+    SIGN_ONLY,
+    SIZE_KEPT,
+    SURVIVES,
+    UNKNOWN,
+    UNTRIED,
+    VERDICTS,
+    WEAKENED,
+    Case,
+    verdict_key,
+)
 
 COLUMNS = {
     "threat": Column("What could be wrong"),
     "tried": Column("What was tried"),
     "result": Column("Result"),
+    "moved": Column("Moves it by", "outcome", 2, signed=True),
+    "moved_share": Column("Of it (%)", "%", 0, signed=True),
     "verdict": Column("The finding"),
 }
 THREATS = (
@@ -29,8 +43,9 @@ THREATS = (
 )
 _WORDS = {
     SURVIVES: "survives",
+    SIGN_ONLY: "keeps its sign, not its size, under",
     WEAKENED: "is weakened by",
-    "an effect appears": "changes under",
+    APPEARS: "changes under",
     REVERSED: "does not survive",
     UNKNOWN: "cannot be held against",
     UNTRIED: "was not held against",
@@ -48,12 +63,15 @@ def gather_verdicts(*rows: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        ``key``, ``label``, ``threat``, ``tried``, ``result``, ``verdict`` (one of `evalaid.threats.finding.VERDICTS`).
+        ``key``, ``label``, ``threat``, ``tried``, ``result``, ``moved``, ``moved_share``, ``verdict`` (one of
+        `evalaid.threats.finding.VERDICTS`), ``unit``, ``made_by``.
     """
     table = pd.concat(rows, ignore_index=True)
     order = [key for key, _, _ in THREATS]
     table = table.sort_values("key", key=lambda keys: keys.map(order.index), kind="stable").reset_index(drop=True)
-    return table.assign(label=table["threat"])
+    units = [unit for unit in table["unit"] if unit]
+    made_by = "the worst of the other estimates less the main one"
+    return table.assign(label=table["threat"], unit=units[0] if units else "number", made_by=made_by)
 
 
 def count_verdicts(table: pd.DataFrame) -> pd.DataFrame:
@@ -76,7 +94,10 @@ def tell_finding(case: Case | Refusal) -> tuple[str, ...]:
     if math.isnan(case.finding.conf_low):
         kind = "an estimate without an interval: it can be compared, not tested, and most verdicts below cannot be told"
     elif case.finding.shows_an_effect:
-        kind = "an effect: the interval lies on one side of zero. It survives a test when that stays so"
+        kind = (
+            "an effect: the interval lies on one side of zero. It survives a test when that stays so and at least "
+            f"{SIZE_KEPT:.0%} of it is left"
+        )
     else:
         kind = "that no effect is shown: the interval holds zero. It survives a test when that stays so"
     return (f"**The finding.** {{overall.main:effect}}: {kind}.",)

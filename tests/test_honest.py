@@ -12,16 +12,19 @@ import pytest
 from panels import GOLDEN, counties, diagnose, simulate
 from scipy.optimize import linprog, minimize
 from scipy.special import ndtr
-from scipy.stats import foldnorm
+from scipy.stats import foldnorm, norm
 
 import evalaid as ea
 from evalaid.errors import InferenceError
 from evalaid.report.canvas import Look, draw
 from evalaid.report.divergence import draw_honest
+from evalaid.sensitivity import corners
 from evalaid.sensitivity.coefficients import gather
-from evalaid.sensitivity.conditional import least_favourable, pose
+from evalaid.sensitivity.conditional import SHORTFALL, _search_around, least_favourable, pose, settle
+from evalaid.sensitivity.corners import find_corners
 from evalaid.sensitivity.flci import _lasso_path, folded_quantile, shortest, trace
-from evalaid.sensitivity.restrictions import KINDS, SHAPES, find_corners, restrict
+from evalaid.sensitivity.inequalities import state
+from evalaid.sensitivity.restrictions import KINDS, SHAPES, restrict
 
 # R reads ends off a grid: ours lie between its last accepted point and the next one. Its least favourable critical value
 # is the quantile of 1,000 draws, which moves an end that is close to a grid point.
@@ -31,6 +34,8 @@ LENGTH_RELATIVE, CENTRE_OF_LENGTH = 1.5e-3, 0.01
 # R bisects to 3e-4; the test with a simulated critical value is within its sampling error.
 BREAKDOWN_EXACT, BREAKDOWN_SIMULATED = 3.5e-4, 4e-3
 ROUNDING = 1e-9
+# In standard errors: ends are refined between grid points that differ, and critical values follow their draws.
+REFINED_ENDS, SIMULATED_ENDS = 1e-3, 0.05
 
 METHODS = {"CLF": "C-LF", "LF": "C-LF", "ARP": "conditional", "Conditional": "conditional", "FLCI": "C-F"}
 RESTRICTIONS = {"RM": "relative_magnitude", "SD": "smoothness"}
@@ -112,6 +117,12 @@ def test_a_curve_of_fixed_length_intervals_equals_r():
     assert (np.abs((found.conf_high + found.conf_low) / 2 - middle) < CENTRE_OF_LENGTH * half).all()
 
 
+def test_progress_is_told_by_m():
+    told = []
+    ea.honest(published(), m=[0, 1], points=10, draws=16, progress=lambda done, total: told.append((done, total)))
+    assert told == [(1, 2), (2, 2)]
+
+
 def test_the_largest_change_of_slope_before_treatment_equals_r():
     found = ea.honest(published(), "smoothness", 0, weights=E1)
     assert found.m_before == pytest.approx(entries()["BC.DeltaSD_Mpre"]["results"]["upper"], rel=ROUNDING)
@@ -155,9 +166,9 @@ def test_corners_give_the_value_of_the_linear_programme(kind, shape):
         root = rng.normal(size=(n_pre + n_post,) * 2)
         covariance, estimate = root @ root.T + np.eye(len(root)), rng.normal(size=len(root))
         limits = restrict(kind, shape, n_pre, n_post)
-        corners = find_corners(limits, weights_)
+        found = find_corners(limits, weights_)
         for m, effect in ((0.0, 0.3), (0.7, -1.2), (2.0, 4.0)):
-            problem = pose(limits, corners, m, 0, estimate, covariance)
+            problem = pose(state(limits, m, 0, covariance, weights_), found, estimate)
             rows, right = limits.rows(m, 0)
             spread = np.sqrt(np.diag(rows @ covariance @ rows.T))
             solved = linprog(
@@ -166,6 +177,83 @@ def test_corners_give_the_value_of_the_linear_programme(kind, shape):
                 np.append(weights_, 0)[None], [effect], (None, None),
             )  # fmt: skip
             assert (problem.value - problem.slope * effect).max() == pytest.approx(solved.fun, abs=ROUNDING)
+
+
+SHAPED = [("relative_magnitude", "positive"), ("smoothness", "increasing"), ("relative_smoothness", "negative")]
+
+
+def many_periods(n_pre=3, n_post=12):
+    """Made-up estimates over so many periods that their corners cannot be enumerated with a shape."""
+    rng = np.random.default_rng(n_post)
+    root = rng.normal(size=(n_pre + n_post,) * 2) / 10
+    estimate = np.append(rng.normal(size=n_pre) / 20, 0.5 + rng.normal(size=n_post) / 20)
+    times = [*range(-n_pre - 1, -1), *range(n_post)]
+    return ea.EventStudy(times, estimate, root @ root.T / n_post + np.eye(n_pre + n_post) / 100 + 0.01)
+
+
+@pytest.mark.parametrize("method", ["conditional", "C-LF"])
+@pytest.mark.parametrize(("kind", "shape"), SHAPED)
+def test_corners_found_at_the_data_give_the_intervals_of_all_corners(kind, shape, method, monkeypatch):
+    study = many_periods(n_post=5)
+    m, std_error = (0.02 if kind == "smoothness" else 0.8), float(np.sqrt(study.covariance[3:, 3:].mean()))
+    every = ea.honest(study, kind, m, shape=shape, method=method)
+    monkeypatch.setattr(corners, "ENUMERABLE_PERIODS", 0)
+    found = ea.honest(study, kind, m, shape=shape, method=method)
+    apart = SIMULATED_ENDS if method == "C-LF" else REFINED_ENDS
+    np.testing.assert_allclose(found.table[ENDS], every.table[ENDS], atol=apart * std_error)
+    assert found.breakdown.m == pytest.approx(every.breakdown.m, rel=BREAKDOWN_SIMULATED, nan_ok=True)
+
+
+@pytest.mark.parametrize(("kind", "shape"), SHAPED)
+def test_corners_found_at_some_draws_are_the_largest_at_others(kind, shape, monkeypatch):
+    study = many_periods(n_post=6)
+    limits, weights_ = restrict(kind, shape, 3, 6), study.weigh(None)
+    rng = np.random.default_rng(3)
+    draws, others = rng.multivariate_normal(np.zeros(9), study.covariance, (2, 2000))
+    given = state(limits, 1.0, 0, study.covariance, weights_)
+    every = pose(given, find_corners(limits, weights_), study.estimate)
+    monkeypatch.setattr(corners, "ENUMERABLE_PERIODS", 0)
+    some = _search_around(pose(given, find_corners(limits, weights_), study.estimate), draws)
+    assert every.corners.complete
+    assert not some.corners.complete
+    assert len(some.slope) < len(every.slope)
+    largest, reached = ((problem.loading @ others.T).max(axis=0) for problem in (every, some))
+    assert (reached <= largest + ROUNDING).all()
+    assert (1 - reached / largest).mean() < 2 * SHORTFALL
+
+
+@pytest.mark.parametrize(("kind", "shape"), SHAPED)
+def test_with_many_periods_the_test_decides_as_with_linear_programmes(kind, shape):
+    """Statistic and truncation from three programmes at each effect, without corners."""
+    study, size = many_periods(), 0.05
+    m, weights_ = (0.02 if kind == "smoothness" else 0.8), study.weigh(None)
+    limits = restrict(kind, shape, 3, 12)
+    given = state(limits, m, 1 if kind != "smoothness" else 0, study.covariance, weights_)
+    problem = pose(given, find_corners(limits, weights_), study.estimate)
+    effects = np.linspace(-6, 6, 41)
+    accepted, _ = settle(problem, effects, size)
+    expected = [accepts_by_programmes(given, study.estimate, effect, size) for effect in effects]
+    assert accepted.tolist() == expected
+    assert 0 < sum(expected) < len(expected)
+
+
+def accepts_by_programmes(given, estimate, effect, size):
+    n_post, spread = len(given.weights), given.spread
+    moments = given.rows @ estimate - given.right
+    fixed = {"A_eq": np.append(given.weights, 0)[None], "b_eq": [effect], "bounds": (None, None)}
+    cost = np.append(np.zeros(n_post), 1)
+    nuisance = given.rows[:, -n_post:]
+    solved = linprog(cost, np.column_stack([-nuisance, -spread]), -moments, **fixed)
+    corner = -solved.ineqlin.marginals
+    along = given.rows @ given.covariance @ given.rows.T @ corner
+    variance = corner @ along
+    rest = moments - along / variance * solved.fun
+    rows = np.column_stack([-nuisance, along / variance - spread])
+    low, high = (linprog(sign * cost, rows, -rest, **fixed) for sign in (1, -1))
+    low, high = (-np.inf if low.status == 3 else low.fun), (np.inf if high.status == 3 else -high.fun)
+    statistic, low, high = (value / np.sqrt(variance) for value in (solved.fun, low, high))
+    beyond = (norm.sf(statistic) - norm.sf(high)) / (norm.sf(low) - norm.sf(high))
+    return not (statistic > 0 and beyond < size)
 
 
 @pytest.mark.parametrize(("kind", "shape"), list(product(KINDS, (None, "positive", "decreasing"))))
@@ -268,7 +356,11 @@ def test_the_folded_normal_quantile_is_exact(level):
 def test_the_least_favourable_value_is_the_simulated_quantile():
     study, draws = published(), 400_000
     limits = restrict("relative_magnitude", None, 4, 4)
-    problem = pose(limits, find_corners(limits, study.weigh(None)), 1.0, 3, study.estimate, study.covariance)
+    problem = pose(
+        state(limits, 1.0, 3, study.covariance, study.weigh(None)),
+        find_corners(limits, study.weigh(None)),
+        study.estimate,
+    )
     rng = np.random.default_rng(3)
     normal = rng.multivariate_normal(np.zeros(8), study.covariance, draws)
     largest = (normal @ problem.loading.T).max(axis=1)
@@ -519,10 +611,6 @@ REFUSED = {
     "one period before": (
         lambda: ea.honest(study_of([-2, 0, 1]), "relative_smoothness"),
         "relative_smoothness needs two coefficient.*finds 1: nothing before treatment",
-    ),
-    "many periods with a shape": (
-        lambda: ea.honest(study_of([-2, *range(10)]), shape="positive"),
-        "too many corners to enumerate; up to 8 periods",
     ),
     "gap": (
         lambda: study_of([-5, -2, 0, 1]),

@@ -11,9 +11,11 @@ import pytest
 from panels import GOLDEN
 
 import evalaid as ea
-from evalaid.sensitivity.conditional import accepts, least_favourable, pose
+from evalaid.sensitivity.conditional import accepts, least_favourable, pose, settle
+from evalaid.sensitivity.corners import find_corners
 from evalaid.sensitivity.flci import shortest, trace
-from evalaid.sensitivity.restrictions import find_corners, restrict
+from evalaid.sensitivity.inequalities import state
+from evalaid.sensitivity.restrictions import restrict
 
 
 @cache
@@ -38,7 +40,7 @@ def coverage(kind, m, violation, draws, method, level=0.95, shape=None, seed=11)
     normal, picks = rng.multivariate_normal(np.zeros(8), covariance, 2000), rng.random((2000, 2))
     held = np.zeros(draws, dtype=bool)
     for number in range(len(limits.bounds)):
-        problem = pose(limits, corners, m, number, study.estimate, covariance)
+        problem = pose(state(limits, m, number, covariance, weights_), corners, study.estimate)
         if method == "C-LF":
             problem = replace(problem, critical=least_favourable(problem, first_size, normal, picks))
         held |= accepts(problem.at(estimates), np.zeros(draws), size)
@@ -174,3 +176,26 @@ def test_weights_fitted_to_few_clusters_cost_coverage():
     """Why the default is not the FLCI there."""
     assert held(20, 6, "smoothness", 0.0, LINE, "FLCI", 400) < 0.93
     assert held(40, 20, "smoothness", 0.0, LINE, "FLCI", 400) > 0.95 - 0.01 - 4 * np.sqrt(0.95 * 0.05 / 400)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["C-LF", "conditional"])
+def test_a_shape_over_more_periods_than_corners_can_be_enumerated_keeps_coverage(method):
+    """At the boundary: every step after treatment is as large as the largest before, and the violation has its sign."""
+    n_pre, n_post, repetitions = 2, 10, 400
+    rng = np.random.default_rng(10)
+    root = rng.normal(size=(n_pre + n_post,) * 2) / 10
+    covariance = root @ root.T / n_post + np.eye(n_pre + n_post) / 100
+    limits, weights_ = restrict("relative_magnitude", "positive", n_pre, n_post), np.full(n_post, 1 / n_post)
+    corners, violation = find_corners(limits, weights_), np.r_[0.8, 0.4, 0.4 * np.arange(1, n_post + 1)]
+    assert not corners.complete
+    normal, picks = rng.multivariate_normal(np.zeros(len(root)), covariance, 2000), rng.random((2000, 2))
+    size = 0.05 if method == "conditional" else 0.045 / 0.995
+    estimates = rng.multivariate_normal(violation, covariance, repetitions)
+    held = np.zeros(repetitions, dtype=bool)
+    for number in range(len(limits.bounds)):
+        problem = pose(state(limits, 1.0, number, covariance, weights_), corners, violation)
+        if method == "C-LF":
+            problem = replace(problem, critical=least_favourable(problem, 0.005, normal, picks))
+        held |= [settle(problem.at(estimate), np.zeros(1), size)[0][0] for estimate in estimates]
+    assert held.mean() > 0.95 - 4 * np.sqrt(0.95 * 0.05 / repetitions)

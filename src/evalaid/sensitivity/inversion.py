@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from evalaid.sensitivity.conditional import FirstStage, Problem, accepts
+from evalaid.sensitivity.conditional import FirstStage, Problem, settle
 
 Floats = NDArray[np.float64]
 
@@ -19,13 +19,14 @@ WINDOW, WIDEST = 10.0, 10_240.0
 
 def invert(problems: list[Problem], first: FirstStage | None, size: float, points: int) -> tuple[float, float, str]:
     """Give the smallest and largest effect that some problem does not reject."""
+    problems = list(problems)
 
     def accepted(effects: Floats) -> NDArray[np.bool_]:
         found = np.zeros(len(effects), dtype=bool)
-        for problem in problems:
+        for number, problem in enumerate(problems):
             left = np.flatnonzero(~found)
             if left.size:
-                found[left] = accepts(problem, effects[left], size, first)
+                found[left], problems[number] = settle(problem, effects[left], size, first)
         return found
 
     reach = WINDOW

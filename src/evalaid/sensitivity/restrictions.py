@@ -8,7 +8,6 @@ reference period is zero.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -24,12 +23,6 @@ Shape = Literal["positive", "negative", "increasing", "decreasing"]
 KINDS: tuple[Kind, ...] = ("relative_magnitude", "smoothness", "relative_smoothness")
 SHAPES: tuple[Shape, ...] = ("positive", "negative", "increasing", "decreasing")
 
-# All corners are enumerated by solving every square subsystem: 12,870 of them with eight periods, 184,756 with ten.
-ENUMERABLE_PERIODS = 8
-# Corners that differ by rounding are one corner; multipliers are of the order of one.
-CORNER_DIGITS = 9
-# Entries of these systems are small whole numbers: a determinant is zero or at least one.
-SINGULAR = 1e-9
 ROUNDING = 1e-12
 INFEASIBLE = 2  # status of scipy.optimize.linprog
 
@@ -138,93 +131,6 @@ def restrict(kind: Kind, shape: Shape | None, n_pre: int, n_post: int) -> Restri
     elif shape is not None:
         extra = differences(n_pre, n_post, 1)[-n_post:] * (-1.0 if shape == "increasing" else 1.0)
     return Restriction(kind, shape, steps, bounds, 1.0 if smooth else 0.0, limits, extra, pre_steps)
-
-
-@dataclass(frozen=True)
-class Corners:
-    """The multipliers of the inequalities in which nothing but the effect is left.
-
-    With g+, g-, f >= 0 on the rows ``+steps``, ``-steps`` and ``extra``: ``steps_post'(g+ - g-) + extra_post' f = k l``.
-    One row a corner (extreme ray) of this cone.
-    """
-
-    plus: Floats
-    minus: Floats
-    extra: Floats
-    slope: Floats
-
-    @property
-    def matrix(self) -> Floats:
-        """The multipliers side by side, (corners, rows of the inequalities)."""
-        return np.concatenate([self.plus, self.minus, self.extra], axis=1)
-
-
-def find_corners(restriction: Restriction, weights: Floats) -> Corners:
-    """Enumerate the corners for the effect ``weights' tau``.
-
-    Without extra rows there are ``n_post + 2``: ``g+ - g- = +-D^-T weights`` (D the post part of the steps, invertible) and
-    one for each pair of rows. They depend neither on m nor on the data.
-
-    Raises
-    ------
-    InferenceError
-        When a shape adds rows and there are too many periods to enumerate.
-    """
-    n_post = restriction.n_post
-    post = restriction.steps[:, -n_post:]
-    reach = np.asarray(np.linalg.solve(post.T, weights), dtype=np.float64)
-    added, slope = np.zeros((2, 0)), np.array([1.0, -1.0])
-    net = slope[:, None] * reach
-    if len(restriction.extra):
-        if n_post > ENUMERABLE_PERIODS:
-            raise InferenceError(
-                f"shape={restriction.shape!r} with {restriction.kind} and {n_post} periods after the reference has too many "
-                f"corners to enumerate; up to {ENUMERABLE_PERIODS} periods are possible. Keep fewer of them "
-                "(event.select(event_time=...)), or leave out the shape."
-            )
-        effect = np.asarray(np.linalg.solve(post.T, restriction.extra[:, -n_post:].T), dtype=np.float64)
-        added, slope = _extreme_rays(reach, effect)
-        net = slope[:, None] * reach - added @ effect.T
-    pairs = np.eye(n_post)
-    return Corners(
-        plus=np.concatenate([np.maximum(net, 0), pairs]),
-        minus=np.concatenate([np.maximum(-net, 0), pairs]),
-        extra=np.concatenate([added, np.zeros((n_post, added.shape[1]))]),
-        slope=np.concatenate([slope, np.zeros(n_post)]),
-    )
-
-
-def _extreme_rays(reach: Floats, effect: Floats) -> tuple[Floats, Floats]:
-    """Find all extreme (f, k), f >= 0, where the signs of ``k reach - effect f`` cut the space.
-
-    An extreme ray lies on as many planes (a zero of f, a zero of a row) as there are unknowns less one: every choice is
-    solved, for k = 1, -1 and 0 in turn.
-    """
-    n_rows, n_extra = effect.shape
-    added, slope = [np.zeros((2, n_extra))], [np.array([1.0, -1.0])]
-    for size in range(1, n_extra + 1):
-        used = np.array(list(combinations(range(n_extra), size)))
-        for zeros, ks in ((size, (1.0, -1.0)), (size - 1, (0.0,))):
-            chosen = list(combinations(range(n_rows), zeros))
-            rows = np.array(chosen, dtype=np.intp).reshape(len(chosen), zeros)
-            columns = np.tile(used, (len(rows), 1))
-            square = effect[rows[:, None, :, None], used[None, :, None, :]].reshape(len(columns), zeros, size)
-            # With k = 0 a ray is known up to its length: the first used multiplier is one.
-            right = np.repeat(reach[rows], len(used), axis=0) if zeros == size else -square[:, :, 0]
-            square = square[:, :, size - zeros :]
-            regular = np.abs(np.linalg.det(square)) > SINGULAR
-            solved = np.linalg.solve(square[regular], right[regular][:, :, None])[:, :, 0]
-            values = solved if zeros == size else np.concatenate([np.ones((len(solved), 1)), solved], axis=1)
-            for k in ks:
-                signed = k * values if k else values
-                good = (signed >= -SINGULAR).all(axis=1)
-                rays = np.zeros((int(good.sum()), n_extra))
-                np.put_along_axis(rays, columns[regular][good], np.maximum(signed[good], 0), axis=1)
-                added.append(rays)
-                slope.append(np.full(len(rays), k))
-    every = np.column_stack([np.concatenate(added), np.concatenate(slope)])
-    every = every[np.unique(every.round(CORNER_DIGITS), axis=0, return_index=True)[1]]
-    return every[:, :-1], every[:, -1]
 
 
 @dataclass(frozen=True)

@@ -174,7 +174,7 @@ def test_dates_stand_for_the_step_that_all_of_them_show(dates, expected):
 )
 def test_dates_and_numbers_that_may_be_months_or_quarters_are_refused(cells, options):
     with pytest.raises(
-        ReadingError, match=r"may be months, quarters or .*say step='month', 'quarter', 'half' or 'year'"
+        ReadingError, match=r"may be months, quarters.* or .*say step='month' or 'quarter' or 'half-year' or 'year'"
     ) as caught:
         read_spans(cells, **options)
     assert list(caught.value.rows.columns) == FAULT_COLUMNS
@@ -184,9 +184,9 @@ def test_dates_and_numbers_that_may_be_months_or_quarters_are_refused(cells, opt
 def test_a_step_decides():
     assert shown(STARTS[:2], step="month") == ["2019-01", "2019-04"]
     assert shown(STARTS[:2], step="quarter") == ["2019Q1", "2019Q2"]
-    assert shown([1, 2], year=2019, step="half") == ["2019H1", "2019H2"]
+    assert shown([1, 2], year=2019, step="half-year") == ["2019H1", "2019H2"]
     assert read_spans([5], year=2019, step="quarter").faults == [(0, "5", "5 is no quarter of a year")]
-    with pytest.raises(ReadingError, match=r"step='week' is unknown. Expected one of month, quarter, half, year"):
+    with pytest.raises(ReadingError, match=r"step='week' is unknown. Expected one of month, quarter, half-year, year"):
         read_spans([1], step="week")
 
 

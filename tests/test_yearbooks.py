@@ -76,3 +76,101 @@ def test_a_month_s_rate_stands_beside_the_cumulative_one(read):
     reading = read(rows, "A2:A3", "B2:C2", "D2:E2")
     assert cells(reading, "period", "total", "share") == [["2023-09", 1000, 0.801]]
     assert set(reading.left_out["cell"]) == {"D4", "E4"}
+
+
+def test_one_figure_in_merged_cells_is_never_read_for_two_counties_or_periods(read):
+    rows = [["县", "2018年", "2019年"], ["始兴县", 1000, None], ["仁化县", None, 1000]]
+    with pytest.raises(ReadingError, match=r"B2:B3: one figure in merged cells would be read 2 times \(of total\)"):
+        read(rows, "B2:B3", stem="住院总人次")
+    with pytest.raises(ReadingError, match="B2:C2: one figure in merged cells"):
+        read(rows, "B2:C2", stem="住院总人次")
+
+
+def test_what_holds_for_a_city_or_for_a_county_s_rows_may_be_merged(read):
+    rows = [
+        ["县", "年份", "住院总人次", "距离(km)", "市域内住院率"],
+        ["始兴县", 2018, 1000, 20, "95%"],
+        [None, 2019, 900, None, None],
+    ]
+    rows += [["仁化县", 2018, 800, 30, None]]
+    reading = read(rows, "A2:A3", "D2:D3", "E2:E4")
+    assert cells(reading, "distance_km", "city_share") == [[20, 0.95], [20, 0.95], [30, 0.95]]
+
+
+def test_the_day_on_which_a_table_was_sent_is_no_period(read):
+    rows = [["各县住院情况"], ["填报单位：卫健局  填报日期：2020年1月15日"], ["县", "住院总人次"], ["始兴县", 300]]
+    assert cells(read(rows, stem="2019年"), "period", "total") == [[2019, 300]]
+    with pytest.raises(ReadingError, match="no period: neither rows nor columns"):
+        read(rows)
+    rows[1] = ["统计时间：2019年1月1日至2019年12月31日  填报日期：2020年1月15日"]
+    assert cells(read(rows), "period") == [[2019]]
+
+
+def test_a_title_and_a_sheet_of_two_years_are_asked_about(tmp_path):
+    rows = [["2017年各县住院情况"], ["县", "住院总人次"], ["始兴县", 300]]
+    path = write_xlsx(tmp_path / "统计年鉴2020.xlsx", {"2018": (rows, ())})
+    with pytest.raises(
+        ReadingError,
+        match="the titles and the sheet name several years: A1: '2017年各县住院情况'; name of the sheet: '2018'",
+    ):
+        read_table(path)
+    path = write_xlsx(tmp_path / "统计年鉴2020.xlsx", {"表3": (rows, ())})
+    assert read_table(path).frame["period"].tolist() == [2017]  # the file's name is the year of print
+    rows = [["2017年"], ["县", "一季度", "二季度"], ["始兴县", 300, 302]]
+    path = write_xlsx(tmp_path / "住院总人次.xlsx", {"2018": (rows, ["A1:C1"])})
+    assert read_table(path).frame["period"].tolist() == ["2017Q1", "2017Q2"]  # it stands over the columns
+    rows[0] = ["2017年各县"]
+    path = write_xlsx(tmp_path / "住院总人次.xlsx", {"2018": (rows, ())})
+    with pytest.raises(ReadingError, match="'period: 2019' for the table, which gives the year"):
+        read_table(path)
+    given = Layout.from_yaml("tables: [{period: 2018}]")
+    assert read_table(path, given).frame["period"].tolist() == ["2018Q1", "2018Q2"]
+
+
+def test_a_title_of_one_period_and_columns_of_last_year(read):
+    rows = [
+        ["2019年第三季度"],
+        ["县", "住院总人次", None, None],
+        [None, "本期", "上年同期", "增长%"],
+        ["始兴县", 2500, 2400, 4.2],
+    ]
+    assert cells(read(rows, "B2:D2"), "period", "total") == [["2019Q3", 2500]]
+
+
+@pytest.mark.parametrize("parts", [("男", "女"), ("其中：县级医院", "其中：乡镇卫生院"), ("职工医保", "城乡居民医保")])
+def test_parts_of_a_count_are_not_the_count(read, parts):
+    rows = [
+        ["2019年各县住院情况"],
+        ["县", "住院人次", None, None],
+        [None, "合计", *parts],
+        ["始兴县", 2500, 1400, 1100],
+    ]
+    assert cells(read(rows, "A2:A3", "B2:D2"), "total") == [[2500]]
+    rows = [["2019年各县住院情况"], ["县", "住院人次", None], [None, *parts], ["始兴县", 1400, 1100]]
+    with pytest.raises(ReadingError, match="no column of figures was found"):
+        read(rows, "A2:A3", "B2:C2")
+
+
+def test_figures_that_cannot_be_are_listed_with_their_cells(read):
+    rows = [["2019年"], ["县", "一季度", "二季度", "三季度", "四季度", "全年"], ["始兴县", 10, -11, 12, 13, 99]]
+    reading = read(rows, "A1:F1", stem="住院总人次")
+    assert reading.faults[["cell", "fault"]].values.tolist() == [
+        ["C3", "total of 始兴县 is -11"], ["F3", "total of 始兴县 in 2019 is 99, its quarters add up to 24"],
+    ]  # fmt: skip
+    rows = [["县", "2018年", "2019年"], ["始兴县", 101.2, 81]]
+    assert read(rows, stem="县域内住院率(%)").faults["cell"].tolist() == ["B2"]
+
+
+def test_dates_and_numbers_that_stand_for_quarters(read):
+    rows = [["县", "日期", "住院总人次"], ["始兴县", "2019/3/31", 2500], ["始兴县", "2019/6/30", 2400]]
+    with pytest.raises(ReadingError, match=r"B2: The periods are dates.*a line 'step: quarter'"):
+        read(rows)
+    assert cells(read(rows, layout="tables: [{step: quarter}]"), "period") == [["2019Q1"], ["2019Q2"]]
+    rows = [["县", "年份", "季度", "住院总人次"], ["始兴县", 2019, 1, 2500], ["始兴县", 2019, 2, 2400]]
+    assert cells(read(rows), "period") == [["2019Q1"], ["2019Q2"]]  # the header says what the numbers are
+
+
+def test_headers_of_counties_and_ends_of_years(read):
+    for header in ("县（区）", "区（县）", "县（市、区）", "旗县"):
+        rows = [[header, "2018年末", "2019年底"], ["始兴县", 1000, 810]]
+        assert cells(read(rows, stem="床位数"), "period", "beds") == [[2018, 1000], [2019, 810]]

@@ -54,14 +54,14 @@ def names_a_share(column: object) -> bool:
 NAME, CODE, SHARE, OUTSIDE = "name", "code", "share", "outside"
 YEAR, PART = "year", "part of a year"
 CITY, PROVINCE, SERIAL, INDICATOR, EDITION, BASE = "city", "province", "serial", "indicator", "edition", "base"
-NOTHING, FIGURE = "nothing", "figure"
-"""A column that is not read, and one with figures of the variable that its row names."""
+NOTHING, FIGURE, CITY_SHARE = "nothing", "figure", "city_share"
+"""A column that is not read, one with figures of the variable that its row names, and the share that a city's counties have in common."""
 
 KEY_HEADERS = {
     CODE: r"(统一)?(县|县区|县\(市区\)|地区|行政|单位)?(行政)?(区划|区域|地区|县|行政区)?(编码|代码|编号码)|ad_?code|(county|region|unit)_?(code|id)|code",
     CITY: r"(所属|所在)?(地级?)?(城市|地市|市州|地市州|市别|州市|地级市|地区\(市\)|市\(州\))(名称)?|设区市|city|prefecture",
     PROVINCE: r"(所属|所在)?省(份|别|市|区|\(区市\))?(名称)?|province",
-    NAME: r"(各|所属|所在|统计)?(县域|县|区县|县区|县市|县市区|市县|县级|县\(市区\)|县\(市\)|市县区|县名|县别|地区|区域|辖区|单位|行政区划?|行政区域|区划)"
+    NAME: r"(各|所属|所在|统计)?(县域|县|区县|县区|县市|县市区|市县|县级|县\(市区\)|县\(市\)|县\(区\)|区\(县\)|区\(市县\)|区\(县市\)|市\(县区\)|县市\(区\)|县市旗|旗县区?|市县区|县名|县别|地区|区域|辖区|单位|行政区划?|行政区域|区划)"
     r"(行政区)?(名称|名|别|单位)?|county(_?name)?|district(_?name)?|unit(_?name)?|region(_?name)?|name",
     PERIOD: r"(统计|报告|数据|所属)?(期|时期|期间|时间|周期|月份|年月|时段|日期|季度?|期别|月|年份?季度?|年度季度)|period|quarter|month|date|yearquarter|time",
     YEAR: r"(统计|报告|数据|所属)?(年份|年度|年)|year",
@@ -120,7 +120,7 @@ VALUE_HEADERS = {
     "visit_share": rf"{_WITHIN}内?就诊率|share_?visit(_?pct)?|visit_?share",
     "primary_share": rf"{_WITHIN}内?基层(医疗卫生机构)?(就诊率|诊疗量占比|诊疗占比)|share_?primary(_?pct)?|primary_?share",
     "fund_share": rf"医保基金{_WITHIN}内?支出(占比|率|比例)(\(不含药店\))?|fund_?in_?county_?pct|fund_?share",
-    "city_share": r"市域内?住院率|n?_?city_?share",
+    CITY_SHARE: r"市域内?住院率|n?_?city_?share",
     "experts": r"(派驻|帮扶)(专家|医生|人员)(数|人数)?(\(.{1,9}月\))?|n?_?experts(_?posted)?",
     "departments": r"(帮扶|托管|共建)?科室(数|个数)|n?_?departments",
     "expert_days": r"派驻人天(数)?|expert_?days",
@@ -138,7 +138,7 @@ VALUE_HEADERS = {
 }
 """Variable of a panel -> pattern of its header, spaces, units and periods aside; the first that fits the whole text counts."""
 
-SHARES = (SHARE, "visit_share", "primary_share", "fund_share", "city_share", "share_65", "surgery_share")
+SHARES = (SHARE, "visit_share", "primary_share", "fund_share", CITY_SHARE, "share_65", "surgery_share")
 COUNTS = (INSIDE, OUTSIDE, TOTAL, "out_severe", "expert_days")
 """Counts of events in a period: they add up over periods, so that cumulative ones can be differenced."""
 
@@ -154,12 +154,24 @@ NOTE_START = (
 )
 UNIT_NOTE = r"(?:计量|数据)?(?:单位|units?)[:：]\s*(.+)"
 CUMULATIVE_WORDS = r"累计|year[ _-]?to[ _-]?date|\bytd\b|cumulative"
-CHANGE_WORDS = r"同比|环比|增长|增幅|增减|增速|升降|变化|较上年|比上年|上年同期|排名|位次|排序|目标|计划数|考核|得分|达标|yoy|change|rank|target"
-"""What a column of changes, ranks or targets is called: it holds no level of a variable, whatever else its header says."""
+CHANGE_WORDS = r"同比|环比|增长|增幅|增减|增速|升降|变化|同期|上年|去年|前年|基期|上季|上月|last year|previous|排名|位次|排序|目标|计划数|考核|得分|达标|yoy|change|rank|target"
+"""What a column of changes, of figures of another period, of ranks or targets is called: it holds no level of a variable in the table's
+own period, whatever else its header says."""
+
+PART_WORDS = (
+    r"男性?|女性?|城镇|农村|城市|(城镇|城乡)?(职工|居民)(医保|参保人员?|基本医疗保险)?|新农合|自费|异地|公立|民营|社会办|非公立|[一二三]级(医院)?|"
+    r"(县|县级|乡镇|镇|其他|公立|民营|综合|中医|专科|人民)*(医院|中医院|卫生院|卫生服务中心|妇幼保健院|保健院|医疗机构|医疗卫生机构)|基层(医疗卫生机构|医疗机构)?|"
+    r"(手术|死亡|儿童|老年|慢病|医养|日间|肿瘤|产妇|新生儿).{0,4}|(内|外|妇产|儿|中医)科|其他|other|male|female|rural|urban|of which.*"
+)
+"""Words beside the name of a variable in a header that say that the column counts a part only (men, one kind of hospital)."""
 
 TITLE_WORDS = r"[()《》:：,，\s]|各县\(?市?、?区?\)?|全省|分县|情况|统计表|一览表|表\d*|年|度|季"
 """What stands around the name of the variable in the title of a table."""
 
+STEP_WORDS = {"month": r"月|month", "half-year": r"半年|half", "quarter": r"季|quarter"}
+"""What the header of a column of periods says its dates or plain numbers stand for."""
+FILED_WORDS = r"(填报|填表|制表|制图|报送|上报|打印|印发|编印|编制|导出|下载|生成|发布|公布|更新|出版)(日期|时间)?"
+"""What stands before or after the day on which a table was made or sent."""
 OF_WHICH = r"^其中[:：]?"
 SEVERAL_YEARS = r"(?:19|20)\d{2}年?[-—–~至到](?:19|20)?\d{2}年"
 SINGLE_WORDS = r"非累计|不累计|当季|本季|当期|本期|当月|本月|单季|季度数|当季数"

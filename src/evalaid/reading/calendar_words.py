@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import datetime as dt
 import math
 import re
@@ -13,6 +14,7 @@ import numpy as np
 FIRST_YEAR, LAST_YEAR = 1949, 2100
 """Years outside these are taken for slips."""
 
+NO_YEAR = "no year: it stands elsewhere"
 _EPOCH = 1970
 _DIGITS = {"〇": "0", "零": "0", "○": "0", "两": "2"} | {
     c: str(at) for at, c in enumerate("一二三四五六七八九", start=1)
@@ -23,6 +25,9 @@ _TOTAL = re.compile(r"累计数?|累积|合计")
 _UNTIL = re.compile(r"^(?:截至|截止到?|截-)")
 _REMARK = re.compile(r"\(([^()]*)\)$")
 
+_DAYS = re.compile(
+    r"((?:19|20)\d\d)[年./-](\d{1,2})[月./-]0?1日?[-—–~至到]((?:19|20)\d\d)?[年./-]?(\d{1,2})[月./-](\d{1,2})日?"
+)
 _Y = r"(?P<year>(?:19|20)\d\d)(?:年度?|[-./_])?|(?P<short>\d\d)年"
 _M = r"(?:0?[1-9]|1[0-2])"
 _PATTERNS = tuple(
@@ -48,7 +53,7 @@ _PATTERNS = tuple(
         ("month", r"(?P<year>(?:19|20)\d\d)(?P<one>0[1-9]|1[0-2])"),
         ("day", r"(?P<year>(?:19|20)\d\d)[-./年](?P<month>{M})[-./月](?P<day>[0-3]?\d)日?(?:T?00:00(?::00)?)?"),
         ("day", r"(?P<year>(?:19|20)\d\d)(?P<month>0[1-9]|1[0-2])(?P<day>[0-3]\d)"),
-        ("year", r"(?P<year>(?:19|20)\d\d)(?:\.0|年度?|全年|年全年|年年度)?"),
+        ("year", r"(?P<year>(?:19|20)\d\d)(?:\.0|年度?|全年|年全年|年年度|年?[末底])?"),
         ("year", r"(?P<short>\d\d)年(?:度|全年)?"),
         ("year", r"全年|年度"),
     )
@@ -90,6 +95,27 @@ class Said:
     bare_quarter: bool = False
     note: str = ""
     fault: str = ""
+
+
+def write_months(text: str) -> str:
+    """Write days from the first of a month to the last of another as months (2019年1月1日至9月30日 as 2019年1-9月).
+
+    Assumes half-width characters without spaces. Days inside a month stay as they are.
+
+    Examples
+    --------
+    >>> write_months("2019年1月1日至2019年9月30日"), write_months("2019年1月1日-9月29日")
+    ('2019年1-9月', '2019年1月1日-9月29日')
+    """
+    return _DAYS.sub(_as_months, text)
+
+
+def _as_months(match: re.Match[str]) -> str:
+    year, first, until, last, day = (None if part is None else int(part) for part in match.groups())
+    if None in (year, first, last, day) or not (1 <= first <= last <= 12) or until not in (None, year):  # type: ignore[operator]
+        return match.group()
+    ends = calendar.monthrange(year, last)[1] == day  # type: ignore[arg-type]
+    return f"{year}年{first}-{last}月" if ends else match.group()
 
 
 def read_period(cell: object, year: object = None) -> Said:
@@ -155,7 +181,7 @@ def _number(number: float, year: int | None) -> Said:
         if FIRST_YEAR <= whole <= LAST_YEAR:
             return Said(text, _months(whole, 1, 12))
         if 1 <= whole <= 12:
-            return Said(text, number=whole, year=year) if year else Said(text, fault="no year: it stands elsewhere")
+            return Said(text, number=whole, year=year) if year else Said(text, fault=NO_YEAR)
         return _text(str(whole), year)
     tenths = repr(number).partition(".")[2]
     if FIRST_YEAR <= number < LAST_YEAR and tenths == "1":
@@ -170,7 +196,7 @@ def _day(text: str, day: dt.date) -> Said:
 
 
 def _text(cell: str, year: int | None) -> Said:
-    text = _plain(cell)
+    text = write_months(_plain(cell))
     if not text or re.fullmatch(r"-+|[.…/]+|无|不详", text):
         return Said("")
     notes = []
@@ -203,7 +229,7 @@ def _from_match(
         notes.append(f"the year {year} stands elsewhere")
     own = own or year
     if own is None:
-        return Said(cell, fault="no year: it stands elsewhere")
+        return Said(cell, fault=NO_YEAR)
     if not FIRST_YEAR <= own <= LAST_YEAR:
         return Said(cell, fault="a year out of range")
     if kind == "day":

@@ -11,6 +11,7 @@ from evalaid.names import (
     CUMULATIVE_WORDS,
     KEY_HEADERS,
     NOTHING,
+    PART_WORDS,
     SINGLE_WORDS,
     names_a_share,
 )
@@ -23,6 +24,7 @@ _BRACKET = re.compile(rf"[(\[](?:单位[:：])?((?:{_UNIT_WORDS})(?:[、,/](?:{_
 _BARE = re.compile(_UNIT_WORDS, re.IGNORECASE)
 _CUMULATIVE = re.compile(CUMULATIVE_WORDS, re.IGNORECASE)
 _CHANGE = re.compile(CHANGE_WORDS, re.IGNORECASE)
+_PART = re.compile(PART_WORDS, re.IGNORECASE)
 _SINGLE = re.compile(SINGLE_WORDS)
 _MARKS = re.compile(r"([①-⑳*#※†]|\[\d+\]|注\d?)+$")
 _NUMBERED = re.compile(r"^(?:\d+(?:\.\d+)*|[一二三四五六七八九十]+)[、.]|^其中[:：]?")
@@ -152,10 +154,14 @@ def is_value(read: str) -> bool:
 
 
 def _match(words: Sequence[str]) -> str:
-    """Find the role that the texts of a header name: together, from any row down, upside down, or one alone."""
-    tried = ["".join(words[start:]) for start in range(len(words))]
-    tried += ["".join(reversed(words)), *reversed(words)]
-    return next((role for text in tried if (role := find_role(text))), "")
+    """Find the role that the texts of a header name: together, from any row down, upside down, or one alone beside no part."""
+    together = ["".join(words[start:]) for start in range(len(words))] + ["".join(reversed(words))]
+    alone = [] if len(words) > 1 and any(_PART.fullmatch(text) for text in words) else list(reversed(words))
+    for start, text in enumerate([*together, *alone]):
+        role = find_role(text)
+        if role and not (start < len(words) and any(_PART.fullmatch(word) for word in words[:start])):
+            return role
+    return ""
 
 
 def _in_order(years: Sequence[str], parts: Sequence[str]) -> list[str]:

@@ -10,16 +10,17 @@ import numpy as np
 import pandas as pd
 
 from evalaid.errors import ReadingError
-from evalaid.names import COUNTS, CUMULATIVE_WORDS, SHARES
+from evalaid.names import CITY_SHARE, COUNTS, CUMULATIVE_WORDS, SHARES
+from evalaid.reading.calendar_words import NO_YEAR
 from evalaid.reading.columns import choose_unit, is_value, read_header
 from evalaid.reading.cumulative import NO, UNSAID, YES
 from evalaid.reading.decisions import show
 from evalaid.reading.detection import Detected, column_number
 from evalaid.reading.headers import fill_down
-from evalaid.reading.kinds import plain
+from evalaid.reading.kinds import Kind, classify, plain
 from evalaid.reading.layouts import ColumnLayout, TableLayout
 from evalaid.reading.numbers import read_numbers
-from evalaid.reading.rows import Journal, Rows
+from evalaid.reading.rows import Journal, Rows, ask_for_step
 from evalaid.reading.spans import Span, read_spans
 
 RECORD_COLUMNS = [
@@ -69,6 +70,7 @@ def read_figures(detected: Detected, rows: Rows, journal: Journal) -> tuple[pd.D
         else:
             pools[column.read, column.unit, detected.units.get(column.column, "")].append((column, everyone))
     _tell_indicators(rows, indicators, journal)
+    _check_merged(values, rows, [variable for variable, _ in indicators], cells, journal)
     frames, decided = [], {}
     for (variable, unit, stated), members in pools.items():
         frame, found = _read_pool(variable, unit, stated, members, cells, rows, spans, detected, journal)
@@ -83,6 +85,33 @@ def read_figures(detected: Detected, rows: Rows, journal: Journal) -> tuple[pd.D
     timeless = records["first"].isna()
     whole = records[~timeless].astype({"first": np.int64, "last": np.int64}) if len(records) else records
     return whole, records[timeless], replace(table, columns=columns)
+
+
+def _check_merged(
+    values: list[ColumnLayout], rows: Rows, indicators: list[str], cells: np.ndarray, journal: Journal
+) -> None:
+    """Find figures in merged cells that would be read for several counties, periods or variables."""
+    of_row = {position: place for place, position in enumerate(rows.position)}
+    of_column = {column_number(column.column): column.read for column in values}
+    for top, left, bottom, right in journal.grid.merged:
+        places = [of_row[row] for row in range(top, bottom + 1) if row in of_row]
+        columns = [column for column in range(left, right + 1) if column in of_column]
+        if len(places) * len(columns) < 2 or classify(cells[top, left]) not in {Kind.NUMBER, Kind.YEAR}:
+            continue
+        variables = {indicators[place] if rows.indicator[place] else of_column[c] for place in places for c in columns}
+        units = {rows.unit[place] for place in places}
+        where = f"{journal.grid.address(top, left)}:{journal.grid.address(bottom, right)}"
+        if len(variables) > 1 or variables & {*COUNTS, *SHARES} - {CITY_SHARE}:
+            journal.find(
+                top,
+                where,
+                cells[top, left],
+                f"one figure in merged cells would be read {len(places) * len(columns)} times (of {', '.join(sorted(variables))})",
+                "a figure for each county and period: unmerge the cells and write it where it belongs, or the rows in leave_out",
+            )
+        elif len(units) > 1:
+            because = f"the merged cells {where} hold one figure of {', '.join(variables)}"
+            journal.decide(where, "one figure of several counties", "read for each of them", because)
 
 
 def _refuse_undated(
@@ -113,7 +142,12 @@ def _column_spans(detected: Detected, values: list[ColumnLayout], journal: Journ
             f"{column.period}{'累计' if column.cumulative and '累计' not in str(column.period) else ''}"
             for column in dated
         ]
-        read = read_spans(words, year=detected.year)
+        place = f"{dated[0].column}{detected.block.header[0] + 1}"
+        try:
+            read = read_spans(words, year=detected.year, step=detected.table.step)
+        except ReadingError as error:
+            journal.find(detected.block.header[0], place, words[0], *ask_for_step(error))
+            return dict.fromkeys(spans)
         for at, text, why in read.faults:
             place = f"{dated[at].column}{detected.block.header[0] + 1}"
             journal.find(
@@ -121,7 +155,8 @@ def _column_spans(detected: Detected, values: list[ColumnLayout], journal: Journ
                 place,
                 text,
                 why,
-                "a period such as 2019年第三季度, 2019Q3 or 2019年1-9月 in the header, or 'period: 2019Q3' for this column in the layout",
+                "a period such as 2019年第三季度, 2019Q3 or 2019年1-9月 in the header, or 'period: 2019Q3' for this column in the layout"
+                + (", or 'period: 2019' for the table, which gives the year" if why == NO_YEAR else ""),
             )
         journal.decide(
             f"{dated[0].column}{detected.block.header[0] + 1}",
@@ -131,7 +166,7 @@ def _column_spans(detected: Detected, values: list[ColumnLayout], journal: Journ
         )
         spans = {column.column: span for column, span in zip(dated, read.spans, strict=True)}
     if detected.period:
-        read = read_spans([detected.period])
+        read = read_spans([detected.period], step=detected.table.step or "month")
         for _, text, why in read.faults:
             journal.find(None, "", text, why, "a line 'period: 2019Q3' in this table of the layout")
         spans.update({column.column: read.spans[0] for column in values if not column.period})
@@ -186,8 +221,9 @@ def _read_pool(
             int(at[place]),
             addresses[place],
             raw[place],
-            str(error),
-            f"the unit in the layout, for example '{first.column}: {{read: {variable}, unit: {'percent' if variable in SHARES else '万人次'}}}'",
+            str(error).partition(" Expected one unit")[0].rstrip("."),
+            f"the unit in the layout, for example '{first.column}: {{read: {variable}, unit: {'percent' if variable in SHARES else '万人次'}}}' (or "
+            + ("fraction)" if variable in SHARES else "人次)"),
         )
         return pd.DataFrame(columns=RECORD_COLUMNS), None
     for place, text, why in read.faults:

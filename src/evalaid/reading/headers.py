@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evalaid.names import UNIT_NOTE
+from evalaid.names import KEY_HEADERS, UNIT_NOTE
 from evalaid.reading.grids import Grid
 from evalaid.reading.kinds import Kind, classify, find_role, plain
 
@@ -168,7 +168,10 @@ def _find_header(cells: np.ndarray, kinds: np.ndarray, data: tuple[int, int] | N
     same = [plain(value) for value in cells[last]]
     last = next(row for row in range(last + 1) if [plain(value) for value in cells[row]] == same)  # it may be repeated
     top = last
-    while top > 0 and (_is_header(cells[top - 1], kinds[top - 1]) or _is_dates(kinds[top - 1])):
+    while top > 0 and (
+        _is_header(cells[top - 1], kinds[top - 1])
+        or (_is_dates(kinds[top - 1]) and not _is_title(cells[top - 1], cells[top]))
+    ):
         top -= 1
     return top, last
 
@@ -199,6 +202,12 @@ def _is_header(cells: np.ndarray, kinds: np.ndarray) -> bool:
 def _is_dates(kinds: np.ndarray) -> bool:
     filled = kinds[kinds != Kind.BLANK]
     return len(filled) > 0 and bool(np.isin(filled, [Kind.YEAR, Kind.PERIOD]).all())
+
+
+def _is_title(row: np.ndarray, below: np.ndarray) -> bool:
+    """Tell whether a row of one period alone is the title of the table: it stands over the column of counties."""
+    places = [column for column, value in enumerate(row) if plain(value)]
+    return len(places) == 1 and find_role(plain(below[places[0]])) in KEY_HEADERS
 
 
 def _find_body(kinds: np.ndarray, header: int) -> tuple[int, int] | None:

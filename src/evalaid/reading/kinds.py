@@ -35,7 +35,7 @@ _PART = (
 )
 _PERIOD = re.compile(
     rf"{_YEAR}\s*年?度?\s*[-./]?\s*{_PART}|{_YEAR}[-./](?:1[0-2]|0?[1-9])(?!\d)(?:[-./](?:3[01]|[12]\d|0?[1-9])(?!\d))?|{_YEAR}(?:0[1-9]|1[0-2])(?!\d)|"
-    rf"[Qq][1-4]\s*[-/ ]?\s*{_YEAR}|{_YEAR}\s*年?度?(?!\d)|(?<![A-Za-z0-9]){_PART}(?![A-Za-z0-9])"
+    rf"[Qq][1-4]\s*[-/ ]?\s*{_YEAR}|{_YEAR}\s*年?[度末底]?(?!\d)|(?<![A-Za-z0-9]){_PART}(?![A-Za-z0-9])"
 )
 _NOTE = re.compile(rf"[(（]?{NOTE_START}\s*[\d一二三四]*\s*[)）]?\s*[:：.、]|[*※①]", re.IGNORECASE)
 _UNIT = re.compile(UNIT_NOTE, re.IGNORECASE)

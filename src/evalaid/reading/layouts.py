@@ -70,6 +70,8 @@ class TableLayout:
         The variable of a table whose columns are periods.
     period : str, optional
         The period of the whole table, when neither rows nor columns have one.
+    step : {"month", "quarter", "half-year", "year"}, optional
+        What dates, or plain numbers 1, 2, 3, 4 beside a year, stand for as periods.
     cumulative : bool, optional
         Whether its counts add up from the start of the year where no header says so.
     edition : int, optional
@@ -92,6 +94,7 @@ class TableLayout:
     columns: tuple[ColumnLayout, ...] = ()
     variable: str | None = None
     period: str | None = None
+    step: str | None = None
     cumulative: bool | None = None
     edition: int | None = None
     base: str | None = None
@@ -197,6 +200,7 @@ def _write(layout: Layout) -> Iterator[str]:
         yield f"  data_rows: {_scalar(table.data_rows)}"
         yield f"  variable: {_scalar(table.variable)}  # of the figures, when the columns are periods and no title names it"
         yield f"  period: {_scalar(table.period)}  # of the whole table, when neither rows nor columns have one"
+        yield f"  step: {_scalar(table.step)}  # {', '.join(PERIODS)}: what dates or plain numbers stand for as periods"
         yield f"  cumulative: {_scalar(table.cumulative)}  # true: counts add up from January; false: each period alone"
         yield f"  edition: {_scalar(table.edition)}  # of repeated figures the highest edition stays"
         yield f"  base: {_scalar(table.base)}  # the population that is read, where a column gives several"
@@ -262,6 +266,7 @@ class _Reader:
             columns=tuple(self._column(str(name), value, f"{where}.columns.{name}") for name, value in columns.items()),
             variable=self._text(entry.get("variable"), f"{where}.variable"),
             period=self._text(entry.get("period"), f"{where}.period"),
+            step=self._one_of(entry.get("step"), PERIODS, f"{where}.step"),
             cumulative=self._flag(entry.get("cumulative"), f"{where}.cumulative"),
             edition=self._whole(entry.get("edition"), f"{where}.edition"),
             base=self._text(entry.get("base"), f"{where}.base"),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalaid.names import INSIDE, OUTSIDE, PERIOD, SHARE, TOTAL, UNIT
+from evalaid.names import COUNTS, INSIDE, OUTSIDE, PERIOD, SHARE, SHARES, TOTAL, UNIT
 from evalaid.periods import labels
 from evalaid.reading.cumulative import MONTHS, kind_of, name_span, ordinal_of
 from evalaid.reading.decisions import Decision, Finding, LeftOut, find, leave
@@ -87,7 +87,7 @@ def check_shares(records: pd.DataFrame) -> list[Finding]:
     """
     key = ["unit", "first", "last", "cumulative"]
     parts = {name: group.drop_duplicates(key).set_index(key) for name, group in records.groupby("variable")}
-    findings = []
+    findings = _check_ranges(records)
     if {SHARE, INSIDE, TOTAL} <= parts.keys():
         joined = parts[SHARE].join(parts[INSIDE][["value", "resolution", "cell"]].add_suffix("_in"), how="inner")
         joined = joined.join(parts[TOTAL][["value", "resolution", "cell"]].add_suffix("_all"), how="inner")
@@ -119,6 +119,53 @@ def check_shares(records: pd.DataFrame) -> list[Finding]:
             )
             for row in joined[more].itertuples()
         ]  # fmt: skip
+    return findings
+
+
+def _check_ranges(records: pd.DataFrame) -> list[Finding]:
+    """List shares outside 0 to 1 and counts below zero."""
+    value, variable = records["value"], records["variable"]
+    share = variable.isin(SHARES) & ((value < 0) | (value > 1 + SLACK))
+    count = variable.isin(COUNTS) & (value < 0)
+    return [
+        find(row, f"{row.variable} of {row.name} is {row.text}", "a share from 0 to 100 per cent; check its unit")
+        for row in records[share].itertuples()
+    ] + [
+        find(row, f"{row.variable} of {row.name} is {row.text}", "a count that is not negative")
+        for row in records[count].itertuples()
+    ]
+
+
+def check_sums(chosen: pd.DataFrame, others: pd.DataFrame, kind: str) -> list[Finding]:
+    """Hold counts of longer spans against the sum of their periods.
+
+    Assumes that figures are rounded to the digits they are written with; spans of which a period is missing are left alone.
+
+    Parameters
+    ----------
+    chosen, others : pandas.DataFrame
+        Records of the panel's kind of period, and of longer spans.
+    kind : str
+        Kind of period of the panel.
+
+    Returns
+    -------
+    list of Finding
+        One for each difference.
+    """
+    others = others[others["variable"].isin(COUNTS)]
+    key = ["unit", "variable", "first"]
+    parts = {tuple(row[:3]): row[3:] for row in chosen[[*key, "value", "resolution"]].itertuples(index=False)}
+    findings = []
+    row: Any
+    for row in others.itertuples():
+        found = [parts.get((row.unit, row.variable, month)) for month in range(row.first, row.last + 1, MONTHS[kind])]
+        if None in found:
+            continue
+        total, room = (sum(part[place] for part in found if part is not None) for place in (0, 1))
+        if abs(total - row.value) > room + row.resolution + SLACK:
+            fault = f"{row.variable} of {row.name} in {name_span(row.first, row.last)} is {row.text}, its {kind}s add up to {total:g}"
+            findings.append(find(row, fault, "a sum of its parts, or the reason why they differ"))
     return findings
 
 

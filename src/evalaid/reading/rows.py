@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from evalaid.errors import ReadingError
 from evalaid.names import (
     BASE,
     CITY,
@@ -19,9 +20,11 @@ from evalaid.names import (
     OF_WHICH,
     PERIOD,
     PROVINCE,
+    STEP_WORDS,
     TOTAL_ROW,
     YEAR,
 )
+from evalaid.reading.calendar_words import NO_YEAR
 from evalaid.reading.decisions import Decision, Finding, LeftOut, show
 from evalaid.reading.grids import Grid
 from evalaid.reading.headers import Block, fill_down, is_numbering
@@ -227,7 +230,8 @@ def read_rows(
                 _address(grid, row, keys),
                 name or code,
                 unit.fault,
-                "a county's name or code, the row in leave_out, or, where several have the name, 'within: 广东省' in the layout",
+                "a county's name or code, the row in leave_out, or in the layout 'within: 广东省' where several have the name, or 'units: as_written' where "
+                "units are no counties of China",
             )
         if unit.left_out:
             journal.leave(row, "", name or code, unit.left_out)
@@ -253,7 +257,8 @@ def read_rows(
         journal.decide(
             where, "blank names", "the unit above them", f"{len(blanks)} rows have a period or an indicator and no name"
         )
-    _read_periods(cells, rows, roles, year, journal)
+    step = table.step or _step_of_header(block, [*roles.get(PERIOD, ()), *roles.get(YEAR, ())])
+    _read_periods(cells, rows, roles, year, step, journal)
     return rows
 
 
@@ -337,7 +342,12 @@ def place_unit(
 
 
 def _read_periods(
-    cells: np.ndarray, rows: Rows, roles: Mapping[str, Sequence[int]], year: int | None, journal: Journal
+    cells: np.ndarray,
+    rows: Rows,
+    roles: Mapping[str, Sequence[int]],
+    year: int | None,
+    step: str | None,
+    journal: Journal,
 ) -> None:
     """Read the periods of all rows together: a column is one series."""
     part, whole = roles.get(PERIOD, ()), roles.get(YEAR, ())
@@ -354,7 +364,12 @@ def _read_periods(
         places.setdefault(pair, at)  # every period once: a column has few
     firsts = list(places.values())
     each = [None] * len(firsts) if years is None else [years[at] for at in firsts]
-    read = read_spans([filled[at] for at in firsts], year=year if years is None else each)
+    try:
+        read = read_spans([filled[at] for at in firsts], year=year if years is None else each, step=step)
+    except ReadingError as error:
+        journal.find(rows.position[0], journal.grid.address(rows.position[0], column), filled[0], *ask_for_step(error))
+        rows.span, rows.period = [None] * len(filled), [str(value).strip() for value in filled]
+        return
     number = {pair: place for place, pair in enumerate(places)}
     wrong = {at: (text, why) for at, text, why in read.faults}
     for row, pair in zip(rows.position, pairs, strict=True):
@@ -365,12 +380,31 @@ def _read_periods(
                 journal.grid.address(row, column),
                 text,
                 why,
-                "a period such as 2019年第三季度, 2019Q3, 2019年1-9月 or 2019",
+                _dated(why, "2019年第三季度, 2019Q3, 2019年1-9月 or 2019"),
             )
     top = rows.position[0] if rows.position else 0
     journal.decide(journal.grid.address(top, column), "periods of the rows", read.evidence, "read as one column")
     rows.span = [read.spans[number[pair]] for pair in pairs]
     rows.period = [str(value).strip() for value in filled]
+
+
+def _step_of_header(block: Block, columns: Sequence[int]) -> str | None:
+    """Tell by its header what dates or plain numbers in a column of periods stand for (季度, 月份)."""
+    header = "".join(block.paths[columns[0]]).lower() if columns else ""
+    found = [step for step, words in STEP_WORDS.items() if re.search(words, header)]
+    return found[0] if len(found) == 1 else None
+
+
+def ask_for_step(error: ReadingError) -> tuple[str, str]:
+    """Say what is wrong with periods that may be several things, and what settles it."""
+    return str(error).partition(" Expected one:")[0].rstrip(
+        "."
+    ), "a line 'step: quarter' (or month, half-year, year) in this table of the layout"
+
+
+def _dated(why: str, examples: str) -> str:
+    year = ", or a line 'period: 2019' in this table of the layout, which gives the year" if why == NO_YEAR else ""
+    return f"a period such as {examples}{year}"
 
 
 def _fill(cells: np.ndarray, position: Sequence[int], column: int, journal: Journal) -> list[object]:

@@ -13,9 +13,10 @@ from evalaid.errors import ReadingError
 from evalaid.reading.calendar_words import Said, read_period
 from evalaid.reading.snapshot import FAULT_COLUMNS
 
-STEPS = {"month": 1, "quarter": 3, "half": 6, "year": 12}
+STEPS = {"month": 1, "quarter": 3, "half-year": 6, "year": 12}
 """What a plain number or a date may stand for, with its months."""
 
+_SHOWN = 4
 _ENOUGH_DATES = 3
 """So many different dates, all at edges of quarters, show that the column counts quarters and not months."""
 
@@ -48,7 +49,7 @@ class Span:
 
     @property
     def step(self) -> str:
-        """What it is: a whole "month", "quarter", "half" or "year", else "months"."""
+        """What it is: a whole "month", "quarter", "half-year" or "year", else "months"."""
         for name, months in STEPS.items():
             if self.months == months and self.first_month % months == 0:
                 return name
@@ -60,7 +61,7 @@ class Span:
             return f"{1970 + year}-{month + 1:02d} to {self.year}-{self.last_month % 12 + 1:02d} (cumulative)"
         names = {
             "year": "",
-            "half": f"H{month // 6 + 1}",
+            "half-year": f"H{month // 6 + 1}",
             "quarter": f"Q{month // 3 + 1}",
             "month": f"-{month + 1:02d}",
         }
@@ -105,7 +106,7 @@ def read_spans(
         (n,) texts, whole numbers or dates.
     year : int or sequence, optional
         The year of cells without one; a sequence has one year (2019, "2019年") for each cell.
-    step : {"month", "quarter", "half", "year"}, optional
+    step : {"month", "quarter", "half-year", "year"}, optional
         What plain numbers 1, 2, 3 (with ``year``) and dates stand for. Default: decided from the column.
 
     Returns
@@ -161,7 +162,7 @@ def _step_of_dates(said: Sequence[Said], step: str | None) -> str:
     if not all(month % 3 == 1 for month in months):
         return "month"
     if len(days) < _ENOUGH_DATES:
-        raise _refuse(said, "dates", sorted(str(day) for day in days), "months, quarters or years")
+        raise _refuse(said, "dates", sorted(str(day) for day in days), "months, quarters, half-years or years")
     return "year" if months == {1} else "quarter"
 
 
@@ -171,15 +172,15 @@ def _step_of_numbers(said: Sequence[Said], step: str | None) -> str:
         return step or "month"
     if max(numbers) > 4:
         return "month"
-    raise _refuse(said, "plain numbers", sorted(map(str, numbers)), "months, quarters or halves of a year")
+    raise _refuse(said, "plain numbers", sorted(map(str, numbers)), "months, quarters or half-years")
 
 
 def _refuse(said: Sequence[Said], what: str, shown: list[str], choices: str) -> ReadingError:
     positions = [at for at, item in enumerate(said) if item.day is not None or item.number is not None]
     rows = [("", "", at, "", said[at].text, f"{what} may be {choices}", "one step") for at in positions]
-    message = (
-        f"The periods are {what} ({', '.join(shown)}) that may be {choices}. Expected one: say step='month', 'quarter', "
-        "'half' or 'year'."
+    some = ", ".join(shown[:_SHOWN]) + (", ..." if len(shown) > _SHOWN else "")
+    message = f"The periods are {what} ({some}) that may be {choices}. Expected one: say step=" + (
+        " or ".join(f"'{step}'" for step in STEPS) + "."
     )
     return ReadingError(message, pd.DataFrame(rows, columns=FAULT_COLUMNS))
 

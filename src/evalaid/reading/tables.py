@@ -284,7 +284,9 @@ def _assemble(result: _Result, layout: Layout, files: dict[str, str]) -> Reading
         result.left_out += left
         kind = ""
         if len(records):
-            kind, records, decisions, findings, left = panels.choose_kind(records, layout.periods)
+            every = records
+            kind, records, decisions, findings, left = panels.choose_kind(every, layout.periods)
+            notes += panels.check_sums(records, every.drop(index=records.index), kind) if kind else []
             result.decisions += decisions
             result.findings += findings
             result.left_out += left

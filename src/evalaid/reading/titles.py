@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from evalaid.names import CUMULATIVE_WORDS, PERIOD, SEVERAL_YEARS, SINGLE_WORDS, TITLE_WORDS, YEAR
+from evalaid.names import CUMULATIVE_WORDS, FILED_WORDS, PERIOD, SEVERAL_YEARS, SINGLE_WORDS, TITLE_WORDS, YEAR
+from evalaid.reading.calendar_words import write_months
 from evalaid.reading.columns import is_value, read_header
 from evalaid.reading.headers import Block
 from evalaid.reading.kinds import LONGEST_HEADER, Kind, classify, plain, split_period
@@ -16,6 +17,9 @@ _SINGLE = re.compile(SINGLE_WORDS)
 _CUMULATIVE = re.compile(CUMULATIVE_WORDS, re.IGNORECASE)
 _SEVERAL_YEARS = re.compile(SEVERAL_YEARS)
 _YEAR = re.compile(r"(?:19|20)\d{2}")
+_FILED = re.compile(rf"[(（]?({FILED_WORDS})[^,，;；]*|[(（]?截?至?(?:19|20)\d{{2}}年\d{{1,2}}月\d{{1,2}}日[^,，;；]*")
+"""When a table was made or sent: no period of its figures."""
+_SHEET, _FILE = "name of the sheet", "name of the file"
 
 
 def find_variable(block: Block, journal: Journal) -> str:
@@ -42,32 +46,39 @@ def find_period(
         for note in block.above
         if classify(note.text) != Kind.NOTE or len(note.text) > LONGEST_HEADER
     ]
-    texts += [(journal.grid.sheet, "name of the sheet"), (Path(journal.grid.file).stem, "name of the file")]
-    found = [(split_period(plain(text))[0], plain(text), where) for text, where in texts if text]
+    texts += [(journal.grid.sheet, _SHEET), (Path(journal.grid.file).stem, _FILE)]
+    read = [(_FILED.sub("", write_months(plain(text))), where) for text, where in texts if text]
+    found = [(split_period(text)[0], text, where) for text, where in read]
     found = [entry for entry in found if not _SEVERAL_YEARS.search(entry[1])]  # 2018-2021年 is the span of the panel
     found = [(period, text, where) for period, text, where in found if period]
     if given.period is not None:
         found = [(given.period, given.period, "layout")]
-    years = [match[0] for period, _, _ in found if (match := _YEAR.search(period))]
-    year = int(years[0]) if years else None
+    nearest = [entry for entry in found if entry[2] != _FILE] or found  # a file's name may tell when it was sent
+    years = list(dict.fromkeys(match[0] for period, _, _ in nearest if (match := _YEAR.search(period))))
+    year = int(years[0]) if len(years) == 1 else None
+    if len(years) > 1:
+        said = "; ".join(f"{where}: {text!r}" for _, text, where in nearest)
+        journal.decide("", "year of periods that have none", "none", f"titles and sheet name several years ({said})")
     if not needs_period:
         return (given.period or ""), year
-    whole = [entry for entry in found if _YEAR.search(entry[0])]
+    whole = [entry for entry in nearest if _YEAR.search(entry[0])]
     if not whole and not any(is_value(read) for read in own):
         return "", year  # without figures there is nothing to date
-    if not whole:
+    if not whole or len(years) > 1:
         journal.find(
             block.header[0],
             "",
             "",
-            "no period: neither rows nor columns, title, sheet or file name one",
+            f"the titles and the sheet name several years: {said}"
+            if len(years) > 1
+            else "no period: neither rows nor columns, title, sheet or file name one",
             "a line 'period: 2019Q3' in this table of the layout, or a column of periods",
         )
         return "", None
     period, text, where = max(whole, key=lambda entry: len(entry[0]) > 5)  # a quarter says more than a year
     if (
         not split_period(period)[1]
-        and (part := next((p for p, _, _ in found if not _YEAR.search(p)), ""))
+        and (part := next((p for p, _, _ in nearest if not _YEAR.search(p)), ""))
         and len(period) <= 5
     ):
         period = f"{period.rstrip('年')}年{part}"

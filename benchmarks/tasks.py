@@ -11,7 +11,7 @@ import pandas as pd
 
 import evalaid as ea
 from evalaid.aggregation import Aggregation
-from evalaid.sensitivity.specifications import Specification, all_subsets, declare
+from evalaid.sensitivity.declared import Specification, all_subsets, declare
 
 SIZES = {"S": (57, 24), "M": (2_800, 40), "L": (100_000, 20)}
 SEED = 20_261_122

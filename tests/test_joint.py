@@ -13,8 +13,9 @@ import evalaid as ea
 from evalaid.errors import EstimationError, InferenceError
 from evalaid.inference.assignments import list_assignments
 from evalaid.inference.reassignment import move
+from evalaid.sensitivity.declared import Specification, declare
 from evalaid.sensitivity.joint import estimate_by_paths
-from evalaid.sensitivity.specifications import Specification, cut_design, declare, estimate_specification
+from evalaid.sensitivity.specifications import cut_design, estimate_specification
 
 CHOICES = {
     "methods": ["twfe", ("callaway_santanna", {"adjustment": "none"})],

@@ -17,14 +17,8 @@ from evalaid.inference.assignments import Assignments, list_assignments
 from evalaid.inference.intervals import check_level, join_texts
 from evalaid.inference.inversion import TIE
 from evalaid.inference.reassignment import by_contrasts, move
-from evalaid.sensitivity.specifications import (
-    Specification,
-    cut_design,
-    estimate_block,
-    estimate_specification,
-    group_blocks,
-    read_specifications,
-)
+from evalaid.sensitivity.declared import Specification, read_specifications
+from evalaid.sensitivity.specifications import cut_design, estimate_block, estimate_specification, group_blocks
 from evalaid.sensitivity.spread import CHOICES
 
 Floats = NDArray[np.float64]

@@ -17,8 +17,9 @@ from evalaid.inference.difference import difference
 from evalaid.inference.table import infer
 from evalaid.report.tables import Column
 from evalaid.scales import NAMES as SCALES
+from evalaid.sensitivity.declared import WEIGHTS, Specification, declare
 from evalaid.sensitivity.joint import joint_test
-from evalaid.sensitivity.specifications import WEIGHTS, Specification, SpecificationCurve, declare, specification_curve
+from evalaid.sensitivity.specifications import SpecificationCurve, specification_curve
 from evalaid.study.sample import load_design
 from evalaid.threats.finding import (
     APPEARS,

@@ -12,7 +12,10 @@ from panels import diagnose, simulate
 
 import evalaid as ea
 from evalaid.errors import DesignError
+from evalaid.estimators.table import METHODS
 from evalaid.sensitivity.exposure import map_exposure
+from evalaid.sensitivity.spillover import ALL, DONUT, WIDER
+from evalaid.sensitivity.variants import BY_MEANS
 
 ROUNDING = 1e-9
 ADJACENCY = Path(__file__).parents[1] / "data" / "published" / "guangdong_adjacency.csv"
@@ -52,6 +55,19 @@ def by_hand() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def plain(frame, **options):
     return diagnose(frame, outcome_unit="number", **options)
+
+
+def levels_only():
+    """Forty units of unlike levels that move alike, ten treated in 2018, fifteen in 2021; neighbours, and other programmes."""
+    level = 5 * np.random.default_rng(1).normal(size=40)
+    unit, year = (grid.ravel() for grid in np.mgrid[:40, 2015:2023])
+    start = np.repeat([2018, 2021, np.nan], [10, 15, 15])
+    frame = pd.DataFrame(
+        {"county": unit, "quarter": year, "share": level[unit] + np.sin(1.3 * year), "cohort": start[unit]}
+    )
+    pairs = pd.DataFrame({"unit": [*range(10), *range(5)], "neighbour": [*range(12, 22), *range(30, 35)]})
+    events = pd.DataFrame({"unit": [2, 3, 12, 13, 26, 27, 35], "start": 2019, "end": 2020, "programme": "building"})
+    return plain(frame), pairs, events
 
 
 def test_exposure_computed_by_hand():
@@ -96,11 +112,26 @@ def test_neighbours_that_lose_are_found_and_leaving_them_out_removes_the_bias():
     assert "20 of 50 never-treated units left out" in without["note"]
 
 
+def test_the_wider_donut_leaves_out_units_that_wait_beside_treated_ones_computed_by_hand():
+    """c and d border treated units, b waits beside a: what is left is a (+4) against e (0)."""
+    frame, pairs = by_hand()
+    table = ea.spillover(plain(frame), "callaway_santanna", adjacency=pairs, kind="donut").table.set_index("sample")
+    assert table.index.tolist() == [ALL, DONUT, WIDER]
+    assert table.loc[WIDER, "estimate"] == pytest.approx(4.0)
+    assert table.loc[WIDER, "change"] == pytest.approx(4.0 - table.loc[ALL, "estimate"])
+    assert (
+        "2 of 3 never-treated units left out; 1 of 2 treated units left out, with their own effects"
+        in (table.loc[WIDER, "note"])
+    )
+    alone = ea.spillover(plain(frame), "callaway_santanna", adjacency=pairs.head(1), kind="donut").table
+    assert WIDER not in alone["sample"].tolist()
+
+
 def test_intervals_for_neighbours_hold_no_effect_when_there_is_none():
     """Over 40 panels without spillovers the 95 per cent interval excludes zero as rarely as it says."""
     hits = 0
     for seed in range(40):
-        row = ea.spillover(diagnose(spilling(seed, loss=0.0)), "two_by_two", adjacency=line_of(60)).table.iloc[0]
+        row = ea.spillover(diagnose(spilling(seed, loss=0.0)), "callaway_santanna", adjacency=line_of(60)).table.iloc[0]
         hits += not row["conf_low"] <= 0 <= row["conf_high"]
     assert hits <= 40 * 0.05 + 4 * np.sqrt(40 * 0.05 * 0.95)
 
@@ -240,3 +271,31 @@ def test_the_words_hold_the_numbers_or_the_reason():
         "Untreated, a treated neighbour: no estimate (untreated, a treated neighbour: no unit is seen"
     )
     assert said.endswith("unit(s) have no neighbour in the panel and count as not exposed.")
+
+
+@pytest.mark.parametrize("method", [entry.name for entry in METHODS])
+@pytest.mark.parametrize("kind", ["neighbours", "exposure"])
+def test_units_that_leave_the_comparison_take_no_level_with_them(method, kind):
+    """Levels differ, all move alike: whatever is left out, there is no effect, or a reason why none is told."""
+    design, pairs, _ = levels_only()
+    table = ea.spillover(design, method, adjacency=pairs, kind=kind).table
+    known = table["estimate"].notna()
+    assert table.loc[known, "estimate"].abs().max() < ROUNDING or not known.any()
+    assert (table.loc[~known, "note"] != "").all()
+    if method in BY_MEANS:
+        assert not known.any()
+        assert table["note"].str.contains(f"{method} compares means of whole cohorts").all()
+    if method in {"callaway_santanna", "imputation", "twfe"}:
+        assert known.any()
+
+
+@pytest.mark.parametrize("method", ["callaway_santanna", "etwfe", "imputation", "two_by_two"])
+def test_periods_that_are_left_out_take_no_level_with_them(method):
+    design, _, events = levels_only()
+    table = ea.overlap(design, events, method).table.set_index("sample")
+    row = table.loc["without overlapping periods"]
+    if method in BY_MEANS:
+        assert np.isnan(row["estimate"])
+        assert row["note"].startswith(f"{method} compares means of whole cohorts")
+    else:
+        assert row["estimate"] == pytest.approx(0, abs=ROUNDING)

@@ -16,7 +16,7 @@ from evalaid.estimation import estimate
 from evalaid.layout import Layout, mask
 from evalaid.periods import label
 from evalaid.sensitivity.events import read_events
-from evalaid.sensitivity.variants import Variant, estimate_variant, join, no_estimate, say_row
+from evalaid.sensitivity.variants import Variant, estimate_variant, join, no_estimate, say_row, why_not_by_unit
 
 Bools = NDArray[np.bool_]
 
@@ -174,6 +174,8 @@ def _without_periods(
     layout = design.layout
     if not passing.any():
         return no_estimate(WITHOUT_PERIODS, "no period overlaps: nothing to leave out")
+    if reason := why_not_by_unit(method):
+        return no_estimate(WITHOUT_PERIODS, reason)
     total = design.n_observations
     said = f"{int(passing.sum())} of {total} observations left out"
     cut = mask(layout, ~passing)

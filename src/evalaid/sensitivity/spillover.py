@@ -15,12 +15,13 @@ from evalaid.effects import Effects
 from evalaid.errors import DesignError
 from evalaid.layout import mask, reassign
 from evalaid.sensitivity.exposure import CATEGORIES, Exposure, map_exposure
-from evalaid.sensitivity.variants import Variant, estimate_variant, join, no_estimate, say_row
+from evalaid.sensitivity.variants import Variant, estimate_variant, join, no_estimate, say_row, why_not_by_unit
 
 Floats = NDArray[np.float64]
 Kind = Literal["neighbours", "donut", "exposure"]
 
 ALL, DONUT = "all comparison units", "without exposed comparison units"
+WIDER = "without any unit exposed before its own start"
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Spillover:
     table : pandas.DataFrame
         One row an estimate: ``sample`` and the columns of `evalaid.infer`. For ``neighbours`` and ``exposure`` the sample is a
         category of `evalaid.sensitivity.exposure.CATEGORIES`, each against what is neither treated nor exposed; for
-        ``donut`` "all comparison units" and "without exposed comparison units", the latter with ``change`` and
+        ``donut`` "all comparison units", "without exposed comparison units" and, where units that are treated later are
+        exposed before, "without any unit exposed before its own start", the latter two with ``change`` and
         ``change_std_error``. Where nothing can be estimated, ``note`` has the reason.
     exposure : pandas.DataFrame
         Units by ``period``, ``category`` with ``n_units`` and ``treated_neighbours`` (mean share of a unit's neighbours).
@@ -75,7 +77,8 @@ def spillover(
 
     ``neighbours``: units are taken as treated from the period in which a neighbour first is, until they are treated
     themselves, and compared with untreated units that have no treated neighbour. ``donut``: the effect with the exposed
-    never-treated units left out of the comparison, and its change. ``exposure``: effects of own treatment alone, of
+    never-treated units left out of the comparison, and its change; units that are treated later serve as comparison, too, and
+    are left out as well in a further row, which takes their own effects with them. ``exposure``: effects of own treatment alone, of
     neighbours' treatment alone and of both, each against neither. Assumes that exposure is what the list of neighbours says:
     nothing reaches a unit that has no treated neighbour.
 
@@ -164,14 +167,21 @@ def _donut(
     exposed = exposure.since <= layout.periods[-1]
     whole = estimate_variant(design, method, options, level, ALL)
     left_out = never & exposed
-    waiting = int((~never & (exposure.since < layout.cohort)).sum())
+    waiting = ~never & (exposure.since < layout.cohort)
     said = f"{int(left_out.sum())} of {int(never.sum())} never-treated units left out"
-    also = f"{waiting} unit(s) that are treated later are exposed before and stay" if waiting else ""
-    if not left_out.any():
-        return {ALL: whole, DONUT: no_estimate(DONUT, join("no never-treated unit has a treated neighbour", also))}
+    also = f"{int(waiting.sum())} unit(s) that are treated later are exposed before and stay" if waiting.any() else ""
     main = None if whole.effects is None else whole.effects.aggregate("overall")
-    note = join(said, also)
-    return {ALL: whole, DONUT: estimate_variant(design.subset(~left_out), method, options, level, DONUT, note, main)}
+
+    def leave_out(units: NDArray[np.bool_], sample: str, note: str) -> Variant:
+        return estimate_variant(design.subset(~units), method, options, level, sample, note, main)
+
+    found = {ALL: whole, DONUT: no_estimate(DONUT, join("no never-treated unit has a treated neighbour", also))}
+    if left_out.any():
+        found[DONUT] = leave_out(left_out, DONUT, join(said, also))
+    if (~never & ~waiting).any() and waiting.any():
+        too = f"{int(waiting.sum())} of {int((~never).sum())} treated units left out, with their own effects"
+        found[WIDER] = leave_out(left_out | waiting, WIDER, join(said if left_out.any() else "", too))
+    return found
 
 
 def _by_category(
@@ -198,6 +208,8 @@ def _by_category(
     words = CATEGORIES[name]
     if not entered.any():
         return no_estimate(name, f"{words}: no unit is seen both before and in it")
+    if reason := why_not_by_unit(method):
+        return no_estimate(name, f"{words}: {reason}")
     pretended = pd.Series(np.where(entered, enters, np.nan), index=layout.units)
     cut = mask(layout, kept & before[:, None])
     cut = reassign(cut, pretended.reindex(cut.units).to_numpy())

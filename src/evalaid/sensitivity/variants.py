@@ -16,6 +16,9 @@ from evalaid.estimation import estimate
 from evalaid.inference.difference import difference
 from evalaid.inference.table import infer
 
+# Methods whose estimates come from means of a cohort in a period, over the units that are observed in it.
+BY_MEANS = ("two_by_two", "etwfe")
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -76,6 +79,22 @@ def estimate_variant(
         change, error = measure_change(overall, main, level)
         row = row.assign(change=change, change_std_error=error)
     return Variant(name_row(row, sample), effects)
+
+
+def why_not_by_unit(method: str) -> str:
+    """Say why a method cannot be run where observations are left out unit by unit; "" when it can.
+
+    Examples
+    --------
+    >>> why_not_by_unit("imputation"), why_not_by_unit("etwfe")[:37]
+    ('', 'etwfe compares means of whole cohorts')
+    """
+    if method not in BY_MEANS:
+        return ""
+    return (
+        f"{method} compares means of whole cohorts: with observations left out unit by unit these are means of other units, whose "
+        "levels differ; use a method that compares units with themselves, such as imputation or callaway_santanna"
+    )
 
 
 def measure_change(overall: Effects, main: Effects, level: float = 0.95) -> tuple[float, float]:

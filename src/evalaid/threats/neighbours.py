@@ -65,7 +65,8 @@ def examine_neighbours(case: Case | Refusal) -> Others:
         notes += found.notes
     table = pd.concat(tables, ignore_index=True)
     table["note"] = [*table["note"][:-1], "; ".join(filter(None, [table["note"].iloc[-1], *notes]))]
-    return Others(table, _judge("neighbours", SPILLOVER, DONUT, table.iloc[1:2], case))
+    row = _judge("neighbours", SPILLOVER, DONUT, table.iloc[1:-1], case)
+    return Others(table, row.assign(result=row["result"] + _tell_reached(table.iloc[-1], case)))
 
 
 def examine_overlap(case: Case | Refusal) -> Others:
@@ -82,6 +83,14 @@ def examine_overlap(case: Case | Refusal) -> Others:
     labels = [str(sample).replace("_", " ").capitalize() for sample in found.table["sample"]]
     table = _table(found.table, labels, case, f"{case.method}; events of {case.spec.events}")
     return Others(table, _judge("overlap", OVERLAP, WITHOUT, table.iloc[1:], case))
+
+
+def _tell_reached(row: pd.Series, case: Case) -> str:
+    """Say what happened to the neighbours themselves, where that is known."""
+    if pd.isna(row["conf_low"]):
+        return ""
+    spread = case.finding.write_range(row["conf_low"], row["conf_high"])
+    return f" The effect on untreated neighbours is {case.finding.write(row['estimate'])} ({spread})."
 
 
 def _table(found: pd.DataFrame, labels: list[str], case: Case, made_by: str) -> pd.DataFrame:
@@ -110,7 +119,7 @@ def _judge(key: str, threat: str, tried: str, table: pd.DataFrame, case: Case) -
     if len(known) > 1:
         said = finding.write_range(known["estimate"].min(), known["estimate"].max())
     lost = len(table) - len(known)
-    said = f"{said}, against {finding.write(finding.estimate)}" + (f"; {lost} give no estimate." if lost else ".")
+    said = f"{said}, against {finding.write(finding.estimate)}" + (f"; {lost} without an estimate." if lost else ".")
     return verdict_row(key, threat, tried, said, finding.judge_all(known), finding, known["estimate"])
 
 

@@ -17,6 +17,7 @@ SRC = ROOT / "src"
 SPINE = (
     "errors",
     "names",
+    "texts",
     "faults",
     "facts",
     "periods",

@@ -1,4 +1,7 @@
-"""Published claims held against themselves: figures as printed, like for like or not, before or after the partnership."""
+"""Published claims held against themselves: figures as printed, like for like or not, before or after the partnership.
+
+Every function takes all claims, or those of a programme.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,11 @@ import math
 
 import pandas as pd
 
-from evalaid.claims.table import NO_BASELINE, Claim, Claims, finite, raw_change, reported_unit
+from evalaid.claims.table import NO_BASELINE, Claim, Claims, claim_row, raw_change, shown
 from evalaid.facts.alike import Fact
 from evalaid.facts.dates import earliest_day, latest_day, years_between
 from evalaid.facts.table import Change, Facts
+from evalaid.texts import join_texts
 
 FINDINGS = {
     "precedes": "the figure is from before this date and cannot follow from it",
@@ -29,11 +33,6 @@ FINDINGS = {
 def list_claims(claims: Claims) -> pd.DataFrame:
     """List the claims in words.
 
-    Parameters
-    ----------
-    claims : Claims
-        All, or those of a programme.
-
     Returns
     -------
     pandas.DataFrame
@@ -46,27 +45,21 @@ def list_claims(claims: Claims) -> pd.DataFrame:
     """
     names = ["key", "programme", "label", "claim", "indicator_zh", "limits", "source"]
     rows = [
-        (
-            c.claim_id,
-            c.programme,
-            c.label,
-            c.claim,
-            c.indicator_zh,
-            "; ".join(c.limits),
-            claims.facts[c.value_fact].source,
+        claim_row(
+            claim,
+            programme=claim.programme,
+            claim=claim.claim,
+            indicator_zh=claim.indicator_zh,
+            limits="; ".join(claim.limits),
+            source=claims.facts[claim.value_fact].source,
         )
-        for c in claims.claims
+        for claim in claims.claims
     ]
     return pd.DataFrame(rows, columns=names)
 
 
 def show_figures(claims: Claims) -> pd.DataFrame:
     """Show the figures of each claim as published: the earlier one, the claimed one, the change.
-
-    Parameters
-    ----------
-    claims : Claims
-        All, or those of a programme.
 
     Returns
     -------
@@ -96,11 +89,6 @@ def show_figures(claims: Claims) -> pd.DataFrame:
 def check_alike(claims: Claims) -> pd.DataFrame:
     """Say for each claim whether the two figures behind it are like for like.
 
-    Parameters
-    ----------
-    claims : Claims
-        All, or those of a programme.
-
     Returns
     -------
     pandas.DataFrame
@@ -119,9 +107,8 @@ def check_alike(claims: Claims) -> pd.DataFrame:
         alike = "no comparison" if change is None else "yes" if change.alike else "no"
         reasons = (NO_BASELINE,) if change is None else change.reasons
         remarks = () if change is None else change.remarks
-        rows.append(
-            (claim.claim_id, claim.label, earlier, _in_words(value), alike, "; ".join(reasons), "; ".join(remarks))
-        )
+        said = {"earlier": earlier, "claimed": _in_words(value), "alike": alike}
+        rows.append(claim_row(claim, **said, reason="; ".join(reasons), remark="; ".join(remarks)))
     return pd.DataFrame(rows, columns=["key", "label", "earlier", "claimed", "alike", "reason", "remark"])
 
 
@@ -130,11 +117,6 @@ def check_dates(claims: Claims) -> pd.DataFrame:
 
     Assumes that a date known to the month or the year can be any day of it. An effect cannot precede its cause: a claimed
     figure that ends before the date is not an effect of what happened then.
-
-    Parameters
-    ----------
-    claims : Claims
-        All, or those of a programme.
 
     Returns
     -------
@@ -155,12 +137,14 @@ def check_dates(claims: Claims) -> pd.DataFrame:
             value = claims.facts[claim.change_fact]
         earlier = claims.facts[claim.baseline_fact] if claim.baseline_fact else None
         seen = "" if earlier is None else earlier.when
+        periods = {"earlier": seen, "claimed": value.when}
         if not claim.dates:
             why = "no date of the partnership is published"
-            rows.append((f"{claim.claim_id}.none", claim.claim_id, claim.label, "", "unknown", seen, value.when, "undated",
-                         why, math.nan, ""))  # fmt: skip
+            rows.append(
+                claim_row(claim, "none", **periods, date="", what="unknown", finding="undated", why=why, note="")
+            )
         for number, milestone in enumerate(claim.dates, start=1):
-            date, what = milestone.date, milestone.what
+            date = milestone.date
             finding = "latest" if milestone.latest else _find(date, earlier, value)
             after = math.nan
             start = earliest_day(date)
@@ -169,31 +153,51 @@ def check_dates(claims: Claims) -> pd.DataFrame:
             note = "; ".join(
                 f"{fact.fact_id}: {fact.note}" for fact in (value, earlier) if fact is not None and fact.note
             )
-            rows.append((f"{claim.claim_id}.date_{number}", claim.claim_id, claim.label, date, what, seen, value.when,
-                         finding, FINDINGS[finding], after, note))  # fmt: skip
+            said = {"date": date, "what": milestone.what, "finding": finding, "why": FINDINGS[finding]}
+            rows.append(claim_row(claim, f"date_{number}", **periods, **said, years_after=after, note=note))
     names = ["key", "claim_id", "label", "date", "what", "earlier", "claimed", "finding", "why", "years_after", "note"]
     return pd.DataFrame(rows, columns=names)
 
 
-def _figure_row(claim: Claim, what: str, fact: Fact) -> tuple[object, ...]:
+def _figure_row(claim: Claim, what: str, fact: Fact) -> dict[str, object]:
     stated = fact.qualifier.replace("_", " ")
-    note = "; ".join(
-        part for part in ("" if stated in {"exact", "rounded"} else f"stated as: {stated}", fact.note) if part
+    note = join_texts(("" if stated in {"exact", "rounded"} else f"stated as: {stated}", fact.note))
+    return claim_row(
+        claim,
+        what,
+        what=what,
+        **shown(fact.figure, fact.unit, fact.digits),
+        **_origin(fact),
+        unit_text=fact.unit,
+        when=fact.when,
+        fact_id=fact.fact_id,
+        made_by=f"published figure {fact.fact_id}",
+        note=note,
     )
-    return (f"{claim.claim_id}.{what}", claim.claim_id, claim.label, what, fact.value, finite(fact.figure.low),
-            finite(fact.figure.high), reported_unit(fact.unit), fact.unit, fact.digits, fact.when, fact.base,
-            fact.place_name, fact.fact_id, f"published figure {fact.fact_id}", fact.source, note)  # fmt: skip
 
 
-def _change_row(facts: Facts, claim: Claim, change: Change) -> tuple[object, ...]:
+def _change_row(facts: Facts, claim: Claim, change: Change) -> dict[str, object]:
     fact = facts[claim.change_fact or claim.value_fact]
     note, when = "", fact.when
     if change.from_fact:
         note = "" if change.alike else "arithmetic illustration: the figures are unlike"
         when = f"{facts[change.to_fact].when} against {facts[change.from_fact].when}"
-    return (f"{claim.claim_id}.change", claim.claim_id, claim.label, "change", change.figure.value,
-            finite(change.figure.low), finite(change.figure.high), reported_unit(change.unit), change.unit, change.digits,
-            when, fact.base, fact.place_name, claim.change_fact, change.made_by, fact.source, note)  # fmt: skip
+    return claim_row(
+        claim,
+        "change",
+        what="change",
+        **shown(change.figure, change.unit, change.digits),
+        **_origin(fact),
+        unit_text=change.unit,
+        when=when,
+        fact_id=claim.change_fact,
+        made_by=change.made_by,
+        note=note,
+    )
+
+
+def _origin(fact: Fact) -> dict[str, object]:
+    return {"base": fact.base, "place": fact.place_name, "source": fact.source}
 
 
 def _in_words(fact: Fact) -> str:

@@ -1,4 +1,7 @@
-"""What the raw change behind a claim contains: an earlier trend, the change elsewhere, and what bounds leave of it."""
+"""What the raw change behind a claim contains: an earlier trend, the change elsewhere, and what bounds leave of it.
+
+The functions that give a table take all claims, or those of a programme.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,20 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from evalaid.claims.table import Claim, Claims, claim_years, finite, raw_change, reported_unit
+from evalaid.claims.table import Claim, Claims, claim_row, claim_years, finite, raw_change, reported_unit, shown
 from evalaid.facts.alike import years_apart
 from evalaid.facts.rounding import Figure
 from evalaid.facts.table import Change, Facts
 from evalaid.sensitivity.bounds import Bounds, bound_effect
+from evalaid.texts import join_texts
 
 SHARE_RANGE = (0.0, 100.0)
 """Range of a share in per cent."""
 
 _ILLUSTRATION = "arithmetic illustration: the figures are unlike"
+_BOUNDS = ["key", "assumption", "label", "m", "lower", "upper", "sign", "unit", "note", "claim_id", "years", "alike", "digits",
+           "made_by"]  # fmt: skip
+_BREAKDOWN = ["key", "claim_id", "assumption", "label", "value", "low", "high", "unit", "digits", "made_by", "note"]
 _PARTS = ["key", "claim_id", "label", "what", "value", "low", "high", "unit", "digits", "made_by", "note"]
 
 
@@ -25,11 +32,6 @@ def decompose(claims: Claims) -> pd.DataFrame:
 
     Assumes, row by row, what the row says: that the earlier trend went on at its pace, or that the place changed as others
     did. None of these is an estimate; each is arithmetic with published figures.
-
-    Parameters
-    ----------
-    claims : Claims
-        All, or those of a programme.
 
     Returns
     -------
@@ -44,7 +46,7 @@ def decompose(claims: Claims) -> pd.DataFrame:
     >>> parts[["gd_share_2020.raw", "gd_share_2020.trend", "gd_share_2020.after_trend"]].round(1).tolist()
     [4.7, 2.2, 2.5]
     """
-    rows = [row for claim in claims.claims for row in _parts(claims.facts, claim)]
+    rows = [row for claim, change in _changes(claims) for row in _parts(claims.facts, claim, change)]
     return pd.DataFrame(rows, columns=_PARTS)
 
 
@@ -74,9 +76,8 @@ def bound_claims(claims: Claims, m: Sequence[float] = (0.0, 0.5, 1.0, 1.5, 2.0, 
     [0.35, 4.65]
     """
     tables = []
-    for claim in claims.claims:
-        change = raw_change(claims.facts, claim)
-        if change is not None and change.unit == "pp":
+    for claim, change in _changes(claims):
+        if change.unit == "pp":
             years = claim_years(claims.facts, claim)
             frame = bound_claim(claims.facts, claim, change, m).frame
             note = "" if change.alike else _ILLUSTRATION
@@ -87,7 +88,7 @@ def bound_claims(claims: Claims, m: Sequence[float] = (0.0, 0.5, 1.0, 1.5, 2.0, 
                     label=f"{claim.label}: " + frame["label"],
                     lower=frame["lower"].map(finite),
                     upper=frame["upper"].map(finite),
-                    note=["; ".join(part for part in (text, note) if part) for text in frame["note"]],
+                    note=[join_texts((text, note)) for text in frame["note"]],
                     years=math.nan if years is None else years,
                     alike="yes" if change.alike else "no",
                     digits=2,
@@ -95,31 +96,12 @@ def bound_claims(claims: Claims, m: Sequence[float] = (0.0, 0.5, 1.0, 1.5, 2.0, 
                 )
             )
     if not tables:
-        names = [
-            "key",
-            "assumption",
-            "label",
-            "m",
-            "lower",
-            "upper",
-            "sign",
-            "unit",
-            "note",
-            "claim_id",
-            "years",
-            "alike",
-        ]
-        return pd.DataFrame(columns=[*names, "digits", "made_by"])
+        return pd.DataFrame(columns=_BOUNDS)
     return pd.concat(tables, ignore_index=True)
 
 
 def find_breakdown(claims: Claims) -> pd.DataFrame:
     """Say for each claim with a change what would have had to happen without the programme for nothing to be left.
-
-    Parameters
-    ----------
-    claims : Claims
-        All, or those of a programme.
 
     Returns
     -------
@@ -134,10 +116,7 @@ def find_breakdown(claims: Claims) -> pd.DataFrame:
     [2.35, 2.14]
     """
     tables = []
-    for claim in claims.claims:
-        change = raw_change(claims.facts, claim)
-        if change is None:
-            continue
+    for claim, change in _changes(claims):
         frame = bound_claim(claims.facts, claim, change, (0.0,)).breakdown
         if change.unit != "pp" or claim_years(claims.facts, claim) is None:
             frame = frame[frame["key"] == "counterfactual_change"]
@@ -156,8 +135,7 @@ def find_breakdown(claims: Claims) -> pd.DataFrame:
                 note=note,
             )
         )
-    names = ["key", "claim_id", "assumption", "label", "value", "low", "high", "unit", "digits", "made_by", "note"]
-    return pd.concat(tables, ignore_index=True)[names] if tables else pd.DataFrame(columns=names)
+    return pd.concat(tables, ignore_index=True)[_BREAKDOWN] if tables else pd.DataFrame(columns=_BREAKDOWN)
 
 
 def compare_published(claims: Claims) -> pd.DataFrame:
@@ -165,11 +143,6 @@ def compare_published(claims: Claims) -> pd.DataFrame:
 
     Assumes that the place would have changed as its comparison did. Every unlikeness is named: of the two figures of each
     place, and between the places (period, base). With one, the difference is an arithmetic illustration.
-
-    Parameters
-    ----------
-    claims : Claims
-        All, or those of a programme.
 
     Returns
     -------
@@ -190,9 +163,8 @@ def compare_published(claims: Claims) -> pd.DataFrame:
     ([9.1, 3.4, 5.7], ['no', 'no', 'no'])
     """
     rows = []
-    for claim in claims.claims:
-        own = raw_change(claims.facts, claim)
-        if own is None or not (claim.comparison_before and claim.comparison_after):
+    for claim, own in _changes(claims):
+        if not (claim.comparison_before and claim.comparison_after):
             continue
         other = claims.facts.change(claim.comparison_before, claim.comparison_after, unlike="show")
         between = unlike_between(claims.facts, claim)
@@ -204,28 +176,14 @@ def compare_published(claims: Claims) -> pd.DataFrame:
             ("difference", "difference", own.figure - other.figure, every, f"{own.made_by} less {other.made_by}"),
         ):
             note = _ILLUSTRATION if reasons else "an effect only if both would have changed alike"
-            rows.append((f"{claim.claim_id}.{part}", claim.claim_id, claim.label, what, figure.value, figure.low, figure.high,
-                         reported_unit(own.unit), own.digits, "no" if reasons else "yes", "; ".join(reasons), made_by,
-                         note))  # fmt: skip
-    names_ = ["key", "claim_id", "label", "what", "value", "low", "high", "unit", "digits", "alike", "reason", "made_by",
-              "note"]  # fmt: skip
-    return pd.DataFrame(rows, columns=names_)
+            columns = shown(figure, own.unit, own.digits)
+            alike = {"alike": "no" if reasons else "yes", "reason": "; ".join(reasons)}
+            rows.append(claim_row(claim, part, what=what, **columns, **alike, made_by=made_by, note=note))
+    return pd.DataFrame(rows, columns=[*_PARTS[:-2], "alike", "reason", *_PARTS[-2:]])
 
 
 def yearly_trend(facts: Facts, fact_id: str) -> Figure:
-    """Give a published change per year.
-
-    Parameters
-    ----------
-    facts : Facts
-        The register.
-    fact_id : str
-        A change whose two ends are known figures.
-
-    Returns
-    -------
-    Figure
-        In the unit of the change, a year.
+    """Give a published change between two known figures per year, in its own unit.
 
     Examples
     --------
@@ -280,19 +238,7 @@ def bound_claim(facts: Facts, claim: Claim, change: Change, m: Sequence[float]) 
 
 
 def unlike_between(facts: Facts, claim: Claim) -> tuple[str, ...]:
-    """Name what keeps a place and its comparison apart, other than being two places.
-
-    Parameters
-    ----------
-    facts : Facts
-        The register.
-    claim : Claim
-        With a comparison.
-
-    Returns
-    -------
-    tuple of str
-        Reasons, each once; empty when periods, bases and indicators agree.
+    """Name what keeps a place and its comparison apart, other than being two places: periods, bases, indicators; each once.
 
     Examples
     --------
@@ -305,17 +251,21 @@ def unlike_between(facts: Facts, claim: Claim) -> tuple[str, ...]:
     return tuple(dict.fromkeys(reason for reason in reasons if not reason.startswith("unlike places")))
 
 
-def _parts(facts: Facts, claim: Claim) -> Iterator[tuple[object, ...]]:
-    change, years = raw_change(facts, claim), claim_years(facts, claim)
-    if change is None:
-        return
-    unit, unlike = reported_unit(change.unit), "" if change.alike or not change.from_fact else _ILLUSTRATION
+def _changes(claims: Claims) -> Iterator[tuple[Claim, Change]]:
+    """Go through the claims behind which there is a change."""
+    for claim in claims.claims:
+        change = raw_change(claims.facts, claim)
+        if change is not None:
+            yield claim, change
 
-    def part(name: str, what: str, figure: Figure, made_by: str, *notes: str) -> tuple[object, ...]:
-        note = "; ".join(text for text in (unlike, *notes) if text)
-        ends = finite(figure.low), finite(figure.high)
-        key = f"{claim.claim_id}.{name}"
-        return (key, claim.claim_id, claim.label, what, figure.value, *ends, unit, change.digits, made_by, note)
+
+def _parts(facts: Facts, claim: Claim, change: Change) -> Iterator[dict[str, object]]:
+    years = claim_years(facts, claim)
+    unlike = "" if change.alike or not change.from_fact else _ILLUSTRATION
+
+    def part(name: str, what: str, figure: Figure, made_by: str, *notes: str) -> dict[str, object]:
+        columns = shown(figure, change.unit, change.digits)
+        return claim_row(claim, name, what=what, **columns, made_by=made_by, note=join_texts((unlike, *notes)))
 
     yield part("raw", "raw change", change.figure, change.made_by, "before against after, nothing taken off")
     if not claim.trend_fact or years is None:

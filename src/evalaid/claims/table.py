@@ -11,6 +11,7 @@ from typing import Any
 from evalaid.errors import FactsError
 from evalaid.facts.alike import years_apart
 from evalaid.facts.register import CLAIM_PATTERNS, CLAIMS_FILE, check_claims, read_table
+from evalaid.facts.rounding import Figure
 from evalaid.facts.table import Change, Facts
 from evalaid.faults import Faults
 
@@ -163,13 +164,6 @@ def raw_change(facts: Facts, claim: Claim) -> Change | None:
 
     Assumes nothing on likeness: unlike figures are subtracted too, and the result says that they are.
 
-    Parameters
-    ----------
-    facts : Facts
-        The register.
-    claim : Claim
-        The claim.
-
     Returns
     -------
     Change or None
@@ -199,13 +193,6 @@ def raw_change(facts: Facts, claim: Claim) -> Change | None:
 def claim_years(facts: Facts, claim: Claim) -> float | None:
     """Find the length of the change behind a claim.
 
-    Parameters
-    ----------
-    facts : Facts
-        The register.
-    claim : Claim
-        The claim.
-
     Returns
     -------
     float or None
@@ -229,18 +216,26 @@ def claim_years(facts: Facts, claim: Claim) -> float | None:
     return float(int(change.period_end) - int(change.period_start))
 
 
+def claim_row(claim: Claim, part: str = "", /, **said: object) -> dict[str, object]:
+    """Begin the row of a table about a claim: its key (with the part of the claim that the row is about) and its label.
+
+    Examples
+    --------
+    >>> claim_row(Claims.read("data/published").of("yangxi_community").claims[0], "change", value=1.0)
+    {'key': 'yangxi_fund_2023.change', 'claim_id': 'yangxi_fund_2023', 'label': 'Yangxi, fund balance', 'value': 1.0}
+    """
+    key = f"{claim.claim_id}.{part}" if part else claim.claim_id
+    return {"key": key, "claim_id": claim.claim_id, "label": claim.label, **said}
+
+
+def shown(figure: Figure, unit: str, digits: int) -> dict[str, object]:
+    """Give the columns of a figure: ``value``, ``low``, ``high`` (rounding; missing on an open side), ``unit``, ``digits``."""
+    ends = {"low": finite(figure.low), "high": finite(figure.high)}
+    return {"value": figure.value, **ends, "unit": reported_unit(unit), "digits": digits}
+
+
 def reported_unit(unit: str) -> str:
-    """Name the unit of the manifest that a published unit is recorded in.
-
-    Parameters
-    ----------
-    unit : str
-        As published.
-
-    Returns
-    -------
-    str
-        "pp", "%" or "number".
+    """Name the unit of the manifest that a published unit is recorded in: "pp", "%" or "number".
 
     Examples
     --------
@@ -252,15 +247,6 @@ def reported_unit(unit: str) -> str:
 
 def finite(value: float) -> float:
     """Give a number, or a missing value in place of an infinite one.
-
-    Parameters
-    ----------
-    value : float
-        Any number.
-
-    Returns
-    -------
-    float
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A verdict in one line for every claim and every programme."""
+"""A verdict in one line for every claim and every programme; the functions take all claims, or those of a programme."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 
 from evalaid.claims.checks import check_dates
 from evalaid.claims.remainders import bound_claim, unlike_between, yearly_trend
-from evalaid.claims.table import NO_BASELINE, Claim, Claims, claim_years, raw_change
+from evalaid.claims.table import NO_BASELINE, Claim, Claims, claim_row, claim_years, raw_change
 from evalaid.facts.table import Change, Facts
 
 VERDICTS = ("identified", "bounded", "not identified")
@@ -24,11 +24,6 @@ def judge(claims: Claims) -> pd.DataFrame:
         identified      like for like, a date lies between the figures, and a like comparison is published (parallel trends)
         bounded         like for like, a date lies between the figures, and an earlier trend gives M a scale
         not identified  everything else
-
-    Parameters
-    ----------
-    claims : Claims
-        All, or those of a programme.
 
     Returns
     -------
@@ -53,8 +48,14 @@ def judge(claims: Claims) -> pd.DataFrame:
         change = raw_change(claims.facts, claim)
         if not reasons and change is not None:
             verdict, reasons, (lower, upper), made_by = _what_is_left(claims.facts, claim, change)
-        rows.append((claim.claim_id, claim.programme, claim.label, verdict, "; ".join(reasons), lower, upper, "pp", 1,
-                     claim.repeat, claim.settle, made_by, "; ".join(claim.limits)))  # fmt: skip
+        bounds = {"lower": lower, "upper": upper, "unit": "pp", "digits": 1}
+        said = {
+            "reason": "; ".join(reasons),
+            "repeat": claim.repeat,
+            "settle": claim.settle,
+            "note": "; ".join(claim.limits),
+        }
+        rows.append(claim_row(claim, programme=claim.programme, verdict=verdict, **bounds, **said, made_by=made_by))
     names = ["key", "programme", "label", "verdict", "reason", "lower", "upper", "unit", "digits", "repeat", "settle",
              "made_by", "note"]  # fmt: skip
     return pd.DataFrame(rows, columns=names)
@@ -62,11 +63,6 @@ def judge(claims: Claims) -> pd.DataFrame:
 
 def judge_programmes(claims: Claims) -> pd.DataFrame:
     """Give every programme of the registry the strongest verdict of its claims.
-
-    Parameters
-    ----------
-    claims : Claims
-        All claims.
 
     Returns
     -------

@@ -39,21 +39,7 @@ def earliest_day(text: str) -> dt.date | None:
 
 
 def latest_day(text: str) -> dt.date | None:
-    """Find the last day that a date can mean.
-
-    Parameters
-    ----------
-    text : str
-        Year, month or day; empty = unknown.
-
-    Returns
-    -------
-    datetime.date or None
-
-    Raises
-    ------
-    ValueError
-        When the text is no date.
+    """Find the last day that a date can mean; takes what `earliest_day` takes.
 
     Examples
     --------

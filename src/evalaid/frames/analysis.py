@@ -24,6 +24,7 @@ from evalaid.inference.table import infer
 from evalaid.periods import label
 from evalaid.study.sample import load_design
 from evalaid.study.spec import StudySpec
+from evalaid.texts import join_texts
 
 POWER = 0.8
 _LABELS = {"event_time": "event_time", "cohort": "cohort", "calendar": "period"}
@@ -351,7 +352,7 @@ def _no_estimate(reason: str) -> str:
 
 def _with_assumption(note: str, effects: Effects) -> str:
     """Add to the note of effects by dose what they assume."""
-    return "; ".join(filter(None, [note, *effects.estimand.split("; ")[1:]])) if "parameter" in effects.cells else note
+    return join_texts((note, *effects.estimand.split("; ")[1:])) if "parameter" in effects.cells else note
 
 
 def _labelled(frame: pd.DataFrame, by: str, spec: StudySpec, effects: Effects) -> pd.DataFrame:

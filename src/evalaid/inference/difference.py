@@ -13,6 +13,7 @@ from evalaid.contrasts import Contrasts
 from evalaid.effects import CELL_KEYS, Convention, Effects
 from evalaid.errors import InferenceError
 from evalaid.influence import Influence
+from evalaid.texts import join_texts
 
 Floats = NDArray[np.float64]
 
@@ -207,7 +208,7 @@ def _describe(
         for name in ("n_treated", "n_comparison", "treated_clusters")
     }
     reasons = [_reasons(effects, place) for effects, place in ((one, place_a), (other, place_b))]
-    both = ["; ".join(dict.fromkeys(text for text in pair if text)) for pair in zip(*reasons, strict=True)]
+    both = [join_texts(dict.fromkeys(pair)) for pair in zip(*reasons, strict=True)]
     return labels.assign(**counts, reason=both)
 
 
@@ -248,7 +249,7 @@ def _join_conventions(one: Convention, other: Convention) -> Convention:
         distribution="t" if "t" in (one.distribution, other.distribution) else "normal",
         observations=min(one.observations, other.observations) if regressions else 0,
         parameters=max(one.parameters, other.parameters) if regressions else 0,
-        caution="; ".join(dict.fromkeys(text for text in (one.caution, other.caution) if text)),
+        caution=join_texts(dict.fromkeys((one.caution, other.caution))),
     )
 
 

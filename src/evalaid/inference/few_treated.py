@@ -16,8 +16,9 @@ from evalaid.errors import InferenceError
 from evalaid.estimation import estimate
 from evalaid.inference.assignments import unit_labels
 from evalaid.inference.cohort_paths import agree, apply_contrasts, read_contrasts
-from evalaid.inference.intervals import check_level, join_texts
+from evalaid.inference.intervals import check_level
 from evalaid.names import TOTAL, UNIT, WEIGHT
+from evalaid.texts import join_texts
 
 Floats = NDArray[np.float64]
 

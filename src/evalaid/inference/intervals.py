@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +11,7 @@ from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from evalaid.effects import Effects
 from evalaid.errors import InferenceError
+from evalaid.texts import join_texts
 
 Floats = NDArray[np.float64]
 
@@ -136,8 +136,3 @@ def degrees_of(distribution: str) -> float | None:
     (7.99, None)
     """
     return float(distribution[2:-1]) if distribution.startswith("t(") else None
-
-
-def join_texts(texts: Iterable[str]) -> str:
-    """Join what is not empty by semicolons."""
-    return "; ".join(text for text in texts if text)

@@ -14,10 +14,11 @@ from evalaid.effects import Effects
 from evalaid.errors import InferenceError
 from evalaid.estimation import estimate, find_method
 from evalaid.inference.assignments import Assignments, list_assignments
-from evalaid.inference.intervals import check_level, join_texts
+from evalaid.inference.intervals import check_level
 from evalaid.inference.inversion import invert, p_value_at, search
 from evalaid.inference.inversion import statistic as statistic_at
 from evalaid.inference.reassignment import Moments, estimate_all, overall, refits_at
+from evalaid.texts import join_texts
 
 STATISTICS = ("estimate", "studentised")
 SETS = ("if_linear", "search")

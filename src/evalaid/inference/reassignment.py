@@ -15,6 +15,7 @@ from evalaid.errors import EvalaidError, InferenceError
 from evalaid.inference.assignments import Assignments
 from evalaid.inference.cohort_paths import SAME, Estimator, agree, read_contrasts, score_paths
 from evalaid.layout import reassign
+from evalaid.texts import join_texts
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
@@ -95,7 +96,7 @@ def estimate_all(
     """
     effects = estimator(design)
     if len(effects) != 1 or np.isnan(effects.value).any():
-        reason = "; ".join(text for text in effects.cells["reason"] if text)
+        reason = join_texts(effects.cells["reason"])
         raise InferenceError(f"There is no estimate to hold against other assignments: {reason or 'it is missing'}.")
     total = min(draws, assignments.count)
     found = by_contrasts(design, estimator, assignments, assignments.runs(draws, seed), total, progress)

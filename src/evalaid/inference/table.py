@@ -24,7 +24,7 @@ from evalaid.inference.counts import (
     say_very_few,
     treated_clusters,
 )
-from evalaid.inference.intervals import Errors, check_level, join_texts, pointwise, tabulate, without_fixed
+from evalaid.inference.intervals import Errors, check_level, pointwise, tabulate, without_fixed
 from evalaid.inference.multiplier import (
     bootstrap,
     pointwise_critical_values,
@@ -32,6 +32,7 @@ from evalaid.inference.multiplier import (
     spread,
 )
 from evalaid.inference.two_way import NO_PERIODS, two_groupings, two_way_variance
+from evalaid.texts import join_texts
 
 Floats = NDArray[np.float64]
 Vcov = Literal["auto", "reference", "CR0", "CR1", "CR2", "CR3", "two_way", "multiplier"]

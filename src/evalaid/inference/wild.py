@@ -13,11 +13,12 @@ from evalaid.contrasts import Contrasts
 from evalaid.effects import Effects
 from evalaid.errors import InferenceError
 from evalaid.inference.cluster import Clusters, clusters_of, small_sample_factor
-from evalaid.inference.intervals import FIXED, Errors, join_texts, tabulate
+from evalaid.inference.intervals import FIXED, Errors, tabulate
 from evalaid.inference.multiplier import WEIGHTS
 from evalaid.inference.wild_draws import Plan
 from evalaid.inference.wild_inversion import Draws, describe_set
 from evalaid.inference.wild_scores import KINDS, Kind, WildScores, wild_scores
+from evalaid.texts import join_texts
 
 Floats = NDArray[np.float64]
 

@@ -14,12 +14,13 @@ from evalaid.design import Design
 from evalaid.effects import Effects
 from evalaid.errors import EvalaidError, InferenceError
 from evalaid.inference.assignments import Assignments, list_assignments
-from evalaid.inference.intervals import check_level, join_texts
+from evalaid.inference.intervals import check_level
 from evalaid.inference.inversion import TIE
 from evalaid.inference.reassignment import by_contrasts, move
 from evalaid.sensitivity.declared import Specification, read_specifications
 from evalaid.sensitivity.specifications import cut_design, estimate_block, estimate_specification, group_blocks
 from evalaid.sensitivity.spread import CHOICES
+from evalaid.texts import join_texts
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]

@@ -14,10 +14,11 @@ from evalaid.design import Design
 from evalaid.effects import Effects
 from evalaid.errors import DesignError, EstimationError, InferenceError, NotIdentifiedError
 from evalaid.estimation import estimate
-from evalaid.inference.intervals import check_level, join_texts
+from evalaid.inference.intervals import check_level
 from evalaid.inference.table import Vcov, infer
 from evalaid.layout import mask
 from evalaid.periods import labels
+from evalaid.texts import join_texts
 
 Floats = NDArray[np.float64]
 

@@ -16,7 +16,8 @@ from evalaid.estimation import estimate
 from evalaid.layout import Layout, mask
 from evalaid.periods import label
 from evalaid.sensitivity.events import read_events
-from evalaid.sensitivity.variants import Variant, estimate_variant, join, no_estimate, say_row, why_not_by_unit
+from evalaid.sensitivity.variants import Variant, estimate_variant, no_estimate, say_row, why_not_by_unit
+from evalaid.texts import join_texts
 
 Bools = NDArray[np.bool_]
 
@@ -164,7 +165,7 @@ def _without_units(
     if not units.any():
         return no_estimate(sample, "no unit overlaps: nothing to leave out")
     if units[treated].all():
-        return no_estimate(sample, join(said, "every treated unit overlaps: nobody is left to be evaluated"))
+        return no_estimate(sample, join_texts((said, "every treated unit overlaps: nobody is left to be evaluated")))
     return estimate_variant(design.subset(~units), method, options, level, sample, said, main)
 
 
@@ -180,7 +181,7 @@ def _without_periods(
     said = f"{int(passing.sum())} of {total} observations left out"
     cut = mask(layout, ~passing)
     lost = layout.n_units - cut.n_units
-    said = join(said, f"{lost} unit(s) have no untreated period left" if lost else "")
+    said = join_texts((said, f"{lost} unit(s) have no untreated period left" if lost else ""))
     return estimate_variant(replace(design, layout=cut), method, options, level, WITHOUT_PERIODS, said, main)
 
 

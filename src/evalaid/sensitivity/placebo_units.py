@@ -14,9 +14,9 @@ from evalaid.design import Design
 from evalaid.errors import DesignError, EvalaidError
 from evalaid.estimation import estimate
 from evalaid.inference.assignments import list_assignments
-from evalaid.inference.intervals import join_texts
 from evalaid.inference.table import Vcov, infer
 from evalaid.layout import reassign
+from evalaid.texts import join_texts
 
 Codes = NDArray[np.intp]
 

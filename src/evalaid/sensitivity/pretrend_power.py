@@ -14,9 +14,9 @@ from scipy.special import chdtri, chndtr, fdtri
 
 from evalaid.effects import Effects
 from evalaid.errors import InferenceError
-from evalaid.inference.intervals import join_texts
 from evalaid.sensitivity.coefficients import EventStudy, JointVcov, Weights, gather
 from evalaid.sensitivity.rectangle import inside_rectangle, uniform_points
+from evalaid.texts import join_texts
 
 Floats = NDArray[np.float64]
 

@@ -19,7 +19,7 @@ from evalaid.sensitivity.expected_rise import FEW, expect_rise, find_process
 from evalaid.sensitivity.history import match_on_history
 from evalaid.sensitivity.process import Process
 from evalaid.sensitivity.selection import ChosenPanel, Floats, choose_again, describe_selection, find_chosen
-from evalaid.sensitivity.variants import join
+from evalaid.texts import join_texts
 
 Progress = Callable[[int, int], object]
 Draw = Callable[[np.random.Generator], Design]
@@ -268,6 +268,6 @@ def _simulate(
         lost = draws - len(known)
         note = f"{lost} draws without an estimate" + (f" ({refusal})" if refusal else "") if lost else ""
         if source == NEVER_TREATED:
-            note = join(note, "among units left over by the choice, whose baselines it has narrowed")
+            note = join_texts((note, "among units left over by the choice, whose baselines it has narrowed"))
         rows.append(row | {"bias": bias, "monte_carlo_error": error, "draws": len(known), "note": note})
     return pd.DataFrame(rows)

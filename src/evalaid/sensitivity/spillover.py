@@ -15,7 +15,8 @@ from evalaid.effects import Effects
 from evalaid.errors import DesignError
 from evalaid.layout import mask, reassign
 from evalaid.sensitivity.exposure import CATEGORIES, Exposure, map_exposure
-from evalaid.sensitivity.variants import Variant, estimate_variant, join, no_estimate, say_row, why_not_by_unit
+from evalaid.sensitivity.variants import Variant, estimate_variant, no_estimate, say_row, why_not_by_unit
+from evalaid.texts import join_texts
 
 Floats = NDArray[np.float64]
 Kind = Literal["neighbours", "donut", "exposure"]
@@ -175,12 +176,12 @@ def _donut(
     def leave_out(units: NDArray[np.bool_], sample: str, note: str) -> Variant:
         return estimate_variant(design.subset(~units), method, options, level, sample, note, main)
 
-    found = {ALL: whole, DONUT: no_estimate(DONUT, join("no never-treated unit has a treated neighbour", also))}
+    found = {ALL: whole, DONUT: no_estimate(DONUT, join_texts(("no never-treated unit has a treated neighbour", also)))}
     if left_out.any():
-        found[DONUT] = leave_out(left_out, DONUT, join(said, also))
+        found[DONUT] = leave_out(left_out, DONUT, join_texts((said, also)))
     if (~never & ~waiting).any() and waiting.any():
         too = f"{int(waiting.sum())} of {int((~never).sum())} treated units left out, with their own effects"
-        found[WIDER] = leave_out(left_out | waiting, WIDER, join(said if left_out.any() else "", too))
+        found[WIDER] = leave_out(left_out | waiting, WIDER, join_texts((said if left_out.any() else "", too)))
     return found
 
 
@@ -215,8 +216,10 @@ def _by_category(
     cut = reassign(cut, pretended.reindex(cut.units).to_numpy())
     changed = replace(design, layout=cut, anticipation=0)
     lost = int((~before).sum())
-    note = join(
-        f"{words} ({int(entered.sum())} units)",
-        f"{lost} unit(s) exposed or treated from the first period on left out" if lost else "",
+    note = join_texts(
+        (
+            f"{words} ({int(entered.sum())} units)",
+            f"{lost} unit(s) exposed or treated from the first period on left out" if lost else "",
+        )
     )
     return estimate_variant(changed, method, options, level, name, note)

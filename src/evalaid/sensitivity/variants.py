@@ -15,6 +15,7 @@ from evalaid.errors import EstimationError, InferenceError, NotIdentifiedError
 from evalaid.estimation import estimate
 from evalaid.inference.difference import difference
 from evalaid.inference.table import infer
+from evalaid.texts import join_texts
 
 # Methods whose estimates come from means of a cohort in a period, over the units that are observed in it.
 BY_MEANS = ("two_by_two", "etwfe")
@@ -71,10 +72,10 @@ def estimate_variant(
         overall = effects.aggregate("overall")
         row = infer(overall, level=level)
     except NotIdentifiedError as refusal:
-        return no_estimate(sample, join(note, "; ".join(refusal.reasons)))
+        return no_estimate(sample, join_texts((note, "; ".join(refusal.reasons))))
     except (EstimationError, InferenceError) as refusal:
-        return no_estimate(sample, join(note, str(refusal).split("\n")[0]))
-    row = row.assign(note=[join(text, note) for text in row["note"]])
+        return no_estimate(sample, join_texts((note, str(refusal).split("\n")[0])))
+    row = row.assign(note=[join_texts((text, note)) for text in row["note"]])
     if main is not None:
         change, error = measure_change(overall, main, level)
         row = row.assign(change=change, change_std_error=error)
@@ -124,8 +125,3 @@ def say_row(row: Mapping[Hashable, Any], name: str) -> str:
     change = row.get("change", np.nan)
     moved = "" if np.isnan(change) else f", a change of {change:.4g} (standard error {row['change_std_error']:.2g})"
     return f"{head}: {row['estimate']:.4g} ({row['conf_low']:.4g} to {row['conf_high']:.4g}){moved}."
-
-
-def join(*texts: str) -> str:
-    """Join what is not empty by semicolons."""
-    return "; ".join(text for text in texts if text)

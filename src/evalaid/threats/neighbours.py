@@ -11,6 +11,7 @@ from evalaid.frames.analysis import Refusal
 from evalaid.sensitivity.overlap import overlap
 from evalaid.sensitivity.spillover import Kind, spillover
 from evalaid.study.surroundings import load_events, load_groups, load_neighbours
+from evalaid.texts import join_texts
 from evalaid.threats.finding import UNKNOWN, UNTRIED, Case, key_of, verdict_row, why_not
 
 SPILLOVER = "Neighbours of treated units gained or lost, and serve as comparison"
@@ -64,7 +65,7 @@ def examine_neighbours(case: Case | Refusal) -> Others:
         tables.append(_table(found.table, labels, case, f"{case.method}; {kind}"))
         notes += found.notes
     table = pd.concat(tables, ignore_index=True)
-    table["note"] = [*table["note"][:-1], "; ".join(filter(None, [table["note"].iloc[-1], *notes]))]
+    table["note"] = [*table["note"][:-1], join_texts((table["note"].iloc[-1], *notes))]
     row = _judge("neighbours", SPILLOVER, DONUT, table.iloc[1:-1], case)
     return Others(table, row.assign(result=row["result"] + _tell_reached(table.iloc[-1], case)))
 
@@ -113,7 +114,7 @@ def _judge(key: str, threat: str, tried: str, table: pd.DataFrame, case: Case) -
     finding = case.finding
     known = table[table["estimate"].notna()]
     if known.empty:
-        why = "; ".join(dict.fromkeys(filter(None, table["reason"])))
+        why = join_texts(dict.fromkeys(table["reason"]))
         return verdict_row(key, threat, tried, f"Nothing is left to estimate from: {why}.", UNKNOWN)
     said = f"{finding.write(known['estimate'].iloc[0])}"
     if len(known) > 1:

@@ -1,0 +1,16 @@
+"""Small pieces of text that every table and message is put together from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def join_texts(texts: Iterable[str]) -> str:
+    """Join what is not empty by semicolons.
+
+    Examples
+    --------
+    >>> join_texts(("few clusters", "", "no error"))
+    'few clusters; no error'
+    """
+    return "; ".join(text for text in texts if text)

@@ -12,6 +12,7 @@ from evalaid.frames.analysis import (
     describe_before,
     detectable_effects,
     estimate_main,
+    reaction_periods,
     report_effects,
 )
 from evalaid.frames.describe import (
@@ -97,6 +98,29 @@ def test_estimates_before_the_start_are_described(spec):
     before = event[(event["event_time"] < 0) & event["std_error"].notna()]
     assert frame["periods"] == len(before)
     assert frame["largest"] == before["estimate"].abs().max()
+
+
+@pytest.mark.parametrize("stated", ["design", "option"])
+def test_periods_in_which_units_may_react_are_not_before(spec, stated):
+    if stated == "design":
+        early = spec.change({"anticipation": 1})
+    else:
+        main = {**MAIN, "options": {**MAIN.get("options", {}), "anticipation": 1}}
+        early = spec.change({"methods": {**spec.methods, "main": main}})
+    design = load_design(early)
+    assert reaction_periods(early, design) == 1
+    assert reaction_periods(spec, load_design(spec)) == 0
+    effects = estimate_main(early, design)
+    event = report_effects(effects, "event_time", early)
+    there = event[event["std_error"].notna()].set_index("event_time")["estimate"]
+    assert -1 in there.index  # the period of reaction has an estimate
+    described = describe_before(event, effects, 1).set_index("key")
+    before = there[there.index < -1]
+    assert described.loc["periods", "value"] == len(before)
+    assert described.loc["largest", "value"] == before.abs().max()
+    assert described.loc["reaction", "value"] == 1
+    assert described.loc["periods", "label"] == "Periods before units may react with an estimate"
+    assert len(describe_before(event, effects)) == len(described) - 1
 
 
 def test_the_sample_is_counted(spec):

@@ -97,3 +97,13 @@ def test_the_ceiling_counts_units_by_cohort():
     assert found["above_before"].tolist() == [1, 0]
     assert found["above_ever"].tolist() == [1, 1]
     assert found["room_pp"].between(20, 40).all()
+
+
+def test_the_ceiling_before_leaves_out_the_periods_in_which_units_may_react():
+    frame = simulate(77, cohorts=(5, None), n_units=10)
+    frame.loc[(frame["county"] == "C000") & (frame["quarter"] == 4), "share"] = 0.96
+    stated, none = (diagnose_ceiling(diagnose(frame, anticipation=early)) for early in (1, 0))
+    assert (stated["above_before"][0], none["above_before"][0]) == (0, 1)
+    assert stated["above_ever"].equals(none["above_ever"])
+    before = frame[frame["quarter"] < 4].groupby(frame["cohort"].isna())["share"].mean()
+    assert stated["room_pp"].to_numpy() == pytest.approx(100 * (1 - before.to_numpy()))

@@ -175,8 +175,9 @@ def diagnose_ceiling(design: Design, threshold: float = 0.95) -> pd.DataFrame:
     -------
     pandas.DataFrame
         ``cohort`` (ordinal; missing = never treated), ``n_units``, ``above_before`` and ``above_ever`` (units whose share
-        reaches the threshold in some period before the first cohort starts, and in any period), ``room_pp`` (mean distance
-        to 100% before, in percentage points).
+        reaches the threshold in some period before any unit may react, and in any period), ``room_pp`` (mean distance to
+        100% before, in percentage points). Before means: before the first cohort starts, and before the periods in which the
+        design says that units may react to it.
 
     Raises
     ------
@@ -187,8 +188,8 @@ def diagnose_ceiling(design: Design, threshold: float = 0.95) -> pd.DataFrame:
         raise EstimationError("A ceiling is diagnosed for shares; this outcome is a plain number.")
     layout = design.layout
     observed = np.ones_like(layout.outcome, dtype=bool) if layout.observed is None else layout.observed
-    first = layout.start_column.min() if len(layout.cohorts) else layout.n_periods
-    before = observed & (np.arange(layout.n_periods) < first)
+    reacts = layout.cohorts[0] - design.anticipation if len(layout.cohorts) else np.inf
+    before = observed & (layout.periods < reacts)
     rows = []
     for number in range(len(layout.cohorts) + 1):
         block = layout.block(number)

@@ -5,6 +5,7 @@ Each function looks at what the section has recorded and returns templates for `
 
 from __future__ import annotations
 
+from evalaid.frames.analysis import reaction_periods
 from evalaid.section import Section
 from evalaid.study.combinations import SIMULATED
 
@@ -61,8 +62,10 @@ def tell_before(section: Section) -> tuple[str, ...]:
         "hold that against the main estimate of {overall.main.estimate:signed}, which rests on the assumption that the "
         "difference is zero."
     )
+    start = "units may react" if reaction_periods(section.spec, section.design) else "the start"
     return (
-        "Before the start the largest estimate is {before.largest} without its sign; of {before.periods:bare} bands "
+        f"Before {start} "
+        "the largest estimate is {before.largest} without its sign; of {before.periods:bare} bands "
         "{before.excluding:counted} exclude zero. A band that holds zero does not show that trends were parallel. These reach "
         "from {before.band_low:signed} to {before.band_high:signed}: "
         + (against if _has(section, "overall.main.estimate") else "no estimate stands beside them."),

@@ -18,7 +18,8 @@ from scipy.special import stdtrit
 from evalaid.design import Design
 from evalaid.effects import Effects
 from evalaid.errors import EvalaidError, NotIdentifiedError
-from evalaid.estimation import WHAT_COULD_BE_DONE, estimate
+from evalaid.estimation import WHAT_COULD_BE_DONE, estimate, find_method
+from evalaid.estimators.method import effective_anticipation
 from evalaid.frames.units import IN_UNIT, in_unit, unit_of
 from evalaid.inference.table import infer
 from evalaid.periods import label
@@ -222,8 +223,15 @@ def explain(entries: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [f"**{entry['label']}.** {entry['why']}" for entry in entries.values() if entry.get("why")]
 
 
-def describe_before(event: pd.DataFrame, effects: Effects | Refusal) -> pd.DataFrame:
-    """Describe the estimates before the start: how large they are and how large they could be.
+def reaction_periods(spec: StudySpec, design: Design) -> int:
+    """Give the periods before the start in which units may react already, as the main method counts them."""
+    entry = spec.methods[spec.main]
+    options = find_method(str(entry["method"])).parse(dict(entry.get("options", {})))
+    return effective_anticipation(design, options)
+
+
+def describe_before(event: pd.DataFrame, effects: Effects | Refusal, reaction: int = 0) -> pd.DataFrame:
+    """Describe the estimates before units may react: how large they are and how large they could be.
 
     Small estimates before the start do not show that trends are parallel; the ends of the bands say which differences the
     data cannot exclude.
@@ -232,23 +240,30 @@ def describe_before(event: pd.DataFrame, effects: Effects | Refusal) -> pd.DataF
     ----------
     event : pandas.DataFrame
         From `report_effects` by event time.
+    effects : Effects or Refusal
+    reaction : int
+        Periods before the start in which units may react (`reaction_periods`): their estimates may hold an effect, and are
+        left out.
 
     Returns
     -------
     pandas.DataFrame
-        ``key``, ``label``, ``value``, ``unit``, ``digits``.
+        ``key``, ``label``, ``value``, ``unit``, ``digits``; a row ``reaction`` where periods are left out for it.
     """
-    before = event[(event["event_time"] < 0) & event["std_error"].notna()]
+    before = event[(event["event_time"] < -reaction) & event["std_error"].notna()]
     unit, _ = unit_of(effects.scale)
+    start = "units may react" if reaction else "the start"
+    left_out = [("reaction", "Periods left out, in which units may react before the start", reaction, "count", 0)]
     rows = [  # of no estimate at all these are missing values
-        ("periods", "Periods before the start with an estimate", len(before), "count", 0),
+        ("periods", f"Periods before {start} with an estimate", len(before), "count", 0),
+        *(left_out if reaction else []),
         ("excluding", "Bands that exclude zero", _excluding(before), "count", 0),
         ("largest", "Largest estimate, without its sign", before["estimate"].abs().max(), unit, 2),
         ("band_low", "Lowest end of a band", before["band_low"].min(), unit, 2),
         ("band_high", "Highest end of a band", before["band_high"].max(), unit, 2),
     ]
     frame = pd.DataFrame(rows, columns=["key", "label", "value", "unit", "digits"])
-    return frame.assign(made_by="of the event-time estimates before the start")
+    return frame.assign(made_by=f"of the event-time estimates before {start}")
 
 
 def count_agreement(*frames: pd.DataFrame) -> pd.DataFrame:

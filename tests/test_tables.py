@@ -540,7 +540,9 @@ def test_a_county_without_an_answer_names_the_nearest_and_what_settles_it(tmp_pa
 
 def test_periods_in_columns_of_a_variable_that_nothing_names_are_asked_about(tmp_path):
     path = write_csv(tmp_path / "ac.csv", wide(quarters(), "total"))
-    with pytest.raises(ReadingError, match="the columns are periods, and nothing names their variable") as caught:
+    with pytest.raises(
+        ReadingError, match="the columns are periods or counties, and nothing names their variable"
+    ) as caught:
         read_table(path)
     assert len(caught.value.rows) == 1
     reading = read_table(path, Layout((TableLayout(variable="total"),)))
@@ -628,10 +630,12 @@ def test_spans_that_are_no_periods_are_named(tmp_path):
 
 @pytest.mark.parametrize("title", ["2019年", "2019年各县住院情况"])
 def test_a_second_period_inside_a_table_is_never_read_as_the_first(tmp_path, title):
-    header = ["县区", "住院总人次"]
-    rows = [[title], header, ["英德市", 10], [title.replace("19", "20")], header, ["罗定市", 6]]
+    header, later = ["县区", "住院总人次"], title.replace("19", "20")
+    rows = [[title], header, ["英德市", 10], [later], header, ["罗定市", 6]]
+    assert read_table(write_csv(tmp_path / "ag.csv", rows)).frame["period"].tolist() == [2019, 2020]
+    del rows[4]  # without a header of its own
     with pytest.raises(ReadingError, match="a title inside the table names 2020年") as caught:
-        read_table(write_csv(tmp_path / "ag.csv", rows))
+        read_table(write_csv(tmp_path / "ah.csv", rows))
     assert caught.value.rows["cell"].tolist() == ["A4"]
 
 

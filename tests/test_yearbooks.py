@@ -174,3 +174,167 @@ def test_headers_of_counties_and_ends_of_years(read):
     for header in ("县（区）", "区（县）", "县（市、区）", "旗县"):
         rows = [[header, "2018年末", "2019年底"], ["始兴县", 1000, 810]]
         assert cells(read(rows, stem="床位数"), "period", "beds") == [[2018, 1000], [2019, 810]]
+
+
+def test_a_column_for_each_county_and_a_row_for_each_period(read):
+    rows = [["县域内住院率（%）"], ["时间", "始兴县", "仁化县", "全省"]]
+    rows += [["2019年第一季度", 80.1, 81.2, 83], ["2019年第二季度", 80.5, 81.9, 83.4]]
+    reading = read(rows)
+    assert cells(reading, "unit", "period", "share", "share_cell") == [
+        ["440222", "2019Q1", 0.801, "B3"], ["440222", "2019Q2", 0.805, "B4"],
+        ["440224", "2019Q1", 0.812, "C3"], ["440224", "2019Q2", 0.819, "C4"],
+    ]  # fmt: skip
+    assert reading.left_out[["cell", "value"]].values.tolist() == [["D2", "全省"]]
+    assert "B: {read: share, place: 始兴县, unit: percent}" in reading.layout.to_yaml()
+
+
+def test_cumulative_counts_below_each_other_are_differenced_in_each_column(read):
+    rows = [
+        ["2019年住院总人次"],
+        ["时间", "始兴县", "仁化县"],
+        ["一季度", 10, 20],
+        ["上半年", 21, 41],
+        ["全年", 42, 80],
+    ]
+    halves = read(rows, layout="periods: half-year")
+    assert cells(halves, "name", "total", "total_cell") == [
+        ["始兴县", 21, "B4"], ["始兴县", 21, "B5-B4"], ["仁化县", 41, "C4"], ["仁化县", 39, "C5-C4"],
+    ]  # fmt: skip
+
+
+def test_counties_in_the_header_under_their_cities_over_their_variables(read):
+    rows = [
+        ["年份\\地区", "韶关市", None, None, None, "清远市", None],
+        [None, "小计", None, "始兴县", None, "连南县", None],
+        [None, "县域内住院人次", "住院总人次", "县域内住院人次", "住院总人次", "县域内住院人次", "住院总人次"],
+        ["2018年", 9, 10, 8000, 10000, 7000, 9000],
+    ]
+    reading = read(rows, "A1:A3", "B1:E1", "F1:G1", "B2:C2", "D2:E2", "F2:G2")
+    assert cells(reading, "unit", "inside", "total") == [["440222", 8000, 10000], ["441826", 7000, 9000]]
+    assert reading.left_out["cell"].tolist() == ["B1", "C1"]
+
+
+@pytest.mark.parametrize("corner", [None, "指标", "地区", "指标\\县"])
+def test_a_row_for_each_indicator_and_a_column_for_each_county(read, corner):
+    rows = [["2019年主要指标"], [corner, "单位", "始兴县", "仁化县"]]
+    rows += [["住院总人次", "万人次", 1.5, 0.9], ["县域内住院率", "%", 80, 77.8], ["床位数", "张", 900, 800]]
+    assert cells(read(rows), "period", "total", "share", "beds") == [
+        [2019, 15000, 0.8, 900], [2019, 9000, 0.778, 800],
+    ]  # fmt: skip
+
+
+def test_a_name_in_the_header_that_is_no_county_is_asked_about(read):
+    rows = [["县域内住院率（%）"], ["年份", "始新县", "始兴县", "仁化县"], ["2018年", 80, 81, 82]]
+    with pytest.raises(ReadingError, match=r"B2: 始新县: unknown name \(nearest: .*'place: 440222' there"):
+        read(rows)
+    given = "tables: [{columns: {B: {read: share, place: 441826}}}]"
+    assert cells(read(rows, layout=given), "unit", "share") == [["440222", 0.81], ["440224", 0.82], ["441826", 0.8]]
+
+
+def test_a_matrix_of_residence_and_hospital_is_no_panel(read):
+    rows = [["2019年"], ["参保地", "始兴县", "仁化县"], ["始兴县", 100, 5], ["仁化县", 5, 100]]
+    with pytest.raises(
+        ReadingError, match=r"1 fault.*\n.*A2: counties stand in the rows and in the columns.*count_matrix"
+    ):
+        read(rows)
+
+
+def test_a_sheet_for_each_county(tmp_path):
+    rows = [
+        ["主要指标"],
+        ["指标", "单位", "2018年", "2019年"],
+        ["住院总人次", "人次", 100, 110],
+        ["县域内住院率", "%", 80, 81],
+    ]
+    path = write_xlsx(tmp_path / "a.xlsx", {"始兴县": (rows, ()), "仁化县": (rows, ())})
+    reading = read_table(path)
+    assert cells(reading, "unit", "period", "total", "share") == [
+        ["440222", 2018, 100, 0.8], ["440222", 2019, 110, 0.81], ["440224", 2018, 100, 0.8], ["440224", 2019, 110, 0.81],
+    ]  # fmt: skip
+    assert read_table(path, Layout.from_yaml(reading.layout.to_yaml())).frame.equals(reading.frame)
+    path = write_xlsx(tmp_path / "b.xlsx", {"Sheet1": (rows, ())})
+    with pytest.raises(ReadingError, match="a line 'place: 440222' for a table of one county"):
+        read_table(path)
+    assert set(read_table(path, Layout.from_yaml("tables: [{place: 英德市}]")).frame["unit"]) == {"441881"}
+
+
+def test_units_as_written_have_columns_by_the_layout(read):
+    rows = [["Year", "Shixing", "Renhua"], [2018, 80.5, 81]]
+    given = "units: as_written\ntables:\n- columns: {A: year, B: {read: share, place: Shixing}, C: {read: share, place: Renhua}}"
+    assert cells(read(rows, layout=given), "unit", "share") == [["Renhua", 0.81], ["Shixing", 0.805]]
+
+
+def test_two_tables_beside_each_other(read):
+    header = ["序号", "县", "住院总人次", "县域内住院率(%)"]
+    rows = [["表1 2019年各县住院情况"], [*header, None, *header]]
+    rows += [
+        [1, "始兴县", 10000, 80.1, None, 3, "英德市", 30000, 88.2],
+        [2, "仁化县", 9000, 81.1, None, None, "合计", 49000, 84],
+    ]
+    rows += [["注：率为百分数"]]
+    reading = read(rows)
+    assert cells(reading, "unit", "total", "share", "share_cell") == [
+        ["440222", 10000, 0.801, "D3"], ["440224", 9000, 0.811, "D4"], ["441881", 30000, 0.882, "I3"],
+    ]  # fmt: skip
+    assert [table.area for table in reading.layout.tables] == ["A2:E4", "F2:I4"]
+    assert "several tables" in " ".join(reading.decisions["what"])
+
+
+def test_two_tables_below_each_other_with_a_year_each(read):
+    header = ["县", "住院总人次", "县域内住院人次"]
+    rows = [["各县住院情况"], ["单位：万人次"], ["2018年"], header, ["始兴县", 15, 12], ["合计", 15, 12], []]
+    rows += [["2019年"], header, ["始兴县", 16, 13], ["合计", 16, 13], ["注：不含区"]]
+    reading = read(rows)
+    assert cells(reading, "period", "total", "inside", "total_cell") == [
+        [2018, 150_000, 120_000, "B5"], [2019, 160_000, 130_000, "B10"],
+    ]  # fmt: skip
+    assert len(reading.left_out[reading.left_out["value"] == "合计"]) == 2
+
+
+def test_a_header_again_after_a_page_or_a_city_is_one_table(read):
+    header = ["县", "住院总人次"]
+    rows = [
+        ["2019年各县住院情况"],
+        header,
+        ["韶关市"],
+        ["始兴县", 10],
+        header,
+        ["仁化县", 11],
+        ["清远市"],
+        header,
+        ["英德市", 20],
+    ]
+    reading = read(rows)
+    assert cells(reading, "total") == [[10], [11], [20]]
+    assert [table.area for table in reading.layout.tables] == [None]
+
+
+def test_other_variables_below_have_the_title_s_year(read):
+    rows = [["2019年各县住院情况"], ["县", "住院总人次"], ["始兴县", 10], [], ["县", "县域内住院人次"], ["始兴县", 8]]
+    assert cells(read(rows), "period", "inside", "total") == [[2019, 8, 10]]
+
+
+def test_a_layout_says_where_several_tables_stand(read):
+    rows = [["县", "2018年", "x", "县", "2018年"], ["始兴县", 10, 1, "仁化县", 12]]
+    given = "tables: [{area: A1:B2, variable: total}, {area: D1:E2, variable: total}]"
+    assert cells(read(rows, layout=given), "unit", "total") == [["440222", 10], ["440224", 12]]
+    with pytest.raises(ReadingError, match=r"tables\[1\].area must be two cells such as A2:C14, found 'B2'"):
+        Layout.from_yaml("tables: [{area: B2}]")
+
+
+def test_a_row_for_each_county_indicator_and_year(read):
+    rows = [["县", "指标", "年份", "数值"], ["始兴县", "住院总人次", 2018, 100], ["始兴县", None, 2019, 110]]
+    rows += [["始兴县", "县域内住院人次", 2018, 80], ["始兴县", None, 2019, 90]]
+    reading = read(rows)
+    assert cells(reading, "period", "inside", "total", "inside_cell") == [[2018, 80, 100, "D4"], [2019, 90, 110, "D5"]]
+    assert "blank indicators" in set(reading.decisions["what"])
+
+
+@pytest.mark.parametrize(
+    "title", [["住院总人次（万人次）"], ["住院总人次", "（万人次）"], ["住院总人次", "单位:万人次"]]
+)
+def test_the_unit_in_a_title_holds_for_whole_numbers_too(read, title):
+    rows = [title, ["县", "2018年", "2019年"], ["始兴县", 12, 13]]
+    assert cells(read(rows), "total") == [[120_000], [130_000]]
+    rows = [title, ["年份", "始兴县", "仁化县"], ["2018年", 12, 13]]
+    assert cells(read(rows), "total") == [[120_000], [130_000]]

@@ -54,6 +54,7 @@ def names_a_share(column: object) -> bool:
 NAME, CODE, SHARE, OUTSIDE = "name", "code", "share", "outside"
 YEAR, PART = "year", "part of a year"
 CITY, PROVINCE, SERIAL, INDICATOR, EDITION, BASE = "city", "province", "serial", "indicator", "edition", "base"
+MEASURE = "measure"
 NOTHING, FIGURE, CITY_SHARE = "nothing", "figure", "city_share"
 """A column that is not read, one with figures of the variable that its row names, and the share that a city's counties have in common."""
 
@@ -67,10 +68,14 @@ KEY_HEADERS = {
     YEAR: r"(统计|报告|数据|所属)?(年份|年度|年)|year",
     SERIAL: r"序号|行号|编号|号|no\.?|#|serial",
     INDICATOR: r"指标(名称|项目)?|项目(名称)?|统计指标|统计项目|indicator|variable|item",
+    MEASURE: r"(计量|度量)单位|unit_?of_?measure(ment)?|measure",
     EDITION: r"(数据)?(版本|状态|性质|类型|阶段|修订情况|修订状态|修订)|revision|version|edition|status",
     BASE: r"(统计|人群|数据)?口径|人群(范围|类别)?|base|population_base",
 }
 """Role of a column that says what a row is -> pattern of its header, spaces and case aside."""
+
+FIGURE_HEADER = r"(指标)?(数值|数据|数量|值|数)|figure|value|amount"
+"""Header of the one column of figures in a table with a row for each indicator."""
 
 HOSPITAL, RECIPIENT, START, END, SPELL = "hospital", "recipient", "start", "end", "spell"
 ANNOUNCED, AGREED, ARRIVED, MECHANISM = "announced", "agreed", "arrived", "mechanism"

@@ -30,12 +30,49 @@ def cell_address(row: int, column: int) -> str:
     >>> cell_address(0, 0), cell_address(6, 27), cell_address(1048575, 16383)
     ('A1', 'AB7', 'XFD1048576')
     """
+    return f"{column_letters(column)}{row + 1}"
+
+
+def column_letters(column: int) -> str:
+    """Name a column, counted from zero, by its letters.
+
+    Examples
+    --------
+    >>> column_letters(0), column_letters(27)
+    ('A', 'AB')
+    """
     letters = ""
     number = column + 1
     while number:
         number, rest = divmod(number - 1, 26)
         letters = chr(65 + rest) + letters
-    return f"{letters}{row + 1}"
+    return letters
+
+
+def column_number(letters: str) -> int:
+    """Count a column from zero by its letters.
+
+    Examples
+    --------
+    >>> column_number("A"), column_number("AB")
+    (0, 27)
+    """
+    number = 0
+    for letter in letters:
+        number = 26 * number + ord(letter) - 64
+    return number - 1
+
+
+def cell_place(address: str) -> tuple[int, int]:
+    """Find a cell's row and column, from zero, by its name.
+
+    Examples
+    --------
+    >>> cell_place("A1"), cell_place("AB7")
+    ((0, 0), (6, 27))
+    """
+    letters = address.rstrip("0123456789")
+    return int(address[len(letters) :]) - 1, column_number(letters)
 
 
 def make_cells(rows: Sequence[Sequence[Any]]) -> np.ndarray:

@@ -15,13 +15,9 @@ from evalaid.names import (
     SINGLE_WORDS,
     names_a_share,
 )
-from evalaid.reading.kinds import find_role, split_period
+from evalaid.reading.kinds import UNIT_WORDS, find_role, is_unit, split_period
 
-_UNIT_WORDS = (
-    r"(?:万|亿|千|百)?(?:人次|人|例次|例|次|张|元|个|名|家|天|日|公里|km)|%|‰|百分比|percent|per ?cent|pct|fraction|10k"
-)
-_BRACKET = re.compile(rf"[(\[](?:单位[:：])?((?:{_UNIT_WORDS})(?:[、,/](?:{_UNIT_WORDS}))*)[)\]]", re.IGNORECASE)
-_BARE = re.compile(_UNIT_WORDS, re.IGNORECASE)
+_BRACKET = re.compile(rf"[(\[](?:单位[:：])?((?:{UNIT_WORDS})(?:[、,/](?:{UNIT_WORDS}))*)[)\]]", re.IGNORECASE)
 _CUMULATIVE = re.compile(CUMULATIVE_WORDS, re.IGNORECASE)
 _CHANGE = re.compile(CHANGE_WORDS, re.IGNORECASE)
 _PART = re.compile(PART_WORDS, re.IGNORECASE)
@@ -92,7 +88,7 @@ def read_header(path: Sequence[str]) -> Header:
         found = _BRACKET.search(whole)
         text = whole if found is None else whole[: found.start()] + whole[found.end() :]
         unit = unit if found is None else found[1]
-        if place and _BARE.fullmatch(text) and not find_role("".join([*words, text])):
+        if place and is_unit(text) and not find_role("".join([*words, text])):
             unit = text
             continue
         if _SINGLE.search(text) or _CUMULATIVE.search(text):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 import pandas as pd
+
+from evalaid.reading.grids import Grid
 
 DECISION_COLUMNS = ["file", "sheet", "cell", "what", "decided", "because"]
 LEFT_OUT_COLUMNS = ["file", "sheet", "row", "cell", "value", "reason"]
@@ -89,6 +91,29 @@ class LeftOut:
     cell: str
     value: str
     reason: str
+
+
+@dataclass
+class Journal:
+    """Collect what was decided, found and left out while one sheet is read."""
+
+    grid: Grid
+    decisions: list[Decision] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+
+    def decide(self, cell: str, what: str, decided: str, because: str) -> None:
+        """Note a decision about this sheet."""
+        self.decisions.append(Decision(self.grid.file, self.grid.sheet, cell, what, decided, because))
+
+    def find(self, row: int | None, cell: str, value: object, fault: str, expected: str) -> None:
+        """Note a fault; ``row`` counts from zero."""
+        number = None if row is None else row + 1
+        self.findings.append(Finding(self.grid.file, self.grid.sheet, number, cell, show(value), fault, expected))
+
+    def leave(self, row: int, cell: str, value: object, reason: str) -> None:
+        """Note a row or a cell that is not read; ``row`` counts from zero."""
+        self.left_out.append(LeftOut(self.grid.file, self.grid.sheet, row + 1, cell, show(value), reason))
 
 
 def leave(record: Any, reason: str) -> LeftOut:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass, replace
 
@@ -9,24 +10,29 @@ import numpy as np
 
 from evalaid.names import (
     BASE,
+    CITY,
     CODE,
     FIGURE,
+    FIGURE_HEADER,
     INDICATOR,
+    MEASURE,
     NAME,
     NOTHING,
-)
-from evalaid.reading.cells import cell_address
+    PERIOD,
+    YEAR,
+)  # fmt: skip
+from evalaid.reading.across import find_content, is_other, place_columns, place_table, stated_places
+from evalaid.reading.cells import column_letters, column_number
 from evalaid.reading.columns import Header, choose_unit, is_value, read_header
+from evalaid.reading.decisions import Journal
 from evalaid.reading.grids import Grid
 from evalaid.reading.headers import Block, fill_down, find_block, find_unit
 from evalaid.reading.kinds import Kind, classify, plain
-from evalaid.reading.layouts import ColumnLayout, TableLayout
-from evalaid.reading.regions import Region, find_region
-from evalaid.reading.rows import Journal
+from evalaid.reading.layouts import ColumnLayout, Layout, TableLayout
+from evalaid.reading.placing import PlacedUnit
 from evalaid.reading.titles import find_edition, find_period, find_variable, say_cumulative
 
-PLACES = 0.6
-"""Share of the texts of a column without a known header that must be counties before it is taken for the column of names."""
+_FIGURE = re.compile(FIGURE_HEADER)
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,8 @@ class Detected:
         Period of the whole table as written, empty when rows or columns have their own.
     year : int or None
         Year for periods that have none.
+    placed : dict
+        Letters of a column -> the county of its figures, in a table with a column for each county; else empty.
     """
 
     table: TableLayout
@@ -55,34 +63,10 @@ class Detected:
     unit_note: str
     period: str
     year: int | None
+    placed: dict[str, PlacedUnit]
 
 
-def column_letters(column: int) -> str:
-    """Name a column, counted from zero, by its letters.
-
-    Examples
-    --------
-    >>> column_letters(0), column_letters(27)
-    ('A', 'AB')
-    """
-    return cell_address(0, column).rstrip("0123456789")
-
-
-def column_number(letters: str) -> int:
-    """Count a column from zero by its letters.
-
-    Examples
-    --------
-    >>> column_number("A"), column_number("AB")
-    (0, 27)
-    """
-    number = 0
-    for letter in letters:
-        number = 26 * number + ord(letter) - 64
-    return number - 1
-
-
-def detect(given: TableLayout | None, journal: Journal, units: str) -> Detected | None:
+def detect(given: TableLayout | None, journal: Journal, layout: Layout) -> Detected | None:
     """Complete the layout of a sheet.
 
     Parameters
@@ -91,8 +75,8 @@ def detect(given: TableLayout | None, journal: Journal, units: str) -> Detected 
         What is fixed.
     journal : Journal
         The sheet; receives decisions and faults.
-    units : {"counties", "as_written"}
-        Whether units are looked up among the divisions.
+    layout : Layout
+        The layout of all files: whether units are looked up among the divisions, and where they lie.
 
     Returns
     -------
@@ -129,8 +113,26 @@ def detect(given: TableLayout | None, journal: Journal, units: str) -> Detected 
             "the cell on their left",
             f"{len(block.filled)} cells above a header are blank and nothing is merged",
         )
-    headers = {column: read_header(path) for column, path in enumerate(block.paths)}
-    columns, stated = _read_columns(given, block, headers, journal, units)
+    places = stated_places(given, block, layout)
+    headers = {
+        column: read_header(
+            [text for text in path if text != places[column] and not is_other(text)] if column in places else path
+        )
+        for column, path in enumerate(block.paths)
+    }
+    columns, stated, unnamed = _read_columns(given, block, headers, places, journal, layout.units)
+    if any(column.place for column in columns) and (keys := [c for c in columns if c.read in {NAME, CODE}]):
+        journal.find(
+            first,
+            f"{keys[0].column}{first + 1}",
+            keys[0].header,
+            "counties stand in the rows and in the columns, as in a matrix of residence and hospital",
+            "count_matrix for a matrix of episodes; else in the layout {read: nothing} for the columns of one of them",
+        )
+        return None
+    columns, whole = place_table(given, columns, block, layout, journal)
+    _check_columns(columns, block, journal, unnamed=unnamed)
+    columns, placed = place_columns(columns, block, layout, given, journal)
     period, year = find_period(given, block, columns, journal)
     cumulative = given.cumulative if given.cumulative is not None else say_cumulative(block, journal)
     edition = given.edition if given.edition is not None else find_edition(block, journal)
@@ -141,12 +143,13 @@ def detect(given: TableLayout | None, journal: Journal, units: str) -> Detected 
         header_rows=(first + 1, last + 1),
         data_rows=(block.data[0] + 1, block.data[1] + 1),
         columns=tuple(columns),
+        place=whole or given.place,
         period=period or None,
         cumulative=cumulative,
         edition=edition,
     )
     note = find_unit(block.above + block.below)
-    return Detected(table, block, stated, note.text if note else "", period, year)
+    return Detected(table, block, stated, note.text if note else "", period, year, placed)
 
 
 def _has_figures(grid: Grid) -> bool:
@@ -160,22 +163,29 @@ def _from_zero(rows: tuple[int, int] | None) -> tuple[int, int] | None:
 
 
 def _read_columns(
-    given: TableLayout, block: Block, headers: dict[int, Header], journal: Journal, units: str
-) -> tuple[list[ColumnLayout], dict[str, str]]:
+    given: TableLayout,
+    block: Block,
+    headers: dict[int, Header],
+    places: dict[int, str],
+    journal: Journal,
+    units: str,
+) -> tuple[list[ColumnLayout], dict[str, str], bool]:
     fixed = {column_number(column.column): column for column in given.columns}
     cells = fill_down(journal.grid)
     note = find_unit(block.above + block.below)
     columns: list[ColumnLayout] = []
     stated: dict[str, str] = {}
     unnamed = False
-    named = {header.read for header in headers.values()} | {column.read for column in fixed.values()}
+    contents = _read_contents(block, headers, {*places, *fixed}, cells, units, across=bool(places))
+    reads = {column: contents.get(column, header.read) for column, header in headers.items() if column not in fixed}
+    named = {*reads.values(), *(column.read for column in fixed.values())}
     for column, header in headers.items():
         where = journal.grid.address(block.header[0], column)
         text = " / ".join(block.paths[column])
         body = cells[block.data[0] : block.data[1] + 1, column]
         blank = all(value is None or not plain(value) for value in body)
         if column in fixed:
-            columns.append(_completed(fixed[column], header, text))
+            columns.append(_completed(fixed[column], header, text, places.get(column)))
             stated[column_letters(column)] = header.unit or (
                 choose_unit(note.text, fixed[column].read) if note and fixed[column].read != FIGURE else ""
             )
@@ -183,15 +193,21 @@ def _read_columns(
             continue
         if blank and not header.words:
             continue
-        read, because = header.read, f"its header is {text!r}"
-        if not read and not header.words and header.period and (INDICATOR in named or _lone(headers)):
-            read, because = FIGURE, f"its header is a period, {text!r}"
-        if not read and not {NAME, CODE} & named and (found := _by_content(body, units)):
-            read, because = found, f"what stands in it: counties (its header is {text!r})"
-            named.add(read)
+        of_title = ""
+        read, because = reads[column], f"its header is {text!r}"
+        if column in contents:
+            because = f"what stands in it (its header is {text!r})"
+        if (
+            not read
+            and not header.words
+            and (column in places or (header.period and (INDICATOR in named or _lone(headers))))
+        ):
+            read, because = FIGURE, f"its header is a {'county' if column in places else 'period'}, {text!r}"
+        if not read and INDICATOR in named and _FIGURE.fullmatch(header.words.lower()):
+            read = FIGURE
         if read == FIGURE and INDICATOR not in named:
-            read = given.variable or find_variable(block, journal)
-            because = f"its header is a period, {text!r}, and {'the layout' if given.variable else 'a title'} names the variable"
+            read, of_title = (given.variable, "") if given.variable else find_variable(block, journal)
+            because += f", and {'the layout' if given.variable else 'a title'} names the variable"
             unnamed |= not read
         if not read or blank:
             read = NOTHING
@@ -200,7 +216,7 @@ def _read_columns(
                 if blank
                 else f"its header {text!r} is no known variable; to read it, name it in the layout"
             )
-        unit = header.unit
+        unit = header.unit or of_title
         if is_value(read) and read != FIGURE and not unit and note and (unit := choose_unit(note.text, read)):
             because += f"; the unit is that of the note {note.text!r} in {journal.grid.address(note.row, note.column)}"
         stated[column_letters(column)] = unit
@@ -211,13 +227,13 @@ def _read_columns(
                 None,
                 (header.period or None) if is_value(read) else None,
                 header.cumulative if is_value(read) else None,
+                places.get(column),
                 text,
             )
         )
         decided = ", ".join(str(part) for part in (read, is_value(read) and unit, columns[-1].period) if part)
         journal.decide(where, f"column {column_letters(column)}", decided, because)
-    _check_columns(columns, block, journal, unnamed=unnamed)
-    return columns, stated
+    return columns, stated, unnamed
 
 
 def _lone(headers: dict[int, Header]) -> bool:
@@ -225,37 +241,63 @@ def _lone(headers: dict[int, Header]) -> bool:
     return not any(is_value(header.read) for header in headers.values())
 
 
-def _by_content(body: np.ndarray, units: str) -> str:
-    texts = [plain(value) for value in body if plain(value)]
-    if not texts or units != "counties":
-        return ""
-    sample = texts[:40]
-    found = [find_region(text) for text in sample]
-    hits = sum(isinstance(one, Region) for one in found)
-    if hits < PLACES * len(sample):
-        return ""
-    return CODE if sum(text.replace(".0", "").isdigit() for text in sample) > len(sample) / 2 else NAME
+def _read_contents(
+    block: Block, headers: dict[int, Header], known: set[int], cells: np.ndarray, units: str, *, across: bool
+) -> dict[int, str]:
+    """Find what columns hold by what stands in them, where their headers do not say it or say 单位 (a county, or a measure)."""
+    names = [column for column, header in headers.items() if header.read == NAME]
+    keyed = bool({NAME, CODE} & {header.read for header in headers.values()})
+    contents = {}
+    for column, header in headers.items():
+        if column in known or header.read not in {"", NAME, CODE} or header.period:
+            continue
+        found = find_content(cells[block.data[0] : block.data[1] + 1, column], counties=units == "counties")
+        if header.read:
+            wanted = {MEASURE} | ({PERIOD, INDICATOR} if across else set()) | ({CITY} if len(names) > 1 else set())
+        elif across:
+            wanted = {MEASURE, PERIOD, INDICATOR, NAME, CODE}
+        else:
+            wanted = set() if keyed else {NAME, CODE}
+        if found in wanted:
+            contents[column] = found
+            keyed |= found in {NAME, CODE}
+    return contents
 
 
-def _completed(fixed: ColumnLayout, header: Header, text: str) -> ColumnLayout:
+def _completed(fixed: ColumnLayout, header: Header, text: str, place: str | None) -> ColumnLayout:
     """Complete what the layout says about a column with the period that its header names."""
     if not is_value(fixed.read):
         return replace(fixed, header=text)
     cumulative = header.cumulative if fixed.cumulative is None else fixed.cumulative
-    return replace(fixed, header=text, period=fixed.period or header.period or None, cumulative=cumulative)
+    return replace(
+        fixed,
+        header=text,
+        period=fixed.period or header.period or None,
+        cumulative=cumulative,
+        place=fixed.place or place,
+    )
 
 
 def _check_columns(columns: list[ColumnLayout], block: Block, journal: Journal, *, unnamed: bool) -> None:
     reads = [column.read for column in columns]
     top = block.header[0]
-    if not {NAME, CODE} & set(reads):
+    across = any(column.place for column in columns)
+    if across and not {PERIOD, YEAR, INDICATOR} & set(reads):
+        journal.find(
+            top,
+            "",
+            "",
+            "the columns are counties, and no column says what the rows are",
+            "a column of periods or of indicators, for example 'A: {read: period}' in the layout",
+        )
+    if not across and not {NAME, CODE} & set(reads):
         headers = ", ".join(f"{column.column} {column.header!r}" for column in columns[:8])
         journal.find(
             top,
             "",
             "",
             f"no column of counties (names or codes) was found among {headers}",
-            "the column in the layout, for example 'B: {read: name}'",
+            "the column in the layout, for example 'B: {read: name}', or a line 'place: 440222' for a table of one county",
         )
     if not any(is_value(read) for read in reads):
         headers = ", ".join(f"{column.column} {column.header!r}" for column in columns[:8])
@@ -263,14 +305,14 @@ def _check_columns(columns: list[ColumnLayout], block: Block, journal: Journal, 
             top,
             "",
             "",
-            f"the columns are periods, and nothing names their variable: {headers}"
+            f"the columns are periods or counties, and nothing names their variable: {headers}"
             if unnamed
             else f"no column of figures was found among {headers}",
             "a line 'variable: total' (or share, inside, ...) in this table of the layout"
             if unnamed
             else "the columns in the layout, for example 'D: {read: share, unit: percent}'",
         )
-    for role in (NAME, CODE, INDICATOR, BASE):
+    for role in (NAME, CODE, INDICATOR, MEASURE, BASE):
         places = [column.column for column in columns if column.read == role]
         if len(places) > 1:
             journal.find(
@@ -283,8 +325,8 @@ def _check_columns(columns: list[ColumnLayout], block: Block, journal: Journal, 
     groups = defaultdict(list)
     for column in columns:
         if is_value(column.read) and column.read != FIGURE:
-            groups[column.read, column.period, column.cumulative].append(column)
-    for (read, period, _), group in groups.items():
+            groups[column.read, column.period, column.cumulative, plain(column.place)].append(column)
+    for (read, period, _, _), group in groups.items():
         if len(group) > 1:
             which = ", ".join(f"{column.column} {column.header!r}" for column in group)
             when = f" of {period}" if period else ""

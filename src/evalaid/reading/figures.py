@@ -12,15 +12,16 @@ import pandas as pd
 from evalaid.errors import ReadingError
 from evalaid.names import CITY_SHARE, COUNTS, CUMULATIVE_WORDS, SHARES
 from evalaid.reading.calendar_words import NO_YEAR
+from evalaid.reading.cells import column_number
 from evalaid.reading.columns import choose_unit, is_value, read_header
 from evalaid.reading.cumulative import NO, UNSAID, YES
-from evalaid.reading.decisions import show
-from evalaid.reading.detection import Detected, column_number
+from evalaid.reading.decisions import Journal, show
+from evalaid.reading.detection import Detected
 from evalaid.reading.headers import fill_down
 from evalaid.reading.kinds import Kind, classify, plain
 from evalaid.reading.layouts import ColumnLayout, TableLayout
 from evalaid.reading.numbers import read_numbers
-from evalaid.reading.rows import Journal, Rows, ask_for_step
+from evalaid.reading.rows import Rows, ask_for_step
 from evalaid.reading.spans import Span, read_spans
 
 RECORD_COLUMNS = [
@@ -52,6 +53,9 @@ def read_figures(detected: Detected, rows: Rows, journal: Journal) -> tuple[pd.D
     """
     table = detected.table
     values = [column for column in table.columns if is_value(column.read)]
+    values = [
+        column for column in values if column.column not in detected.placed or detected.placed[column.column].code
+    ]
     spans = _column_spans(detected, values, journal)
     cells = fill_down(journal.grid)
     pools: dict[tuple[str, str | None, str], list[tuple[ColumnLayout, np.ndarray]]] = defaultdict(list)
@@ -70,7 +74,7 @@ def read_figures(detected: Detected, rows: Rows, journal: Journal) -> tuple[pd.D
         else:
             pools[column.read, column.unit, detected.units.get(column.column, "")].append((column, everyone))
     _tell_indicators(rows, indicators, journal)
-    _check_merged(values, rows, [variable for variable, _ in indicators], cells, journal)
+    _check_merged(values, rows, [variable for variable, _ in indicators], cells, detected, journal)
     frames, decided = [], {}
     for (variable, unit, stated), members in pools.items():
         frame, found = _read_pool(variable, unit, stated, members, cells, rows, spans, detected, journal)
@@ -88,18 +92,25 @@ def read_figures(detected: Detected, rows: Rows, journal: Journal) -> tuple[pd.D
 
 
 def _check_merged(
-    values: list[ColumnLayout], rows: Rows, indicators: list[str], cells: np.ndarray, journal: Journal
+    values: list[ColumnLayout],
+    rows: Rows,
+    indicators: list[str],
+    cells: np.ndarray,
+    detected: Detected,
+    journal: Journal,
 ) -> None:
     """Find figures in merged cells that would be read for several counties, periods or variables."""
     of_row = {position: place for place, position in enumerate(rows.position)}
-    of_column = {column_number(column.column): column.read for column in values}
+    of_column = {column_number(column.column): column for column in values}
     for top, left, bottom, right in journal.grid.merged:
         places = [of_row[row] for row in range(top, bottom + 1) if row in of_row]
         columns = [column for column in range(left, right + 1) if column in of_column]
         if len(places) * len(columns) < 2 or classify(cells[top, left]) not in {Kind.NUMBER, Kind.YEAR}:
             continue
-        variables = {indicators[place] if rows.indicator[place] else of_column[c] for place in places for c in columns}
-        units = {rows.unit[place] for place in places}
+        variables = {
+            indicators[place] if rows.indicator[place] else of_column[c].read for place in places for c in columns
+        }
+        units = {_unit(of_column[c], rows, place, detected) for place in places for c in columns}
         where = f"{journal.grid.address(top, left)}:{journal.grid.address(bottom, right)}"
         if len(variables) > 1 or variables & {*COUNTS, *SHARES} - {CITY_SHARE}:
             journal.find(
@@ -236,6 +247,7 @@ def _read_pool(
             journal.leave(int(at[place]), addresses[place], raw[place], f"no value of {variable}")
     of_row = np.concatenate([picked for _, picked in members])
     owner = np.concatenate([np.full(len(picked), place) for place, (_, picked) in enumerate(members)])
+    units = [_unit(members[own][0], rows, row, detected) for own, row in zip(owner, of_row, strict=True)]
     span = [_combine(spans.get(members[own][0].column), rows.span[row]) for own, row in zip(owner, of_row, strict=True)]
     said = [
         _cumulative(one, members[own][0], rows.period[row], detected.table)
@@ -243,8 +255,8 @@ def _read_pool(
     ]
     frame = pd.DataFrame(
         {
-            "unit": [rows.unit[row] for row in of_row],
-            "name": [rows.name[row] for row in of_row],
+            "unit": [unit for unit, _ in units],
+            "name": [name for _, name in units],
             "first": [np.nan if one is None else one.first_month for one in span],
             "last": [np.nan if one is None else one.last_month for one in span],
             "cumulative": said,
@@ -262,6 +274,12 @@ def _read_pool(
     )
     mixed = any("fraction" in decided for _, _, decided in read.notes)
     return frame[frame["value"].notna()], None if mixed else read.unit
+
+
+def _unit(column: ColumnLayout, rows: Rows, row: int, detected: Detected) -> tuple[str, str]:
+    """Give code and name of the county of a figure: that of its column, else that of its row."""
+    placed = detected.placed.get(column.column)
+    return (rows.unit[row], rows.name[row]) if placed is None else (placed.code, placed.name)
 
 
 def _heading(variable: str, header: str) -> str:

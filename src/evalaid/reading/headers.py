@@ -10,7 +10,7 @@ import numpy as np
 
 from evalaid.names import KEY_HEADERS, UNIT_NOTE
 from evalaid.reading.grids import Grid
-from evalaid.reading.kinds import Kind, classify, find_role, plain
+from evalaid.reading.kinds import Kind, classify, find_role, is_unit, plain
 
 _UNIT = re.compile(UNIT_NOTE, re.IGNORECASE)
 _PLACE = re.compile(r".{1,}(县|市|区|旗|州|盟|地区|林区|特区)")
@@ -70,8 +70,11 @@ def find_unit(notes: Sequence[Note]) -> Note | None:
     Note(row=1, column=3, text='万人次')
     """
     for note in notes:
-        if found := _UNIT.search(plain(note.text)):
+        text = plain(note.text)
+        if found := _UNIT.search(text):
             return Note(note.row, note.column, found[1].rstrip(")。"))
+        if is_unit(bare := text.strip("()[]")):
+            return Note(note.row, note.column, bare)
     return None
 
 
@@ -162,15 +165,16 @@ def _find_header(cells: np.ndarray, kinds: np.ndarray, data: tuple[int, int] | N
     first = _first_data(cells, kinds) if data is None else data[0]
     if first is None:
         return None
-    last = next((row for row in range(first - 1, -1, -1) if _is_header(cells[row], kinds[row])), None)
+    last = next((row for row in range(first - 1, -1, -1) if is_header(cells[row], kinds[row])), None)
     if last is None:
         return None
     same = [plain(value) for value in cells[last]]
     last = next(row for row in range(last + 1) if [plain(value) for value in cells[row]] == same)  # it may be repeated
     top = last
-    while top > 0 and (
-        _is_header(cells[top - 1], kinds[top - 1])
-        or (_is_dates(kinds[top - 1]) and not _is_title(cells[top - 1], cells[top]))
+    while (
+        top > 0
+        and (is_header(cells[top - 1], kinds[top - 1]) or _is_dates(kinds[top - 1]))
+        and not _is_title(cells[top - 1], cells[top])
     ):
         top -= 1
     return top, last
@@ -189,8 +193,18 @@ def _first_data(cells: np.ndarray, kinds: np.ndarray) -> int | None:
     return None
 
 
-def _is_header(cells: np.ndarray, kinds: np.ndarray) -> bool:
-    """Tell whether a row holds several headers and no figure (a row that numbers the columns is part of the header)."""
+def is_header(cells: np.ndarray, kinds: np.ndarray) -> bool:
+    """Tell whether a row holds several headers and no figure (a row that numbers the columns is part of the header).
+
+    Parameters
+    ----------
+    cells, kinds : numpy.ndarray
+        The row, and what stands in each cell (`Kind`).
+
+    Returns
+    -------
+    bool
+    """
     if (kinds == Kind.NOTE).any():
         return False
     if is_numbering(cells):
@@ -205,9 +219,11 @@ def _is_dates(kinds: np.ndarray) -> bool:
 
 
 def _is_title(row: np.ndarray, below: np.ndarray) -> bool:
-    """Tell whether a row of one period alone is the title of the table: it stands over the column of counties."""
-    places = [column for column, value in enumerate(row) if plain(value)]
-    return len(places) == 1 and find_role(plain(below[places[0]])) in KEY_HEADERS
+    """Tell whether a row is a title over the first column, alone or with a unit at the side."""
+    first, *others = [column for column, value in enumerate(row) if plain(value)]
+    above_first = first == next((at for at, value in enumerate(below) if plain(value)), -1)
+    side = [plain(row[column]).strip("()") for column in others]
+    return above_first and len(side) < 2 and all(map(is_unit, side)) and find_role(plain(row[first])) not in KEY_HEADERS
 
 
 def _find_body(kinds: np.ndarray, header: int) -> tuple[int, int] | None:

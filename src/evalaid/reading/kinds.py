@@ -38,6 +38,10 @@ _PERIOD = re.compile(
     rf"[Qq][1-4]\s*[-/ ]?\s*{_YEAR}|{_YEAR}\s*年?[度末底]?(?!\d)|(?<![A-Za-z0-9]){_PART}(?![A-Za-z0-9])"
 )
 _NOTE = re.compile(rf"[(（]?{NOTE_START}\s*[\d一二三四]*\s*[)）]?\s*[:：.、]|[*※①]", re.IGNORECASE)
+UNIT_WORDS = (
+    r"(?:万|亿|千|百)?(?:人次|人|例次|例|次|张|元|个|名|家|天|日|公里|km)|%|‰|百分比|percent|per ?cent|pct|fraction|10k"
+)
+_BARE = re.compile(UNIT_WORDS, re.IGNORECASE)
 _UNIT = re.compile(UNIT_NOTE, re.IGNORECASE)
 _HEADERS = {name: re.compile(pattern) for name, pattern in {**VALUE_HEADERS, **KEY_HEADERS}.items()}
 
@@ -175,3 +179,14 @@ def split_period(text: str) -> tuple[str, str]:
     if found is None or len(text) > 4 * LONGEST_HEADER:
         return "", text
     return found[0], text[: found.start()] + text[found.end() :]
+
+
+def is_unit(text: str) -> bool:
+    """Tell whether a text is a unit of measurement and nothing else.
+
+    Examples
+    --------
+    >>> is_unit("万人次"), is_unit("%"), is_unit("始兴县")
+    (True, True, False)
+    """
+    return bool(_BARE.fullmatch(text))

@@ -18,6 +18,7 @@ PERIODS = ("year", "half-year", "quarter", "month")
 UNITS = ("counties", "as_written")
 DECREASES = ("keep", "missing")
 ROLES = (NOTHING, FIGURE, *KEY_HEADERS)
+_AREA = re.compile(r"[A-Z]{1,3}[1-9]\d{0,6}:[A-Z]{1,3}[1-9]\d{0,6}")
 _LETTERS = re.compile(r"[A-Z]{1,3}")
 
 
@@ -38,6 +39,8 @@ class ColumnLayout:
         The period of its figures, in a table with a column for each period.
     cumulative : bool, optional
         Whether its figures count from the start of the year.
+    place : str, optional
+        The county of its figures, in a table with a column for each county.
     header : str
         What the header says; a comment, it decides nothing.
     """
@@ -47,6 +50,7 @@ class ColumnLayout:
     unit: str | None = None
     period: str | None = None
     cumulative: bool | None = None
+    place: str | None = None
     header: str = field(default="", compare=False)
 
 
@@ -60,6 +64,8 @@ class TableLayout:
         File name; None = any file.
     sheet : str, optional
         Sheet; None = any sheet, empty = a text file.
+    area : str, optional
+        Where the table stands, as ``A2:C14``, on a sheet with several; None = the whole sheet.
     read : bool
         Whether the sheet holds a table at all.
     header_rows, data_rows : tuple of int, optional
@@ -68,6 +74,8 @@ class TableLayout:
         What its columns hold; columns that are not named are detected.
     variable : str, optional
         The variable of a table whose columns are periods.
+    place : str, optional
+        The county of the whole table, when neither rows nor columns name any.
     period : str, optional
         The period of the whole table, when neither rows nor columns have one.
     step : {"month", "quarter", "half-year", "year"}, optional
@@ -88,11 +96,13 @@ class TableLayout:
 
     file: str | None = None
     sheet: str | None = None
+    area: str | None = None
     read: bool = True
     header_rows: tuple[int, int] | None = None
     data_rows: tuple[int, int] | None = None
     columns: tuple[ColumnLayout, ...] = ()
     variable: str | None = None
+    place: str | None = None
     period: str | None = None
     step: str | None = None
     cumulative: bool | None = None
@@ -193,12 +203,15 @@ def _write(layout: Layout) -> Iterator[str]:
     for table in layout.tables:
         yield f"- file: {_scalar(table.file)}"
         yield f"  sheet: {_scalar(table.sheet)}"
+        if table.area is not None:
+            yield f"  area: {_scalar(table.area)}  # of this table, on a sheet with several"
         if not table.read:
             yield "  read: false  # the sheet holds no table of the panel"
             continue
         yield f"  header_rows: {_scalar(table.header_rows)}  # first and last"
         yield f"  data_rows: {_scalar(table.data_rows)}"
         yield f"  variable: {_scalar(table.variable)}  # of the figures, when the columns are periods and no title names it"
+        yield f"  place: {_scalar(table.place)}  # the county of the whole table, when neither rows nor columns name any"
         yield f"  period: {_scalar(table.period)}  # of the whole table, when neither rows nor columns have one"
         yield f"  step: {_scalar(table.step)}  # {', '.join(PERIODS)}: what dates or plain numbers stand for as periods"
         yield f"  cumulative: {_scalar(table.cumulative)}  # true: counts add up from January; false: each period alone"
@@ -209,7 +222,7 @@ def _write(layout: Layout) -> Iterator[str]:
         yield f"  keep: {_scalar(table.keep)}  # units that look like totals and are none"
         yield "  columns:" if table.columns else "  columns: {}"
         for column in table.columns:
-            given = {"read": column.read, "unit": column.unit, "period": column.period, "cumulative": column.cumulative}
+            given = {name: getattr(column, name) for name in ("read", "place", "unit", "period", "cumulative")}
             entry = ", ".join(f"{key}: {_scalar(value)}" for key, value in given.items() if value is not None)
             comment = " ".join(column.header.split())
             yield f"    {_scalar(column.column)}: {{{entry}}}" + (f"  # {comment}" if comment else "")
@@ -260,11 +273,13 @@ class _Reader:
         return TableLayout(
             file=self._text(entry.get("file"), f"{where}.file"),
             sheet=self._text(entry.get("sheet"), f"{where}.sheet"),
+            area=self._area(entry.get("area"), f"{where}.area"),
             read=True if flag is None else flag,
             header_rows=self._rows(entry.get("header_rows"), f"{where}.header_rows"),
             data_rows=self._rows(entry.get("data_rows"), f"{where}.data_rows"),
             columns=tuple(self._column(str(name), value, f"{where}.columns.{name}") for name, value in columns.items()),
             variable=self._text(entry.get("variable"), f"{where}.variable"),
+            place=self._text(entry.get("place"), f"{where}.place"),
             period=self._text(entry.get("period"), f"{where}.period"),
             step=self._one_of(entry.get("step"), PERIODS, f"{where}.step"),
             cumulative=self._flag(entry.get("cumulative"), f"{where}.cumulative"),
@@ -274,6 +289,12 @@ class _Reader:
             leave_out=self._numbers(entry.get("leave_out"), f"{where}.leave_out"),
             keep=self._texts(entry.get("keep"), f"{where}.keep"),
         )
+
+    def _area(self, value: Any, where: str) -> str | None:
+        if value is None or (isinstance(value, str) and _AREA.fullmatch(value)):
+            return value
+        self.faults.append(f"{where} must be two cells such as A2:C14, found {value!r}")
+        return None
 
     def _column(self, name: str, value: Any, where: str) -> ColumnLayout:
         if not _LETTERS.fullmatch(name):
@@ -297,6 +318,7 @@ class _Reader:
             self._text(value.get("unit"), f"{where}.unit"),
             self._text(value.get("period"), f"{where}.period"),
             self._flag(value.get("cumulative"), f"{where}.cumulative"),
+            self._text(value.get("place"), f"{where}.place"),
         )
 
     def _known(self, entry: Mapping[str, Any], known: Sequence[str], where: str) -> None:

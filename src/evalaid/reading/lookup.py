@@ -162,7 +162,7 @@ def agree(by_code: Region, by_name: Region | Candidates, cell: object) -> Region
             return by_code
         reason = f"the code {by_code.code} is {by_code.name}, the name is another"
         return Candidates(str(cell), reason, (by_name, by_code))
-    if any(region.code == by_code.code for region in by_name.regions) and by_name.reason.startswith(_SEVERAL):
+    if any(region.code == by_code.code for region in by_name.regions) and by_name.reason.startswith(SEVERAL):
         return Region(**{**vars(by_code), "how": "several divisions have this name: decided by the code beside it"})
     reason = f"the code {by_code.code} is {by_code.name}, and the name is unknown: {by_name.reason}"
     others = [region for region in by_name.regions if region.code != by_code.code]
@@ -233,7 +233,7 @@ def _today(divisions: Divisions, division: Division, how: str) -> Region | Candi
 _KINDS = (0, 1, 0, 1, 2, 2)
 """Which ranks of a form compete: full names, names without peoples, names without endings; current and former alike."""
 
-_SEVERAL = "several divisions have this name"
+SEVERAL = "several divisions have this name"
 
 
 def _by_name(divisions: Divisions, text: str, prefix: str, level: str | None) -> Region | Candidates:
@@ -284,9 +284,9 @@ def _exact(divisions: Divisions, name: str, prefix: str, level: str | None) -> R
         lost = [candidates for candidates, _ in kept]
     distinct = list({region.code: region for region in reversed(hits)}.values())[::-1]
     if not distinct:
-        return lost[0] if len(lost) == 1 else Candidates(name, _SEVERAL + ", all of them former", ())
+        return lost[0] if len(lost) == 1 else Candidates(name, SEVERAL + ", all of them former", ())
     if lost:
-        return Candidates(name, f"{_SEVERAL}; {lost[0].reason}", tuple(distinct[:_MOST]))
+        return Candidates(name, f"{SEVERAL}; {lost[0].reason}", tuple(distinct[:_MOST]))
     return _accept(divisions, name, distinct, prefix, level)
 
 
@@ -306,7 +306,7 @@ def _accept(
     right = [region for region in inside if level in {None, region.level}]
     if not right:
         return Candidates(text, f"{inside[0]} is a {inside[0].level}, expected a {level}", tuple(inside[:_MOST]))
-    return right[0] if len(right) == 1 else Candidates(text, _SEVERAL, tuple(right[: 4 * _MOST]))
+    return right[0] if len(right) == 1 else Candidates(text, SEVERAL, tuple(right[: 4 * _MOST]))
 
 
 def _after_prefix(divisions: Divisions, name: str, prefix: str, level: str | None) -> Region | Candidates | None:

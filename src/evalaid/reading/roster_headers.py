@@ -24,11 +24,11 @@ from evalaid.names import (
     SPELL,
     START,
 )
-from evalaid.reading.detection import column_letters, column_number
+from evalaid.reading.cells import column_letters, column_number
+from evalaid.reading.decisions import Journal
 from evalaid.reading.headers import Block, fill_down, find_block
 from evalaid.reading.kinds import Kind, classify, plain
 from evalaid.reading.layouts import ColumnLayout, TableLayout
-from evalaid.reading.rows import Journal
 
 STARTS = (START, SPELL, ARRIVED, AGREED, ANNOUNCED)
 """Columns that say when a partnership began; where there are several, the first of these is the start."""

@@ -32,16 +32,16 @@ from evalaid.names import (
     START,
     TOTAL_ROW,
 )
+from evalaid.reading.cells import column_number
 from evalaid.reading.dates import EXPECTED, StatedDate, read_date, read_spell, says_no_end
-from evalaid.reading.decisions import DECISION_COLUMNS, LEFT_OUT_COLUMNS, Finding, LeftOut, show, tabulate
-from evalaid.reading.detection import column_number
+from evalaid.reading.decisions import DECISION_COLUMNS, LEFT_OUT_COLUMNS, Finding, Journal, LeftOut, show, tabulate
 from evalaid.reading.grids import Grid, open_grids
 from evalaid.reading.headers import Block, fill_down
 from evalaid.reading.kinds import plain
 from evalaid.reading.layouts import Layout, TableLayout
 from evalaid.reading.numbers import read_numbers
+from evalaid.reading.placing import PlacedUnit, place_unit, read_heading
 from evalaid.reading.roster_headers import STARTS, detect_roster
-from evalaid.reading.rows import Journal, PlacedUnit, place_unit, read_heading
 from evalaid.reading.snapshot import FAULT_COLUMNS
 from evalaid.reading.tables import LayoutError, describe_findings
 

@@ -16,6 +16,7 @@ from evalaid.names import (
     EDITION,
     EDITIONS,
     INDICATOR,
+    MEASURE,
     NAME,
     OF_WHICH,
     PERIOD,
@@ -25,12 +26,12 @@ from evalaid.names import (
     YEAR,
 )
 from evalaid.reading.calendar_words import NO_YEAR
-from evalaid.reading.decisions import Decision, Finding, LeftOut, show
+from evalaid.reading.decisions import Journal, show
 from evalaid.reading.grids import Grid
 from evalaid.reading.headers import Block, fill_down, is_numbering
 from evalaid.reading.kinds import Kind, classify, plain, split_period
 from evalaid.reading.layouts import TableLayout
-from evalaid.reading.regions import Region, find_region, read_regions
+from evalaid.reading.placing import PlacedUnit, is_total, place_unit, read_heading
 from evalaid.reading.spans import Span, read_spans
 
 _TOTAL = re.compile(TOTAL_ROW, re.IGNORECASE)
@@ -66,37 +67,7 @@ class Rows:
     edition: list[int | None] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class PlacedUnit:
-    """Code and name of a row's unit, or why the row is left out, or what is wrong with it."""
-
-    code: str = ""
-    name: str = ""
-    left_out: str = ""
-    fault: str = ""
-
-
-@dataclass
-class Journal:
-    """Collect what was decided, found and left out while one sheet is read."""
-
-    grid: Grid
-    decisions: list[Decision] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-    left_out: list[LeftOut] = field(default_factory=list)
-
-    def decide(self, cell: str, what: str, decided: str, because: str) -> None:
-        """Note a decision about this sheet."""
-        self.decisions.append(Decision(self.grid.file, self.grid.sheet, cell, what, decided, because))
-
-    def find(self, row: int | None, cell: str, value: object, fault: str, expected: str) -> None:
-        """Note a fault; ``row`` counts from zero."""
-        number = None if row is None else row + 1
-        self.findings.append(Finding(self.grid.file, self.grid.sheet, number, cell, show(value), fault, expected))
-
-    def leave(self, row: int, cell: str, value: object, reason: str) -> None:
-        """Note a row or a cell that is not read; ``row`` counts from zero."""
-        self.left_out.append(LeftOut(self.grid.file, self.grid.sheet, row + 1, cell, show(value), reason))
+_IN_HEADER = PlacedUnit("in the header")
 
 
 def read_rows(
@@ -108,6 +79,7 @@ def read_rows(
     year: int | None,
     within: str | None,
     units: str,
+    across: bool = False,
 ) -> Rows:
     """Tell data from what is not, and find unit, period, indicator and edition of every row.
 
@@ -130,11 +102,13 @@ def read_rows(
         Province or prefecture of all units.
     units : {"counties", "as_written"}
         Whether units are looked up among the divisions.
+    across : bool
+        Whether the columns are counties: rows then say their period or indicator, and no unit.
 
     Returns
     -------
     Rows
-        Rows whose unit was found.
+        Rows whose unit was found; with ``across`` all rows with a period or an indicator, units empty.
     """
     grid = journal.grid
     cells = fill_down(grid)
@@ -146,6 +120,7 @@ def read_rows(
     last = PlacedUnit()
     blanks: list[int] = []
     bases: dict[str, int] = {}
+    follows: list[int] = []
 
     def place(row: int, code: str, name: str, near: str) -> PlacedUnit:
         if (code, name, near) not in seen:
@@ -187,7 +162,7 @@ def read_rows(
             (plain(cells[row, c]) for role in (CITY, PROVINCE) for c in roles.get(role, ()) if plain(cells[row, c])), ""
         )
         keyed = _OF_WHICH.sub("", name or code)
-        if any(_is_total(text, table) for text in (name, code, city) if text) and keyed not in table.keep:
+        if any(is_total(text, table) for text in (name, code, city) if text) and keyed not in table.keep:
             last = PlacedUnit(left_out="a total or average, by its name")
             journal.leave(row, "", name or code or city, last.left_out)
             continue
@@ -203,11 +178,10 @@ def read_rows(
             continue
         if said:
             bases.setdefault(said, row)
-        if (
-            not keyed
-            and last != PlacedUnit()
-            and any(plain(cells[row, c]) for r in (PERIOD, YEAR, INDICATOR) for c in roles.get(r, ()))
-        ):
+        told = any(plain(cells[row, c]) for r in (PERIOD, YEAR, INDICATOR) for c in roles.get(r, ()))
+        if across and told:
+            unit = _IN_HEADER
+        elif not keyed and last != PlacedUnit() and told:
             unit = last
             blanks.append(row)
         elif not keyed:
@@ -216,8 +190,12 @@ def read_rows(
                     row,
                     _address(grid, row, keys),
                     shown,
-                    "a row with figures and without a unit",
-                    "a county's name or code, or the row in leave_out",
+                    "a row with figures and without a period or an indicator"
+                    if across
+                    else "a row with figures and without a unit",
+                    "a period or an indicator, or the row in leave_out"
+                    if across
+                    else "a county's name or code, or the row in leave_out",
                 )
             else:
                 journal.leave(row, "", shown, "a note: no unit and no figure")
@@ -238,9 +216,16 @@ def read_rows(
         if not unit.code:
             continue
         rows.position.append(row)
-        rows.unit.append(unit.code)
+        rows.unit.append("" if across else unit.code)
         rows.name.append(unit.name)
-        rows.indicator.append("".join(plain(cells[row, column]) for column in roles.get(INDICATOR, ())[:1]))
+        indicator = "".join(plain(cells[row, column]) for column in roles.get(INDICATOR, ())[:1])
+        measure = "".join(plain(cells[row, column]) for column in roles.get(MEASURE, ())[:1])
+        if not indicator and rows.indicator and rows.indicator[-1] and rows.unit[-1] == rows.unit[-2]:
+            indicator = rows.indicator[-1]
+            follows.append(row)
+        elif indicator and measure:
+            indicator += f"({measure})"
+        rows.indicator.append(indicator)
         rows.edition.append(rank_edition(" ".join(plain(cells[row, column]) for column in roles.get(EDITION, ()))))
     if len(bases) > 1:
         listed = ", ".join(bases)
@@ -257,6 +242,9 @@ def read_rows(
         journal.decide(
             where, "blank names", "the unit above them", f"{len(blanks)} rows have a period or an indicator and no name"
         )
+    if follows:
+        where = f"{grid.address(follows[0], roles[INDICATOR][0])} and below"
+        journal.decide(where, "blank indicators", "the indicator above them", f"{len(follows)} rows of data have none")
     step = table.step or _step_of_header(block, [*roles.get(PERIOD, ()), *roles.get(YEAR, ())])
     _read_periods(cells, rows, roles, year, step, journal)
     return rows
@@ -291,54 +279,8 @@ def rank_edition(text: str) -> int | None:
     )
 
 
-def _is_total(text: str, table: TableLayout) -> bool:
-    return bool(_TOTAL.fullmatch(text)) or text in {plain(total) for total in table.totals}
-
-
 def _address(grid: Grid, row: int, columns: Sequence[int]) -> str:
     return grid.address(row, columns[0]) if columns else ""
-
-
-def read_heading(
-    row: int, text: str, heading: str | None, within: str | None, units: str, journal: Journal
-) -> str | None:
-    """Take a row with one text as a heading: a prefecture's name says where the rows below it lie."""
-    if units == "counties" and not _TOTAL.fullmatch(text) and (place := _larger(text, within)):
-        journal.leave(row, "", text, "a heading; the rows below it lie in it")
-        return place
-    journal.leave(row, "", text, "a heading or a note: one text and nothing else")
-    return heading
-
-
-def _larger(text: str, within: str | None) -> str | None:
-    """Give the code of a prefecture or province; None for anything else."""
-    found = find_region(text, within=within)
-    return found.code if isinstance(found, Region) and found.level != "county" else None
-
-
-def place_unit(
-    row: int, code: str, name: str, near: str, within: str | None, units: str, table: TableLayout, journal: Journal
-) -> PlacedUnit:
-    """Find code and name of a row's unit, or why it has none."""
-    name = _OF_WHICH.sub("", name)
-    if units == "as_written":
-        return PlacedUnit(code or name, name or code)
-    place = (_larger(near, within) if near else None) or within
-    read = read_regions([name or code], codes=[code] if code and name else None, within=place)
-    found = read.regions[0]
-    if not isinstance(found, Region) and place != within:  # the heading above may have ended without a word
-        wider = read_regions([name or code], codes=[code] if code and name else None, within=within)
-        read = wider if isinstance(wider.regions[0], Region) else read
-        found = read.regions[0]
-    if not isinstance(found, Region):
-        _, text, why = read.faults[0]
-        return PlacedUnit(fault=f"{text}: {why}")
-    kept = {plain(text) for text in table.keep}
-    if found.level != "county" and not {name, code, found.name, found.code} & kept:
-        return PlacedUnit(left_out=f"a {found.level} ({found.code}), no county: a subtotal")
-    for _, text, decided in read.notes:
-        journal.decide(f"row {row + 1}", f"unit {text!r}", decided, "the list of administrative divisions")
-    return PlacedUnit(found.code, found.name)
 
 
 def _read_periods(

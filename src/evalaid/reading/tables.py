@@ -12,21 +12,24 @@ from evalaid.errors import ReadingError
 from evalaid.names import CODE, NAME
 from evalaid.periods import labels
 from evalaid.reading import cumulative, panels
+from evalaid.reading.cells import column_number
 from evalaid.reading.columns import is_value
 from evalaid.reading.decisions import (
     DECISION_COLUMNS,
     LEFT_OUT_COLUMNS,
     Decision,
     Finding,
+    Journal,
     LeftOut,
     leave,
     tabulate,
 )
-from evalaid.reading.detection import column_number, detect
+from evalaid.reading.detection import detect
 from evalaid.reading.figures import RECORD_COLUMNS, read_figures
 from evalaid.reading.grids import TEXTS, WORKBOOKS, Grid, open_grids
 from evalaid.reading.layouts import Layout, TableLayout
-from evalaid.reading.rows import Journal, read_rows
+from evalaid.reading.parts import Part, split_sheet
+from evalaid.reading.rows import read_rows
 from evalaid.reading.snapshot import FAULT_COLUMNS
 
 SHOWN = 8
@@ -164,7 +167,7 @@ def read_tables(
     """
     given = layout if isinstance(layout, Layout) else Layout() if layout is None else Layout.read(layout)
     grids = [grid for path in paths for grid in open_grids(path, sheet)]
-    sheets = [_read_sheet(grid, given) for grid in grids]
+    sheets = [_read_part(part, given) for grid in grids for part in split_sheet(grid, given)]
     result = _Result.of(sheets)
     complete = replace(given, tables=tuple(sheet.table for sheet in sheets))
     unused = [table for table in given.tables if not any(_fits(table, grid) for grid in grids)]
@@ -232,16 +235,20 @@ def _fits(table: TableLayout, grid: Grid) -> bool:
     return table.file in (None, grid.file) and table.sheet in (None, grid.sheet)
 
 
-def _read_sheet(grid: Grid, layout: Layout) -> _Sheet:
+def _read_part(part: Part, layout: Layout) -> _Sheet:
+    grid, given = part.grid, part.table
     journal = Journal(grid)
     for note in grid.notes:
         journal.decide("", "opening", note, "found while the file was opened")
-    given = layout.find(grid.file, grid.sheet)
+    if given is not None and given.area:
+        journal.decide(
+            given.area, "one of several tables on the sheet", given.area, part.because or "the layout says so"
+        )
     nothing = pd.DataFrame(columns=RECORD_COLUMNS)
     if given is not None and not given.read:
         journal.decide("", "sheet", "not read", "the layout says so")
         return _Sheet(replace(given, file=grid.file, sheet=grid.sheet), nothing, nothing, journal)
-    detected = detect(given, journal, layout.units)
+    detected = detect(given, journal, layout)
     if detected is None:
         table = replace(given or TableLayout(), file=grid.file, sheet=grid.sheet, read=bool(journal.findings))
         return _Sheet(table, nothing, nothing, journal)
@@ -249,13 +256,21 @@ def _read_sheet(grid: Grid, layout: Layout) -> _Sheet:
     for column in detected.table.columns:
         if not is_value(column.read):
             roles.setdefault(column.read, []).append(column_number(column.column))
-    if not {NAME, CODE} & roles.keys():
+    across = bool(detected.placed)
+    if bool({NAME, CODE} & roles.keys()) == across:
         return _Sheet(detected.table, nothing, nothing, journal)
     rows = read_rows(
-        detected.block, detected.table, roles, journal, year=detected.year, within=layout.within, units=layout.units
+        detected.block,
+        detected.table,
+        roles,
+        journal,
+        year=detected.year,
+        within=layout.within,
+        units=layout.units,
+        across=across,
     )
     records, timeless, table = read_figures(detected, rows, journal)
-    return _Sheet(table, records, timeless, journal, frozenset(rows.unit))
+    return _Sheet(table, records, timeless, journal, frozenset(records["unit"]) | frozenset(timeless["unit"]))
 
 
 def _assemble(result: _Result, layout: Layout, files: dict[str, str]) -> Reading:

@@ -8,30 +8,48 @@ from pathlib import Path
 from evalaid.names import CUMULATIVE_WORDS, FILED_WORDS, PERIOD, SEVERAL_YEARS, SINGLE_WORDS, TITLE_WORDS, YEAR
 from evalaid.reading.calendar_words import write_months
 from evalaid.reading.columns import is_value, read_header
+from evalaid.reading.decisions import Journal
 from evalaid.reading.headers import Block
 from evalaid.reading.kinds import LONGEST_HEADER, Kind, classify, plain, split_period
 from evalaid.reading.layouts import ColumnLayout, TableLayout
-from evalaid.reading.rows import Journal, rank_edition
+from evalaid.reading.regions import Region, find_region
+from evalaid.reading.rows import rank_edition
 
 _SINGLE = re.compile(SINGLE_WORDS)
 _CUMULATIVE = re.compile(CUMULATIVE_WORDS, re.IGNORECASE)
 _SEVERAL_YEARS = re.compile(SEVERAL_YEARS)
 _YEAR = re.compile(r"(?:19|20)\d{2}")
+_COUNTY = re.compile(r"^.{1,11}?(?:自治县|县|市|区|旗)")
 _FILED = re.compile(rf"[(（]?({FILED_WORDS})[^,，;；]*|[(（]?截?至?(?:19|20)\d{{2}}年\d{{1,2}}月\d{{1,2}}日[^,，;；]*")
 """When a table was made or sent: no period of its figures."""
-_SHEET, _FILE = "name of the sheet", "name of the file"
+SHEET, FILE = "name of the sheet", "name of the file"
 
 
-def find_variable(block: Block, journal: Journal) -> str:
-    """Find the variable of a table whose columns are periods in its titles, its sheet's name or its file's name."""
+def find_variable(block: Block, journal: Journal) -> tuple[str, str]:
+    """Find the variable, and its unit, of a table whose columns are periods in its titles, its sheet's name or its file's name."""
     texts = [note.text for note in block.above] + [journal.grid.sheet, Path(journal.grid.file).stem]
     for text in texts:
         _, rest = split_period(plain(text))
         pieces = re.split(TITLE_WORDS, rest)
         for piece in [rest, *pieces]:
             if is_value(read := read_header([piece]).read if piece else ""):
-                return read
-    return ""
+                return read, read_header([rest]).unit
+    return "", ""
+
+
+def find_place(block: Block, journal: Journal, within: str | None) -> tuple[str, str]:
+    """Find the one county that titles, the sheet's or the file's name give the whole table, and where it stands."""
+    texts = [(note.text, journal.grid.address(note.row, note.column)) for note in block.above]
+    texts += [(journal.grid.sheet, SHEET), (Path(journal.grid.file).stem, FILE)]
+    found: dict[str, tuple[str, str]] = {}
+    for text, where in texts:
+        rest = split_period(plain(text))[1]
+        for piece in (rest, *(match[0] for match in _COUNTY.finditer(rest))):
+            region = find_region(piece, within=within) if piece else None
+            if isinstance(region, Region) and region.level == "county":
+                found.setdefault(region.code, (piece, where))
+                break
+    return next(iter(found.values())) if len(found) == 1 else ("", "")
 
 
 def find_period(
@@ -46,14 +64,14 @@ def find_period(
         for note in block.above
         if classify(note.text) != Kind.NOTE or len(note.text) > LONGEST_HEADER
     ]
-    texts += [(journal.grid.sheet, _SHEET), (Path(journal.grid.file).stem, _FILE)]
+    texts += [(journal.grid.sheet, SHEET), (Path(journal.grid.file).stem, FILE)]
     read = [(_FILED.sub("", write_months(plain(text))), where) for text, where in texts if text]
     found = [(split_period(text)[0], text, where) for text, where in read]
     found = [entry for entry in found if not _SEVERAL_YEARS.search(entry[1])]  # 2018-2021年 is the span of the panel
     found = [(period, text, where) for period, text, where in found if period]
     if given.period is not None:
         found = [(given.period, given.period, "layout")]
-    nearest = [entry for entry in found if entry[2] != _FILE] or found  # a file's name may tell when it was sent
+    nearest = [entry for entry in found if entry[2] != FILE] or found  # a file's name may tell when it was sent
     years = list(dict.fromkeys(match[0] for period, _, _ in nearest if (match := _YEAR.search(period))))
     year = int(years[0]) if len(years) == 1 else None
     if len(years) > 1:

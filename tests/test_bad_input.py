@@ -127,11 +127,11 @@ REFUSALS = {
     ),
     ("covariate", "the dose of each treated unit"): (
         lambda method: diagnose(simulate(1)),
-        "1 covariate(s) are needed (the dose of each treated unit) and the design names 0; name them in diagnose(covariates=...)",
+        "a covariate is needed (the dose of each treated unit) and the design names none; name it in diagnose(covariates=...)",
     ),
     ("covariate", "which part of a unit is eligible"): (
         lambda method: diagnose(simulate(1)),
-        "1 covariate(s) are needed (which part of a unit is eligible) and the design names 0; name them in diagnose(covariates=...)",
+        "a covariate is needed (which part of a unit is eligible) and the design names none; name it in diagnose(covariates=...)",
     ),
     ("weights", "none"): (
         lambda method: meeting(method, simulate(1), weight="weight"),

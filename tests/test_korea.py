@@ -195,11 +195,11 @@ def test_the_page_lists_every_number_with_its_cell(html, run):
 
 
 def test_the_page_says_what_the_data_say(html, values):
-    """The words follow the interval: as long as it holds zero, no rise and no fall is claimed."""
+    """The words follow the interval: as long as it holds zero, no effect is claimed."""
     text = re.sub(r"<[^>]+>", " ", re.sub(r"<details.*?</details>", "", html, flags=re.DOTALL))
     text = re.sub(r"\s+", " ", text)
     low, high = values["overall.main.conf_low"], values["overall.main.conf_high"]
-    assert ("the data show neither a rise nor a fall" in text) == (low < 0 < high)
+    assert ("the data do not tell an effect from none" in text) == (low < 0 < high)
     estimate = values["overall.main.estimate"]
     assert f"{estimate:+.2f} percentage points" in text
     for words in (

@@ -113,17 +113,26 @@ def test_a_number_is_written_with_sign_digits_and_unit(arguments, options, text)
 @pytest.mark.parametrize(
     ("numbers", "text"),
     [
-        ((1.2, 0.3, 2.1), "rose by 1.20 percentage points (95% interval +0.30 to +2.10)"),
-        ((-1.2, -2.1, -0.3), "fell by 1.20 percentage points (95% interval −2.10 to −0.30)"),
+        (
+            (1.2, 0.3, 2.1),
+            "is estimated to be 1.20 percentage points higher than it would have been without it (95% interval +0.30 to +2.10)",
+        ),
+        (
+            (-1.2, -2.1, -0.3),
+            "is estimated to be 1.20 percentage points lower than it would have been without it (95% interval −2.10 to −0.30)",
+        ),
         (
             (0.8, -0.6, 2.2),
             (
-                "is estimated to have changed by +0.80 percentage points (95% interval −0.60 to +2.20). The interval reaches "
-                "from a fall of 0.60 to a rise of 2.20, so the data show neither a rise nor a fall"
+                "is estimated to differ by +0.80 percentage points from what it would have been without it (95% interval "
+                "−0.60 to +2.20). The interval reaches from 0.60 lower to 2.20 higher, so the data do not tell an effect from none"
             ),
         ),
         ((None, None, None), "has no estimate: the comparison is not there"),
-        ((0.8, None, None), "is estimated to have changed by +0.80 percentage points, without an interval"),
+        (
+            (0.8, None, None),
+            "is estimated to differ by +0.80 percentage points from what it would have been without it; there is no interval",
+        ),
     ],
 )
 def test_the_verb_follows_the_interval(numbers, text):
@@ -349,3 +358,36 @@ def test_the_index_links_every_study(tmp_path):
 def test_markdown_tables_are_allowed_and_raw_html_is_not():
     assert "<table>" in to_html("| a |\n|---|\n| 1 |")
     assert "&lt;b&gt;" in to_html("<b>x</b>")
+
+
+def quarters(estimates):
+    """Effects by quarter, from 2019Q3 on; those without an estimate say why."""
+    labels = [f"{year}Q{quarter}" for year in (2019, 2020, 2021) for quarter in (1, 2, 3, 4)][2 : 2 + len(estimates)]
+    return pd.DataFrame({
+        "key": labels,
+        "label": labels,
+        "period": range(len(labels)),
+        "estimate": estimates,
+        "n_treated": [0 if np.isnan(value) else 8 for value in estimates],
+        "unit": "pp",
+        "note": [f"no unit is untreated in {name}" if np.isnan(value) else "CR1, t(9)"
+                 for name, value in zip(labels, estimates, strict=True)],
+    })  # fmt: skip
+
+
+def test_periods_in_a_row_without_any_estimate_are_one_row_and_one_note():
+    frame = quarters([1.0, 2.0, np.nan, np.nan, np.nan, np.nan])
+    built = Table("by_period", frame, "By quarter", ("label", "estimate", "n_treated"), collect_notes(frame))
+    assert built.notes == ("CR1, t(9)", "no unit is untreated in 2020Q1 to 2020Q4 (2020Q1 to 2020Q4)")
+    assert re.findall(r'<th scope="row">(.*?)</th>', built.to_html()) == ["2019Q3", "2019Q4", "2020Q1 to 2020Q4"]
+    assert "2020Q1 to 2020Q4 & -- & 0" in built.to_latex()
+    assert built.to_csv().count("\n") == 1 + len(frame)  # the file keeps every row
+    assert len(list(built.numbers())) == 2 * len(frame)  # and so does the record of the numbers
+
+
+def test_two_rows_without_an_estimate_and_methods_are_never_joined():
+    two = quarters([1.0, np.nan, np.nan])
+    assert Table("by_period", two, "By quarter", ("label", "estimate")).to_html().count("<tr>") == 4
+    methods = quarters([1.0, *[np.nan] * 4]).drop(columns="period")
+    assert Table("methods", methods, "By method", ("label", "estimate")).to_html().count("<tr>") == 6
+    assert len(collect_notes(methods)) == 5

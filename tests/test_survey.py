@@ -28,7 +28,7 @@ def test_every_registered_method_has_an_estimate_or_a_reason_on_the_korean_study
     assert (table["estimate"].notna() | (table["reason"] != "")).all()
     refused = table[table["estimate"].isna()].set_index("key")["reason"]
     assert set(refused.index) == {"dose", "triple_difference"}
-    assert "covariate(s) are needed" in refused["dose"]
+    assert "a covariate is needed" in refused["dose"]
 
 
 def test_scales_without_a_value_say_why_on_the_korean_study():
@@ -127,7 +127,7 @@ def test_a_reason_is_about_what_is_missing_not_about_errors_that_were_not_comput
     assert table.loc["efficient", "reason"] == "a cohort of one unit has no variance to choose the adjustment by"
     one = "one treated unit: no standard error from variation between units; use placebo in space"
     assert table.loc["synthetic_did", "reason"] == one
-    assert table.loc["dose", "reason"].startswith("1 covariate(s) are needed (the dose of each treated unit)")
+    assert table.loc["dose", "reason"].startswith("a covariate is needed (the dose of each treated unit)")
 
 
 def test_the_doses_of_a_study_are_those_of_its_own_section():

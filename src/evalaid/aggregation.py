@@ -206,7 +206,8 @@ def explain(cells: pd.DataFrame, groups: Groups) -> list[str]:
         if not used.any():
             texts.append(said[0] if said else "no cell has an estimate")
         elif lost.any():
-            texts.append(f"{lost.sum()} of {members.sum()} cells have no estimate and are left out: {said[0]}")
+            each = "cells have no estimate and are" if lost.sum() > 1 else "cells has no estimate and is"
+            texts.append(f"{lost.sum()} of {members.sum()} {each} left out: {said[0]}")
         else:
             texts.append(said[0] if said and (reason[used] != "").all() else "")
     return texts

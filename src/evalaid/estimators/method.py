@@ -131,9 +131,10 @@ def unmet(needs: Needs, design: Design, options: Any = None) -> tuple[str, ...]:
             f"({label(layout.period_kind, int(layout.cohorts[0]))}), so no unit is untreated while others are treated"
         )
     if len(design.covariates) < needs.covariates:
+        some = "a covariate is" if needs.covariates == 1 else f"{needs.covariates} covariates are"
         reasons.append(
-            f"{needs.covariates} covariate(s) are needed{f' ({needs.covariate})' if needs.covariate else ''} and the design names "
-            f"{len(design.covariates)}; name them in diagnose(covariates=...)"
+            f"{some} needed{f' ({needs.covariate})' if needs.covariate else ''} and the design names "
+            f"{len(design.covariates) or 'none'}; name {'it' if needs.covariates == 1 else 'them'} in diagnose(covariates=...)"
         )
     if needs.weights == "none" and layout.weight is not None:
         reasons.append("the method has no place for weights and the design is weighted")

@@ -21,8 +21,10 @@ from evalaid.errors import EvalaidError, NotIdentifiedError
 from evalaid.estimation import WHAT_COULD_BE_DONE, estimate, find_method
 from evalaid.estimators.method import effective_anticipation
 from evalaid.frames.units import IN_UNIT, in_unit, unit_of
+from evalaid.inference.intervals import degrees_of
 from evalaid.inference.table import infer
 from evalaid.periods import label
+from evalaid.report.words import format_value
 from evalaid.study.sample import load_design
 from evalaid.study.spec import StudySpec
 from evalaid.texts import join_texts
@@ -182,7 +184,8 @@ def detectable_effects(effects: Effects | Refusal, spec: StudySpec) -> pd.DataFr
     """
     tables = [report_effects(effects, by, spec) for by in ("overall", "cohort")]
     rows = pd.concat([table for table in tables if len(table)], ignore_index=True)
-    freedom = rows["n_clusters"].to_numpy(dtype=float) - 1
+    own = [degrees_of(str(name)) for name in rows.get("distribution", [""] * len(rows))]
+    freedom = np.array([np.inf if degrees is None else degrees for degrees in own])
     factor = stdtrit(freedom, (1 + spec.level) / 2) + stdtrit(freedom, POWER)
     made_by = f"(t quantiles of {(1 + spec.level) / 2:g} and {POWER:g}) x standard error; " + rows["made_by"]
     return rows.assign(detectable=factor * rows["std_error"], made_by=made_by)
@@ -377,7 +380,7 @@ def _labelled(frame: pd.DataFrame, by: str, spec: StudySpec, effects: Effects) -
         keys, names = ["main"], ["All treated units and periods"]
     elif by == "event_time":
         keys = [str(int(time)) for time in frame["event_time"]]
-        names = keys
+        names = [format_value(time, "number", 0, signed=True) for time in frame["event_time"]]
     else:
         column = "cohort" if by == "cohort" else "period"
         names = [label(kind, value) for value in frame[column]]

@@ -100,7 +100,10 @@ def tabulate(
     spent = convention.correction == "regression" and convention.observations <= convention.parameters
     blind = silent & np.isnan(errors.std_error) & ~np.isnan(effects.value)
     flat = np.where(blind & [spent or not note for note in errors.notes], NO_FREEDOM if spent else NO_PART, flat)
-    notes = [join_texts(texts) for texts in zip(effects.cells["reason"], errors.notes, flat, strict=True)]
+    notes = [
+        reason if reason and np.isnan(value) else join_texts((reason, *said))
+        for reason, value, *said in zip(effects.cells["reason"], effects.value, errors.notes, flat, strict=True)
+    ]
     columns = {
         **{name: column for name, column in effects.cells.items() if name != "reason"},
         "estimate": effects.value,

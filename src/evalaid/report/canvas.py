@@ -104,7 +104,7 @@ def draw(drawing: Drawing, frame: pd.DataFrame, look: Look, *, name: str, captio
         "axes.labelsize": 9.5,
         "axes.titlelocation": "left",
         "axes.titlesize": 11,
-        "axes.unicode_minus": False,
+        "axes.unicode_minus": True,
         "svg.hashsalt": "evalaid",
         "svg.fonttype": "path",
     }

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
 _RESTRICTIONS = {
-    "relative_magnitude": "m: steps after treatment, in multiples of the largest one before it",
-    "smoothness": "m: largest change of slope from one period to the next",
-    "relative_smoothness": "m: changes of slope after treatment, in multiples of the largest one before it",
+    "relative_magnitude": "M: steps after treatment, in multiples of the largest one before it",
+    "smoothness": "M: largest change of slope from one period to the next",
+    "relative_smoothness": "M: changes of slope after treatment, in multiples of the largest one before it",
 }
 _DASHES = ("-", "--", ":", "-.")
 
@@ -47,14 +47,14 @@ def draw_honest(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
         axes.plot(bounds["m"], bounds[end], ":", color=SERIES[1], lw=1.4, label=label)
     limit = usual["breakdown"]
     if math.isfinite(limit):
-        axes.axvline(limit, color=INK, lw=1.1, ls="-.", label=f"breakdown at m = {limit:.3g}")
+        axes.axvline(limit, color=INK, lw=1.1, ls="-.", label=f"breakdown at M = {limit:.3g}")
     axes.set(
         title=f"Effect when trends diverge, {look.level:.0%} intervals",
         xlabel=_RESTRICTIONS[usual["restriction"]] + (_unit(look.unit) if usual["restriction"] == "smoothness" else ""),
         ylabel=f"Effect{_unit(look.unit)}",
     )
     canvas.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=8.5)
-    said = "; ".join(f"m {row['m']:.3g}: {_range(row, look.unit)}" for _, row in bounds.iterrows())
+    said = "; ".join(f"M = {row['m']:.3g}: {_range(row, look.unit)}" for _, row in bounds.iterrows())
     return finish(canvas, look), (
         f"Effect with {look.level:.0%} intervals by how far trends may diverge ({look.data_label}). Under parallel trends: "
         f"{_range(usual, look.unit)}. {said}. {_say_breakdown(limit)}"
@@ -98,8 +98,8 @@ def draw_pretrends(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
 
 def _say_breakdown(limit: float) -> str:
     if math.isnan(limit):
-        return "Zero is inside at m = 0."
-    return f"Zero is reached at m = {limit:.3g}." if math.isfinite(limit) else "Zero is not reached at any m."
+        return "Zero is inside at M = 0."
+    return f"Zero is reached at M = {limit:.3g}." if math.isfinite(limit) else "Zero is not reached at any M."
 
 
 def _range(row: pd.Series, unit: str) -> str:

@@ -35,7 +35,7 @@ def draw_leave_out(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     axes.axvline(0, color=INK, lw=0.9)
     full = float(frame["full"].iloc[0])
     axes.axvline(full, color=ACCENT, lw=1.2, ls="--", label="full sample")
-    places = {"interval": False, "exact": False, "first order": False}
+    places = {"interval": False, "estimated again": False, "approximated by influence": False}
 
     def once(name: str) -> str | None:
         seen, places[name] = places[name], True
@@ -45,15 +45,27 @@ def draw_leave_out(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
         if not math.isnan(row["conf_low"]):
             axes.plot([row["conf_low"], row["conf_high"]], [place] * 2, color=INK, lw=1.4, label=once("interval"))
         if not math.isnan(row["first_order"]):
-            axes.plot([row["first_order"]], [place], "D", mfc="white", mec=SERIES[1], ms=5, label=once("first order"))
+            axes.plot(
+                [row["first_order"]],
+                [place],
+                "D",
+                mfc="white",
+                mec=SERIES[1],
+                ms=5,
+                label=once("approximated by influence"),
+            )
         if not math.isnan(row["estimate"]):
-            axes.plot([row["estimate"]], [place], "o", color=ACCENT, mec=INK, ms=6, label=once("exact"))
+            axes.plot([row["estimate"]], [place], "o", color=ACCENT, mec=INK, ms=6, label=once("estimated again"))
         elif math.isnan(row["first_order"]) or row["note"].startswith("no estimate"):
             axes.annotate("no estimate", (full, place), (4, 0), textcoords="offset points", va="center", fontsize=8)
     axes.set_yticks(range(len(frame)), [fill(name, _WRAP) for name in drawable(list(frame["left_out"]))])
     axes.set_ylim(len(frame) - 0.5, -0.5)
     words = " (percentage points)" if look.unit == "pp" else ""
-    axes.set(title=f"The estimate without each, {look.level:.0%} intervals", xlabel=f"Estimate{words}", ylabel="")
+    axes.set(
+        title=f"The estimate without one part at a time, {look.level:.0%} intervals",
+        xlabel=f"Estimate{words}",
+        ylabel="",
+    )
     canvas.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=8.5)
     said = "; ".join(
         f"without {row['left_out']}: "

@@ -7,10 +7,13 @@ digits that are shown.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from evalaid.report.words import data_label, format_value
 
@@ -24,6 +27,9 @@ PAIRS = {
     "low": ("high", "Range left by rounding"),
     "lower": ("upper", "Bounds"),
 }
+IN_ORDER = {"period", "event_time"}  # a frame with one of these columns has its rows in the order of time
+RUN = 3  # rows that are shown as one, or named by their first and last
+_PERIOD = re.compile(r"\b(?:19|20)\d{2}(?:[QH]\d|-\d{2})?\b")
 OUTCOME = "outcome"  # the unit of the effect: the frame's own column `unit` says which
 
 
@@ -155,11 +161,11 @@ class Table:
         shown = self._shown()
         heads = "".join(f'<th scope="col"{_side(self.column(n))}>{escape(self._heading(n))}</th>' for n in shown)
         body = []
-        for _, row in self.frame.iterrows():
+        for row in self._rows():
             cells = []
-            for place, name in enumerate(shown):
+            for place, (name, text) in enumerate(zip(shown, row, strict=True)):
                 tag, scope = ("th", ' scope="row"') if place == 0 else ("td", "")
-                cells.append(f"<{tag}{scope}{_side(self.column(name))}>{escape(self._cell(name, row))}</{tag}>")
+                cells.append(f"<{tag}{scope}{_side(self.column(name))}>{escape(text)}</{tag}>")
             body.append(f"<tr>{''.join(cells)}</tr>")
         if not body:
             body.append(f'<tr><td colspan="{len(shown)}">Nothing of this kind.</td></tr>')
@@ -185,8 +191,7 @@ class Table:
         lines = [f"% {self.caption}", rf"\begin{{tabular}}{{{align}}}", r"\toprule"]
         lines.append(" & ".join(_tex(self._heading(name)) for name in shown) + r" \\")
         lines.append(r"\midrule")
-        for _, row in self.frame.iterrows():
-            lines.append(" & ".join(_tex(self._cell(name, row)) for name in shown) + r" \\")
+        lines += [" & ".join(map(_tex, row)) + r" \\" for row in self._rows()]
         lines += [r"\bottomrule", r"\end{tabular}", *(f"% {note}" for note in self._below())]
         return "\n".join(lines) + "\n"
 
@@ -204,6 +209,22 @@ class Table:
         """The columns as they are shown: the upper end of an interval stands with its lower end."""
         ends = {upper for lower, (upper, _) in PAIRS.items() if lower in self.columns}
         return tuple(name for name in self.columns if name not in ends)
+
+    def _rows(self) -> list[list[str]]:
+        """The cells as text; of three or more periods in a row without any estimate one row is left."""
+        shown = self._shown()
+        rows = [[self._cell(name, row) for name in shown] for _, row in self.frame.iterrows()]
+        if "estimate" not in self.frame or not IN_ORDER & set(self.frame.columns):
+            return rows
+        runs: list[tuple[bool, list[list[str]]]] = []
+        for row, empty in zip(rows, self.frame["estimate"].isna(), strict=True):
+            if not (runs and empty and runs[-1][0] and runs[-1][1][-1][1:] == row[1:]):
+                runs.append((bool(empty), []))
+            runs[-1][1].append(row)
+        kept = []
+        for _, run in runs:
+            kept += run if len(run) < RUN else [[f"{run[0][0]} to {run[-1][0]}", *run[0][1:]]]
+        return kept
 
     def _heading(self, name: str) -> str:
         column = self.column(name)
@@ -245,20 +266,56 @@ def collect_notes(frame: pd.DataFrame) -> tuple[str, ...]:
     """
     if "note" not in frame:
         return ()
-    about: dict[str, list[str]] = {}
-    for name, note in zip(frame["label"], frame["note"], strict=True):
+    about: dict[str, list[int]] = {}
+    for row, note in enumerate(frame["note"]):
         for part in dict.fromkeys(str(note).split("; ")) if note else ():
-            about.setdefault(part, []).append(str(name))
-    every = list(dict.fromkeys(str(name) for name in frame["label"]))
+            about.setdefault(part, []).append(row)
+    names = [str(name) for name in frame["label"]]
+    estimated = set(np.flatnonzero(frame["estimate"].notna())) if "estimate" in frame else set()
+    every = estimated or set(range(len(frame)))
+    in_order = bool(IN_ORDER & set(frame.columns))
     notes = []
-    for part, found in about.items():
-        rows = list(dict.fromkeys(found))
-        others = [name for name in every if name not in rows]
-        where = f"all but: {', '.join(others)}" if len(others) < len(rows) else ", ".join(rows)
-        if not others and len(found) < len(frame):
-            where = f"{len(found)} of {len(frame)} rows"
-        notes.append(f"{part} ({where})" if len(found) < len(frame) else part)
+    for part, rows in (_merge_periods(about) if in_order else about).items():
+        others = sorted(every - set(rows))
+        if not others and (set(rows) <= every or len(rows) == len(frame)):
+            notes.append(part)
+            continue
+        short = set(rows) <= every and 0 < len(others) < len(rows)
+        named = _name_rows(others if short else rows, names, in_order=in_order)
+        repeated = len(set(names)) < len(names) and {names[row] for row in rows} == set(names)
+        where = f"{len(rows)} of {len(frame)} rows" if repeated else f"all but: {named}" if short else named
+        notes.append(f"{part} ({where})")
     return tuple(notes)
+
+
+def _merge_periods(about: dict[str, list[int]]) -> dict[str, list[int]]:
+    """Join statements that differ in one period only: "no unit is untreated in 2020Q1 to 2025Q4"."""
+    alike: dict[str, list[str]] = {}
+    for part in about:
+        alike.setdefault(_PERIOD.sub("{}", part) if len(_PERIOD.findall(part)) == 1 else part, []).append(part)
+    merged: dict[str, list[int]] = {}
+    for pattern, parts in alike.items():
+        if len(parts) < RUN:
+            merged |= {part: about[part] for part in parts}
+            continue
+        periods = sorted(_PERIOD.findall(part)[0] for part in parts)
+        rows = sorted({row for part in parts for row in about[part]})
+        merged[pattern.replace("{}", f"{periods[0]} to {periods[-1]}")] = rows
+    return merged
+
+
+def _name_rows(rows: Sequence[int], names: Sequence[str], *, in_order: bool) -> str:
+    """List the rows by name; in the order of time three or more that follow each other by the first and the last."""
+    runs: list[list[int]] = []
+    for row in rows:
+        if in_order and runs and row == runs[-1][-1] + 1:
+            runs[-1].append(row)
+        else:
+            runs.append([row])
+    texts = []
+    for run in runs:
+        texts += [f"{names[run[0]]} to {names[run[-1]]}"] if len(run) >= RUN else [names[row] for row in run]
+    return ", ".join(dict.fromkeys(texts))
 
 
 def number_table(numbers: Sequence[dict[str, Any]]) -> str:

@@ -1,8 +1,8 @@
 """Numbers in prose: a key, never a literal.
 
 A template such as ``"The share {overall.main:reading}"`` is filled in with recorded numbers, so that a sentence cannot
-differ from the table. The verb follows the interval, not the wish: a rise is written only when the interval lies above
-zero.
+differ from the table. The words follow the interval, not the wish: "higher" is written only when the interval lies above
+zero, and of the comparison that the estimate makes: with the programme against without it, not after against before.
 """
 
 from __future__ import annotations
@@ -179,15 +179,15 @@ class _Phrases:
         size = format_value(abs(estimate.value), estimate.unit, estimate.digits) + unit
         change = self._write(f"{row}.estimate", signed=True) + unit
         if low.value is None or high.value is None:
-            return f"is estimated to have changed by {change}, without an interval"
+            return f"is estimated to differ by {change} from what it would have been without it; there is no interval"
         if low.value > 0:
-            return f"rose by {size} ({interval})"
+            return f"is estimated to be {size} higher than it would have been without it ({interval})"
         if high.value < 0:
-            return f"fell by {size} ({interval})"
-        fall, rise = (format_value(abs(end.value or 0), end.unit, end.digits) for end in (low, high))
+            return f"is estimated to be {size} lower than it would have been without it ({interval})"
+        below, above = (format_value(abs(end.value or 0), end.unit, end.digits) for end in (low, high))
         return (
-            f"is estimated to have changed by {change} ({interval}). The interval reaches from a fall of {fall} to a rise "
-            f"of {rise}, so the data show neither a rise nor a fall"
+            f"is estimated to differ by {change} from what it would have been without it ({interval}). The interval reaches "
+            f"from {below} lower to {above} higher, so the data do not tell an effect from none"
         )
 
     def _write(self, key: str, *, signed: bool = False, with_unit: bool = False) -> str:

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from evalaid.report.words import data_label, format_value
 
 if TYPE_CHECKING:
@@ -271,7 +269,8 @@ def collect_notes(frame: pd.DataFrame) -> tuple[str, ...]:
         for part in dict.fromkeys(str(note).split("; ")) if note else ():
             about.setdefault(part, []).append(row)
     names = [str(name) for name in frame["label"]]
-    estimated = set(np.flatnonzero(frame["estimate"].notna())) if "estimate" in frame else set()
+    known = frame["estimate"].notna() if "estimate" in frame else []
+    estimated = {row for row, here in enumerate(known) if here}
     every = estimated or set(range(len(frame)))
     in_order = bool(IN_ORDER & set(frame.columns))
     notes = []

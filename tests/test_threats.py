@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 from projects import KOREA
 
+from evalaid.estimation import estimate
 from evalaid.frames.analysis import Refusal
+from evalaid.frames.placebos import list_other_outcomes
 from evalaid.study.sample import load_design
 from evalaid.study.spec import StudySpec
 from evalaid.study.surroundings import load_events, load_groups, load_neighbours
@@ -114,13 +116,11 @@ def test_a_finding_that_no_effect_is_shown_moves_by_the_farthest_and_has_no_shar
     assert np.isnan(share)
 
 
-def test_low_shares_that_rise_again_are_a_problem_of_size_in_simulated_guangdong():
+def test_low_shares_that_rise_again_are_a_problem_of_size_in_simulated_guangdong(guangdong):
     """The effect that was put in is 2 points, the estimate 3.2: low shares were chosen first."""
-    spec = StudySpec(study=GUANGDONG)
-    case = put_to_test(spec, load_design(spec))
-    row = selection.examine_selection(case).verdict.iloc[0]
+    row = selection.examine_selection(guangdong).verdict.iloc[0]
     assert row["verdict"] == SIGN_ONLY
-    assert 100 * (SIZE_KEPT - 1) > row["moved_share"] == pytest.approx(100 * row["moved"] / case.finding.estimate)
+    assert 100 * (SIZE_KEPT - 1) > row["moved_share"] == pytest.approx(100 * row["moved"] / guangdong.finding.estimate)
     assert row["result"].startswith("Cohort 2018Q3 began 1.71 standard deviations below its comparison.")
 
 
@@ -364,3 +364,51 @@ def test_a_case_knows_its_method_and_options(shanghai):
     assert isinstance(shanghai, Case)
     assert shanghai.finding.unit == shanghai.unit[0] == "number"
     assert shanghai.method == shanghai.spec.methods[shanghai.spec.main]["method"]
+
+
+@pytest.fixture(scope="module")
+def guangdong():
+    spec = StudySpec(study=GUANGDONG)
+    return put_to_test(spec, load_design(spec))
+
+
+def test_supporting_hospitals_are_left_out_and_neighbours_by_them_are_looked_at(guangdong):
+    """All counties of a hospital at once: the exclusion equals the estimate on the others."""
+    found = parts.examine_parts(guangdong)
+    rows = found.table[found.table["key"].str.startswith("supporter.")]
+    assert len(rows) == parts.SHOWN
+    hospital = rows["label"].iloc[0].removeprefix("Without supporter ")
+    served = load_groups(guangdong.spec, guangdong.design) == hospital
+    others = estimate(guangdong.design.subset(~served.to_numpy()), guangdong.method, **guangdong.options)
+    assert rows["estimate"].iloc[0] == pytest.approx(100 * others.aggregate("overall").value[0], abs=ROUNDING)
+    near = neighbours.examine_neighbours(guangdong)
+    by = near.table["label"].str.endswith(" by supporter")
+    assert by.sum() == 3
+    assert near.table["key"].is_unique
+    assert "The effect on untreated neighbours is" in near.verdict["result"].iloc[0]
+
+
+def test_the_share_inside_the_city_moves_with_low_shares_that_rise_again(guangdong):
+    """One in five of those who stay would have left the city: 0.4 of 2 points; more is not the programme."""
+    found = falsification.run_placebos(guangdong)
+    row = list_other_outcomes(found, guangdong.spec).set_index("key").loc["city.share_city"]
+    assert row["label"] == "Share treated inside the prefecture-level city"
+    assert row["unit"] == "pp"
+    assert row["conf_low"] > 0
+    assert falsification.judge_placebos(guangdong, found)["verdict"].iloc[0] == WEAKENED
+
+
+def test_the_verdict_on_parts_looks_at_every_exclusion_and_the_table_at_the_largest(guangdong, monkeypatch):
+    whole = parts.examine_parts(guangdong).verdict.iloc[0]
+    monkeypatch.setattr(parts, "SHOWN", 1)
+    few = parts.examine_parts(guangdong)
+    assert len(few.table) == 4
+    assert few.verdict.iloc[0].equals(whole)
+
+
+def test_the_choice_behind_most_of_the_spread_is_named(shanghai):
+    found = choices.examine_choices(shanghai)
+    first = found.drivers.iloc[0]
+    assert (
+        f"The spread depends most on the {first['label']} ({first['share_alone']:.0f}%)." in found.verdict["result"].iloc[0]
+    )

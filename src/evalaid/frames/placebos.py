@@ -59,8 +59,7 @@ def list_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.Dat
     for name, result in found.items():
         if isinstance(result, Placebo) and result.kind == "time":
             both = pd.concat([result.actual, result.table], ignore_index=True)
-            label = entries(spec)[name]["label"]
-            names = [f"{label}: true start", *(f"{label}: {shift} earlier" for shift in result.table["shift"])]
+            names = ["True start", *(f"{entries(spec)[name]['label']}: {shift}" for shift in result.table["shift"])]
             scaled = {column: both[column] * scale for column in ("estimate", "std_error", "conf_low", "conf_high")}
             keys = [f"{name}.{shift}" for shift in both["shift"]]
             made_by = f"placebo in time, {result.method}"
@@ -86,7 +85,8 @@ def list_other_outcomes(found: Mapping[str, Placebo | str], spec: StudySpec) -> 
         if isinstance(result, Placebo) and result.kind == "outcome":
             share = entries(spec)[name].get("outcome_unit") in {"percent", "fraction"}
             table, factor = result.table, 100.0 if share else 1.0
-            labels = [spec.baseline.get(str(column), {}).get("label", str(column)) for column in table["outcome"]]
+            alone = str(entries(spec)[name]["label"]) if len(table) == 1 else ""
+            labels = [spec.baseline.get(str(c), {}).get("label", alone or str(c)) for c in table["outcome"]]
             table = table.assign(**{column: table[column] * factor for column in numbers})
             keys = [f"{name}.{column}" for column in table["outcome"]]
             made_by = f"placebo in outcome, {result.method}"

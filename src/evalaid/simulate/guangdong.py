@@ -69,8 +69,9 @@ def simulate_guangdong(
     -------
     SimulatedPanel
         ``frame`` columns: ``adcode`` (text), ``county``, ``prefecture``, ``region``, ``quarter``, ``share`` (fraction),
-        ``n_inside``, ``n_total``, ``n_city`` (outside the county, inside the prefecture), ``population`` (10,000
-        persons), ``cohort`` (quarter), ``dose`` (experts posted), ``hospitals`` (1 or 2), ``supporters``, covariates,
+        ``n_inside``, ``n_total``, ``n_city`` (outside the county, inside the prefecture), ``share_city`` (both, of all),
+        ``population`` (10,000 persons), ``cohort`` (quarter), ``dose`` (experts posted), ``hospitals`` (1 or 2), ``supporter``
+        (of the general hospital), ``supporters`` (all), covariates,
         ``neighbours`` (codes), ``neighbours_treated`` (fraction), ``base`` (resident, insured), ``true_effect`` and
         ``true_spillover`` (fractions).
 
@@ -133,7 +134,7 @@ def draw_rollout(
     Returns
     -------
     tuple
-        (N,) cohorts as ordinals, and the columns ``dose``, ``hospitals``, ``supporters``.
+        (N,) cohorts as ordinals, and the columns ``dose``, ``hospitals``, ``supporter``, ``supporters``.
     """
     n_units = len(draft.share_2018)
     chance = -targeting * draft.score / 0.06
@@ -146,11 +147,16 @@ def draw_rollout(
     hospitals[both] = 2
     general = np.concatenate([rng.permutation(N_GENERAL), rng.integers(0, N_GENERAL, n_units - N_GENERAL)])
     tcm = np.concatenate([rng.permutation(N_TCM), rng.integers(0, N_TCM, N_BOTH - N_TCM)])
-    supporters = [f"general {number + 1:02d}" for number in general]
+    supporter = [f"general {number + 1:02d}" for number in general]
+    supporters = list(supporter)
     for position, number in zip(both, tcm, strict=True):
         supporters[position] += f"; TCM {number + 1:02d}"
     experts = 4.0 + rng.binomial(6, 0.5, n_units) + (hospitals == 2) * (2 + rng.binomial(4, 0.5, n_units))
-    return cohort, {"dose": experts, "hospitals": hospitals, "supporters": np.array(supporters, dtype=object)}
+    names = {
+        "supporter": np.array(supporter, dtype=object),
+        "supporters": np.array(supporters, dtype=object),
+    }
+    return cohort, {"dose": experts, "hospitals": hospitals, **names}
 
 
 def unfold_effect(effect_pp: float, shape: str, build_up: int, cohort: Floats, dose: Floats, room: Floats) -> Floats:
@@ -257,6 +263,7 @@ def lay_out_frame(rng: np.random.Generator, drawn: Drawn) -> pd.DataFrame:
     in_city = 0.69 + 0.06 * rng.standard_normal((n_units, 1))
     n_city = draft.episodes * ((1 - untreated) * in_city - 0.8 * (programme.effect + drawn.spillover))
     outside = draft.episodes - drawn.inside
+    in_the_city = np.clip(np.round(n_city), 0, outside).astype(np.int64)
     treated = np.nan_to_num(event_times(programme.cohort, ORDINALS), nan=-1.0) >= 0
     bordering = np.maximum(draft.neighbours.sum(axis=1), 1)[:, None]
     codes = draft.counties["adcode"].to_numpy()
@@ -278,7 +285,8 @@ def lay_out_frame(rng: np.random.Generator, drawn: Drawn) -> pd.DataFrame:
         "share": (drawn.inside / draft.episodes).ravel(),
         "n_inside": drawn.inside.ravel(),
         "n_total": draft.episodes.ravel(),
-        "n_city": np.clip(np.round(n_city), 0, outside).astype(np.int64).ravel(),
+        "n_city": in_the_city.ravel(),
+        "share_city": ((drawn.inside + in_the_city) / draft.episodes).ravel(),
         "population": each_unit(population.round(2)),
         "cohort": each_unit([labels.get(value) for value in programme.cohort]),
         "log_gdp": cells(log_gdp),

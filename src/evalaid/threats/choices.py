@@ -107,7 +107,12 @@ def examine_choices(case: Case | Refusal) -> Choices:
         made_by="main effects of the choices on the estimates",
     )
     return Choices(
-        curve, counts, drivers, _test_jointly(case, design, declared), compare_with_main(case), _verdict(case, curve)
+        curve,
+        counts,
+        drivers,
+        _test_jointly(case, design, declared),
+        compare_with_main(case),
+        _verdict(case, curve, drivers),
     )
 
 
@@ -218,7 +223,7 @@ def _count(case: Case, found: SpecificationCurve, curve: pd.DataFrame) -> pd.Dat
     )
 
 
-def _verdict(case: Case, curve: pd.DataFrame) -> pd.DataFrame:
+def _verdict(case: Case, curve: pd.DataFrame, drivers: pd.DataFrame) -> pd.DataFrame:
     """Judge by the whole curve, not by its ends: the median estimate, and how many intervals lie on one side of zero."""
     finding = case.finding
     known = curve[curve["conf_low"].notna()]
@@ -232,6 +237,10 @@ def _verdict(case: Case, curve: pd.DataFrame) -> pd.DataFrame:
         f"{len(curve)} estimates from {finding.write_range(curve['estimate'].min(), curve['estimate'].max())}, median "
         f"{finding.write(middle)}; {same:.0%} have the sign of the main one, {outside:.0%} of the intervals leave out zero."
     )
+    known_drivers = drivers[drivers["share_alone"].notna()]
+    if len(known_drivers):
+        first = known_drivers.iloc[0]
+        said += f" The spread depends most on the {first['label']} ({first['share_alone']:.0f}%)."
     if not finding.shows_an_effect:
         word = APPEARS if outside > 0.5 else SURVIVES
     elif np.sign(middle) != side:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from itertools import product
+from typing import Any
 
 import pandas as pd
 
 from evalaid.errors import EvalaidError
 from evalaid.frames.analysis import Refusal
 from evalaid.sensitivity.overlap import overlap
-from evalaid.sensitivity.spillover import Kind, spillover
+from evalaid.sensitivity.spillover import ALL, Kind, spillover
 from evalaid.study.surroundings import load_events, load_groups, load_neighbours
 from evalaid.texts import join_texts
 from evalaid.threats.finding import UNKNOWN, UNTRIED, Case, key_of, verdict_row, why_not
@@ -42,7 +45,7 @@ class Others:
 def examine_neighbours(case: Case | Refusal) -> Others:
     """Estimate the effect without untreated neighbours, and the effect on them.
 
-    Neighbours are those that the study's ``robustness`` names, as pairs or by group.
+    Neighbours are those that the study's ``robustness`` names, as pairs, by group (a shared supporting hospital), or both.
     """
     if isinstance(case, Refusal) or not case.by_cohort_and_period:
         return _nothing("neighbours", SPILLOVER, DONUT, f"Not possible: {why_not(case)}.", UNKNOWN)
@@ -50,24 +53,26 @@ def examine_neighbours(case: Case | Refusal) -> Others:
     if pairs is None and groups is None:
         return _nothing("neighbours", SPILLOVER, DONUT, "The study names no neighbours.", UNTRIED)
     tables: list[pd.DataFrame] = []
+    named = {"indirect": "Effect on untreated neighbours"}
     notes: list[str] = []
+    links: list[tuple[dict[str, Any], str]] = [({"adjacency": pairs}, "")] if pairs is not None else []
+    if groups is not None:
+        links.append(({"groups": groups}, f" by {case.spec.robustness['groups']}" if pairs is not None else ""))
     kinds: tuple[tuple[Kind, str], ...] = (("donut", "Effect, "), ("neighbours", ""))
-    for kind, prefix in kinds:
+    for (given, by), (kind, prefix) in product(links, kinds):
         try:
-            found = spillover(
-                case.design, case.method, adjacency=pairs, groups=None if pairs is not None else groups,
-                kind=kind, level=case.spec.level, **case.options,
-            )  # fmt: skip
+            found = spillover(case.design, case.method, **given, kind=kind, level=case.spec.level, **case.options)
         except EvalaidError as error:
             return _nothing("neighbours", SPILLOVER, DONUT, f"Not possible: {' '.join(str(error).split())}", UNKNOWN)
-        named = {"indirect": "Effect on untreated neighbours"}
-        labels = [named.get(str(sample), f"{prefix}{sample}") for sample in found.table["sample"]]
-        tables.append(_table(found.table, labels, case, f"{case.method}; {kind}"))
-        notes += found.notes
+        own = found.table[found.table["sample"] != ALL] if by else found.table
+        labels = [f"{named.get(str(sample), f'{prefix}{sample}')}{by}" for sample in own["sample"]]
+        tables.append(_table(own, labels, case, f"{case.method}; {kind}{by}"))
+        notes += [f"{note}{by}" for note in found.notes]
     table = pd.concat(tables, ignore_index=True)
-    table["note"] = [*table["note"][:-1], join_texts((table["note"].iloc[-1], *notes))]
-    row = _judge("neighbours", SPILLOVER, DONUT, table.iloc[1:-1], case)
-    return Others(table, row.assign(result=row["result"] + _tell_reached(table.iloc[-1], case)))
+    table["note"] = [*table["note"][:-1], join_texts((table["note"].iloc[-1], *dict.fromkeys(notes)))]
+    reached = table["label"].str.startswith(named["indirect"])
+    row = _judge("neighbours", SPILLOVER, DONUT, table[~reached].iloc[1:], case)
+    return Others(table, row.assign(result=row["result"] + _tell_reached(table[reached].iloc[0], case)))
 
 
 def examine_overlap(case: Case | Refusal) -> Others:
@@ -81,7 +86,10 @@ def examine_overlap(case: Case | Refusal) -> Others:
         found = overlap(case.design, events, case.method, level=case.spec.level, **case.options)
     except EvalaidError as error:
         return _nothing("overlap", OVERLAP, WITHOUT, f"Not possible: {' '.join(str(error).split())}", UNKNOWN)
-    labels = [str(sample).replace("_", " ").capitalize() for sample in found.table["sample"]]
+    # An event of all groups is named by its text: its first words will do.
+    labels = [
+        re.split(r"[:;(]", str(sample))[0].strip().replace("_", " ").capitalize() for sample in found.table["sample"]
+    ]
     table = _table(found.table, labels, case, f"{case.method}; events of {case.spec.events}")
     return Others(table, _judge("overlap", OVERLAP, WITHOUT, table.iloc[1:], case))
 
@@ -98,12 +106,16 @@ def _table(found: pd.DataFrame, labels: list[str], case: Case, made_by: str) -> 
     unit, factor = case.unit
     scaled = {name: found[name] * factor for name in _NUMBERS if name != "p_value"}
     missing = found["estimate"].isna() | found["conf_low"].isna()
+    # How many units are left out stands in the columns of counts.
+    note = [
+        "; ".join(part for part in text.split("; ") if not part.endswith("units left out")) for text in found["note"]
+    ]
     return found.assign(
         **scaled,
         key=[key_of(label) for label in labels],
         label=labels,
         reason=found["note"].where(missing, ""),
-        note=found["note"].where(~missing, ""),
+        note=pd.Series(note, index=found.index).where(~missing, ""),
         unit=unit,
         level=case.spec.level,
         made_by=made_by,

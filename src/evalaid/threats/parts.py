@@ -11,12 +11,12 @@ from evalaid.frames.analysis import Refusal
 from evalaid.inference.leverage import leverage
 from evalaid.report.tables import Column
 from evalaid.sensitivity.leave_out import NEVER, LeaveOut, leave_out
+from evalaid.study.surroundings import load_groups
 from evalaid.threats.finding import UNKNOWN, Case, Finding, key_of, verdict_row, why_not
 
-BY = {"cluster": "cluster", "cohort": "cohort", "period": "period"}
-SHOWN = 12
+SHOWN = 6
 THREAT = "One part of the sample carries the result"
-TRIED = "The estimate without each cluster, each cohort and each period in turn"
+TRIED = "The estimate without each cluster, group, cohort and period in turn"
 COLUMNS = {
     "change": Column("Change", "outcome", 2, signed=True),
     "influence_share": Column("Share of the variance (%)", "%", 1),
@@ -31,7 +31,7 @@ class Parts:
     Parameters
     ----------
     table : pandas.DataFrame
-        One row an exclusion, clusters, then cohorts and periods, the most influential of each: ``key``, ``label``, ``estimate``,
+        One row an exclusion, clusters, then groups, cohorts and periods, the most influential of each: ``key``, ``label``, ``estimate``,
         ``std_error``, ``conf_low``, ``conf_high``, ``change``, ``reason``, ``unit``, ``level``, ``made_by``.
     figure : pandas.DataFrame
         The most influential exclusions of all kinds, as `evalaid.report.exclusions.draw_leave_out` draws them.
@@ -52,7 +52,10 @@ class Parts:
 
 
 def examine_parts(case: Case | Refusal) -> Parts:
-    """Estimate the main effect without each cluster, each cohort and each period, with CR1 errors throughout."""
+    """Estimate the main effect without each cluster, cohort and period, with CR1 errors throughout.
+
+    Groups (units that share a supporting hospital or an area) are left out, too, where the study's ``robustness`` names them.
+    """
     columns = [
         "key",
         "label",
@@ -73,7 +76,11 @@ def examine_parts(case: Case | Refusal) -> Parts:
         return Parts(empty, empty, shares, (), row)
     tables, figures, notes = [], [], []
     reference = case.finding
-    for by, word in BY.items():
+    groups = load_groups(case.spec, case.design)
+    kinds: list[tuple[str | pd.Series, str]] = [("cluster", "cluster"), ("cohort", "cohort"), ("period", "period")]
+    if groups is not None:
+        kinds.insert(1, (groups, str(case.spec.robustness["groups"])))
+    for by, word in kinds:
         try:
             found = leave_out(case.design, case.method, by, level=case.spec.level, **case.options)
         except EvalaidError as error:
@@ -88,15 +95,17 @@ def examine_parts(case: Case | Refusal) -> Parts:
         names = ("estimate", "conf_low", "conf_high", "first_order", "full")
         scaled = scaled.assign(**{name: scaled[name] * case.unit[1] for name in names})
         figures.append(scaled.assign(left_out=[_name(word, name) for name in scaled["left_out"]]))
-        notes.append(f"Without each {word}: " + "; ".join(note for note in found.notes if "of the 0 " not in note))
-    table = pd.concat(tables, ignore_index=True) if tables else empty
+        said = "; ".join(note for note in found.notes if "of the 0 " not in note)
+        notes.append(f"Without each {word}: {said.replace('; None', '; none')}")
+    every = pd.concat(tables, ignore_index=True) if tables else empty
+    table = pd.concat([part.head(SHOWN) for part in tables], ignore_index=True) if tables else empty
     figure = pd.concat(figures, ignore_index=True) if figures else empty
-    return Parts(table, figure, _influence(case), tuple(notes), _verdict(reference, table))
+    return Parts(table, figure, _influence(case), tuple(notes), _verdict(reference, every))
 
 
 def _table(found: LeaveOut, word: str, case: Case) -> pd.DataFrame:
     unit, factor = case.unit
-    table = found.table.head(SHOWN)
+    table = found.table
     return table.assign(
         **{name: table[name] * factor for name in _NUMBERS},
         key=[key_of(f"{word}.{name}") for name in table["left_out"]],

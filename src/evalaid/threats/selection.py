@@ -122,6 +122,8 @@ def _expected(case: Case, found: RegressionToMean) -> pd.DataFrame:
             known = ~np.isnan(values)
             row[name] = factor * float(np.average(values[known], weights=weight[known])) if known.any() else np.nan
         said = [part for text in (*chosen["note"], *own["note"]) if text for part in str(text).split("; ")]
+        if not np.isnan(row["expected_regression"]):  # then the missing ones are periods without a comparison
+            said = [part for part in said if not part.endswith("no regression")]
         short = ["later periods: extrapolated" if part.endswith("extrapolated") else part for part in said]
         rows.append(row | {"note": "; ".join(dict.fromkeys(short))})
     made_by = (

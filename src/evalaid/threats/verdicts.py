@@ -92,15 +92,17 @@ def tell_finding(case: Case | Refusal) -> tuple[str, ...]:
         )
         return (f"{said}. What can still be said stands in the sections on the design and on the claims.",)
     if math.isnan(case.finding.conf_low):
-        kind = "an estimate without an interval: it can be compared, not tested, and most verdicts below cannot be told"
+        kind = (
+            "The design gives no interval: the estimate can be compared, not tested, and most verdicts cannot be told"
+        )
     elif case.finding.shows_an_effect:
         kind = (
-            "an effect: the interval lies on one side of zero. It survives a test when that stays so and at least "
+            "An effect is shown: the interval lies on one side of zero. It survives a test when that stays so and at least "
             f"{SIZE_KEPT:.0%} of it is left"
         )
     else:
-        kind = "that no effect is shown: the interval holds zero. It survives a test when that stays so"
-    return (f"**The finding.** {{overall.main:effect}}: {kind}.",)
+        kind = "No effect is shown: the interval holds zero. The finding survives a test when that stays so"
+    return (f"**The finding.** {{overall.main:effect}}. {kind}.",)
 
 
 def tell_verdicts(table: pd.DataFrame, case: Case | Refusal) -> tuple[str, ...]:

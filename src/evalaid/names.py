@@ -97,7 +97,7 @@ ROSTER_HEADERS = {
     START: rf"({_HELPS}|合同|协议)?(开始|起始|启动|实施|起|建立|开展|挂牌|生效|正式启动|始){_WHEN}?|{_HELPS}?(日期|年份|年度)|"
     r"(start(ed|s)?|begin(s|ning)?|began|begun|since|from)(_?(date|year))?|date_?(started|begun)|date|year",
     MECHANISM: r"(帮扶|支援|合作|协作|托管|共建)?(机制|方式|形式|模式|类型|类别)|mechanism|(partnership_?)?(type|kind|form)|mode",
-    EXPERTS: r"(派驻|帮扶|派出|常驻|驻点|选派)?(专家|医生|医师|人员|医务人员|专技人员|专家团队)(数|人数|数量|情况)?|n?_?(experts|doctors|staff)(_?posted)?",
+    EXPERTS: r"(派驻|帮扶|派出|常驻|驻点|选派)?(专家|医生|医师|人员|医务人员|专技人员|专家团队)(数|人数|数量|情况)?|(派驻|派出|常驻|驻点|选派)人数|n?_?(experts|doctors|staff)(_?posted)?",
     DEPARTMENTS: r"(帮扶|托管|共建|重点|重点帮扶|支援|对口|受援)?(科室|专科|学科)(数|个数|数量|名称|情况)?|n?_?departments?|specialt(y|ies)",
 }
 """Role of a column of a roster -> pattern of its header, spaces and case aside; the first that fits the whole text counts."""
@@ -157,7 +157,9 @@ NOTE_START = (
     r"(注|备注|说明|附注|填报|填表|制表|制图|审核|统计|报送|上报|数据来源|资料来源|来源|数据截至|截至|联系|"
     r"notes?|source|unit|\*|※|①|\[1\])"
 )
-UNIT_NOTE = r"(?:计量|数据)?(?:单位|units?)[:：]\s*(.+)"
+OFFICE = "填报|填表|报送|上报|制表|编制|编报|统计|审核|发布|主管|主办|承办|责任|牵头|支援|受援|帮扶|所属|来源"
+UNIT_NOTE = rf"(?<!{OFFICE})(?:计量|数据)?(?:单位|units?)[:：]\s*(.+)"
+"""What says the unit of a table; 填报单位 (who filled it in) is an office and no unit."""
 CUMULATIVE_WORDS = r"累计|year[ _-]?to[ _-]?date|\bytd\b|cumulative"
 CHANGE_WORDS = r"同比|环比|增长|增幅|增减|增速|升降|变化|同期|上年|去年|前年|基期|上季|上月|last year|previous|排名|位次|排序|目标|计划数|考核|得分|达标|yoy|change|rank|target"
 """What a column of changes, of figures of another period, of ranks or targets is called: it holds no level of a variable in the table's

@@ -68,6 +68,8 @@ def find_unit(notes: Sequence[Note]) -> Note | None:
     --------
     >>> find_unit([Note(0, 0, "表1"), Note(1, 3, "单位：万人次")])
     Note(row=1, column=3, text='万人次')
+    >>> find_unit([Note(0, 0, "填报单位：科技处"), Note(0, 3, "单位：人次")]).text
+    '人次'
     """
     for note in notes:
         text = plain(note.text)

@@ -59,7 +59,7 @@ def find_roster_role(path: Sequence[str]) -> str:
 
     Examples
     --------
-    >>> find_roster_role(["帮扶时间", "开始"]), find_roster_role(["支援医院"]), find_roster_role(["专家人数(人)"])
+    >>> find_roster_role(["帮扶时间", "开始"]), find_roster_role(["支援医院"]), find_roster_role(["派驻人数(人)"])
     ('start', 'hospital', 'experts')
     """
     joined = ["".join(path[start:]) for start in range(len(path))]

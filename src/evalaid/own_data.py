@@ -29,6 +29,7 @@ from evalaid.project import LAYOUTS, list_studies, project_root, study_file
 from evalaid.reading.decisions import show
 from evalaid.reading.layouts import Layout
 from evalaid.reading.rosters import Partnerships, read_partnerships
+from evalaid.reading.snapshot import readable_name
 from evalaid.roster import roster_of
 from evalaid.study.sample import COHORT, load_design
 from evalaid.study.sources import DATA_PACKAGE
@@ -178,26 +179,15 @@ def _copy(path: Path, folder: Path) -> str:
     """Copy a file under a name that every system can write, and return it."""
     if path.is_dir():
         raise StudyError(
-            f"'{_readable(path.name)}' is a folder. Give one file: put the tables into the sheets of one workbook."
+            f"'{readable_name(path.name)}' is a folder. Give one file: put the tables into the sheets of one workbook."
         )
     if not path.is_file():
-        raise StudyError(f"There is no file '{_readable(path.name)}' at this place. Nothing was written.")
-    name = re.sub(r'[\\/:*?"<>|\x00-\x1f]', "_", _readable(path.name))
+        raise StudyError(f"There is no file '{readable_name(path.name)}' at this place. Nothing was written.")
+    name = re.sub(r'[\\/:*?"<>|\x00-\x1f]', "_", readable_name(path.name))
     if (folder / name).exists():
         name = f"roster_{name}"
     shutil.copyfile(path, folder / name)
     return name
-
-
-def _readable(name: str) -> str:
-    """Read a file name whose bytes are no UTF-8 (archives made on Chinese systems) as GB18030."""
-    raw = os.fsencode(name)
-    for encoding in ("utf-8", "gb18030"):
-        try:
-            return raw.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return raw.decode("ascii", errors="replace").replace("\ufffd", "_")
 
 
 def _read_panel(draft: Draft, path: Path, outcome: str | None, layout: Path | str | None) -> None:

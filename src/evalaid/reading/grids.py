@@ -143,8 +143,8 @@ def _from_text(
     if sheet:
         message = f"{snapshot.file}: a text file has no sheets, {sheet!r} was asked for. Leave the sheet out."
         raise fault(snapshot.path, message, found="no sheets", expected="no sheet", sheet=sheet)
-    decoded = decode(snapshot.path, snapshot.content, encoding)
-    fields = split(snapshot.path, decoded.text, limits, separator)
+    decoded = decode(snapshot.file, snapshot.content, encoding)
+    fields = split(snapshot.file, decoded.text, limits, separator)
     cells = make_cells(fields.rows)
     if not has_value(cells):
         message = f"{snapshot.file}: the file has no values, only blanks. Expected a table: export it again."
@@ -153,7 +153,7 @@ def _from_text(
 
 
 def _from_page(snapshot: Snapshot, sheet: str | None, limits: Limits, encoding: str | None) -> tuple[Grid, ...]:
-    decoded = decode(snapshot.path, snapshot.content, encoding)
+    decoded = decode(snapshot.file, snapshot.content, encoding)
     tables = read_tables(decoded.text, limits.cells)
     if not tables:
         message = (

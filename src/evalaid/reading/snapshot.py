@@ -18,6 +18,35 @@ FAULT_COLUMNS = ["file", "sheet", "row", "cell", "value", "fault", "expected"]
 _BLOCK = 1 << 20
 
 
+def readable_name(name: str) -> str:
+    """Give the name of a file as a person would read it.
+
+    Assumes that a name whose bytes are no UTF-8 (from an archive made on a Chinese system) is GB18030.
+
+    Parameters
+    ----------
+    name : str
+        Name or path as the operating system gives it.
+
+    Returns
+    -------
+    str
+        Text that can be printed and written.
+
+    Examples
+    --------
+    >>> readable_name("名单.xlsx")
+    '名单.xlsx'
+    """
+    raw = os.fsencode(name)
+    for encoding in ("utf-8", "gb18030"):
+        try:
+            return raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return raw.decode("ascii", errors="replace").replace("\ufffd", "_")
+
+
 @dataclass(frozen=True)
 class Limits:
     """Say how large a file may be before it is refused unread.
@@ -61,7 +90,7 @@ class Snapshot:
     @property
     def file(self) -> str:
         """Name of the file without its folder."""
-        return self.path.name
+        return readable_name(self.path.name)
 
     def check_unchanged(self) -> None:
         """Raise when the file is no longer what was read.
@@ -111,7 +140,7 @@ def fault(
     (1, 7)
     """
     if rows is None:
-        values = [Path(path).name, sheet, None, "", None, found, expected]
+        values = [readable_name(Path(path).name), sheet, None, "", None, found, expected]
         rows = pd.DataFrame([values], columns=FAULT_COLUMNS).astype({"row": object, "value": object})
     return ReadingError(message, rows)
 
@@ -143,7 +172,7 @@ def take(path: Path | str, limits: Limits) -> Snapshot:
             raise IsADirectoryError(errno.EISDIR, "is a folder")
         if not path.is_file():
             text = (
-                f"{path.name}: this is a pipe or a device, not a file. Expected a file on disk: save the table to one."
+                f"{readable_name(path.name)}: this is a pipe or a device, not a file. Expected a file on disk: save the table to one."
             )
             raise fault(path, text, found="no regular file", expected="a file on disk")
         if before.st_size > limits.file_bytes:
@@ -158,7 +187,7 @@ def take(path: Path | str, limits: Limits) -> Snapshot:
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or len(content) != after.st_size:
         raise _changed(path)
     if not content:
-        text = f"{path.name}: the file is empty (0 bytes). Expected a table: export or download it again."
+        text = f"{readable_name(path.name)}: the file is empty (0 bytes). Expected a table: export or download it again."
         raise fault(path, text, found="empty file", expected="a table")
     return Snapshot(path, content, hashlib.sha256(content).hexdigest())
 
@@ -174,7 +203,7 @@ def _not_opened(path: Path, error: Exception) -> ReadingError:
     elif isinstance(error, ValueError):
         why, do = "this is no valid path", "check the name"
     detail = "" if isinstance(error, FileNotFoundError | IsADirectoryError) else f" ({_reason(error)})"
-    return fault(path, f"{path}: {why}{detail}. Expected a readable file: {do}.", found=why, expected="a readable file")
+    return fault(path, f"{readable_name(str(path))}: {why}{detail}. Expected a readable file: {do}.", found=why, expected="a readable file")
 
 
 def _reason(error: Exception) -> str:
@@ -183,7 +212,7 @@ def _reason(error: Exception) -> str:
 
 def _too_large(path: Path, size: int, limits: Limits) -> ReadingError:
     text = (
-        f"{path.name}: the file has {size / 1e6:,.0f} MB; a table of counties and periods is read up to "
+        f"{readable_name(path.name)}: the file has {size / 1e6:,.0f} MB; a table of counties and periods is read up to "
         f"{limits.file_bytes / 1e6:,.0f} MB. Nothing was read. If it holds one row for each discharge, count it with "
         "count_records, which needs little memory; if it is a table, leave out what is not needed or split it by year."
     )
@@ -192,7 +221,7 @@ def _too_large(path: Path, size: int, limits: Limits) -> ReadingError:
 
 def _changed(path: Path) -> ReadingError:
     text = (
-        f"{path.name}: the file changed while it was read (is it being saved, copied or synchronised?). Expected a file "
+        f"{readable_name(path.name)}: the file changed while it was read (is it being saved, copied or synchronised?). Expected a file "
         "that stands still: wait until it is complete, then read it again."
     )
     return fault(path, text, found="file changed while it was read", expected="a file that stands still")

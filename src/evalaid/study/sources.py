@@ -20,6 +20,7 @@ from evalaid.manifest import NUMBERS_FILE, hash_file, hash_value, read_manifest
 from evalaid.project import LAYOUTS, PUBLISHED, REPORTS, project_root
 from evalaid.reading.rosters import Partnerships, read_partnerships
 from evalaid.reading.tables import Reading, read_table
+from evalaid.reading.tidy import read_tidy
 from evalaid.recovery.trials import choose_trials
 from evalaid.simulate.panel import LABEL, SimulatedPanel
 from evalaid.simulate.table import simulate
@@ -226,16 +227,21 @@ def _simulate(parameters: str) -> SimulatedPanel:
 
 
 def read_file(name: str) -> pd.DataFrame:
-    """Read a csv file of the project, by its path relative to it."""
+    """Read a tidy table of the project (csv, a workbook, Parquet), by its path relative to it.
+
+    Raises
+    ------
+    StudyError
+        If there is no such file.
+    ReadingError
+        If it cannot be read.
+    """
     path = project_root() / name
     if not path.is_file():
         raise StudyError(
             f"The file {name} does not exist in the project. Correct the study's file or restore the data."
         )
-    try:
-        return pd.read_csv(path, encoding="utf-8-sig")
-    except (ValueError, UnicodeDecodeError) as error:
-        raise StudyError(f"{name} cannot be read as UTF-8 csv: {error}.") from None
+    return read_tidy(path).frame
 
 
 def need_columns(frame: pd.DataFrame, where: str, columns: Iterable[str]) -> None:

@@ -72,7 +72,7 @@ def test_the_version_is_told():
         (["run", "toy", "-p", "keep=[1"], "not valid YAML"),
         (["run", "toy", "--only", "9"], "no notebook '9'"),
         (["verify", "toy"], "numbers.json is missing"),
-        (["check", "none.csv"], "no file 'none.csv'"),
+        (["check", "none.csv"], "none.csv: there is no such file"),
     ],
 )
 def test_what_cannot_run_is_a_short_message_and_exit_code_2(project, arguments, words):
@@ -168,9 +168,10 @@ def test_check_asks_for_what_is_not_clear(project, frame, words):
     assert (result.exit_code, words in " ".join(result.output.split())) == (2, True)
 
 
-def test_check_names_encodings_and_files_that_are_no_tables(project):
+def test_check_finds_encodings_and_names_files_that_are_no_tables(project):
     toy_frame().rename(columns={"county": "县"}).to_csv(project / "panel.csv", index=False, encoding="gb18030")
-    assert "--encoding gb18030" in call("check", project / "panel.csv").output
+    found = call("check", project / "panel.csv")
+    assert (found.exit_code, "Read as GB18030" in found.output) == (0, True)
     assert call("check", project / "panel.csv", "--encoding", "gb18030").exit_code == 0
     (project / "panel.xlsx").write_bytes(b"no workbook")
     assert call("check", project / "panel.xlsx").exit_code == 2

@@ -107,7 +107,8 @@ def test_the_study_is_complete_and_commented(project, files):
     new = begin_study("mine", files.panel, files.roster)
     spec = load_study("mine")
     assert list_studies() == ("mine",)
-    assert (spec.unit, spec.outcome, spec.inside, spec.total, spec.data_kind) == (
+    assert (spec.unit, spec.roster_unit, spec.outcome, spec.inside, spec.total, spec.data_kind) == (
+        "name",
         "unit",
         "share",
         "inside",
@@ -119,7 +120,10 @@ def test_the_study_is_complete_and_commented(project, files):
     assert load_design(spec).n_units == 20
     assert not data_faults(hash_inputs(spec))
     assert new.parameters == (project / new.file).read_text(encoding="utf-8")
-    assert "# 2 units may start in several years: the report repeats the estimate over them" in new.parameters
+    assert (
+        "# 2 units may start in one of several years: the report repeats the estimate over all of them"
+        in new.parameters
+    )
     package = json.loads((project / "data" / "mine" / "datapackage.json").read_text(encoding="utf-8"))
     assert [one["name"] for one in package["resources"]] == ["mine-panel", "mine-roster"]
     assert not (project / "data" / "datapackage.json").exists()
@@ -210,7 +214,7 @@ def test_a_tidy_csv_is_a_panel_too_and_units_are_taken_as_written(project, tmp_p
     spec = load_study("mine")
     assert (spec.layout, spec.unit, spec.period, spec.outcome) == (None, "county", "year", "share")
     assert load_design(spec).n_treated == 4
-    assert "4 units may start in several years" in " ".join(new.notes)
+    assert "4 units may start in one of several years" in " ".join(new.notes)
 
 
 def test_where_no_method_applies_the_file_says_what_is_missing(project, tmp_path):

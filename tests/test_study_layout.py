@@ -86,7 +86,7 @@ def test_a_study_without_a_layout_lists_nothing(project):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"layout": None}, "needs a layout"),
+        ({"layout": None, "panel": "data/tables"}, "needs a layout"),
         (
             {"panel": None, "simulation": {"generator": "xinjiang", "seed": 1}, "data_kind": "simulated"},
             "panel .a file. is missing",

@@ -158,26 +158,25 @@ def verify(study: Sequence[str], jobs: int | None) -> None:
 @click.option("--weight", help="Column of weights.")
 @click.option("--cluster", help="Column of clusters.")
 @click.option("--sheet", help="Sheet of an Excel file (default: the first).")
-@click.option(
-    "--encoding", help="Encoding of a csv file with a tidy panel (default: UTF-8; of other tables it is detected)."
-)
+@click.option("--encoding", help="Encoding of a text file with a tidy panel (default: detected).")
 @click.option(
     "--layout", type=click.Path(path_type=Path), help="YAML file that says how a table is read (see --write-layout)."
 )
 @click.option("--write-layout", type=click.Path(path_type=Path), help="Write the layout that was used to this file.")
 @told
 def check(file: Path, write_layout: Path | None, **options: Any) -> None:
-    """Say whether FILE (xlsx, xls, ods, csv, or a folder) is a usable panel; show its faults as a table.
+    """Say whether FILE (xlsx, xls, ods, csv, parquet, or a folder) is a usable panel or roster; show its faults as a table.
 
     A tidy panel has one row a unit and period and one header row; its columns are looked for where they are not named. Any
-    other table of counties is read as it was sent: the layout that was detected is printed as YAML, with every decision and
-    with the cell of every fault; what is not clear is asked for. Exit code 0: usable; 1: faults; 2: not readable, or a column
-    is not clear.
+    other table of counties, and a roster of partnerships, is read as it was sent: the layout that was detected is printed as
+    YAML, with every decision and with the cell of every fault; what is not clear is asked for. Exit code 0: usable; 1: faults;
+    2: not readable, or a column is not clear.
     """
-    from evalaid.inspection import Inspection, inspect_any
+    from evalaid.inspection.anything import inspect_any
+    from evalaid.inspection.tidy_panel import Inspection
 
     result = inspect_any(file, **options)
-    if not isinstance(result, Inspection):
+    if len(result.decisions):
         _show_frame(result.decisions)
     click.echo(result.text())
     said = isinstance(result, Inspection)  # what is expected is part of its text
@@ -188,17 +187,23 @@ def check(file: Path, write_layout: Path | None, **options: Any) -> None:
     if not isinstance(result, Inspection):
         text = result.layout.to_yaml()
         click.echo(f"\n{text}" if write_layout is None else f"Layout: {_write_new(write_layout, text)}")
-    if result.panel is None:
+    if not result.usable:
         sys.exit(1)
 
 
 @main.command()
 @click.argument("name")
 @click.option(
-    "--panel", type=click.Path(path_type=Path), required=True, help="File of the panel (xlsx, xls, ods, csv)."
+    "--panel", type=click.Path(path_type=Path), required=True, help="File of the panel (xlsx, xls, ods, csv, parquet)."
 )
 @click.option("--roster", type=click.Path(path_type=Path), required=True, help="File of the partnerships.")
 @click.option("--outcome", help="Variable or column of the outcome (default: the share).")
+@click.option("--outcome-unit", type=click.Choice(["fraction", "percent", "number"]), help="Unit of the outcome.")
+@click.option("--unit", help="Column of the unit, of a tidy panel where it is not clear.")
+@click.option("--period", help="Column of the period, of a tidy panel where it is not clear.")
+@click.option("--inside", help="Column with the episodes inside the unit, of a tidy panel.")
+@click.option("--total", help="Column with all episodes, of a tidy panel.")
+@click.option("--cluster", help="Column of clusters, of a tidy panel.")
 @click.option(
     "--start",
     type=click.Choice(["start", "announced", "agreed", "arrived"]),
@@ -209,7 +214,7 @@ def check(file: Path, write_layout: Path | None, **options: Any) -> None:
 @click.option("--roster-layout", type=click.Path(path_type=Path), help="YAML file that says how the roster is read.")
 @click.option("--data-kind", type=click.Choice(["real", "simulated"]), default="real", help="Shown on every page.")
 @told
-def new(name: str, panel: Path, roster: Path, **options: Any) -> None:
+def new(name: str, panel: Path, roster: Path, start: str, data_kind: str, **options: Any) -> None:
     """Make the study NAME from a panel and a roster as they were sent.
 
     Copies both files to data/NAME with their hashes, writes notebooks/studies/NAME.yaml with everything that was detected, and
@@ -218,7 +223,9 @@ def new(name: str, panel: Path, roster: Path, **options: Any) -> None:
     """
     from evalaid.own_data import begin_study
 
-    study = begin_study(name, panel, roster, **options)
+    layouts = {key: options.pop(key) for key in ("panel_layout", "roster_layout")}
+    columns = {role: column for role, column in options.items() if column is not None}
+    study = begin_study(name, panel, roster, columns=columns, start=start, data_kind=data_kind, **layouts)
     _show_frame(study.decisions)
     click.echo(study.text())
 
@@ -293,9 +300,14 @@ def _tell_error(error: EvalaidError) -> None:
 
 
 def _show_rows(error: EvalaidError) -> None:
-    if error.rows is not None and len(error.rows):
+    if error.rows is not None and len(error.rows) and not _about_the_file(error.rows):
         _show_frame(error.rows.head(_SHOWN_ROWS))
         _tell_more(len(error.rows))
+
+
+def _about_the_file(rows: Any) -> bool:
+    """Tell whether faults name neither row nor cell: then the message has said all."""
+    return {"row", "cell"} <= set(rows) and bool(rows["row"].isna().all() and (rows["cell"] == "").all())
 
 
 def _tell_more(count: int) -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,11 @@ import pandas as pd
 from evalaid.cohorts import assign_cohorts, possible_cohorts
 from evalaid.design import Design, diagnose
 from evalaid.errors import EvalaidError, ReadingError, StudyError
-from evalaid.inspection import Inspection, TableInspection, inspect_any, table_roles
-from evalaid.names import INSIDE, OUTCOME, PERIOD, TOTAL, UNIT
+from evalaid.inspection.anything import inspect_any
+from evalaid.inspection.office_roster import RosterInspection
+from evalaid.inspection.office_table import TableInspection, table_roles
+from evalaid.inspection.tidy_panel import Inspection
+from evalaid.names import CLUSTER, INSIDE, NAME, OUTCOME, PERIOD, TOTAL, UNIT, names_a_share
 from evalaid.own_parameters import DATA, Draft, choose_method, write_parameters
 from evalaid.periods import parse_periods
 from evalaid.project import LAYOUTS, list_studies, project_root, study_file
@@ -30,6 +33,7 @@ from evalaid.reading.decisions import show
 from evalaid.reading.layouts import Layout
 from evalaid.reading.rosters import Partnerships, read_partnerships
 from evalaid.reading.snapshot import readable_name
+from evalaid.reading.tallies import county_number
 from evalaid.roster import roster_of
 from evalaid.study.sample import COHORT, load_design
 from evalaid.study.sources import DATA_PACKAGE
@@ -101,7 +105,7 @@ def begin_study(
     panel: Path | str,
     roster: Path | str,
     *,
-    outcome: str | None = None,
+    columns: Mapping[str, str] | None = None,
     start: str = "start",
     panel_layout: Path | str | None = None,
     roster_layout: Path | str | None = None,
@@ -109,8 +113,8 @@ def begin_study(
 ) -> NewStudy:
     """Make a study of a panel and a roster: its file, its layouts and a copy of its data.
 
-    Assumes that both files are what `evalaid.read_table` (or, for a tidy csv, `evalaid.inspection.inspect_file`) and
-    `evalaid.read_roster` read. The given files are not changed.
+    Assumes that the panel is what `evalaid.read_table` reads, or a tidy table (csv, a workbook, Parquet), and the roster what
+    `evalaid.read_roster` reads. The given files are not changed.
 
     Parameters
     ----------
@@ -118,8 +122,9 @@ def begin_study(
         Name of the study: letters, digits, ``_`` and ``-``.
     panel, roster : Path or str
         The files.
-    outcome : str, optional
-        Column or variable of the outcome. Default: the share.
+    columns : mapping of str to str, optional
+        ``outcome``, column or variable (default: the share); of a tidy panel whose columns are not clear also ``unit``,
+        ``period``, ``inside``, ``total``, ``cluster`` (columns) and ``outcome_unit`` (fraction, percent, number).
     start : {"start", "announced", "agreed", "arrived"}
         Which of the roster's dates is the start.
     panel_layout, roster_layout : Path or str, optional
@@ -155,7 +160,7 @@ def begin_study(
         data = work / DATA / name
         data.mkdir(parents=True)
         draft = Draft(name, _copy(Path(panel), data), _copy(Path(roster), data))
-        _read_panel(draft, data / draft.panel, outcome, panel_layout)
+        _read_panel(draft, data / draft.panel, panel_layout, dict(columns or {}))
         partnerships = _read_roster(draft, data / draft.roster, roster_layout)
         design = _diagnose(draft, partnerships, start)
         method, options, why = choose_method(design)
@@ -190,61 +195,76 @@ def _copy(path: Path, folder: Path) -> str:
     return name
 
 
-def _read_panel(draft: Draft, path: Path, outcome: str | None, layout: Path | str | None) -> None:
+def _read_panel(draft: Draft, path: Path, layout: Path | str | None, named: Mapping[str, Any]) -> None:
     """Read the panel as a table of counties, or as a tidy panel."""
-    found: Inspection | TableInspection
-    if outcome is not None and layout is None and path.suffix.lower() == ".csv":
-        try:
-            found = inspect_any(path, outcome=outcome)
-        except EvalaidError:
-            found = inspect_any(path)
-    else:
-        found = inspect_any(path, layout=None if layout is None else Path(layout))
+    found = _inspect(path, layout, named)
+    if isinstance(found, RosterInspection):
+        raise StudyError(
+            f"{found.file} is a roster of partnerships, not a panel: were --panel and --roster exchanged? Nothing was written."
+        )
     if found.panel is None:
-        advice = f"Correct the file, or what is read: evalaid check {path.name} --write-layout LAYOUT, edit LAYOUT, and give it with --panel-layout."
-        raise ReadingError(f"{found.message}\n{advice} Nothing was written.", found.faults)
+        raise ReadingError(f"{found.message}\n{_advice(found, path)} Nothing was written.", found.faults)
     draft.panel_text = found.text()
-    if isinstance(found, TableInspection):
-        assert found.reading is not None  # noqa: S101 (there is a panel)
-        roles = table_roles(found.reading)
-        draft.frame, draft.panel_layout = found.reading.frame, found.layout.to_yaml()
-        if outcome is not None and outcome != roles[OUTCOME]:
-            if f"{outcome}_cell" not in draft.frame:
-                variables = [name.removesuffix("_cell") for name in map(str, draft.frame) if name.endswith("_cell")]
-                raise StudyError(
-                    f"The panel has no variable '{outcome}'; it has {', '.join(variables)}. Nothing was written."
-                )
-            roles = {UNIT: UNIT, PERIOD: PERIOD, OUTCOME: outcome}
-        draft.decisions.append(found.decisions)
-        draft.notes += [f"{len(found.faults)} things to look at in the panel's file, listed in the report"] * bool(
-            len(found.faults)
-        )
-        # a reading holds shares as fractions
-        draft.outcome_unit = (
-            "fraction"
-            if draft.frame[roles[OUTCOME]].le(1).all() and found.panel.outcome_unit == "fraction"
-            else "number"
-        )
-    else:
-        draft.tidy, roles = True, found.columns
-        draft.frame = pd.read_csv(path, encoding="utf-8-sig") if path.suffix.lower() == ".csv" else pd.DataFrame()
-        if draft.frame.empty:
+    draft.decisions.append(found.decisions)
+    if isinstance(found, Inspection):
+        draft.tidy, draft.frame, draft.outcome_unit = True, found.frame, found.outcome_unit
+        draft.roles = dict(found.columns)
+        return
+    assert found.reading is not None  # noqa: S101 (there is a panel)
+    draft.frame, draft.panel_layout = found.reading.frame, found.layout.to_yaml()
+    draft.roles = table_roles(found.reading)
+    outcome = named.get(OUTCOME, draft.roles[OUTCOME])
+    if outcome != draft.roles[OUTCOME]:
+        if outcome not in (variables := _variables(draft.frame)):
             raise StudyError(
-                f"{path.name} is a tidy panel, but no csv in UTF-8. Save it as csv (UTF-8); nothing was written."
+                f"The panel has no variable '{outcome}'; it has {', '.join(variables)}. Nothing was written."
             )
-        highest = pd.to_numeric(draft.frame[roles[OUTCOME]], errors="coerce").max()
-        draft.outcome_unit = (
-            found.panel.outcome_unit if found.panel.outcome_unit != "fraction" or highest <= 1 else "percent"
-        )
-        rows = [
-            (path.name, "", "", f"column {column!r}", role, "by its name or content") for role, column in roles.items()
-        ]
-        draft.decisions.append(pd.DataFrame(rows, columns=["file", "sheet", "cell", "what", "decided", "because"]))
-    draft.roles = dict(roles)
+        draft.roles = {UNIT: UNIT, PERIOD: PERIOD, OUTCOME: outcome}
+    draft.notes += _to_look_at(found.faults, "panel")
+    # a reading holds shares as fractions
+    draft.outcome_unit = "fraction" if names_a_share(outcome) else "number"
+
+
+def _inspect(
+    path: Path, layout: Path | str | None, named: Mapping[str, Any]
+) -> Inspection | TableInspection | RosterInspection:
+    """Inspect the panel as it is, with its columns named only where it is no table that has the outcome."""
+    if layout is not None:
+        return inspect_any(path, layout=Path(layout))
+    if named.keys() <= {OUTCOME}:
+        try:
+            found = inspect_any(path)
+        except EvalaidError:
+            if not named:
+                raise
+        else:
+            if not named or (isinstance(found, TableInspection) and found.reading is not None):
+                return found
+    return inspect_any(path, **named)
+
+
+def _variables(frame: pd.DataFrame) -> list[str]:
+    return [name.removesuffix("_cell") for name in map(str, frame) if name.endswith("_cell")]
+
+
+def _advice(found: Inspection | TableInspection, path: Path) -> str:
+    """Say what to do about a panel with faults."""
+    if isinstance(found, Inspection):
+        return "Correct the file, or name its columns: --unit, --period, --outcome, --outcome-unit, --inside, --total."
+    return (
+        f"Correct the file, or what is read: evalaid check {path.name} --write-layout LAYOUT, edit LAYOUT, and give it with "
+        "--panel-layout."
+    )
+
+
+def _to_look_at(faults: pd.DataFrame, what: str) -> list[str]:
+    return [f"{len(faults)} things to look at in the {what}'s file, listed in the report"] if len(faults) else []
 
 
 def _read_roster(draft: Draft, path: Path, layout: Path | str | None) -> Partnerships:
-    given = Layout.read(layout) if layout is not None else Layout(units="as_written" if draft.tidy else "counties")
+    units = draft.frame[draft.roles[UNIT]].map(show)
+    coded = units.map(county_number).notna().all()
+    given = Layout.read(layout) if layout is not None else Layout(units="counties" if coded else "as_written")
     try:
         found = read_partnerships(path, given)
     except ReadingError as error:
@@ -252,10 +272,11 @@ def _read_roster(draft: Draft, path: Path, layout: Path | str | None) -> Partner
         raise ReadingError(f"{error}\n{advice}", error.rows) from None
     draft.roster_layout = found.layout.to_yaml()
     draft.decisions.append(found.decisions)
-    units = set(draft.frame[draft.roles[UNIT]].map(show))
-    outside = [name for unit, name in zip(found.frame["unit"], found.frame["name"], strict=True) if unit not in units]
+    there = set(units)
+    outside = [name for unit, name in zip(found.frame["unit"], found.frame["name"], strict=True) if unit not in there]
     if len(outside) == len(found.frame):
-        here = ", ".join(sorted(units)[:3])
+        labels = draft.frame[NAME if NAME in draft.frame and not draft.tidy else draft.roles[UNIT]]
+        here = ", ".join(sorted(set(map(str, labels)))[:3])
         raise StudyError(
             f"No unit of the roster is in the panel: the roster has {', '.join(map(str, outside[:3]))}, the panel {here}. "
             "Write them alike; nothing was written."
@@ -263,9 +284,7 @@ def _read_roster(draft: Draft, path: Path, layout: Path | str | None) -> Partner
     if outside:
         some = ", ".join(dict.fromkeys(map(str, outside[:5])))
         draft.notes.append(f"{len(set(outside))} units of the roster are not in the panel: {some}")
-    draft.notes += [f"{len(found.faults)} things to look at in the roster's file, listed in the report"] * bool(
-        len(found.faults)
-    )
+    draft.notes += _to_look_at(found.faults, "roster")
     return found
 
 
@@ -277,7 +296,8 @@ def _diagnose(draft: Draft, partnerships: Partnerships, start: str) -> Design:
     open_starts = possible_cohorts(roster, kind)
     if len(open_starts):
         draft.notes.append(
-            f"{len(open_starts)} units may start in several {kind}s: the report repeats the estimate over them"
+            f"{len(open_starts)} unit{'s' * (len(open_starts) > 1)} may start in one of several {kind}s: the report repeats the "
+            "estimate over all of them"
         )
     units = draft.frame[draft.roles[UNIT]].map(show)
     cohort = units.map(assigned.cohort_by_unit)
@@ -285,6 +305,7 @@ def _diagnose(draft: Draft, partnerships: Partnerships, start: str) -> Design:
     return diagnose(
         draft.frame.assign(**{COHORT: cohort}), unit=draft.roles[UNIT], period=draft.roles[PERIOD], outcome=draft.roles[OUTCOME],
         cohort=COHORT, outcome_unit=draft.outcome_unit, inside=counts[INSIDE], total=counts[TOTAL],
+        cluster=draft.roles.get(CLUSTER),
     )  # fmt: skip
 
 

@@ -14,8 +14,8 @@ import pandas as pd
 from evalaid.design import Design
 from evalaid.errors import EvalaidError, NotIdentifiedError
 from evalaid.estimation import estimate
-from evalaid.names import INSIDE, OUTCOME, PERIOD, TOTAL, UNIT
-from evalaid.project import LAYOUTS, OWN
+from evalaid.names import CLUSTER, INSIDE, NAME, OUTCOME, PERIOD, SHARE, TOTAL, UNIT
+from evalaid.project import LAYOUTS, OWN, project_root
 from evalaid.reading.rosters import Partnerships
 from evalaid.study.sources import DATA_PACKAGE
 
@@ -38,12 +38,17 @@ CHOICES: tuple[tuple[str, dict[str, Any], str], ...] = (
 """Methods in the order in which they are tried for the main one, with their options and what they do."""
 
 FEW_TREATED = 3
-OTHERS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
-    ("never_treated", "Callaway-Sant'Anna, never-treated comparison", "callaway_santanna",
-     {"comparison": "never_treated", "adjustment": "none", "base_period": "universal"}),
-    ("imputation", "Imputation (Borusyak, Jaravel and Spiess)", "imputation", {}),
-    ("two_by_two", "Before and after, each cohort against the never treated", "two_by_two", {}),
-    ("twfe", "Two-way fixed effects", "twfe", {}),
+ADJACENCY, PAIR = "data/published/guangdong_adjacency.csv", ("adcode_a", "adcode_b")
+OTHERS: tuple[tuple[str, str, str, str, dict[str, Any]], ...] = (
+    ("never_treated", "Callaway-Sant'Anna, never-treated comparison",
+     "Units that start later are left out of the comparison, in case they change before their start.",
+     "callaway_santanna", {"comparison": "never_treated", "adjustment": "none", "base_period": "universal"}),
+    ("imputation", "Imputation (Borusyak, Jaravel and Spiess)",
+     "All untreated observations are used, which is more precise when trends are parallel throughout.", "imputation", {}),
+    ("two_by_two", "Before and after, each cohort against the never treated",
+     "All periods before and after the start are averaged: what a reader would compute by hand.", "two_by_two", {}),
+    ("twfe", "Two-way fixed effects",
+     "What most earlier papers report; it compares later with earlier treated units, too, and errs when effects change.", "twfe", {}),
 )  # fmt: skip
 _LABELS = {
     "callaway_santanna": "Callaway-Sant'Anna, not-yet-treated comparison (main)",
@@ -107,15 +112,18 @@ def write_parameters(
     """Write the parameters with a comment on each that was decided."""
     method, options, why = chosen
     name, roles = draft.name, draft.roles
+    units = draft.frame[roles[UNIT]]
+    named = not draft.tidy and NAME in draft.frame and _one_to_one(units, draft.frame[NAME])
     path = f"{DATA.as_posix()}/{name}"
-    label = "Share treated inside the county" if draft.outcome_unit != "number" else roles[OUTCOME]
+    inside = not draft.tidy and roles[OUTCOME] == SHARE
+    label = "Share treated inside the county" if inside else roles[OUTCOME]
     lines = [
         "# Parameters of one study, written by `evalaid new` from its files. Everything was detected and may be edited; the fields are",
         "# those of evalaid.StudySpec, and an unknown field or a wrong type is an error before anything runs.",
         f"study: {name}",
         f"origin: {OWN}  # yours: run, verified and listed with the others, and not part of the project's synthesis",
         f"title: {_text(f'What changed with the partnerships: {name}')}",
-        f"question: {_text('What did the partnerships of the roster do to the outcome of the counties that they support?')}",
+        f"question: {_text('What did the partnerships of the roster do to the outcome of the units that they support?')}",
         f"programme: {_text('To be described: who sends what to whom, since when, and why these counties.')}",
         f"data_kind: {data_kind}  # real or simulated; shown on every page",
         "",
@@ -125,12 +133,12 @@ def write_parameters(
             if not draft.tidy
             else []
         ),
-        f"unit: {_text(roles[UNIT])}" + ("  # code of GB/T 2260" if not draft.tidy else ""),
+        f"unit: {_text(NAME if named else roles[UNIT])}" + ("  # how counties are called in the report" * named),
         f"period: {_text(roles[PERIOD])}",
         f"outcome: {_text(roles[OUTCOME])}",
         f"outcome_unit: {draft.outcome_unit}" + ("  # a share from 0 to 1" if draft.outcome_unit == "fraction" else ""),
         f"outcome_label: {_text(label)}",
-        "unit_label: counties",
+        f"unit_label: {'units' if draft.tidy else 'counties'}",
     ]
     if {INSIDE, TOTAL} <= roles.keys():
         lines += [
@@ -138,11 +146,19 @@ def write_parameters(
             f"total: {_text(roles[TOTAL])}",
         ]
     lines += [
-        "# cluster: a column of the panel by which counties share shocks, for example the prefecture; default: the county",
+        *(
+            [f"cluster: {_text(roles[CLUSTER])}  # units of one cluster share shocks and the programme"]
+            if CLUSTER in roles
+            else [
+                "# cluster: a column by which units share shocks, for example the prefecture; default: each unit is one. It stands in",
+                f"# the panel, or in a csv file named as `link`, with a column '{NAME if named else roles[UNIT]}' to join it by.",
+            ]
+        ),
         "",
         f"roster: {_text(f'{path}/{draft.roster}')}",
         f"roster_layout: {LAYOUTS.as_posix()}/{name}_roster.yaml  # how the roster is read: edit it there",
-        f"roster_unit: {_text(roles[UNIT])}",
+        f"roster_unit: {_text(roles[UNIT])}  # the panel's column of the roster's units"
+        + (": codes of GB/T 2260" * (not draft.tidy)),
         f"start_column: {start}  # the file has: {', '.join(partnerships.dates)}",
         "start_rule: containing_period  # first treated: the period that holds the start; or first_full_period",
     ]
@@ -157,21 +173,50 @@ def write_parameters(
         lines += _entry(
             _LABELS["callaway_santanna"], *_STAGGERED, "No method applies; the report says why and what could be done."
         )
-    for key, shown, other, given in OTHERS:
+    for key, shown, what, other, given in OTHERS:
         if (other, given) != (method, options) and _admits(design, other, given):
-            lines += [f"  {key}:", *_entry(shown, other, given, "")]
+            lines += [f"  {key}:", *_entry(shown, other, given, what)]
     lines += ["", "scenarios:  # the main estimate with other readings of the dates", "  full_period:"]
-    lines += ["    label: Start at the first full period", "    changes: {start_rule: first_full_period}"]
+    lines += ["    label: Start at the first full period"]
+    lines += ["    why: A period in which the programme was there only at its end can hardly show an effect."]
+    lines += ["    changes: {start_rule: first_full_period}"]
     lines += [
         line
         for date in partnerships.dates
         if date != start and _usable(partnerships, date)
-        for line in (f"  {date}:", f"    label: {_text(f'Start as {date}')}", f"    changes: {{start_column: {date}}}")
+        for line in (
+            f"  {date}:",
+            f"    label: {_text(f'Start as {date}')}",
+            "    why: Announcement, agreement and arrival are different days; the roster has more than one.",
+            f"    changes: {{start_column: {date}}}",
+        )
     ]
+    lines += _neighbours(units)
     seed = int(hashlib.sha256(name.encode()).hexdigest()[:7], 16)
     lines += ["", "level: 0.95", f"seed: {seed}  # of every draw", "draws: 999", ""]
     lines += ["# Paragraphs for the report: summary, data_notes, caveats, limits, sources (lists of sentences).", ""]
     return "\n".join(lines)
+
+
+def _one_to_one(units: pd.Series, names: pd.Series) -> bool:
+    """Tell whether every unit has one name and every name is of one unit."""
+    pairs = pd.DataFrame({"unit": units, "name": names}).drop_duplicates()
+    return bool(pairs["unit"].is_unique and pairs["name"].is_unique and pairs["name"].notna().all())
+
+
+def _neighbours(units: pd.Series) -> list[str]:
+    """Name the file of neighbours when the project has one that knows every unit."""
+    path = project_root() / ADJACENCY
+    if not path.is_file():
+        return []
+    pairs = pd.read_csv(path, dtype="str", encoding="utf-8-sig")
+    if not set(units.map(str)) <= set(pairs[list(PAIR)].to_numpy().ravel()):
+        return []
+    return [
+        "",
+        "robustness:  # counties that touch: those beside treated ones may gain or lose, and serve as comparison",
+        f"  neighbours: {{file: {ADJACENCY}, columns: [{', '.join(PAIR)}]}}",
+    ]
 
 
 def _entry(label: str, method: str, options: Mapping[str, Any], why: str) -> list[str]:

@@ -32,6 +32,7 @@ RUN_FOLDER = "EVALAID_RUN_FOLDER"
 NOTEBOOK = "EVALAID_NOTEBOOK"
 SMALLEST = "EVALAID_SMALLEST_COUNT"
 PARTS = ".parts"
+NOTHING_NOTED = "The study's file notes nothing here."
 NOTHING_TO_DRAW = "There is no figure here, because there is no estimate to draw."
 
 
@@ -168,8 +169,8 @@ class Section:
         return Prose("\n\n".join(self.words(template) for template in templates))
 
     def list(self, templates: Sequence[str]) -> Prose:
-        """Show a bulleted list of sentences with recorded numbers."""
-        return Prose("\n".join(f"- {self.words(template)}" for template in templates) or "None.")
+        """Show a bulleted list of sentences with recorded numbers; without any, say that the study's file has none."""
+        return Prose("\n".join(f"- {self.words(template)}" for template in templates) or NOTHING_NOTED)
 
     def words(self, template: str) -> str:
         """Fill the places of a template with recorded numbers."""

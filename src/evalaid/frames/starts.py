@@ -77,20 +77,30 @@ def vary_study_starts(spec: StudySpec) -> Starts:
     if possible.empty:
         return nothing
     stated = assign_cohorts(roster, kind, spec.start_rule).cohort_by_unit.astype(object)
+    names = _names(frame, spec)
+    units = {names.get(unit, str(unit)): unit for unit in possible["unit"]}
     scales: set[str] = set()
 
     def estimate_with(moved: Mapping[Any, Any]) -> pd.Series:
         cohort = stated.copy()
         for name, start in moved.items():
-            cohort[name] = start
+            cohort[units[name]] = start
         design = diagnose_frame(treat(frame, spec, cohort), spec)
         effects = estimate_entry(spec.methods[spec.main], spec, design)
         scales.add(effects.scale)
         return infer(overall(effects), level=spec.level).iloc[0]
 
-    found = try_starts(possible, estimate_with, seed=spec.seed)
+    found = try_starts(possible.assign(unit=list(units)), estimate_with, seed=spec.seed)
     unit, factor = unit_of(next(iter(scales))) if scales else ("pp", 100.0)
-    return Starts(_tabulate(found, unit, factor, spec), _tabulate_units(found, frame, unit, factor, spec))
+    return Starts(_tabulate(found, unit, factor, spec), _tabulate_units(found, unit, factor))
+
+
+def _names(frame: pd.DataFrame, spec: StudySpec) -> dict[Any, str]:
+    """Say what the units of the roster are called, where each is one unit of the panel; else nothing."""
+    column = spec.unit if spec.unit != spec.roster_unit or "name" not in frame else "name"
+    pairs = pd.DataFrame({"unit": roster_units(frame, spec), "name": frame[column].map(str)}).drop_duplicates()
+    alike = pairs["unit"].is_unique and pairs["name"].is_unique
+    return dict(zip(pairs["unit"], pairs["name"], strict=True)) if alike else {}
 
 
 def _tabulate(found: StartVariation, unit: str, factor: float, spec: StudySpec) -> pd.DataFrame:
@@ -120,18 +130,13 @@ def _tabulate(found: StartVariation, unit: str, factor: float, spec: StudySpec) 
     )
 
 
-def _tabulate_units(
-    found: StartVariation, frame: pd.DataFrame, unit: str, factor: float, spec: StudySpec
-) -> pd.DataFrame:
-    names = {}
-    if "name" in frame and spec.roster_unit == spec.unit:
-        names = dict(zip(roster_units(frame, spec), frame["name"], strict=True))
+def _tabulate_units(found: StartVariation, unit: str, factor: float) -> pd.DataFrame:
     units = found.units
     spans = [f"{first} to {last}" for first, last in zip(units["earliest"], units["latest"], strict=True)]
     return pd.DataFrame(
         {
             "key": [f"unit{place + 1}" for place in range(len(units))],
-            "label": [str(names.get(name, name)) for name in units["unit"]],
+            "label": units["unit"].map(str).tolist(),
             "stated": [
                 f"{cohort} ({precision})"
                 for cohort, precision in zip(units["cohort"], units["start_precision"], strict=True)

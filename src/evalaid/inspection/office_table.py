@@ -50,6 +50,11 @@ class TableInspection:
     panel: Panel | None = None
     message: str = ""
 
+    @property
+    def usable(self) -> bool:
+        """Whether there is a panel."""
+        return self.panel is not None
+
     def text(self) -> str:
         """Say what the file holds, or that it cannot be used and why."""
         lines = [f"{self.file}: a table of counties, {len(self.decisions):,} decisions taken."]
@@ -115,7 +120,9 @@ def table_roles(reading: Reading | None) -> dict[str, str]:
 def refuse(path: Path, error: LayoutError, message: str) -> TableInspection:
     """Say what was found in a table that cannot be read as it stands."""
     faults = pd.DataFrame() if error.rows is None else error.rows
-    return TableInspection(readable_name(path.name), error.layout, error.decisions, error.left_out, faults, message=message)
+    return TableInspection(
+        readable_name(path.name), error.layout, error.decisions, error.left_out, faults, message=message
+    )
 
 
 def _with_cells(error: EvalaidError, reading: Reading) -> pd.DataFrame:
@@ -129,5 +136,3 @@ def _with_cells(error: EvalaidError, reading: Reading) -> pd.DataFrame:
         places.append(("", "", "") if source is None else (source["file"], source["sheet"], cell))
     where = pd.DataFrame(places, columns=["file", "sheet", "cell"], index=rows.index)
     return pd.concat([where, rows[["column", "value", "fault", "expected"]]], axis=1)
-
-

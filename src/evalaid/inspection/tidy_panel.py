@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,15 +10,18 @@ import pandas as pd
 
 from evalaid.errors import PanelError, ReadingError
 from evalaid.faults import FAULT_COLUMNS
-from evalaid.names import OUTCOME, PERIOD, UNIT, names_a_share
+from evalaid.names import INSIDE, OUTCOME, PERIOD, TOTAL, UNIT, names_a_share
 from evalaid.panel import Panel, read_panel
 from evalaid.periods import PeriodKind, label, recognise_periods
 from evalaid.reading.decisions import DECISION_COLUMNS
+from evalaid.reading.kinds import find_role
 from evalaid.reading.numbers import read_numbers
 from evalaid.reading.snapshot import readable_name
 from evalaid.reading.tidy import read_tidy
 
 _SHOWN = 12
+ROUNDING = 0.006
+"""A share in whole per cent is off by half a point."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,12 @@ class Inspection:
         The panel, None when there are faults.
     faults : pandas.DataFrame
         Every failing row: ``row`` (line of the file, the header is line 1), ``column``, ``value``, ``fault``, ``expected``.
+    frame : pandas.DataFrame
+        The table as it was read, rows numbered as the file shows them.
+    decisions : pandas.DataFrame
+        ``file``, ``sheet``, ``cell``, ``what``, ``decided``, ``because``.
+    outcome_unit : str
+        Unit of the outcome in the file.
     message : str
         The faults in words.
     """
@@ -45,7 +55,15 @@ class Inspection:
     found: tuple[str, ...]
     panel: Panel | None
     faults: pd.DataFrame
+    frame: pd.DataFrame
+    decisions: pd.DataFrame
+    outcome_unit: str
     message: str = ""
+
+    @property
+    def usable(self) -> bool:
+        """Whether there is a panel."""
+        return self.panel is not None
 
     def text(self) -> str:
         """Say what the file holds, or that it cannot be used and why."""
@@ -57,7 +75,9 @@ class Inspection:
             return "\n".join([*lines, self.message])
         keys = self.panel.keys
         span = f"{label(keys.kind, keys.periods[0])} to {label(keys.kind, keys.periods[-1])}"
-        measure = "a share, as a fraction" if self.panel.outcome_unit == "fraction" else "a number"
+        measure = {"fraction": "a share, as a fraction", "percent": "a share in per cent, held as a fraction"}.get(
+            self.outcome_unit, "a number"
+        )
         lines.append(
             f"Usable panel: {len(keys.units):,} units, {len(keys.periods)} periods ({span}), {len(self.panel):,} rows."
         )
@@ -72,24 +92,26 @@ def inspect_file(
     path: Path,
     *,
     sheet: str | None = None,
-    encoding: str = "utf-8-sig",
+    encoding: str | None = None,
     outcome_unit: str | None = None,
     **roles: str | None,
 ) -> Inspection:
-    """Read a csv or Excel file and validate it as a panel.
+    """Read a tidy table of any file and validate it as a panel.
 
     Columns that are not named are looked for: the period is the first column that reads as years, quarters or months, the
     outcome the only numeric column whose name says that it is a share, the unit the first text column that names each row
-    once a period. What is not clear is asked for, not guessed.
+    once a period; two columns of counts are those behind the share when they give it. What is not clear is asked for, not guessed. A share whose numbers are all percentages is one in per cent.
 
     Parameters
     ----------
     path : Path
+        As in `evalaid.reading.tidy.read_tidy`.
     sheet : str, optional
-        Sheet of an Excel file; default: the first.
-    encoding : str
-        Of a csv file.
+        Sheet of a workbook; default: the first.
+    encoding : str, optional
+        Of a text file; default: detected.
     outcome_unit : {"fraction", "percent", "number"}, optional
+        Default: decided from the outcome's name and numbers.
     **roles
         ``unit``, ``period``, ``outcome``, ``inside``, ``total``, ``weight``, ``cluster``: column names.
 
@@ -99,40 +121,50 @@ def inspect_file(
 
     Raises
     ------
+    ReadingError
+        If the file cannot be read.
     PanelError
-        If the file cannot be read or a needed column is not clear.
+        If a needed column is not clear.
     """
-    frame = _read(path, sheet, encoding)
+    table = read_tidy(path, sheet=sheet, encoding=encoding)
+    frame = table.frame.set_axis(pd.RangeIndex(table.first_line, table.first_line + len(table.frame), name="line"))
     named = {role: column for role, column in roles.items() if column is not None}
-    columns = {**_find(frame, named, readable_name(path.name)), **named}
+    file = readable_name(path.name)
+    columns = {**_find(frame, named, file), **named}
     found = tuple(role for role in columns if role not in named)
+    unit, because = (outcome_unit, "it was named") if outcome_unit else _unit_of(frame, columns[OUTCOME])
+    rows = [
+        (file, "", "", f"column {column!r}", role, "found by its name or content" if role in found else "it was named")
+        for role, column in columns.items()
+    ]
+    rows += [(file, "", "", f"unit of {columns[OUTCOME]!r}", unit, because)] if unit else []
+    decisions = pd.concat([table.decisions, pd.DataFrame(rows, columns=DECISION_COLUMNS)], ignore_index=True)
     try:
-        panel = read_panel(frame, outcome_unit=outcome_unit, **columns)
+        panel, message, faults = (
+            read_panel(frame, outcome_unit=unit, **columns),
+            "",
+            pd.DataFrame(columns=FAULT_COLUMNS),
+        )
     except PanelError as error:
+        panel, message = (
+            None,
+            str(error).replace("outcome_unit='percent'", "outcome_unit='percent' (--outcome-unit percent)"),
+        )
         faults = error.rows if error.rows is not None else pd.DataFrame(columns=FAULT_COLUMNS)
-        return Inspection(readable_name(path.name), columns, found, None, faults, str(error))
-    return Inspection(readable_name(path.name), columns, found, panel, pd.DataFrame(columns=FAULT_COLUMNS))
+    held = "" if panel is None else panel.outcome_unit
+    return Inspection(file, columns, found, panel, faults, frame, decisions, unit or held, message)
 
 
-def _read(path: Path, sheet: str | None, encoding: str) -> pd.DataFrame:
-    if not path.is_file():
-        raise PanelError(f"There is no file '{readable_name(path.name)}' at this place.")
+def _unit_of(frame: pd.DataFrame, outcome: str) -> tuple[str | None, str]:
+    """Tell that a share is in per cent where all its numbers are percentages; else its name decides, and faults are told."""
+    if outcome not in frame or not names_a_share(outcome) or not pd.api.types.is_numeric_dtype(frame[outcome]):
+        return None, ""
+    values = frame[outcome].tolist()
     try:
-        if path.suffix.lower() in EXCEL:
-            frame = pd.read_excel(path, sheet_name=sheet if sheet is not None else 0, engine="calamine")
-        else:
-            frame = pd.read_csv(path, encoding=encoding)
-    except UnicodeDecodeError:
-        raise PanelError(
-            f"{readable_name(path.name)} is not {encoding}. Name its encoding, for example --encoding gb18030 (Chinese) or cp949 (Korean)."
-        ) from None
-    except (ValueError, KeyError, OSError, BadZipFile, LookupError) as error:
-        raise PanelError(f"{readable_name(path.name)} cannot be read as a table: {error}.") from None
-    except Exception as error:  # noqa: BLE001 (calamine has errors of its own for files that are no workbooks)
-        raise PanelError(f"{readable_name(path.name)} cannot be read as a table: {error}.") from None
-    if frame.empty:
-        raise PanelError(f"{readable_name(path.name)} has no rows.")
-    return frame.set_axis(pd.RangeIndex(2, len(frame) + 2, name="line"))
+        column = read_numbers([None if pd.isna(value) else value for value in values], name=outcome)
+    except ReadingError:  # two units fit: the panel's own check says where
+        return None, ""
+    return ("percent", column.evidence) if column.unit == "percent" and not column.notes else (None, "")
 
 
 def _find(frame: pd.DataFrame, named: dict[str, str], file: str) -> dict[str, str]:
@@ -154,7 +186,23 @@ def _find(frame: pd.DataFrame, named: dict[str, str], file: str) -> dict[str, st
             clear = [column for column in text if not frame.duplicated([column, period]).any()]
             text = clear[:1] or text
         found[UNIT] = _first(text, UNIT, "a text column that names each row once a period", frame, file)
-    return {role: found[role] for role in (UNIT, PERIOD, OUTCOME) if role in found}
+    counts = {role: [column for column in frame.columns if find_role(str(column)) == role] for role in (INSIDE, TOTAL)}
+    if not {INSIDE, TOTAL} & set(named) and names_a_share({**found, **named}[OUTCOME]):
+        both = {role: columns[0] for role, columns in counts.items() if len(columns) == 1}
+        found |= both if len(both) == len(counts) and _is_ratio(frame, both, {**found, **named}[OUTCOME]) else {}
+    return {role: found[role] for role in (UNIT, PERIOD, OUTCOME, INSIDE, TOTAL) if role in found}
+
+
+def _is_ratio(frame: pd.DataFrame, counts: Mapping[str, str], outcome: str) -> bool:
+    """Tell whether a share is that of two counts, up to the rounding of published shares."""
+    if outcome not in frame:
+        return False
+    numbers = [pd.to_numeric(frame[column], errors="coerce") for column in (counts[INSIDE], counts[TOTAL], outcome)]
+    inside, total, share = (values.where(values >= 0) for values in numbers)
+    ratio = inside / total.where(total > 0)
+    known = ratio.notna() & share.notna()
+    off = pd.concat([(ratio - share / factor).abs() for factor in (1, 100)], axis=1)[known].max()
+    return bool(known.any() and off.min() < ROUNDING)
 
 
 def _first(candidates: list[str], role: str, wanted: str, frame: pd.DataFrame, file: str) -> str:

@@ -171,9 +171,7 @@ def take(path: Path | str, limits: Limits) -> Snapshot:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "is a folder")
         if not path.is_file():
-            text = (
-                f"{readable_name(path.name)}: this is a pipe or a device, not a file. Expected a file on disk: save the table to one."
-            )
+            text = f"{readable_name(path.name)}: this is a pipe or a device, not a file. Expected a file on disk: save the table to one."
             raise fault(path, text, found="no regular file", expected="a file on disk")
         if before.st_size > limits.file_bytes:
             raise _too_large(path, before.st_size, limits)
@@ -187,7 +185,9 @@ def take(path: Path | str, limits: Limits) -> Snapshot:
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or len(content) != after.st_size:
         raise _changed(path)
     if not content:
-        text = f"{readable_name(path.name)}: the file is empty (0 bytes). Expected a table: export or download it again."
+        text = (
+            f"{readable_name(path.name)}: the file is empty (0 bytes). Expected a table: export or download it again."
+        )
         raise fault(path, text, found="empty file", expected="a table")
     return Snapshot(path, content, hashlib.sha256(content).hexdigest())
 
@@ -203,7 +203,12 @@ def _not_opened(path: Path, error: Exception) -> ReadingError:
     elif isinstance(error, ValueError):
         why, do = "this is no valid path", "check the name"
     detail = "" if isinstance(error, FileNotFoundError | IsADirectoryError) else f" ({_reason(error)})"
-    return fault(path, f"{readable_name(str(path))}: {why}{detail}. Expected a readable file: {do}.", found=why, expected="a readable file")
+    return fault(
+        path,
+        f"{readable_name(str(path))}: {why}{detail}. Expected a readable file: {do}.",
+        found=why,
+        expected="a readable file",
+    )
 
 
 def _reason(error: Exception) -> str:

@@ -38,7 +38,7 @@ class TidyTable:
 
 
 def read_tidy(path: Path | str, *, sheet: str | None = None, encoding: str | None = None) -> TidyTable:
-    """Read a tidy table from a text file, a workbook or a Parquet file.
+    r"""Read a tidy table from a text file, a workbook or a Parquet file.
 
     Assumes that the first row holds the names of the columns and every other row an observation.
 
@@ -65,7 +65,7 @@ def read_tidy(path: Path | str, *, sheet: str | None = None, encoding: str | Non
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = Path(folder) / "panel.csv"
-    ...     _ = file.write_text("地区,年,率\\n甲,2019,0.8\\n", encoding="gb18030")
+    ...     _ = file.write_text("地区,年,率\n甲,2019,0.8\n", encoding="gb18030")
     ...     table = read_tidy(file)
     >>> table.frame.to_dict("records"), table.decisions["what"].tolist()
     ([{'地区': '甲', '年': 2019, '率': 0.8}], ['opening', 'opening'])

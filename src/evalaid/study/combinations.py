@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from evalaid.reading.tidy import KINDS
+
 REAL, SIMULATED, PUBLISHED, MIXED = "real", "simulated", "published", "real and simulated"
 DATA_KINDS = (REAL, SIMULATED, PUBLISHED, MIXED)
 NEEDED_WITH_DATA = ("unit", "period", "outcome", "main", "methods")
@@ -60,8 +62,8 @@ def _data(values: Mapping[str, Any]) -> Iterator[str]:
         yield "give either panel (a file) or simulation (a generator), not both"
     if values["layout"] and not panel:
         yield "layout says how a panel is read, but panel (a file) is missing"
-    if panel and not values["layout"] and not str(panel).lower().endswith(".csv"):
-        yield f"panel is '{panel}', which needs a layout (write one with: evalaid check FILE --write-layout LAYOUT)"
+    if panel and not values["layout"] and not str(panel).lower().endswith(tuple(KINDS)):
+        yield f"panel is '{panel}': a tidy panel is a file that ends in {', '.join(sorted(KINDS))}; any other needs a layout"
     if values["roster_layout"] and not values["roster"]:
         yield "roster_layout says how a roster is read, but roster (a file) is missing"
     if simulation:

@@ -16,6 +16,7 @@ from evalaid.reading.layouts import Layout
 from evalaid.reading.rosters import read_partnerships
 from evalaid.reading.snapshot import FAULT_COLUMNS
 from evalaid.reading.tables import LayoutError, read_table
+from evalaid.study.placing import decide_columns, decide_starts
 from evalaid.study.sources import load_reading, read_partnerships_file
 from evalaid.study.spec import StudySpec
 
@@ -24,7 +25,7 @@ _GIVEN = "the layout says so"
 
 @dataclass(frozen=True)
 class FileDecisions:
-    """What was decided, left out and noted while the files of a study were read; no rows for files that are read as they stand.
+    """What was decided, left out and noted while the files of a study were read; no rows for files that a study's file describes.
 
     Parameters
     ----------
@@ -56,17 +57,22 @@ def gather_decisions(spec: StudySpec) -> FileDecisions:
     >>> gather_decisions(StudySpec(study="korea_responsible_hospitals")).decisions.empty
     True
     """
-    readings: list[tuple[Any, pd.DataFrame]] = []
+    decisions, left_out, faults = [], [], []
     if spec.layout is not None:
-        used: Any = load_reading(spec)
-        readings.append((used, _with_evidence(used, str(spec.panel), read_table)))
+        reading = load_reading(spec)
+        decisions.append(_with_evidence(reading, str(spec.panel), read_table))
+        left_out.append(reading.left_out)
+        faults.append(reading.faults)
     if spec.roster is not None and spec.roster_layout is not None:
-        used = read_partnerships_file(spec.roster, spec.roster_layout)
-        readings.append((used, _with_evidence(used, spec.roster, read_partnerships)))
+        if spec.layout is None and spec.panel is not None:
+            decisions.append(decide_columns(spec))
+        roster = read_partnerships_file(spec.roster, spec.roster_layout)
+        starts, absent = decide_starts(spec, roster)
+        decisions += [_with_evidence(roster, spec.roster, read_partnerships), starts]
+        left_out += [roster.left_out, absent]
+        faults.append(roster.faults)
     return FileDecisions(
-        _join([decisions for _, decisions in readings], DECISION_COLUMNS),
-        _join([used.left_out for used, _ in readings], LEFT_OUT_COLUMNS),
-        _join([used.faults for used, _ in readings], FAULT_COLUMNS),
+        _join(decisions, DECISION_COLUMNS), _join(left_out, LEFT_OUT_COLUMNS), _join(faults, FAULT_COLUMNS)
     )
 
 

@@ -68,8 +68,8 @@ class StudySpec:
         Whose study it is. One of your own (`evalaid new` writes it so) is run, verified and listed with the others, and stays out
         of the synthesis of the project's studies.
     panel : str, optional
-        File of the panel, relative to the project: a csv with one row for each unit and period, or, with ``layout``, any table
-        that `evalaid.read_table` reads.
+        File of the panel, relative to the project: a tidy table (csv, a workbook, Parquet) with one row for each unit and
+        period, or, with ``layout``, any table that `evalaid.read_table` reads.
     layout : str, optional
         YAML file that says how ``panel`` is read (``evalaid check FILE --write-layout``); its columns are then those of a reading:
         ``unit`` (codes, as text), ``name``, ``period``, ``inside``, ``total``, ``share`` (a fraction) and so on.

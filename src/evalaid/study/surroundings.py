@@ -6,7 +6,7 @@ import pandas as pd
 
 from evalaid.design import Design
 from evalaid.errors import StudyError
-from evalaid.study.sample import ALL_GROUPS, load_frame
+from evalaid.study.sample import ALL_GROUPS, load_frame, roster_units
 from evalaid.study.sources import need_columns, read_file
 from evalaid.study.spec import StudySpec
 
@@ -39,7 +39,11 @@ def load_neighbours(spec: StudySpec) -> pd.DataFrame | None:
     table = read_file(named["file"])
     need_columns(table, str(named["file"]), columns)
     pairs = table[columns].set_axis(["unit", "neighbour"], axis=1)
-    labels = load_frame(spec)[spec.unit]
+    frame = load_frame(spec)
+    labels = frame[spec.unit]
+    if spec.roster_layout is not None and spec.roster_unit != spec.unit:  # the file names units as the roster does
+        called = dict(zip(roster_units(frame, spec), labels, strict=True))
+        return pairs.astype(str).apply(lambda column: column.map(called)).dropna()
     # Codes are numbers to a csv reader and text in a panel that keeps their zeros.
     return pairs if pd.api.types.is_numeric_dtype(labels) else pairs.astype(str)
 

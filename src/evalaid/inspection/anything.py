@@ -1,0 +1,137 @@
+"""What kind of file is this? A tidy panel, a table of counties, a roster; or records and matrices, which are counted first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from evalaid.errors import EvalaidError, ReadingError
+from evalaid.inspection.office_roster import RosterInspection, inspect_roster
+from evalaid.inspection.office_table import TableInspection, inspect_table, refuse
+from evalaid.inspection.tidy_panel import Inspection, inspect_file
+from evalaid.names import find_record_columns, plain_name
+from evalaid.reading.layouts import Layout
+from evalaid.reading.matrix import COUNT_COLUMNS
+from evalaid.reading.snapshot import readable_name
+from evalaid.reading.tables import LayoutError
+from evalaid.reading.tallies import county_number
+from evalaid.reading.tidy import KINDS, PARQUET, read_tidy
+
+_MATRIX = (
+    "{file} looks like an origin-destination matrix. Make counts of it first, in Python: "
+    "evalaid.count_matrix('{file}', base='residents').frame.to_csv('counts.csv', index=False), with the base whose episodes they are "
+    "(residents, registered, insured), and period= where no column says it; then check counts.csv."
+)
+_RECORDS = (
+    "{file} looks like discharge records, one row an episode. Count them first, in Python: "
+    "evalaid.count_records('{file}', base='residents').frame.to_csv('counts.csv', index=False), with the base whose episodes they are "
+    "(residents, registered, insured), and the file of hospitals where records name hospitals by code; then check counts.csv."
+)
+
+
+def inspect_any(
+    path: Path,
+    *,
+    layout: Path | Layout | None = None,
+    sheet: str | None = None,
+    encoding: str | None = None,
+    **named: str | None,
+) -> Inspection | TableInspection | RosterInspection:
+    """Inspect a file as a tidy panel, a table of counties or a roster, whichever it is.
+
+    A file whose columns or encoding are named is taken as a tidy panel; one with a layout as a table. Otherwise it is a table
+    when counties are found in it, and a roster when it has dates of partnerships and no figures.
+
+    Parameters
+    ----------
+    path : Path
+    layout : Path or Layout, optional
+        Layout of a table.
+    sheet : str, optional
+    encoding : str, optional
+        Of a text file of a tidy panel; default: detected.
+    **named
+        As in `inspect_file`.
+
+    Returns
+    -------
+    Inspection, TableInspection or RosterInspection
+
+    Raises
+    ------
+    EvalaidError
+        If the file cannot be read, or a needed column is not clear.
+    """
+    given = {name: value for name, value in named.items() if value is not None}
+    alone = layout is None and not given and encoding is None and sheet is None
+    try:
+        found = _as_panel(path, layout, sheet, encoding, given)
+    except EvalaidError:
+        roster = inspect_roster(path) if alone else None
+        if roster is not None:
+            return roster
+        if advice := _advise(path):
+            raise ReadingError(advice) from None
+        raise
+    if found.panel is not None:
+        return found
+    roster = inspect_roster(path, layout=layout) if alone or layout is not None else None
+    if roster is not None and _holds_no_figures(found):
+        return roster
+    if advice := _advise(path):
+        raise ReadingError(advice)
+    return found
+
+
+def _as_panel(
+    path: Path, layout: Path | Layout | None, sheet: str | None, encoding: str | None, given: dict[str, str]
+) -> Inspection | TableInspection:
+    tidy = lambda: inspect_file(path, sheet=sheet, encoding=encoding, **given)  # noqa: E731
+    if layout is None and (given or encoding or path.suffix.lower() in PARQUET):
+        return tidy()
+    try:
+        return inspect_table(path, layout=layout, sheet=sheet)
+    except LayoutError as error:
+        refused = error
+    except ReadingError:
+        if layout is not None or path.suffix.lower() not in KINDS:
+            raise
+        return tidy()
+    if layout is None and not refused.n_units:  # no county in it: perhaps a tidy panel of other units
+        try:
+            return tidy()
+        except EvalaidError as error:
+            if _in_plain_words(refused.layout):
+                raise
+            return refuse(path, refused, f"{refused}\nAs a tidy panel: {error}")
+    return refuse(path, refused, str(refused))
+
+
+def _holds_no_figures(found: Inspection | TableInspection) -> bool:
+    return isinstance(found, TableInspection) and found.reading is None
+
+
+def _in_plain_words(layout: Layout) -> bool:
+    """Tell whether no header holds anything but ASCII and the header is the first row, as in a tidy file."""
+    return all(
+        table.header_rows in (None, (1, 1)) and all(column.header.isascii() for column in table.columns)
+        for table in layout.tables
+    )
+
+
+def _advise(path: Path) -> str:
+    """Say what to do with a file of records, or with a matrix of counts; empty for any other."""
+    if path.suffix.lower() not in KINDS:
+        return ""
+    try:
+        columns = list(map(str, read_tidy(path).frame.columns))
+    except (EvalaidError, OSError):
+        return ""
+    found, several = find_record_columns(columns, "residents")
+    roles = {*found, *several}
+    codes = sum(county_number(name) is not None for name in columns)
+    counted = any(plain_name(name) in COUNT_COLUMNS for name in columns)
+    if "residence" in roles and (codes > 1 or ("hospital_county" in roles and counted)):
+        return _MATRIX.format(file=readable_name(path.name))
+    if "residence" in roles and roles & {"discharge", "admission"}:
+        return _RECORDS.format(file=readable_name(path.name))
+    return ""

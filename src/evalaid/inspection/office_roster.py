@@ -1,0 +1,104 @@
+"""Is this file a roster of partnerships? Its layout, every decision, and every fault with its cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from evalaid.errors import ReadingError
+from evalaid.names import CODE, HOSPITAL, NAME
+from evalaid.reading.decisions import DECISION_COLUMNS
+from evalaid.reading.grids import TEXTS, WORKBOOKS
+from evalaid.reading.layouts import Layout
+from evalaid.reading.roster_headers import STARTS
+from evalaid.reading.rosters import Partnerships, read_partnerships
+from evalaid.reading.snapshot import readable_name
+from evalaid.reading.tables import LayoutError
+
+
+@dataclass(frozen=True)
+class RosterInspection:
+    """What was found in a roster as an office keeps it.
+
+    Parameters
+    ----------
+    file : str
+        Its name.
+    layout : Layout
+        The layout that was used, or as far as it was detected.
+    decisions, left_out, faults : pandas.DataFrame
+        As in `evalaid.reading.rosters.Partnerships`; the faults are those that stop the reading, or those to look at.
+    partnerships : Partnerships or None
+        What was read, None when faults stop it.
+    message : str
+        The faults in words.
+    """
+
+    file: str
+    layout: Layout
+    decisions: pd.DataFrame
+    left_out: pd.DataFrame
+    faults: pd.DataFrame
+    partnerships: Partnerships | None = None
+    message: str = ""
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can be read."""
+        return self.partnerships is not None
+
+    def text(self) -> str:
+        """Say what the file holds, or that it cannot be used and why."""
+        lines = [f"{self.file}: a roster of partnerships, {len(self.decisions):,} decisions taken."]
+        if self.partnerships is None:
+            return "\n".join([*lines, self.message])
+        frame = self.partnerships.frame
+        lines.append(
+            f"Usable roster: {len(frame):,} partnerships of {frame['unit'].nunique():,} units; dates: "
+            f"{', '.join(self.partnerships.dates)}."
+        )
+        if len(self.left_out):
+            lines.append(f"Left out: {len(self.left_out):,} rows.")
+        if len(self.faults):
+            lines.append(f"To look at: {len(self.faults):,} (listed below); they do not stop the reading.")
+        return "\n".join([*lines, f"With a panel of its units: evalaid new NAME --panel PANEL --roster {self.file}"])
+
+
+def inspect_roster(path: Path, *, layout: Path | Layout | None = None) -> RosterInspection | None:
+    """Read a file as a roster of partnerships.
+
+    Parameters
+    ----------
+    path : Path
+    layout : Path or Layout, optional
+        Default: everything is detected.
+
+    Returns
+    -------
+    RosterInspection or None
+        None when no header names units, the hospitals that support them and their starts.
+    """
+    if path.suffix.lower() not in WORKBOOKS | TEXTS:
+        return None
+    file = readable_name(path.name)
+    try:
+        found = read_partnerships(path, layout)
+    except LayoutError as error:
+        if layout is None and error.n_units == 0:  # no county among them: perhaps units of another kind
+            again = inspect_roster(path, layout=Layout(units="as_written"))
+            if again is not None and again.usable:
+                row = (file, "", "", "units", "taken as they are written", "none of them is a county of GB/T 2260")
+                decided = pd.DataFrame([row], columns=DECISION_COLUMNS)
+                return replace(again, decisions=pd.concat([decided, again.decisions], ignore_index=True))
+        columns = {column.read for table in error.layout.tables for column in table.columns}
+        if not (columns & {NAME, CODE} and HOSPITAL in columns and columns & set(STARTS)):
+            return None
+        faults = pd.DataFrame() if error.rows is None else error.rows
+        return RosterInspection(file, error.layout, error.decisions, error.left_out, faults, message=str(error))
+    except ReadingError:
+        return None
+    if not found.dates or (found.frame[HOSPITAL].isna().all() and not found.frame["unit"].is_unique):
+        return None  # units that repeat without a hospital are a panel's
+    return RosterInspection(file, found.layout, found.decisions, found.left_out, found.faults, found)

@@ -96,7 +96,11 @@ def choose_method(design: Design) -> tuple[str, dict[str, Any], tuple[str, ...]]
         except EvalaidError as error:
             refused.append(f"{method}: {error}")
         else:
-            counted = f"{design.n_treated} treated units in {len(design.layout.cohorts)} cohorts, {design.n_never} never treated within the panel"
+            waves = len(design.layout.cohorts)
+            counted = (
+                f"{design.n_treated} treated unit{'s' * (design.n_treated > 1)} in {waves} cohort{'s' * (waves > 1)}, "
+                f"{design.n_never} never treated within the panel"
+            )
             return method, options, (f"Chosen by the design ({counted}): {what}.", *[f"Not {one}" for one in refused])
     return "", {}, tuple(refused)
 

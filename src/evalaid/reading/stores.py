@@ -7,7 +7,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,6 +99,8 @@ class Store:
 
     def _run_watched(self, expression: ir.Table, progress: Progress) -> pd.DataFrame:
         """Run in a thread of its own while this one tells how far it is; stop it when this one is interrupted."""
+        with suppress(Exception):  # in a notebook without ipywidgets DuckDB refuses to count how far it is
+            self.connection.raw_sql("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
         with ThreadPoolExecutor(1) as pool:
             result = pool.submit(self._run, expression)
             shown = 0
@@ -175,7 +177,6 @@ def open_store(
             **({} if threads is None else {"threads": threads}),
         }  # fmt: skip
         connection = ibis.duckdb.connect(**settings)
-        connection.raw_sql("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
         try:
             if isinstance(source, pd.DataFrame):
                 yield Store(ibis.memtable(source), connection, embedded=True)

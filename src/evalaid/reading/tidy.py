@@ -99,6 +99,7 @@ def _from_parquet(path: Path) -> TidyTable:
     from evalaid.reading.stores import open_store  # DuckDB and Ibis take a second to import
 
     with open_store(path) as store:
+        store.connection.raw_sql("SET preserve_insertion_order = true")
         rows = int(store.table.count().execute())
         if rows > MOST_ROWS:
             message = (

@@ -410,5 +410,6 @@ def test_the_choice_behind_most_of_the_spread_is_named(shanghai):
     found = choices.examine_choices(shanghai)
     first = found.drivers.iloc[0]
     assert (
-        f"The spread depends most on the {first['label']} ({first['share_alone']:.0f}%)." in found.verdict["result"].iloc[0]
+        f"The spread depends most on the {first['label']} ({first['share_alone']:.0f}%)."
+        in found.verdict["result"].iloc[0]
     )

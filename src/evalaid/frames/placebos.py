@@ -59,7 +59,10 @@ def list_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.Dat
     for name, result in found.items():
         if isinstance(result, Placebo) and result.kind == "time":
             both = pd.concat([result.actual, result.table], ignore_index=True)
-            names = ["True start", *(f"{entries(spec)[name]['label']}: {shift}" for shift in result.table["shift"])]
+            several = sum(entry.get("kind") == "time" for entry in entries(spec).values()) > 1
+            of = f"{entries(spec)[name]['label']}: " if several else ""
+            names = [f"{of}true start", *(f"{of}{shift} earlier" for shift in result.table["shift"])]
+            names = [f"{text[0].upper()}{text[1:]}" for text in names]
             scaled = {column: both[column] * scale for column in ("estimate", "std_error", "conf_low", "conf_high")}
             keys = [f"{name}.{shift}" for shift in both["shift"]]
             made_by = f"placebo in time, {result.method}"

@@ -204,9 +204,11 @@ class Table:
         return self.notes if self.kind == "real" else (data_label(self.kind).capitalize() + ".", *self.notes)
 
     def _shown(self) -> tuple[str, ...]:
-        """The columns as they are shown: the upper end of an interval stands with its lower end."""
-        ends = {upper for lower, (upper, _) in PAIRS.items() if lower in self.columns}
-        return tuple(name for name in self.columns if name not in ends)
+        """The columns as they are shown: the upper end of an interval stands with its lower end; reasons, where there is one."""
+        left_out = {upper for lower, (upper, _) in PAIRS.items() if lower in self.columns}
+        if "reason" in self.columns and not self.frame["reason"].fillna("").astype(bool).any():
+            left_out.add("reason")
+        return tuple(name for name in self.columns if name not in left_out)
 
     def _rows(self) -> list[list[str]]:
         """The cells as text; of three or more periods in a row without any estimate one row is left."""

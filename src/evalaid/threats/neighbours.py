@@ -54,7 +54,6 @@ def examine_neighbours(case: Case | Refusal) -> Others:
         return _nothing("neighbours", SPILLOVER, DONUT, "The study names no neighbours.", UNTRIED)
     tables: list[pd.DataFrame] = []
     named = {"indirect": "Effect on untreated neighbours"}
-    notes: list[str] = []
     links: list[tuple[dict[str, Any], str]] = [({"adjacency": pairs}, "")] if pairs is not None else []
     if groups is not None:
         links.append(({"groups": groups}, f" by {case.spec.robustness['groups']}" if pairs is not None else ""))
@@ -67,9 +66,9 @@ def examine_neighbours(case: Case | Refusal) -> Others:
         own = found.table[found.table["sample"] != ALL] if by else found.table
         labels = [f"{named.get(str(sample), f'{prefix}{sample}')}{by}" for sample in own["sample"]]
         tables.append(_table(own, labels, case, f"{case.method}; {kind}{by}"))
-        notes += [f"{note}{by}" for note in found.notes]
+        if kind == "neighbours":
+            tables[-1]["note"] = [join_texts((text, *found.notes)) for text in tables[-1]["note"]]
     table = pd.concat(tables, ignore_index=True)
-    table["note"] = [*table["note"][:-1], join_texts((table["note"].iloc[-1], *dict.fromkeys(notes)))]
     reached = table["label"].str.startswith(named["indirect"])
     row = _judge("neighbours", SPILLOVER, DONUT, table[~reached].iloc[1:], case)
     return Others(table, row.assign(result=row["result"] + _tell_reached(table[reached].iloc[0], case)))
@@ -106,10 +105,9 @@ def _table(found: pd.DataFrame, labels: list[str], case: Case, made_by: str) -> 
     unit, factor = case.unit
     scaled = {name: found[name] * factor for name in _NUMBERS if name != "p_value"}
     missing = found["estimate"].isna() | found["conf_low"].isna()
-    # How many units are left out stands in the columns of counts.
-    note = [
-        "; ".join(part for part in text.split("; ") if not part.endswith("units left out")) for text in found["note"]
-    ]
+    # How many units are left out, or are looked at, stands in the columns of counts.
+    counted = re.compile(r"units left out$|neighbour \(\d+ units\)$")
+    note = ["; ".join(part for part in text.split("; ") if not counted.search(part)) for text in found["note"]]
     return found.assign(
         **scaled,
         key=[key_of(label) for label in labels],

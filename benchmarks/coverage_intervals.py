@@ -75,14 +75,15 @@ def wild(sample: Sample) -> Iterator[Found]:
 
 
 def wild_averages(sample: Sample) -> Iterator[Found]:
-    """Give the wild bootstrap of averages of staggered effects, and CR2 beside it."""
+    """Give the wild bootstrap of averages of staggered effects, CR2 and the default beside it."""
     for method in ("sun_abraham", "etwfe"):
         effects = ea.estimate(sample.staggered, method).aggregate("overall")
         for kind in WILD:
             yield read(
                 method, f"{kind}, rademacher", ea.wild_bootstrap(effects, kind=kind, draws=DRAWS), sample.cell.effect
             )
-        yield read(method, "CR2", ea.infer(effects, vcov="CR2"), sample.cell.effect)
+        for vcov in ("CR2", "auto"):
+            yield read(method, vcov, ea.infer(effects, vcov=vcov), sample.cell.effect)
 
 
 def staggered(sample: Sample) -> Iterator[Found]:

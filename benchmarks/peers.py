@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from tasks import CURVE, MIXED, WILD, WILD_AVERAGE, Task
+from tasks import CURVE, MIXED, UNBALANCED, UNBALANCED_AVERAGE, WILD, WILD_AVERAGE, Task
 
 PEERS = ("pyfixest", "diff-diff", "csdid")
 MODULES = {"pyfixest": "pyfixest", "diff-diff": "diff_diff", "csdid": "csdid"}
@@ -29,6 +29,8 @@ NO_PEER = {
     "synthetic control": "no peer: the packages take one treated unit only",
     WILD: "no peer at this size: pyfixest with wildboottest holds one dummy a unit",
     WILD_AVERAGE: "no peer",
+    UNBALANCED: "no peer",
+    UNBALANCED_AVERAGE: "no peer",
     CURVE: "no peer",
     MIXED: "no peer",
 }

@@ -5,7 +5,7 @@
     python run.py coverage --table           only write the tables anew
 
 The same seeded panels serve all interval types. Parts of 50 replications are kept in `reports/coverage/`, so that a run that was
-stopped goes on where it was; about 12 minutes of one core in all.
+stopped goes on where it was; about 20 minutes of one core in all.
 """
 
 from __future__ import annotations

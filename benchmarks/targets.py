@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tasks import CURVE, MIXED, SIZES, WILD, WILD_AVERAGE
+from tasks import CURVE, MIXED, SIZES, UNBALANCED, UNBALANCED_AVERAGE, WILD, WILD_AVERAGE
 
 Row = dict[str, Any]
 
@@ -32,6 +32,8 @@ SECONDS = {
     ("S", WILD_AVERAGE): 0.1,
     ("M", WILD): 0.5,
     ("M", WILD_AVERAGE): 0.1,
+    ("M", UNBALANCED): 0.5,
+    ("M", UNBALANCED_AVERAGE): 0.8,
     ("L", WILD): 10.0,
     ("L", WILD_AVERAGE): 10.0,
 }

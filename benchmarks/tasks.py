@@ -64,6 +64,9 @@ FITS: dict[str, dict[str, Any]] = {
 }
 DIAGNOSE, BACON = "diagnose", "Goodman-Bacon decomposition"
 WILD, WILD_AVERAGE = "wild bootstrap, two-way fixed effects", "wild bootstrap, average of Sun-Abraham"
+UNBALANCED, UNBALANCED_AVERAGE = f"{WILD}, unbalanced with a covariate", f"{WILD_AVERAGE}, unbalanced with a covariate"
+# Share of the rows that an unbalanced panel lacks.
+MISSING = 0.05
 
 
 def our_tasks(size: str, frame: pd.DataFrame) -> dict[str, Task]:
@@ -72,7 +75,7 @@ def our_tasks(size: str, frame: pd.DataFrame) -> dict[str, Task]:
     tasks |= {name: partial(fit, frame, **how) for name, how in FITS.items()}
     tasks[BACON] = lambda: ea.bacon(ea.diagnose(frame, "unit", "period", "y", "cohort"))
     tasks |= wild_tasks(frame)
-    return tasks | (curve_tasks(frame) if size == "M" else {})
+    return tasks | (unbalanced_tasks(frame) | curve_tasks(frame) if size == "M" else {})
 
 
 def wild_tasks(frame: pd.DataFrame) -> dict[str, Task]:
@@ -82,6 +85,18 @@ def wild_tasks(frame: pd.DataFrame) -> dict[str, Task]:
     return {
         WILD: partial(ea.wild_bootstrap, ea.estimate(design, "twfe"), kind="WCR11"),
         WILD_AVERAGE: partial(ea.wild_bootstrap, average, kind="WCR11"),
+    }
+
+
+def unbalanced_tasks(frame: pd.DataFrame) -> dict[str, Task]:
+    """Give the same where clusters have nothing in common: rows are missing, a covariate varies; the most demanding kind."""
+    rng = np.random.default_rng(SEED + 2)
+    varying = frame.assign(v=rng.normal(size=len(frame)) + 0.2 * frame["y"])[rng.random(len(frame)) >= MISSING]
+    design = ea.diagnose(varying, "unit", "period", "y", "cohort", covariates=("v",))
+    average = ea.estimate(design, "sun_abraham").aggregate("overall")
+    return {
+        UNBALANCED: partial(ea.wild_bootstrap, ea.estimate(design, "twfe"), kind="WCR33"),
+        UNBALANCED_AVERAGE: partial(ea.wild_bootstrap, average, kind="WCR33"),
     }
 
 

@@ -25,7 +25,7 @@ def test_every_registered_method_is_timed():
 
     assert {how["method"] for how in tasks.FITS.values()} == set(ea.methods()["method"])
     frame = tasks.simulated_panel(120, 12)
-    for name, task in tasks.our_tasks("S", frame).items():
+    for name, task in (tasks.our_tasks("S", frame) | tasks.unbalanced_tasks(frame)).items():
         if name not in (tasks.DIAGNOSE, tasks.BACON):
             assert task()["estimate"].notna().any(), name
 

@@ -1,12 +1,12 @@
 """The regression behind an estimate: the same numbers as a regression on dummies, carried by what is linear, lost by what is not."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from panels import diagnose, simulate
 
 import evalaid as ea
 from evalaid.effects import Effects
+from evalaid.inference.by_cluster import group_clusters
 
 # Two ways to the same least-squares numbers in double precision, relative to the largest of them.
 TOLERANCE = 1e-9
@@ -65,10 +65,10 @@ def test_scores_give_the_influence(method, panel):
     prefectures = np.arange(len(people.units)) % 5
     for codes in (people.cluster, prefectures):
         n_clusters = codes.max() + 1
-        scores = problem.scores(problem.residual, codes, n_clusters)
-        expected = np.zeros((n_clusters, len(effects)))
+        expected, found = np.zeros((n_clusters, len(effects))), np.zeros((n_clusters, len(effects)))
         np.add.at(expected, codes, effects.influence.matrix())
-        found = scores @ problem.inverse @ effects.contrasts.directions
+        for group in group_clusters(problem, codes, n_clusters):
+            found[group.clusters] += group.scores @ group.turn @ problem.inverse @ effects.contrasts.directions
         np.testing.assert_allclose(found, expected, atol=TOLERANCE)
 
 
@@ -103,21 +103,10 @@ def test_what_is_not_linear_with_fixed_weights_loses_the_regression():
     assert ea.estimate(diagnose(frame), "callaway_santanna").contrasts is None
 
 
-def test_sums_by_cluster_follow_the_clusters_whatever_their_order():
-    effects = fit("twfe", "balanced")
-    problem, n_units = effects.contrasts.problem, len(effects.population.units)
-    values = problem.residual
-    for codes in (np.arange(n_units), np.arange(n_units)[::-1], np.arange(n_units) % 3):
-        total = np.zeros((codes.max() + 1, values.shape[1]))
-        for _, here, sums in problem.sums(values, codes):
-            total[here] += sums
-        expected = pd.DataFrame(values).groupby(codes).sum().to_numpy()
-        np.testing.assert_allclose(total, expected, atol=1e-15)
-
-
 @every_panel
 @every_method
-def test_gram_matrices_of_clusters_are_those_of_the_regressors_net_of_unit_means(method, panel):
+def test_gram_matrices_of_clusters_are_those_of_the_regressors_net_of_unit_means(method, panel, monkeypatch):
+    monkeypatch.setattr("evalaid.inference.by_cluster.BATCH", 500)  # several batches a group
     effects = fit(method, panel)
     problem, n_units = effects.contrasts.problem, len(effects.population.units)
     regressors, mass, _, seen = dense(problem)
@@ -129,15 +118,13 @@ def test_gram_matrices_of_clusters_are_those_of_the_regressors_net_of_unit_means
         total = dummies.T @ mass
         means = (dummies.T @ (inside * mass[:, None])) / np.where(total > 0, total, 1.0)[:, None]
         inside = inside - means[unit]
-    for codes in (np.arange(n_units), (np.arange(n_units) * 7 + 3) % 5):
+    for codes in (np.arange(n_units)[::-1], (np.arange(n_units) * 7 + 3) % 5):
         expected = np.zeros((codes.max() + 1, width, width))
         np.add.at(expected, codes[unit], inside[:, :, None] * (inside * mass[:, None])[:, None, :])
         found, times = np.zeros_like(expected), np.zeros(len(expected))
-        for batch in problem.grams(codes, len(expected)):
-            for g, gram in zip(
-                batch.clusters, np.broadcast_to(batch.gram, (len(batch.clusters), *batch.gram.shape[1:])), strict=True
-            ):
-                found[np.ix_([g], batch.active, batch.active)] = gram
-                times[g] += 1
+        for group in group_clusters(problem, codes, len(expected)):
+            for rows, gram in group.grams():
+                found[group.clusters[rows]] += group.turn.T @ gram @ group.turn
+                times[group.clusters[rows]] += 1
         np.testing.assert_allclose(found, expected, atol=TOLERANCE * np.abs(expected).max())
         assert (times == 1).all()

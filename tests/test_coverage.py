@@ -148,8 +148,20 @@ FEW = {"n_treated": 3}
 
 def test_auto_holds_the_effect_in_nine_of_ten_panels_everywhere():
     found = rows(interval="auto")
-    assert set(found["estimator"]) == {"twfe", "callaway_santanna", "difference"}
+    assert set(found["estimator"]) == {"twfe", "sun_abraham", "etwfe", "callaway_santanna", "difference"}
     assert at_least(found, 0.9)
+
+
+def test_neither_cr2_nor_auto_is_shorter_everywhere():
+    """Why the default is not CR2 for regressions."""
+
+    def longer(**cell):
+        return rows(interval="CR2", **cell)["length"].to_numpy() / rows(interval="auto", **cell)["length"].to_numpy()
+
+    assert (longer(estimator="twfe", n_treated=6) < 0.95).all()
+    assert (longer(estimator="twfe", n_clusters=40, **FEW) > 1.05).all()
+    for n_clusters in (20, 40):
+        assert (longer(family="wild_averages", n_clusters=n_clusters, **FEW) > 1.3).all()
 
 
 def test_what_fails_with_three_treated_clusters():

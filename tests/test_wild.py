@@ -12,6 +12,8 @@ from panels import GOLDEN, counties, diagnose, simulate
 import evalaid as ea
 from evalaid.effects import Effects
 from evalaid.errors import InferenceError
+from evalaid.inference.by_cluster import group_clusters
+from evalaid.inference.wild_columns import Block
 from evalaid.inference.wild_draws import Plan
 from evalaid.inference.wild_inversion import Draws, describe_set
 from evalaid.inference.wild_scores import KINDS, wild_scores
@@ -135,16 +137,19 @@ class Dense:
 
 def ours(effects: Effects, row: int, codes: np.ndarray, name: str, plan: Plan) -> Draws:
     contrasts, n_clusters = effects.contrasts, int(codes.max()) + 1
-    scores = wild_scores(contrasts.problem, contrasts.directions[:, row], codes, n_clusters, KINDS[name])
-    return Draws(
-        scores.moments(*plan.sums(scores.basis, scores.squares)), float(effects.value[row]), scores, "symmetric"
-    )
+    groups = group_clusters(contrasts.problem, codes, n_clusters)
+    scores = wild_scores(contrasts.problem, groups, contrasts.directions[:, row], n_clusters, KINDS[name])
+    return Draws.of(scores, plan, float(effects.value[row]), "symmetric")
+
+
+def multipliers_of(plan: Plan) -> np.ndarray:
+    return np.concatenate(list(plan._multipliers()))
 
 
 @pytest.mark.parametrize("panel", PANELS)
 @pytest.mark.parametrize("row", ROWS)
 @pytest.mark.parametrize("name", KINDS)
-def test_every_bootstrap_t_equals_the_one_from_dense_dummies(name, row, panel):
+def test_every_bootstrap_t_equals_the_one_from_dense_dummies(name, row, panel, monkeypatch):
     effects = fit(row, panel)
     n_units = len(effects.population.units)
     chosen = int(np.flatnonzero(effects.contrasts.weights.any(axis=0))[-1])
@@ -154,11 +159,21 @@ def test_every_bootstrap_t_equals_the_one_from_dense_dummies(name, row, panel):
         plans = [
             Plan(256 if n_clusters == 8 else 10, weights, n_clusters, 3) for weights in ("rademacher", "webb", "mammen")
         ]
-        multipliers = [plan.sums(np.eye(n_clusters), np.eye(n_clusters))[0][:10] for plan in plans]
+        multipliers = [multipliers_of(plan)[:10] for plan in plans]
+        # what takes less work decides how; both ways are held to the same numbers
+        found = [ours(effects, chosen, codes, name, plan) for plan in plans]
+        with monkeypatch.context() as other:
+            other.setattr(
+                "evalaid.inference.wild_columns.GATHERED", np.inf if found[0].scores.sums.turn is not None else -np.inf
+            )
+            other.setattr("evalaid.inference.hat.REGULAR", 0.0)
+            again = [ours(effects, chosen, codes, name, plan) for plan in plans]
+        assert {draws.scores.sums.turn is None for draws in (found[0], again[0])} == {True, False}
         for theta in (0.0, 0.05):
             expected = dense.statistics(theta, np.concatenate(multipliers), name)
-            drawn = [ours(effects, chosen, codes, name, plan).drawn(theta)[:10] for plan in plans]
-            np.testing.assert_allclose(np.concatenate(drawn), expected, rtol=TOLERANCE, atol=TOLERANCE)
+            for way in (found, again):
+                drawn = [draws.drawn(theta)[:10] for draws in way]
+                np.testing.assert_allclose(np.concatenate(drawn), expected, rtol=TOLERANCE, atol=TOLERANCE)
 
 
 def test_where_a_cell_needs_a_cluster_residuals_are_those_of_the_generalised_inverse():
@@ -178,7 +193,7 @@ def test_where_a_cell_needs_a_cluster_residuals_are_those_of_the_generalised_inv
         own = dense.cluster == g
         modified[own] = np.linalg.pinv(np.eye(own.sum()) - hat[np.ix_(own, own)], rcond=1e-8) @ residual[own]
     plan = Plan(60, "rademacher", dense.g, 1)
-    multipliers = plan.sums(np.eye(dense.g), np.eye(dense.g))[0]
+    multipliers = multipliers_of(plan)
     drawn = (modified[:, None] * multipliers.T[dense.cluster]) + (dense.y - residual)[:, None]
     b = np.linalg.pinv(x, rcond=1e-10) @ drawn
     scores = np.array([slope @ x[dense.cluster == g].T @ (drawn - x @ b)[dense.cluster == g] for g in range(dense.g)])
@@ -197,7 +212,7 @@ def test_a_saturated_aggregate_has_the_closed_form():
     restricted = problem.residual + omega * effects.value[0] / (slope @ effects.contrasts.directions[:, 0])
     own = (omega * restricted).sum(axis=1)
     plan = Plan(300, "rademacher", 24, 1)
-    signs = plan.sums(np.eye(24), np.eye(24))[0]
+    signs = multipliers_of(plan)
     cohort = np.concatenate([np.full(r.stop - r.start, c) for c, r in enumerate(problem.data.slices)])
     sums = np.stack([(signs * own)[:, cohort == c].sum(axis=1) for c in np.unique(cohort)], axis=1)
     expected = sums.sum(axis=1) / np.sqrt((own**2).sum() - (sums**2 / np.bincount(cohort)).sum(axis=1))
@@ -241,22 +256,18 @@ def test_all_rows_share_the_draws_and_each_has_its_own_null():
     assert "zero by construction" in fixed["note"]
 
 
-def test_rows_are_the_same_whether_or_not_they_share_a_pass(monkeypatch):
-    effects = fit("event study", "weighted")
-    shared = ea.wild_bootstrap(effects, draws=499, weights="webb")
-    monkeypatch.setattr("evalaid.inference.wild.COLUMNS", 0)
-    pd.testing.assert_frame_equal(ea.wild_bootstrap(effects, draws=499, weights="webb"), shared, rtol=ROUNDING)
-
-
-def test_many_columns_are_summed_with_the_same_signs():
+def test_tables_and_products_sum_with_the_same_signs():
     plan = Plan(50, "rademacher", 21, 4)
-    columns = np.random.default_rng(0).normal(size=(21, 300))
-    together = plan.sums(columns, columns)[0]
-    apart = np.concatenate([plan.sums(part, part)[0] for part in np.split(columns, 20, axis=1)], axis=1)
-    np.testing.assert_allclose(together, apart, atol=TOLERANCE)
-    signs = plan.sums(np.eye(21), np.eye(21))[0]
+    columns = np.random.default_rng(0).normal(size=(21, 5))
+    signs = multipliers_of(plan)
+    assert signs.shape == (50, 21)
     assert set(signs.ravel()) == {-1.0, 1.0}
-    np.testing.assert_allclose(signs @ columns, together, atol=TOLERANCE)
+    ((found, _),) = plan.sums([Block(slice(None), columns, slice(None))], columns)
+    np.testing.assert_allclose(found, signs @ columns, atol=TOLERANCE)
+    halves = [Block(np.arange(21)[k::2], columns[k::2], np.arange(5) + 5 * (1 - k)) for k in (0, 1)]
+    ((apart, _),) = plan.sums(halves, columns)
+    np.testing.assert_allclose(apart[:, :5] + apart[:, 5:], found, atol=TOLERANCE)
+    np.testing.assert_allclose(apart[:, 5:], signs[:, ::2] @ columns[::2], atol=TOLERANCE)
 
 
 def test_memory_grows_neither_with_draws_times_clusters_nor_with_dummies():

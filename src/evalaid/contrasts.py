@@ -7,23 +7,17 @@ still without a dummy: regressors are functions of cohort and period, and covari
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from evalaid.linear import PanelData, Solver, within, within_gram
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
-
-# Clusters' Gram matrices are made in batches of about this many numbers.
-BATCH = 2_000_000
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -122,152 +116,9 @@ class LeastSquares:
             np.array([np.vdot(x, weighted) for x in self.covariates]).reshape(-1),
         ])  # fmt: skip
 
-    def sums(self, values: Floats, clusters: Codes) -> Iterator[tuple[int, Codes, Floats]]:
-        """Sum (N, T) values over the units of each cluster, cohort by cohort.
-
-        Parameters
-        ----------
-        values : (N, T) array
-            By unit, rows as in ``data``.
-        clusters : (N,) array of int
-            Cluster codes of the units.
-
-        Yields
-        ------
-        cohort : int
-            Position on the first axis of the columns.
-        here : (n,) array of int
-            The clusters with units of this cohort, ascending.
-        sums : (n, T) array
-            Theirs; a view of ``values`` where every unit is a cluster and codes ascend.
-        """
-        for cohort, rows in enumerate(self.data.slices):
-            codes = clusters[rows]
-            if not len(codes):
-                continue
-            if (codes[1:] > codes[:-1]).all():
-                yield cohort, codes, values[rows]
-                continue
-            here, place = np.unique(codes, return_inverse=True)
-            member = csr_array((np.ones(len(codes)), (place, np.arange(len(codes)))), shape=(len(here), len(codes)))
-            yield cohort, here, member @ values[rows]
-
-    def scores(self, values: Floats, clusters: Codes, n_clusters: int) -> Floats:
-        """Give ``X_g'M v_g`` of (N, T) values for every cluster: (G, J). With residuals, the clusters' scores."""
-        weighted = self.weighted(values)
-        n_columns = self.columns.shape[2]
-        scores = np.zeros((n_clusters, n_columns + len(self.covariates)))
-        for cohort, here, sums in self.sums(weighted, clusters):
-            used = np.flatnonzero(self.columns[cohort].any(axis=0))
-            scores[np.ix_(here, used)] += sums @ self.columns[cohort][:, used]
-        for k, x in enumerate(self.covariates):
-            own = np.einsum("it,it->i", x, weighted)
-            scores[:, n_columns + k] = np.bincount(clusters, weights=own, minlength=n_clusters)
-        return scores
-
-    def presence(self, clusters: Codes, n_clusters: int) -> NDArray[np.bool_]:
-        """Say which clusters hold units of which cohort, (C, G)."""
-        return self._counts(clusters, n_clusters) > 0
-
-    def alike(self, clusters: Codes, n_clusters: int) -> Codes:
-        """Number the clusters so that those with one number are known to have the same Gram matrix: (G,)."""
-        if not self._balanced:
-            return np.arange(n_clusters)
-        return _number(self._counts(clusters, n_clusters))
-
-    def grams(self, clusters: Codes, n_clusters: int) -> Iterator[ClusterGrams]:
-        """Give ``X_g'MX_g`` of every cluster, over the regressors that are not zero in it.
-
-        Parameters
-        ----------
-        clusters : (N,) array of int
-            Cluster codes of the units.
-        n_clusters : int
-            G.
-
-        Yields
-        ------
-        ClusterGrams
-            Clusters with units of the same cohorts, some at a time; each cluster once. Balanced, unweighted and without
-            covariates: clusters with the same number of units of each cohort, at once, with their one matrix.
-        """
-        n_columns, n_periods = self.columns.shape[2], self.columns.shape[1]
-        counts, alike = self._counts(clusters, n_clusters), self._balanced
-        kind = _number(counts if alike else (counts > 0).astype(np.int64))
-        covariates = n_columns + np.arange(len(self.covariates))
-        order = np.argsort(clusters, kind="stable")
-        for number in range(kind.max() + 1):
-            members = np.flatnonzero(kind == number)
-            cohorts = counts[:, members[0]] > 0
-            used = np.flatnonzero(self.columns[cohorts].any(axis=(0, 1)))
-            active = np.append(used, covariates)
-            step = len(members) if alike else max(1, BATCH // max(len(active), n_periods) ** 2)
-            for start in range(0, len(members), step):
-                here = members[start : start + step]
-                chosen = here[:1] if alike else here
-                wanted = np.zeros(n_clusters, dtype=bool)
-                wanted[chosen] = True
-                units = order[wanted[clusters[order]]]
-                yield ClusterGrams(here, active, self._cluster_grams(chosen, counts, clusters, units, cohorts, used))
-
-    @property
-    def _balanced(self) -> bool:
-        """Whether the regressors of a unit depend on nothing but its cohort."""
-        return self.data.mass is None and not len(self.data.covariates)
-
-    def _counts(self, clusters: Codes, n_clusters: int) -> Codes:
+    def counts(self, clusters: Codes, n_clusters: int) -> Codes:
         """Count the units of each cohort in each cluster, (C, G)."""
         return np.array([np.bincount(clusters[rows], minlength=n_clusters) for rows in self.data.slices])
-
-    def _cluster_grams(
-        self, here: Codes, counts: Codes, clusters: Codes, units: Codes, cohorts: NDArray[np.bool_], used: Codes
-    ) -> Floats:
-        """Give the Gram matrices of some clusters with units of the same cohorts, (n, E, E)."""
-        n_used, p = len(used), len(self.covariates)
-        place = np.searchsorted(here, clusters[units])
-        grams = np.zeros((len(here), n_used + p, n_used + p))
-        for cohort in np.flatnonzero(cohorts):
-            rows = self.data.slices[cohort]
-            own = (units >= rows.start) & (units < rows.stop)
-            columns = self.columns[cohort][:, used]
-            mass = self._period_grams(units[own], place[own], counts[cohort, here].astype(np.float64))
-            grams[:, :n_used, :n_used] += columns.T @ mass @ columns
-            for k, x in enumerate(self.covariates):
-                sums = np.zeros((len(here), len(columns)))
-                np.add.at(sums, place[own], self._of(units[own], x))
-                grams[:, :n_used, n_used + k] += sums @ columns
-        for k, x in enumerate(self.covariates):
-            grams[:, n_used + k, :n_used] = grams[:, :n_used, n_used + k]
-            weighted = self._of(units, x)
-            for j in range(k + 1):
-                own_products = np.einsum("it,it->i", weighted, self.covariates[j][units])
-                both = np.bincount(place, weights=own_products, minlength=len(here))
-                grams[:, n_used + k, n_used + j] = grams[:, n_used + j, n_used + k] = both
-        return grams
-
-    def _of(self, units: Codes, values: Floats) -> Floats:
-        """Give the rows of some units, times the observation weights."""
-        return values[units] if self.data.mass is None else values[units] * self.data.mass[units]
-
-    def _period_grams(self, units: Codes, place: Codes, counts: Floats) -> Floats:
-        """Give the Gram matrix of period dummies of each cluster from its units of one cohort, (n, T, T)."""
-        n_periods = self.data.outcome.shape[1]
-        if self.data.mass is None:
-            one = np.eye(n_periods) - (1.0 / n_periods if self.absorbed == "unit" else 0.0)
-            return counts[:, None, None] * one
-        mass = self.data.mass[units]
-        sums = np.zeros((len(counts), n_periods))
-        np.add.at(sums, place, mass)
-        grams = sums[:, :, None] * np.eye(n_periods)
-        if self.absorbed == "unit":
-            total = mass.sum(axis=1, keepdims=True)
-            scaled = mass / np.sqrt(np.where(total > 0, total, 1.0))
-            if len(units) == len(counts):
-                return grams - scaled[:, :, None] * scaled[:, None, :]
-            bounds = np.append(0, np.cumsum(counts)).astype(np.int64)
-            for g, (start, end) in enumerate(pairwise(bounds)):
-                grams[g] -= scaled[start:end].T @ scaled[start:end]
-        return grams
 
     def _net(self, values: Floats) -> Floats:
         """Take unit means out where unit effects are absorbed."""
@@ -293,33 +144,6 @@ class LeastSquares:
         return np.array(
             [np.diag(self.weighted(np.ones_like(self.data.outcome))[rows].sum(axis=0)) for rows in self.data.slices]
         )
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class ClusterGrams:
-    """``X_g'MX_g`` of some clusters over the regressors in use there; all other rows and columns are zero.
-
-    Parameters
-    ----------
-    clusters : (n,) array of int
-        Cluster codes.
-    active : (E,) array of int
-        Positions of the regressors among the J.
-    gram : (n, E, E) or (1, E, E) array
-        One matrix a cluster; a single one where all of these clusters have the same.
-    """
-
-    clusters: Codes
-    active: Codes
-    gram: Floats
-
-
-def _number(table: Codes) -> Codes:
-    """Number the distinct columns of a table of small counts from 0: (columns,)."""
-    codes = np.zeros(table.shape[1], dtype=np.int64)
-    for row in table:
-        codes = np.unique(codes * (row.max(initial=0) + 1) + row, return_inverse=True)[1].ravel()
-    return codes
 
 
 @dataclass(frozen=True, eq=False, repr=False)

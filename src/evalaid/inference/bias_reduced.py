@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from evalaid.effects import Effects
 from evalaid.errors import InferenceError
 from evalaid.inference.cluster import Clusters
-from evalaid.inference.hat import ALONE, cluster_scores, hats_of
+from evalaid.inference.hat import ALONE, hats_of
 
 Floats = NDArray[np.float64]
 
@@ -58,25 +58,26 @@ def bias_reduced_variance(effects: Effects, clusters: Clusters) -> tuple[Floats,
     inverse = problem.inverse
     weights = inverse @ contrasts.directions
     width, n_cells = weights.shape
-    adjusted = cluster_scores(problem, clusters) @ weights
+    adjusted = np.zeros((len(clusters), n_cells))
     own = np.zeros(n_cells)
     squares, outer = np.zeros(n_cells), np.zeros((n_cells, width, width))
     for hats in hats_of(contrasts, clusters):
         rest = 1.0 - hats.leverage
         factor = np.where(rest > ALONE, 1.0 / np.sqrt(np.where(rest > ALONE, rest, 1.0)), 0.0) - 1.0
         change = factor[:, :, None] * hats.loads
-        adjusted[hats.clusters] += (hats.residual[:, None, :] @ change)[:, 0, :]
-        # a_g'a_g and X_g'a_g: those without the adjustment, and what it adds in the directions with leverage.
-        plain = hats.gram @ weights[hats.active]
-        length = np.einsum("ek,mek->mk", weights[hats.active], plain)
+        here = hats.turn @ weights
+        adjusted[hats.clusters] = hats.scores @ here + (hats.residual[:, None, :] @ change)[:, 0, :]
+        # a_g'a_g and Z_g'a_g: those without the adjustment, and what it adds in the directions with leverage.
+        plain = hats.gram @ here
+        length = np.einsum("ek,mek->mk", here, plain)
         length += np.einsum("mjk,mjk->mk", change * (factor + 2.0)[:, :, None], hats.loads)
         weight = plain + hats.directions @ change
-        inner = np.einsum("mek,mek->mk", weight, inverse[np.ix_(hats.active, hats.active)] @ weight)
+        inner = np.einsum("mek,mek->mk", weight, hats.turn @ inverse @ hats.turn.T @ weight)
         times = len(hats.clusters) / len(length)
         own += times * (length - inner).sum(axis=0)
         squares += times * (length**2 - 2 * length * inner).sum(axis=0)
         by_cell = weight.transpose(2, 1, 0)
-        outer[np.ix_(np.arange(n_cells), hats.active, hats.active)] += times * (by_cell @ by_cell.transpose(0, 2, 1))
+        outer += times * (hats.turn.T @ (by_cell @ by_cell.swapaxes(1, 2)) @ hats.turn)
     turned = inverse @ outer
     spread = squares + np.einsum("kij,kji->k", turned, turned)
     variance = np.einsum("gk,gk->k", adjusted, adjusted)

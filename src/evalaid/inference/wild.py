@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,18 +11,17 @@ from numpy.typing import NDArray
 from evalaid.contrasts import Contrasts
 from evalaid.effects import Effects
 from evalaid.errors import InferenceError
+from evalaid.inference.by_cluster import group_clusters
 from evalaid.inference.cluster import Clusters, clusters_of, small_sample_factor
 from evalaid.inference.intervals import FIXED, Errors, tabulate
 from evalaid.inference.multiplier import WEIGHTS
 from evalaid.inference.wild_draws import Plan
 from evalaid.inference.wild_inversion import Draws, describe_set
-from evalaid.inference.wild_scores import KINDS, Kind, WildScores, wild_scores
+from evalaid.inference.wild_scores import KINDS, wild_scores
 from evalaid.texts import join_texts
 
 Floats = NDArray[np.float64]
 
-# Rows of effects share a pass over the draws as long as their columns, by cluster and by draw, hold no more numbers than this.
-COLUMNS = 4_000_000
 # With fewer treated clusters either bootstrap can be far from its level (MacKinnon and Webb 2017, doi:10.1002/jae.2508).
 FEW_TREATED = 5
 # One treated (or one comparison) cluster among G equal ones has the partial leverage (G-1)/G, one of two less than a half.
@@ -121,9 +119,11 @@ def wild_bootstrap(
     results = [_Result(note=_refusal(effects, contrasts, k, int(treated[k]))) for k in range(len(effects))]
     tested = np.flatnonzero(~np.isnan(effects.value) & contrasts.weights.any(axis=0) & (treated != 1))
     drawn_from = plan.words(kind, named=isinstance(seed, int))
-    for row, scores, moments in _draw(plan, contrasts, tested, clusters, KINDS[kind]):
+    groups = group_clusters(contrasts.problem, clusters.codes, len(clusters))
+    for row in tested:
+        scores = wild_scores(contrasts.problem, groups, contrasts.directions[:, row], len(clusters), KINDS[kind])
         said = join_texts((drawn_from, _few(int(treated[row])), _dominated(scores.share, clusters)))
-        drawn = Draws(moments, float(effects.value[row]), scores, "symmetric" if plan.exact else tail)
+        drawn = Draws.of(scores, plan, float(effects.value[row]), "symmetric" if plan.exact else tail)
         results[row] = _read(drawn, plan, level, said, clusters)
     factor = np.sqrt(_factor(effects, kind, len(clusters)))
     std_error = np.array([result.std_error for result in results]) * factor
@@ -145,29 +145,6 @@ class _Result:
     low: float = np.nan
     high: float = np.nan
     note: str = ""
-
-
-def _draw(
-    plan: Plan, contrasts: Contrasts, rows: NDArray[np.intp], clusters: Clusters, kind: Kind
-) -> Iterator[tuple[int, WildScores, Floats]]:
-    """Give the moments of the draws row by row; as many rows as memory allows share a pass over the multipliers."""
-    waiting: list[tuple[int, WildScores]] = []
-    longest = max(len(clusters), plan.draws)
-    for row in rows:
-        scores = wild_scores(contrasts.problem, contrasts.directions[:, row], clusters.codes, len(clusters), kind)
-        waiting.append((int(row), scores))
-        if row != rows[-1] and longest * sum(held.basis.shape[1] for _, held in waiting) <= COLUMNS:
-            continue
-        basis, squares = (
-            np.column_stack([getattr(held, name) for _, held in waiting]) for name in ("basis", "squares")
-        )
-        sums, squared = plan.sums(basis, squares)
-        start = 0
-        for number, (own, held) in enumerate(waiting):
-            end = start + held.basis.shape[1]
-            yield own, held, held.moments(sums[:, start:end], squared[:, 3 * number : 3 * number + 3])
-            start = end
-        waiting = []
 
 
 def _read(draws: Draws, plan: Plan, level: float, said: str, clusters: Clusters) -> _Result:
@@ -226,7 +203,7 @@ def _check(draws: int, weights: str, kind: str, level: float, tail: str, seed: o
 def _treated_clusters(contrasts: Contrasts, clusters: Clusters) -> NDArray[np.int64]:
     """Count the clusters with units of the cohorts whose coefficients enter each row, (rows,)."""
     problem = contrasts.problem
-    present = problem.presence(clusters.codes, len(clusters))
+    present = problem.counts(clusters.codes, len(clusters)) > 0
     used = np.asarray(problem.design.any(axis=1), dtype=np.int64)[:, : len(contrasts.weights)]
     entered = used @ (contrasts.weights != 0).astype(np.int64)
     return np.array([np.count_nonzero(present[entered[:, k] > 0].any(axis=0)) for k in range(entered.shape[1])])

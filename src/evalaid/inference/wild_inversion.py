@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from evalaid.inference.wild_draws import Plan
 from evalaid.inference.wild_scores import WildScores
 
 Floats = NDArray[np.float64]
@@ -43,6 +44,12 @@ class Draws:
     estimate: float
     scores: WildScores
     tail: str
+
+    @classmethod
+    def of(cls, scores: WildScores, plan: Plan, estimate: float, tail: str) -> Draws:
+        """Draw."""
+        moments = [scores.moments(sums, squared) for sums, squared in plan.sums(scores.sums.blocks, scores.squares)]
+        return cls(np.concatenate(moments, axis=1), estimate, scores, tail)
 
     def drawn(self, theta: float) -> Floats:
         """Give the bootstrap t statistics under the hypothesis that the effect is ``theta``, (B,)."""

@@ -413,3 +413,11 @@ def test_the_choice_behind_most_of_the_spread_is_named(shanghai):
         f"The spread depends most on the {first['label']} ({first['share_alone']:.0f}%)."
         in found.verdict["result"].iloc[0]
     )
+
+
+def test_means_before_the_start_are_shown_with_the_digits_of_the_study():
+    spec = StudySpec(study="guangdong_cluster")
+    found = selection.examine_selection(put_to_test(spec, load_design(spec))).balance.set_index("variable")
+    assert found.loc["Residents (10,000)", "digits"] == 0
+    assert found.loc["Beds per 1000", "digits"] == 1
+    assert found.loc["County inpatient share in 2018Q2 (%)", "digits"] == 2

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from evalaid.frames.analysis import dose_effects
+from evalaid.frames.survey import title_of
 from evalaid.recovery.draws import recovery, true_effect_of
 from evalaid.report.tables import Column
 from evalaid.study.sample import load_design
@@ -105,7 +106,7 @@ def recover(spec: StudySpec) -> pd.DataFrame:
         **scale,
         **shares,
         key=[_key(name) for name in found["trial"]],
-        label=found["trial"],
+        label=[_title(row["trial"], row["method"]) for _, row in found.iterrows()],
         advice=[_advise(row) for _, row in found.iterrows()],
         unit=_unit(spec),
         note=[
@@ -113,6 +114,11 @@ def recover(spec: StudySpec) -> pd.DataFrame:
         ],
         made_by=[f"{row['draws']} simulated panels, {row['method']}" for _, row in found.iterrows()],
     ).drop(columns="level")
+
+
+def _title(trial: str, method: str) -> str:
+    """Name a trial as a report does: the title of its method, and what is added to it."""
+    return title_of(method) + trial.removeprefix(method) if trial.startswith(method) else trial
 
 
 def count_recovered(frame: pd.DataFrame) -> pd.DataFrame:

@@ -35,6 +35,17 @@ _TITLES = {
 }
 
 
+def title_of(method: str) -> str:
+    """Name a registered method as a report does.
+
+    Examples
+    --------
+    >>> title_of("twfe"), title_of("imputation")
+    ('Two-way fixed effects', 'Imputation')
+    """
+    return _TITLES.get(method, method.replace("_", " ").capitalize())
+
+
 def survey_methods(spec: StudySpec, design: Design) -> pd.DataFrame:
     """Estimate the overall effect with every registered method at its defaults, or say why it does not apply.
 
@@ -58,7 +69,7 @@ def survey_methods(spec: StudySpec, design: Design) -> pd.DataFrame:
             design,
             spec,
             entry.name,
-            _TITLES.get(entry.name, entry.name.replace("_", " ").capitalize()),
+            title_of(entry.name),
             entry.name,
             "share",
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -33,11 +33,11 @@ OUTCOME = "outcome"  # the unit of the effect: the frame's own column `unit` say
 
 @dataclass(frozen=True)
 class Column:
-    """How a column of a tidy frame is shown: heading, unit (None for text), digits, and whether it has a sign."""
+    """How a column of a tidy frame is shown: heading, unit (None for text), digits (None: the row's own), and its sign."""
 
     heading: str
     unit: str | None = None
-    digits: int = 0
+    digits: int | None = 0
     signed: bool = False
 
 
@@ -271,7 +271,7 @@ def collect_notes(frame: pd.DataFrame) -> tuple[str, ...]:
         for part in dict.fromkeys(str(note).split("; ")) if note else ():
             about.setdefault(part, []).append(row)
     names = [str(name) for name in frame["label"]]
-    known = frame["estimate"].notna() if "estimate" in frame else []
+    known: Iterable[bool] = frame["estimate"].notna() if "estimate" in frame else []
     estimated = {row for row, here in enumerate(known) if here}
     every = estimated or set(range(len(frame)))
     in_order = bool(IN_ORDER & set(frame.columns))
@@ -347,8 +347,8 @@ def number_table(numbers: Sequence[dict[str, Any]]) -> str:
 
 def _unit_of(column: Column, name: str, row: pd.Series) -> tuple[str, int]:
     unit = str(row["unit"]) if column.unit == OUTCOME else str(column.unit)
-    digits = int(row["digits"]) if name == "value" and "digits" in row else column.digits
-    return unit, digits
+    own = "digits" in row and (name == "value" or column.digits is None)
+    return unit, int(row["digits"]) if own else column.digits or 0
 
 
 def _cell(column: Column, name: str, row: pd.Series, *, with_unit: bool = False) -> str:

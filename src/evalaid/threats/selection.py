@@ -22,8 +22,8 @@ THREAT = "Units were chosen for low shares, and low shares return to the mean"
 TRIED = "The rise that choosing by the last baseline alone would give this design, from the outcome's own history"
 COLUMNS = {
     "variable": Column("Before the start"),
-    "mean_treated": Column("Mean, treated", "number", 2),
-    "mean_comparison": Column("Mean, comparison", "number", 2),
+    "mean_treated": Column("Mean, treated", "number", None),
+    "mean_comparison": Column("Mean, comparison", "number", None),
     "normalised_difference": Column("Difference (standard deviations)", "number", 2, signed=True),
     "variance_ratio": Column("Ratio of variances", "number", 2),
     "shortfall_sd": Column("Began lower by (standard deviations)", "number", 2, signed=True),
@@ -95,6 +95,7 @@ def _balance(case: Case) -> pd.DataFrame:
     percent = np.where((frame["kind"] != "covariate") & (case.design.outcome_unit == "fraction"), 100.0, 1.0)
     named = {name: str(entry.get("label", name)) for name, entry in spec.baseline.items()}
     label = frame["variable"].map(lambda text: named.get(text, text.replace("outcome", spec.outcome_label)))
+    digits = frame["variable"].map(lambda text: int(spec.baseline.get(text, {}).get("digits", 2)))
     note = [text if row == "none" else "" for row, text in zip(frame["kind"], frame["note"], strict=True)]
     return frame.assign(
         key=[f"{cohort}.{place + 1}" for place, cohort in enumerate(frame["label"])],
@@ -103,6 +104,7 @@ def _balance(case: Case) -> pd.DataFrame:
         mean_treated=frame["mean_treated"] * percent,
         mean_comparison=frame["mean_comparison"] * percent,
         label=frame["label"].astype(str),
+        digits=digits,
         note=note,
         made_by="means over units; normalised differences as Imbens and Rubin (2015)",
     )

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from evalaid.texts import one_line
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -89,3 +91,8 @@ class FactsError(EvalaidError):
     def __init__(self, message: str, rows: pd.DataFrame | None = None, reasons: tuple[str, ...] = ()) -> None:
         super().__init__(message, rows)
         self.reasons = reasons
+
+
+def reason_of(error: EvalaidError) -> str:
+    """Say in one line why there is no result: every unmet need of a method, else the message."""
+    return "; ".join(map(one_line, error.reasons if isinstance(error, NotIdentifiedError) else (error,)))

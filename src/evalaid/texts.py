@@ -14,3 +14,14 @@ def join_texts(texts: Iterable[str]) -> str:
     'few clusters; no error'
     """
     return "; ".join(text for text in texts if text)
+
+
+def one_line(text: object) -> str:
+    r"""Put a text, or the message of an error, on one line.
+
+    Examples
+    --------
+    >>> one_line("no cluster\n    is treated")
+    'no cluster is treated'
+    """
+    return " ".join(str(text).split())

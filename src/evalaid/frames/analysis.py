@@ -17,10 +17,11 @@ from scipy.special import stdtrit
 
 from evalaid.design import Design
 from evalaid.effects import Effects
-from evalaid.errors import EvalaidError, NotIdentifiedError
+from evalaid.errors import EvalaidError, NotIdentifiedError, reason_of
 from evalaid.estimation import WHAT_COULD_BE_DONE, estimate, find_method
 from evalaid.estimators.method import effective_anticipation
-from evalaid.frames.units import IN_UNIT, in_unit, unit_of
+from evalaid.frames.rows import EFFECT, effect_row, list_values
+from evalaid.frames.units import IN_UNIT, in_unit, unit_of, unit_of_outcome
 from evalaid.inference.intervals import degrees_of
 from evalaid.inference.table import infer
 from evalaid.periods import label
@@ -265,8 +266,7 @@ def describe_before(event: pd.DataFrame, effects: Effects | Refusal, reaction: i
         ("band_low", "Lowest end of a band", before["band_low"].min(), unit, 2),
         ("band_high", "Highest end of a band", before["band_high"].max(), unit, 2),
     ]
-    frame = pd.DataFrame(rows, columns=["key", "label", "value", "unit", "digits"])
-    return frame.assign(made_by=f"of the event-time estimates before {start}")
+    return list_values(rows, f"of the event-time estimates before {start}")
 
 
 def count_agreement(*frames: pd.DataFrame) -> pd.DataFrame:
@@ -295,8 +295,7 @@ def count_agreement(*frames: pd.DataFrame) -> pd.DataFrame:
         ("lowest", "Lowest end of an interval", there["conf_low"].min(), unit, 2),
         ("highest", "Highest end of an interval", there["conf_high"].max(), unit, 2),
     ]
-    result = pd.DataFrame(rows, columns=["key", "label", "value", "unit", "digits"])
-    return result.assign(made_by="of the estimates of all methods and scenarios")
+    return list_values(rows, "of the estimates of all methods and scenarios")
 
 
 def _excluding(frame: pd.DataFrame) -> int:
@@ -307,26 +306,20 @@ def _one_method(name: str, entry: Mapping[str, Any], spec: StudySpec) -> dict[st
     """Estimate the overall effect with one method; a refusal is a row with its reason."""
     changed = spec.change(entry.get("changes", {}))
     made_by = _describe(str(entry["method"]), entry.get("options", {}), entry.get("changes", {}))
-    row: dict[str, Any] = {"key": name, "label": entry["label"], "level": spec.level, "reason": "", "note": ""}
+    columns = (*EFFECT, "treated_clusters", "n_clusters")
     try:
         design = load_design(changed)
         effects = estimate_entry(entry, changed, design)
         frame = in_unit(infer(overall(effects), level=spec.level), effects)
     except EvalaidError as error:
-        missing = dict.fromkeys((*IN_UNIT, "p_value", "n_units", "n_clusters", "treated_clusters"), np.nan)
-        reasons = error.reasons if isinstance(error, NotIdentifiedError) else (str(error),)
-        reason = "; ".join(" ".join(text.split()) for text in reasons)
-        unit = "number" if spec.outcome_unit == "number" else "pp"
-        return {**row, **missing, "unit": unit, "reason": reason, "note": _no_estimate(reason), "made_by": made_by}
+        reason = reason_of(error)
+        said = {"unit": unit_of_outcome(spec)[0], "reason": reason, "note": _no_estimate(reason), "n_units": np.nan}
+        return effect_row(name, entry["label"], None, columns, level=spec.level, **said, made_by=made_by)
     found = frame.iloc[0]
-    columns = (*IN_UNIT, "p_value", "unit", "treated_clusters", "n_clusters")
-    return {
-        **row,
-        **{column: found[column] for column in columns},
-        "n_units": design.n_units,
-        "note": _with_assumption(found["note"], effects),
-        "made_by": f"{made_by}; {found['vcov']}, {found['distribution']}",
-    }
+    note = _with_assumption(found["note"], effects)
+    said = {"unit": found["unit"], "reason": "", "note": note, "n_units": design.n_units}
+    made_by = f"{made_by}; {found['vcov']}, {found['distribution']}"
+    return effect_row(name, entry["label"], found, columns, level=spec.level, **said, made_by=made_by)
 
 
 def _with_shift(frame: pd.DataFrame) -> pd.DataFrame:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from evalaid.design import Design
+from evalaid.frames.rows import list_values
 from evalaid.periods import label
 from evalaid.report.figures import STATUS
 from evalaid.report.tables import Column
@@ -62,8 +63,7 @@ def describe_sample(spec: StudySpec, design: Design) -> pd.DataFrame:
         ("zero_rows", "observations that are exactly 0", int(zero.sum()), "count", 0),
         ("always_zero_units", f"{units} with 0 in every period", int((zero | ~seen).all(axis=1).sum()), "count", 0),
     ]
-    frame = pd.DataFrame(rows, columns=["key", "label", "value", "unit", "digits"])
-    return frame.assign(made_by="of the sample")
+    return list_values(rows, "of the sample")
 
 
 def describe_baseline(spec: StudySpec, design: Design) -> tuple[pd.DataFrame, dict[str, Column]]:

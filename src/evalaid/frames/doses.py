@@ -8,6 +8,7 @@ import pandas as pd
 from evalaid.effects import Effects
 from evalaid.errors import NotIdentifiedError
 from evalaid.frames.analysis import Refusal, dose_effects, no_estimate
+from evalaid.frames.rows import list_values
 from evalaid.frames.units import in_unit
 from evalaid.inference.table import infer
 from evalaid.report.tables import Column
@@ -45,8 +46,7 @@ def describe_doses(spec: StudySpec) -> pd.DataFrame:
         ("largest", "Largest", dose.max()),
     ):
         rows.append((key, name, value, "number", 2))
-    result = pd.DataFrame(rows, columns=["key", "label", "value", "unit", "digits"])
-    return result.assign(made_by=f"mean of {spec.dose['column']} by unit, over treated units")
+    return list_values(rows, f"mean of {spec.dose['column']} by unit, over treated units")
 
 
 def average_dose_effects(effects: Effects | Refusal, spec: StudySpec) -> pd.DataFrame:

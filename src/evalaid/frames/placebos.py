@@ -11,6 +11,8 @@ import pandas as pd
 
 from evalaid.design import Design
 from evalaid.errors import EvalaidError, NotIdentifiedError
+from evalaid.frames.rows import EFFECT
+from evalaid.frames.units import multiply, unit_of_outcome
 from evalaid.report.tables import Column
 from evalaid.sensitivity.placebo import Placebo, placebo
 from evalaid.study.sample import load_design
@@ -55,7 +57,7 @@ def list_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.Dat
         ``key``, ``label``, ``shift``, the effect columns of `evalaid.frames.analysis`; no row when no test in time was asked for.
     """
     tables = []
-    scale, unit = _unit(spec)
+    unit, scale = unit_of_outcome(spec)
     for name, result in found.items():
         if isinstance(result, Placebo) and result.kind == "time":
             both = pd.concat([result.actual, result.table], ignore_index=True)
@@ -63,11 +65,10 @@ def list_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.Dat
             of = f"{entries(spec)[name]['label']}: " if several else ""
             names = [f"{of}true start", *(f"{of}{shift} earlier" for shift in result.table["shift"])]
             names = [f"{text[0].upper()}{text[1:]}" for text in names]
-            scaled = {column: both[column] * scale for column in ("estimate", "std_error", "conf_low", "conf_high")}
             keys = [f"{name}.{shift}" for shift in both["shift"]]
             made_by = f"placebo in time, {result.method}"
-            tables.append(both.assign(**scaled, key=keys, label=names, unit=unit, made_by=made_by))
-    columns = ["key", "label", "shift", "estimate", "std_error", "conf_low", "conf_high", "p_value", "level", "unit"]
+            tables.append(multiply(both, scale).assign(key=keys, label=names, unit=unit, made_by=made_by))
+    columns = ["key", "label", "shift", *EFFECT, "level", "unit"]
     columns += ["note", "made_by"]
     return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
 
@@ -81,8 +82,7 @@ def list_other_outcomes(found: Mapping[str, Placebo | str], spec: StudySpec) -> 
         ``key``, ``label``, ``estimate``, ``std_error``, ``conf_low``, ``conf_high``, ``p_value``, ``unit`` (that of the column:
         "number", or "pp" for a share), ``level``, ``note``, ``made_by``; no row when no such test was asked for.
     """
-    numbers = ["estimate", "std_error", "conf_low", "conf_high"]
-    columns = ["key", "label", *numbers, "p_value", "unit", "level", "note", "made_by"]
+    columns = ["key", "label", *EFFECT, "unit", "level", "note", "made_by"]
     tables = []
     for name, result in found.items():
         if isinstance(result, Placebo) and result.kind == "outcome":
@@ -90,7 +90,7 @@ def list_other_outcomes(found: Mapping[str, Placebo | str], spec: StudySpec) -> 
             table, factor = result.table, 100.0 if share else 1.0
             alone = str(entries(spec)[name]["label"]) if len(table) == 1 else ""
             labels = [spec.baseline.get(str(c), {}).get("label", alone or str(c)) for c in table["outcome"]]
-            table = table.assign(**{column: table[column] * factor for column in numbers})
+            table = multiply(table, factor)
             keys = [f"{name}.{column}" for column in table["outcome"]]
             made_by = f"placebo in outcome, {result.method}"
             tables.append(table.assign(key=keys, label=labels, unit="pp" if share else "number", made_by=made_by))
@@ -105,7 +105,7 @@ def list_pretended(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.Da
     pandas.DataFrame
         ``key``, ``label``, ``placebos``, ``mean``, ``rejection_rate``, ``nominal`` (per cent), ``unit``, ``note``, ``made_by``.
     """
-    scale, unit = _unit(spec)
+    unit, scale = unit_of_outcome(spec)
     columns = ["key", "label", "placebos", "mean", "rejection_rate", "nominal", "unit", "note", "made_by"]
     rows = [
         {
@@ -136,7 +136,7 @@ def rank_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.Dat
         ``made_by``; no row when no test in space was asked for.
     """
     rows = []
-    scale, unit = _unit(spec)
+    unit, scale = unit_of_outcome(spec)
     for name, result in found.items():
         if isinstance(result, Placebo) and result.kind == "space":
             largest = result.table["estimate"].abs().max()
@@ -156,7 +156,7 @@ def spread_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.D
     pandas.DataFrame
         ``test``, ``label`` (pretended units), ``estimate``, ``actual`` (true assignment), ``unit``.
     """
-    scale, unit = _unit(spec)
+    unit, scale = unit_of_outcome(spec)
     tables = [
         pd.DataFrame(
             {
@@ -202,7 +202,3 @@ def _run(entry: Mapping[str, Any], spec: StudySpec, design: Design) -> Placebo |
         return "; ".join(refusal.reasons)
     except EvalaidError as refusal:
         return str(refusal)
-
-
-def _unit(spec: StudySpec) -> tuple[float, str]:
-    return (1.0, "number") if spec.outcome_unit == "number" else (100.0, "pp")

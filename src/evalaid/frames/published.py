@@ -9,6 +9,7 @@ from evalaid.claims.remainders import bound_claims, find_breakdown
 from evalaid.claims.table import Claims
 from evalaid.claims.verdicts import VERDICTS, judge
 from evalaid.errors import StudyError
+from evalaid.frames.rows import list_values
 from evalaid.project import PUBLISHED, project_root
 from evalaid.sensitivity.assumptions import ASSUMPTIONS
 from evalaid.study.spec import StudySpec
@@ -116,8 +117,7 @@ def count_verdicts(frame: pd.DataFrame) -> pd.DataFrame:
     for verdict in VERDICTS:
         key, number = verdict.replace(" ", "_"), int((frame["verdict"] == verdict).sum())
         rows.append((key, f"of these {verdict}", number, "count", 0))
-    counts = pd.DataFrame(rows, columns=["key", "label", "value", "unit", "digits"])
-    return counts.assign(made_by="count of the verdicts")
+    return list_values(rows, "count of the verdicts")
 
 
 def tell_verdicts(frame: pd.DataFrame) -> tuple[str, ...]:

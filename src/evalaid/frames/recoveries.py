@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 
 from evalaid.frames.analysis import dose_effects
+from evalaid.frames.rows import list_values
 from evalaid.frames.survey import title_of
+from evalaid.frames.units import unit_of_outcome
 from evalaid.recovery.draws import recovery, true_effect_of
 from evalaid.report.tables import Column
 from evalaid.study.sample import load_design
@@ -50,15 +52,19 @@ def describe_truth(spec: StudySpec) -> pd.DataFrame:
         "overall_weighted": "All, weighted by episodes or residents",
     }
     effect, units = truth["effect"].to_dict(), truth["n_units"].to_dict()
-    rows = [(key, name, effect[key] * _scale(spec), units[key]) for key, name in names.items() if key in effect]
+    rows = [
+        (key, name, effect[key] * unit_of_outcome(spec)[1], units[key]) for key, name in names.items() if key in effect
+    ]
     if spec.dose.get("comparison") == "lowest_dose":
         dosed = spec.change({"covariates": [spec.dose["column"]]})
         design = load_design(dosed)
         beyond = true_effect_of(dose_effects(spec), design, panel)
         name = "Beyond the lowest dose: all that comparing doses can find where everybody is treated"
-        rows.append(("beyond_lowest_dose", name, beyond * _scale(spec), design.n_treated))
+        rows.append(("beyond_lowest_dose", name, beyond * unit_of_outcome(spec)[1], design.n_treated))
     frame = pd.DataFrame(rows, columns=["key", "label", "effect", "n_units"])
-    return frame.assign(unit=_unit(spec), made_by=f"put in by the generator {spec.simulation['generator']}")
+    return frame.assign(
+        unit=unit_of_outcome(spec)[0], made_by=f"put in by the generator {spec.simulation['generator']}"
+    )
 
 
 def describe_calibration(spec: StudySpec) -> pd.DataFrame:
@@ -75,8 +81,7 @@ def describe_calibration(spec: StudySpec) -> pd.DataFrame:
         ("targets", "Published figures held against the panel", len(targets), "count", 0),
         ("missed", "of these not reproduced within rounding", missed, "count", 0),
     ]
-    frame = pd.DataFrame(rows, columns=["key", "label", "value", "unit", "digits"])
-    return frame.assign(made_by="of the calibration targets")
+    return list_values(rows, "of the calibration targets")
 
 
 def recover(spec: StudySpec) -> pd.DataFrame:
@@ -100,7 +105,10 @@ def recover(spec: StudySpec) -> pd.DataFrame:
         parameters=parameters,
         level=spec.level,
     )
-    scale = {name: found[name] * _scale(spec) for name in ("bias", "bias_error", "sd", "rmse", "truth", "estimate")}
+    scale = {
+        name: found[name] * unit_of_outcome(spec)[1]
+        for name in ("bias", "bias_error", "sd", "rmse", "truth", "estimate")
+    }
     shares = {name: found[name] * 100 for name in ("coverage", "rejects_zero")}
     return found.assign(
         **scale,
@@ -108,7 +116,7 @@ def recover(spec: StudySpec) -> pd.DataFrame:
         key=[_key(name) for name in found["trial"]],
         label=[_title(row["trial"], row["method"]) for _, row in found.iterrows()],
         advice=[_advise(row) for _, row in found.iterrows()],
-        unit=_unit(spec),
+        unit=unit_of_outcome(spec)[0],
         note=[
             "; ".join(f"no estimate: {part}" for part in text.split("; ")) if text else "" for text in found["reason"]
         ],
@@ -144,8 +152,7 @@ def count_recovered(frame: pd.DataFrame) -> pd.DataFrame:
         ("refused", "give no estimate", int((kinds == "not possible").sum()), "count", 0),
         ("smallest_miss", "Typical miss of the best method", frame["rmse"].min(), frame["unit"].iloc[0], 2),
     ]
-    counts = pd.DataFrame(rows, columns=["key", "label", "value", "unit", "digits"])
-    return counts.assign(made_by="of the methods over all simulated panels")
+    return list_values(rows, "of the methods over all simulated panels")
 
 
 def advise(frame: pd.DataFrame) -> tuple[str, ...]:
@@ -185,11 +192,3 @@ def _advise(row: pd.Series) -> str:
 
 def _key(name: str) -> str:
     return "".join(letter if letter.isalnum() else "_" for letter in name.lower()).strip("_").replace("__", "_")
-
-
-def _unit(spec: StudySpec) -> str:
-    return "number" if spec.outcome_unit == "number" else "pp"
-
-
-def _scale(spec: StudySpec) -> float:
-    return 1.0 if spec.outcome_unit == "number" else 100.0

@@ -10,7 +10,8 @@ import pandas as pd
 
 from evalaid.cohorts import assign_cohorts, possible_cohorts
 from evalaid.frames.analysis import estimate_entry, overall
-from evalaid.frames.units import unit_of
+from evalaid.frames.rows import EFFECT
+from evalaid.frames.units import multiply, unit_of
 from evalaid.inference.table import infer
 from evalaid.report.tables import Column
 from evalaid.sensitivity.starts import EARLIEST, LATEST, STATED, StartVariation, try_starts
@@ -24,7 +25,6 @@ COLUMNS = {
     "largest": Column("Largest estimate", "outcome", 2, signed=True),
     "range": Column("Between them", "outcome", 2),
 }
-_NUMBERS = ["estimate", "std_error", "conf_low", "conf_high", "p_value"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def vary_study_starts(spec: StudySpec) -> Starts:
     True
     """
     nothing = Starts(
-        pd.DataFrame(columns=["key", "label", *_NUMBERS, "shift", "reason", "unit", "made_by"]),
+        pd.DataFrame(columns=["key", "label", *EFFECT, "shift", "reason", "unit", "made_by"]),
         pd.DataFrame(columns=["key", "label", *COLUMNS, "unit", "made_by"]),
     )
     roster = load_roster(spec)
@@ -91,7 +91,7 @@ def vary_study_starts(spec: StudySpec) -> Starts:
         return infer(overall(effects), level=spec.level).iloc[0]
 
     found = try_starts(possible.assign(unit=list(units)), estimate_with, seed=spec.seed)
-    unit, factor = unit_of(next(iter(scales))) if scales else ("pp", 100.0)
+    unit, factor = unit_of(next(iter(scales))) if scales else unit_of("share")
     return Starts(_tabulate(found, unit, factor, spec), _tabulate_units(found, unit, factor))
 
 
@@ -105,7 +105,7 @@ def _names(frame: pd.DataFrame, spec: StudySpec) -> dict[Any, str]:
 
 def _tabulate(found: StartVariation, unit: str, factor: float, spec: StudySpec) -> pd.DataFrame:
     table = found.table
-    scaled = table.assign(**{name: table[name] * factor for name in _NUMBERS[:4]})
+    scaled = multiply(table, factor)
     count = len(table)
     of_all = f"of {count:,} assignments of starts, " + (
         "all there are" if found.exact else f"of {found.n_combinations:,} that there are (seed {found.seed})"
@@ -123,7 +123,7 @@ def _tabulate(found: StartVariation, unit: str, factor: float, spec: StudySpec) 
         for place in index[:1]:
             row = scaled.loc[place]
             moved = f" ({row['moved']})" if key in {"smallest", "largest"} and 0 < row["n_moved"] <= 3 else ""
-            rows.append({"key": key, "label": f"{text}{moved}", **row[_NUMBERS], "reason": row["reason"]})
+            rows.append({"key": key, "label": f"{text}{moved}", **row[list(EFFECT)], "reason": row["reason"]})
     result = pd.DataFrame(rows)
     return result.assign(
         shift=result["estimate"] - result["estimate"].iloc[0], unit=unit, level=spec.level, made_by=of_all

@@ -7,18 +7,19 @@ import pandas as pd
 
 from evalaid.counts import COUNTS, has_counts
 from evalaid.design import Design
-from evalaid.errors import EstimationError, EvalaidError, NotIdentifiedError
+from evalaid.errors import EvalaidError, NotIdentifiedError, reason_of
 from evalaid.estimation import estimate
 from evalaid.estimators.table import METHODS
 from evalaid.frames.analysis import dose_effects, overall
+from evalaid.frames.rows import EFFECT, effect_row
 from evalaid.frames.units import in_unit
 from evalaid.inference.table import infer
 from evalaid.report.tables import Column
 from evalaid.scales import NAMES, SCALES, diagnose_ceiling
 from evalaid.sensitivity.decomposition import bacon
 from evalaid.study.spec import StudySpec
+from evalaid.texts import join_texts
 
-_NUMBERS = ("estimate", "std_error", "conf_low", "conf_high", "p_value")
 _SCALE_LABELS = {"share": "Share", "log_odds": "Log-odds", "log_outflow": "Log of outflow"}
 _COUNT_WORDS = {name: f"parallel trends in the logarithm of episodes {where}" for name, where in COUNTS.items()}
 _TITLES = {
@@ -64,17 +65,7 @@ def survey_methods(spec: StudySpec, design: Design) -> pd.DataFrame:
         One row a method: ``key``, ``label``, ``estimate``, ``std_error``, ``conf_low``, ``conf_high``, ``p_value`` (in
         percentage points for a share), ``reason`` (why there is no estimate or no interval), ``unit``, ``made_by``.
     """
-    rows = [
-        _row(
-            design,
-            spec,
-            entry.name,
-            title_of(entry.name),
-            entry.name,
-            "share",
-        )
-        for entry in METHODS
-    ]
+    rows = [_row(design, spec, name, title_of(name), name, "share") for name in (entry.name for entry in METHODS)]
     return pd.DataFrame(rows)
 
 
@@ -95,7 +86,7 @@ def survey_scales(spec: StudySpec, design: Design) -> pd.DataFrame:
         shares in every row.
     """
     if design.outcome_unit != "fraction":
-        return pd.DataFrame(columns=["key", "label", *_NUMBERS, "reason", "unit", "made_by"])
+        return pd.DataFrame(columns=["key", "label", *EFFECT, "reason", "unit", "made_by"])
     method, options = _method_with_scales(spec)
     rows = [_row(design, spec, scale, _SCALE_LABELS[scale], method, scale, **options) for scale in NAMES]
     return pd.DataFrame(rows)
@@ -118,7 +109,7 @@ def survey_counts(spec: StudySpec, design: Design) -> pd.DataFrame:
         columns as `survey_methods`; no row when the study names no counts.
     """
     if not has_counts(design):
-        return pd.DataFrame(columns=["key", "label", *_NUMBERS, "reason", "unit", "made_by"])
+        return pd.DataFrame(columns=["key", "label", *EFFECT, "reason", "unit", "made_by"])
     method, options = _method_with_scales(spec)
     labels = {"share": spec.outcome_label, "log_inside": spec.inside_label, "log_outside": spec.outside_label}
     rows = [
@@ -242,14 +233,7 @@ def _row(design: Design, spec: StudySpec, key: str, label: str, method: str, sca
     made_by = (
         f"{method} at its defaults" if not options else f"{method}({', '.join(f'{k}={v}' for k, v in options.items())})"
     )
-    row = {
-        "key": key,
-        "label": label,
-        "unit": unit,
-        "level": spec.level,
-        "made_by": f"{made_by}; {words}" if words else made_by,
-    }
-    missing = dict.fromkeys(_NUMBERS, np.nan)
+    said = {"unit": unit, "level": spec.level, "made_by": join_texts((made_by, words))}
     try:
         if dosed:
             effects = dose_effects(spec.change(spec.dose.get("changes", {})))
@@ -257,10 +241,8 @@ def _row(design: Design, spec: StudySpec, key: str, label: str, method: str, sca
             effects = estimate(design, method, scale=scale, **options)
         average = overall(effects)
         found = in_unit(infer(average, level=spec.level), effects).iloc[0]
-    except NotIdentifiedError as refusal:
-        return row | missing | {"reason": "; ".join(refusal.reasons)}
-    except (EstimationError, EvalaidError) as error:
-        return row | missing | {"reason": " ".join(str(error).split())}
+    except EvalaidError as error:
+        return effect_row(key, label, None, **said, reason=reason_of(error))
     unknown = np.isnan(found["estimate"]) or np.isnan(found["std_error"])
     reason = (str(average.cells["reason"].iloc[0]) or str(found["note"])) if unknown else ""
-    return row | {name: found[name] for name in _NUMBERS} | {"reason": reason}
+    return effect_row(key, label, found, **said, reason=reason)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pandas as pd
 
 from evalaid.effects import Effects
+from evalaid.study.spec import StudySpec
 
 IN_UNIT = ("estimate", "std_error", "conf_low", "conf_high")
 _UNITS = {"share": ("pp", 100.0), "relative": ("%", 100.0), "number": ("number", 1.0)}
@@ -21,7 +24,23 @@ def unit_of(scale: str) -> tuple[str, float]:
     return _UNITS[scale]
 
 
+def unit_of_outcome(spec: StudySpec) -> tuple[str, float]:
+    """Give the unit and the factor of a study's outcome, where there are no effects to ask.
+
+    Examples
+    --------
+    >>> unit_of_outcome(StudySpec(study="korea_responsible_hospitals"))
+    ('pp', 100.0)
+    """
+    return unit_of("number" if spec.outcome_unit == "number" else "share")
+
+
 def in_unit(frame: pd.DataFrame, effects: Effects) -> pd.DataFrame:
     """Turn the effect columns of an inference table into percentage points or per cent, once."""
     unit, factor = unit_of(effects.scale)
-    return frame.assign(**{column: frame[column] * factor for column in IN_UNIT}, unit=unit)
+    return multiply(frame, factor).assign(unit=unit)
+
+
+def multiply(frame: pd.DataFrame, factor: float, columns: Iterable[str] = IN_UNIT) -> pd.DataFrame:
+    """Multiply some columns, which turns them into the unit of the report."""
+    return frame.assign(**{column: frame[column] * factor for column in columns})

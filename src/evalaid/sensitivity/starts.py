@@ -15,7 +15,7 @@ from evalaid.cohorts import assign_cohorts, possible_cohorts
 from evalaid.columns import find_column
 from evalaid.design import diagnose
 from evalaid.effects import Effects
-from evalaid.errors import DesignError, EvalaidError, NotIdentifiedError
+from evalaid.errors import DesignError, EvalaidError, reason_of
 from evalaid.estimation import estimate
 from evalaid.faults import Faults
 from evalaid.inference.table import Vcov, infer
@@ -207,8 +207,7 @@ def try_starts(
             found = estimate_with(moved)
             row |= {name: float(found[name]) for name in RESULTS}
         except EvalaidError as error:
-            reasons = error.reasons if isinstance(error, NotIdentifiedError) else (str(error),)
-            row |= {**dict.fromkeys(RESULTS, np.nan), "reason": "; ".join(" ".join(one.split()) for one in reasons)}
+            row |= {**dict.fromkeys(RESULTS, np.nan), "reason": reason_of(error)}
         rows.append(row)
         if progress is not None:
             progress(done, len(assignments))

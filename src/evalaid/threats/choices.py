@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from evalaid.design import Design
-from evalaid.errors import EvalaidError, NotIdentifiedError
+from evalaid.errors import EvalaidError, reason_of
 from evalaid.frames.analysis import Refusal, estimate_entry, overall
-from evalaid.frames.units import in_unit
+from evalaid.frames.rows import EFFECT, effect_row, list_values
+from evalaid.frames.units import in_unit, multiply
 from evalaid.inference.difference import difference
 from evalaid.inference.table import infer
 from evalaid.report.tables import Column
@@ -47,7 +48,6 @@ COLUMNS = {
     "observed": Column("As it was", "number", 2),
     "expected": Column("Mean over assignments", "number", 2),
 }
-_COUNTS = ["key", "label", "value", "unit", "digits"]
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,9 @@ def examine_choices(case: Case | Refusal) -> Choices:
     found = specification_curve(design, declared, level=case.spec.level, vcov="auto")
     unit, factor = case.unit
     curve = found.table[found.table["estimate"].notna()].reset_index(drop=True)
-    scaled = {name: curve[name] * factor for name in ("estimate", "std_error", "conf_low", "conf_high")}
     named = _labels(case)
-    curve = curve.assign(
-        **scaled, unit=unit, level=case.spec.level, method=curve["method"].map(lambda text: named[text])
+    curve = multiply(curve, factor).assign(
+        unit=unit, level=case.spec.level, method=curve["method"].map(lambda text: named[text])
     )
     counts = _count(case, found, curve)
     drivers = found.drivers.assign(
@@ -148,25 +147,22 @@ def compare_with_main(case: Case) -> pd.DataFrame:
         ``level``, ``note``, ``made_by``.
     """
     main, spec, rows = case.overall, case.spec, []
-    numbers = ("estimate", "std_error", "conf_low", "conf_high", "p_value")
     for name, entry in spec.methods.items():
         if name == spec.main or entry["method"] == "dose":
             continue
-        row: dict[str, Any] = {"key": name, "label": entry["label"], "unit": case.unit[0], "level": spec.level}
+        shared = {"unit": case.unit[0], "level": spec.level}
         try:
             changed = spec.change(_changes(entry))
             other = overall(estimate_entry(entry, changed, load_design(changed) if _changes(entry) else case.design))
             gap = in_unit(infer(difference(other, main), level=spec.level), main).iloc[0]
         except EvalaidError as error:
-            reasons = error.reasons if isinstance(error, NotIdentifiedError) else (str(error),)
-            reason = "; ".join(" ".join(text.split()) for text in reasons)
-            rows.append(row | dict.fromkeys(numbers, np.nan) | {"reason": reason, "note": "", "made_by": ""})
+            rows.append(effect_row(name, entry["label"], None, **shared, reason=reason_of(error), note="", made_by=""))
             continue
         made_by = f"{entry['method']} minus {case.method}; {gap['vcov']}, {gap['distribution']}"
-        found = {column: gap[column] for column in numbers}
-        reason = str(gap["note"]) if np.isnan(gap["std_error"]) else ""
-        rows.append(row | found | {"reason": reason, "note": "" if reason else str(gap["note"]), "made_by": made_by})
-    return pd.DataFrame(rows, columns=["key", "label", *numbers, "reason", "unit", "level", "note", "made_by"])
+        note = str(gap["note"])
+        said = {"reason": note, "note": ""} if np.isnan(gap["std_error"]) else {"reason": "", "note": note}
+        rows.append(effect_row(name, entry["label"], gap, **shared, **said, made_by=made_by))
+    return pd.DataFrame(rows, columns=["key", "label", *EFFECT, "reason", "unit", "level", "note", "made_by"])
 
 
 def _declare(case: Case, covariates: list[str]) -> tuple[Specification, ...]:
@@ -218,9 +214,7 @@ def _count(case: Case, found: SpecificationCurve, curve: pd.DataFrame) -> pd.Dat
         ("largest", "Largest estimate", curve["estimate"].max(), unit, 2),
     ]
     errors = " or ".join(sorted(set(curve["vcov"]) - {"none"})) or "no"
-    return pd.DataFrame(rows, columns=_COUNTS).assign(
-        made_by=f"specification curve; {errors} intervals, by the rule of the main one"
-    )
+    return list_values(rows, f"specification curve; {errors} intervals, by the rule of the main one")
 
 
 def _verdict(case: Case, curve: pd.DataFrame, drivers: pd.DataFrame) -> pd.DataFrame:
@@ -253,11 +247,7 @@ def _verdict(case: Case, curve: pd.DataFrame, drivers: pd.DataFrame) -> pd.DataF
 
 
 def _nothing(reason: str) -> Choices:
-    columns = ["key", "label", "estimate", "std_error", "conf_low", "conf_high", "p_value", "reason", "unit", "made_by"]
-    counts, drivers = (
-        pd.DataFrame(columns=[*_COUNTS, "made_by"]),
-        pd.DataFrame(columns=["key", "label", *COLUMNS, "unit"]),
-    )
+    counts, drivers = list_values([], ""), pd.DataFrame(columns=["key", "label", *COLUMNS, "unit"])
     verdict = verdict_row("choices", THREAT, TRIED, f"Not possible: {reason}.", UNKNOWN)
-    empty = pd.DataFrame(columns=columns)
+    empty = pd.DataFrame(columns=["key", "label", *EFFECT, "reason", "unit", "made_by"])
     return Choices(empty, counts, drivers, empty, empty, verdict)

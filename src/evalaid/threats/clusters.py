@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from evalaid.effects import Effects
-from evalaid.errors import EvalaidError, NotIdentifiedError
+from evalaid.errors import EvalaidError, reason_of
 from evalaid.estimation import estimate
 from evalaid.frames.analysis import Refusal, overall
+from evalaid.frames.rows import EFFECT, effect_row
 from evalaid.frames.units import in_unit
 from evalaid.inference.permutation import randomize
 from evalaid.inference.table import JACKKNIFE_LIMIT, Vcov, infer
@@ -28,7 +29,7 @@ TRIED = "Cluster-robust errors of several kinds, the wild cluster bootstrap and 
 REGRESSION = "etwfe"
 # With few clusters these cover less than they say; what is reported is more careful where that matters.
 TOO_SHORT = ("CR1", "multiplier")
-_KEPT = ("estimate", "std_error", "conf_low", "conf_high", "p_value", "n_clusters", "treated_clusters")
+_KEPT = (*EFFECT, "n_clusters", "treated_clusters")
 
 
 @dataclass(frozen=True)
@@ -96,10 +97,8 @@ def _regression(case: Case) -> tuple[Effects | None, str]:
         return main, case.method
     try:
         other = overall(estimate(case.design, REGRESSION))
-    except NotIdentifiedError as error:
-        return None, "; ".join(error.reasons)
     except EvalaidError as error:
-        return None, " ".join(str(error).split())
+        return None, reason_of(error)
     return (other, REGRESSION) if other.contrasts is not None else (None, f"{case.method} is no regression")
 
 
@@ -125,28 +124,25 @@ def _row(case: Case, key: str, label: str, method: str, make: Callable[[], pd.Da
     try:
         frame = make()
     except EvalaidError as error:
-        reasons = error.reasons if isinstance(error, NotIdentifiedError) else (str(error),)
-        return _missing(case, key, label, "; ".join(" ".join(text.split()) for text in reasons))
+        return _missing(case, key, label, reason_of(error))
     found = in_unit(frame, case.overall).iloc[0]
     reason = str(found["note"]) if np.isnan(found["conf_low"]) else ""
-    numbers = {name: found[name] for name in _KEPT}
-    # An interval without end is no interval that a table can show.
-    for name in ("conf_low", "conf_high"):
-        if np.isinf(numbers[name]):
-            numbers["conf_low"] = numbers["conf_high"] = np.nan
-            reason = f"the interval has no end: {found['note']}"
+    if np.isinf(found[["conf_low", "conf_high"]].to_numpy(dtype=float)).any():  # no interval that a table can show
+        reason = f"the interval has no end: {found['note']}"
+        found = found.mask(found.index.isin(["conf_low", "conf_high"]))
     made_by = f"{method}; {found['vcov']}, {found['distribution']}"
-    return {
-        "key": key, "label": label, **numbers, "reason": reason, "unit": case.unit[0], "level": case.spec.level,
-        "note": str(found["note"]) if not reason else "", "made_by": made_by,
-    }  # fmt: skip
+    return _shared(case, key, label, found, reason, "" if reason else str(found["note"]), made_by)
 
 
 def _missing(case: Case, key: str, label: str, reason: str) -> dict[str, Any]:
-    return {
-        "key": key, "label": label, **dict.fromkeys(_KEPT, np.nan), "reason": reason, "unit": case.unit[0],
-        "level": case.spec.level, "note": "", "made_by": "",
-    }  # fmt: skip
+    return _shared(case, key, label, None, reason)
+
+
+def _shared(
+    case: Case, key: str, label: str, found: pd.Series | None, reason: str, note: str = "", made_by: str = ""
+) -> dict[str, Any]:
+    said = {"reason": reason, "unit": case.unit[0], "level": case.spec.level, "note": note, "made_by": made_by}
+    return effect_row(key, label, found, _KEPT, **said)
 
 
 def _verdict(case: Case, table: pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from evalaid.frames.analysis import Refusal
 from evalaid.sensitivity.overlap import overlap
 from evalaid.sensitivity.spillover import ALL, Kind, spillover
 from evalaid.study.surroundings import load_events, load_groups, load_neighbours
-from evalaid.texts import join_texts
+from evalaid.texts import join_texts, one_line
 from evalaid.threats.finding import UNKNOWN, UNTRIED, Case, key_of, verdict_row, why_not
 
 SPILLOVER = "Neighbours of treated units gained or lost, and serve as comparison"
@@ -62,7 +62,7 @@ def examine_neighbours(case: Case | Refusal) -> Others:
         try:
             found = spillover(case.design, case.method, **given, kind=kind, level=case.spec.level, **case.options)
         except EvalaidError as error:
-            return _nothing("neighbours", SPILLOVER, DONUT, f"Not possible: {' '.join(str(error).split())}", UNKNOWN)
+            return _nothing("neighbours", SPILLOVER, DONUT, f"Not possible: {one_line(error)}", UNKNOWN)
         own = found.table[found.table["sample"] != ALL] if by else found.table
         labels = [f"{named.get(str(sample), f'{prefix}{sample}')}{by}" for sample in own["sample"]]
         tables.append(_table(own, labels, case, f"{case.method}; {kind}{by}"))
@@ -84,7 +84,7 @@ def examine_overlap(case: Case | Refusal) -> Others:
     try:
         found = overlap(case.design, events, case.method, level=case.spec.level, **case.options)
     except EvalaidError as error:
-        return _nothing("overlap", OVERLAP, WITHOUT, f"Not possible: {' '.join(str(error).split())}", UNKNOWN)
+        return _nothing("overlap", OVERLAP, WITHOUT, f"Not possible: {one_line(error)}", UNKNOWN)
     # An event of all groups is named by its text: its first words will do.
     labels = [
         re.split(r"[:;(]", str(sample))[0].strip().replace("_", " ").capitalize() for sample in found.table["sample"]

@@ -8,10 +8,12 @@ import pandas as pd
 
 from evalaid.errors import EvalaidError
 from evalaid.frames.analysis import Refusal
+from evalaid.frames.units import multiply
 from evalaid.inference.leverage import leverage
 from evalaid.report.tables import Column
 from evalaid.sensitivity.leave_out import NEVER, LeaveOut, leave_out
 from evalaid.study.surroundings import load_groups
+from evalaid.texts import one_line
 from evalaid.threats.finding import UNKNOWN, Case, Finding, key_of, verdict_row, why_not
 
 SHOWN = 6
@@ -84,7 +86,7 @@ def examine_parts(case: Case | Refusal) -> Parts:
         try:
             found = leave_out(case.design, case.method, by, level=case.spec.level, **case.options)
         except EvalaidError as error:
-            notes.append(f"{word.capitalize()}: " + " ".join(str(error).split()))
+            notes.append(f"{word.capitalize()}: " + one_line(error))
             continue
         tables.append(_table(found, word, case))
         estimate, low, high = (
@@ -93,7 +95,7 @@ def examine_parts(case: Case | Refusal) -> Parts:
         reference = replace(case.finding, estimate=estimate, conf_low=low, conf_high=high)
         scaled = found.most_influential(SHOWN)
         names = ("estimate", "conf_low", "conf_high", "first_order", "full")
-        scaled = scaled.assign(**{name: scaled[name] * case.unit[1] for name in names})
+        scaled = multiply(scaled, case.unit[1], names)
         figures.append(scaled.assign(left_out=[_name(word, name) for name in scaled["left_out"]]))
         said = "; ".join(note for note in found.notes if "of the 0 " not in note)
         notes.append(f"Without each {word}: {said.replace('; None', '; none')}")
@@ -106,8 +108,7 @@ def examine_parts(case: Case | Refusal) -> Parts:
 def _table(found: LeaveOut, word: str, case: Case) -> pd.DataFrame:
     unit, factor = case.unit
     table = found.table
-    return table.assign(
-        **{name: table[name] * factor for name in _NUMBERS},
+    return multiply(table, factor, _NUMBERS).assign(
         key=[key_of(f"{word}.{name}") for name in table["left_out"]],
         label=[f"Without {_name(word, name)}" for name in table["left_out"]],
         reason=table["note"].where(table["estimate"].isna(), ""),

@@ -9,8 +9,11 @@ import pandas as pd
 
 from evalaid.errors import EvalaidError
 from evalaid.frames.analysis import POWER, Refusal
+from evalaid.frames.rows import list_values
+from evalaid.frames.units import multiply
 from evalaid.report.tables import Column
 from evalaid.sensitivity.power import DetectableEffect, minimum_detectable_effect
+from evalaid.texts import one_line
 from evalaid.threats.finding import Case, why_not
 
 DRAWS = 199
@@ -43,10 +46,7 @@ class Power:
 def examine_power(case: Case | Refusal) -> Power:
     """Simulate which effects the main method would have found on this design."""
     columns = ["key", "label", *COLUMNS, "unit", "made_by"]
-    nothing = (
-        pd.DataFrame(columns=columns),
-        pd.DataFrame(columns=["key", "label", "value", "unit", "digits", "made_by"]),
-    )
+    nothing = pd.DataFrame(columns=columns), list_values([], "")
     if isinstance(case, Refusal) or not case.by_cohort_and_period:
         return Power(*nothing, why_not(case))
     try:
@@ -60,18 +60,16 @@ def examine_power(case: Case | Refusal) -> Power:
             **case.options,
         )
     except EvalaidError as error:
-        return Power(*nothing, " ".join(str(error).split()))
+        return Power(*nothing, one_line(error))
     unit, factor = case.unit
     made_by = f"{case.method}; {found.process}; {found.draws} draws, seed {found.seed}"
-    curve = found.table.assign(unit=unit, made_by=made_by)
-    curve["effect"] *= factor
-    curve[["power", "monte_carlo_error"]] *= 100
-    curve["key"] = [f"{effect:.3g}" for effect in curve["effect"]]
-    curve["label"] = curve["key"]
-    return Power(curve[columns], _summarise(found, unit, factor).assign(made_by=made_by), "")
+    curve = multiply(multiply(found.table, factor, ["effect"]), 100, ["power", "monte_carlo_error"])
+    names = [f"{effect:.3g}" for effect in curve["effect"]]
+    curve = curve.assign(key=names, label=names, unit=unit, made_by=made_by)
+    return Power(curve[columns], _summarise(found, unit, factor, made_by), "")
 
 
-def _summarise(found: DetectableEffect, unit: str, factor: float) -> pd.DataFrame:
+def _summarise(found: DetectableEffect, unit: str, factor: float, made_by: str) -> pd.DataFrame:
     rows = [
         ("effect", f"Effect found in {found.power:.0%} of samples", found.effect * factor, unit, 2),
         ("error", "Its simulation error", found.monte_carlo_error * factor, unit, 2),
@@ -79,6 +77,6 @@ def _summarise(found: DetectableEffect, unit: str, factor: float) -> pd.DataFram
         ("analytic", "The same by formula from one standard error", found.analytic * factor, unit, 2),
         ("size", "Effects found where there is none (%)", 100 * found.size, "%", 1),
     ]
-    frame = pd.DataFrame(rows, columns=["key", "label", "value", "unit", "digits"])
+    frame = list_values(rows, made_by)
     frame["value"] = frame["value"].replace(np.inf, np.nan)
     return frame

@@ -11,10 +11,12 @@ import pandas as pd
 from evalaid.diagnosis.comparisons import NOT_YET_TREATED
 from evalaid.errors import EvalaidError
 from evalaid.frames.analysis import Refusal
+from evalaid.frames.rows import list_values
 from evalaid.report.tables import Column
 from evalaid.sensitivity.balance import balance
 from evalaid.sensitivity.regression_to_mean import RegressionToMean, regression_to_mean
 from evalaid.study.sample import load_design
+from evalaid.texts import one_line
 from evalaid.threats.finding import UNKNOWN, Case, key_of, verdict_row, why_not
 
 DRAWS = 200
@@ -72,7 +74,7 @@ def examine_selection(case: Case | Refusal) -> Selection:
         )
         reason = found.reason
     except EvalaidError as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
     if reason:
         return Selection(
             shown, empty, empty, verdict_row("selection", THREAT, TRIED, f"Not possible: {reason}.", UNKNOWN)
@@ -148,8 +150,7 @@ def _bias(case: Case, found: RegressionToMean) -> pd.DataFrame:
             (f"{source}.error", "its simulation error", factor * row["monte_carlo_error"], unit, 2),
             (f"{source}.left", "Main estimate less this", finding.estimate - bias, unit, 2),
         ]
-    frame = pd.DataFrame(rows, columns=["key", "label", "value", "unit", "digits"])
-    return frame.assign(made_by=f"{case.method} on {found.draws} panels without an effect, seed {found.seed}")
+    return list_values(rows, f"{case.method} on {found.draws} panels without an effect, seed {found.seed}")
 
 
 def _verdict(case: Case, shown: pd.DataFrame, expected: pd.DataFrame, bias: pd.DataFrame) -> pd.DataFrame:

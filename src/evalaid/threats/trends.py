@@ -10,9 +10,12 @@ import pandas as pd
 from evalaid.effects import Effects
 from evalaid.errors import EvalaidError
 from evalaid.frames.analysis import Refusal
+from evalaid.frames.rows import list_values
+from evalaid.frames.units import multiply
 from evalaid.report.tables import Column
 from evalaid.sensitivity.honest import HonestBounds, honest
 from evalaid.sensitivity.pretrend_power import pretrend_power
+from evalaid.texts import one_line
 from evalaid.threats.finding import REVERSED, SIGN_ONLY, SURVIVES, UNKNOWN, WEAKENED, Case, verdict_row, why_not
 
 M = (0.0, 0.5, 1.0, 1.5, 2.0)
@@ -75,7 +78,7 @@ def examine_trends(case: Case | Refusal) -> Trends:
         smooth = honest(event, "smoothness", weights=weights, level=level, seed=seed)
         found = pretrend_power(event, power=POWERS, level=level, weights=weights, seed=seed)
     except EvalaidError as error:
-        return _nothing(" ".join(str(error).split()))
+        return _nothing(one_line(error))
     frame = _frame(relative, 1.0, case)
     return Trends(
         relative=frame,
@@ -106,8 +109,7 @@ def _frame(bounds: HonestBounds, factor: float, case: Case, empty: str = "") -> 
         )
     columns = ("conf_low", "conf_high", "identified_low", "identified_high")
     m = table["m"] * factor
-    return table.assign(
-        **{column: table[column] * scale for column in columns},
+    return multiply(table, scale, columns).assign(
         m=m,
         key=[f"{value:.3g}" for value in m],
         label=[f"M = {value:.3g}" for value in m],
@@ -118,23 +120,18 @@ def _frame(bounds: HonestBounds, factor: float, case: Case, empty: str = "") -> 
 
 def _breakdown(relative: HonestBounds, smooth: HonestBounds, case: Case) -> pd.DataFrame:
     unit, factor = case.unit
-    frame = pd.DataFrame(
-        [
-            ("relative", "M at which zero enters the interval", relative.breakdown.m, "number", 2),
-            ("smooth", "Change of slope at which zero enters it", smooth.breakdown.m * factor, unit, 2),
-        ],
-        columns=["key", "label", "value", "unit", "digits"],
-    )
+    rows = [
+        ("relative", "M at which zero enters the interval", relative.breakdown.m, "number", 2),
+        ("smooth", "Change of slope at which zero enters it", smooth.breakdown.m * factor, unit, 2),
+    ]
+    frame = list_values(rows, "Rambachan and Roth (2023)")
     frame["value"] = frame["value"].replace(np.inf, np.nan)
-    frame["note"] = [bounds.breakdown.note for bounds in (relative, smooth)]
-    return frame.assign(made_by="Rambachan and Roth (2023)")
+    return frame.assign(note=[bounds.breakdown.note for bounds in (relative, smooth)])
 
 
 def _power(table: pd.DataFrame, case: Case) -> pd.DataFrame:
     unit, factor = case.unit
-    scaled = {name: table[name] * factor for name in ("slope", "bias", "conditional_bias")}
-    return table.assign(
-        **scaled,
+    return multiply(table, factor, ("slope", "bias", "conditional_bias")).assign(
         key=[f"{share:g}" for share in table["power"]],
         label=[f"Found in {share:.0%} of samples" for share in table["power"]],
         unit=unit,
@@ -168,6 +165,6 @@ def _verdict(case: Case, relative: HonestBounds, frame: pd.DataFrame) -> pd.Data
 def _nothing(reason: str) -> Trends:
     columns = ["key", "label", "unit", "level", "note", "made_by", "conf_low", "conf_high", *COLUMNS]
     empty = pd.DataFrame(columns=columns)
-    values = pd.DataFrame(columns=["key", "label", "value", "unit", "digits", "note", "made_by"])
+    values = list_values([], "").assign(note="")
     verdict = verdict_row("trends", THREAT, TRIED, f"Not possible: {reason}.", UNKNOWN)
     return Trends(empty, empty, empty, values, empty, verdict)

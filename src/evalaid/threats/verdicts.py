@@ -7,6 +7,7 @@ import math
 import pandas as pd
 
 from evalaid.frames.analysis import Refusal
+from evalaid.frames.rows import list_values
 from evalaid.report.tables import Column
 from evalaid.threats import choices, clusters, falsification, neighbours, parts, selection, trends
 from evalaid.threats.finding import (
@@ -79,8 +80,7 @@ def count_verdicts(table: pd.DataFrame) -> pd.DataFrame:
     rows = [
         (verdict_key(word), f"Finding: {word}", int((table["verdict"] == word).sum()), "count", 0) for word in VERDICTS
     ]
-    frame = pd.DataFrame(rows, columns=["key", "label", "value", "unit", "digits"])
-    return frame.assign(made_by="count over threats")
+    return list_values(rows, "count over threats")
 
 
 def tell_finding(case: Case | Refusal) -> tuple[str, ...]:

@@ -26,8 +26,6 @@ def effect_row(
 
     Examples
     --------
-    >>> effect_row("main", "Main estimate", pd.Series({"estimate": 1.5}), ["estimate"], reason="")
-    {'key': 'main', 'label': 'Main estimate', 'estimate': 1.5, 'reason': ''}
     >>> effect_row("main", "Main estimate", None, ["estimate"], reason="one cluster")
     {'key': 'main', 'label': 'Main estimate', 'estimate': nan, 'reason': 'one cluster'}
     """

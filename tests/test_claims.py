@@ -9,7 +9,7 @@ import pytest
 from evalaid.claims.checks import FINDINGS, check_alike, check_dates, list_claims, show_figures
 from evalaid.claims.remainders import bound_claims, compare_published, decompose, find_breakdown
 from evalaid.claims.table import Claims, raw_change
-from evalaid.claims.verdicts import VERDICTS, judge, judge_programmes
+from evalaid.claims.verdicts import VERDICTS, judge
 from evalaid.errors import FactsError
 
 PUBLISHED = Path(__file__).parents[1] / "data" / "published"
@@ -157,13 +157,6 @@ def test_a_like_comparison_would_identify_and_an_unlike_base_does_not(tmp_path):
         facts.loc["F038", "base"] = base
         facts.to_csv(tmp_path / "facts.csv", index=False)
         assert judge(Claims.read(tmp_path)).set_index("key").loc["liannan_share_2019", "verdict"] == verdict
-
-
-def test_the_programmes_are_judged_by_their_strongest_claim():
-    table = judge_programmes(CLAIMS).set_index("key")
-    assert len(table) == len(CLAIMS.facts.registry)
-    assert table.index[table["verdict"] == "bounded"].tolist() == ["guangdong_cluster"]
-    assert table.loc["korea_responsible_hospitals", "verdict"] == "no published claim"
 
 
 def test_a_claim_without_an_earlier_figure_has_no_change():

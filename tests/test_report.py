@@ -13,7 +13,7 @@ from evalaid.report import curves, divergence, exclusions, figures, fonts
 from evalaid.report.canvas import Look, draw
 from evalaid.report.page import to_html, write_index, write_page
 from evalaid.report.tables import COLUMNS, Column, Table, collect_notes, number_table
-from evalaid.report.words import fill, format_value, keys_in
+from evalaid.report.words import fill, format_value
 
 EFFECTS = pd.DataFrame({
     "key": ["-2", "-1", "0", "1"],
@@ -64,11 +64,6 @@ DRAWINGS = {
         "kind": ["usual", "bounds", "bounds"], "m": [np.nan, 0.0, 1.0], "estimate": [1.0, np.nan, np.nan],
         "conf_low": [0.2, 0.2, -0.9], "conf_high": [1.8, 1.8, 2.9], "identified_low": [np.nan, 1.0, 0.0],
         "identified_high": [np.nan, 1.0, 2.0], "restriction": "relative_magnitude", "breakdown": 0.25,
-    }),
-    divergence.draw_pretrends: pd.DataFrame({
-        "event_time": [-2, 0] * 2, "estimate": [0.1, 1.0] * 2, "conf_low": [-0.4, 0.2] * 2, "conf_high": [0.6, 1.8] * 2,
-        "power": [0.5, 0.5, 0.8, 0.8], "slope": [0.3, 0.3, 0.5, 0.5], "violation": [-0.3, 0.3, -0.5, 0.5],
-        "violation_if_passed": [-0.2, 0.4, -0.3, 0.6],
     }),
 }  # fmt: skip
 every_drawing = pytest.mark.parametrize("drawing", DRAWINGS, ids=lambda drawing: drawing.__name__)
@@ -144,7 +139,6 @@ def test_a_template_takes_numbers_effects_and_words():
     assert fill("{n:counted} of {n:bare}, {a.b} or {a.b:signed}", lookup, 0.9) == "none of 0, 1.25 pp or +1.25 pp"
     assert fill("The {outcome}", lookup, 0.9, {"outcome": "share"}) == "The share"
     assert fill("{main:effect}", effect(0.5, -1.0, 2.0), 0.9) == "+0.50 pp (90% interval −1.00 to +2.00)"
-    assert keys_in("{a.b} and {main:effect}") == ["a.b", "main"]
     with pytest.raises(ValueError, match="unknown format 'loud', use one of plain"):
         fill("{n:loud}", lookup, 0.9)
 

@@ -5,13 +5,17 @@ import pandas as pd
 import pytest
 
 from evalaid.errors import PanelError
+from evalaid.faults import Faults
 from evalaid.panel import read_panel
-from evalaid.treatment import read_treatment
+from evalaid.treatment import gather_treatment
 
 
 def treated(frame, cohort=None):
     column = frame["first_treated"] if cohort is None else cohort
-    return read_treatment(read_panel(frame, "county", "year", "share"), column)
+    faults = Faults()
+    found = gather_treatment(read_panel(frame, "county", "year", "share").keys, column, faults)
+    faults.raise_if_any(PanelError, "cohort column")
+    return found
 
 
 def by_unit(frame, mapping):
@@ -39,8 +43,8 @@ def periods(years):
 )
 def test_every_type_of_cohort_column_gives_the_same_cohorts(simulated_balanced, spell):
     treatment = treated(simulated_balanced, spell(simulated_balanced["first_treated"]))
-    np.testing.assert_array_equal(treatment.cohort_by_unit, [2017.0] * 4 + [2019.0] * 4 + [np.nan] * 4)
-    assert treatment.cohort_by_unit.index.tolist() == sorted(set(simulated_balanced["county"]))
+    np.testing.assert_array_equal(treatment.stated, [2017.0] * 4 + [2019.0] * 4 + [np.nan] * 4)
+    assert treatment.stated.index.tolist() == sorted(set(simulated_balanced["county"]))
     assert treatment.notes == ()
     assert treatment.excluded.empty
 
@@ -131,7 +135,7 @@ def test_a_unit_treated_at_or_before_the_first_period_is_set_aside_with_a_reason
 def test_a_unit_treated_after_the_last_period_counts_as_never_treated_with_a_note(simulated_balanced):
     treatment = treated(simulated_balanced, by_unit(simulated_balanced, {"C03": 2021, "C04": 2018}))
     assert np.isnan(treatment.cohort[3])
-    assert treatment.cohort_by_unit["C03"] == 2021
+    assert treatment.stated["C03"] == 2021
     assert treatment.notes[0].startswith("1 unit is first treated after the last year (2020)")
 
 
@@ -139,5 +143,5 @@ def test_a_start_in_an_unobserved_period_moves_to_the_next_observed_one_with_a_n
     frame = simulated_balanced[simulated_balanced["year"] != 2017]
     treatment = treated(frame)
     assert treatment.cohort[:4].tolist() == [2018] * 4
-    assert treatment.cohort_by_unit["C00"] == 2017
+    assert treatment.stated["C00"] == 2017
     assert "the cohort is the next observed year (2017 -> 2018)" in treatment.notes[0]

@@ -19,32 +19,8 @@ LOGIT_STEP = 8.0
 LOGIT_ITERATIONS = 60
 
 
-def fit_logit(regressors: Floats, treated: NDArray[np.bool_], weights: Floats) -> tuple[Floats, Floats]:
-    """Fit a weighted logit by Newton's method.
-
-    Parameters
-    ----------
-    regressors : (n, k) array
-        With the constant.
-    treated : (n,) array of bool
-        The binary outcome.
-    weights : (n,) array
-        Non-negative weights.
-
-    Returns
-    -------
-    probability : (n,) array
-        Fitted probabilities.
-    inverse_hessian : (k, k) array
-        Inverse of ``X' diag(w p (1-p)) X``. Not-a-number throughout when the regressors are collinear or treated and
-        untreated units are perfectly separated.
-    """
-    probability, inverse = fit_logits(regressors.T[None], treated[None].astype(float), weights[None])
-    return probability[0], inverse[0]
-
-
 def fit_logits(regressors: Floats, treated: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """Fit several weighted logits by Newton's method, all at once; see :func:`fit_logit`.
+    """Fit several weighted logits by Newton's method, all at once.
 
     Parameters
     ----------
@@ -58,8 +34,10 @@ def fit_logits(regressors: Floats, treated: Floats, weights: Floats) -> tuple[Fl
     Returns
     -------
     probability : (g, n) array
+        Fitted probabilities.
     inverse_hessian : (g, k, k) array
-        Both not-a-number throughout for a logit that cannot be fitted.
+        Inverse of ``X' diag(w p (1-p)) X``. Both are not-a-number throughout for a logit whose regressors are collinear, or
+        whose treated and untreated units are perfectly separated.
     """
     share = (weights * treated).sum(axis=1) / weights.sum(axis=1)
     inside = (share > 0) & (share < 1)

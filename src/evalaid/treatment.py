@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from evalaid.errors import PanelError
 from evalaid.faults import SHOWN, Faults
 from evalaid.keys import Keys, is_text, varies_within
-from evalaid.panel import Panel
 from evalaid.periods import FIRST_YEAR, LAST_YEAR, PeriodKind, label, recognise_periods
 
 NEVER = np.iinfo(np.int64).min
@@ -44,73 +42,38 @@ class Treatment:
     excluded: pd.DataFrame
     notes: tuple[str, ...]
 
-    @property
-    def cohort_by_unit(self) -> pd.Series:
-        """(N,) the stated cohorts by unit label, float64 ordinals, NaN = never treated."""
-        return self.stated
 
-
-def read_treatment(panel: Panel, cohort: pd.Series) -> Treatment:
-    """Read the cohort of every unit from a column that has one value in each row of the panel.
+def gather_treatment(keys: Keys, cohort: pd.Series, faults: Faults) -> Treatment | None:
+    """Read the cohort of every unit, and add what is wrong with the column to ``faults``.
 
     Assumes that the cohort is the first treated period, written like the panel's periods, the same in all rows of a
     unit, and missing for units that are never treated (never 0, 9999 or inf). Treatment is absorbing.
 
     Parameters
     ----------
-    panel : Panel
-        The panel.
-    cohort : pandas.Series
-        (n,) first treated periods in the panel's row order: integers, integral floats, nullable integers, pandas
-        Periods, period text, or dates that are first days of periods.
-
-    Returns
-    -------
-    Treatment
-        Cohort by unit. A cohort between two observed periods starts at the next observed one, a cohort after the last
-        period counts as not treated within the panel, a cohort at or before the first period is set aside; notes say so.
-
-    Raises
-    ------
-    PanelError
-        With all faults at once; ``rows`` has the columns row, column, value, fault, expected.
-
-    Examples
-    --------
-    >>> from evalaid.panel import read_panel
-    >>> table = pd.DataFrame({"county": list("AABB"), "year": [2019, 2020] * 2, "share": [0.8, 0.9, 0.7, 0.7],
-    ...                       "first_treated": [2020, 2020, None, None]})
-    >>> treatment = read_treatment(read_panel(table, "county", "year", "share"), table["first_treated"])
-    >>> treatment.cohort_by_unit.to_dict()
-    {'A': 2020.0, 'B': nan}
-    """
-    faults = Faults()
-    treatment = gather_treatment(panel.keys, cohort, faults)
-    faults.raise_if_any(PanelError, "cohort column")
-    assert treatment is not None  # noqa: S101  (without faults there is a treatment)
-    return treatment
-
-
-def gather_treatment(keys: Keys, cohort: pd.Series, faults: Faults) -> Treatment | None:
-    """Read the cohorts and add what is wrong with them to ``faults`` (see `read_treatment`).
-
-    Parameters
-    ----------
     keys : Keys
         Which unit and period each row belongs to.
     cohort : pandas.Series
-        (n,) first treated periods in the same row order.
+        (n,) first treated periods in the same row order: integers, integral floats, nullable integers, pandas Periods,
+        period text, or dates that are first days of periods.
     faults : Faults
         Receives every fault.
 
     Returns
     -------
     Treatment or None
-        None when there are faults.
+        Cohort by unit; None when there are faults. A cohort between two observed periods starts at the next observed one, a
+        cohort after the last period counts as not treated within the panel, a cohort at or before the first period is set
+        aside; notes say so.
 
     Examples
     --------
-    See `read_treatment`.
+    >>> from evalaid.panel import read_panel
+    >>> table = pd.DataFrame({"county": list("AABB"), "year": [2019, 2020] * 2, "share": [0.8, 0.9, 0.7, 0.7],
+    ...                       "first_treated": [2020, 2020, None, None]})
+    >>> panel = read_panel(table, "county", "year", "share")
+    >>> gather_treatment(panel.keys, table["first_treated"], Faults()).stated.to_dict()
+    {'A': 2020.0, 'B': nan}
     """
     ordinal, faulty = _read_ordinals(keys, cohort, faults)
     if not faulty.any():

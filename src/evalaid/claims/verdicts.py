@@ -1,4 +1,4 @@
-"""A verdict in one line for every claim and every programme; the functions take all claims, or those of a programme."""
+"""A verdict in one line for every claim: `judge` takes all claims, or those of a programme."""
 
 from __future__ import annotations
 
@@ -58,31 +58,6 @@ def judge(claims: Claims) -> pd.DataFrame:
         rows.append(claim_row(claim, programme=claim.programme, verdict=verdict, **bounds, **said, made_by=made_by))
     names = ["key", "programme", "label", "verdict", "reason", "lower", "upper", "unit", "digits", "repeat", "settle",
              "made_by", "note"]  # fmt: skip
-    return pd.DataFrame(rows, columns=names)
-
-
-def judge_programmes(claims: Claims) -> pd.DataFrame:
-    """Give every programme of the registry the strongest verdict of its claims.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``key``, ``label`` (English name), ``name_zh``, ``claims`` (count), ``identified``, ``bounded`` (counts), ``verdict``
-        (of the strongest claim; "no published claim" without one), ``possible_comparison``.
-
-    Examples
-    --------
-    >>> judge_programmes(Claims.read("data/published")).set_index("key").loc["guangdong_cluster", "verdict"]
-    'bounded'
-    """
-    verdicts = judge(claims)
-    rows = []
-    for row in claims.facts.registry.to_dict("records"):
-        own = verdicts.loc[verdicts["programme"] == row["programme"], "verdict"].tolist()
-        best = next((verdict for verdict in VERDICTS if verdict in own), "no published claim")
-        rows.append((row["programme"], row["name_en"], row["name_zh"], len(own), own.count("identified"),
-                     own.count("bounded"), best, row["possible_comparison"]))  # fmt: skip
-    names = ["key", "label", "name_zh", "claims", "identified", "bounded", "verdict", "possible_comparison"]
     return pd.DataFrame(rows, columns=names)
 
 

@@ -1,4 +1,4 @@
-"""Figures of sensitivity to violations of parallel trends: intervals by how far trends diverge, and trends that a test misses.
+"""The figure of sensitivity to violations of parallel trends: intervals by how far trends diverge.
 
 As `evalaid.report.canvas` says, a figure draws the columns of a tidy frame and computes nothing.
 """
@@ -6,7 +6,7 @@ As `evalaid.report.canvas` says, a figure draws the columns of a tidy frame and 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evalaid.report.canvas import ACCENT, BAND, GREY, INK, SERIES, Look, canvas_of, finish
 from evalaid.report.words import format_value
@@ -59,41 +59,6 @@ def draw_honest(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
         f"Effect with {look.level:.0%} intervals by how far trends may diverge ({look.data_label}). Under parallel trends: "
         f"{_range(usual, look.unit)}. {said}. {_say_breakdown(limit)}"
     )
-
-
-def draw_pretrends(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
-    """Draw the event study beside the trends that a test before treatment misses, and what passing it makes of them.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        ``event_time``, ``estimate``, ``conf_low``, ``conf_high``, ``power``, ``slope``, ``violation``,
-        ``violation_if_passed``; one test (`PretrendPower.curve`).
-    look : Look
-    """
-    canvas, axes = canvas_of(7.6, 4.4)
-    axes.axhline(0, color=INK, lw=0.9)
-    first = frame[frame["slope"] == frame["slope"].iloc[0]]
-    axes.vlines(first["event_time"], first["conf_low"], first["conf_high"], color=INK, lw=1.4)
-    axes.plot(first["event_time"], first["estimate"], "o", color=ACCENT, mec=INK, ms=6, label="estimate")
-    said = []
-    for place, (power, rows) in enumerate(frame.groupby("power", sort=True)):
-        style: dict[str, Any] = {"color": SERIES[place % len(SERIES)], "lw": 1.5}
-        axes.plot(
-            rows["event_time"], rows["violation"], _DASHES[0], label=f"trend found with power {power:.2f}", **style
-        )
-        axes.plot(
-            rows["event_time"], rows["violation_if_passed"], _DASHES[1], label="the same, if the test passed", **style
-        )
-        slope = format_value(float(rows["slope"].iloc[0]), look.unit, 2, signed=True)
-        said.append(f"a trend of {slope} a period is found with power {power:.2f}")
-    axes.set(
-        title=f"Trends that the test before treatment misses, {look.level:.0%} intervals",
-        xlabel="Periods since treatment",
-        ylabel=f"Effect{_unit(look.unit)}",
-    )
-    canvas.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8.5)
-    return finish(canvas, look), f"Event study and linear trends ({look.data_label}): {'; '.join(said)}."
 
 
 def _say_breakdown(limit: float) -> str:

@@ -134,11 +134,6 @@ def fill(template: str, lookup: Lookup, level: float, texts: Mapping[str, str] |
     return _PLACE.sub(one, template)
 
 
-def keys_in(template: str) -> list[str]:
-    """Return the keys that a template names, in order."""
-    return [match.group(1) for match in _PLACE.finditer(template)]
-
-
 @dataclass(frozen=True)
 class _Phrases:
     """One method for each format of a place in a template."""

@@ -1,6 +1,6 @@
 """Discharge records made up with known answers: small for the tests, a hundred million for the benchmark.
 
-Everything follows from the number of the person, the number of the slot and the seed through a hash, so the same rows come
+The codes of the counties are those of none (GB/T 2260), so that none has another code today. Everything follows from the number of the person, the number of the slot and the seed through a hash, so the same rows come
 out in any order, on any number of threads, and in pieces. The answers are counted from what was meant to happen in a slot,
 not from the records, so they know nothing of the code that is tested.
 
@@ -86,7 +86,7 @@ RECORDS_SQL = """, stays AS (
     SELECT *, 4, where_first, ward, admitted, discharged FROM slot_rows WHERE twice
 )
 SELECT substr(md5(concat(person, '-', {seed})), 1, 16) AS person,
-    CASE WHEN home_unknown THEN NULL ELSE concat('44', lpad(CAST(1 + home // 20 AS VARCHAR), 2, '0'), 21 + home % 20) END AS residence,
+    CASE WHEN home_unknown THEN NULL ELSE concat('44', lpad(CAST(1 + home // 20 AS VARCHAR), 2, '0'), 41 + home % 20) END AS residence,
     CASE WHEN hospital_unknown THEN concat('X', room) ELSE concat('H', site, '-', room) END AS hospital,
     CASE WHEN backwards THEN leaves ELSE enters END AS admission,
     CASE WHEN backwards THEN enters WHEN undated THEN NULL ELSE leaves END AS discharge,
@@ -110,7 +110,7 @@ ANSWERS_SQL = """, fates AS (
     UNION ALL SELECT home, (discharged + to_days(CAST(2 + length_next AS INTEGER)))::DATE, fate_next FROM fates WHERE late_transfer
     UNION ALL SELECT home, (discharged + to_days(CAST(gap + 2 AS INTEGER)))::DATE, fate_first FROM fates WHERE readmission
 )
-SELECT concat('44', lpad(CAST(1 + home // 20 AS VARCHAR), 2, '0'), 21 + home % 20) AS county,
+SELECT concat('44', lpad(CAST(1 + home // 20 AS VARCHAR), 2, '0'), 41 + home % 20) AS county,
     concat(year(ended), 'Q', quarter(ended)) AS period, CAST(count(*) FILTER (fate = 0) AS BIGINT) AS inside,
     CAST(count(*) FILTER (fate = 1) AS BIGINT) AS outside, CAST(count(*) FILTER (fate = 2) AS BIGINT) AS out_of_province,
     CAST(count(*) FILTER (fate = 3) AS BIGINT) AS unknown_hospital
@@ -150,7 +150,7 @@ class Recipe:
 
 def hospital_table(recipe: Recipe) -> pd.DataFrame:
     """The county of every hospital: five of another province at the end."""
-    counties = [f"44{1 + n // 20:02d}{21 + n % 20}" for n in range(recipe.counties)] + [
+    counties = [f"44{1 + n // 20:02d}{41 + n % 20}" for n in range(recipe.counties)] + [
         f"4310{21 + n}" for n in range(5)
     ]
     wards = 2 * recipe.hospitals

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 import evalaid.section
 from evalaid.errors import ReadingError
 from evalaid.manifest import Recorder
-from evalaid.reading.privacy import THRESHOLD, hide_small, looks_like, mask, publishable, refuse_identifiers
+from evalaid.reading.identifiers import looks_like, mask, refuse_identifiers
+from evalaid.reading.privacy import THRESHOLD, hide_small, publishable
 from evalaid.report.tables import Column
 from evalaid.section import Section
 from evalaid.study.spec import StudySpec
@@ -121,12 +122,68 @@ def test_totals_are_found_by_adding():
     assert shown.isna().sum().sum() == 4
 
 
+def shown(frame, counts):
+    columns = [*frame.columns]
+    return publishable(frame, columns, counts, "the table")[columns[1:]].isna().to_numpy().tolist()
+
+
+def test_sums_of_some_of_the_columns_are_found():
+    """What is unknown is no part of the total."""
+    frame = pd.DataFrame(
+        [["a", 90, 3, 7, 100, 6], ["b", 50, 20, 9, 79, 8]],
+        columns=["key", *PARTS, "out_of_province", "total", "unknown"],
+    )
+    hidden = shown(frame, [*frame.columns[1:]])
+    assert hidden[0] == [False, True, True, False, False]
+    assert hidden[1] == [False] * 5
+
+
+def test_subtotals_are_found():
+    """Counties above their city, cities above all: the one small county takes another of its city with it."""
+    frame = pd.DataFrame({"key": ["c1", "c2", "city", "c3", "c4", "city2", "all"], "n": [3, 40, 43, 20, 30, 50, 93]})
+    assert [row[0] for row in shown(frame, ["n"])] == [True, True, *[False] * 5]
+    assert [row[0] for row in shown(frame[::-1], ["n"])] == [*[False] * 5, True, True]
+
+
+@pytest.mark.parametrize("unit", [1, 100])
+@pytest.mark.parametrize("column", ["share", "in_county"])
+def test_a_share_of_a_count_that_is_shown_tells_the_count(column, unit):
+    inside, total = np.array([97, 40, 2, 50]), np.array([100, 60, 60, 50])
+    frame = pd.DataFrame({"key": list("abcd"), "total": total, column: inside / total * unit})
+    assert shown(frame, ["total"]) == [[False, True], [False, False], [False, True], [False, True]]
+
+
+def test_a_share_does_not_tell_what_is_hidden_to_protect_another():
+    """The second county's count is hidden for the sake of the first; its share goes with it, whatever it is called."""
+    frame = cube([(90, 3), (70, 30), (60, 40)]).reset_index(names="key")
+    frame["quota"] = frame["inside"] / frame["total"]
+    hidden = np.array(shown(frame, [*PARTS, "total"]))
+    assert (hidden[:, 3] >= hidden[:, 0]).all()
+    assert hidden[:, 0].sum() >= 2
+
+
+def test_means_beside_counts_stay():
+    frame = pd.DataFrame({"key": list("ab"), "n": [50, 70], "cost": [6328.17, 5120.4], "mean": [83.71, 90.02]})
+    assert shown(frame, ["n"]) == [[False] * 3] * 2
+
+
 @pytest.mark.parametrize(
     ("name", "values", "what"),
     [
         ("remark", [ID], "identity numbers"),
         ("remark", [f"见{ID}。"], "identity numbers"),
         ("code", [int("110105194912310038")], "identity numbers"),
+        ("code", [1.1010519491231003e17, np.nan], "identity numbers"),
+        ("code", [110105491231002.0], "identity numbers of 15 digits"),
+        ("remark", ["110105 19491231 002X"], "identity numbers"),
+        ("remark", ["１１０１０５１９４９１２３１００２ｘ"], "identity numbers"),
+        ("remark", ["sfz11010519491231002X"], "identity numbers"),
+        ("remark", ["008613800138000"], "telephone numbers"),
+        ("remark", ["(0757)-88886666"], "telephone numbers"),
+        ("label", ["欧阳小明", "司马光", "王芳医生", "刘洋主任", "扎西·顿珠"], "names of persons"),
+        ("label", ["李小明", "王芳", "张伟", "仝洋", "郜静", "陈晨", "刘柳"], "names of persons"),
+        ("受试者姓名", ["x"], "data about persons, by its heading"),
+        ("身份证件号码", ["x"], "data about persons, by its heading"),
         ("remark", ["110105491231002"], "identity numbers of 15 digits"),
         ("remark", ["电话：138 0013 8000"], "telephone numbers"),
         ("number", [13800138000 + n for n in range(5)], "telephone numbers"),
@@ -152,6 +209,10 @@ def test_columns_about_persons_are_seen(name, values, what):
         ("county", ["高州市", "连山县", "阳西县", "郁南县", "罗定市", "江门市"]),
         ("source", ["https://example.org/post_13800138000.html"]),
         ("sha256", ["0123456789abcdef" * 4]),
+        ("county", ["高州", "连山", "阳西", "郁南", "罗定", "江门", "金平", "海丰", "陆河"]),
+        ("hospital", ["高州市人民医院", "罗定市中医院", "江门市中心医院", "黄埔区红十字会医院", "金湾区妇幼保健院"]),
+        ("money", [1.1e17, 2.0]),
+        ("teleconsultations", [13, 15]),
         ("period", ["2019Q1", "2019Q2", "2019Q3", "2019Q4", "2020Q1"]),
     ],
 )
@@ -197,6 +258,13 @@ def test_the_report_refuses_a_column_about_persons(section, tmp_path):
     with pytest.raises(ReadingError, match="column 'label' of table 'who' looks like identity numbers"):
         section.table(frame, "who", ["label"], "People.")
     assert not (tmp_path / "tables").exists()
+
+
+def test_a_figure_of_persons_is_refused(section, tmp_path):
+    frame = pd.DataFrame({"label": [f"{ID} x"], "estimate": [1.0]})
+    with pytest.raises(ReadingError, match="column 'label' of figure 'who' looks like identity numbers"):
+        section.figure(lambda frame, axes, look: None, frame, "who", "People.")
+    assert not (tmp_path / "figures").exists()
 
 
 def test_a_single_small_number_is_not_written_and_the_threshold_may_be_raised(section, monkeypatch):

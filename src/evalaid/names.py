@@ -227,9 +227,16 @@ MATRIX_UNKNOWN = ("不详", "未知", "其他", "unknown", "other")
 PERSON_COLUMNS = (
     "姓名", "患者姓名", "病人姓名", "联系人", "联系人姓名", "身份证", "身份证号", "身份证号码", "证件号码", "病案号", "住院号", "健康卡号",
     "医保卡号", "电话", "手机", "手机号", "联系电话", "人员编号", "患者唯一标识", "person_id", "patient_id", "patient_name", "pseudonym", "psn_no",
-    "psn_name", "certno", "id_number", "id_card", "phone", "telephone", "mobile", "sfzh", "bah",
+    "psn_name", "psn_cert_no", "certno", "id_number", "id_card", "phone", "telephone", "mobile", "email", "sfzh", "bah", "xm", "jkkh",
+    "csrq", "birth_date", "date_of_birth", "patient", "mdtrt_id", "setl_id", "现住址", "住址", "户口地址", "邮箱", "就诊id", "医保编号",
 )  # fmt: skip
 """Headings that say that a column is about one person each row, in small letters."""
+
+PERSON_WORDS = (
+    "姓名", "身份证", "证件号", "手机号", "联系电话", "电话号码", "病案号", "住院号", "门诊号", "就诊号", "流水号", "社保卡", "医保卡", "健康卡",
+    "家庭住址", "出生日期", "出生年月",
+)  # fmt: skip
+"""Parts of headings that say so."""
 
 
 def plain_name(column: object) -> str:

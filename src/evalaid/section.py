@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalaid.design import Design
 from evalaid.manifest import NUMBERS_FILE, Number, Recorder, hash_value, read_manifest, read_parts, short
+from evalaid.reading.identifiers import refuse_identifiers
 from evalaid.reading.privacy import EPISODES, THRESHOLD, publishable
 from evalaid.report.canvas import Drawing, Figure, Look, draw
 from evalaid.report.tables import Column, Table, collect_notes
@@ -156,6 +157,7 @@ class Section:
         """Draw a tidy frame, show it and write it as svg and png; say ``without`` when there is nothing to draw."""
         if frame.empty or ("estimate" in frame and not frame["estimate"].notna().any()):
             return self.say(without)
+        refuse_identifiers(frame, where=f"figure '{name}'")
         figure = draw(drawing, frame, self.look, name=name, caption=self.words(caption))
         if self.folder is not None:
             place = self.folder / "figures"

@@ -26,7 +26,8 @@ class Fate(IntEnum):
     OTHER_INSURANCE = 6
     NO_DATE = 7
     UNREADABLE_DATE = 8
-    BACKWARDS = 9
+    IMPLAUSIBLE_DATE = 9
+    BACKWARDS = 10
 
 
 COUNTED = (Fate.INSIDE, Fate.UNKNOWN_HOSPITAL, Fate.OUTSIDE, Fate.OUT_OF_PROVINCE)
@@ -46,12 +47,41 @@ SUMMARY = (
 """Columns of the result."""
 TAKEN = ("furthest", "first", "last")
 """Where an episode with transfers counts: at the hospital furthest from home, the first, or the last."""
+YEARS = (1980, 2079)
+"""First and last year of a date that is one; others (1900-01-01, 9999-12-31) stand for "not known" or "not yet"."""
+NOBODY = (
+    "",
+    "-",
+    "--",
+    "/",
+    "\\",
+    ".",
+    "?",
+    "*",
+    "nan",
+    "none",
+    "null",
+    "na",
+    "n/a",
+    "<na>",
+    "无",
+    "空",
+    "不详",
+    "未知",
+    "unknown",
+    "\u3000",
+)
+"""What stands for a pseudonym that is missing, in small letters; so does any number of zeros."""
+_DASHED = r"^\d{4}-\d{1,2}-\d{1,2}"
+_SOLID = r"^(\d{8})(\d{4}|\d{6}|\d{9})?([.T ].*)?$"
+_ZONED = r":\d\d([.,]\d+)?\s*(Z|[+-]\d\d(:?\d\d)?)$"
 _HASHES = {"duckdb": ("hash", "uint64"), "pyspark": ("xxhash64", "int64")}
 
 
 def stays(
     table: ir.Table,
     hospitals: ir.Table | None,
+    heirs: ir.Table | None,
     columns: dict[str, str],
     *,
     period: str,
@@ -59,7 +89,9 @@ def stays(
     base_values: tuple[str, ...],
     insurance: tuple[str, ...],
 ) -> ir.Table:
-    """Bring records to one form: residence, hospital, admission, discharge, period, fate, weight, person.
+    """Bring records to one form: residence, seat (county of the hospital), dates, period, fate, weight, hospital, person.
+
+    A date outside of `YEARS` is missing; a time with a zone belongs to the day that it is in China.
 
     Parameters
     ----------
@@ -67,6 +99,8 @@ def stays(
         The records; only the columns named in ``columns`` are read.
     hospitals : ibis table or None
         ``code`` and ``county`` (integer); None when the records name the hospital's county themselves.
+    heirs : ibis table or None
+        ``was`` and ``now`` (integers): former codes of counties and those of today.
     columns : dict
         Role -> column.
     period : {"year", "quarter", "month"}
@@ -90,39 +124,36 @@ def stays(
         picked["hospital"] = _county(table[columns["hospital_county"]]).cast("string")
     if hospitals is None:
         picked["seat"] = _county(table[columns["hospital_county"]])
-    unreadable = ibis.literal(value=False)
     for role in ("admission", "discharge"):
-        if role in columns:
+        written = _day(table[columns[role]]) if role in columns else ibis.null("date")
+        plausible = written.between(ibis.date(YEARS[0], 1, 1), ibis.date(YEARS[1], 12, 31))
+        picked[role] = plausible.ifelse(written, ibis.null("date"))
+        if role == dated:
             raw = table[columns[role]]
-            picked[role] = _day(raw)
-            if raw.type().is_string():
-                unreadable |= (
-                    picked[role].isnull() & (raw.strip() != "") if role == dated else ibis.literal(value=False)
-                )
-        else:
-            picked[role] = ibis.null("date")
+            picked["implausible"] = written.notnull() & ~plausible
+            picked["unreadable"] = written.isnull() & ((raw.strip() != "") if raw.type().is_string() else raw.notnull())
     for role, kept in (("base", base_values), ("insurance", insurance)):
         value = _text(table[columns[role]]) if kept else None
         picked[f"{role}_kept"] = ibis.literal(value=True) if value is None else value.nullif("").isin(kept)
-    picked["weight"] = table[columns["weight"]].cast("float64") if "weight" in columns else ibis.null("float64")
-    picked["unreadable"] = unreadable
+    picked["weight"] = _number(table[columns["weight"]]) if "weight" in columns else ibis.null("float64")
     if "person" in columns:
-        picked["person"] = table[columns["person"]]
+        picked["person"] = _person(table[columns["person"]])
     rows = table.select(**picked)
     if hospitals is not None:
         rows = rows.left_join(hospitals, rows.hospital == hospitals.code).drop("code").rename(seat="county")
+    if heirs is not None:
+        rows = _today(rows, heirs, "residence")
+        rows = rows if hospitals is not None else _today(rows, heirs, "seat")
     day = rows[dated]
     fate = ibis.cases(
         (rows.base_kept.isnull(), int(Fate.UNKNOWN_BASE)),
         (~rows.base_kept, int(Fate.OTHER_BASE)),
         (~rows.insurance_kept.fill_null(False), int(Fate.OTHER_INSURANCE)),
         (rows.unreadable.fill_null(False), int(Fate.UNREADABLE_DATE)),
+        (rows.implausible.fill_null(False), int(Fate.IMPLAUSIBLE_DATE)),
         (day.isnull(), int(Fate.NO_DATE)),
         (rows.admission > rows.discharge, int(Fate.BACKWARDS)),
-        (rows.seat.isnull(), int(Fate.UNKNOWN_HOSPITAL)),
-        (rows.seat == rows.residence, int(Fate.INSIDE)),
-        (rows.seat // 10_000 == rows.residence // 10_000, int(Fate.OUTSIDE)),
-        else_=int(Fate.OUT_OF_PROVINCE),
+        else_=_distance(rows.seat, rows.residence),
     )
     return rows.mutate(day=day, period=_ordinal(day, period), fate=fate.cast("int8"))
 
@@ -158,7 +189,8 @@ def count_episodes(rows: ir.Table, engine: str, *, days: int, dated: str, taken:
     A transfer begins in another hospital at most ``days`` after the latest discharge so far; a record equal to the one
     before it in person, hospital and dates is a duplicate. Both join the episode before them. A stay in the same
     hospital, however soon, is a readmission and begins an episode of its own. An episode has the residence of its
-    first stay, the period of its first admission or last discharge, and the weight of its heaviest stay.
+    first stay, from which its hospitals are near or far, the period of its first admission or last discharge, and the weight
+    of its heaviest stay.
 
     Stays that stand alone, nearly all, are counted before the rest is put into episodes, so the second pass is small.
 
@@ -182,18 +214,20 @@ def count_episodes(rows: ir.Table, engine: str, *, days: int, dated: str, taken:
     """
     import ibis
 
-    known = rows.person.notnull() & (rows.person.cast("string") != "") & rows.admission.notnull()
-    mergeable = known & rows.discharge.notnull() & rows.hospital.notnull() & (rows.fate <= int(Fate.OUT_OF_PROVINCE))
+    dated_both = rows.admission.notnull() & rows.discharge.notnull()
+    mergeable = rows.person.notnull() & dated_both & rows.hospital.notnull() & (rows.fate <= int(Fate.OUT_OF_PROVINCE))
     # Records that belong to nobody are spread over the partitions, or one of them would hold all.
     spread = ibis.literal("?") + rows.hospital.fill_null("") + rows.day.cast("string").fill_null("")
     # Short columns of fixed length: all records are sorted by them.
     named = rows.select(
-        "residence", "period", "fate", "admission", "discharge", "weight",
+        "residence", "seat", "period", "fate", "admission", "discharge", "weight",
         mergeable=mergeable,
-        key=_short(mergeable.ifelse(rows.person.cast("string"), spread), engine, secrets.randbits(62)),
+        key=_short(mergeable.ifelse(rows.person, spread), engine, secrets.randbits(62)),
         hospital=_short(rows.hospital, engine, 0),
     )  # fmt: skip
-    order = [named.admission, named.discharge, named.fate, named.hospital]
+    # Down to the last column that counts, so that the order of the records decides nothing. Two hospitals of one county on the
+    # same days come in an order of the engine's own.
+    order = [named.admission, named.discharge, named.fate, named.residence, named.seat, named.hospital]
     beside = ibis.window(group_by=named.key, order_by=order)
     placed = named.mutate(
         seq=ibis.row_number().over(beside),
@@ -212,9 +246,11 @@ def count_episodes(rows: ir.Table, engine: str, *, days: int, dated: str, taken:
         day=placed[dated], transfer=transfer, again=again, lone=~(transfer | again | transfer_next | again_next)
     )
     chain = marked.mutate(
-        key=marked.lone.ifelse(ibis.null(marked.key.type()), marked.key), seq=marked.lone.ifelse(0, marked.seq)
+        key=marked.lone.ifelse(ibis.null(marked.key.type()), marked.key),
+        seq=marked.lone.ifelse(0, marked.seq),
+        seat=marked.lone.ifelse(ibis.null("int32"), marked.seat),
     )
-    parts = chain.group_by("key", "seq", "residence", "period", "fate", "transfer", "again").aggregate(
+    parts = chain.group_by("key", "seq", "lone", "residence", "seat", "period", "fate", "transfer", "again").aggregate(
         rows=chain.count(),
         weight=chain.weight.sum(),
         weighted=chain.weight.count(),
@@ -226,6 +262,8 @@ def count_episodes(rows: ir.Table, engine: str, *, days: int, dated: str, taken:
         starts=starts,
         episode=starts.cast("int64").sum().over(ibis.cumulative_window(group_by=parts.key, order_by=parts.seq)),
     )
+    home = numbered.residence.max(where=numbered.starts).over(ibis.window(group_by=[numbered.key, numbered.episode]))
+    numbered = numbered.mutate(fate=numbered.lone.ifelse(numbered.fate, _distance(numbered.seat, home)).cast("int8"))
     own = numbered.starts
     fate = {
         "furthest": numbered.fate.max(),
@@ -279,11 +317,45 @@ def _short(text: Any, engine: str, salt: int) -> Any:
     return ibis.udf.scalar.builtin(shorten, name=name, signature=(("int64", "string"), dtype))(salt, text)
 
 
+def _distance(seat: Any, home: Any) -> Any:
+    """How far from home a hospital is."""
+    import ibis
+
+    return ibis.cases(
+        (seat.isnull(), int(Fate.UNKNOWN_HOSPITAL)),
+        (seat == home, int(Fate.INSIDE)),
+        (seat // 10_000 == home // 10_000, int(Fate.OUTSIDE)),
+        else_=int(Fate.OUT_OF_PROVINCE),
+    )
+
+
+def _today(rows: ir.Table, heirs: ir.Table, column: str) -> ir.Table:
+    """The rows with former codes replaced by those of today."""
+    heirs = heirs.view()
+    joined = rows.left_join(heirs, rows[column] == heirs.was)
+    return joined.mutate(**{column: joined.now.coalesce(joined[column])}).drop("was", "now")
+
+
 def _text(column: Any) -> Any:
     dtype = column.type()
-    if dtype.is_floating():
-        return column.cast("int64").cast("string")
+    if dtype.is_floating() or dtype.is_decimal():
+        return column.try_cast("int64").cast("string")
     return column.strip() if dtype.is_string() else column.cast("string")
+
+
+def _person(column: Any) -> Any:
+    """The pseudonym; missing when a word or zeros stand in its place: whoever has none is not one and the same person."""
+    import ibis
+
+    text = _text(column)
+    # Long ones, nearly all, are not compared with the words.
+    nobody = (text.length() < 9).ifelse(text.lower().isin(NOBODY), False) | (text.replace("0", "") == "")
+    return nobody.ifelse(ibis.null("string"), text)
+
+
+def _number(column: Any) -> Any:
+    value = column.try_cast("float64")
+    return value.isnan().ifelse(value.nullif(value), value)
 
 
 def _county(column: Any) -> Any:
@@ -298,17 +370,30 @@ def _county(column: Any) -> Any:
 
 
 def _day(column: Any) -> Any:
+    """The day of a date, a time or a text (2019-07-01, 2019/7/1, 2019.7.1, 2019年7月1日, 20190701, each with a time behind it or not)."""
     dtype = column.type()
     if dtype.is_date():
         return column
     if dtype.is_timestamp():
-        return column.date()
-    text = column.cast("string").strip()
-    for found, written in (("/", "-"), (".", "-"), ("年", "-"), ("月", "-"), ("日", "")):
-        text = text.replace(found, written)
-    solid = text.left(8)
-    packed = solid.left(4) + "-" + solid.substr(4, 2) + "-" + solid.substr(6, 2)
-    return text.contains("-").ifelse(text.try_cast("timestamp").date(), packed.try_cast("date"))
+        return column.date() if dtype.timezone is None else _day_in_china(column)
+    text = _text(column).strip()
+    dashed = text.left(11)
+    for mark in "/.年月":
+        dashed = dashed.replace(mark, "-")
+    solid = text.re_extract(_SOLID, 1)
+    solid = solid.left(4) + "-" + solid.substr(4, 2) + "-" + solid.substr(6, 2)
+    # Nothing else is given to the engine: Spark takes 2019-04 for its first day, DuckDB 19-04-02 for the year 19.
+    day = dashed.re_extract(_DASHED, 0).try_cast("date").coalesce(solid.try_cast("date"))
+    zoned = (text.length() > 16).ifelse(text.re_search(_ZONED), False)
+    return zoned.ifelse(_day_in_china(text.try_cast("timestamp('UTC')")), day)
+
+
+def _day_in_china(moment: Any) -> Any:
+    """The day that it is in China, which has one zone, eight hours before UTC, at a moment."""
+    import ibis
+
+    seconds = moment.delta(ibis.timestamp("1970-01-01 00:00:00", timezone="UTC"), unit="second")
+    return (ibis.timestamp("1970-01-01 08:00:00") + seconds.as_interval("s")).date()
 
 
 def _ordinal(day: Any, period: str) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,8 +21,7 @@ from evalaid.names import (
 )
 from evalaid.periods import recognise_periods
 from evalaid.reading.episodes import Fate
-from evalaid.reading.grids import open_grids
-from evalaid.reading.stores import ENDINGS, open_store
+from evalaid.reading.stores import read_small
 from evalaid.reading.tallies import RecordCounts, account, county_number, make_decisions, make_frame, sort_out
 
 COUNT_COLUMNS = ("count", "n", "episodes", "人次", "人次数", "住院人次", "例数")
@@ -131,7 +129,7 @@ def _groups(pairs: pd.DataFrame) -> pd.DataFrame:
 
 def _pairs(matrix: Any, when: object, faults: Faults, notes: list[tuple[Any, ...]]) -> pd.DataFrame:
     """Residence (number), place (code, "out" or "unknown"), period and count of every pair."""
-    table, file = _load(matrix)
+    table, file = read_small(matrix)
     roles: dict[str, Any] = {}
     homes = (
         *RECORD_COLUMNS["residence"],
@@ -218,17 +216,6 @@ def _pairs(matrix: Any, when: object, faults: Faults, notes: list[tuple[Any, ...
             (file, "", "", "blank cells", None, f"{blank} counted as none", "the wide form has a cell for every pair")
         )
     return pd.concat(parts, ignore_index=True)
-
-
-def _load(matrix: Any) -> tuple[pd.DataFrame, str]:
-    if isinstance(matrix, pd.DataFrame):
-        return matrix, ""
-    path = Path(matrix)
-    if path.suffix.lower() in ENDINGS or not path.is_file():
-        with open_store(path) as store:
-            return store.table.execute(), path.name
-    grid = open_grids(path)[0]
-    return pd.DataFrame(grid.cells[1:], columns=[str(cell) for cell in grid.cells[0]]), path.name
 
 
 def _place(heading: object) -> str | None:

@@ -2,39 +2,28 @@
 
 Counts of people or episodes (the unit "episodes" of a table's column) below a threshold are hidden, with as many others as are
 needed so that none can be computed from what is shown. Counts of counties, hospitals and periods are no counts of people and are
-left as they are. A column that looks like an identity number, a telephone number, a pseudonym or a name is refused.
+left as they are. Columns about persons are refused (`evalaid.reading.identifiers`).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
 from evalaid.errors import ReadingError
-from evalaid.names import PERSON_COLUMNS, plain_name
+from evalaid.reading.identifiers import refuse_identifiers
 
 THRESHOLD = 5
 """Counts below this are hidden. It may be raised, never lowered."""
 EPISODES = "episodes"
 """Unit of a column that counts people or their episodes."""
-NAMES_OF_PLACES = tuple("省市县区州盟旗镇乡村")
-SURNAMES = frozenset(
-    "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许邓韩冯曹彭曾肖田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟谭陆汪范金石廖贾夏韦付方白邹孟熊秦邱江"
-)
-"""The hundred or so surnames of most people in China."""
-ENOUGH, MOST = 5, 0.9
-"""Values are taken for names or pseudonyms when at least so many differ, and at least this part of them looks so."""
-_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
-_CHECK = "10X98765432"
-_ID18 = re.compile(r"(?<![0-9A-Za-z.])[1-8]\d{16}[\dXx](?![0-9A-Za-z])")
-_ID15 = re.compile(r"(?<![0-9A-Za-z.])[1-8]\d{14}(?![0-9A-Za-z])")
-_MOBILE = re.compile(r"(?<![0-9A-Za-z._/-])(?:\+?86[- ]?)?1[3-9]\d[- ]?\d{4}[- ]?\d{4}(?![0-9A-Za-z])")
-_PSEUDONYM = re.compile(r"[0-9a-f]{16,128}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_PERSON = re.compile(r"[一-鿿]{2,3}")
+ADDENDS, SEARCHED = 6, 2_000
+"""Sums of so many columns, and subtotals among so many rows, are searched for."""
+EXACT = 1e-6
+"""How near a share is to the ratio of two counts that it is."""
 
 
 def hide_small(
@@ -94,35 +83,18 @@ def hide_small(
         raise ReadingError(
             f"The threshold for small counts is {threshold}. Expected at least {THRESHOLD}: it may be raised only."
         )
-    values = frame[list(counts)].to_numpy(dtype=np.float64)
     row, column = {label: i for i, label in enumerate(frame.index)}, {name: j for j, name in enumerate(counts)}
-    width = len(column)
-    equations = [
-        (i * width + column[whole], [i * width + column[part] for part in parts])
-        for whole, parts in (sums or {}).items()
-        for i in range(len(frame))
-    ]
-    equations += [
-        (row[whole] * width + j, [row[part] * width + j for part in parts])
-        for whole, parts in (totals or {}).items()
-        for j in range(width)
-    ]
-    cells = values.ravel()
+    by_column = [(column[whole], [column[part] for part in parts]) for whole, parts in (sums or {}).items()]
+    by_row = [(row[whole], [row[part] for part in parts]) for whole, parts in (totals or {}).items()]
+    equations = _equations(by_column, by_row, frame[list(counts)].shape)
+    cells = frame[list(counts)].to_numpy(dtype=np.float64).ravel()
     for whole, parts in equations:
-        known = ~np.isnan(cells[[whole, *parts]])
-        if known.all() and cells[whole] != cells[parts].sum():
-            place = f"row {frame.index[whole // width]!r}, column {counts[whole % width]!r}"
+        if not _holds(cells, whole, parts):
+            place = f"row {frame.index[whole // len(column)]!r}, column {counts[whole % len(column)]!r}"
             raise ReadingError(
                 f"{place} is {cells[whole]:g}, its parts add up to {cells[parts].sum():g}. Expected a sum: say which add up."
             )
-    hidden = _protect(cells, equations, threshold).reshape(values.shape)
-    result = frame.copy()
-    for name, j in column.items():
-        result[name] = result[name].astype("float64").mask(hidden[:, j])
-    for name, of in (ratios or {}).items():
-        gone = hidden[:, np.array([column[part] for part in of])].any(axis=1)
-        result[name] = result[name].mask(pd.Series(gone, index=result.index))
-    return result
+    return _hide(frame, counts, equations, ratios or {}, threshold)
 
 
 def publishable(
@@ -130,8 +102,10 @@ def publishable(
 ) -> pd.DataFrame:
     """Make a table fit to be written: refuse identifiers, hide small counts of people.
 
-    Assumes nothing about which counts add up: a column that is the sum of all other counts in every row, and a row that is the sum
-    of all others in every count, are found by adding.
+    Assumes nothing about which counts add up: columns that are the sum of others in every row, rows that are the sum of the rows
+    above or below them, or of all others, and shares that are the ratio of two counts, are found by trying. A share of a count
+    that is shown tells the count that it is a share of, also when that one has no column: both parts are held against the
+    threshold.
 
     Parameters
     ----------
@@ -140,7 +114,7 @@ def publishable(
     columns : sequence of str
         Columns that are written.
     counts : sequence of str
-        Those that count people or episodes; shares (``share``) beside them are hidden with them.
+        Those that count people or episodes.
     where : str
         What the table is called in messages.
     threshold : int, optional
@@ -161,136 +135,121 @@ def publishable(
     >>> table = pd.DataFrame({"key": ["a", "b", "all"], "n": [3, 40, 43]})
     >>> publishable(table, ["key", "n"], ["n"], "the table")["n"].isna().tolist()
     [True, True, False]
+    >>> table = pd.DataFrame({"key": ["a", "b"], "total": [50, 80], "share": [0.98, 0.75]})
+    >>> publishable(table, ["key", "total", "share"], ["total"], "the table")["share"].tolist()
+    [nan, 0.75]
     """
     refuse_identifiers(frame, columns, where)
     if not counts or not len(frame):
         return frame
     plain = frame.reset_index(drop=True)
-    values = plain[list(counts)].astype("float64")
-    sums, totals = {}, {}
-    for name in counts:
-        parts = [other for other in counts if other != name]
-        if parts and (values[name] == values[parts].sum(axis=1)).all():
-            sums[name] = parts
-    for label in plain.index:
-        others = [other for other in plain.index if other != label]
-        if len(others) > 1 and (values.loc[label] == values.loc[others].sum()).all():
-            totals[label] = others
+    plain = plain.assign(**{name: plain[name].astype("float64") for name in counts})
+    shown, sums = list(counts), _sums_of_columns(plain, counts)
     ratios = {name: list(counts) for name in columns if name == "share"}
-    hidden = hide_small(plain, counts, sums=sums, totals=totals, ratios=ratios, threshold=threshold)
+    for name in [c for c in columns if c not in counts and pd.api.types.is_numeric_dtype(frame[c])]:
+        for whole in counts:
+            part = _part_of(plain[name], plain[whole])
+            if part is not None:
+                new = [f"{name} of {whole}", f"{whole} without {name}"]
+                plain = plain.assign(**{new[0]: part, new[1]: plain[whole] - part})
+                same = [(c, [made]) for made in new for c in counts if plain[c].equals(plain[made])]
+                sums += [(whole, new), *same]
+                ratios[name] = [*ratios.get(name, []), new[0]]
+                shown += new
+    column = {name: j for j, name in enumerate(shown)}
+    by_column = [(column[whole], [column[part] for part in parts]) for whole, parts in sums]
+    equations = _equations(by_column, list(_sums_of_rows(plain[list(counts)])), plain[shown].shape)
+    cells = plain[shown].to_numpy(dtype=np.float64).ravel()
+    hidden = _hide(plain, shown, [one for one in equations if _holds(cells, *one)], ratios, threshold)
+    hidden = hidden[[*frame.columns]]
     hidden.index = frame.index
-    return hidden if hidden[list(counts)].isna().to_numpy().sum() > values.isna().to_numpy().sum() else frame
+    changed = [*counts, *ratios]
+    return hidden if hidden[changed].isna().to_numpy().sum() > frame[changed].isna().to_numpy().sum() else frame
 
 
-def refuse_identifiers(frame: pd.DataFrame, columns: Iterable[str] | None = None, where: str = "the table") -> None:
-    """Refuse a table with a column that looks like an identity or telephone number, a pseudonym or a name.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        The table.
-    columns : iterable of str, optional
-        Which columns are written. Default: all.
-    where : str, optional
-        What the table is called in the message.
-
-    Raises
-    ------
-    ReadingError
-        Names each column, what it looks like, and an example with most of it masked.
-
-    Examples
-    --------
-    >>> refuse_identifiers(pd.DataFrame({"who": ["11010519491231002X"]}))
-    Traceback (most recent call last):
-    evalaid.errors.ReadingError: Nothing about a person is written: column 'who' of the table looks like identity numbers
-    (11**************2X). Leave it out, or give counts instead.
-    """
+def _sums_of_columns(plain: pd.DataFrame, counts: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Columns that are the sum of two or more others in every row."""
     found = []
-    for name in frame.columns if columns is None else columns:
-        looks = looks_like(frame[name], name)
-        if looks is not None:
-            found.append(
-                f"column {str(name)!r} of {where} looks like {looks[0]}" + (f" ({mask(looks[1])})" if looks[1] else "")
-            )
-    if found:
-        raise ReadingError(
-            f"Nothing about a person is written: {'; '.join(found)}. Leave it out, or give counts instead."
-        )
+    for whole in counts:
+        others = [name for name in counts if name != whole and plain[name].gt(0).any()]
+        for size in range(2, min(ADDENDS, len(others)) + 1):
+            for parts in combinations(others, size):
+                known = plain[[whole, *parts]].dropna()
+                if len(known) and (known[whole] == known[list(parts)].sum(axis=1)).all():
+                    found.append((whole, list(parts)))
+    return found
 
 
-def looks_like(values: pd.Series, name: object = "") -> tuple[str, str] | None:
-    """Say what a column seems to tell about persons.
+def _sums_of_rows(values: pd.DataFrame) -> Iterator[tuple[int, list[int]]]:
+    """Rows that are the sum of those just above or below them, of all others, or of all others that are no sums."""
+    numbers = values.to_numpy()
+    rows = len(numbers)
+    if rows > SEARCHED:
+        return
+    wholes = set()
+    for row in range(rows):
+        for side in (range(row - 1, -1, -1), range(row + 1, rows)):
+            run = list(side)
+            sums = np.cumsum(numbers[run], axis=0)
+            for length in np.flatnonzero((sums == numbers[row]).all(axis=1)) + 1:
+                if length > 1:
+                    wholes.add(row)
+                    yield row, run[:length]
+    for row in range(rows):
+        for left_out in ({row}, {row} | wholes):
+            others = [other for other in range(rows) if other not in left_out]
+            if len(others) > 1 and (numbers[others].sum(axis=0) == numbers[row]).all():
+                yield row, others
+        if row in wholes and len(wholes) > 2:
+            others = sorted(wholes - {row})
+            if (numbers[others].sum(axis=0) == numbers[row]).all():
+                yield row, others
 
-    Parameters
-    ----------
-    values : pandas.Series
-        The column.
-    name : object, optional
-        Its heading.
 
-    Returns
-    -------
-    tuple of str or None
-        What it looks like, and an example; None when it tells nothing about persons.
-
-    Examples
-    --------
-    >>> looks_like(pd.Series(["联系 13800138000"])), looks_like(pd.Series([440222, 440224]))
-    (('telephone numbers', '13800138000'), None)
-    """
-    if plain_name(name) in PERSON_COLUMNS:
-        return "data about persons, by its heading", ""
-    whole = pd.api.types.is_integer_dtype(values.dtype)
-    if not whole and (
-        pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_datetime64_any_dtype(values.dtype)
-    ):
-        return None
-    texts = [str(value).strip() for value in pd.unique(values.dropna())]
-    for text in texts:
-        for pattern, test, what in (
-            (_ID18, _is_id18, "identity numbers"),
-            (_ID15, _is_id15, "identity numbers of 15 digits"),
-            (_MOBILE, None if whole and len(texts) < ENOUGH else _always, "telephone numbers"),
-        ):
-            match = pattern.search(text)
-            if (
-                match
-                and test is not None
-                and test(match[0])
-                and (not whole or what != "telephone numbers" or _all_match(texts, pattern))
-            ):
-                return what, match[0]
-    if whole:
-        return None
-    for pattern, test, what in ((_PSEUDONYM, _mixed, "pseudonyms"), (_PERSON, _named, "names of persons")):
-        alike = [text for text in texts if pattern.fullmatch(text) and test(text)]
-        if len(alike) >= ENOUGH and len(alike) >= MOST * len(texts):
-            return what, alike[0]
+def _part_of(share: pd.Series, whole: pd.Series) -> pd.Series | None:
+    """The count that is this share of another, as a fraction or in per cent; None when the column is no share of it."""
+    known = share.notna() & whole.notna() & (whole > 0)
+    for unit in (1, 100):
+        part = share / unit * whole
+        whole_number = (part - part.round()).abs() <= EXACT * (1 + whole)
+        if known.any() and (whole_number & part.between(-EXACT, whole + EXACT))[known].all():
+            return part.round()
     return None
 
 
-def mask(text: str) -> str:
-    """Hide most of a text: its first two and last two characters stay, of a short one the first only.
+def _equations(
+    by_column: Sequence[tuple[int, list[int]]], by_row: Sequence[tuple[int, list[int]]], shape: tuple[int, ...]
+) -> list[tuple[int, list[int]]]:
+    """Which cell is the sum of which, by their number row after row."""
+    rows, width = shape
+    return [
+        (i * width + whole, [i * width + part for part in parts]) for whole, parts in by_column for i in range(rows)
+    ] + [(whole * width + j, [part * width + j for part in parts]) for whole, parts in by_row for j in range(width)]
 
-    Parameters
-    ----------
-    text : str
-        What may not be shown.
 
-    Returns
-    -------
-    str
-        The same length.
+def _holds(cells: np.ndarray, whole: int, parts: list[int]) -> bool:
+    """Whether a sum is one, as far as its cells are known."""
+    return bool(np.isnan(cells[[whole, *parts]]).any() or cells[whole] == cells[parts].sum())
 
-    Examples
-    --------
-    >>> mask("13800138000"), mask("李小明")
-    ('13*******00', '李**')
-    """
-    if len(text) < 8:
-        return text[:1] + "*" * (len(text) - 1)
-    return text[:2] + "*" * (len(text) - 4) + text[-2:]
+
+def _hide(
+    frame: pd.DataFrame,
+    counts: Sequence[str],
+    equations: list[tuple[int, list[int]]],
+    ratios: Mapping[str, Sequence[str]],
+    threshold: int,
+) -> pd.DataFrame:
+    """See `hide_small`."""
+    values = frame[list(counts)].to_numpy(dtype=np.float64)
+    column = {name: j for j, name in enumerate(counts)}
+    hidden = _protect(values.ravel(), equations, threshold).reshape(values.shape)
+    result = frame.copy()
+    for name, j in column.items():
+        result[name] = result[name].astype("float64").mask(hidden[:, j])
+    for name, of in ratios.items():
+        gone = hidden[:, np.array([column[part] for part in of])].any(axis=1)
+        result[name] = result[name].mask(pd.Series(gone, index=result.index))
+    return result
 
 
 def _protect(cells: np.ndarray, equations: list[tuple[int, list[int]]], threshold: int) -> np.ndarray:
@@ -368,39 +327,3 @@ def _components(places: np.ndarray, equations: list[tuple[int, list[int]]]) -> l
     return [
         [equations[n] for n in np.flatnonzero(group[: len(equations)] == g)] for g in np.unique(group[: len(equations)])
     ]
-
-
-def _is_id18(text: str) -> bool:
-    """The check digit of GB 11643-1999 (ISO 7064 MOD 11-2), and a birthday that exists."""
-    digits = text[:17]
-    check = _CHECK[sum(int(digit) * weight for digit, weight in zip(digits, _WEIGHTS, strict=True)) % 11]
-    return check == text[17].upper() and _is_day(text[6:14])
-
-
-def _is_id15(text: str) -> bool:
-    return _is_day("19" + text[6:12])
-
-
-def _is_day(digits: str) -> bool:
-    try:
-        day = date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
-    except ValueError:
-        return False
-    return day.year >= 1900
-
-
-def _always(text: str) -> bool:
-    return bool(text)
-
-
-def _all_match(texts: list[str], pattern: re.Pattern[str]) -> bool:
-    return all(pattern.fullmatch(text) for text in texts)
-
-
-def _mixed(text: str) -> bool:
-    """Letters and digits: a long number alone is no pseudonym."""
-    return any(c.isdigit() for c in text) and any(c.isalpha() for c in text)
-
-
-def _named(text: str) -> bool:
-    return text[0] in SURNAMES and text[-1] not in NAMES_OF_PLACES

@@ -14,8 +14,11 @@ from evalaid.faults import Faults
 from evalaid.names import BASE_VALUES, RECORD_COLUMNS, find_record_columns, plain_name
 from evalaid.periods import parse_periods
 from evalaid.reading.episodes import TAKEN, count_episodes, count_stays, stays
-from evalaid.reading.stores import Progress, Store, open_store
+from evalaid.reading.pieces import check_pieces, looks_like_a_record
+from evalaid.reading.regions import former_counties
+from evalaid.reading.stores import Progress, Store, open_store, read_small
 from evalaid.reading.tallies import (
+    CITIES_WITHOUT_COUNTIES,
     RecordCounts,
     account,
     county_number,
@@ -133,18 +136,24 @@ def count_records(
         base=(base, tuple(BASE_VALUES)), period=(period, PERIODS), transfers=(transfers, TAKEN),
         dated=(dated, ("discharge", "admission")), denominator=(denominator, ("country", "province")),
     )  # fmt: skip
-    if transfer_days is not None and transfer_days < 0:
-        raise ReadingError(f"transfer_days is {transfer_days}. Expected None (merge nothing) or a number of days >= 0.")
-    seats = None if hospitals is None else _read_hospitals(hospitals)
+    whole = isinstance(transfer_days, int) and not isinstance(transfer_days, bool)
+    if transfer_days is not None and not (whole and transfer_days >= 0):
+        raise ReadingError(
+            f"transfer_days is {transfer_days!r}. Expected None (merge nothing) or a whole number of days >= 0."
+        )
+    heirs = former_counties()
+    wanted = None if counties is None else _county_numbers(counties, heirs)
+    seats, notes = (None, []) if hospitals is None else _read_hospitals(hospitals, heirs)
     with open_store(source, backend=backend, memory=memory, threads=threads, scratch=scratch) as store:
         needed = ["residence", "hospital_county" if seats is None else "hospital", dated]
         needed += ["person", "admission", "discharge"] if transfer_days is not None else []
         needed += ["insurance"] if insurance else []
         found, remarks = _assign_columns(store, columns, base, list(dict.fromkeys(needed)))
         kept = tuple(base_values or BASE_VALUES[base]) if "base" in found else ()
-        lookup = None if seats is None else store.small_table(seats)
+        lookup = None if seats is None else store.small_table("hospitals", seats)
+        today = store.small_table("heirs", heirs[["was", "now"]])
         rows = stays(
-            store.table, lookup, found, period=period, dated=dated, base_values=kept, insurance=tuple(insurance)
+            store.table, lookup, today, found, period=period, dated=dated, base_values=kept, insurance=tuple(insurance)
         )
         if transfer_days is None:
             expression = count_stays(rows)
@@ -157,12 +166,34 @@ def count_records(
         "transfers": "not merged" if transfer_days is None else f"merged within {transfer_days} days, {transfers}",
         "insurance": ", ".join(insurance) or "all",
     }  # fmt: skip
-    wanted = None if counties is None else {county_number(code) for code in counties}
     sorted_out = sort_out(summary, wanted, _window(within, period))
     frame = make_frame(sorted_out[sorted_out["left_out"] == ""], period, denominator, weighted="weight" in found)
     return RecordCounts(
-        frame, make_decisions([*files, *remarks, *account(sorted_out, definition, found, period)]), definition
+        frame,
+        make_decisions(
+            [*files, *remarks, *notes, *_renamed(heirs, frame), *account(sorted_out, definition, found, period)]
+        ),
+        definition,
     )
+
+
+def _county_numbers(codes: Sequence[object], heirs: pd.DataFrame) -> set[int | None]:
+    """The codes of today of the counties that were asked for."""
+    numbers = {code: None if isinstance(codes, str) else county_number(code) for code in codes}
+    if wrong := [code for code, number in numbers.items() if number is None]:
+        found = repr(codes) if isinstance(codes, str) else ", ".join(map(repr, wrong[:3]))
+        raise ReadingError(f"counties= holds {found}. Expected a sequence of codes of six digits ('440222').")
+    today = dict(zip(heirs["was"], heirs["now"], strict=True))
+    return {today.get(number, number) for number in numbers.values()}
+
+
+def _renamed(heirs: pd.DataFrame, frame: pd.DataFrame) -> list[tuple[Any, ...]]:
+    """Say which of the counties counted had other codes before; which of them occur in the records cannot be said."""
+    there = heirs[heirs["now"].isin(frame["county"].astype("int64"))]
+    return [
+        ("", "", "", f"code {was}", None, f"counted as {now}", how)
+        for was, now, how in there.sort_values("was").itertuples(index=False)
+    ]
 
 
 def _check_options(**given: tuple[str, Sequence[str]]) -> None:
@@ -189,6 +220,15 @@ def _assign_columns(
             near = difflib.get_close_matches(name, there, n=3, cutoff=0.5)
             faults.add(given.pop(role), f"no such column (named as {role})", f"one of {', '.join(near or there[:12])}")
     found, several = find_record_columns(there, base, given)
+    if not found and not several and looks_like_a_record(there):
+        # What stands there is about a person: it is not shown.
+        raise ReadingError(
+            "The first row of the records holds values, not names of columns. Expected a header row: write the names of the "
+            "columns (residence, hospital, admission, discharge) into the first row of every file."
+        )
+    twice = [name for name in found.values() if f"{name}_1" in there]
+    for name in twice:
+        faults.add(name, "the header has this name more than once", "every name once")
     optional = ["admission", "discharge", "base", "weight", *(["hospital"] if "person" in needed else [])]
     for role in needed:
         if role not in found and role not in several and not any(role == str(row) for row in faults.frame()["row"]):
@@ -196,12 +236,19 @@ def _assign_columns(
             faults.add(role, f"no column was recognised as {role}", do)
     for role in [role for role in several if role in {*needed, *optional}]:
         faults.add(role, f"several columns may be the {role}: {', '.join(several[role])}", f"columns={{{role!r}: ...}}")
-    for role in [role for role in ("admission", "discharge") if role in found]:
-        dtype = store.table[found[role]].type()
-        if not (dtype.is_date() or dtype.is_timestamp() or dtype.is_string() or dtype.is_null()):
-            faults.add(found[role], f"holds {dtype}, read as {role}", "dates, or dates as text (2019-07-01, 20190701)")
-    faults.raise_if_any(ReadingError, "records")
     used = {role: found[role] for role in (*RECORD_COLUMNS,) if role in found and role in {*needed, *optional}}
+    for role, name in used.items():
+        dtype = store.table[name].type()
+        plain = dtype.is_string() or dtype.is_numeric() or dtype.is_null()
+        day = role in {"admission", "discharge"}
+        if dtype.is_boolean() or not (plain or (day and (dtype.is_date() or dtype.is_timestamp()))):
+            do = "dates, or dates as text (2019-07-01, 20190701)" if day else "text or numbers"
+            faults.add(name, f"holds {dtype}, read as {role}", do)
+        if role == "person" and (dtype.is_floating() or dtype.is_decimal()):
+            do = "text or whole numbers: long ones lose digits as numbers with a decimal point, and people become one"
+            faults.add(name, f"holds {dtype}, read as {role}", do)
+    check_pieces(store.kinds, used, faults)
+    faults.raise_if_any(ReadingError, "records")
     remarks = [
         (
             "",
@@ -219,15 +266,12 @@ def _assign_columns(
     return used, remarks
 
 
-def _read_hospitals(hospitals: Any) -> pd.DataFrame:
-    """Code and county of each hospital; every fault of the table at once."""
+def _read_hospitals(hospitals: Any, heirs: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[Any, ...]]]:
+    """Code and county of each hospital, and what is to be said about them; every fault of the table at once."""
     if isinstance(hospitals, Mapping):
         table = pd.DataFrame({"hospital": list(hospitals), "county": list(hospitals.values())})
-    elif isinstance(hospitals, pd.DataFrame):
-        table = hospitals
     else:
-        with open_store(hospitals) as store:
-            table = store.table.execute()
+        table = read_small(hospitals)[0]
     roles: dict[str, Any] = {}
     for role, names in (
         ("code", RECORD_COLUMNS["hospital"]),
@@ -258,7 +302,14 @@ def _read_hospitals(hospitals: Any) -> pd.DataFrame:
             rows=list(rows.index), values=[f"{a} in {b}" for a, b in zip(rows["code"], rows["county"], strict=True)],
         )  # fmt: skip
     faults.raise_if_any(ReadingError, "hospital table")
-    return seats.astype({"code": "str", "county": "int32"}).reset_index(drop=True)
+    seats = seats.astype({"code": "str", "county": "int32"}).reset_index(drop=True)
+    today = dict(zip(heirs["was"], heirs["now"], strict=True))
+    seats["county"] = seats["county"].map(lambda number: today.get(number, number)).astype("int32")
+    city = seats["county"].mod(100).eq(0) & ~seats["county"].isin(CITIES_WITHOUT_COUNTIES)
+    count = f"{int(city.sum())} counted as outside of every county"
+    return seats, [
+        ("", "", "", "hospitals known to the city only", None, count, "their code ends in 00"),
+    ] if city.any() else []
 
 
 def _window(within: tuple[object, object] | None, period: str) -> tuple[int, int] | None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+
+import pandas as pd
 
 from evalaid.errors import ReadingError
 from evalaid.reading.divisions import Divisions, load_divisions
 from evalaid.reading.lookup import AS_CODE, AS_NAME, Candidates, Region, agree, is_blank, look_up
 
-__all__ = ["Candidates", "Region", "Regions", "find_region", "read_regions"]
+__all__ = ["Candidates", "Region", "Regions", "find_region", "former_counties", "read_regions"]
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,37 @@ def read_regions(
     right = [region for region in found if isinstance(region, Region)]
     evidence = f"{len(right)} of {len(found)} cells are divisions ({len({region.code for region in right})} different)."
     return Regions(tuple(found), evidence, faults, notes)
+
+
+def former_counties(path: Path | str | None = None) -> pd.DataFrame:
+    """List the codes of former counties whose land goes under another code today, because another division took the name.
+
+    Parameters
+    ----------
+    path : Path or str, optional
+        Another list of divisions.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``was`` and ``now`` (codes as integers), ``how`` (in words).
+
+    Examples
+    --------
+    >>> former = former_counties().set_index("was")
+    >>> former.loc[440183, "now"], former.loc[440183, "how"]
+    (np.int32(440118), '增城市 (440183) was last listed in 2013; 增城区 (440118) took its name')
+    """
+    return _former(load_divisions(path)).copy()
+
+
+@cache
+def _former(divisions: Divisions) -> pd.DataFrame:
+    gone = [code for code, known in divisions.by_code.items() if not known[-1].current and known[-1].level == "county"]
+    found = [(code, look_up(divisions, code, "", "county")) for code in gone]
+    rows = [(int(code), int(region.code), region.how) for code, region in found if isinstance(region, Region)]
+    table = pd.DataFrame(rows, columns=["was", "now", "how"]).astype({"was": "int32", "now": "int32"})
+    return table[table["was"] != table["now"]].reset_index(drop=True)
 
 
 def _inside(divisions: Divisions, within: str | None) -> str:

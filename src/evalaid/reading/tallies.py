@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from evalaid.periods import first_day, labels
-from evalaid.reading.episodes import COUNTED, Fate
+from evalaid.reading.episodes import COUNTED, YEARS, Fate
 
 COUNTS = ("inside", "outside", "out_of_province", "unknown_hospital")
 DECISION_COLUMNS = ["file", "sheet", "cell", "what", "rows", "decided", "because"]
@@ -139,6 +139,7 @@ def sort_out(summary: pd.DataFrame, wanted: set[int | None] | None, window: tupl
         (coarse, "residence known to the city or province only"),
         (fate == Fate.NO_DATE, "no date"),
         (fate == Fate.UNREADABLE_DATE, "unreadable date"),
+        (fate == Fate.IMPLAUSIBLE_DATE, "placeholder for a date"),
         (fate == Fate.BACKWARDS, "admitted after discharge"),
     ]
     if wanted is not None:
@@ -158,7 +159,8 @@ WHY = {
     "residence missing or no county code": "they belong to no county; the share of none is changed knowingly",
     "residence known to the city or province only": "they belong to no county; the share of none is changed knowingly",
     "no date": "they belong to no period",
-    "unreadable date": "they belong to no period; text dates are read as 2019-07-01, 2019/7/1 or 20190701",
+    "unreadable date": "they belong to no period; dates are read as 2019-07-01, 2019/7/1, 2019年7月1日 or 20190701",
+    "placeholder for a date": f"they belong to no period; its year is before {YEARS[0]} or after {YEARS[1]}",
     "admitted after discharge": "one of the dates is wrong, and which cannot be said",
     "resident of a county that was not asked for": "counties= lists others",
     "outside the periods asked for": "within= says so",
@@ -253,7 +255,7 @@ def account(
 
 def plain_code(value: object) -> str | None:
     """Write a code as text: no spaces, no decimals; None when it is missing."""
-    if pd.isna(value):  # type: ignore[call-overload]
+    if not pd.api.types.is_scalar(value) or pd.isna(value):  # type: ignore[call-overload]
         return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)

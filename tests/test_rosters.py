@@ -11,7 +11,8 @@ from evalaid.cohorts import assign_cohorts, possible_cohorts
 from evalaid.errors import ReadingError, RosterError
 from evalaid.reading.dates import read_date, read_spell
 from evalaid.reading.layouts import Layout
-from evalaid.reading.rosters import find_mechanism, read_partnerships, split_names
+from evalaid.reading.roster_rows import find_mechanism, split_names
+from evalaid.reading.rosters import read_partnerships
 from evalaid.roster import read_roster, roster_of
 
 HEADER = [
@@ -261,3 +262,60 @@ def test_words_of_mechanisms():
         "cluster assistance", "trusteeship", "one hospital takes one department", "tight county medical community", "alliance",
         "one-to-one pairing", "",
     ]  # fmt: skip
+
+
+def test_without_a_column_of_counties_the_helped_hospital_says_where_it_lies(write):
+    rows = [
+        ["受援医院", "支援医院", "开始时间"],
+        ["韶关市始兴县人民医院", "省人民医院", "2019-12-17"],
+        ["高州市人民医院", "南方医院", "2018年"],
+        ["连南人民医院、连山县中医院", "省中医院", "2019.12"],
+    ]
+    found = read_partnerships(write(rows))
+    assert found.frame["unit"].tolist() == ["440222", "440981", "441826", "441825"]
+    assert "by the name of the hospital that is helped" in set(found.decisions["decided"])
+    with pytest.raises(ReadingError, match=r"A5: 第三人民医院: its name begins with no county's"):
+        read_partnerships(write([*rows, ["第三人民医院", "省中医院", "2020年"]]))
+
+
+def test_numbers_beside_words_and_marks_for_no_value(write):
+    rows = [
+        ["县", "支援医院", "开始时间", "专家人数", "帮扶科室"],
+        ["始兴县", "甲", "2019年", "5人（含2名主任）", "心内、骨科等5个"],
+        ["仁化县", "乙", "2019年", "约10", "—"],
+        ["连南县", "丙", "2019年", "3-5人", "心内科、骨科"],
+    ]
+    found = read_partnerships(write(rows))
+    assert found.frame["experts"].fillna(-1).tolist() == [5, 10, -1]
+    assert found.frame["departments"].fillna(-1).tolist() == [5, -1, 2]
+    assert found.frame["department_names"].tolist() == ["心内、骨科等5个", None, "心内科、骨科"]
+    assert found.faults["cell"].tolist() == ["D4"]
+    assert "what stands beside the number is left out" in set(found.decisions["because"])
+
+
+@pytest.mark.parametrize(
+    ("cell", "start", "end"),
+    [
+        ("2019年12月17日起三年", "2019-12-17", "2022-12-16 to 2022-12-16"),
+        ("2019年12月，为期3年", "2019-12-01", "2022-11-30 to 2022-12-30"),
+        ("2019年起两年", "2019-01-01", "2020-12-31 to 2021-12-30"),
+        ("2019年", "2019-01-01", "None to None"),
+    ],
+)
+def test_a_start_and_a_length_give_the_end(cell, start, end):
+    spell = read_spell(cell)
+    assert str(spell.start.earliest) == start
+    assert f"{spell.end.earliest} to {spell.end.latest}" == end
+
+
+@pytest.mark.parametrize(
+    ("cell", "first", "last"),
+    [
+        ("十三五期间", "2016-01-01", "2020-12-31"),
+        ("“十四五”规划时期", "2021-01-01", "2025-12-31"),
+        ("19年底", "2019-09-01", "2019-12-31"),
+    ],
+)
+def test_years_in_few_words(cell, first, last):
+    date = read_date(cell)
+    assert (str(date.earliest), str(date.latest)) == (first, last)

@@ -338,3 +338,29 @@ def test_the_unit_in_a_title_holds_for_whole_numbers_too(read, title):
     assert cells(read(rows), "total") == [[120_000], [130_000]]
     rows = [title, ["年份", "始兴县", "仁化县"], ["2018年", 12, 13]]
     assert cells(read(rows), "total") == [[120_000], [130_000]]
+
+
+def test_encoding_and_separator_of_a_text_file_stand_in_the_layout(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes("縣,年份,住院總人次\n始興縣,2018,100\n".encode("big5"))
+    with pytest.raises(ReadingError, match=r"line 1 cannot be read as UTF-8 or GB18030.*encoding: big5"):
+        read_table(path)
+    reading = read_table(path, Layout.from_yaml("tables: [{encoding: big5}]"))
+    assert cells(reading, "unit", "total") == [["440222", 100]]
+    assert read_table(path, Layout.from_yaml(reading.layout.to_yaml())).frame.equals(reading.frame)
+    path.write_text("县;床位数,2018年\n始兴县;80,1\n仁化县;81,2\n", encoding="utf-8")
+    with pytest.raises(
+        ReadingError, match=r"two separators fit the first 3 rows alike.*'separator: \",\"' in the layout"
+    ):
+        read_table(path)
+    with pytest.raises(ReadingError, match="separator must be one character"):
+        Layout.from_yaml("tables: [{separator: comma}]")
+
+
+def test_traditional_characters_and_pinyin_left_by_recognition(read):
+    rows = [
+        ["縣（市、區）", "年份", "住院(yuàn)總人次", "距離（km）"],
+        ["連南瑤族自治縣", 2018, 100, 20],
+        ["總計", 2018, 100, 20],
+    ]
+    assert cells(read(rows), "unit", "total", "distance_km") == [["441826", 100, 20]]

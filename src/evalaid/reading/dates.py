@@ -67,6 +67,15 @@ _NO_END = re.compile(
     r"至今|长期|持续|进行中|在帮|仍在.*|未结束|今|现在|目前|ongoing|present|open|now|running|-+|—+|/|…+|无",
     re.IGNORECASE,
 )
+_PLANS = {
+    f"十{number}五": (2001 + 5 * place, 2005 + 5 * place)
+    for place, number in enumerate(["", "一", "二", "三", "四", "五"])
+}
+_PLAN = re.compile(rf"[“\"']?({'|'.join(sorted(_PLANS, key=len, reverse=True))})[”\"']?(?:规划)?(?:时期|期间|期)?")
+_TERM = re.compile(
+    r"(.+?)(?:起,?(?:为期|共|期限为?|连续)?|,?(?:为期|共|期限为?))([一二两三四五六七八九十]|\d{1,2})年(?:期|整)?"
+)
+_YEARS = "一二三四五六七八九十"
 _SERIAL = (20_000, 60_000)
 """Day numbers of a spreadsheet from 1954 to 2064."""
 
@@ -170,7 +179,7 @@ def read_spell(cell: object) -> StatedSpell:
     Parameters
     ----------
     cell : object
-        As for `read_date`, or ``"2018-2020"``, ``"2019年12月至2022年12月"``, ``"2018年至今"``.
+        As for `read_date`, or ``"2018-2020"``, ``"2019年12月至2022年12月"``, ``"2018年至今"``, ``"2019年12月17日起三年"``.
 
     Returns
     -------
@@ -189,6 +198,8 @@ def read_spell(cell: object) -> StatedSpell:
     if not isinstance(cell, str):
         return StatedSpell(read_date(cell), none)
     text = " ".join(unicodedata.normalize("NFKC", cell).split())
+    if (term := _TERM.fullmatch(text.replace(" ", ""))) and (spell := _read_term(cell.strip(), *term.groups())):
+        return spell
     remark = _REMARK.search(text)
     bare = text[: remark.start()] if remark else text
     opened = _OPEN.sub("", bare)
@@ -202,6 +213,23 @@ def read_spell(cell: object) -> StatedSpell:
         return StatedSpell(replace(alone, text=cell.strip()), none)
     ends = [_step(first, first) for first in (alone.earliest, alone.latest.replace(day=1))]
     return StatedSpell(replace(ends[0], text=cell.strip()), replace(ends[1], text=cell.strip()))
+
+
+def _read_term(cell: str, begin: str, length: str) -> StatedSpell | None:
+    """Read a start and how many years from it (2019年12月17日起三年): it ends on the day before, as exact as the start."""
+    start = read_date(begin)
+    years = int(length) if length.isdigit() else 2 if length == "两" else _YEARS.find(length) + 1
+    if start.earliest is None or start.latest is None or start.precision not in {"day", "month", "year"}:
+        return None
+    first, last = (
+        _first_day(_month_of(day) + 12 * years) + dt.timedelta(days=day.day - 2)
+        for day in (start.earliest, start.latest)
+    )
+    precision = "day" if start.precision == "day" else "range"
+    text = str(first) if precision == "day" else f"{first} to {last}"
+    return StatedSpell(
+        replace(start, text=cell), StatedDate(text, first, last, precision, f"{years} years from {begin}")
+    )
 
 
 def says_no_end(cell: object) -> bool:
@@ -233,6 +261,10 @@ def _from_text(text: str) -> StatedDate:
         notes.append(f"left out: ({said})")
     if not text.strip() or re.fullmatch(r"[-—–/.…]+|无|不详|未知|unknown|n/?a", text.strip(), re.IGNORECASE):
         return StatedDate("")
+    if plan := _PLAN.fullmatch(text):
+        years = _PLANS[plan[1]]
+        notes.append(f"{text!r} is the plan of {years[0]} to {years[1]}")
+        return StatedDate(text, dt.date(years[0], 1, 1), dt.date(years[1], 12, 31), "range", "; ".join(notes))
     if _BOUND.search(_ABOUT_AFTER.sub("", text)) and not _ABOUT_AFTER.search(text):
         return StatedDate(text, fault="a limit, not a date: its first or last day is open")
     bare = _FILLER.sub("", _FILLER.sub("", text))
@@ -259,6 +291,7 @@ def _single(text: str) -> StatedDate:
     before, after = _PART_BEFORE.match(text), _PART_AFTER.search(text)
     if before or after:
         rest = text[before.end() :] if before else text[: after.start()] if after else text
+        rest += "年" * bool(after and not before and after.group(1).startswith("年"))
         word = before.group(1).lower() if before else after.group(1) if after else ""
         whole = _single(rest)
         if whole.precision in {"year", "month"}:

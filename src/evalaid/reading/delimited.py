@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,7 +102,7 @@ def _detect(path: Path | str, text: str) -> tuple[str, str]:
         )
         message = (
             f"{Path(path).name}: two separators fit the first {total} rows alike ({shown}). Expected one: say which with "
-            f"separator={best!r}, or put fields that contain it in double quotes."
+            f"'separator: {json.dumps(best)}' in the layout, or put fields that contain it in double quotes."
         )
         raise fault(path, message, found="two separators fit", expected="one separator")
     return best, f"Fields are separated by {SEPARATORS[best]}: {rows} of the first {total} rows have {width} fields."

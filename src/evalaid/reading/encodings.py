@@ -105,6 +105,8 @@ def decode(path: Path | str, content: bytes, encoding: str | None = None) -> Dec
         raise _mixed(path, utf8, [line for line, kind in kinds if kind == "gb18030"])
     if as_gb is None:
         raise _undecodable(path, content, [line for line, kind in kinds if kind == "gb18030"][:1])
+    if private := [line for line, text in enumerate(as_gb.split("\n"), start=1) if _unassigned(text)]:
+        raise _undecodable(path, content, private)
     return _with(path, content, "gb18030", "the bytes are not valid UTF-8 and all are valid GB18030")
 
 
@@ -174,6 +176,11 @@ def _common(text: str) -> bool:
     return True
 
 
+def _unassigned(text: str) -> bool:
+    """Tell whether a line holds several characters for private use, as Big5 read as GB18030 does."""
+    return sum(unicodedata.category(character) in {"Cn", "Co"} for character in text) > 1
+
+
 def _kind(raw: bytes) -> str:
     """The encoding of one line: "ascii", "utf-8", "gb18030", "either" or "none"."""
     if raw.isascii():
@@ -219,7 +226,7 @@ def _undecodable(path: Path | str, content: bytes, lines: list[int], encoding: s
     text = (
         f"{Path(path).name}: {_lines(lines)} cannot be read as {tried} (line {lines[0]} begins with the bytes {shown[0]}). "
         "The file is damaged or in another encoding. Expected UTF-8, UTF-16 or GB18030: save it again as .xlsx or as "
-        ".csv (UTF-8), or name its encoding."
+        ".csv (UTF-8), or name its encoding ('encoding: big5' in the layout, for example)."
     )
     rows = _by_line(path, lines, shown, "undecodable bytes", tried)
     return fault(path, text, found="undecodable bytes", expected=tried, rows=rows)
@@ -241,6 +248,6 @@ def _ambiguous(path: Path | str, as_utf8: str, as_gb: str) -> ReadingError:
     one, other = (next(line for line in text.splitlines() if not line.isascii())[:30] for text in (as_utf8, as_gb))
     text = (
         f"{Path(path).name}: the bytes are valid in two encodings: {one!r} in UTF-8, {other!r} in GB18030. Expected bytes "
-        "that fit one: say which with encoding='utf-8' or encoding='gb18030'."
+        "that fit one: say which with 'encoding: utf-8' or 'encoding: gb18030' in the layout."
     )
     return fault(path, text, found="two encodings fit", expected="one encoding")

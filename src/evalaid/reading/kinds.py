@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-import unicodedata
 from enum import IntEnum
 from functools import lru_cache
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from evalaid.names import KEY_HEADERS, NOTE_START, UNIT_NOTE, VALUE_HEADERS
 from evalaid.periods import FIRST_YEAR, LAST_YEAR
+from evalaid.reading.script import unify
 
 LONGEST_HEADER = 40
 """A text longer than this is a note or a title, not the header of a column."""
@@ -53,7 +53,7 @@ class Kind(IntEnum):
 
 
 def plain(value: object) -> str:
-    r"""Write a cell as text without spaces, in half-width characters.
+    r"""Write a cell as text without spaces, in half-width and simplified characters.
 
     Assumes that spaces, line ends and marks of footnotes carry no meaning, as in Chinese headers and names.
 
@@ -83,7 +83,7 @@ def plain(value: object) -> str:
 
 @lru_cache(maxsize=_REMEMBERED)
 def _plain_text(text: str) -> str:
-    return _SPACES.sub("", unicodedata.normalize("NFKC", _FOOTNOTES.sub("", text)))
+    return _SPACES.sub("", unify(_FOOTNOTES.sub("", text)))
 
 
 def classify(value: object) -> Kind:
@@ -117,7 +117,7 @@ def classify(value: object) -> Kind:
 
 @lru_cache(maxsize=_REMEMBERED)
 def _classify_text(raw: str) -> Kind:
-    text = unicodedata.normalize("NFKC", raw).strip()
+    text = unify(raw).strip()
     if not text:
         return Kind.BLANK
     if _MISSING.fullmatch(text):

@@ -66,6 +66,8 @@ class TableLayout:
         Sheet; None = any sheet, empty = a text file.
     area : str, optional
         Where the table stands, as ``A2:C14``, on a sheet with several; None = the whole sheet.
+    encoding, separator : str, optional
+        Of a text file.
     read : bool
         Whether the sheet holds a table at all.
     header_rows, data_rows : tuple of int, optional
@@ -97,6 +99,8 @@ class TableLayout:
     file: str | None = None
     sheet: str | None = None
     area: str | None = None
+    encoding: str | None = None
+    separator: str | None = None
     read: bool = True
     header_rows: tuple[int, int] | None = None
     data_rows: tuple[int, int] | None = None
@@ -148,6 +152,14 @@ class Layout:
             if table.file in (None, file) and table.sheet in (None, sheet):
                 return table
         return None
+
+    def text_options(self, file: str) -> dict[str, Any]:
+        """Give encoding and separator of a text file, as far as they are stated."""
+        tables = [table for table in self.tables if table.file in (None, file)]
+        return {
+            name: next((value for table in tables if (value := getattr(table, name)) is not None), None)
+            for name in ("encoding", "separator")
+        }
 
     def to_yaml(self) -> str:
         """Write the layout, with the header of every column as a comment."""
@@ -203,6 +215,9 @@ def _write(layout: Layout) -> Iterator[str]:
     for table in layout.tables:
         yield f"- file: {_scalar(table.file)}"
         yield f"  sheet: {_scalar(table.sheet)}"
+        for name in ("encoding", "separator"):
+            if getattr(table, name) is not None:
+                yield f"  {name}: {_scalar(getattr(table, name))}"
         if table.area is not None:
             yield f"  area: {_scalar(table.area)}  # of this table, on a sheet with several"
         if not table.read:
@@ -273,6 +288,8 @@ class _Reader:
         return TableLayout(
             file=self._text(entry.get("file"), f"{where}.file"),
             sheet=self._text(entry.get("sheet"), f"{where}.sheet"),
+            encoding=self._text(entry.get("encoding"), f"{where}.encoding"),
+            separator=self._separator(entry.get("separator"), f"{where}.separator"),
             area=self._area(entry.get("area"), f"{where}.area"),
             read=True if flag is None else flag,
             header_rows=self._rows(entry.get("header_rows"), f"{where}.header_rows"),
@@ -289,6 +306,12 @@ class _Reader:
             leave_out=self._numbers(entry.get("leave_out"), f"{where}.leave_out"),
             keep=self._texts(entry.get("keep"), f"{where}.keep"),
         )
+
+    def _separator(self, value: Any, where: str) -> str | None:
+        if value is None or (isinstance(value, str) and len(value) == 1):
+            return value
+        self.faults.append(f"{where} must be one character such as ',' or '\\t' in double quotes, found {value!r}")
+        return None
 
     def _area(self, value: Any, where: str) -> str | None:
         if value is None or (isinstance(value, str) and _AREA.fullmatch(value)):

@@ -19,6 +19,7 @@ from evalaid.names import (
     NAME,
     NOTHING,
     PROVINCE,
+    RECIPIENT,
     ROSTER_HEADERS,
     SERIAL,
     SPELL,
@@ -102,7 +103,7 @@ def detect_roster(given: TableLayout | None, journal: Journal) -> tuple[TableLay
     because = (
         "the layout says so"
         if given.header_rows
-        else "the first rows whose texts name a county and a date or a hospital"
+        else "the first rows whose texts name a county (or a hospital that is helped) and a date or a hospital"
     )
     journal.decide(f"A{header[0] + 1}", "header", f"row {rows}; data below it to row {block.data[1] + 1}", because)
     columns = _read_columns(given, block, journal)
@@ -127,7 +128,7 @@ def _find_header(cells: np.ndarray) -> tuple[int, int] | None:
                 break
             roles = {find_roster_role(_path(cells[top : top + height, column])) for column in range(cells.shape[1])}
             roles -= {"", SERIAL}
-            if not roles & {NAME, CODE} or not roles & {*STARTS, "hospital"} or len(roles) < 2:
+            if not roles & {NAME, CODE, RECIPIENT} or not roles & {*STARTS, "hospital"} or len(roles) < 2:
                 continue
             rank = (len(roles), -height, -top)
             if best is None or rank > best:
@@ -180,8 +181,8 @@ def _check_columns(columns: Sequence[ColumnLayout], block: Block, journal: Journ
         places.setdefault(column.read, []).append(column)
     headers = ", ".join(f"{column.column} {column.header!r}" for column in columns[:10])
     top = block.header[0]
-    if not {NAME, CODE} & places.keys():
-        example = "the column in the layout, for example 'B: {read: name}'"
+    if not {NAME, CODE, RECIPIENT} & places.keys():
+        example = "the column in the layout, for example 'B: {read: name}', or of the hospitals that are helped, 'B: {read: recipient}'"
         journal.find(top, "", "", f"no column of counties (names or codes) was found among {headers}", example)
     if not set(STARTS) & places.keys():
         example = "the column in the layout, for example 'D: {read: start}'"

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from evalaid.errors import ReadingError
 from evalaid.names import (
     AGREED,
     ANNOUNCED,
@@ -24,24 +20,31 @@ from evalaid.names import (
     EXPERTS,
     HOSPITAL,
     MECHANISM,
-    MECHANISMS,
     NAME,
     PROVINCE,
     RECIPIENT,
-    SPELL,
     START,
     TOTAL_ROW,
 )
 from evalaid.reading.cells import column_number
-from evalaid.reading.dates import EXPECTED, StatedDate, read_date, read_spell, says_no_end
 from evalaid.reading.decisions import DECISION_COLUMNS, LEFT_OUT_COLUMNS, Finding, Journal, LeftOut, show, tabulate
 from evalaid.reading.grids import Grid, open_grids
 from evalaid.reading.headers import Block, fill_down
 from evalaid.reading.kinds import plain
 from evalaid.reading.layouts import Layout, TableLayout
-from evalaid.reading.numbers import read_numbers
 from evalaid.reading.placing import PlacedUnit, place_unit, read_heading
+from evalaid.reading.regions import Region, find_region
 from evalaid.reading.roster_headers import STARTS, detect_roster
+from evalaid.reading.roster_rows import (
+    DATES,
+    RosterSheet,
+    read_amounts,
+    read_row,
+    split_names,
+    tell_precision,
+    tell_start,
+    value_of,
+)
 from evalaid.reading.snapshot import FAULT_COLUMNS
 from evalaid.reading.tables import LayoutError, describe_findings
 
@@ -51,9 +54,8 @@ PARTNERSHIP_COLUMNS = [
 ]  # fmt: skip
 """Columns of `Partnerships.frame`; ``row`` and ``cell`` are those of the start."""
 
-_DATES = (START, ANNOUNCED, AGREED, ARRIVED, END)
+_INSTITUTION = re.compile(r"(人民|中医|中西医|妇幼|第[一二三四五]|中心|综合|县|市|区)")
 _TOTAL = re.compile(TOTAL_ROW, re.IGNORECASE)
-_VAGUE = {"about", "part", "range"}
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,8 @@ def read_partnerships(path: Path | str, layout: Layout | Path | str | None = Non
     r"""Read a roster of partnerships from a workbook or a text file.
 
     Assumes one header a sheet and below it a row for each partnership, or for each county with its hospitals in one cell (set
-    apart by 、；;/ or line breaks). A blank or merged county cell belongs to the county above it. Where a file has several
+    apart by 、；;/ or line breaks). A blank or merged county cell belongs to the county above it; without a
+    column of counties the county is the one that the name of the helped hospital begins with. Where a file has several
     columns of dates, ``start`` is the stated start, else the arrival, else the agreement, else the announcement.
 
     Parameters
@@ -130,7 +133,7 @@ def read_partnerships(path: Path | str, layout: Layout | Path | str | None = Non
     """
     path = Path(path)
     given = layout if isinstance(layout, Layout) else Layout() if layout is None else Layout.read(layout)
-    grids = open_grids(path)
+    grids = open_grids(path, **given.text_options(path.name))
     sheets = [_read_sheet(grid, given) for grid in grids]
     found = [sheet for sheet in sheets if sheet is not None]
     decisions = [entry for sheet in sheets for entry in sheet.journal.decisions]
@@ -161,75 +164,12 @@ def read_partnerships(path: Path | str, layout: Layout | Path | str | None = Non
     )
 
 
-def split_names(value: object) -> tuple[str, ...]:
-    """Take a cell with several names apart.
-
-    Assumes that names are set apart by 、；;/ or line breaks; what stands in brackets stays together.
-
-    Parameters
-    ----------
-    value : object
-        A cell.
-
-    Returns
-    -------
-    tuple of str
-        Empty for a blank cell.
-
-    Examples
-    --------
-    >>> split_names("省人民医院（东病区、惠福分院）；南方医院"), split_names(None)
-    (('省人民医院(东病区、惠福分院)', '南方医院'), ())
-    """
-    text = "" if value is None else unicodedata.normalize("NFKC", show(value))
-    parts, depth = [""], 0
-    for character in text:
-        depth += (character in "([【") - (character in ")]】")
-        if depth <= 0 and character in "、;/\n\r":
-            parts.append("")
-        else:
-            parts[-1] += character
-    return tuple(part.strip() for part in parts if part.strip())
-
-
-def find_mechanism(text: str) -> str:
-    """Find the kind of partnership that words name.
-
-    Parameters
-    ----------
-    text : str
-        For example ``"组团式帮扶"``.
-
-    Returns
-    -------
-    str
-        A kind of `evalaid.names.MECHANISMS`; empty when none is known.
-
-    Examples
-    --------
-    >>> find_mechanism("整体托管"), find_mechanism("紧密型医共体"), find_mechanism("义诊")
-    ('trusteeship', 'tight county medical community', '')
-    """
-    return next((kind for kind, words in MECHANISMS if re.search(words, text, re.IGNORECASE)), "")
-
-
-@dataclass
-class _Sheet:
-    table: TableLayout
-    journal: Journal
-    cells: np.ndarray
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    notes: list[Finding] = field(default_factory=list)
-    columns: Mapping[str, int] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-def _read_sheet(grid: Grid, layout: Layout) -> _Sheet:
+def _read_sheet(grid: Grid, layout: Layout) -> RosterSheet:
     journal = Journal(grid)
     for note in grid.notes:
         journal.decide("", "opening", note, "found while the file was opened")
     given = layout.find(grid.file, grid.sheet)
-    sheet = _Sheet(replace(given or TableLayout(), file=grid.file, sheet=grid.sheet), journal, fill_down(grid))
+    sheet = RosterSheet(replace(given or TableLayout(), file=grid.file, sheet=grid.sheet), journal, fill_down(grid))
     if given is not None and not given.read:
         journal.decide("", "sheet", "not read", "the layout says so")
         return sheet
@@ -242,27 +182,26 @@ def _read_sheet(grid: Grid, layout: Layout) -> _Sheet:
     sheet.table, block = detected
     sheet.columns = {column.read: column_number(column.column) for column in reversed(sheet.table.columns)}
     sheet.headers = {column.read: column.header for column in sheet.table.columns}
-    if not {NAME, CODE} & sheet.columns.keys() or not set(STARTS) & sheet.columns.keys():
+    if not {NAME, CODE, RECIPIENT} & sheet.columns.keys() or not set(STARTS) & sheet.columns.keys():
         return sheet
     kept = _read_units(sheet, block, layout)
-    numbers = {role: _read_amounts(sheet, role, [row for row, _ in kept]) for role in (EXPERTS, DEPARTMENTS)}
-    _tell_start(sheet, block)
+    numbers = {role: read_amounts(sheet, role, [row for row, _ in kept]) for role in (EXPERTS, DEPARTMENTS)}
+    tell_start(sheet, block)
     for place, (row, unit) in enumerate(kept):
-        sheet.rows += _read_row(sheet, row, unit, {role: values[place] for role, values in numbers.items()})
-    _tell_precision(sheet)
+        sheet.rows += read_row(sheet, row, unit, {role: values[place] for role, values in numbers.items()})
+    tell_precision(sheet)
     return sheet
 
 
-def _value(sheet: _Sheet, role: str, row: int) -> object:
-    column = sheet.columns.get(role)
-    return None if column is None else sheet.cells[row, column]
-
-
-def _read_units(sheet: _Sheet, block: Block, layout: Layout) -> list[tuple[int, PlacedUnit]]:
+def _read_units(sheet: RosterSheet, block: Block, layout: Layout) -> list[tuple[int, PlacedUnit]]:
     """Tell partnerships from headings, totals and notes, and find the county or counties of each."""
     journal, grid, table = sheet.journal, sheet.journal.grid, sheet.table
     cells = sheet.cells
-    key = next(sheet.columns[role] for role in (NAME, CODE) if role in sheet.columns)
+    by_hospital = not {NAME, CODE} & sheet.columns.keys()
+    key = next(sheet.columns[role] for role in (NAME, CODE, RECIPIENT) if role in sheet.columns)
+    if by_hospital:
+        where = grid.address(block.header[0], key)
+        journal.decide(where, "county", "by the name of the hospital that is helped", "no column names counties")
     kept: list[tuple[int, PlacedUnit]] = []
     last: tuple[PlacedUnit, ...] = ()
     heading: str | None = None
@@ -272,7 +211,7 @@ def _read_units(sheet: _Sheet, block: Block, layout: Layout) -> list[tuple[int, 
         if not texts:
             continue
         shown = "; ".join(show(value) for value in cells[row] if plain(value))[:80]
-        name, code = (plain(_value(sheet, role, row)) for role in (NAME, CODE))
+        name, code = (plain(value_of(sheet, role, row)) for role in (RECIPIENT if by_hospital else NAME, CODE))
         if row + 1 in table.leave_out:
             journal.leave(row, "", shown, "the layout leaves it out")
         elif len(set(texts)) == 1:
@@ -280,14 +219,18 @@ def _read_units(sheet: _Sheet, block: Block, layout: Layout) -> list[tuple[int, 
         elif any(_TOTAL.fullmatch(text) for text in (name, code, texts[0]) if text):
             journal.leave(row, "", name or code or texts[0], "a total, by its name")
         elif not name and not code:
-            if last and any(plain(_value(sheet, role, row)) for role in (HOSPITAL, *STARTS)):
+            if last and any(plain(value_of(sheet, role, row)) for role in (HOSPITAL, *STARTS)):
                 kept += [(row, unit) for unit in last]
                 blanks.append(row)
             else:
                 journal.leave(row, "", shown, "a note: no county")
         else:
-            near = next((text for r in (CITY, PROVINCE) if (text := plain(_value(sheet, r, row)))), heading or "")
-            last = tuple(_place(row, code, name, near, layout, sheet))
+            near = next((text for r in (CITY, PROVINCE) if (text := plain(value_of(sheet, r, row)))), heading or "")
+            last = tuple(
+                _place(row, code, name, near, layout, sheet)
+                if not by_hospital
+                else _place_hospitals(row, name, near, layout, sheet)
+            )
             for unit in last:
                 if unit.fault or unit.left_out:
                     what = unit.fault or f"{name or code}: {unit.left_out}"
@@ -296,7 +239,9 @@ def _read_units(sheet: _Sheet, block: Block, layout: Layout) -> list[tuple[int, 
                         grid.address(row, key),
                         name or code,
                         what,
-                        "a county's name or code, or the row in leave_out",
+                        "a hospital whose name begins with that of its county, a column 'county' beside it, or the row in leave_out"
+                        if by_hospital
+                        else "a county's name or code, or the row in leave_out",
                     )
             last = tuple(unit for unit in last if unit.code)
             kept += [(row, unit) for unit in last]
@@ -314,7 +259,53 @@ def _read_units(sheet: _Sheet, block: Block, layout: Layout) -> list[tuple[int, 
     return kept
 
 
-def _place(row: int, code: str, name: str, near: str, layout: Layout, sheet: _Sheet) -> list[PlacedUnit]:
+def _place_hospitals(row: int, name: str, near: str, layout: Layout, sheet: RosterSheet) -> list[PlacedUnit]:
+    """Find the counties that the hospitals of a cell lie in, by the names that theirs begin with."""
+    units = []
+    for hospital in split_names(name):
+        county = find_county(hospital, near or layout.within)
+        units.append(
+            place_unit(row, "", county, near, layout.within, layout.units, sheet.table, sheet.journal)
+            if county
+            else PlacedUnit(fault=f"{hospital}: its name begins with no county's")
+        )
+    where = sheet.journal.grid.address(row, sheet.columns[RECIPIENT])
+    found = list(dict.fromkeys(unit for unit in units if unit.code))
+    for unit in found:
+        sheet.journal.decide(where, f"county of {name}", unit.name, "the name of the hospital begins with it")
+    return found + [unit for unit in units if not unit.code]
+
+
+def find_county(hospital: str, within: str | None) -> str:
+    """Find the name of the county that a hospital's name begins with.
+
+    Parameters
+    ----------
+    hospital : str
+        Name of a hospital.
+    within : str or None
+        Province or prefecture that it lies in.
+
+    Returns
+    -------
+    str
+        The part of the name that is a county's, the longest; empty when there is none.
+
+    Examples
+    --------
+    >>> find_county("韶关市始兴县人民医院", None), find_county("高州市人民医院", None), find_county("第三人民医院", None)
+    ('韶关市始兴县', '高州市', '')
+    """
+    ends = [place + 1 for place, character in enumerate(hospital) if character in "县市区旗"]
+    ends += [match.start() for match in _INSTITUTION.finditer(hospital)]
+    for end in sorted(set(ends), reverse=True):
+        found = find_region(hospital[:end], within=within) if end > 1 else None
+        if isinstance(found, Region) and found.level == "county":
+            return hospital[:end]
+    return ""
+
+
+def _place(row: int, code: str, name: str, near: str, layout: Layout, sheet: RosterSheet) -> list[PlacedUnit]:
     """Find the county of a row; several names in one cell are several counties when each of them is one."""
     before = len(sheet.journal.decisions)
     unit = place_unit(row, code, name, near, layout.within, layout.units, sheet.table, sheet.journal)
@@ -333,172 +324,11 @@ def _place(row: int, code: str, name: str, near: str, layout: Layout, sheet: _Sh
     return several
 
 
-def _read_amounts(sheet: _Sheet, role: str, rows: Sequence[int]) -> list[float | None]:
-    """Read a column of numbers; names of departments are counted."""
-    if role not in sheet.columns or not rows:
-        return [None] * len(rows)
-    cells = [_value(sheet, role, row) for row in rows]
-    names = [
-        role == DEPARTMENTS
-        and isinstance(value, str)
-        and not re.search(r"\d|^[一二三四五六七八九十两]+个", plain(value))
-        for value in cells
-    ]
-    counted = [len(split_names(value)) or None if named else None for value, named in zip(cells, names, strict=True)]
-    where = sheet.journal.grid.address(rows[0], sheet.columns[role])
-    if any(counted):
-        sheet.journal.decide(
-            where, f"{role} given by name", "they are counted", f"{sum(map(bool, counted))} cells name them"
-        )
-    try:
-        read = read_numbers(
-            [None if named else v for v, named in zip(cells, names, strict=True)], name=sheet.headers[role]
-        )
-    except ReadingError as error:
-        sheet.notes.append(
-            Finding(
-                sheet.journal.grid.file, sheet.journal.grid.sheet, None, where, "", str(error), "numbers in one unit"
-            )
-        )
-        return [float(number) if number else None for number in counted]
-    sheet.journal.decide(where, f"numbers of {role}", read.unit, read.evidence)
-    for at, text, why in read.faults:
-        cell = sheet.journal.grid.address(rows[at], sheet.columns[role])
-        grid = sheet.journal.grid
-        sheet.notes.append(
-            Finding(grid.file, grid.sheet, rows[at] + 1, cell, text, f"{role}: {why}", "a number; it is missing")
-        )
-    return [number or value for number, value in zip(counted, read.values.tolist(), strict=True)]
-
-
-def _tell_start(sheet: _Sheet, block: Block) -> None:
-    there = [role for role in STARTS if role in sheet.columns]
-    if len(there) > 1 or there[0] not in (START, SPELL):
-        where = sheet.journal.grid.address(block.header[0], sheet.columns[there[0]])
-        others = f"; the others ({', '.join(there[1:])}) are kept beside it" if there[1:] else ""
-        sheet.journal.decide(
-            where,
-            "start",
-            f"column {sheet.headers[there[0]]!r}",
-            f"stated start before arrival, agreement, announcement{others}",
-        )
-
-
-def _read_row(sheet: _Sheet, row: int, unit: PlacedUnit, numbers: Mapping[str, float | None]) -> list[dict[str, Any]]:
-    """Read one row: a partnership for each hospital, with its own date where there are as many dates as hospitals."""
-    grid = sheet.journal.grid
-    hospitals = split_names(_value(sheet, HOSPITAL, row)) or (None,)
-    start_role = next(role for role in STARTS if role in sheet.columns)
-    where = grid.address(row, sheet.columns[start_role])
-    pieces = _pieces(_value(sheet, start_role, row), len(hospitals))
-    dates = {role: _checked(sheet, role, row) for role in _DATES if role in sheet.columns and role != start_role}
-    spells = []
-    for piece in pieces:
-        spell = read_spell(piece) if start_role == SPELL else None
-        start = spell.start if spell is not None else read_date(piece)
-        spells.append((start, dates.get(END) or (spell.end if spell is not None and spell.end.text else None)))
-    if len(hospitals) > 1:
-        how = "each with its own date" if len(pieces) > 1 else "all with the date of the row"
-        cell = grid.address(row, sheet.columns[HOSPITAL])
-        sheet.journal.decide(
-            cell,
-            "several hospitals in one cell",
-            f"{len(hospitals)} partnerships, {how}",
-            ", ".join(map(str, hospitals)),
-        )
-    for start, end in spells:
-        _check_start(sheet, row, where, start, end)
-    text = show(_value(sheet, MECHANISM, row))
-    kind = find_mechanism(text)
-    if text and text.lower() != kind:
-        known = f"{text!r} names it" if kind else "the word is not known; it is kept"
-        sheet.journal.decide(grid.address(row, sheet.columns[MECHANISM]), "mechanism", kind or text, known)
-    departments = _value(sheet, DEPARTMENTS, row)
-    result = []
-    for place, hospital in enumerate(hospitals):
-        start, end = spells[place if len(spells) > 1 else 0]
-        entry = {role: _plain(date) for role, date in dates.items()}
-        entry |= {start_role: _plain(start)} if start_role != SPELL else {}
-        result.append({
-            **entry, "unit": unit.code, "name": unit.name, HOSPITAL: hospital, RECIPIENT: show(_value(sheet, RECIPIENT, row)) or None,
-            START: _plain(start), END: _plain(end), MECHANISM: kind or text or None, "mechanism_text": text or None,
-            "department_names": departments if isinstance(departments, str) else None, **numbers,
-            "file": grid.file, "sheet": grid.sheet, "row": row + 1, "cell": where,
-        })  # fmt: skip
-    return result
-
-
-def _pieces(value: object, hospitals: int) -> tuple[object, ...]:
-    """Take a cell of dates apart when it has as many as there are hospitals."""
-    if not isinstance(value, str) or hospitals < 2:
-        return (value,)
-    parts = tuple(part for part in re.split(r"[、；;\n]+", value) if part.strip())
-    return parts if len(parts) == hospitals else (value,)
-
-
-def _checked(sheet: _Sheet, role: str, row: int) -> StatedDate | None:
-    value = _value(sheet, role, row)
-    if role == END and says_no_end(value):
-        return None
-    date = read_date(value)
-    if date.fault:
-        sheet.journal.find(
-            row, sheet.journal.grid.address(row, sheet.columns[role]), value, f"{role}: {date.fault}", EXPECTED
-        )
-    return date if date.earliest is not None else None
-
-
-def _check_start(sheet: _Sheet, row: int, where: str, start: StatedDate, end: StatedDate | None) -> None:
-    journal = sheet.journal
-    if start.fault:
-        journal.find(row, where, start.text, f"start: {start.fault}", EXPECTED)
-    elif start.earliest is None:
-        journal.find(row, where, start.text, "the start is missing", f"{EXPECTED}, or the row in leave_out")
-    else:
-        if end is not None and end.latest is not None and end.latest < start.earliest:
-            found = f"{start.text} to {end.text}"
-            journal.find(row, where, found, "the end is before the start", "a start that is not after the end")
-        if start.precision in _VAGUE or start.note:
-            decided = f"{start.earliest} to {start.latest}" + (f" ({start.note})" if start.note else "")
-            because = {
-                "about": "'about' reaches half the stated time to either side, a convention of this package",
-                "part": "early, middle and late are thirds, a convention of this package",
-                "range": "one day within the range",
-            }.get(start.precision, "as it stands")
-            journal.decide(where, f"start {start.text!r}", decided, because)
-
-
-def _tell_precision(sheet: _Sheet) -> None:
-    exact: dict[str, int] = {}
-    for entry in sheet.rows:
-        precision = read_date(entry[START]).precision
-        exact[precision] = exact.get(precision, 0) + 1
-    said = ", ".join(f"{name}: {count}" for name, count in exact.items() if name)
-    if said:
-        sheet.journal.decide(
-            "",
-            "how exact the starts are",
-            said,
-            "as they are written; an estimate is repeated over what they leave open",
-        )
-
-
-def _plain(date: StatedDate | None) -> object:
-    """Write a date so that it is read again to the same days."""
-    if date is None or date.earliest is None:
-        return None
-    if date.precision == "day":
-        return str(date.earliest)
-    if date.precision == "month":
-        return f"{date.earliest:%Y-%m}"
-    return date.text
-
-
 def _without_repetitions(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[LeftOut]]:
     kept, left = [], []
     seen: dict[tuple[Any, ...], str] = {}
     for row in rows:
-        key = tuple(row.get(name) for name in ("unit", HOSPITAL, *_DATES))
+        key = tuple(row.get(name) for name in ("unit", HOSPITAL, *DATES))
         if key in seen:
             text = f"{row['name']}; {row[HOSPITAL] or ''}"
             left.append(

@@ -59,3 +59,25 @@ def simplify(text: str) -> str:
     ('医疗机构', '连南瑶族自治县', 'CMI')
     """
     return _PINYIN.sub("", unicodedata.normalize("NFKC", text)).translate(_TABLE)
+
+
+def unify(text: str) -> str:
+    """Write a heading in one form: as `simplify`, but only pinyin with marks of tone is taken out, for units look like it.
+
+    Parameters
+    ----------
+    text : str
+        Text from a file.
+
+    Returns
+    -------
+    str
+        The same text in one form, its spaces kept.
+
+    Examples
+    --------
+    >>> unify("醫(yī)療機構數"), unify("距离（km）")
+    ('医疗机构数', '距离(km)')
+    """
+    bare = _PINYIN.sub(lambda found: found[0] if found[0].isascii() else "", unicodedata.normalize("NFKC", text))
+    return bare.translate(_TABLE)

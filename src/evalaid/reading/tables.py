@@ -166,7 +166,7 @@ def read_tables(
     See `read_table`.
     """
     given = layout if isinstance(layout, Layout) else Layout() if layout is None else Layout.read(layout)
-    grids = [grid for path in paths for grid in open_grids(path, sheet)]
+    grids = [grid for path in paths for grid in open_grids(path, sheet, **given.text_options(Path(path).name))]
     sheets = [_read_part(part, given) for grid in grids for part in split_sheet(grid, given)]
     result = _Result.of(sheets)
     complete = replace(given, tables=tuple(sheet.table for sheet in sheets))

@@ -6,18 +6,19 @@ import io
 import re
 import struct
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
 from xml.parsers import expat
 
+from evalaid.reading.cells import cell_place
 from evalaid.reading.containers import damaged, ole_chain, ole_streams, part, protected
 from evalaid.reading.snapshot import Snapshot
 
 _REFERENCE = re.compile(r"([A-Z]{1,3})([1-9]\d{0,6})")
 _BIFF_ERRORS = {0: "#NULL!", 7: "#DIV/0!", 15: "#VALUE!", 23: "#REF!", 29: "#NAME?", 36: "#NUM!", 42: "#N/A"}
 _BLOCK = 1 << 16
+_KEPT = 40  # characters of a value: enough for an error, and to tell that there is one
+_ODS_CELLS = {"table-cell", "covered-table-cell"}
 _XLS_ROWS, _XLS_COLUMNS = 65_536, 256
 
 
@@ -77,83 +78,147 @@ def survey_xlsx(snapshot: Snapshot) -> dict[str, Survey]:
     """
     with zipfile.ZipFile(io.BytesIO(snapshot.content)) as archive:
         names = set(archive.namelist())
-        targets: dict[str, str] = {}
-        sheets: list[tuple[str, str]] = []
-
-        def relation(tag: str, values: dict[str, str]) -> None:
-            if tag == "Relationship" and "Id" in values and "Target" in values:
-                target = values["Target"]
-                targets[values["Id"]] = target.lstrip("/") if target.startswith("/") else f"xl/{target}"
-
-        def sheet(tag: str, values: dict[str, str]) -> None:
-            if tag == "sheet":
-                sheets.append((values.get("name", ""), values.get("id", "")))
-
-        _parse(snapshot, part(archive, "xl/_rels/workbook.xml.rels", snapshot), relation)
-        _parse(snapshot, part(archive, "xl/workbook.xml", snapshot), sheet)
+        index = _Index()
+        for name in ("xl/_rels/workbook.xml.rels", "xl/workbook.xml"):
+            _parse(snapshot, part(archive, name, snapshot), index)
         surveys = {}
-        for name, key in sheets:
-            target = targets.get(key, "")
+        for name, key in index.sheets:
+            target = index.targets.get(key, "")
             if target not in names:
                 raise damaged(snapshot, f"the sheet {name!r} is missing")
             if "worksheets/" in target:
-                surveys[name] = _survey_sheet(snapshot, part(archive, target, snapshot))
+                sheet = _XlsxSheet()
+                _parse(snapshot, part(archive, target, snapshot), sheet)
+                surveys[name] = sheet.survey
     return surveys
 
 
-def _survey_sheet(snapshot: Snapshot, content: bytes) -> Survey:
-    survey = Survey()
-    state: dict[str, Any] = {
-        "row": -1,
-        "column": -1,
-        "hidden": False,
-        "type": "",
-        "formula": False,
-        "value": "",
-        "inside": "",
-    }
+class _Handler:
+    """Receive the tags and texts of an XML part; names come without their prefix."""
 
-    def start(tag: str, values: dict[str, str]) -> None:
+    def start(self, tag: str, values: dict[str, str]) -> None:
+        """Receive an opening tag with its values."""
+
+    def end(self, tag: str) -> None:
+        """Receive a closing tag."""
+
+    def text(self, content: str) -> None:
+        """Receive a piece of text."""
+
+
+class _Index(_Handler):
+    """Find the sheets of an xlsx workbook and the parts that hold them."""
+
+    def __init__(self) -> None:
+        self.targets: dict[str, str] = {}
+        self.sheets: list[tuple[str, str]] = []
+
+    def start(self, tag: str, values: dict[str, str]) -> None:
+        if tag == "Relationship" and "Id" in values and "Target" in values:
+            target = values["Target"]
+            self.targets[values["Id"]] = target.lstrip("/") if target.startswith("/") else f"xl/{target}"
+        elif tag == "sheet":
+            self.sheets.append((values.get("name", ""), values.get("id", "")))
+
+
+class _XlsxSheet(_Handler):
+    """Survey a sheet of an xlsx workbook."""
+
+    def __init__(self) -> None:
+        self.survey = Survey()
+        self.row = self.column = -1
+        self.hidden = self.formula = False
+        self.type = self.value = self.inside = ""
+
+    def start(self, tag: str, values: dict[str, str]) -> None:
         if tag == "c":
             match = _REFERENCE.fullmatch(values.get("r", ""))
-            if match:
-                state["row"], state["column"] = int(match[2]) - 1, _column(match[1])
-            else:
-                state["column"] += 1
-            state.update(type=values.get("t", ""), formula=False, value="")
+            self.row, self.column = cell_place(match[0]) if match else (self.row, self.column + 1)
+            self.type, self.formula, self.value = values.get("t", ""), False, ""
         elif tag == "row":
-            state["row"] = int(values["r"]) - 1 if values.get("r", "").isdigit() else state["row"] + 1
-            state["column"] = -1
-            state["hidden"] = values.get("hidden") in {"1", "true"}
+            self.row = int(values["r"]) - 1 if values.get("r", "").isdigit() else self.row + 1
+            self.column = -1
+            self.hidden = values.get("hidden") in {"1", "true"}
         elif tag in {"v", "t"}:
-            state["inside"] = tag
+            self.inside = tag
         elif tag == "f":
-            state["formula"] = True
+            self.formula = True
         elif tag == "col" and values.get("hidden") in {"1", "true"}:
             first, last = int(values.get("min", "1")), int(values.get("max", "1"))
-            survey.hidden_columns.extend(range(first - 1, min(last, first + 255)))
+            self.survey.hidden_columns.extend(range(first - 1, min(last, first + 255)))
 
-    def end(tag: str) -> None:
+    def end(self, tag: str) -> None:
         if tag in {"v", "t"}:
-            state["inside"] = ""
+            self.inside = ""
         if tag != "c":
             return
-        at = (state["row"], state["column"])
-        if state["value"]:
-            survey.reach(*at)
-            if state["type"] == "e":
-                survey.errors[at] = state["value"]
-            if state["hidden"] and (not survey.hidden_rows or survey.hidden_rows[-1] != state["row"]):
-                survey.hidden_rows.append(state["row"])
-        elif state["formula"] and state["type"] != "str":
-            survey.unvalued.append(at)
+        if self.value:
+            self.survey.reach(self.row, self.column)
+            if self.type == "e":
+                self.survey.errors[self.row, self.column] = self.value
+            if self.hidden and self.survey.hidden_rows[-1:] != [self.row]:
+                self.survey.hidden_rows.append(self.row)
+        elif self.formula and self.type != "str":
+            self.survey.unvalued.append((self.row, self.column))
 
-    def text(content: str) -> None:
-        if state["inside"]:
-            state["value"] = (state["value"] + content)[:40]
+    def text(self, content: str) -> None:
+        if self.inside:
+            self.value = (self.value + content)[:_KEPT]
 
-    _parse(snapshot, content, start, end, text)
-    return survey
+
+class _OdsSheets(_Handler):
+    """Survey all sheets of an OpenDocument spreadsheet."""
+
+    def __init__(self) -> None:
+        self.surveys: dict[str, Survey] = {}
+        self.survey = Survey()
+        self.row = self.column = self.depth = 0
+        self.rows = 1
+        self.cell: dict[str, str] | None = None
+        self.written = ""
+        self.hidden = False
+
+    def start(self, tag: str, values: dict[str, str]) -> None:
+        if tag == "table":
+            self.depth += 1
+            if self.depth == 1:
+                self.survey, self.row, self.column = Survey(), 0, 0
+                self.surveys[values.get("name", "")] = self.survey
+        elif tag == "table-row":
+            self.rows, self.column = _count(values.get("number-rows-repeated")), 0
+            self.hidden = values.get("visibility", "visible") != "visible"
+        elif tag in _ODS_CELLS:
+            self.cell, self.written = values, ""
+
+    def end(self, tag: str) -> None:
+        if tag == "table":
+            self.depth -= 1
+        elif tag == "table-row":
+            self.row += self.rows
+        elif tag in _ODS_CELLS and self.cell is not None:
+            self._end_cell(self.cell)
+            self.cell = None
+
+    def _end_cell(self, values: dict[str, str]) -> None:
+        survey, row, column = self.survey, self.row, self.column
+        repeated = _count(values.get("number-columns-repeated"))
+        if values.get("value-type") or self.written:
+            survey.reach(row + self.rows - 1, column + repeated - 1)
+            failed = values.get("formula") and re.match(r"#[A-Z]|Err:\d", self.written)
+            if values.get("calcext-type") == "error" or failed:
+                survey.errors[row, column] = self.written or "error"
+            if self.hidden:
+                survey.hidden_rows.extend(range(row, row + min(self.rows, 1000)))
+        elif values.get("formula"):
+            survey.unvalued.append((row, column))
+        down, across = _count(values.get("number-rows-spanned")), _count(values.get("number-columns-spanned"))
+        if down > 1 or across > 1:
+            survey.merged.append((row, column, row + down - 1, column + across - 1))
+        self.column += repeated
+
+    def text(self, content: str) -> None:
+        if self.cell is not None:
+            self.written = (self.written + content)[:_KEPT]
 
 
 def survey_ods(snapshot: Snapshot) -> dict[str, Survey]:
@@ -176,64 +241,9 @@ def survey_ods(snapshot: Snapshot) -> dict[str, Survey]:
     """
     with zipfile.ZipFile(io.BytesIO(snapshot.content)) as archive:
         content = part(archive, "content.xml", snapshot)
-    surveys: dict[str, Survey] = {}
-    state: dict[str, Any] = {
-        "survey": Survey(),
-        "row": 0,
-        "rows": 1,
-        "column": 0,
-        "cell": None,
-        "text": "",
-        "hidden": False,
-        "depth": 0,
-    }
-
-    def start(tag: str, values: dict[str, str]) -> None:
-        if tag == "table":
-            state["depth"] += 1
-            if state["depth"] == 1:
-                state.update(survey=Survey(), row=0, column=0)
-                surveys[values.get("name", "")] = state["survey"]
-        elif tag == "table-row":
-            state.update(
-                rows=_count(values.get("number-rows-repeated")),
-                column=0,
-                hidden="visibility" in values and values["visibility"] != "visible",
-            )
-        elif tag in {"table-cell", "covered-table-cell"}:
-            state.update(cell=values, text="")
-
-    def end(tag: str) -> None:
-        survey = state["survey"]
-        if tag == "table":
-            state["depth"] -= 1
-        elif tag == "table-row":
-            state["row"] += state["rows"]
-        elif tag in {"table-cell", "covered-table-cell"} and state["cell"] is not None:
-            values, repeated = state["cell"], _count(state["cell"].get("number-columns-repeated"))
-            row, column = state["row"], state["column"]
-            if values.get("value-type") or state["text"]:
-                survey.reach(row + state["rows"] - 1, column + repeated - 1)
-                if values.get("calcext-type") == "error" or (
-                    values.get("formula") and re.match(r"#[A-Z]|Err:\d", state["text"])
-                ):
-                    survey.errors[row, column] = state["text"] or "error"
-                if state["hidden"]:
-                    survey.hidden_rows.extend(range(row, row + min(state["rows"], 1000)))
-            elif values.get("formula"):
-                survey.unvalued.append((row, column))
-            down, across = _count(values.get("number-rows-spanned")), _count(values.get("number-columns-spanned"))
-            if down > 1 or across > 1:
-                survey.merged.append((row, column, row + down - 1, column + across - 1))
-            state["column"] += repeated
-            state["cell"] = None
-
-    def text(content: str) -> None:
-        if state["cell"] is not None:
-            state["text"] = (state["text"] + content)[:40]
-
-    _parse(snapshot, content, start, end, text)
-    return surveys
+    sheets = _OdsSheets()
+    _parse(snapshot, content, sheets)
+    return sheets.surveys
 
 
 def survey_xls(snapshot: Snapshot) -> dict[str, Survey]:
@@ -306,13 +316,6 @@ def _sheet_name(body: bytes) -> str:
     return body[8 : 8 + length * (2 if wide else 1)].decode("utf-16-le" if wide else "latin-1", errors="replace")
 
 
-def _column(letters: str) -> int:
-    number = 0
-    for letter in letters:
-        number = number * 26 + ord(letter) - 64
-    return number - 1
-
-
 def _count(text: str | None) -> int:
     return int(text[:18]) if text and text.isdigit() else 1
 
@@ -323,13 +326,7 @@ def _local(name: str) -> str:
     return name.rpartition(":")[2]
 
 
-def _parse(
-    snapshot: Snapshot,
-    content: bytes,
-    start: Callable[[str, dict[str, str]], None],
-    end: Callable[[str], None] | None = None,
-    text: Callable[[str], None] | None = None,
-) -> None:
+def _parse(snapshot: Snapshot, content: bytes, handler: _Handler) -> None:
     """Run through an XML part; names come without their prefix, declared entities are refused."""
     parser = expat.ParserCreate()
     parser.buffer_text = True
@@ -343,18 +340,15 @@ def _parse(
                     "value-type": values.get("office:value-type", "error"),
                 }
             values = plain
-        start(_local(name), values)
+        handler.start(_local(name), values)
 
     def refuse(*_: object) -> None:
         raise damaged(snapshot, "it declares entities, which no workbook does")
 
     parser.StartElementHandler = on_start
     parser.EntityDeclHandler = refuse
-    if end is not None:
-        on_end = end
-        parser.EndElementHandler = lambda name: on_end(_local(name))
-    if text is not None:
-        parser.CharacterDataHandler = text
+    parser.EndElementHandler = lambda name: handler.end(_local(name))
+    parser.CharacterDataHandler = handler.text
     try:
         for at in range(0, len(content), _BLOCK):
             parser.Parse(content[at : at + _BLOCK], False)

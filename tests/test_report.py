@@ -385,3 +385,13 @@ def test_two_rows_without_an_estimate_and_methods_are_never_joined():
     methods = quarters([1.0, *[np.nan] * 4]).drop(columns="period")
     assert Table("methods", methods, "By method", ("label", "estimate")).to_html().count("<tr>") == 6
     assert len(collect_notes(methods)) == 5
+
+
+def test_a_range_without_width_or_without_an_end_is_said_in_words():
+    frame = pd.DataFrame({
+        "key": ["rank", "growth", "share"], "label": ["Rank", "Growth", "Share"], "value": [446.0, 69.8, 82.2],
+        "low": [446.0, 69.8, 82.1], "high": [446.0, np.nan, 82.3], "unit": ["number", "%", "%"], "digits": [0, 1, 1],
+    })  # fmt: skip
+    text = Table("claims", frame, "Figures", ("label", "value", "low", "high")).to_html()
+    cells = re.findall(r'<td class="n">(.*?)</td>', text)
+    assert cells == ["446", "none", "69.8%", "69.80% or more", "82.2%", "82.10 to 82.30%"]

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from projects import ROOT
 
-from evalaid import wording
+from evalaid import synthesis, wording
 from evalaid.claims.table import Claims
 from evalaid.project import PUBLISHED, list_studies
 from evalaid.running.notebooks import run_study
@@ -97,7 +97,11 @@ def test_a_cheap_study_runs_from_end_to_end(tmp_path):
 
 @pytest.mark.parametrize(
     ("counts", "words"),
-    [((8, 0, 0, 0), "has an interval"), ((10, 8, 0, 1), "the others have no interval"), ((10, 8, 1, 1), "hold zero.")],
+    [
+        ((8, 0, 0, 0), "has an interval"),
+        ((10, 8, 0, 1), "the others have no interval"),
+        ((10, 8, 1, 1), "holds zero in {agreement.around:counted}."),
+    ],
 )
 def test_estimates_without_an_interval_are_not_counted_as_if_they_had_one(counts, words):
     values = dict(zip(("estimates", "above", "below", "around"), counts, strict=True))
@@ -106,3 +110,14 @@ def test_estimates_without_an_interval_are_not_counted_as_if_they_had_one(counts
         spec=load_study("yangxi_community"), value=lambda key: numbers.get(key, 1.0 if "overall" in key else None)
     )
     assert any(words in text for text in wording.sum_up(section))
+
+
+@pytest.mark.parametrize(
+    ("study", "aimed_at"), [("ten_thousand_doctors", 1.2), ("guangdong_cluster", 1.9), ("liannan_trusteeship", 4.0)]
+)
+def test_an_estimate_stands_beside_the_effect_that_its_method_aims_at(study, aimed_at):
+    values = {"truth.beyond_lowest_dose.effect": 1.2, "truth.overall_compared.effect": 1.9, "truth.overall.effect": 4.0}
+    if study == "liannan_trusteeship":
+        values = {"truth.overall.effect": 4.0}
+    reported = SimpleNamespace(spec=load_study(study), value=lambda key: values.get(key, float("nan")))
+    assert synthesis._effect_aimed_at(reported) == aimed_at

@@ -94,8 +94,7 @@ def compare_results(studies: list[Reported]) -> pd.DataFrame:
     for study in (one for one in studies if one.spec.main):
         spec = study.spec
         estimate = [study.value(f"overall.main.{name}") for name in ("estimate", "conf_low", "conf_high")]
-        compared = study.value("truth.overall_compared.effect")
-        truth = study.value("truth.overall.effect") if math.isnan(compared) else compared
+        truth = _effect_aimed_at(study)
         unit = "number" if spec.outcome_unit == "number" else "pp"
         firm = (_robustness(study), _threats(study), _recovery(study))
         rows.append(
@@ -104,6 +103,14 @@ def compare_results(studies: list[Reported]) -> pd.DataFrame:
     names = ["key", "label", "data_kind", "verdict", "estimate", "conf_low", "conf_high", "truth"]
     frame = pd.DataFrame(rows, columns=[*names, "robustness", "threats", "recovery", "unit", "level"])
     return frame.assign(made_by=_MADE_BY)
+
+
+def _effect_aimed_at(study: Reported) -> float:
+    """Give the true average that the main method aims at: beyond the lowest dose, or where a unit is untreated, or over all."""
+    doses = study.spec.methods[study.spec.main]["method"] == "dose"
+    names = (*(["beyond_lowest_dose"] if doses else []), "overall_compared", "overall")
+    values = [study.value(f"truth.{name}.effect") for name in names]
+    return next((value for value in values if not math.isnan(value)), math.nan)
 
 
 def only_shares(frame: pd.DataFrame) -> pd.DataFrame:

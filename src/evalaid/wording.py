@@ -103,8 +103,10 @@ def _agreement(section: Section) -> str:
         return "None of the {agreement.estimates:bare} estimates, this one included, has an interval."
     without = "" if sum(counts) == estimates else "; the others have no interval"
     return (
-        "Of all {agreement.estimates:bare} estimates, this one included, {agreement.above:counted} have an interval above "
-        "zero, {agreement.below:counted} below zero, and {agreement.around:counted} hold zero" + without + "."
+        "Of all {agreement.estimates:bare} estimates, this one included, the interval lies above zero in "
+        "{agreement.above:counted}, below zero in {agreement.below:counted}, and holds zero in {agreement.around:counted}"
+        + without
+        + "."
     )
 
 

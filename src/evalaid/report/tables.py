@@ -246,6 +246,10 @@ class Table:
         several = column.unit == OUTCOME and len(set(self.frame["unit"].dropna())) > 1
         if name in PAIRS and PAIRS[name][0] in self.columns and not math.isnan(row[name]):
             upper = PAIRS[name][0]
+            if name == "low" and row[name] == row[upper]:
+                return "none"
+            if name == "low" and math.isnan(row[upper]):
+                return f"{_cell(column, name, row, with_unit=several)} or more"
             return f"{_cell(column, name, row)} to {_cell(self.column(upper), upper, row, with_unit=several)}"
         return _cell(column, name, row, with_unit=several)
 

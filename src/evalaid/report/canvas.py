@@ -15,7 +15,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from evalaid.report.fonts import families
-from evalaid.report.words import data_label
+from evalaid.report.words import data_label, format_value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +44,23 @@ class Look:
     def data_label(self) -> str:
         """The label that each figure carries."""
         return data_label(self.data_kind)
+
+    @property
+    def in_points(self) -> str:
+        """What the name of an axis of effects adds: that they are percentage points; nothing for other outcomes."""
+        return " (percentage points)" if self.unit == "pp" else ""
+
+    def write(self, value: float) -> str:
+        """Write an effect with its sign, for an alternative text."""
+        return format_value(value, self.unit, 2, signed=True)
+
+    def write_range(self, low: float, high: float) -> str:
+        """Write the two ends of a range of effects."""
+        return f"{self.write(low)} to {self.write(high)}"
+
+    def write_effect(self, row: pd.Series) -> str:
+        """Write an estimate and, in brackets, its interval."""
+        return f"{self.write(row['estimate'])} ({self.write_range(row['conf_low'], row['conf_high'])})"
 
 
 @dataclass(frozen=True, repr=False)

@@ -41,13 +41,10 @@ def draw_dose(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     axes.set(
         title=f"Effect by dose, {look.level:.0%} pointwise intervals",
         xlabel=fill(drawable([name])[0], _PANEL_TITLE),
-        ylabel=f"Effect{_unit(look.unit)}",
+        ylabel=f"Effect{look.in_points}",
     )
     canvas.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
-    said = "; ".join(
-        f"dose {row['dose']:.2f}: {_signed(row['estimate'], look.unit)} ({_range(row, 'conf_low', 'conf_high', look.unit)})"
-        for _, row in frame.iterrows()
-    )
+    said = "; ".join(f"dose {row['dose']:.2f}: {look.write_effect(row)}" for _, row in frame.iterrows())
     return finish(canvas, look), f"Effect by dose ({name}) with {look.level:.0%} intervals ({look.data_label}): {said}."
 
 
@@ -79,7 +76,9 @@ def draw_bounds(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
             ends = rows.iloc[[0, -1]]
             said.append(
                 f"{claim}, {kind}: "
-                + ", ".join(f"M {row['m']:g}: {_range(row, 'lower', 'upper', 'pp')}" for _, row in ends.iterrows())
+                + ", ".join(
+                    f"M {row['m']:g}: {look.write_range(row['lower'], row['upper'])}" for _, row in ends.iterrows()
+                )
             )
         unlike = "" if set(own["alike"]) == {"yes"} else ": the figures are unlike, so this is arithmetic only"
         axes.set_title(fill(drawable([claim])[0] + unlike, _PANEL_TITLE))
@@ -113,11 +112,11 @@ def draw_placebos(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
         axes.plot(
             true, [place] * len(true), "D", color=ACCENT, mec=INK, ms=8, label=None if place else "true assignment"
         )
-        spread = f"{_signed(false.min(), look.unit)} to {_signed(false.max(), look.unit)}"
-        said.append(f"{test}: {len(false)} placebos from {spread}, true {_signed(true.iloc[0], look.unit)}")
+        spread = f"{look.write_range(false.min(), false.max())}"
+        said.append(f"{test}: {len(false)} placebos from {spread}, true {look.write(true.iloc[0])}")
     axes.set_yticks(range(len(tests)), [fill(name, _WRAP) for name in drawable(tests)])
     axes.set_ylim(len(tests) - 0.5, -0.5)
-    axes.set(title="Placebo estimates and the true one", xlabel=f"Estimate{_unit(look.unit)}", ylabel="")
+    axes.set(title="Placebo estimates and the true one", xlabel=f"Estimate{look.in_points}", ylabel="")
     canvas.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
     return finish(canvas, look), f"Placebo estimates beside the true one ({look.data_label}). " + "; ".join(said) + "."
 
@@ -146,11 +145,11 @@ def draw_recovery(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     axes.set_ylim(len(frame) - 0.5, -0.5)
     axes.set(
         title="Estimate minus true effect: mean, and one standard deviation either way",
-        xlabel=f"Estimate minus true effect{_unit(look.unit)}",
+        xlabel=f"Estimate minus true effect{look.in_points}",
         ylabel="",
     )
     said = "; ".join(
-        f"{row['label']}: {_signed(row['bias'], look.unit)}, spread {format_value(row['sd'], look.unit, 2)}"
+        f"{row['label']}: {look.write(row['bias'])}, spread {format_value(row['sd'], look.unit, 2)}"
         for _, row in frame.iterrows()
     )
     return finish(canvas, look), f"Bias and spread by method over simulated panels ({look.data_label}): {said}."
@@ -180,9 +179,8 @@ def draw_forest(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     )
     _forest_legend(canvas, look)
     said = "; ".join(
-        f"{row['label']} ({row['data_kind']} data): {_signed(row['estimate'], 'pp')} "
-        f"({_range(row, 'conf_low', 'conf_high', 'pp')})"
-        + ("" if math.isnan(row["truth"]) else f", put in {_signed(row['truth'], 'pp')}")
+        f"{row['label']} ({row['data_kind']} data): {look.write_effect(row)}"
+        + ("" if math.isnan(row["truth"]) else f", put in {look.write(row['truth'])}")
         for _, row in frame.iterrows()
     )
     return finish(canvas, look), f"Studies side by side ({look.data_label}): {said}."
@@ -213,15 +211,3 @@ def _forest_legend(canvas: Canvas, look: Look) -> None:
         Line2D([], [], color=INK, lw=1.6, label=f"{look.level:.0%} interval"),
     ]
     canvas.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=8.5)
-
-
-def _signed(value: float, unit: str) -> str:
-    return format_value(value, unit, 2, signed=True)
-
-
-def _range(row: pd.Series, low: str, high: str, unit: str) -> str:
-    return f"{_signed(row[low], unit)} to {_signed(row[high], unit)}"
-
-
-def _unit(unit: str) -> str:
-    return " (percentage points)" if unit == "pp" else ""

@@ -9,7 +9,6 @@ import math
 from typing import TYPE_CHECKING
 
 from evalaid.report.canvas import ACCENT, BAND, GREY, INK, SERIES, Look, canvas_of, finish
-from evalaid.report.words import format_value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,14 +49,16 @@ def draw_honest(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
         axes.axvline(limit, color=INK, lw=1.1, ls="-.", label=f"breakdown at M = {limit:.3g}")
     axes.set(
         title=f"Effect when trends diverge, {look.level:.0%} intervals",
-        xlabel=_RESTRICTIONS[usual["restriction"]] + (_unit(look.unit) if usual["restriction"] == "smoothness" else ""),
-        ylabel=f"Effect{_unit(look.unit)}",
+        xlabel=_RESTRICTIONS[usual["restriction"]] + (look.in_points if usual["restriction"] == "smoothness" else ""),
+        ylabel=f"Effect{look.in_points}",
     )
     canvas.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=8.5)
-    said = "; ".join(f"M = {row['m']:.3g}: {_range(row, look.unit)}" for _, row in bounds.iterrows())
+    said = "; ".join(
+        f"M = {row['m']:.3g}: {look.write_range(row['conf_low'], row['conf_high'])}" for _, row in bounds.iterrows()
+    )
     return finish(canvas, look), (
         f"Effect with {look.level:.0%} intervals by how far trends may diverge ({look.data_label}). Under parallel trends: "
-        f"{_range(usual, look.unit)}. {said}. {_say_breakdown(limit)}"
+        f"{look.write_range(usual['conf_low'], usual['conf_high'])}. {said}. {_say_breakdown(limit)}"
     )
 
 
@@ -65,12 +66,3 @@ def _say_breakdown(limit: float) -> str:
     if math.isnan(limit):
         return "Zero is inside at M = 0."
     return f"Zero is reached at M = {limit:.3g}." if math.isfinite(limit) else "Zero is not reached at any M."
-
-
-def _range(row: pd.Series, unit: str) -> str:
-    low, high = (format_value(row[end], unit, 2, signed=True) for end in ("conf_low", "conf_high"))
-    return f"{low} to {high}"
-
-
-def _unit(unit: str) -> str:
-    return " (percentage points)" if unit == "pp" else ""

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from evalaid.report.canvas import ACCENT, INK, SERIES, Look, canvas_of, finish
 from evalaid.report.fonts import drawable
-from evalaid.report.words import format_value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,19 +59,16 @@ def draw_leave_out(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
             axes.annotate("no estimate", (full, place), (4, 0), textcoords="offset points", va="center", fontsize=8)
     axes.set_yticks(range(len(frame)), [fill(name, _WRAP) for name in drawable(list(frame["left_out"]))])
     axes.set_ylim(len(frame) - 0.5, -0.5)
-    words = " (percentage points)" if look.unit == "pp" else ""
     axes.set(
         title=f"The estimate without one part at a time, {look.level:.0%} intervals",
-        xlabel=f"Estimate{words}",
+        xlabel=f"Estimate{look.in_points}",
         ylabel="",
     )
     canvas.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=8.5)
     said = "; ".join(
-        f"without {row['left_out']}: "
-        + ("none" if math.isnan(row["estimate"]) else format_value(row["estimate"], look.unit, 2, signed=True))
+        f"without {row['left_out']}: " + ("none" if math.isnan(row["estimate"]) else look.write(row["estimate"]))
         for _, row in frame.head(_SAID).iterrows()
     )
-    whole = format_value(full, look.unit, 2, signed=True)
     return finish(
         canvas, look
-    ), f"Estimates without each part of the sample, {whole} with all ({look.data_label}): {said}."
+    ), f"Estimates without each part of the sample, {look.write(full)} with all ({look.data_label}): {said}."

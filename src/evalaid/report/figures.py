@@ -191,17 +191,15 @@ def draw_event_study(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
             height = [0 if marker == "D" else 0.03] * int(rows.sum())
             axes.plot(time[rows], height, marker, color=GREY, ms=5, ls="", transform=place, label=name)
     axes.set_xticks(time, _thinned([format_value(t, "number", 0, signed=True) for t in time], _SHORT))
-    unit = " (percentage points)" if look.unit == "pp" else ""
     axes.set(
         title="Effect by time since the start, "
         + (f"{look.level:.0%} intervals and bands" if ends.any() else "no intervals"),
         xlabel="Periods since the first treated period",
-        ylabel=f"Effect on {look.outcome_label[:1].lower()}{look.outcome_label[1:]}{unit}",
+        ylabel=f"Effect on {look.outcome_label[:1].lower()}{look.outcome_label[1:]}{look.in_points}",
     )
     canvas.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8.5)
     said = "; ".join(
-        f"{format_value(row['event_time'], 'number', 0, signed=True)}: {format_value(row['estimate'], look.unit, 2, signed=True)} "
-        f"({format_value(row['conf_low'], look.unit, 2, signed=True)} to {format_value(row['conf_high'], look.unit, 2, signed=True)})"
+        f"{format_value(row['event_time'], 'number', 0, signed=True)}: {look.write_effect(row)}"
         for _, row in inside.iterrows()
     )
     alt = f"Event study ({look.data_label}): estimate and pointwise {look.level:.0%} interval by periods since the start: {said}."
@@ -234,18 +232,14 @@ def draw_comparison(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
         axes.plot([row["estimate"]], [place], "s" if place == 0 else "o", color=ACCENT, mec=INK, ms=7)
     axes.set_yticks(range(len(labels)), [fill(label, _WRAP) for label in drawable(labels)])
     axes.set_ylim(len(labels) - 0.5, -0.5)
-    unit = " (percentage points)" if look.unit == "pp" else ""
     axes.set(
         title="Estimates side by side, "
         + (f"{look.level:.0%} intervals" if frame["conf_low"].notna().any() else "no intervals"),
-        xlabel=f"Effect{unit}" + ("" if math.isnan(main["conf_low"]) else "; shaded: interval of the first row"),
+        xlabel=f"Effect{look.in_points}"
+        + ("" if math.isnan(main["conf_low"]) else "; shaded: interval of the first row"),
         ylabel="",
     )
-    said = "; ".join(
-        f"{row['label']}: {format_value(row['estimate'], look.unit, 2, signed=True)} "
-        f"({format_value(row['conf_low'], look.unit, 2, signed=True)} to {format_value(row['conf_high'], look.unit, 2, signed=True)})"
-        for _, row in frame.iterrows()
-    )
+    said = "; ".join(f"{row['label']}: {look.write_effect(row)}" for _, row in frame.iterrows())
     return finish(canvas, look), f"Estimates side by side with {look.level:.0%} intervals ({look.data_label}): {said}."
 
 

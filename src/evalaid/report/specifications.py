@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from evalaid.report.canvas import ACCENT, BAND, GREY, INK, SERIES, Look, finish
 from evalaid.report.fonts import drawable
-from evalaid.report.words import format_value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,9 +48,9 @@ def draw_specifications(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
         top.vlines(own.index, own["conf_low"], own["conf_high"], color=colour, lw=1.4, label=word if len(own) else None)
     top.axhline(0, color=INK, lw=0.9)
     top.plot(place, frame["estimate"], "o", color=ACCENT, mec=INK, mew=0.4, ms=3.2, label="estimate")
-    unit = " (percentage points)" if look.unit == "pp" else ""
     top.set(
-        title=f"{len(frame)} specifications, sorted by estimate, {look.level:.0%} intervals", ylabel=f"Effect{unit}"
+        title=f"{len(frame)} specifications, sorted by estimate, {look.level:.0%} intervals",
+        ylabel=f"Effect{look.in_points}",
     )
     for height, (choice, value) in enumerate(rows):
         own = frame.index[frame[choice] == value]
@@ -70,8 +69,7 @@ def draw_specifications(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     canvas.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8.5)
     alt = (
         f"Specification curve ({look.data_label}): {len(frame)} estimates from "
-        f"{format_value(frame['estimate'].min(), look.unit, 2, signed=True)} to "
-        f"{format_value(frame['estimate'].max(), look.unit, 2, signed=True)}, median "
-        f"{format_value(frame['estimate'].median(), look.unit, 2, signed=True)}; {int(outside.sum())} intervals leave out zero."
+        f"{look.write_range(frame['estimate'].min(), frame['estimate'].max())}, median "
+        f"{look.write(frame['estimate'].median())}; {int(outside.sum())} intervals leave out zero."
     )
     return finish(canvas, look), alt

@@ -575,13 +575,13 @@ def test_the_curve_is_the_usual_interval_and_the_table_in_the_unit_asked_for(kin
 
 @pytest.mark.parametrize(
     ("limit", "text"),
-    [(0.25, "Zero is reached at m = 0.25."), (np.nan, "Zero is inside at m = 0."), (np.inf, "not reached")],
+    [(0.25, "Zero is reached at M = 0.25."), (np.nan, "Zero is inside at M = 0."), (np.inf, "not reached")],
 )
 def test_the_figure_says_where_the_effect_loses_its_sign(limit, text):
     frame = ea.honest(published(), m=[0, 1]).curve(100).assign(breakdown=limit)
     made = draw(draw_honest, frame, Look("real", "Share", 0.95), name="x", caption="")
     assert text in made.alt
-    assert "Under parallel trends: +18.38 to +25.30. m 0: +18.38 to +25.30; m 1: " in made.alt
+    assert "Under parallel trends: +18.38 to +25.30. M = 0: +18.38 to +25.30; M = 1: " in made.alt
 
 
 # Refusals

@@ -178,6 +178,10 @@ class Section:
         """Fill the places of a template with recorded numbers."""
         return fill(template, self.recorder.lookup, self.spec.level, self._texts)
 
+    def has(self, key: str) -> bool:
+        """Say whether a number of that name was recorded, by this notebook or an earlier one of the same run."""
+        return key in self.recorder.numbers or key in self.recorder.earlier
+
     def value(self, key: str) -> int | float | None:
         """Return a recorded number at full precision; None when it does not exist."""
         return self.recorder.lookup(key).value

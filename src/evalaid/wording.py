@@ -92,6 +92,7 @@ def sum_up(section: Section) -> tuple[str, ...]:
             + " They lie between {agreement.smallest:signed} and "
             "{agreement.largest:signed}. They share data and are no independent confirmations of each other."
         ),
+        *_starts(section),
         *section.spec.summary,
     )
 
@@ -107,6 +108,18 @@ def _agreement(section: Section) -> str:
         "{agreement.above:counted}, below zero in {agreement.below:counted}, and holds zero in {agreement.around:counted}"
         + without
         + "."
+    )
+
+
+def _starts(section: Section) -> tuple[str, ...]:
+    """Say how far the main estimate depends on dates that are not exact."""
+    if not section.has("starts.smallest.estimate"):
+        return ()
+    return (
+        (
+            "**Dates that are not exact.** Over every start that the roster leaves open the main estimate goes from "
+            "{starts.smallest:effect} to {starts.largest:effect}."
+        ),
     )
 
 

@@ -107,7 +107,8 @@ def test_estimates_without_an_interval_are_not_counted_as_if_they_had_one(counts
     values = dict(zip(("estimates", "above", "below", "around"), counts, strict=True))
     numbers = {f"agreement.{name}": value for name, value in values.items()}
     section = SimpleNamespace(
-        spec=load_study("yangxi_community"), value=lambda key: numbers.get(key, 1.0 if "overall" in key else None),
+        spec=load_study("yangxi_community"),
+        value=lambda key: numbers.get(key, 1.0 if "overall" in key else None),
         has=lambda _: False,
     )
     assert any(words in text for text in wording.sum_up(section))

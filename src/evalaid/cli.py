@@ -81,7 +81,7 @@ def run(study: Sequence[str], only: str | None, parameters: Sequence[str], jobs:
     is named. A run with changed parameters (-p) gets a report of its own and leaves the committed numbers and the synthesis
     alone.
     """
-    from evalaid.project import SYNTHESIS, list_studies
+    from evalaid.project import OWN, SYNTHESIS, list_studies
     from evalaid.report.page import PAGE
     from evalaid.reports import index_reports, report_folder
     from evalaid.running.progress import ProgressDisplay
@@ -90,7 +90,8 @@ def run(study: Sequence[str], only: str | None, parameters: Sequence[str], jobs:
 
     changes = _parse_parameters(parameters)
     specs = [StudySpec(study=name).change(changes) for name in study or list_studies()]
-    synthesis = None if changes or SYNTHESIS in study else find_synthesis()
+    apart = bool(study) and set(study) <= {SYNTHESIS, *list_studies(OWN)}
+    synthesis = None if changes or apart else find_synthesis()
     left = [] if study or changes or only or again else [spec for spec in specs if is_done(spec)]
     specs = [spec for spec in specs if spec not in left]
     try:

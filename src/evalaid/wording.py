@@ -14,6 +14,10 @@ SIMULATED_ONLY = (
     "numbers show what this design and these methods could tell from a real panel. They say nothing about what the programme "
     "did."
 )
+SIMULATED_FILES = (
+    "**Simulated data.** The files hold figures that a computer drew. The numbers show what this design and these methods make of "
+    "such files. They say nothing about any programme."
+)
 NOT_IDENTIFIED = (
     "**Not identified.** The comparison that the main method needs is not in this panel, so there is no estimate of what the "
     "programme did. That is the result; the reasons stand in the section on the main estimate. A number could still be "
@@ -124,7 +128,9 @@ def _starts(section: Section) -> tuple[str, ...]:
 
 
 def _simulated(section: Section) -> tuple[str, ...]:
-    return (SIMULATED_ONLY,) if section.spec.data_kind == SIMULATED else ()
+    if section.spec.data_kind != SIMULATED:
+        return ()
+    return (SIMULATED_ONLY if section.spec.panel is None else SIMULATED_FILES,)
 
 
 def _programme(section: Section) -> str:

@@ -103,7 +103,9 @@ def _tell_reached(row: pd.Series, case: Case) -> str:
 
 def _table(found: pd.DataFrame, labels: list[str], case: Case, made_by: str) -> pd.DataFrame:
     unit, factor = case.unit
-    found = found.reindex(columns=list(dict.fromkeys([*found.columns, *_NUMBERS])))  # where nothing is estimated, none is there
+    found = found.reindex(
+        columns=list(dict.fromkeys([*found.columns, *_NUMBERS]))
+    )  # where nothing is estimated, none is there
     scaled = {name: found[name].astype(float) * factor for name in _NUMBERS if name != "p_value"}
     missing = found["estimate"].isna() | found["conf_low"].isna()
     # How many units are left out, or are looked at, stands in the columns of counts.

@@ -12,6 +12,7 @@ from evalaid.errors import EvalaidError
 from evalaid.frames.analysis import Refusal
 from evalaid.frames.rows import list_values
 from evalaid.frames.units import multiply
+from evalaid.inference.table import infer
 from evalaid.report.tables import Column
 from evalaid.sensitivity.honest import HonestBounds, honest
 from evalaid.sensitivity.pretrend_power import pretrend_power
@@ -71,6 +72,7 @@ def examine_trends(case: Case | Refusal) -> Trends:
         return _nothing(why_not(case))
     event = case.effects.aggregate("event_time")
     event = event.select(~np.isnan(event.value))  # event times without a comparison are at the ends; gaps are refused
+    event, lone = _with_errors(event, case.spec.level)
     weights, level, seed = _observation_weights(event), case.spec.level, case.spec.seed
     factor = case.unit[1]
     try:
@@ -86,8 +88,21 @@ def examine_trends(case: Case | Refusal) -> Trends:
         curve=relative.curve(factor),
         breakdown=_breakdown(relative, smooth, case),
         power=_power(found.table[found.table["test"] == "individual"], case),
-        verdict=_verdict(case, relative, frame),
+        verdict=_verdict(case, relative, frame, lone),
     )
+
+
+def _with_errors(event: Effects, level: float) -> tuple[Effects, str]:
+    """Leave out event times with one treated cluster, which have no error, and say which; not when none would be left.
+
+    These are the ends of the panel, which only the earliest or the latest cohort reaches.
+    """
+    known = infer(event, level=level)["std_error"].notna().to_numpy() | (event.value == 0)  # zero: the reference
+    time = event.cells["event_time"].to_numpy()
+    if known.all() or not (known & (time >= 0)).any() or not (known & (time < 0) & (event.value != 0)).any():
+        return event, ""
+    times = ", ".join(f"{value:+d}" for value in time[~known].tolist())
+    return event.select(known), f" Left out, with one treated cluster: event time {times}."
 
 
 def _observation_weights(event: Effects) -> pd.Series:
@@ -139,7 +154,7 @@ def _power(table: pd.DataFrame, case: Case) -> pd.DataFrame:
     )
 
 
-def _verdict(case: Case, relative: HonestBounds, frame: pd.DataFrame) -> pd.DataFrame:
+def _verdict(case: Case, relative: HonestBounds, frame: pd.DataFrame, lone: str) -> pd.DataFrame:
     """Judge sign by where zero enters the interval, and size by what is left at M = 1 without sampling error."""
     finding = case.finding
     at_one = frame[frame["m"] == 1.0].iloc[0]
@@ -147,10 +162,11 @@ def _verdict(case: Case, relative: HonestBounds, frame: pd.DataFrame) -> pd.Data
     spread = finding.write_range(at_one["conf_low"], at_one["conf_high"])
     found = relative.breakdown.m
     if np.isnan(at_one["conf_low"]):
-        return verdict_row("trends", THREAT, TRIED, f"At M = 1 there is no interval: {at_one['note']}.", UNKNOWN)
+        said = f"At M = 1 there is no interval: {at_one['note']}.{lone}"
+        return verdict_row("trends", THREAT, TRIED, said, UNKNOWN)
     if not finding.shows_an_effect:
         word = finding.judge(finding.estimate, at_one["conf_low"], at_one["conf_high"])
-        return verdict_row("trends", THREAT, TRIED, f"At M = 1 the interval is {spread}.", word, finding, ends)
+        return verdict_row("trends", THREAT, TRIED, f"At M = 1 the interval is {spread}.{lone}", word, finding, ends)
     if np.isnan(found):
         word, said = WEAKENED, "Zero is inside under parallel trends already when event times are tested jointly."
     else:
@@ -159,7 +175,7 @@ def _verdict(case: Case, relative: HonestBounds, frame: pd.DataFrame) -> pd.Data
         said = f"Zero enters the interval {where}; at M = 1 it is {spread}."
     if at_one["conf_low"] * at_one["conf_high"] > 0 and np.sign(at_one["conf_low"]) != np.sign(finding.estimate):
         word = REVERSED
-    return verdict_row("trends", THREAT, TRIED, said, word, finding, ends)
+    return verdict_row("trends", THREAT, TRIED, said + lone, word, finding, ends)
 
 
 def _nothing(reason: str) -> Trends:

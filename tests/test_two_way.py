@@ -102,7 +102,7 @@ def test_what_is_not_two_groupings_of_units_is_refused(effects, groupings, break
 
 
 def test_two_groupings_need_the_two_way_method_and_give_no_joint_bands(effects, groupings):
-    with pytest.raises(InferenceError, match="cluster holds 2 groupings where vcov='CR1' takes one"):
+    with pytest.raises(InferenceError, match="cluster is a tuple; one Series of labels indexed by unit is expected"):
         ea.infer(effects, vcov="CR1", cluster=groupings)
     with pytest.raises(InferenceError, match="Simultaneous bands are drawn by clusters"):
         ea.infer(effects, vcov="two_way", cluster=groupings, simultaneous=True)

@@ -433,9 +433,22 @@ def test_a_perfect_fit_has_nothing_to_draw_from():
                 "weights='normal' is not a choice; choose rademacher, mammen, webb",
                 "level=95 found; a coverage between 0 and 1",
                 "draws=0 found",
-                "seed=None found; an integer or a numpy Generator",
+                "seed=None found; an integer that is not negative, or a numpy Generator",
                 "tail='left' is not a choice; choose symmetric, equal",
             ],
+        ),
+        (
+            {"draws": 99.5, "level": "95", "seed": -1, "kind": ["WCR31"]},
+            [
+                "kind=['WCR31'] is not a choice",
+                "level='95' found",
+                "draws=99.5 found; a positive number of draws is expected",
+                "seed=-1 found; an integer that is not negative",
+            ],
+        ),
+        (
+            {"cluster": "prefecture"},
+            ["cluster is a str; one Series of labels indexed by unit", "diagnose(..., cluster=...)"],
         ),
     ],
 )
@@ -457,6 +470,12 @@ def test_effects_that_are_no_regression_are_told_what_applies():
     read = Effects.from_json(ea.estimate(diagnose(frame), "twfe").to_json())
     with pytest.raises(InferenceError, match="effects read from a file"):
         ea.wild_bootstrap(read)
+
+
+@pytest.mark.parametrize("function", [ea.wild_bootstrap, ea.infer, ea.leverage, ea.infer_spatial])
+def test_a_table_of_estimates_is_no_effects(function):
+    with pytest.raises(InferenceError, match="DataFrame found where Effects are expected: what"):
+        function(ea.infer(few(4, 8)))
 
 
 def test_two_clusters_are_refused():

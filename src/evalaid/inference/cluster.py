@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -41,20 +42,25 @@ class Clusters:
         return member @ psi
 
 
-def clusters_of(effects: Effects, cluster: pd.Series | None = None) -> Clusters:
+def clusters_of(effects: Effects, cluster: pd.Series | Sequence[pd.Series] | None = None) -> Clusters:
     """Give the design's clusters, or coarser ones from a Series indexed by unit.
 
     Raises
     ------
     InferenceError
-        When a unit has no label or several, or there are fewer than two clusters.
+        When a unit has no label or several, ``cluster`` is no Series, or there are fewer than two clusters.
     """
     population = effects.population
     if cluster is None:
         found = Clusters(population.cluster, population.clusters)
     else:
-        series = cluster if isinstance(cluster, pd.Series) else pd.Series(cluster)
-        aligned = _one_label_a_unit(series).reindex(population.units)
+        if not isinstance(cluster, pd.Series):
+            raise InferenceError(
+                f"cluster is a {type(cluster).__name__}; one Series of labels indexed by unit is expected (two of them with "
+                "vcov='two_way' of infer). A column of the panel is named in diagnose(..., cluster=...). Clusters hold whole units, "
+                "not periods: the influence of a unit is its sum over all of them."
+            )
+        aligned = _one_label_a_unit(cluster).reindex(population.units)
         if aligned.isna().any():
             missing = [str(unit) for unit in population.units[aligned.isna().to_numpy()]]
             raise InferenceError(

@@ -12,6 +12,7 @@ from evalaid.aggregation import Population
 from evalaid.contrasts import Contrasts
 from evalaid.effects import CELL_KEYS, Convention, Effects
 from evalaid.errors import InferenceError
+from evalaid.inference.options import check_effects
 from evalaid.influence import Influence
 from evalaid.texts import join_texts
 
@@ -70,6 +71,8 @@ def difference(effects_a: Effects, effects_b: Effects) -> Effects:
     >>> bool(abs(gap.value[0] - (one.value[0] - other.value[0])) < 1e-12), gap.method
     (True, 'twfe - imputation')
     """
+    for effects in (effects_a, effects_b):
+        check_effects(effects)
     keys = [key for key in CELL_KEYS if key in effects_a.cells and key in effects_b.cells]
     faults = [*_unlike_samples(effects_a, effects_b), *_unlike_cells(effects_a, effects_b, keys)]
     if faults:

@@ -16,7 +16,7 @@ from evalaid.errors import InferenceError
 from evalaid.estimation import estimate
 from evalaid.inference.assignments import unit_labels
 from evalaid.inference.cohort_paths import agree, apply_contrasts, read_contrasts
-from evalaid.inference.intervals import check_level
+from evalaid.inference.options import check_options
 from evalaid.names import TOTAL, UNIT, WEIGHT
 from evalaid.texts import join_texts
 
@@ -168,9 +168,7 @@ def _check(design: Design, kind: str, level: float, draws: int) -> None:
     """Name everything that rules these methods out."""
     if kind not in KINDS:
         raise InferenceError(f"kind={kind!r} is not a choice; choose {' or '.join(KINDS)}.")
-    check_level(level)
-    if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:
-        raise InferenceError(f"draws={draws!r} found; a positive number of draws is expected (9999 is usual).")
+    check_options(level=level, draws=draws)
     layout, faults = design.layout, []
     if layout.observed is not None:
         faults.append(

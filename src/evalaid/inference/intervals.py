@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from evalaid.effects import Effects
-from evalaid.errors import InferenceError
 from evalaid.texts import join_texts
 
 Floats = NDArray[np.float64]
@@ -41,12 +40,6 @@ class Errors:
     degrees_of_freedom: float | Floats | None
     vcov: str
     notes: list[str]
-
-
-def check_level(level: float) -> None:
-    """Refuse a coverage that is not between 0 and 1."""
-    if not 0 < level < 1:
-        raise InferenceError(f"level={level} found; a coverage between 0 and 1 is expected, for example 0.95.")
 
 
 def without_fixed(effects: Effects, std_error: Floats) -> Floats:

@@ -13,6 +13,7 @@ from evalaid.effects import Effects
 from evalaid.errors import InferenceError
 from evalaid.inference.cluster import Clusters, clusters_of
 from evalaid.inference.hat import ALONE, hats_of
+from evalaid.inference.options import check_effects
 
 Floats = NDArray[np.float64]
 
@@ -65,6 +66,7 @@ def leverage(effects: Effects, cluster: pd.Series | None = None, *, row: int | N
     >>> round(float(found.loc["a", "partial_leverage"]), 2), found.loc["a", "note"]
     (0.75, 'no estimate without this cluster')
     """
+    check_effects(effects)
     chosen = _choose(effects, row)
     clusters = clusters_of(chosen, cluster)
     sums = clusters.sums(chosen.influence.matrix())[:, 0]

@@ -66,14 +66,7 @@ def bootstrap(sums: Floats, draws: int, kind: str, seed: int | np.random.Generat
     Returns
     -------
     (draws, cells) array
-
-    Raises
-    ------
-    InferenceError
-        When ``draws`` is not a positive number.
     """
-    if draws < 1:
-        raise InferenceError(f"draws={draws} found; a positive number of draws is expected (999 is usual).")
     generator = np.random.default_rng(seed)
     return np.concatenate([draw_weights(kind, (b, len(sums)), generator) @ sums for b in _blocks(draws, len(sums))])
 

@@ -14,9 +14,9 @@ from evalaid.effects import Effects
 from evalaid.errors import InferenceError
 from evalaid.estimation import estimate, find_method
 from evalaid.inference.assignments import Assignments, list_assignments
-from evalaid.inference.intervals import check_level
 from evalaid.inference.inversion import invert, p_value_at, search
 from evalaid.inference.inversion import statistic as statistic_at
+from evalaid.inference.options import check_options
 from evalaid.inference.reassignment import Moments, estimate_all, overall, refits_at
 from evalaid.texts import join_texts
 
@@ -250,9 +250,7 @@ def _check(wanted: str, found: str, level: float, draws: int) -> None:
     for name, value, choices in (("statistic", wanted, STATISTICS), ("confidence_set", found, SETS)):
         if value not in choices:
             raise InferenceError(f"{name}={value!r} is not a choice; choose {' or '.join(choices)}.")
-    check_level(level)
-    if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:
-        raise InferenceError(f"draws={draws!r} found; a positive number of draws is expected (999 is usual).")
+    check_options(level=level, draws=draws)
 
 
 def _explain_smallest(assignments: Assignments, smallest: float, level: float, *, exact: bool) -> str:

@@ -15,7 +15,8 @@ from evalaid.effects import Effects
 from evalaid.errors import InferenceError
 from evalaid.inference.cluster import clusters_of
 from evalaid.inference.counts import ONE_TREATED, refuse_one_treated
-from evalaid.inference.intervals import Errors, check_level, tabulate
+from evalaid.inference.intervals import Errors, tabulate
+from evalaid.inference.options import check_effects, check_options
 
 Floats = NDArray[np.float64]
 Kernel = Literal["bartlett", "uniform"]
@@ -93,7 +94,8 @@ def infer_spatial(
     >>> table[["vcov", "distribution", "n_clusters", "note"]].to_dict("records")
     [{'vcov': 'conley', 'distribution': 'normal', 'n_clusters': 4, 'note': 'uniform kernel, 1 step; 1.0 other units ...'}]
     """
-    check_level(level)
+    check_effects(effects)
+    check_options(level=level)
     if kernel not in get_args(Kernel):
         raise InferenceError(f"kernel={kernel!r} is not a choice; choose {', '.join(get_args(Kernel))}.")
     units = effects.population.units

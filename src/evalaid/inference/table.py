@@ -24,14 +24,15 @@ from evalaid.inference.counts import (
     say_very_few,
     treated_clusters,
 )
-from evalaid.inference.intervals import Errors, check_level, pointwise, tabulate, without_fixed
+from evalaid.inference.intervals import Errors, pointwise, tabulate, without_fixed
 from evalaid.inference.multiplier import (
     bootstrap,
     pointwise_critical_values,
     simultaneous_critical_value,
     spread,
 )
-from evalaid.inference.two_way import NO_PERIODS, two_groupings, two_way_variance
+from evalaid.inference.options import check_effects, check_options
+from evalaid.inference.two_way import two_groupings, two_way_variance
 from evalaid.texts import join_texts
 
 Floats = NDArray[np.float64]
@@ -117,14 +118,10 @@ def infer(
     """
     if vcov not in get_args(Vcov):
         raise InferenceError(f"vcov={vcov!r} is not a choice; choose {', '.join(get_args(Vcov))}.")
-    check_level(level)
+    check_effects(effects)
+    check_options(level=level, draws=draws, seed=seed)
     if vcov == "two_way":
         return _two_way(effects, level, cluster, simultaneous=simultaneous)
-    if cluster is not None and not isinstance(cluster, pd.Series):
-        raise InferenceError(
-            f"cluster holds {len(cluster)} groupings where vcov={vcov!r} takes one Series indexed by unit; two need "
-            f"vcov='two_way'. {NO_PERIODS}."
-        )
     clusters = clusters_of(effects, cluster)
     draws_of = _Draws(effects, clusters, draws, weights, seed)
     errors = _errors(effects, clusters, vcov, draws_of)
@@ -170,7 +167,7 @@ class _Draws:
     ) -> None:
         self._make = lambda: bootstrap(clusters.sums(effects.influence.matrix()), draws, kind, seed)
         self._values: Floats | None = None
-        source = f", seed {seed}" if isinstance(seed, int) else ""
+        source = "" if isinstance(seed, np.random.Generator) else f", seed {seed}"
         self.note = f"{draws} {kind.capitalize()} draws{source}"
 
     def __call__(self) -> Floats:

@@ -15,6 +15,7 @@ from evalaid.inference.by_cluster import group_clusters
 from evalaid.inference.cluster import Clusters, clusters_of, small_sample_factor
 from evalaid.inference.intervals import FIXED, Errors, tabulate
 from evalaid.inference.multiplier import WEIGHTS
+from evalaid.inference.options import check_effects, option_faults
 from evalaid.inference.wild_draws import Plan
 from evalaid.inference.wild_inversion import Draws, describe_set
 from evalaid.inference.wild_scores import KINDS, wild_scores
@@ -106,6 +107,7 @@ def wild_bootstrap(
     >>> table["note"][0]
     'WCR31, all 1,024 sign vectors: exact p; 4 treated clusters: ...'
     """
+    check_effects(effects)
     contrasts = _contrasts_of(effects)
     _check(draws, weights, kind, level, tail, seed)
     clusters = clusters_of(effects, cluster)
@@ -118,7 +120,7 @@ def wild_bootstrap(
     treated = _treated_clusters(contrasts, clusters)
     results = [_Result(note=_refusal(effects, contrasts, k, int(treated[k]))) for k in range(len(effects))]
     tested = np.flatnonzero(~np.isnan(effects.value) & contrasts.weights.any(axis=0) & (treated != 1))
-    drawn_from = plan.words(kind, named=isinstance(seed, int))
+    drawn_from = plan.words(kind, named=not isinstance(seed, np.random.Generator))
     groups = group_clusters(contrasts.problem, clusters.codes, len(clusters))
     for row in tested:
         scores = wild_scores(contrasts.problem, groups, contrasts.directions[:, row], len(clusters), KINDS[kind])
@@ -183,19 +185,11 @@ def _contrasts_of(effects: Effects) -> Contrasts:
 
 def _check(draws: int, weights: str, kind: str, level: float, tail: str, seed: object) -> None:
     """Name all options that cannot be used, at once."""
-    faults = []
-    if kind not in KINDS:
-        faults.append(f"kind={kind!r} is not a choice; choose {', '.join(KINDS)}")
-    if weights not in WEIGHTS:
-        faults.append(f"weights={weights!r} is not a choice; choose {', '.join(WEIGHTS)}")
-    if tail not in TAILS:
-        faults.append(f"tail={tail!r} is not a choice; choose {', '.join(TAILS)}")
-    if not 0 < level < 1:
-        faults.append(f"level={level} found; a coverage between 0 and 1 is expected, for example 0.95")
-    if draws < 1:
-        faults.append(f"draws={draws} found; a positive number of draws is expected (9999 is usual)")
-    if not isinstance(seed, int | np.integer | np.random.Generator):
-        faults.append(f"seed={seed!r} found; an integer or a numpy Generator is expected")
+    named = (("kind", kind, (*KINDS,)), ("weights", weights, WEIGHTS), ("tail", tail, TAILS))
+    faults = [
+        f"{name}={found!r} is not a choice; choose {', '.join(of)}" for name, found, of in named if found not in of
+    ]
+    faults += option_faults(level=level, draws=draws, seed=seed)
     if faults:
         raise InferenceError("wild_bootstrap: " + "; ".join(faults) + ".")
 

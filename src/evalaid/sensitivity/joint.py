@@ -14,8 +14,8 @@ from evalaid.design import Design
 from evalaid.effects import Effects
 from evalaid.errors import EvalaidError, InferenceError
 from evalaid.inference.assignments import Assignments, list_assignments
-from evalaid.inference.intervals import check_level
 from evalaid.inference.inversion import TIE
+from evalaid.inference.options import check_options
 from evalaid.inference.reassignment import by_contrasts, move
 from evalaid.sensitivity.declared import Specification, read_specifications
 from evalaid.sensitivity.specifications import cut_design, estimate_block, estimate_specification, group_blocks
@@ -126,7 +126,7 @@ def joint_test(
     (True, 120, 3)
     """
     declared = read_specifications(design, specifications)
-    check_level(level)
+    check_options(level=level)
     assignments = list_assignments(design, kind, strata)
     exact = assignments.count <= draws
     smallest = 1 / assignments.count if exact else 1 / (draws + 1)

@@ -14,7 +14,7 @@ from evalaid.design import Design
 from evalaid.effects import Effects
 from evalaid.errors import DesignError, EstimationError, InferenceError, NotIdentifiedError
 from evalaid.estimation import estimate
-from evalaid.inference.intervals import check_level
+from evalaid.inference.options import check_options
 from evalaid.inference.table import Vcov, infer
 from evalaid.layout import mask
 from evalaid.periods import labels
@@ -148,7 +148,7 @@ def leave_out(
     >>> found.notes[0]
     'None of the 4 exclusions changes the sign of the estimate'
     """
-    check_level(level)
+    check_options(level=level)
     if isinstance(exact, bool) or exact < 0:
         raise DesignError(f"exact={exact!r} found; the number of exclusions to estimate again is expected, 0 or more.")
     groups = _group(design, by)

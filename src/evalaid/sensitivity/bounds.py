@@ -12,6 +12,7 @@ import pandas as pd
 from evalaid.design import Design
 from evalaid.errors import EstimationError
 from evalaid.facts.rounding import Figure, as_figure
+from evalaid.inference.intervals import check_level
 from evalaid.sensitivity.assumptions import ASSUMPTIONS, Problem, find_breakdown, tabulate
 from evalaid.sensitivity.panel_bounds import bound_cells
 
@@ -29,7 +30,9 @@ class Bounds:
     frame : pandas.DataFrame
         One row an assumption and M: ``key``, ``assumption``, ``label``, ``m`` (per period), ``lower``, ``upper``, ``sign``
         ("positive", "negative", "open", "contradiction", "no figure"), ``unit``, ``note``. From a Design also ``cohort``
-        and ``period`` (labels; "all" = the average over treated units and periods).
+        and ``period`` (labels; "all" = the average over treated units and periods), and ``conf_low``, ``conf_high``, ``level``,
+        ``vcov``: the interval that holds the effect with that probability. Bounds from published figures have none: no
+        sampling error is known of them, and rounding is in the bounds themselves.
     breakdown : pandas.DataFrame
         What it takes for nothing to be left: ``key``, ``assumption``, ``label``, ``value``, ``low``, ``high`` (rounding),
         ``unit``, ``note``. From a Design also ``cohort`` and ``period``, ``seen`` (the largest deviation of this kind from one
@@ -66,7 +69,8 @@ class Bounds:
         >>> bound_effect(0.822, 0.869, unit="fraction").scaled(100, "pp").frame["upper"].round(1).tolist()
         [4.7]
         """
-        frame = self.frame.assign(**{name: self.frame[name] * factor for name in ("m", "lower", "upper")}, unit=unit)
+        scaled = [name for name in ("m", "lower", "upper", "conf_low", "conf_high") if name in self.frame]
+        frame = self.frame.assign(**{name: self.frame[name] * factor for name in scaled}, unit=unit)
         own = self.breakdown["assumption"] != "trend_multiple"
         shown = self.breakdown.copy()
         for name in [name for name in ("value", "low", "high", "seen") if name in shown]:
@@ -89,12 +93,14 @@ def bound_effect(
     floor: float | None = None,
     ceiling: float | None = None,
     unit: str = "pp",
+    level: float = 0.95,
 ) -> Bounds:
     """Bound an effect by assumptions on how much the outcome could have changed without the programme.
 
-    Assumes no more than each row of the result says: that the change without the programme lies in an interval. The
-    interval of the effect is then exact, not a confidence interval: sampling error is not in it (published shares are
-    counts of all episodes). Rounding is: every figure stands for the whole interval that its digits leave open.
+    Assumes no more than each row of the result says: that the change without the programme lies in an interval. From
+    published figures the interval of the effect is then exact, not a confidence interval: sampling error is not in it
+    (published shares are counts of all episodes). Rounding is: every figure stands for the whole interval that its digits
+    leave open. From a design it is estimated, and an interval beside it holds the effect with a stated probability.
 
     ::
 
@@ -127,6 +133,8 @@ def bound_effect(
         Range of the outcome (0 and 100 for a share in per cent). A design of a share uses 0 and 1.
     unit : str
         Unit of the change, for the result. A design of a share gives fractions (see `Bounds.scaled`).
+    level : float
+        Coverage of the intervals of a design, with errors as :func:`evalaid.infer` chooses them.
 
     Returns
     -------
@@ -137,6 +145,13 @@ def bound_effect(
     ------
     EstimationError
         When neither two levels nor a change is given, M is negative, or arguments do not go together.
+
+    Notes
+    -----
+    Intervals of a design are those of Imbens and Manski (2004), doi:10.1111/j.1468-0262.2004.00555.x: the bounds are one
+    estimate less and plus k M, so that they lie apart by a number without sampling error (see
+    `evalaid.sensitivity.bound_errors.widen`). M is taken as given, also when it is the largest deviation seen before. Floor and
+    ceiling narrow the bounds and not these intervals, which hold without them; with two limits each has half of the error.
 
     Source
     ------
@@ -159,7 +174,8 @@ def bound_effect(
                 "(for the trend of a design: trend='before')."
             )
         grid = None if m == "before" else _check_grid(m)
-        return Bounds(*bound_cells(source, grid, with_trend=trend == "before"))
+        check_level(level)
+        return Bounds(*bound_cells(source, grid, with_trend=trend == "before", level=level))
     if isinstance(trend, str):
         raise EstimationError(f"Found trend={trend!r}; published figures need a number, for example 1.1 a year.")
     if not periods > 0:

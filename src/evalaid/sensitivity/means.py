@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from evalaid.design import Design
 from evalaid.diagnosis.comparisons import base_columns
 from evalaid.layout import Layout
 from evalaid.periods import label
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,13 @@ class CellMeans:
         Mean change per period of the cohort from the first period to the base period; None when that is one period.
     reason : str
         Why there is no comparison, or empty.
+    n_comparison : int
+        Comparison units that are observed in both periods.
+    cohort_ordinal, period_ordinal : int
+        The labels as ordinals.
+    influence : mapping of str to (N,) array
+        Of ``after``, ``change`` (after less before), ``comparison_change`` and ``trend``: how each unit, in layout order, moves
+        them; they sum to zero.
     """
 
     cohort: str
@@ -44,6 +55,10 @@ class CellMeans:
     comparison_change: float | None
     trend: float | None
     reason: str
+    n_comparison: int
+    cohort_ordinal: int
+    period_ordinal: int
+    influence: Mapping[str, Floats] = field(compare=False, repr=False)
 
 
 def cell_means(design: Design) -> list[CellMeans]:
@@ -92,18 +107,27 @@ def _one_cell(design: Design, number: int, treated: np.ndarray, base: int, colum
     comparison = _untreated(design, number, base, column)
     kind = layout.period_kind
     reason = "" if len(comparison) else "no unit is untreated in this period: no comparison"
+    trend, of_trend = _trend(layout, treated, base)
+    after, of_after = _mean(layout, rows, column, base), _pull(layout, rows, column, base)
+    influence = {"after": of_after, "change": of_after - _pull(layout, rows, base, base), "trend": of_trend}
+    if not reason:
+        influence["comparison_change"] = _pull(layout, comparison, column, base) - _pull(layout, comparison, base, base)
     return CellMeans(
         cohort=label(kind, layout.cohorts[number]),
         period=label(kind, layout.periods[column]),
         n_treated=len(rows),
         periods=int(layout.periods[column] - layout.periods[base]),
         before=_mean(layout, rows, base, base),
-        after=_mean(layout, rows, column, base),
+        after=after,
         comparison_change=None
         if reason
         else _mean(layout, comparison, column, base) - _mean(layout, comparison, base, base),
-        trend=_trend(layout, treated, base),
+        trend=trend,
         reason=reason,
+        n_comparison=len(comparison),
+        cohort_ordinal=int(layout.cohorts[number]),
+        period_ordinal=int(layout.periods[column]),
+        influence=influence,
     )
 
 
@@ -119,12 +143,22 @@ def _mean(layout: Layout, rows: np.ndarray, column: int, base: int) -> float:
     return float(np.average(layout.outcome[rows, column], weights=weight))
 
 
-def _trend(layout: Layout, treated: np.ndarray, base: int) -> float | None:
+def _pull(layout: Layout, rows: np.ndarray, column: int, base: int) -> Floats:
+    """Give the influence of every unit on the mean that `_mean` takes."""
+    weight = np.ones(len(rows)) if layout.importance is None else layout.importance[rows, base]
+    values = layout.outcome[rows, column]
+    pull = np.zeros(layout.n_units)
+    pull[rows] = weight * (values - np.average(values, weights=weight)) / weight.sum()
+    return pull
+
+
+def _trend(layout: Layout, treated: np.ndarray, base: int) -> tuple[float | None, Floats]:
     rows = _observed(layout, treated, 0, base)
     if base == 0 or not len(rows):
-        return None
+        return None, np.zeros(layout.n_units)
     steps = int(layout.periods[base] - layout.periods[0])
-    return (_mean(layout, rows, base, base) - _mean(layout, rows, 0, base)) / steps
+    trend = (_mean(layout, rows, base, base) - _mean(layout, rows, 0, base)) / steps
+    return trend, (_pull(layout, rows, base, base) - _pull(layout, rows, 0, base)) / steps
 
 
 def variation_before(design: Design) -> pd.DataFrame:

@@ -11,11 +11,12 @@ from evalaid.design import Design
 from evalaid.errors import EstimationError
 from evalaid.facts.rounding import Figure
 from evalaid.sensitivity.assumptions import ASSUMPTIONS, COLUMNS, Grid, Problem, find_breakdown, sign_of, tabulate
+from evalaid.sensitivity.bound_errors import add_intervals
 from evalaid.sensitivity.means import CellMeans, cell_means, variation_before
 
 
 def bound_cells(
-    design: Design, m: tuple[float, ...] | None, *, with_trend: bool
+    design: Design, m: tuple[float, ...] | None, *, with_trend: bool, level: float
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Bound the effect in every cohort and period, and on average over treated units and periods.
 
@@ -26,6 +27,8 @@ def bound_cells(
         Values of M; None = for each assumption 0 and the largest deviation of its kind seen before treatment.
     with_trend : bool
         Whether each cohort's earlier trend is used.
+    level : float
+        Coverage of the intervals.
 
     Returns
     -------
@@ -56,6 +59,7 @@ def bound_cells(
         breakdowns.append(_placed(breakdown, cell.cohort, cell.period))
     every = pd.concat(tables, ignore_index=True)
     frame = pd.concat([_average(every), every], ignore_index=True).drop(columns="n_treated")
+    frame = add_intervals(frame, design, cells, level)
     overall = _placed(find_breakdown(_average_problem(cells, with_trend=with_trend), unit), "all", "all")
     breakdown = pd.concat([overall, *breakdowns], ignore_index=True)
     breakdown["seen"] = [largest.get(name, np.nan) for name in breakdown["assumption"]]

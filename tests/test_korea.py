@@ -3,6 +3,7 @@
 import json
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import pandas as pd
 import pytest
@@ -188,6 +189,15 @@ def test_every_table_has_a_caption_and_scopes(html):
     assert '<html lang="en">' in html
     assert 'name="viewport"' in html
     assert "@media print" in html
+
+
+def test_headings_go_down_one_level_at_a_time_from_one_title(html):
+    levels = [int(tag[1]) for tag, _ in Page(html).tags if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(now <= before + 1 for before, now in pairwise(levels))
+    anchors = re.findall(r'<li class="(?:part|section)"><a href="#(s\d+)">', html)
+    assert anchors == re.findall(r'<h[23] id="(s\d+)">', html)
 
 
 def test_the_page_lists_every_number_with_its_cell(html, run):

@@ -24,10 +24,11 @@ _HEADING = re.compile(r"<h([123])>(.*?)</h\1>", re.DOTALL)
 
 @dataclass(frozen=True)
 class Heading:
-    """An entry of the table of contents."""
+    """An entry of the table of contents: a ``part`` of the page, or a ``section`` of a part."""
 
     anchor: str
     text: str
+    kind: str
 
 
 def write_page(
@@ -200,15 +201,19 @@ def _output(output: Mapping[str, Any], contents: list[Heading]) -> str:
 
 
 def _anchored(html: str, contents: list[Heading]) -> str:
-    """Give headings an anchor and note those of the first two levels in the table of contents."""
+    """Give headings an anchor and note those of the first two levels in the table of contents.
+
+    All go down one level: the title of the page is its only heading of the first.
+    """
 
     def one(match: re.Match[str]) -> str:
-        level, text = match.group(1), match.group(2)
+        level, text = int(match.group(1)), match.group(2)
         anchor = f"s{len(contents) + 1}"
-        if level == "3":
-            return match.group(0)
-        contents.append(Heading(anchor, re.sub(r"<[^>]+>", "", text).replace("&quot;", '"').replace("&amp;", "&")))
-        return f'<h{level} id="{anchor}">{text}</h{level}>'
+        if level > 2:
+            return f"<h{level + 1}>{text}</h{level + 1}>"
+        plain = re.sub(r"<[^>]+>", "", text).replace("&quot;", '"').replace("&amp;", "&")
+        contents.append(Heading(anchor, plain, "part" if level == 1 else "section"))
+        return f'<h{level + 1} id="{anchor}">{text}</h{level + 1}>'
 
     return _HEADING.sub(one, html)
 

@@ -124,8 +124,8 @@ def test_a_share_of_86_9_is_asked_about_and_never_guessed(simulated_balanced):
         ),
         ("beds", np.nan, {"covariates": ["beds"]}, "missing, infinite or not a number", "a finite number in every row"),
         ("county", None, {}, "unit is missing", "a label in every row"),
-        ("year", None, {}, "period is missing or not readable", "years (2019), quarters"),
-        ("year", "soon", {}, "period is missing or not readable", "years (2019), quarters"),
+        ("year", None, {}, "period is missing or not readable", "years (2019), half-years ('2019H1'), quarters"),
+        ("year", "soon", {}, "period is missing or not readable", "years (2019), half-years ('2019H1'), quarters"),
         ("area", None, {"cluster": "area"}, "cluster is missing", "a label in every row"),
     ],
 )

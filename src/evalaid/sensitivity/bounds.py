@@ -12,7 +12,7 @@ import pandas as pd
 from evalaid.design import Design
 from evalaid.errors import EstimationError
 from evalaid.facts.rounding import Figure, as_figure
-from evalaid.inference.intervals import check_level
+from evalaid.inference.options import check_options
 from evalaid.sensitivity.assumptions import ASSUMPTIONS, Problem, find_breakdown, tabulate
 from evalaid.sensitivity.panel_bounds import bound_cells
 
@@ -174,7 +174,7 @@ def bound_effect(
                 "(for the trend of a design: trend='before')."
             )
         grid = None if m == "before" else _check_grid(m)
-        check_level(level)
+        check_options(level=level)
         return Bounds(*bound_cells(source, grid, with_trend=trend == "before", level=level))
     if isinstance(trend, str):
         raise EstimationError(f"Found trend={trend!r}; published figures need a number, for example 1.1 a year.")

@@ -212,6 +212,34 @@ def test_check_shows_the_faults_of_a_table_with_cells_and_the_layout_to_edit(pro
     assert call("check", path, "--layout", project / "layout.yaml").exit_code == 0
 
 
+RECORDS = pd.DataFrame({
+    "residence": ["440222", "440222", "440224"], "hospital_county": ["440222", "440204", "440224"],
+    "discharge": ["2019-01-05", "2019-02-03", "2019-03-01"],
+})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        (RECORDS, "records.csv looks like discharge records, one row an episode. Count them first"),
+        (RECORDS.assign(count=[80, 5, 60]).drop(columns="discharge"), "looks like an origin-destination matrix"),
+        (pd.DataFrame({"residence": [440222, 440224], "440222": [80, 1], "440224": [5, 60]}), "evalaid.count_matrix("),
+    ],
+)
+def test_check_says_what_to_do_with_what_is_counted_first(project, frame, words):
+    frame.to_csv(project / "records.csv", index=False)
+    result = call("check", project / "records.csv")
+    assert (result.exit_code, words in result.output) == (2, True)
+
+
+def test_check_reads_a_roster_as_one(project):
+    path = tables.write_csv(project / "r.csv", [["受援县", "支援医院", "开始时间"], ["始兴县", "甲", "约2014年"]])
+    result = call("check", path)
+    assert result.exit_code == 0, result.output
+    assert "Usable roster: partnerships: 1; units: 1; dates: start." in result.output
+    assert "2013-07-01 to 2015-06-30" in result.output
+
+
 def test_check_of_a_layout_with_faults_names_them(project):
     path = tables.write_csv(project / "a.csv", tables.long(tables.years()))
     (project / "layout.yaml").write_text(

@@ -87,12 +87,93 @@ def test_two_commands_lead_from_office_files_to_a_report_with_every_decision(pro
         "a convention of this package",
         "short form of 连山壮族瑶族自治县",
         "a total or average",
+        "Dates that are not exact.",
+        "the year that holds the start &#x27;约2014年&#x27;; it may be 2013 to 2015",
     ):
-        assert words in page
+        assert words in page, words
     numbers = read_manifest(report / "numbers.json").numbers
     assert numbers["starts.smallest.estimate"].value < numbers["starts.stated.estimate"].value
     assert numbers["starts.stated.estimate"].value == numbers["overall.main.estimate"].value
     assert numbers["overall.main.conf_low"].value < 100 * files.effect < numbers["overall.main.conf_high"].value
+
+
+def test_every_start_is_placed_with_its_cell_and_units_beside_the_panel_are_listed(project, tmp_path, files):
+    roster = write(
+        tmp_path / "r.xlsx",
+        ["受援县", "支援医院", "开始时间"],
+        ["连南县", "甲", "2014年前后"],
+        ["阳山县", "甲", "2018下半年"],
+        ["阳山县", "乙", "2016-03"],
+        ["湟中县", "乙", "2016"],
+    )
+    begin_study("mine", files.panel, roster, data_kind="simulated")
+    found = gather_decisions(load_study("mine"))
+    placed = found.decisions[found.decisions["what"].str.startswith("first treated")].set_index("cell")
+    assert placed["decided"].to_dict() == {"C2": "2014", "C4": "2016"}
+    assert set(placed["file"]) == {"r.xlsx"}
+    assert placed.loc["C2", "what"] == "first treated year of 连南瑶族自治县"
+    assert "it may be 2013 to 2015" in placed.loc["C2", "because"]
+    assert "the earliest of 2 partnerships" in placed.loc["C4", "because"]
+    absent = found.left_out[found.left_out["reason"] == "a unit that is not in the panel"]
+    assert absent["cell"].tolist() == ["C5"]
+
+
+def tidy_files(folder):
+    """A tidy panel of districts with a share in per cent, and a roster of them."""
+    frame = toy_frame().drop(columns="first_treated")
+    frame = frame.assign(county=frame["county"].str.replace("C", "区"), share=(100 * frame["share"]).round(2))
+    frame = frame.rename(columns={"county": "地区", "year": "年", "share": "本地住院率"})
+    rows = [[f"区0{n}", "医院", 2017] for n in range(3)]
+    return frame, write(folder / "名单.xlsx", ["地区", "支援医院", "开始时间"], *rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "save", "opened"),
+    [
+        ("gb.csv", lambda frame, path: frame.to_csv(path, index=False, encoding="gb18030"), "Read as GB18030"),
+        ("tab.tsv", lambda frame, path: frame.to_csv(path, index=False, sep="\t"), "separated by tab"),
+        ("book.xlsx", lambda frame, path: frame.to_excel(path, index=False), ""),
+        ("file.parquet", lambda frame, path: frame.to_parquet(path), "read"),
+    ],
+)
+def test_a_tidy_panel_of_any_file_is_decided_upon_in_the_report(project, tmp_path, name, save, opened):
+    frame, roster = tidy_files(tmp_path)
+    save(frame, tmp_path / name)
+    new = begin_study("mine", tmp_path / name, roster, data_kind="simulated")
+    spec = load_study("mine")
+    assert (spec.layout, spec.unit, spec.period, spec.outcome, spec.outcome_unit) == (
+        None, "地区", "年", "本地住院率", "percent",
+    )  # fmt: skip
+    design = load_design(spec)
+    assert (design.n_units, design.n_treated) == (12, 3)
+    assert 0 < design.layout.outcome.min() < design.layout.outcome.max() < 1
+    decided = gather_decisions(spec).decisions
+    assert decided["file"].isin([name, "名单.xlsx"]).all()
+    assert {"column '地区'", "column '本地住院率'", "unit of '本地住院率'"} <= set(decided["what"])
+    assert decided["decided"].str.contains(opened).any()
+    assert new.decisions["because"].str.contains("numbers without a sign").any()
+
+
+def test_columns_that_are_not_clear_are_asked_for_and_can_be_named(project, tmp_path):
+    frame, roster = tidy_files(tmp_path)
+    frame.assign(门诊率=0.5).to_csv(tmp_path / "two.csv", index=False)
+    asked = call("new", "mine", "--panel", tmp_path / "two.csv", "--roster", roster)
+    assert asked.exit_code == 2
+    assert "--outcome COLUMN" in asked.output
+    assert "Nothing was written." in asked.output
+    named = call("new", "mine", "--panel", tmp_path / "two.csv", "--roster", roster, "--outcome", "本地住院率")
+    assert named.exit_code == 0, named.output
+
+
+def test_a_name_in_bytes_of_a_chinese_system_is_shown_as_a_person_reads_it(project, tmp_path, files):
+    if sys.platform != "linux":
+        pytest.skip("names are text on this system")
+    odd = tmp_path / os.fsdecode("名单.xlsx".encode("gb18030"))
+    shutil.copyfile(files.roster, odd)
+    checked = call("check", odd)
+    assert checked.exit_code == 0, checked.output
+    assert "名单.xlsx: a roster of partnerships" in checked.output
+    assert 'file: "名单.xlsx"' in checked.output
 
 
 @pytest.mark.slow
@@ -144,6 +225,43 @@ def test_a_study_is_never_overwritten(project, files):
     with pytest.raises(StudyError, match=r"a study 'mine' already.*nothing was written"):
         begin_study("mine", files.panel, files.roster)
     assert everything(project) == before
+    with pytest.raises(StudyError, match="remove these to begin again"):
+        begin_study("mine", files.panel, files.roster)
+    (project / "data" / "published").mkdir()
+    with pytest.raises(StudyError, match=r"Take another name; nothing"):  # no advice to remove what is the project's
+        begin_study("published", files.panel, files.roster)
+
+
+def test_files_that_were_exchanged_are_told(project, files):
+    with pytest.raises(
+        StudyError, match=r"is a roster of partnerships.*were --panel and --roster exchanged\? Nothing was"
+    ):
+        begin_study("mine", files.roster, files.panel)
+
+
+def test_what_the_system_refuses_is_told_and_leaves_nothing(project, files, monkeypatch):
+    before = everything(project)
+
+    def refuse(source, target):
+        raise PermissionError(13, "Permission denied", str(target))
+
+    monkeypatch.setattr("evalaid.own_data.shutil.copyfile", refuse)
+    with pytest.raises(StudyError, match=r"Permission denied.*Close the file in other programs.*nothing was written"):
+        begin_study("mine", files.panel, files.roster)
+    assert everything(project) == before
+    assert not list(project.glob(".new-*"))
+
+
+def test_an_interruption_leaves_nothing(project, files, monkeypatch):
+    def interrupt(spec):
+        raise KeyboardInterrupt
+
+    before = everything(project)
+    monkeypatch.setattr("evalaid.own_data.load_design", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        begin_study("mine", files.panel, files.roster)
+    assert everything(project) == before
+    assert not list(project.glob(".new-*"))
 
 
 def _no_overlap(folder):
@@ -166,7 +284,7 @@ def _no_header(folder):
         (_no_overlap, "No unit of the roster is in the panel"),
         (_no_date, "2 faults"),
         (_no_header, "no roster was found"),
-        (lambda folder: folder / "none.xlsx", "no file 'none.xlsx'"),
+        (lambda folder: folder / "none.xlsx", r"There is no file '.*none.xlsx': check the name"),
         (lambda folder: folder, "is a folder"),
     ],
 )
@@ -228,7 +346,8 @@ def test_where_no_method_applies_the_file_says_what_is_missing(project, tmp_path
     new = begin_study("mine", tmp_path / "panel.csv", roster, data_kind="simulated")
     assert new.method == ""
     assert "# No method applies to this design. What is missing:" in new.parameters
-    assert "none applies" in new.text()
+    assert "Main method: none applies. What is missing:" in new.text()
+    assert "  - two_by_two: there is no never-treated unit in the panel" in new.text()
     assert load_study("mine").main == "main"
 
 

@@ -11,7 +11,8 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from evalaid.inspection.tidy_panel import Inspection
 from evalaid.names import CLUSTER, INSIDE, NAME, OUTCOME, PERIOD, TOTAL, UNIT, names_a_share
 from evalaid.own_parameters import DATA, Draft, choose_method, write_parameters
 from evalaid.periods import parse_periods
-from evalaid.project import LAYOUTS, list_studies, project_root, study_file
+from evalaid.project import LAYOUTS, OWN, list_studies, project_root, study_file
 from evalaid.reading.decisions import show
 from evalaid.reading.layouts import Layout
 from evalaid.reading.rosters import Partnerships, read_partnerships
@@ -62,6 +63,8 @@ class NewStudy:
         What a person should know before running it.
     method : str
         The main method; empty when the design admits none.
+    missing : tuple of str
+        What is missing for every method that was tried, when it admits none.
     """
 
     name: str
@@ -73,14 +76,18 @@ class NewStudy:
     design_text: str
     notes: tuple[str, ...]
     method: str
+    missing: tuple[str, ...] = ()
 
     def text(self) -> str:
         """Say what was found and decided, and the next command."""
         lines = [self.panel_text, "", self.design_text, ""]
         lines += [f"Note: {note}." for note in self.notes]
-        lines += [f"Main method: {self.method or 'none applies; the study says what is missing'}."]
+        lines += [f"Main method: {self.method or 'none applies. What is missing'}{':' if self.missing else '.'}"]
+        lines += [f"  - {' '.join(reason.split())}" for reason in self.missing]
         lines += [f"Wrote {self.file.as_posix()} and {', '.join(path.as_posix() for path in self.files)}."]
-        lines += [f"Read and edit {self.file.as_posix()}, then: evalaid run {self.name}"]
+        lines += [
+            f"Read and edit {self.file.as_posix()}, then: evalaid run {self.name}  (or: python run.py run {self.name})"
+        ]
         return "\n".join(lines)
 
 
@@ -152,11 +159,11 @@ def begin_study(
     ]
     taken = [path.relative_to(root).as_posix() for path in places if path.exists()]
     if taken or name in list_studies():
+        again = ", or remove these to begin again" if name in list_studies(OWN) else ""
         raise StudyError(
-            f"There is a study '{name}' already ({', '.join(taken)}). Take another name; nothing was written."
+            f"There is a study '{name}' already ({', '.join(taken)}). Take another name{again}; nothing was written."
         )
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=root) as folder:
-        work = Path(folder)
+    with _workshop(root) as work:
         data = work / DATA / name
         data.mkdir(parents=True)
         draft = Draft(name, _copy(Path(panel), data), _copy(Path(roster), data))
@@ -176,8 +183,26 @@ def begin_study(
     own = study_file(name).relative_to(root)
     decisions = pd.concat(draft.decisions, ignore_index=True)
     return NewStudy(
-        name, own, tuple(path for path in files if path != own), decisions, text, draft.panel_text, design.text(), tuple(draft.notes), method
+        name, own, tuple(path for path in files if path != own), decisions, text, draft.panel_text, design.text(), tuple(draft.notes), method, () if method else why,
     )  # fmt: skip
+
+
+@contextmanager
+def _workshop(root: Path) -> Iterator[Path]:
+    """Give a temporary folder in the project, so that finished files only have to be moved; say what the system refuses."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=".new-", dir=root) as folder:
+            yield Path(folder)
+    except EvalaidError as error:
+        if "othing was written" not in str(error):
+            error.args = (f"{error} Nothing was written.", *error.args[1:])
+        raise
+    except OSError as error:
+        place = readable_name(Path(error.filename).name) if isinstance(error.filename, str) else root.name
+        raise StudyError(
+            f"The study cannot be made: {error.strerror} ('{place}'). Close the file in other programs, or make the folder writable, "
+            "or work in a copy of the project; nothing was written."
+        ) from None
 
 
 def _copy(path: Path, folder: Path) -> str:
@@ -187,7 +212,9 @@ def _copy(path: Path, folder: Path) -> str:
             f"'{readable_name(path.name)}' is a folder. Give one file: put the tables into the sheets of one workbook."
         )
     if not path.is_file():
-        raise StudyError(f"There is no file '{readable_name(path.name)}' at this place. Nothing was written.")
+        raise StudyError(
+            f"There is no file '{readable_name(str(path))}': check the name and the folder. Nothing was written."
+        )
     name = re.sub(r'[\\/:*?"<>|\x00-\x1f]', "_", readable_name(path.name))
     if (folder / name).exists():
         name = f"roster_{name}"
@@ -345,5 +372,9 @@ def _undo(root: Path, files: list[Path]) -> None:
     for path in files:
         (root / path).unlink(missing_ok=True)
     for folder in {path.parent for path in files}:
-        if folder.parts[:1] == DATA.parts and (root / folder).is_dir() and not any((root / folder).iterdir()):
+        if (
+            (folder == LAYOUTS or folder.parts[:1] == DATA.parts)
+            and (root / folder).is_dir()
+            and not any((root / folder).iterdir())
+        ):
             (root / folder).rmdir()

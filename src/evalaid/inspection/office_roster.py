@@ -56,7 +56,7 @@ class RosterInspection:
             return "\n".join([*lines, self.message])
         frame = self.partnerships.frame
         lines.append(
-            f"Usable roster: {len(frame):,} partnerships of {frame['unit'].nunique():,} units; dates: "
+            f"Usable roster: partnerships: {len(frame):,}; units: {frame['unit'].nunique():,}; dates: "
             f"{', '.join(self.partnerships.dates)}."
         )
         if len(self.left_out):

@@ -311,7 +311,8 @@ def check_name(name: Any) -> str:
     """Return the name of a study if it can be a file name, else raise (``..`` and ``/`` never reach the disk)."""
     if not isinstance(name, str) or not _NAME.match(name):
         raise StudyError(
-            f"'{name}' cannot be the name of a study: use letters, digits, '_' and '-' only (no '/', no '..', no spaces)."
+            f"'{name}' cannot be the name of a study: use the letters a to z, digits, '_' and '-' only (no '/', no '..', no "
+            "spaces). The title in its file may be in any language."
         )
     return name
 

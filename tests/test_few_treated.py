@@ -182,6 +182,7 @@ FAULTS = [
     ({"kind": "wild"}, "kind='wild' is not a choice; choose conley_taber or ferman_pinto."),
     ({"level": 2}, "level=2 found; a coverage between 0 and 1 is expected"),
     ({"draws": -1}, "draws=-1 found; a positive number of draws is expected"),
+    ({"seed": -1}, "seed=-1 found; an integer that is not negative"),
     ({"level": 0.95}, "9 never-treated units allow 9 draws: the smallest reachable p-value is 0.1"),
     ({"method": "efficient"}, "efficient is not a linear contrast of cohort paths on this panel"),
     ({"kind": "ferman_pinto"}, "the design names neither total counts nor weights. Give size=..."),

@@ -303,6 +303,7 @@ FAULTS = [
     ({"statistic": "t"}, "statistic='t' is not a choice; choose estimate or studentised."),
     ({"confidence_set": "exact"}, "confidence_set='exact' is not a choice; choose if_linear or search."),
     ({"draws": 0}, "draws=0 found; a positive number of draws is expected"),
+    ({"seed": -1}, "seed=-1 found; an integer that is not negative"),
     ({"level": 95}, "level=95 found; a coverage between 0 and 1 is expected"),
     ({"strata": "province"}, "strata='province': the table has no such column; it has county, year"),
     ({"strata": "year"}, "strata='year' varies within 8 unit(s), for example u0, u1"),

@@ -394,6 +394,15 @@ def test_few_clusters_and_few_treated_are_said():
     assert "webb' is finer" not in ea.wild_bootstrap(few(2, 3), weights="webb")["note"][0]
 
 
+@pytest.mark.parametrize(("kind", "n_clusters"), [("WCR11", 3), ("WCR13", 4), ("WCR33", 6), ("WCU11", 6)])
+def test_no_p_value_is_below_what_the_clusters_can_show(kind, n_clusters):
+    effects = few(4, 8)
+    cluster = pd.Series(np.arange(12) % n_clusters, effects.population.units)
+    row = ea.wild_bootstrap(effects, kind=kind, cluster=cluster).iloc[0]
+    assert row["p_value"] == 2 / 2**n_clusters
+    assert f"no draw is more extreme: p is at most {2 / 2**n_clusters:.3g}" in row["note"]
+
+
 def test_sets_that_are_no_bounded_interval_are_found_and_said():
     scores = ours(few(4, 8), 0, np.arange(12), "WCR11", Plan(99, "rademacher", 12, 1)).scores
     scores = replace(scores, scale=1.0, std_error=1.0)

@@ -108,7 +108,8 @@ def few_treated(
     >>> round(float(ea.few_treated(design)["p_value"].iloc[0]), 4)
     0.0476
     """
-    _check(design, kind, level, draws)
+    check_options(level=level, draws=draws, seed=seed)
+    _check(design, kind)
     layout = design.layout
     plain = replace(design, layout=replace(layout, weight=None, covariates={}), covariates=())
 
@@ -164,11 +165,10 @@ def few_treated(
     )
 
 
-def _check(design: Design, kind: str, level: float, draws: int) -> None:
+def _check(design: Design, kind: str) -> None:
     """Name everything that rules these methods out."""
     if kind not in KINDS:
         raise InferenceError(f"kind={kind!r} is not a choice; choose {' or '.join(KINDS)}.")
-    check_options(level=level, draws=draws)
     layout, faults = design.layout, []
     if layout.observed is not None:
         faults.append(

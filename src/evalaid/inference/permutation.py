@@ -177,7 +177,8 @@ def randomize(
     >>> test.exact, test.n_assignments, round(test.p_value, 4)
     (True, 28, 0.0357)
     """
-    _check(statistic, confidence_set, level, draws)
+    _check(statistic, confidence_set)
+    check_options(level=level, draws=draws, seed=seed)
     if find_method(method).needs.comparison == "dose":
         raise InferenceError(
             f"{method} reads the dose of each unit, which would stay behind when start dates change places. Permute doses in "
@@ -246,11 +247,10 @@ def randomize(
     )
 
 
-def _check(wanted: str, found: str, level: float, draws: int) -> None:
+def _check(wanted: str, found: str) -> None:
     for name, value, choices in (("statistic", wanted, STATISTICS), ("confidence_set", found, SETS)):
         if value not in choices:
             raise InferenceError(f"{name}={value!r} is not a choice; choose {' or '.join(choices)}.")
-    check_options(level=level, draws=draws)
 
 
 def _explain_smallest(assignments: Assignments, smallest: float, level: float, *, exact: bool) -> str:

@@ -77,10 +77,10 @@ def wild_bootstrap(
     Returns
     -------
     pandas.DataFrame
-        The columns of :func:`evalaid.infer`. ``std_error`` is the one behind ``statistic`` (CR1 or CR3); ``p_value`` and the
-        confidence set come from the draws, ``conf_low`` and ``conf_high`` are its ends (infinite where it has none);
-        ``note`` says what was drawn, and where a set is not an interval. A row that cannot be tested has no p-value and the
-        reason in ``note``.
+        The columns of :func:`evalaid.infer`. ``std_error`` is the one behind ``statistic`` (CR1 or CR3); ``p_value`` (not below what
+        one draw is worth) and the confidence set come from the draws, ``conf_low`` and ``conf_high`` are its ends (infinite where it
+        has none); ``note`` says what was drawn, and where a set is not an interval. A row that cannot be tested has no p-value and
+        the reason in ``note``.
 
     Raises
     ------
@@ -92,8 +92,9 @@ def wild_bootstrap(
     The set holds every theta whose own restricted bootstrap gives ``p > 1 - level``: the residuals under ``r'b = theta``, and with
     them numerator and variance of every drawn t, are polynomials of theta, so nothing is drawn again. Cameron, Gelbach and
     Miller (2008), doi:10.1162/rest.90.3.414; Roodman, MacKinnon, Nielsen and Webb (2019), doi:10.1177/1536867X19830877;
-    MacKinnon, Nielsen and Webb (2023), doi:10.1002/jae.2969. P-values equal those of R fwildclusterboot 0.14.3 for 11 and 31; for
-    13 and 33 its drawn t statistics are the same, but it compares them with a sample t that carries another factor.
+    MacKinnon, Nielsen and Webb (2023), doi:10.1002/jae.2969. P-values equal those of R fwildclusterboot 0.14.3 for 11 and 31
+    (except that R gives 0 where no draw is more extreme); for 13 and 33 its drawn t statistics are the same, but it compares them with
+    a sample t that carries another factor.
 
     Examples
     --------
@@ -160,8 +161,8 @@ def _read(draws: Draws, plan: Plan, level: float, said: str, clusters: Clusters)
     if std_error <= max(FIXED, NO_VARIATION * abs(draws.estimate)):
         return _Result(note=join_texts(("no variation between clusters", said)))
     p_value = draws.p_value(0.0)
-    if p_value == 0:
-        said = join_texts((said, f"no draw is more extreme: p is below {plan.step:.3g}"))
+    if p_value < plan.step:  # the sample is one of the draws that could have come out: a share of none proves nothing
+        said, p_value = join_texts((said, f"no draw is more extreme: p is at most {plan.step:.3g}")), plan.step
     if plan.step > 1 - level:
         said = join_texts((said, f"no {100 * level:g}% set: p cannot be told from {plan.step:.3g}"))
         return _Result(std_error, p_value, note=said)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalaid.design import Design
+from evalaid.frames.units import unit_of_outcome
 from evalaid.manifest import NUMBERS_FILE, Number, Recorder, hash_value, read_manifest, read_parts, short
 from evalaid.reading.identifiers import refuse_identifiers
 from evalaid.reading.privacy import EPISODES, THRESHOLD, publishable
@@ -84,7 +85,7 @@ class Section:
     @property
     def look(self) -> Look:
         """What all figures have in common."""
-        unit = "number" if self.spec.outcome_unit == "number" else "pp"
+        unit, _ = unit_of_outcome(self.spec)
         words = self._texts
         return Look(self.kind, self.spec.outcome_label, self.spec.level, unit, words["units"], words["clusters"])
 

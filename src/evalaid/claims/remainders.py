@@ -206,7 +206,7 @@ def bound_claim(facts: Facts, claim: Claim, change: Change, m: Sequence[float]) 
     claim : Claim
         The claim.
     change : Change
-        From `evalaid.claims.raw_change`.
+        From `evalaid.claims.table.raw_change`.
     m : sequence of float
         Largest deviation a year (over the whole time where its length is unstated), in the unit of the change.
 

@@ -24,7 +24,6 @@ N_EARLY, N_BOTH = 14, 21
 N_GENERAL, N_TCM = 37, 17
 EARLY_STARTS = tuple(f"2018Q{quarter}" for quarter in range(1, 5))
 LATE_START = "2020Q1"  # launched on 2019-12-17: the last two weeks of 2019Q4 are not counted as treated
-COVARIATES = ("log_gdp", "share_65", "beds_per_1000", "poverty", "new_building", "tight_community")
 NOTES = (
     "Simulated. The 14 early pairs are not public except Yunan: the others are drawn, low shares first.",
     "Quarterly values, sizes, covariates, supporting hospitals and experts are drawn; no source has them.",

@@ -134,7 +134,7 @@ def national_pairing(
         "log_gdp": 10.4 - 0.35 * poverty + rng.normal(0, 0.2, N_COUNTIES),
         "share_2013": inside[:, YEARS == 2013][:, 0] / total[:, YEARS == 2013][:, 0],
     }
-    frame = _lay_out(columns, "year", YEARS, {"n_inside": inside, "n_total": total, "true_effect": effect})
+    frame = _lay_out(columns, YEARS, {"n_inside": inside, "n_total": total, "true_effect": effect})
     frame.insert(3, "visit_share", frame["n_inside"] / frame["n_total"])
     roles: dict[str, Any] = {"unit": "county", "period": "year", "outcome": "visit_share", "cohort": "cohort"}
     roles |= {"inside": "n_inside", "total": "n_total", "covariates": ["poverty", "share_2013"]}
@@ -220,7 +220,7 @@ def zhejiang_guizhou(
         "poverty": poverty,
         "log_gdp": 10.2 - 0.3 * poverty + rng.normal(0, 0.2, N_GUIZHOU),
     }
-    frame = _lay_out(columns, "year", YEARS, {"share": share, "true_effect": effect})
+    frame = _lay_out(columns, YEARS, {"share": share, "true_effect": effect})
     roles = {"unit": "county", "period": "year", "outcome": "share", "cohort": "cohort"}
     parameters = {"effect_pp": effect_pp, "seed": seed, "shape": shape, "build_up": build_up, "others_pp": others_pp}
     notes = (
@@ -254,10 +254,10 @@ def _provinces(rng: np.random.Generator, poverty: Floats) -> NDArray[np.int64]:
     return order * N_PROVINCES // len(poverty) + 1
 
 
-def _lay_out(columns: dict[str, NDArray], period: str, periods: NDArray, cells: dict[str, NDArray]) -> pd.DataFrame:
+def _lay_out(columns: dict[str, NDArray], years: NDArray, cells: dict[str, NDArray]) -> pd.DataFrame:
     n_units = len(next(iter(columns.values())))
-    frame = {name: np.repeat(values, len(periods)) for name, values in columns.items()}
-    frame[period] = np.tile(periods, n_units)
+    frame = {name: np.repeat(values, len(years)) for name, values in columns.items()}
+    frame["year"] = np.tile(years, n_units)
     frame |= {name: values.ravel() for name, values in cells.items()}
-    first = [*list(columns)[:2], period]
+    first = [*list(columns)[:2], "year"]
     return pd.DataFrame(frame)[[*first, *(name for name in frame if name not in first)]]

@@ -5,16 +5,8 @@ import pytest
 from projects import TOY, make_project, toy_frame, write_study
 
 from evalaid.design import diagnose
-from evalaid.frames.analysis import (
-    compare_methods,
-    compare_scenarios,
-    count_agreement,
-    describe_before,
-    detectable_effects,
-    estimate_main,
-    reaction_periods,
-    report_effects,
-)
+from evalaid.frames.alternatives import compare_methods, compare_scenarios, count_agreement
+from evalaid.frames.analysis import describe_before, detectable_effects, estimate_main, reaction_periods, report_effects
 from evalaid.frames.describe import (
     average_outcome,
     describe_limits,

@@ -1,4 +1,4 @@
-"""The estimates of a study, as tidy frames: main estimate, event study, other methods, scenarios, identities.
+"""The main estimate of a study, as tidy frames: overall, by time since the start, by cohort, by period; or why there is none.
 
 Every frame has a ``key`` for each row and, for effects, ``estimate``, ``std_error``, ``conf_low``, ``conf_high``,
 ``p_value`` in percentage points (or in the outcome's own unit), ``unit``, ``note`` and ``made_by``. A comparison that
@@ -17,11 +17,11 @@ from scipy.special import stdtrit
 
 from evalaid.design import Design
 from evalaid.effects import Effects
-from evalaid.errors import EvalaidError, NotIdentifiedError, reason_of
+from evalaid.errors import NotIdentifiedError
 from evalaid.estimation import WHAT_COULD_BE_DONE, estimate, find_method
 from evalaid.estimators.method import effective_anticipation
-from evalaid.frames.rows import EFFECT, effect_row, list_values
-from evalaid.frames.units import IN_UNIT, in_unit, unit_of, unit_of_outcome
+from evalaid.frames.rows import list_values
+from evalaid.frames.units import IN_UNIT, in_unit, unit_of
 from evalaid.inference.intervals import degrees_of
 from evalaid.inference.table import infer
 from evalaid.periods import label
@@ -192,41 +192,6 @@ def detectable_effects(effects: Effects | Refusal, spec: StudySpec) -> pd.DataFr
     return rows.assign(detectable=factor * rows["std_error"], made_by=made_by)
 
 
-def compare_methods(spec: StudySpec) -> pd.DataFrame:
-    """Estimate the overall effect with every method of the study.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a method, the main one first; a method that does not apply has its reasons in ``reason``.
-    """
-    order = [spec.main, *(name for name in spec.methods if name != spec.main)]
-    rows = [_one_method(name, spec.methods[name], spec) for name in order]
-    return _with_shift(pd.DataFrame(rows))
-
-
-def compare_scenarios(spec: StudySpec) -> pd.DataFrame:
-    """Estimate the overall effect with the main method in every scenario of the study.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The study itself first (``key`` is ``main``), then one row a scenario, with ``shift``: how far the estimate is from
-        the main one.
-    """
-    main = spec.methods[spec.main]
-    rows = [_one_method("main", {**main, "label": "As designed (main)"}, spec)]
-    for name, scenario in spec.scenarios.items():
-        entry = {**main, "label": scenario["label"]}
-        rows.append(_one_method(name, entry, spec.change(scenario.get("changes", {}))))
-    return _with_shift(pd.DataFrame(rows))
-
-
-def explain(entries: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Give the reason for every method or scenario of a study, as sentences for a list."""
-    return [f"**{entry['label']}.** {entry['why']}" for entry in entries.values() if entry.get("why")]
-
-
 def reaction_periods(spec: StudySpec, design: Design) -> int:
     """Give the periods before the start in which units may react already, as the main method counts them."""
     entry = spec.methods[spec.main]
@@ -269,61 +234,8 @@ def describe_before(event: pd.DataFrame, effects: Effects | Refusal, reaction: i
     return list_values(rows, f"of the event-time estimates before {start}")
 
 
-def count_agreement(*frames: pd.DataFrame) -> pd.DataFrame:
-    """Count how many of the estimates have an interval above, below or around zero.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``key``, ``label``, ``value``, ``unit``, ``digits``: estimates, above, below, around, smallest, largest.
-    """
-    frame = pd.concat([frames[0], *(other.iloc[1:] for other in frames[1:])], ignore_index=True)
-    there = frame[frame["estimate"].notna()]
-    unit = str(frame["unit"].iloc[0])
-    above, below = int((there["conf_low"] > 0).sum()), int((there["conf_high"] < 0).sum())
-    without = int(there["conf_low"].isna().sum())
-    rows = [
-        ("estimates", "Estimates compared", len(there), "count", 0),
-        ("positive", "of these positive", int((there["estimate"] > 0).sum()), "count", 0),
-        ("above", "with an interval above zero", above, "count", 0),
-        ("below", "with an interval below zero", below, "count", 0),
-        ("around", "with an interval that holds zero", len(there) - above - below - without, "count", 0),
-        *([("without", "without an interval", without, "count", 0)] if without else []),
-        ("refused", "Methods and scenarios without an estimate", len(frame) - len(there), "count", 0),
-        ("smallest", "Smallest estimate", there["estimate"].min(), unit, 2),
-        ("largest", "Largest estimate", there["estimate"].max(), unit, 2),
-        ("lowest", "Lowest end of an interval", there["conf_low"].min(), unit, 2),
-        ("highest", "Highest end of an interval", there["conf_high"].max(), unit, 2),
-    ]
-    return list_values(rows, "of the estimates of all methods and scenarios")
-
-
 def _excluding(frame: pd.DataFrame) -> int:
     return int(((frame["band_low"] > 0) | (frame["band_high"] < 0)).sum())
-
-
-def _one_method(name: str, entry: Mapping[str, Any], spec: StudySpec) -> dict[str, Any]:
-    """Estimate the overall effect with one method; a refusal is a row with its reason."""
-    changed = spec.change(entry.get("changes", {}))
-    made_by = _describe(str(entry["method"]), entry.get("options", {}), entry.get("changes", {}))
-    columns = (*EFFECT, "treated_clusters", "n_clusters")
-    try:
-        design = load_design(changed)
-        effects = estimate_entry(entry, changed, design)
-        frame = in_unit(infer(overall(effects), level=spec.level), effects)
-    except EvalaidError as error:
-        reason = reason_of(error)
-        said = {"unit": unit_of_outcome(spec)[0], "reason": reason, "note": _no_estimate(reason), "n_units": np.nan}
-        return effect_row(name, entry["label"], None, columns, level=spec.level, **said, made_by=made_by)
-    found = frame.iloc[0]
-    note = _with_assumption(found["note"], effects)
-    said = {"unit": found["unit"], "reason": "", "note": note, "n_units": design.n_units}
-    made_by = f"{made_by}; {found['vcov']}, {found['distribution']}"
-    return effect_row(name, entry["label"], found, columns, level=spec.level, **said, made_by=made_by)
-
-
-def _with_shift(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.assign(shift=frame["estimate"] - frame["estimate"].iloc[0])
 
 
 def no_estimate(refusal: Refusal, spec: StudySpec, key: str, name: str) -> pd.DataFrame:
@@ -336,8 +248,8 @@ def no_estimate(refusal: Refusal, spec: StudySpec, key: str, name: str) -> pd.Da
         **{column: getattr(refusal, column) for column in _COUNTS},
         "unit": unit_of(refusal.scale)[0],
         "level": spec.level,
-        "note": _no_estimate("; ".join(refusal.reasons)),
-        "made_by": _describe(str(entry["method"]), entry.get("options", {}), entry.get("changes", {})) + "; refused",
+        "note": say_no_estimate("; ".join(refusal.reasons)),
+        "made_by": describe_entry(entry) + "; refused",
     }
     return pd.DataFrame([row])
 
@@ -357,11 +269,12 @@ def _no_rows() -> pd.DataFrame:
     return pd.DataFrame(columns=[*texts, *numbers]).astype(dict.fromkeys(numbers, float))
 
 
-def _no_estimate(reason: str) -> str:
+def say_no_estimate(reason: str) -> str:
+    """Turn the reasons for a refusal into notes."""
     return "; ".join(f"no estimate: {part}" for part in reason.split("; "))
 
 
-def _with_assumption(note: str, effects: Effects) -> str:
+def with_assumption(note: str, effects: Effects) -> str:
     """Add to the note of effects by dose what they assume."""
     return join_texts((note, *effects.estimand.split("; ")[1:])) if "parameter" in effects.cells else note
 
@@ -380,10 +293,10 @@ def _labelled(frame: pd.DataFrame, by: str, spec: StudySpec, effects: Effects) -
         keys = names
         names = [f"Cohort {name}" if by == "cohort" else name for name in names]
     entry = spec.methods[spec.main]
-    made_by = _describe(str(entry["method"]), entry.get("options", {}), entry.get("changes", {}))
+    made_by = describe_entry(entry)
     origin = [f"{made_by}; aggregate {by}; {row['vcov']}, {row['distribution']}" for _, row in frame.iterrows()]
     if "parameter" in frame:
-        frame = frame.assign(note=[_with_assumption(note, effects) for note in frame["note"]])
+        frame = frame.assign(note=[with_assumption(note, effects) for note in frame["note"]])
     return frame.assign(key=keys, label=names, made_by=origin)
 
 
@@ -391,6 +304,7 @@ def _period_kind(spec: StudySpec) -> str:
     return load_design(spec).layout.period_kind
 
 
-def _describe(method: str, options: Mapping[str, Any], changes: Mapping[str, Any]) -> str:
-    listed = ", ".join(f"{name}={value}" for name, value in [*options.items(), *changes.items()])
-    return f"{method}({listed})"
+def describe_entry(entry: Mapping[str, Any]) -> str:
+    """Write an entry of a study's ``methods`` as a call, with its options and what it changes in the study."""
+    given = [*entry.get("options", {}).items(), *entry.get("changes", {}).items()]
+    return f"{entry['method']}({', '.join(f'{name}={value}' for name, value in given)})"

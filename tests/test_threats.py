@@ -177,7 +177,7 @@ def test_diverging_trends_are_judged_at_one(shanghai, ends, finding, word):
         {"m": [1.0], "conf_low": low, "conf_high": high, "identified_low": low, "identified_high": high}
     ).assign(note="nothing fits")
     bounds = SimpleNamespace(breakdown=SimpleNamespace(m=1.2))
-    row = trends._verdict(with_finding(shanghai, *finding), bounds, frame).iloc[0]
+    row = trends._verdict(with_finding(shanghai, *finding), bounds, frame, "").iloc[0]
     assert row["verdict"] == word
     if word == UNKNOWN:
         assert row["result"] == "At M = 1 there is no interval: nothing fits."

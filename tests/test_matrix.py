@@ -78,7 +78,7 @@ def fails(matrix, **options):
 
 
 def test_all_faults_are_named():
-    text = fails(WIDE.assign(residence=["440222", "韶关"], 人口=[1, 2], **{"440281": [-5, 60.5]}), period=None)
+    text = fails(WIDE.assign(residence=["440222", "某县"], 人口=[1, 2], **{"440281": [-5, 60.5]}), period=None)
     for part in (
         "no county code (column 'residence')",
         "the heading is no county code (column '人口')",
@@ -92,3 +92,65 @@ def test_all_faults_are_named():
     assert "no column of a county of the hospital" in fails(WIDE[["residence"]])
     assert "The matrix has the periods 'spring'" in fails(WIDE, period="spring")
     assert "base='all'" in fails(WIDE, base="all")
+
+
+def test_counties_by_name_or_with_their_name():
+    expected = count_matrix(WIDE, base="residents", period=2019).frame
+    names = {"440222": "始兴县", "440281": "乐昌市"}
+    for headings in (names, {code: f"{code} {name}" for code, name in names.items()}):
+        named = WIDE.assign(residence=list(headings.values())).rename(columns={"residence": "居住地", **headings})
+        pd.testing.assert_frame_equal(count_matrix(named, base="residents", period=2019).frame, expected)
+
+
+def test_former_codes_count_as_those_of_today():
+    """增城市 (440183) is 增城区 (440118): both headings are its hospitals."""
+    old = pd.DataFrame({"residence": ["440183"], "440118": [5], "440183": [7], "440222": [1]})
+    frame = count_matrix(old, base="residents", period=2019, counties=["440183"]).frame
+    assert frame[["county", "inside", "outside"]].to_numpy().tolist() == [["440118", 12, 1]]
+
+
+@pytest.mark.parametrize(("place", "counts"), [("440200", [85, 61]), ("440000", [85, 61]), ("韶关市", [85, 61])])
+def test_a_city_beside_its_counties_does_not_count_twice(place, counts):
+    expected = count_matrix(WIDE, base="residents", period=2019).frame
+    found = count_matrix(WIDE.assign(**{place: counts}), base="residents", period=2019)
+    pd.testing.assert_frame_equal(found.frame, expected)
+    assert "it is the sum of 2 counties" in set(found.decisions["because"])
+    assert "a city or a province beside its counties, and not their sum" in fails(WIDE.assign(**{place: [90, 61]}))
+
+
+def test_totals_of_columns_and_rows_are_held_against_their_parts():
+    expected = count_matrix(WIDE, base="residents", period=2019).frame
+    whole = WIDE.assign(合计=[101, 63], 省内合计=[85, 61])
+    pd.testing.assert_frame_equal(count_matrix(whole, base="residents", period=2019).frame, expected)
+    wrong = pd.concat([WIDE, pd.DataFrame([{"residence": "全省", "440222": 82, "440281": 65, "省外": 17, "不详": 1}])])
+    assert "the row of totals differs from the sum of its parts (column '440222')" in fails(wrong)
+
+
+def test_cells_as_offices_write_them():
+    plain = count_matrix(WIDE.assign(**{"440281": [0, 1060]}), base="residents", period=2019).frame
+    messy = WIDE.astype(object).assign(**{"440281": ["—", "１，０６０"]})
+    pd.testing.assert_frame_equal(count_matrix(messy, base="residents", period=2019).frame, plain)
+    for cell in ("inf", "1e30", "<5", "15%", "0.5万", "*"):
+        assert "no count (column '440281')" in fails(WIDE.astype(object).assign(**{"440281": [cell, 1]}))
+
+
+def test_a_title_above_the_header_of_a_workbook(tmp_path):
+    with pd.ExcelWriter(tmp_path / "m.xlsx") as book:
+        WIDE.rename(columns={"residence": "居住地"}).to_excel(book, index=False, startrow=2)
+        book.sheets["Sheet1"]["A1"] = "2019年住院患者流向"
+    expected = count_matrix(WIDE, base="residents", period=2019).frame
+    pd.testing.assert_frame_equal(count_matrix(tmp_path / "m.xlsx", base="residents", period=2019).frame, expected)
+
+
+def test_periods_in_words_and_those_that_count_from_january():
+    pairs = pd.DataFrame({"residence": ["440222"] * 2, "hospital_county": ["440222"] * 2, "count": [5, 6]})
+    named = pairs.assign(统计期=["2019年第一季度", "2019年二季度"])
+    assert count_matrix(named, base="residents").frame["period"].tolist() == ["2019Q1", "2019Q2"]
+    assert "The matrix has the periods" in fails(pairs.assign(统计期=["2019年1-3月", "2019年1-6月"]))
+
+
+def test_what_is_no_matrix_is_refused():
+    assert "No matrix was given" in fails({})
+    assert "The table is a int" in fails(5)
+    assert "has no row of a county" in fails(WIDE[:0])
+    assert "several columns are called '440222'" in fails(pd.concat([WIDE, WIDE[["440222"]]], axis=1))

@@ -93,7 +93,7 @@ SEAT = {"A": "440222", "B": "440224", "C": "440204", "D": "430103", "E": None, "
 
 
 HASH = dict(duckdb.sql(f"SELECT code, hash(0::BIGINT, code) FROM (SELECT unnest({list(SEAT)}) AS code)").fetchall())
-"""Orders hospitals of one county where a person is in two of them on the same days."""
+"""Orders hospitals that are equally far where a person is in two of them on the same days."""
 
 
 def distance(home, hospital):
@@ -107,7 +107,7 @@ def episodes_of(stays):
     """The stays of one person in order, those that belong together in one list: (what it is, stay)."""
 
     def place(s):
-        return distance(s["home"], s["at"]), s["home"], SEAT[s["at"]] is None, SEAT[s["at"]] or "", HASH[s["at"]]
+        return distance(s["home"], s["at"]), s["home"], HASH[s["at"]]
 
     ordered = sorted(stays, key=lambda s: (s["in"], s["out"], *place(s)))
     episodes, before, latest = [], None, None
@@ -649,7 +649,7 @@ MESSY = (
 
 
 def test_spark_reads_messy_files_the_same(spark, tmp_path):
-    """Dates, codes, pseudonyms and former codes as people write them, and files with other columns and brackets in their names."""
+    """Dates, codes, pseudonyms and former codes as people write them, and files with other columns and separators."""
     rows = [stay(discharge=day, person=f"p{n}") for n, day in enumerate(MESSY)]
     rows += [stay(person=word) for word in ("0", "无", " p1 ")] + [
         stay(residence=code) for code in ("440222001002", "4402", "440923", "x")
@@ -658,7 +658,7 @@ def test_spark_reads_messy_files_the_same(spark, tmp_path):
         stay(hospital="B", admission="2019-04-02", discharge="2019-04-05", person="p0", residence="440224"),
         stay(hospital="Z"),
     ]
-    pd.concat(rows).to_csv(tmp_path / "a[1].csv", index=False)
+    pd.concat(rows).to_csv(tmp_path / "a.csv", index=False)
     pd.concat(rows[:3]).assign(person="q", 备注='行\n"行",').to_csv(tmp_path / "b.csv", index=False, sep=";")
     stays = draw_stays(np.random.default_rng(9), 150, 20, 4)
     frame_of(stays).astype(str)[["hospital", "residence", "person", "admission", "discharge"]].to_csv(
@@ -671,7 +671,9 @@ def test_spark_reads_messy_files_the_same(spark, tmp_path):
         assert fates(found)["rows"].tolist() == fates(expected)["rows"].tolist()
 
 
-def test_spark_refuses_csv_in_gb18030(spark, tmp_path):
+def test_spark_refuses_what_it_cannot_read(spark, tmp_path):
+    stay().to_csv(tmp_path / "a[1].csv", index=False)
+    assert "a[1].csv: pyspark takes brackets" in fails(tmp_path / "a[1].csv", backend=spark)
     stay().assign(备注="行").to_csv(tmp_path / "gb.csv", index=False, encoding="gb18030")
     text = fails(tmp_path / "gb.csv", backend=spark)
     assert "gb.csv: GB18030 (which includes GBK and GB2312). pyspark reads CSV in UTF-8 only" in text

@@ -219,7 +219,12 @@ BASE_VALUES: dict[str, tuple[str, ...]] = {
 }
 """Base -> what a column of kinds of people calls it."""
 
-MATRIX_TOTALS = ("合计", "总计", "小计", "total", "sum")
+MATRIX_TOTALS = ("合计", "总计", "小计", "总数", "全省", "全省合计", "省内合计", "total", "sum")
+MATRIX_HOMES = (
+    "居住地", "常住地", "现住址", "户籍地", "参保地", "来源地", "患者来源", "县(市、区)", "县(市,区)", "县区", "县市区", "区县", "县", "地区", "county",
+    "county_code", "adcode", "行政区划代码", "患者现住址县区", "residence\\hospital", "居住地\\就医地", "居住地\\就诊地",
+)  # fmt: skip
+"""Headings of the column with the county of residence, beside those of records."""
 MATRIX_OUT_OF_PROVINCE = ("省外", "外省", "out_of_province")
 MATRIX_UNKNOWN = ("不详", "未知", "其他", "unknown", "other")
 """Headings of an origin-destination matrix that are no county."""

@@ -51,6 +51,7 @@ YEARS = (1980, 2079)
 """First and last year of a date that is one; others (1900-01-01, 9999-12-31) stand for "not known" or "not yet"."""
 NOBODY = (
     "",
+    "0",
     "-",
     "--",
     "/",
@@ -225,9 +226,9 @@ def count_episodes(rows: ir.Table, engine: str, *, days: int, dated: str, taken:
         key=_short(mergeable.ifelse(rows.person, spread), engine, secrets.randbits(62)),
         hospital=_short(rows.hospital, engine, 0),
     )  # fmt: skip
-    # Down to the last column that counts, so that the order of the records decides nothing. Two hospitals of one county on the
+    # Down to the last column that counts, so that the order of the records decides nothing. Two hospitals, equally far, on the
     # same days come in an order of the engine's own.
-    order = [named.admission, named.discharge, named.fate, named.residence, named.seat, named.hospital]
+    order = [named.admission, named.discharge, named.fate, named.residence, named.hospital]
     beside = ibis.window(group_by=named.key, order_by=order)
     placed = named.mutate(
         seq=ibis.row_number().over(beside),
@@ -348,8 +349,12 @@ def _person(column: Any) -> Any:
     import ibis
 
     text = _text(column)
+    if column.type().is_string():  # to look is a tenth of the work of stripping
+        padded = (column.left(1) <= " ") | (column.right(1) <= " ")
+        text = padded.ifelse(text, column)
     # Long ones, nearly all, are not compared with the words.
-    nobody = (text.length() < 9).ifelse(text.lower().isin(NOBODY), False) | (text.replace("0", "") == "")
+    zeros = (text.left(2) == "00").ifelse(text.replace("0", "") == "", False)
+    nobody = (text.length() < 9).ifelse(text.lower().isin(NOBODY), False) | zeros
     return nobody.ifelse(ibis.null("string"), text)
 
 

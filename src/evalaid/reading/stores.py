@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from evalaid.errors import ReadingError
+from evalaid.names import plain_name
 from evalaid.reading.encodings import NAMES
 from evalaid.reading.grids import open_grids
 from evalaid.reading.pieces import (
@@ -203,13 +204,18 @@ def open_store(
             connection.disconnect()
 
 
-def read_small(source: Any) -> tuple[pd.DataFrame, str]:
+def read_small(source: Any, headings: Collection[str] = ()) -> tuple[pd.DataFrame, str]:
     """Read a small table beside the records: a frame, a csv or parquet file, or the first sheet of a workbook.
+
+    Assumes of a workbook that the first row is the header, unless one of ``headings`` (as `plain_name` writes them) stands in a
+    later row: what is above it are titles.
 
     Parameters
     ----------
     source : path or pandas.DataFrame
-        The table; its first row names the columns.
+        The table.
+    headings : collection of str, optional
+        Names of columns that it may have.
 
     Returns
     -------
@@ -218,12 +224,17 @@ def read_small(source: Any) -> tuple[pd.DataFrame, str]:
     """
     if isinstance(source, pd.DataFrame):
         return source, ""
+    if not isinstance(source, str | Path):
+        raise ReadingError(f"The table is a {type(source).__name__}. Expected a path or a pandas.DataFrame.")
     path = Path(source)
     if kind_of_one(path) in ENDINGS.values() or not path.is_file():
         with open_store(path) as store:
             return store.run(store.table, None), path.name
     grid = open_grids(path)[0]
-    return pd.DataFrame(grid.cells[1:], columns=[str(cell) for cell in grid.cells[0]]), path.name
+    named = [at for at, row in enumerate(grid.cells) if any(plain_name(cell) in headings for cell in row)]
+    top = named[0] if named else 0
+    below = pd.DataFrame(grid.cells[top + 1 :], columns=["" if cell is None else str(cell) for cell in grid.cells[top]])
+    return below.dropna(how="all").reset_index(drop=True), path.name
 
 
 def _embedded(memory: str, threads: int | None, folder: str) -> Any:
@@ -290,7 +301,7 @@ def _elsewhere(source: Any, backend: Any) -> Store:
     with _opening(files):
         if kind == "parquet":
             kinds = {path: parquet_kinds(path) for path in files}
-            tables = [connection.read_parquet(_escaped(path)) for path in files]
+            tables = [connection.read_parquet(_named(connection, path)) for path in files]
         else:
             forms = {path: (encoding_of(path), *header_of(path, encoding_of(path))) for path in files}
             kinds = {path: dict.fromkeys(names, TEXT) for path, (_, names, _) in forms.items()}
@@ -303,7 +314,7 @@ def _elsewhere(source: Any, backend: Any) -> Store:
                     expected="UTF-8",
                 )
             tables = [
-                connection.read_csv(_escaped(path), **_spark_options(connection, encoding, separator))
+                connection.read_csv(_named(connection, path), **_spark_options(connection, encoding, separator))
                 for path, (encoding, _, separator) in forms.items()
             ]
         table = _with_moments(_stack(tables), kinds)
@@ -320,9 +331,19 @@ def _spark_options(connection: Any, encoding: str, separator: str) -> dict[str, 
     }  # fmt: skip
 
 
-def _escaped(path: Path) -> str:
-    """The path with its wildcards taken literally, as Hadoop writes it."""
-    return re.sub(r"[\\[\]{}*?]", lambda found: "\\" + found[0], path.absolute().as_posix())
+def _named(connection: Any, path: Path) -> str:
+    """The path as an engine takes it; one whose wildcards it would follow is refused."""
+    if connection.name == "duckdb":
+        return _literal(path.absolute())
+    if re.search(r"[\[\]{}*?]", str(path.absolute())):
+        raise fault(
+            path,
+            f"{path.name}: {connection.name} takes brackets, braces, * and ? in a name or folder for wildcards. Expected a path "
+            "without them: rename it, or count without backend=.",
+            found="wildcards in the name",
+            expected="a name without brackets, braces, * and ?",
+        )
+    return path.absolute().as_posix()
 
 
 def _with_moments(table: ir.Table, kinds: Mapping[Path, Mapping[str, str]]) -> ir.Table:

@@ -112,7 +112,8 @@ def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> E
     ``m`` = 0 is ipw, odds = 0 with regression only). Comparison weights are normalised to sum to one (Hajek), fitted
     probabilities above 0.995 are trimmed, and a cell with a fitted probability of 0.999 or more is missing, as in R
     ``DRDID`` and ``did``. On an unbalanced panel each cell compares the units that are observed in both of its periods (R
-    ``did`` by default drops every unit that is not observed throughout). With ``unbalanced="cross_sections"`` it uses all
+    ``did`` by default drops every unit that is not observed throughout); averages weigh a cell by its cohort, however many of its
+    units are observed in it. With ``unbalanced="cross_sections"`` it uses all
     observations of its two periods and sums influence by unit, as ``allow_unbalanced_panel=TRUE`` does; there the doubly
     robust errors of R hold a sign error (see `section_scores`), which only ``infer(vcov="reference")`` repeats.
     Callaway and Sant'Anna (2021), doi:10.1016/j.jeconom.2020.12.001; Sant'Anna and Zhao (2020),

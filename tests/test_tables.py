@@ -678,17 +678,32 @@ def sheets(draw):
     return [*above, header, *body]
 
 
+@st.composite
+def arrangements(draw):
+    """Tables below or beside each other, or turned so that counties stand in the header."""
+    one, other = draw(sheets()), draw(sheets())
+    width = max(map(len, one))
+    padded = [row + [None] * (width - len(row)) for row in one]
+    blank: list = [None] * (max(map(len, other)))
+    beside = [
+        (padded[at] if at < len(padded) else [None] * width) + [None] + (other[at] if at < len(other) else blank)
+        for at in range(max(len(padded), len(other)))
+    ]
+    turned = [list(row) for row in zip(*padded, strict=True)]
+    return draw(st.sampled_from([[*one, [], *other], one + other, beside, turned]))
+
+
 def refused(error):
     """Tell whether a refusal says what is wrong, with rows that are not empty."""
     return bool(str(error)) and (error.rows is None or len(error.rows) > 0)
 
 
-@settings(max_examples=150, deadline=None)
-@given(sheets() | st.lists(st.lists(PIECES, min_size=1, max_size=6), min_size=1, max_size=9))
+@settings(max_examples=120, deadline=None)
+@given(sheets() | arrangements() | st.lists(st.lists(PIECES, min_size=1, max_size=6), min_size=1, max_size=9))
 def test_whatever_stands_in_a_sheet_it_is_read_or_refused_with_reasons(rows):
     grid = Grid("any.xlsx", "s", make_cells(rows))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("evalaid.reading.tables.open_grids", lambda *_: (grid,))
+        patch.setattr("evalaid.reading.tables.open_grids", lambda *_, **__: (grid,))
         try:
             reading = read_table("any.xlsx")
         except EvalaidError as error:

@@ -1,11 +1,13 @@
 """Tables as yearbooks, monthly reports and insurance bureaus print them: the figures in them, or the line that is missing."""
 
+import openpyxl
 import pytest
+from openpyxl.utils import column_index_from_string as column_index
 
 from evalaid.errors import ReadingError
 from evalaid.reading.layouts import Layout
 from evalaid.reading.tables import read_table
-from tests.tables import write_xlsx
+from tests.tables import name, quarters, write_xlsx
 
 HALVES = ["2019年上半年", "2019年下半年", "2020年上半年"]
 
@@ -318,7 +320,9 @@ def test_a_layout_says_where_several_tables_stand(read):
     rows = [["县", "2018年", "x", "县", "2018年"], ["始兴县", 10, 1, "仁化县", 12]]
     given = "tables: [{area: A1:B2, variable: total}, {area: D1:E2, variable: total}]"
     assert cells(read(rows, layout=given), "unit", "total") == [["440222", 10], ["440224", 12]]
-    with pytest.raises(ReadingError, match=r"tables\[1\].area must be two cells such as A2:C14, found 'B2'"):
+    with pytest.raises(
+        ReadingError, match=r"tables\[1\].area must be two cells such as A2:C14, the upper left one first, found 'B2'"
+    ):
         Layout.from_yaml("tables: [{area: B2}]")
 
 
@@ -364,3 +368,96 @@ def test_traditional_characters_and_pinyin_left_by_recognition(read):
         ["總計", 2018, 100, 20],
     ]
     assert cells(read(rows), "unit", "total", "distance_km") == [["441826", 100, 20]]
+
+
+SMALL = [["2019年各县"], ["县", "住院总人次", "县域内住院率"], ["始兴县", 2500, 80.1], ["合计", 2500, 80.1]]
+
+
+@pytest.mark.parametrize(
+    ("layout", "words"),
+    [
+        (
+            "tables: [{columns: {Z: {read: total}}}]",
+            "the layout's columns names column Z, outside the sheet.*within A1:C4",
+        ),
+        ("tables: [{header_rows: [9, 9]}]", "the layout's header_rows names row 9, outside the sheet"),
+        ("tables: [{header_rows: [2, 2], data_rows: [3, 99]}]", "the layout's data_rows names row 99"),
+        ("tables: [{leave_out: [77]}]", "the layout's leave_out names row 77"),
+        ("tables: [{area: A9:C20}]", r"A9:C20: the table that was found \(rows 2 to 4\) is not within its area"),
+        ("tables: [{columns: {C: {read: share, unit: percnt}}}]", "C3: share: the unit 'percnt' is unknown"),
+        (
+            "tables: [{sheet: Sheet2}]",
+            "Sheet2: the layout describes a sheet that is not there.*one of table.xlsx Sheet1",
+        ),
+        ("tables: [{period: 2019Q5}]", "no period. Expected a line 'period: 2019Q3'"),
+        ("periods: quarter", "no figure of a quarter: the spans are 2019"),
+        ("within: 火星", "within='火星' is no province or prefecture"),
+        (
+            "tables: [{columns: {B: {read: total, period: 2018}}}]",
+            "C2: a column of share without a period beside columns with one",
+        ),
+    ],
+)
+def test_a_layout_that_does_not_fit_says_where(read, layout, words):
+    with pytest.raises(ReadingError, match=words):
+        read(SMALL, layout=layout)
+
+
+def test_a_share_without_a_period_is_not_spread_over_all_of_them(read):
+    rows = [
+        ["县", "2018年住院总人次", "2019年住院总人次", "县域内住院率(%)", "支援距离"],
+        ["始兴县", 100, 110, 80, 300],
+    ]
+    with pytest.raises(ReadingError, match=r"D1: a column of share without a period"):
+        read(rows)
+    rows = [row[:3] + row[4:] for row in rows]
+    assert cells(read(rows), "total", "distance_km") == [[100, 300], [110, 300]]
+
+
+def arrange(panel, how):
+    """Lay a panel of counts by quarter out as offices do: counties in the header, tables below or beside each other."""
+    units, periods = list(dict.fromkeys(panel["unit"])), list(dict.fromkeys(panel["period"]))
+    at = panel.set_index(["unit", "period"])
+    of = {key: (int(row["inside"]), int(row["total"])) for key, row in at.iterrows()}
+    pair = ["县域内住院人次", "住院总人次"]
+    if how == "counties in the header":
+        rows = [["时间", *(part for unit in units for part in (name(unit), None))], [None, *pair * len(units)]]
+        rows += [[period, *(n for unit in units for n in of[unit, period])] for period in periods]
+        letters = [openpyxl.utils.get_column_letter(2 + 2 * place) for place in range(len(units))]
+        return rows, ["A1:A2", *(f"{a}1:{openpyxl.utils.get_column_letter(column_index(a) + 1)}1" for a in letters)]
+    if how == "indicators below each other":
+        rows = [["指标", "时间", *map(name, units)]]
+        rows += [
+            [word if place == 0 else None, period, *(of[unit, period][which] for unit in units)]
+            for which, word in enumerate(pair)
+            for place, period in enumerate(periods)
+        ]
+        return rows, []
+    if how == "a table for each quarter":
+        rows = [["各县住院情况"]]
+        for period in periods:
+            rows += [
+                [f"{period[:4]}年第{period[5]}季度"],
+                ["县", *pair],
+                *([name(u), *of[u, period]] for u in units),
+                [],
+            ]
+        return rows, []
+    half = len(units) // 2
+    blocks = [[(u, p) for u in part for p in periods] for part in (units[:half], units[half:])]
+    rows = [["县", "时间", *pair, None, "县", "时间", *pair]]
+    rows += [[name(a[0]), a[1], *of[a], None, name(b[0]), b[1], *of[b]] for a, b in zip(*blocks, strict=True)]
+    return rows, []
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "how",
+    ["counties in the header", "indicators below each other", "a table for each quarter", "two tables side by side"],
+)
+def test_a_panel_in_any_arrangement_is_read_back(read, how, seed):
+    panel = quarters(2018, 2019, seed=seed)
+    rows, merged = arrange(panel, how)
+    found = read(rows, *merged, layout="tables: [{cumulative: false}]").frame
+    expected = panel.sort_values(["unit", "period"])[["unit", "period", "inside", "total"]]
+    assert found[["unit", "period", "inside", "total"]].values.tolist() == expected.values.tolist()

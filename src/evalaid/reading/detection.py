@@ -85,6 +85,8 @@ def detect(given: TableLayout | None, journal: Journal, layout: Layout) -> Detec
     """
     grid = journal.grid
     given = given or TableLayout()
+    if _outside(given, journal):
+        return None
     block = find_block(grid, _from_zero(given.header_rows), _from_zero(given.data_rows))
     if block is None and given.header_rows is None and not _has_figures(grid):
         journal.decide("", "sheet", "not read", "it has no row with a text and a figure")
@@ -150,6 +152,22 @@ def detect(given: TableLayout | None, journal: Journal, layout: Layout) -> Detec
     )
     note = find_unit(block.above + block.below)
     return Detected(table, block, stated, note.text if note else "", period, year, placed)
+
+
+def _outside(given: TableLayout, journal: Journal) -> bool:
+    """Find rows and columns of the layout that lie outside the sheet."""
+    height, width = journal.grid.cells.shape
+    end = f"{column_letters(width - 1)}{height}" if height and width else "nothing"
+    stated = {
+        "header_rows": max(given.header_rows or (0,)),
+        "data_rows": max(given.data_rows or (0,)),
+        "leave_out": max(given.leave_out or (0,)),
+    }
+    wrong = [f"{name} names row {row}" for name, row in stated.items() if row > height]
+    wrong += [f"columns names column {c.column}" for c in given.columns if column_number(c.column) >= width]
+    for found in wrong:
+        journal.find(None, "", "", f"the layout's {found}, outside the sheet", f"rows and columns within A1:{end}")
+    return bool(wrong)
 
 
 def _has_figures(grid: Grid) -> bool:

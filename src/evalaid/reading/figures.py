@@ -128,19 +128,19 @@ def _check_merged(
 def _refuse_undated(
     values: list[ColumnLayout], spans: dict[str, Span | None], rows: Rows, detected: Detected, journal: Journal
 ) -> None:
-    """Find columns without a period beside dated columns of the same variable."""
+    """Find columns without a period beside dated ones: of the same variable, or of counts and shares, which need one."""
     if any(span is not None for span in rows.span):
         return
     dated = {column.read for column in values if spans.get(column.column)}
     for column in values:
-        if column.read in dated and spans.get(column.column) is None:
+        if dated and column.read in {*dated, *COUNTS, *SHARES} and spans.get(column.column) is None:
             top = detected.block.header[0]
             journal.find(
                 top,
                 f"{column.column}{top + 1}",
                 column.header,
                 f"a column of {column.read} without a period beside columns with one",
-                f"its period in the layout, or '{column.column}: {{read: nothing}}'",
+                f"its period in the layout, '{column.column}: {{read: {column.read}, period: 2019}}', or '{column.column}: {{read: nothing}}'",
             )
 
 
@@ -232,7 +232,7 @@ def _read_pool(
             int(at[place]),
             addresses[place],
             raw[place],
-            str(error).partition(" Expected one unit")[0].rstrip("."),
+            f"{variable}: " + re.sub(r"^Column '.*?': ", "", str(error)).partition(" Expected one unit")[0].rstrip("."),
             f"the unit in the layout, for example '{first.column}: {{read: {variable}, unit: {'percent' if variable in SHARES else '万人次'}}}' (or "
             + ("fraction)" if variable in SHARES else "人次)"),
         )

@@ -13,6 +13,7 @@ import yaml
 
 from evalaid.errors import ReadingError
 from evalaid.names import FIGURE, KEY_HEADERS, NOTHING, VALUE_HEADERS
+from evalaid.reading.cells import cell_place
 
 PERIODS = ("year", "half-year", "quarter", "month")
 UNITS = ("counties", "as_written")
@@ -314,9 +315,13 @@ class _Reader:
         return None
 
     def _area(self, value: Any, where: str) -> str | None:
-        if value is None or (isinstance(value, str) and _AREA.fullmatch(value)):
-            return value
-        self.faults.append(f"{where} must be two cells such as A2:C14, found {value!r}")
+        if value is None:
+            return None
+        if isinstance(value, str) and _AREA.fullmatch(value):
+            (top, left), (bottom, right) = (cell_place(corner) for corner in value.split(":"))
+            if top <= bottom and left <= right:
+                return value
+        self.faults.append(f"{where} must be two cells such as A2:C14, the upper left one first, found {value!r}")
         return None
 
     def _column(self, name: str, value: Any, where: str) -> ColumnLayout:

@@ -154,6 +154,8 @@ def check_sums(chosen: pd.DataFrame, others: pd.DataFrame, kind: str) -> list[Fi
         One for each difference.
     """
     others = others[others["variable"].isin(COUNTS)]
+    if not len(others):
+        return []
     key = ["unit", "variable", "first"]
     parts = {tuple(row[:3]): row[3:] for row in chosen[[*key, "value", "resolution"]].itertuples(index=False)}
     findings = []

@@ -12,7 +12,7 @@ from evalaid.errors import ReadingError
 from evalaid.names import CODE, NAME
 from evalaid.periods import labels
 from evalaid.reading import cumulative, panels
-from evalaid.reading.cells import column_number
+from evalaid.reading.cells import cell_place, column_number
 from evalaid.reading.columns import is_value
 from evalaid.reading.decisions import (
     DECISION_COLUMNS,
@@ -24,7 +24,7 @@ from evalaid.reading.decisions import (
     leave,
     tabulate,
 )
-from evalaid.reading.detection import detect
+from evalaid.reading.detection import Detected, detect
 from evalaid.reading.figures import RECORD_COLUMNS, read_figures
 from evalaid.reading.grids import TEXTS, WORKBOOKS, Grid, open_grids
 from evalaid.reading.layouts import Layout, TableLayout
@@ -206,16 +206,22 @@ class _Result:
 
     @classmethod
     def of(cls, sheets: Sequence[_Sheet]) -> _Result:
-        filled = [sheet.records for sheet in sheets if len(sheet.records)]
-        timeless = [sheet.timeless for sheet in sheets if len(sheet.timeless)]
         return cls(
-            pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=RECORD_COLUMNS),
-            pd.concat(timeless, ignore_index=True) if timeless else pd.DataFrame(columns=RECORD_COLUMNS),
+            _join([sheet.records for sheet in sheets]),
+            _join([sheet.timeless for sheet in sheets]),
             [entry for sheet in sheets for entry in sheet.journal.decisions],
             [entry for sheet in sheets for entry in sheet.journal.findings],
             [entry for sheet in sheets for entry in sheet.journal.left_out],
             len({unit for sheet in sheets for unit in sheet.units}),
         )
+
+
+def _join(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Put records of several sheets together; an edition that no sheet names leaves a column of objects."""
+    filled = [part for part in parts if len(part)]
+    if not filled:
+        return pd.DataFrame(columns=RECORD_COLUMNS)
+    return pd.concat(filled, ignore_index=True).astype({"value": float, "resolution": float})
 
 
 def _list_files(folder: Path) -> list[Path]:
@@ -252,6 +258,15 @@ def _read_part(part: Part, layout: Layout) -> _Sheet:
     if detected is None:
         table = replace(given or TableLayout(), file=grid.file, sheet=grid.sheet, read=bool(journal.findings))
         return _Sheet(table, nothing, nothing, journal)
+    if given is not None and given.area and not _within(detected, given):
+        journal.find(
+            None,
+            given.area,
+            "",
+            f"the table that was found (rows {detected.block.header[0] + 1} to {detected.block.data[1] + 1}) is not within its area",
+            "an area from the first row of the header to the last row of data",
+        )
+        return _Sheet(detected.table, nothing, nothing, journal)
     roles: dict[str, list[int]] = {}
     for column in detected.table.columns:
         if not is_value(column.read):
@@ -271,6 +286,12 @@ def _read_part(part: Part, layout: Layout) -> _Sheet:
     )
     records, timeless, table = read_figures(detected, rows, journal)
     return _Sheet(table, records, timeless, journal, frozenset(records["unit"]) | frozenset(timeless["unit"]))
+
+
+def _within(detected: Detected, given: TableLayout) -> bool:
+    """Tell whether a table lies in the rows of its area; a header that the layout names may stand above it."""
+    (top, _), (bottom, _) = (cell_place(corner) for corner in str(given.area).split(":"))
+    return (given.header_rows is not None or detected.block.header[0] >= top) and detected.block.data[1] <= bottom
 
 
 def _assemble(result: _Result, layout: Layout, files: dict[str, str]) -> Reading:

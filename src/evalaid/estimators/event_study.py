@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from evalaid.design import Design
 from evalaid.effects import Effects
 from evalaid.errors import EstimationError
 from evalaid.estimators.method import Method, Needs, cell_frame, population_of
-from evalaid.estimators.regression import Regression, fit_regression, fit_subsets, observed_cells, reference_time
+from evalaid.estimators.regression import (
+    EventTimeOptions,
+    Regression,
+    fit_regression,
+    fit_subsets,
+    observed_cells,
+    reference_time,
+)
 from evalaid.subsets import Subsets
 
 
-@dataclass(frozen=True)
-class EventStudyOptions:
-    """Options of ``event_study``.
-
-    Parameters
-    ----------
-    reference : int, optional
-        Event time whose effect is set to zero; None = the last before units may react (-1 without anticipation).
-    covariates : tuple of str, optional
-        Covariates; None = all of the design's.
-    """
-
-    reference: int | None = None
-    covariates: tuple[str, ...] | None = None
-
-
-def fit_event_study(design: Design, options: EventStudyOptions) -> Effects:
+def fit_event_study(design: Design, options: EventTimeOptions) -> Effects:
     """Regress the outcome on event-time dummies, unit effects and period effects.
 
     Assumes parallel trends and, with several cohorts, effects by event time that are the same for all cohorts
@@ -41,7 +30,7 @@ def fit_event_study(design: Design, options: EventStudyOptions) -> Effects:
     ----------
     design : Design
         Panel with never-treated units.
-    options : EventStudyOptions
+    options : EventTimeOptions
         ``reference`` is the event time whose effect is set to zero.
 
     Returns
@@ -62,12 +51,12 @@ def fit_event_study(design: Design, options: EventStudyOptions) -> Effects:
     return fit_regression(design, METHOD, _plan(design, options), options.covariates)
 
 
-def fit_event_study_subsets(design: Design, options: EventStudyOptions) -> Subsets:
+def fit_event_study_subsets(design: Design, options: EventTimeOptions) -> Subsets:
     """Fit the regression of :func:`fit_event_study` for all subsets of the covariates."""
     return fit_subsets(design, METHOD, _plan(design, options), options.covariates)
 
 
-def _plan(design: Design, options: EventStudyOptions) -> Regression:
+def _plan(design: Design, options: EventTimeOptions) -> Regression:
     layout = design.layout
     distance = layout.periods[None, :] - layout.cohorts[:, None]
     seen = observed_cells(layout)
@@ -96,7 +85,7 @@ METHOD = Method(
     name="event_study",
     fit=fit_event_study,
     subsets=fit_event_study_subsets,
-    options=EventStudyOptions,
+    options=EventTimeOptions,
     needs=Needs(comparison="never_treated"),
     estimand="effect by event time, common to all cohorts",
     reference="R fixest 0.14.2, feols(y ~ i(rel, ever, ref) | id + t)",

@@ -29,6 +29,22 @@ NOT_IDENTIFIED = "not identified: collinear with the fixed effects"
 
 
 @dataclass(frozen=True)
+class EventTimeOptions:
+    """Options of the regressions on event times.
+
+    Parameters
+    ----------
+    reference : int, optional
+        Event time whose effect is set to zero; None = the last before units may react (-1 without anticipation).
+    covariates : tuple of str, optional
+        Covariates; None = all of the design's.
+    """
+
+    reference: int | None = None
+    covariates: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
 class Regression:
     """A two-way regression before any fit: its columns, and the cells that its coefficients fill.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from evalaid.design import Design
@@ -17,27 +15,18 @@ from evalaid.estimators.method import (
     cohort_slices,
     population_of,
 )
-from evalaid.estimators.regression import Regression, fit_regression, fit_subsets, observed_cells, reference_time
+from evalaid.estimators.regression import (
+    EventTimeOptions,
+    Regression,
+    fit_regression,
+    fit_subsets,
+    observed_cells,
+    reference_time,
+)
 from evalaid.subsets import Subsets
 
 
-@dataclass(frozen=True)
-class SunAbrahamOptions:
-    """Options of ``sun_abraham``.
-
-    Parameters
-    ----------
-    reference : int, optional
-        Event time whose effect is set to zero; None = the last before units may react (-1 without anticipation).
-    covariates : tuple of str, optional
-        Covariates; None = all of the design's.
-    """
-
-    reference: int | None = None
-    covariates: tuple[str, ...] | None = None
-
-
-def fit_sun_abraham(design: Design, options: SunAbrahamOptions) -> Effects:
+def fit_sun_abraham(design: Design, options: EventTimeOptions) -> Effects:
     """Regress the outcome on a dummy for each cohort and event time, unit effects and period effects.
 
     Assumes parallel trends between each cohort and the never-treated units; effects may differ by cohort. Without
@@ -47,7 +36,7 @@ def fit_sun_abraham(design: Design, options: SunAbrahamOptions) -> Effects:
     ----------
     design : Design
         Panel with never-treated units.
-    options : SunAbrahamOptions
+    options : EventTimeOptions
         Reference event time and covariates.
 
     Returns
@@ -69,12 +58,12 @@ def fit_sun_abraham(design: Design, options: SunAbrahamOptions) -> Effects:
     return fit_regression(design, METHOD, _plan(design, options), options.covariates)
 
 
-def fit_sun_abraham_subsets(design: Design, options: SunAbrahamOptions) -> Subsets:
+def fit_sun_abraham_subsets(design: Design, options: EventTimeOptions) -> Subsets:
     """Fit the regression of :func:`fit_sun_abraham` for all subsets of the covariates."""
     return fit_subsets(design, METHOD, _plan(design, options), options.covariates)
 
 
-def _plan(design: Design, options: SunAbrahamOptions) -> Regression:
+def _plan(design: Design, options: EventTimeOptions) -> Regression:
     layout = design.layout
     seen = observed_cells(layout)
     distance = layout.periods[None, :] - layout.cohorts[:, None]
@@ -110,7 +99,7 @@ METHOD = Method(
     name="sun_abraham",
     fit=fit_sun_abraham,
     subsets=fit_sun_abraham_subsets,
-    options=SunAbrahamOptions,
+    options=EventTimeOptions,
     needs=Needs(comparison="never_treated"),
     estimand="average effect on each cohort in each period",
     reference="R fixest 0.14.2, feols(y ~ sunab(g, t) | id + t)",

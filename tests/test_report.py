@@ -347,6 +347,10 @@ def test_the_index_links_every_study(tmp_path):
     html = write_index(tmp_path, studies).read_text(encoding="utf-8")
     assert re.findall(r'href="(\w+)/index.html"', html) == ["one", "two"]
     assert "with changed parameters" in html
+    assert "real data" in html
+    synthesis = tmp_path / "5_synthesis.ipynb"
+    synthesis.write_text('{"cells": []}', encoding="utf-8")
+    assert "real and simulated data" in write_index(tmp_path, studies, synthesis).read_text(encoding="utf-8")
 
 
 def test_markdown_tables_are_allowed_and_raw_html_is_not():

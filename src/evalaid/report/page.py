@@ -91,7 +91,7 @@ def write_index(folder: Path, studies: Sequence[Mapping[str, Any]], synthesis: P
     """
     page = folder / PAGE
     kinds = {study["data_kind"] for study in studies}
-    kind = kinds.pop() if len(kinds) == 1 else "real and simulated"
+    kind = kinds.pop() if len(kinds) == 1 and synthesis is None else "real and simulated"
     title, question = "Reports", "Hospital partnership programmes and where patients are treated"
     contents: list[Heading] = []
     own = [study for study in studies if study["own"]]

@@ -62,8 +62,9 @@ def decide_starts(spec: StudySpec, partnerships: Partnerships) -> tuple[pd.DataF
     places = first.drop_duplicates("unit").set_index("unit")["place"]
     decided, absent = [], []
     assigned = assign_cohorts(roster, kind, spec.start_rule).frame
+    assigned = assigned.assign(place=assigned["unit"].map(places)).sort_values("place")  # as the roster lists them
     for row in assigned.to_dict("records"):
-        source = partnerships.frame.iloc[int(places.loc[row["unit"]])].to_dict()
+        source = partnerships.frame.iloc[int(row["place"])].to_dict()
         if row["unit"] not in there:
             absent.append((source["file"], source["sheet"], source["row"], source["cell"], source["name"], _NOT_THERE))
             continue

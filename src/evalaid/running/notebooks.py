@@ -145,8 +145,8 @@ def run_study(
 def list_notebooks(spec: StudySpec) -> tuple[Path, ...]:
     """Return the notebooks of a study in the order in which they run.
 
-    Those that its file names, else all of the project but the tutorial (0), the synthesis and those that show a field which the study does
-    not have.
+    Those that its file names; else all of the project but the tutorial (0), the synthesis, and those that show a field which
+    the study does not have.
 
     Raises
     ------

@@ -1,6 +1,7 @@
 """What a study is made from: its files and its simulated panels, each read or made once, hashed, and held against the records.
 
-The data files are read only. Their hashes are held against ``data/datapackage.json`` by a run, before and after.
+The data files are only read. A run holds their hashes, before and after, against those that the nearest ``datapackage.json``
+above each of them records.
 """
 
 from __future__ import annotations

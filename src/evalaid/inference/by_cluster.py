@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +38,6 @@ class Group:
         Cluster codes, ascending.
     turn : (E, J) array
         From the coordinates to the regressors.
-    scores : (n, E) array
-        ``Z_g'M e_g``.
     same : bool
         Whether all n clusters have the same Gram matrix.
     members : tuple of Members
@@ -49,10 +48,25 @@ class Group:
 
     clusters: Codes
     turn: Floats
-    scores: Floats
     same: bool
     members: tuple[Members, ...]
     data: Data
+
+    @cached_property
+    def scores(self) -> Floats:
+        """The scores ``Z_g'M e_g``, (n, E)."""
+        return self.products(self.data.residual)
+
+    def products(self, values: Floats) -> Floats:
+        """Give ``Z_g'M v_g`` of (N, T) values net of unit means, (n, E)."""
+        products = np.zeros((len(self.clusters), len(self.turn)))
+        first = len(self.turn) - len(self.data.covariates)
+        for own in self.members:
+            weighted = self.data.weighted(values, own.units)
+            products[:, own.at] += own.turned(own.sums(weighted))
+            for k, x in enumerate(self.data.covariates, first):
+                products[:, k] += own.sums(np.einsum("it,it->i", x[own.units], weighted))
+        return products
 
     def grams(self) -> Iterator[tuple[slice, Floats]]:
         """Give ``Z_g'MZ_g``, some clusters at a time.
@@ -64,7 +78,7 @@ class Group:
         gram : (rows, E, E) or (1, E, E) array
             One matrix a cluster; a single one for all where they are the same.
         """
-        count, width = self.scores.shape
+        count, width = len(self.clusters), len(self.turn)
         if self.same:
             yield slice(0, count), self._gram(0, 1)
             return
@@ -132,8 +146,11 @@ class Members:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Data:
-    """Observation weights (None = all one), covariates (p, N, T) net of unit means, periods, whether unit effects are absorbed."""
+    """Residuals (N, T), observation weights (None = all one), covariates (p, N, T) net of unit means, the number of periods, and
+    whether unit effects are absorbed.
+    """
 
+    residual: Floats
     mass: Floats | None
     covariates: Floats
     n_periods: int
@@ -181,6 +198,7 @@ def group_clusters(problem: LeastSquares, clusters: Codes, n_clusters: int) -> l
     size = np.sqrt((problem.covariates**2).mean(axis=(1, 2)))
     size = np.where(size > 0, size, 1.0)
     data = Data(
+        residual=problem.residual,
         mass=problem.data.mass,
         covariates=problem.covariates / size[:, None, None],
         n_periods=problem.columns.shape[1],
@@ -224,13 +242,7 @@ def _group(
     turn = np.zeros((width + p, stacked.shape[1] + p))
     turn[:width, : stacked.shape[1]] = stacked if by_period else np.eye(stacked.shape[1])[used]
     turn[width:, stacked.shape[1] :] = np.diag(size)
-    scores = np.zeros((len(here), width + p))
-    for own in members:
-        weighted = data.weighted(problem.residual, own.units)
-        scores[:, own.at] += own.turned(own.sums(weighted))
-        for k, x in enumerate(data.covariates, width):
-            scores[:, k] += own.sums(np.einsum("it,it->i", x[own.units], weighted))
-    return Group(here, turn, scores, same, tuple(members), data)
+    return Group(here, turn, same, tuple(members), data)
 
 
 def _number(table: Codes) -> Codes:

@@ -125,8 +125,8 @@ def diagonalise(gram: Floats, inverse: Floats) -> tuple[Floats, Floats]:
 
 
 def without_cluster(
-    gram: Floats, inverse: Floats, slope: Floats, scale: float, scores: Floats
-) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats], NDArray[np.bool_]]:
+    gram: Floats, inverse: Floats, slope: Floats, scale: float, scores: Floats, loads: Floats
+) -> tuple[Floats, Floats, Floats, Floats, NDArray[np.bool_]]:
     """Give scores and loads of clusters at the coefficients estimated without them: ``(I - A_g R)^-1`` times these.
 
     A_g is the Gram matrix of a cluster, R the inverse of that of the regression, or ``R - p p' / r'p`` of the regression under
@@ -145,16 +145,20 @@ def without_cluster(
         ``r'p``.
     scores : (n, E) array
         Of the clusters.
+    loads : (as many as matrices, E) array
+        ``A_g p``.
 
     Returns
     -------
-    free, held : pairs of (n, E) and (as many as matrices, E) arrays
-        Scores and loads ``A_g p`` without a restriction, and with it.
+    scores, loads : arrays as given
+        Without a restriction.
+    held_scores, held_loads : arrays as given
+        With it.
     lost : (as many as matrices,) array of bool
         Where r'b is not identified without the cluster.
     """
     count, width = len(gram), gram.shape[1]
-    right = np.concatenate([scores.reshape(count, -1, width), (gram @ slope)[:, None, :]], axis=1)
+    right = np.concatenate([scores.reshape(count, -1, width), loads[:, None, :]], axis=1)
     kernel = gram @ inverse
     regular = np.einsum("gij,gji->g", kernel, kernel) < REGULAR**2
     free, lost = np.empty_like(right), np.zeros(count, dtype=bool)
@@ -166,7 +170,7 @@ def without_cluster(
     held = free - load[:, None, :] * ratio[:, :, None]
     restricted = inverse - np.outer(slope, slope) / scale
     held[~regular], _ = _solve_by_direction(*others, restricted, slope, scale)
-    return (free[:, :-1].reshape(scores.shape), load), (held[:, :-1].reshape(scores.shape), held[:, -1]), lost
+    return free[:, :-1].reshape(scores.shape), load, held[:, :-1].reshape(scores.shape), held[:, -1], lost
 
 
 def _solve_by_direction(

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evalaid.contrasts import LeastSquares
+from evalaid.contrasts import Codes, LeastSquares
 from evalaid.inference.by_cluster import Group
 from evalaid.inference.hat import without_cluster
 from evalaid.inference.wild_columns import Part, Sums, sums_of
@@ -139,20 +139,25 @@ def wild_scores(
     WildScores
     """
     slope = problem.inverse @ direction
-    scale = float(direction @ slope)
+    scale, fitted = float(direction @ slope), problem.fitted(slope)
     parts, own, lost = [], np.zeros((n_clusters, 2)), -1
     error, share = np.zeros(n_clusters), np.zeros(n_clusters)
     for group in groups:
-        here = group.clusters
+        here, loads = group.clusters, group.products(fitted)[: 1 if group.same else None]
         inverse, own_slope = group.turn @ problem.inverse @ group.turn.T, group.turn @ slope
-        scores, loads, share[here], without = _by_kind(group, inverse, own_slope, scale, kind)
-        scores = scores[:, : kind.powers]
-        if kind.variance == "3":
-            lost = max(lost, without)
-            own_slope = own_slope + loads @ inverse
+        share[here] = loads @ own_slope / scale
+        powers = group.scores, loads
+        if "3" in (kind.residual, kind.variance):
+            free, held, without = _without_clusters(group, inverse, own_slope, scale, loads)
+            if kind.residual == "3":
+                powers = held if kind.restricted else free
+            if kind.variance == "3":
+                loads, lost = free[1], max([lost, *without])
+                own_slope = own_slope + loads @ inverse
         slopes = np.broadcast_to(own_slope, group.scores.shape)
-        own[here, : kind.powers] = np.einsum("gie,ge->gi", scores, slopes)
         error[here] = _dot(group.scores, slopes)
+        scores = np.stack([np.broadcast_to(found, slopes.shape) for found in powers[: kind.powers]], axis=1)
+        own[here, : kind.powers] = np.einsum("gie,ge->gi", scores, slopes)
         parts.append(Part(group, scores, own[here, : kind.powers], loads))
     return WildScores(
         sums=sums_of(parts, problem.inverse, slope, n_clusters),
@@ -164,24 +169,12 @@ def wild_scores(
     )
 
 
-def _by_kind(
-    group: Group, inverse: Floats, slope: Floats, scale: float, kind: Kind
-) -> tuple[Floats, Floats, Floats, int]:
-    """Give s_g by power of the shift (n, 2, E), l_g (n or 1, E), the share in r'p (n,), and a cluster that r'b needs or -1."""
-    count, width = group.scores.shape
-    scores, loads = np.empty((count, 2, width)), np.empty((1 if group.same else count, width))
-    share, lost = np.empty(count), -1
-    for rows, gram in group.grams():
-        plain = group.scores[rows], gram @ slope
-        share[rows] = plain[1] @ slope / scale
-        modified = variance = plain
-        if "3" in (kind.residual, kind.variance):
-            free, held, without = without_cluster(gram, inverse, slope, scale, plain[0])
-            if kind.residual == "3":
-                modified = held if kind.restricted else free
-            if kind.variance == "3":
-                variance = free
-            lost = max([lost, *group.clusters[rows][: len(gram)][without]])
-        scores[rows, 0], scores[rows, 1] = modified
-        loads[rows] = variance[1]
-    return scores, loads, share, lost
+def _without_clusters(
+    group: Group, inverse: Floats, slope: Floats, scale: float, loads: Floats
+) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats], Codes]:
+    """Give scores and loads at the coefficients without each cluster, free and under the restriction, and the clusters that r'b needs."""
+    batches = [
+        without_cluster(gram, inverse, slope, scale, group.scores[rows], loads[rows]) for rows, gram in group.grams()
+    ]
+    free, free_loads, held, held_loads, lost = (np.concatenate(found) for found in zip(*batches, strict=True))
+    return (free, free_loads), (held, held_loads), group.clusters[: len(loads)][lost]

@@ -131,8 +131,12 @@ def stays(
         picked[role] = plausible.ifelse(written, ibis.null("date"))
         if role == dated:
             raw = table[columns[role]]
-            picked["implausible"] = written.notnull() & ~plausible
-            picked["unreadable"] = written.isnull() & ((raw.strip() != "") if raw.type().is_string() else raw.notnull())
+            picked["written"] = written
+            picked["unreadable"] = (
+                ibis.literal(value=False)
+                if raw.type().is_date()
+                else written.isnull() & ((raw.strip() != "") if raw.type().is_string() else raw.notnull())
+            )
     for role, kept in (("base", base_values), ("insurance", insurance)):
         value = _text(table[columns[role]]) if kept else None
         picked[f"{role}_kept"] = ibis.literal(value=True) if value is None else value.nullif("").isin(kept)
@@ -151,7 +155,7 @@ def stays(
         (~rows.base_kept, int(Fate.OTHER_BASE)),
         (~rows.insurance_kept.fill_null(False), int(Fate.OTHER_INSURANCE)),
         (rows.unreadable.fill_null(False), int(Fate.UNREADABLE_DATE)),
-        (rows.implausible.fill_null(False), int(Fate.IMPLAUSIBLE_DATE)),
+        (rows.written.notnull() & day.isnull(), int(Fate.IMPLAUSIBLE_DATE)),
         (day.isnull(), int(Fate.NO_DATE)),
         (rows.admission > rows.discharge, int(Fate.BACKWARDS)),
         else_=_distance(rows.seat, rows.residence),

@@ -151,15 +151,30 @@ def count_records(
         found, remarks = _assign_columns(store, columns, base, list(dict.fromkeys(needed)))
         kept = tuple(base_values or BASE_VALUES[base]) if "base" in found else ()
         lookup = None if seats is None else store.small_table("hospitals", seats)
-        today = store.small_table("heirs", heirs[["was", "now"]])
-        rows = stays(
-            store.table, lookup, today, found, period=period, dated=dated, base_values=kept, insurance=tuple(insurance)
-        )
-        if transfer_days is None:
-            expression = count_stays(rows)
-        else:
-            expression = count_episodes(rows, store.engine, days=transfer_days, dated=dated, taken=transfers)
-        summary = store.run(expression, progress)
+
+        def count(former: pd.DataFrame) -> pd.DataFrame:
+            today = store.small_table("heirs", former[["was", "now"]]) if len(former) else None
+            rows = stays(
+                store.table,
+                lookup,
+                today,
+                found,
+                period=period,
+                dated=dated,
+                base_values=kept,
+                insurance=tuple(insurance),
+            )
+            if transfer_days is None:
+                return store.run(count_stays(rows), progress)
+            return store.run(
+                count_episodes(rows, store.engine, days=transfer_days, dated=dated, taken=transfers), progress
+            )
+
+        # Former codes are rare, and to look for them costs every record: a second pass when there are any.
+        former = heirs if seats is None else heirs[:0]
+        summary = count(former)
+        if seats is not None and len(former := heirs[heirs["was"].isin(summary["residence"].dropna())]):
+            summary = count(former)
         files = store.finish()
     definition = {
         "base": base, "period": period, "dated": dated, "denominator": denominator,
@@ -171,7 +186,7 @@ def count_records(
     return RecordCounts(
         frame,
         make_decisions(
-            [*files, *remarks, *notes, *_renamed(heirs, frame), *account(sorted_out, definition, found, period)]
+            [*files, *remarks, *notes, *_renamed(former, frame), *account(sorted_out, definition, found, period)]
         ),
         definition,
     )
@@ -188,7 +203,7 @@ def _county_numbers(codes: Sequence[object], heirs: pd.DataFrame) -> set[int | N
 
 
 def _renamed(heirs: pd.DataFrame, frame: pd.DataFrame) -> list[tuple[Any, ...]]:
-    """Say which of the counties counted had other codes before; which of them occur in the records cannot be said."""
+    """Say which of the counties counted had other codes before."""
     there = heirs[heirs["now"].isin(frame["county"].astype("int64"))]
     return [
         ("", "", "", f"code {was}", None, f"counted as {now}", how)

@@ -461,3 +461,25 @@ def test_a_panel_in_any_arrangement_is_read_back(read, how, seed):
     found = read(rows, *merged, layout="tables: [{cumulative: false}]").frame
     expected = panel.sort_values(["unit", "period"])[["unit", "period", "inside", "total"]]
     assert found[["unit", "period", "inside", "total"]].values.tolist() == expected.values.tolist()
+
+
+@pytest.mark.parametrize("first", ["'1234", "待补", "1.2千"])
+def test_a_first_row_whose_figures_are_words_is_no_header(read, first):
+    rows = [["2019年各县"], ["县", "住院总人次"], ["始兴县", first], ["仁化县", 900]]
+    if first == "待补":
+        with pytest.raises(ReadingError, match="B3: a text, not a number"):
+            read(rows)
+    else:
+        assert cells(read(rows), "total") == [[1234 if first == "'1234" else 1200], [900]]
+
+
+def test_remarks_that_are_editions_order_figures_that_stand_twice(read):
+    rows = [
+        ["县", "年份", "住院总人次", "备注"],
+        ["始兴县", 2018, 110, "修订数"],
+        ["始兴县", 2018, 100, "初步数"],
+        ["始兴县", 2019, 90, None],
+    ]
+    reading = read(rows)
+    assert cells(reading, "period", "total", "total_cell") == [[2018, 110, "C2"], [2019, 90, "C4"]]
+    assert reading.left_out["cell"].tolist() == ["C3"]

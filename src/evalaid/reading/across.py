@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from evalaid.names import CITY, CODE, INDICATOR, MEASURE, NAME, NOTHING, PERIOD, TOTAL_ROW
+from evalaid.names import CITY, CODE, EDITION, INDICATOR, MEASURE, NAME, NOTHING, PERIOD, TOTAL_ROW
 from evalaid.reading.cells import column_number
 from evalaid.reading.columns import is_value, read_header
 from evalaid.reading.decisions import Journal
@@ -18,6 +18,7 @@ from evalaid.reading.layouts import ColumnLayout, Layout, TableLayout
 from evalaid.reading.lookup import SEVERAL, Candidates
 from evalaid.reading.placing import PlacedUnit, is_total, place_unit
 from evalaid.reading.regions import find_region
+from evalaid.reading.rows import rank_edition
 from evalaid.reading.titles import find_place
 
 ENOUGH = 2
@@ -101,7 +102,7 @@ def find_content(body: np.ndarray, *, counties: bool) -> str:
     Returns
     -------
     str
-        "name" or "code" (of counties), "city" (prefectures or provinces), "period", "indicator", "measure" (units of measurement),
+        "name" or "code" (of counties), "city" (prefectures or provinces), "period", "indicator", "measure" (units of measurement), "edition",
         or empty.
 
     Examples
@@ -121,6 +122,8 @@ def find_content(body: np.ndarray, *, counties: bool) -> str:
 
     if most([classify(value) in {Kind.PERIOD, Kind.YEAR} for value in cells]):
         return PERIOD
+    if most([rank_edition(text) is not None for text in texts]):
+        return EDITION
     if most([is_unit(text) for text in texts]):
         return MEASURE
     if most([is_value(read_header([text]).read) for text in texts]):

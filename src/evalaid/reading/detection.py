@@ -12,6 +12,7 @@ from evalaid.names import (
     BASE,
     CITY,
     CODE,
+    EDITION,
     FIGURE,
     FIGURE_HEADER,
     INDICATOR,
@@ -273,9 +274,9 @@ def _read_contents(
         if header.read:
             wanted = {MEASURE} | ({PERIOD, INDICATOR} if across else set()) | ({CITY} if len(names) > 1 else set())
         elif across:
-            wanted = {MEASURE, PERIOD, INDICATOR, NAME, CODE}
+            wanted = {MEASURE, PERIOD, INDICATOR, NAME, CODE, EDITION}
         else:
-            wanted = set() if keyed else {NAME, CODE}
+            wanted = {EDITION} if keyed else {NAME, CODE, EDITION}
         if found in wanted:
             contents[column] = found
             keyed |= found in {NAME, CODE}

@@ -11,6 +11,7 @@ import numpy as np
 from evalaid.names import KEY_HEADERS, UNIT_NOTE
 from evalaid.reading.grids import Grid
 from evalaid.reading.kinds import Kind, classify, find_role, is_unit, plain
+from evalaid.reading.regions import Region, find_region
 
 _UNIT = re.compile(UNIT_NOTE, re.IGNORECASE)
 _PLACE = re.compile(r".{1,}(县|市|区|旗|州|盟|地区|林区|特区)")
@@ -211,8 +212,16 @@ def is_header(cells: np.ndarray, kinds: np.ndarray) -> bool:
         return False
     if is_numbering(cells):
         return True
-    texts = {plain(cells[column]) for column in np.flatnonzero(kinds != Kind.BLANK)}
-    return len(texts) > 1 and not np.isin(kinds, [Kind.NUMBER, Kind.MISSING]).any()
+    texts = list(dict.fromkeys(plain(cells[column]) for column in np.flatnonzero(kinds != Kind.BLANK)))
+    return len(texts) > 1 and not _is_unreadable(texts, kinds) and not np.isin(kinds, [Kind.NUMBER, Kind.MISSING]).any()
+
+
+def _is_unreadable(texts: Sequence[str], kinds: np.ndarray) -> bool:
+    """Tell whether a row is one of data whose figures are words: it begins with a county's name and no other stands in it."""
+    if not _PLACE.fullmatch(texts[0]) or find_role(texts[0]) or np.isin(kinds, [Kind.YEAR, Kind.PERIOD]).any():
+        return False
+    places = [isinstance(find_region(text), Region) for text in texts]
+    return places[0] and not any(places[1:]) and not any(map(find_role, texts))
 
 
 def _is_dates(kinds: np.ndarray) -> bool:

@@ -14,14 +14,17 @@ from projects import ROOT, cells_of, toy_frame
 
 from evalaid.cli import main
 from evalaid.errors import EvalaidError, ReadingError, StudyError
+from evalaid.frames.starts import vary_study_starts
 from evalaid.manifest import read_manifest
 from evalaid.own_data import begin_study
+from evalaid.own_parameters import ADJACENCY
 from evalaid.project import list_studies
 from evalaid.simulate import office
 from evalaid.study.provenance import gather_decisions
 from evalaid.study.sample import load_design
 from evalaid.study.sources import data_faults, hash_inputs
 from evalaid.study.spec import load_study
+from evalaid.study.surroundings import load_neighbours
 
 
 @pytest.fixture
@@ -152,6 +155,20 @@ def test_a_tidy_panel_of_any_file_is_decided_upon_in_the_report(project, tmp_pat
     assert {"column '地区'", "column '本地住院率'", "unit of '本地住院率'"} <= set(decided["what"])
     assert decided["decided"].str.contains(opened).any()
     assert new.decisions["because"].str.contains("numbers without a sign").any()
+
+
+def test_counties_have_their_names_and_the_neighbours_that_the_project_knows(project, files):
+    (project / "data" / "published").mkdir()
+    shutil.copyfile(ROOT / ADJACENCY, project / ADJACENCY)
+    begin_study("mine", files.panel, files.roster, data_kind="simulated")
+    spec = load_study("mine")
+    assert spec.robustness["neighbours"]["file"] == ADJACENCY
+    pairs = load_neighbours(spec)
+    names = set(load_design(spec).layout.units)
+    assert "连南瑶族自治县" in names
+    assert set(pairs["unit"]) | set(pairs["neighbour"]) <= names
+    assert {"连南瑶族自治县", "连山壮族瑶族自治县"} in pairs.apply(set, axis=1).tolist()
+    assert set(vary_study_starts(spec).units["label"]) == {"连南瑶族自治县", "佛冈县"}
 
 
 def test_columns_that_are_not_clear_are_asked_for_and_can_be_named(project, tmp_path):

@@ -6,8 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import simulated_panel
 from projects import KOREA
 
+from evalaid.design import diagnose
 from evalaid.estimation import estimate
 from evalaid.frames.analysis import Refusal
 from evalaid.frames.placebos import list_other_outcomes
@@ -285,6 +287,16 @@ def test_bounds_without_divergence_are_the_estimate_of_the_study(shanghai):
     assert (np.diff(found.relative["conf_high"] - found.relative["conf_low"]) > 0).all()
     limit = found.breakdown.set_index("key").loc["relative", "value"]
     assert found.verdict["verdict"].iloc[0] == (SURVIVES if limit >= 1 else WEAKENED)
+
+
+def test_event_times_with_one_treated_cluster_are_left_out_of_the_bounds_and_named():
+    design = diagnose(simulated_panel([2017] + [2019] * 4 + [np.nan] * 6), "county", "year", "share", "first_treated")
+    effects = estimate(design, "callaway_santanna", adjustment="none", base_period="universal")
+    event = effects.aggregate("event_time")
+    kept, said = trends._with_errors(event, 0.95)
+    assert kept.cells["event_time"].tolist() == [-4, -3, -2, -1, 0, 1]
+    assert said == " Left out, with one treated cluster: event time +2, +3."
+    assert trends._with_errors(kept, 0.95) == (kept, "")
 
 
 def test_every_kind_of_inference_has_the_same_estimate_but_those_of_the_regression(shanghai):

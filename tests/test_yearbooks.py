@@ -483,3 +483,13 @@ def test_remarks_that_are_editions_order_figures_that_stand_twice(read):
     reading = read(rows)
     assert cells(reading, "period", "total", "total_cell") == [[2018, 110, "C2"], [2019, 90, "C4"]]
     assert reading.left_out["cell"].tolist() == ["C3"]
+
+
+def test_two_tables_beside_each_other_below_a_bare_year(read):
+    rows = [["2018年"], ["县", "住院总人次", None, "县", "住院总人次"], ["始兴县", 10, None, "英德市", 30]]
+    assert cells(read(rows), "period", "total") == [[2018, 10], [2018, 30]]
+
+
+def test_shares_of_a_province_s_total_are_no_counts(read):
+    rows = [["2019年"], ["县", "住院总人次", None], [None, "人次", "构成比(%)"], ["始兴县", 100, 12.5]]
+    assert cells(read(rows, "A2:A3", "B2:C2"), "total") == [[100]]

@@ -161,7 +161,7 @@ OFFICE = "填报|填表|报送|上报|制表|编制|编报|统计|审核|发布|
 UNIT_NOTE = rf"(?<!{OFFICE})(?:计量|数据)?(?:单位|units?)[:：]\s*(.+)"
 """What says the unit of a table; 填报单位 (who filled it in) is an office and no unit."""
 CUMULATIVE_WORDS = r"累计|year[ _-]?to[ _-]?date|\bytd\b|cumulative"
-CHANGE_WORDS = r"同比|环比|增长|增幅|增减|增速|升降|变化|同期|上年|去年|前年|基期|上季|上月|last year|previous|排名|位次|排序|目标|计划数|考核|得分|达标|yoy|change|rank|target"
+CHANGE_WORDS = r"构成|同比|环比|增长|增幅|增减|增速|升降|变化|同期|上年|去年|前年|基期|上季|上月|last year|previous|排名|位次|排序|目标|计划数|考核|得分|达标|yoy|change|rank|target"
 """What a column of changes, of figures of another period, of ranks or targets is called: it holds no level of a variable in the table's
 own period, whatever else its header says."""
 

@@ -230,9 +230,9 @@ def _is_dates(kinds: np.ndarray) -> bool:
 
 
 def _is_title(row: np.ndarray, below: np.ndarray) -> bool:
-    """Tell whether a row is a title over the first column, alone or with a unit at the side."""
+    """Tell whether a row is a title over the first column or left of it, alone or with a unit at the side."""
     first, *others = [column for column, value in enumerate(row) if plain(value)]
-    above_first = first == next((at for at, value in enumerate(below) if plain(value)), -1)
+    above_first = first <= next((at for at, value in enumerate(below) if plain(value)), -1)
     side = [plain(row[column]).strip("()") for column in others]
     return above_first and len(side) < 2 and all(map(is_unit, side)) and find_role(plain(row[first])) not in KEY_HEADERS
 

@@ -6,7 +6,7 @@
 
 Records are made by tests/records.py, with known answers, and deleted afterwards. Every measurement is a process of its own with
 two threads and a memory limit of 1.5 GB for DuckDB; peak memory is that of the whole process, Python and its libraries included
-(about 190 MB), from its start on.
+(about 180 MB), from its start on.
 """
 
 from __future__ import annotations

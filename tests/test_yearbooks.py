@@ -493,3 +493,25 @@ def test_two_tables_beside_each_other_below_a_bare_year(read):
 def test_shares_of_a_province_s_total_are_no_counts(read):
     rows = [["2019年"], ["县", "住院总人次", None], [None, "人次", "构成比(%)"], ["始兴县", 100, 12.5]]
     assert cells(read(rows, "A2:A3", "B2:C2"), "total") == [[100]]
+
+
+@pytest.mark.parametrize(
+    ("title", "header", "decided", "because"),
+    [
+        ("各县医疗机构工作量", "出院人数", "residents', wherever they were treated: to be checked", "'各县医疗机构工作量' speaks of hospitals"),
+        ("各县情况", "住院总人次", "residents', wherever they were treated: to be checked", "no header or title says it"),
+        ("各县医院", "参保人住院总人次", "residents'", "参保人住院总人次"),
+    ],
+)  # fmt: skip
+def test_whose_episodes_a_total_counts_is_told_where_nothing_inside_stands_beside_it(
+    read, title, header, decided, because
+):
+    told = read([[title, None, None], ["县", "年份", header], ["始兴县", 2019, 5000]]).decisions
+    row = told[told["what"] == "whose episodes the total counts"].iloc[0]
+    assert row["decided"] == decided
+    assert because in row["because"]
+
+
+def test_a_total_beside_a_count_inside_is_of_the_same_people(read):
+    told = read([["县", "年份", "县域内住院人次", "住院总人次"], ["始兴县", 2019, 4000, 5000]]).decisions
+    assert not (told["what"] == "whose episodes the total counts").any()

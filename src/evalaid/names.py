@@ -144,6 +144,10 @@ VALUE_HEADERS = {
 """Variable of a panel -> pattern of its header, spaces, units and periods aside; the first that fits the whole text counts."""
 
 SHARES = (SHARE, "visit_share", "primary_share", "fund_share", CITY_SHARE, "share_65", "surgery_share")
+OF_RESIDENTS = r"居民|常住|户籍|参保|流向|县域|辖区内?外|患者来源|resident|insured"
+OF_HOSPITALS = r"医疗机构|医疗卫生机构|医院|卫生院|工作量|服务量|服务情况|诊疗|hospitals?|workload"
+"""What a header or title says of whose episodes a total counts: of the people of a place, or of its hospitals."""
+
 COUNTS = (INSIDE, OUTSIDE, TOTAL, "out_severe", "expert_days")
 """Counts of events in a period: they add up over periods, so that cumulative ones can be differenced."""
 

@@ -31,7 +31,7 @@ from evalaid.reading.headers import Block, fill_down, find_block, find_unit
 from evalaid.reading.kinds import Kind, classify, plain
 from evalaid.reading.layouts import ColumnLayout, Layout, TableLayout
 from evalaid.reading.placing import PlacedUnit
-from evalaid.reading.titles import find_edition, find_period, find_variable, say_cumulative
+from evalaid.reading.titles import find_edition, find_period, find_variable, say_cumulative, say_whose
 
 _FIGURE = re.compile(FIGURE_HEADER)
 
@@ -139,6 +139,7 @@ def detect(given: TableLayout | None, journal: Journal, layout: Layout) -> Detec
     period, year = find_period(given, block, columns, journal)
     cumulative = given.cumulative if given.cumulative is not None else say_cumulative(block, journal)
     edition = given.edition if given.edition is not None else find_edition(block, journal)
+    say_whose(block, columns, journal)
     table = replace(
         given,
         file=grid.file if given.file is None else given.file,

@@ -244,9 +244,9 @@ def _decide_cumulative(
 
 
 def _evidence(spans: Sequence[Span | None], decided: str, said: Sequence[Said], dates: str, numbers: str) -> str:
-    names = Counter(f"{span.step}{' (cumulative)' if span.cumulative else ''}" for span in spans if span is not None)
-    parts = [", ".join(f"{name}: {count}" for name, count in names.most_common()) or "no period"]
-    text = f"Periods: {parts[0]}. {decided}".strip()
+    names = Counter(f"{span.step}{', cumulative' if span.cumulative else ''}" for span in spans if span is not None)
+    kinds = "; ".join(f"{count} read as a {name}" for name, count in names.most_common()) or "no period"
+    text = f"Periods: {kinds}. {decided}".strip()
     if any(item.day is not None for item in said):
         text += f" Dates stand for the {dates} that they begin or end."
     if any(item.number is not None for item in said):

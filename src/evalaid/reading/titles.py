@@ -5,7 +5,21 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from evalaid.names import CUMULATIVE_WORDS, FILED_WORDS, PERIOD, SEVERAL_YEARS, SINGLE_WORDS, TITLE_WORDS, YEAR
+from evalaid.names import (
+    CUMULATIVE_WORDS,
+    FILED_WORDS,
+    INSIDE,
+    OF_HOSPITALS,
+    OF_RESIDENTS,
+    OUTSIDE,
+    PERIOD,
+    SEVERAL_YEARS,
+    SHARE,
+    SINGLE_WORDS,
+    TITLE_WORDS,
+    TOTAL,
+    YEAR,
+)
 from evalaid.reading.calendar_words import write_months
 from evalaid.reading.columns import is_value, read_header
 from evalaid.reading.decisions import Journal
@@ -122,6 +136,30 @@ def say_cumulative(block: Block, journal: Journal) -> bool | None:
             )
             return answer
     return None
+
+
+def say_whose(block: Block, columns: list[ColumnLayout], journal: Journal) -> None:
+    """Note whose episodes a total counts that stands without a count inside or outside: residents', or the hospitals' own.
+
+    The share needs residents', wherever they were treated. A table of the work of hospitals has the same headers.
+    """
+    totals = [column for column in columns if column.read == TOTAL]
+    if not totals or {column.read for column in columns} & {INSIDE, OUTSIDE, SHARE}:
+        return
+    texts = [column.header for column in totals]
+    texts += [plain(note.text) for note in block.above] + [journal.grid.sheet, Path(journal.grid.file).stem]
+    said = next((text for text in texts if re.search(OF_RESIDENTS, text, re.IGNORECASE)), "")
+    work = next((text for text in texts if re.search(OF_HOSPITALS, text, re.IGNORECASE)), "")
+    if said:
+        journal.decide("", "whose episodes the total counts", "residents'", f"{said!r}")
+        return
+    why = f"{work!r} speaks of hospitals" if work else "no header or title says it"
+    journal.decide(
+        "",
+        "whose episodes the total counts",
+        "residents', wherever they were treated: to be checked",
+        f"{why}; the patients of the county's own hospitals would give another share",
+    )
 
 
 def find_edition(block: Block, journal: Journal) -> int | None:

@@ -76,7 +76,7 @@ def widen(
 
     tails = np.array([level, (1 + level) / 2])
     least, most = ndtri(tails) if freedom is None else stdtrit(freedom, tails)
-    critical = brentq(excess, least - 1e-9, most + 1e-9) if excess(least) < 0 else least
+    critical = float(brentq(excess, least - 1e-9, most + 1e-9) if excess(least) < 0 else least)
     return lower - critical * std_error, upper + critical * std_error
 
 

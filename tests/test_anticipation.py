@@ -8,7 +8,7 @@ import pytest
 from panels import counties, diagnose, simulate
 
 import evalaid as ea
-from evalaid.errors import EstimationError, NotIdentifiedError
+from evalaid.base.errors import EstimationError, NotIdentifiedError
 from evalaid.estimation import estimate_subsets
 from evalaid.estimators.synthetic import synthetic_weights
 from evalaid.estimators.table import METHODS

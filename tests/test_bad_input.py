@@ -10,7 +10,7 @@ import pytest
 from panels import diagnose, simulate
 
 import evalaid as ea
-from evalaid.errors import EstimationError, EvalaidError, NotIdentifiedError
+from evalaid.base.errors import EstimationError, EvalaidError, NotIdentifiedError
 from evalaid.estimators.table import METHODS
 
 # ---- leaving clusters out ------------------------------------------------------------------------------------------------

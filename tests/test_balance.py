@@ -8,7 +8,7 @@ import pytest
 from panels import diagnose, simulate
 
 import evalaid as ea
-from evalaid.errors import DesignError, EstimationError
+from evalaid.base.errors import DesignError, EstimationError
 
 ROUNDING = 1e-10  # two routes to the same number in float64
 

@@ -9,8 +9,8 @@ from panels import counties, diagnose, simulate
 from scipy import stats
 
 import evalaid as ea
+from evalaid.base.errors import InferenceError
 from evalaid.effects import Effects
-from evalaid.errors import InferenceError
 
 # Two ways to the same numbers in double precision, through square roots of matrices with eigenvalues near one.
 TOLERANCE = 1e-8

@@ -7,7 +7,7 @@ from panels import diagnose, simulate
 from scipy.stats import norm, t
 
 import evalaid as ea
-from evalaid.errors import InferenceError
+from evalaid.base.errors import InferenceError
 from evalaid.sensitivity.bound_errors import CENTRES, centres, widen
 from evalaid.sensitivity.bounds import bound_effect
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import evalaid as ea
-from evalaid.errors import EstimationError
-from evalaid.facts.rounding import Figure
+from evalaid.base.errors import EstimationError
+from evalaid.base.rounding import Figure
 from evalaid.sensitivity.bounds import bound_effect
 
 share = st.floats(0, 100)

@@ -6,11 +6,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from evalaid.base.errors import FactsError
 from evalaid.claims.checks import FINDINGS, check_alike, check_dates, list_claims, show_figures
 from evalaid.claims.remainders import bound_claims, compare_published, decompose, find_breakdown
 from evalaid.claims.table import Claims, raw_change
 from evalaid.claims.verdicts import VERDICTS, judge
-from evalaid.errors import FactsError
 
 PUBLISHED = Path(__file__).parents[1] / "data" / "published"
 CLAIMS = Claims.read(PUBLISHED)

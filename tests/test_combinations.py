@@ -3,7 +3,7 @@
 import pytest
 from projects import TOY, make_project, write_notebook, write_study
 
-from evalaid.errors import StudyError
+from evalaid.base.errors import StudyError
 from evalaid.running.notebooks import list_notebooks
 from evalaid.study.sample import load_frame
 from evalaid.study.sources import check_sources, hash_inputs, load_simulation

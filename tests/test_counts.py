@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from panels import counties, simulate
 
 import evalaid as ea
-from evalaid.errors import EstimationError
+from evalaid.base.errors import EstimationError
 from evalaid.scales import SCALES
 
 COUNTS = ["log_inside", "log_outside"]

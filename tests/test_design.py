@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
+from evalaid.base.errors import DesignError, PanelError
 from evalaid.design import diagnose
 from evalaid.diagnosis.comparisons import NEVER_TREATED, list_cells
-from evalaid.errors import DesignError, PanelError
 from evalaid.layout import arrange
 
 KEYS = {"unit": "county", "period": "year", "outcome": "share", "cohort": "first_treated"}

@@ -10,8 +10,8 @@ import pytest
 from panels import counties, diagnose, simulate
 
 import evalaid as ea
+from evalaid.base.errors import InferenceError
 from evalaid.effects import Effects
-from evalaid.errors import InferenceError
 
 EXACT = 1e-12  # sums of the same terms in another order
 

@@ -8,7 +8,7 @@ import pytest
 from panels import diagnose
 
 import evalaid as ea
-from evalaid.errors import EstimationError
+from evalaid.base.errors import EstimationError
 
 
 def dosed(seed: int, n_units: int = 90, curve=lambda d: 0.01 * d, untreated: float = 1 / 3) -> pd.DataFrame:

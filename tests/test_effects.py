@@ -8,8 +8,8 @@ import pytest
 from panels import counties, diagnose, simulate
 
 import evalaid as ea
+from evalaid.base.errors import EstimationError
 from evalaid.effects import Effects
-from evalaid.errors import EstimationError
 from evalaid.influence import PIECE, Block, Influence
 
 # Sums of a few hundred doubles of order one.

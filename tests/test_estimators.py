@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from panels import counties, diagnose, simulate
 
 import evalaid as ea
-from evalaid.errors import EstimationError
+from evalaid.base.errors import EstimationError
 
 METHODS = [
     "two_by_two",

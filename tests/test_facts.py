@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalaid.errors import FactsError
-from evalaid.facts.dates import earliest_day, latest_day, name_span
-from evalaid.facts.rounding import Figure, evaluate
+from evalaid.base.errors import FactsError
+from evalaid.base.partial_dates import earliest_day, latest_day, name_span
+from evalaid.base.rounding import Figure, evaluate
 from evalaid.facts.table import Facts, recompute
 
 PUBLISHED = Path(__file__).parents[1] / "data" / "published"

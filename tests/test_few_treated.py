@@ -10,7 +10,7 @@ import pytest
 from panels import diagnose, simulate
 
 import evalaid as ea
-from evalaid.errors import InferenceError
+from evalaid.base.errors import InferenceError
 
 
 def two_periods(changes, treated, sizes=None) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from workbooks import Date, Formula, compound, ods, pack, sheet_xml, xls, xlsx, xlsx_parts
 
-from evalaid.errors import EvalaidError, ReadingError
+from evalaid.base.errors import EvalaidError, ReadingError
 from evalaid.reading import snapshot as snapshots
 from evalaid.reading.cells import harmless
 from evalaid.reading.grids import open_grids

@@ -15,7 +15,7 @@ from scipy.special import ndtr
 from scipy.stats import foldnorm, norm
 
 import evalaid as ea
-from evalaid.errors import InferenceError
+from evalaid.base.errors import InferenceError
 from evalaid.report.canvas import Look, draw
 from evalaid.report.divergence import draw_honest
 from evalaid.sensitivity import corners

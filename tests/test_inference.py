@@ -9,8 +9,8 @@ from panels import counties, diagnose, simulate
 from scipy import stats
 
 import evalaid as ea
+from evalaid.base.errors import InferenceError
 from evalaid.effects import Effects
-from evalaid.errors import InferenceError
 from evalaid.inference.multiplier import WEIGHTS, draw_weights
 
 EXACT = 1e-12

@@ -10,7 +10,7 @@ import pytest
 from panels import diagnose, simulate
 
 import evalaid as ea
-from evalaid.errors import EstimationError, InferenceError
+from evalaid.base.errors import EstimationError, InferenceError
 from evalaid.inference.assignments import list_assignments
 from evalaid.inference.reassignment import move
 from evalaid.sensitivity.declared import Specification, declare

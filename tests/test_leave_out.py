@@ -10,7 +10,7 @@ import pytest
 from panels import diagnose, simulate
 
 import evalaid as ea
-from evalaid.errors import DesignError, EstimationError
+from evalaid.base.errors import DesignError, EstimationError
 from evalaid.sensitivity.leave_out import FIRST_ORDER_ONLY
 
 EXACT = 1e-10  # the same estimator on the same rows

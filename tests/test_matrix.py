@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from records import Recipe, hospital_table, records
 
-from evalaid.errors import ReadingError
+from evalaid.base.errors import ReadingError
 from evalaid.reading.matrix import count_matrix
 from evalaid.reading.records import count_records
 

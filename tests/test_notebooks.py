@@ -12,7 +12,7 @@ import time
 import pytest
 from projects import EFFECT, ROOT, SAMPLE, make_project, write_notebook
 
-from evalaid.errors import ManifestError, NotebookError, StudyError
+from evalaid.base.errors import ManifestError, NotebookError, StudyError
 from evalaid.manifest import read_manifest
 from evalaid.running import execution, notebooks
 from evalaid.running.notebooks import run_study

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from evalaid.errors import ReadingError
+from evalaid.base.errors import ReadingError
 from evalaid.reading.numbers import read_numbers, unit_in_heading
 from evalaid.reading.numerals import read_numeral
 from evalaid.reading.snapshot import FAULT_COLUMNS

@@ -10,7 +10,7 @@ import pytest
 from panels import diagnose, simulate
 
 import evalaid as ea
-from evalaid.errors import DesignError, NotIdentifiedError
+from evalaid.base.errors import DesignError, NotIdentifiedError
 from evalaid.sensitivity.events import read_events
 
 ROUNDING = 1e-9

@@ -12,13 +12,13 @@ import pytest
 from click.testing import CliRunner
 from projects import ROOT, cells_of, toy_frame
 
+from evalaid.base.errors import EvalaidError, ReadingError, StudyError
+from evalaid.base.project import list_studies
 from evalaid.cli import main
-from evalaid.errors import EvalaidError, ReadingError, StudyError
 from evalaid.frames.starts import vary_study_starts
 from evalaid.manifest import read_manifest
 from evalaid.own_data import begin_study
 from evalaid.own_parameters import ADJACENCY
-from evalaid.project import list_studies
 from evalaid.simulate import office
 from evalaid.study.provenance import gather_decisions
 from evalaid.study.sample import load_design

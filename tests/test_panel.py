@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from evalaid.errors import PanelError
+from evalaid.base.errors import PanelError
 from evalaid.panel import read_panel
 
 KEYS = {"unit": "county", "period": "year", "outcome": "share"}

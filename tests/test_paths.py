@@ -8,7 +8,7 @@ import pytest
 from panels import counties, diagnose, simulate
 
 import evalaid as ea
-from evalaid.errors import EstimationError
+from evalaid.base.errors import EstimationError
 from evalaid.estimators.efficient import _cells, _coefficients, _weights
 
 EXACT = 1e-11

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalaid.errors import PanelError
-from evalaid.periods import containing_period, first_day, label, labels, parse_periods, recognise_periods
+from evalaid.base.errors import PanelError
+from evalaid.base.periods import containing_period, first_day, label, labels, parse_periods, recognise_periods
 
 QUARTERS = ["2019Q3", "2019Q4", "2020Q1"]
 

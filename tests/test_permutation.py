@@ -11,7 +11,7 @@ from panels import diagnose, simulate
 from scipy.stats import permutation_test
 
 import evalaid as ea
-from evalaid.errors import InferenceError, NotIdentifiedError
+from evalaid.base.errors import InferenceError, NotIdentifiedError
 from evalaid.estimation import estimate
 from evalaid.inference.assignments import list_assignments
 from evalaid.inference.inversion import SEARCH_PRECISION, invert, search

@@ -8,7 +8,7 @@ import pytest
 from panels import diagnose, simulate
 
 import evalaid as ea
-from evalaid.errors import DesignError
+from evalaid.base.errors import DesignError
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from panels import diagnose, simulate
 
 import evalaid as ea
-from evalaid.errors import DesignError, EstimationError
+from evalaid.base.errors import DesignError, EstimationError
 from evalaid.sensitivity import power as power_module
 from evalaid.sensitivity.process import Moments, Process, deviations, fit_process, moments_of, untreated
 from evalaid.sensitivity.residuals import fit_residual_process, residual_source

@@ -13,7 +13,7 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import chi2, f, multivariate_normal, ncx2, truncnorm
 
 import evalaid as ea
-from evalaid.errors import InferenceError
+from evalaid.base.errors import InferenceError
 from evalaid.sensitivity.rectangle import inside_rectangle, uniform_points
 
 # R integrates by quasi-random points to about 1e-3; the likelihood ratio needs no integral.

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import evalaid.section
-from evalaid.errors import ReadingError
+from evalaid.base.errors import ReadingError
 from evalaid.manifest import Recorder
 from evalaid.reading.identifiers import looks_like, mask, refuse_identifiers
 from evalaid.reading.privacy import THRESHOLD, hide_small, publishable

@@ -120,7 +120,7 @@ def test_the_result_in_the_readme_is_the_committed_one():
 def test_every_study_that_is_named_exists():
     named = {word for _, words in COMMANDS for word in words[2:] if re.fullmatch(r"[a-z]+(_[a-z]+){2,}", word)}
     named -= {"acute_inpatient_share_pct"}
-    studies = set(importlib.import_module("evalaid.project").list_studies("project"))
+    studies = set(importlib.import_module("evalaid.base.project").list_studies("project"))
     assert named <= studies
     assert set(re.findall(r"^\| `([a-z_]+)` \|", README, re.MULTILINE)) == studies, "the table of studies"
 

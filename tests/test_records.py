@@ -14,7 +14,7 @@ import pytest
 from records import RECORD_ANSWERS_SQL, RECORDS_SQL, Recipe, answers, hospital_table, records, write_records
 
 import evalaid as ea
-from evalaid.errors import ReadingError
+from evalaid.base.errors import ReadingError
 from evalaid.reading.episodes import TAKEN
 from evalaid.reading.records import count_records
 from evalaid.reading.stores import Store

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from evalaid.errors import EstimationError, SimulationError
+from evalaid.base.errors import EstimationError, SimulationError
 from evalaid.frames.recoveries import describe_truth
 from evalaid.recovery.draws import estimate_draws, recovery, summarise_draws
 from evalaid.recovery.trials import TRIALS, Trial, choose_trials

@@ -10,7 +10,7 @@ import pytest
 from panels import diagnose, simulate
 
 import evalaid as ea
-from evalaid.errors import DesignError, InferenceError
+from evalaid.base.errors import DesignError, InferenceError
 
 
 def treat(count: int, n_units: int = 12, **columns) -> ea.Design:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalaid.errors import ReadingError
+from evalaid.base.errors import ReadingError
 from evalaid.reading.divisions import load_divisions, short_forms, stem
 from evalaid.reading.regions import Candidates, Region, find_region, read_regions
 from evalaid.reading.script import TRADITIONAL, simplify

@@ -8,7 +8,7 @@ import pytest
 from panels import diagnose, simulate
 
 import evalaid as ea
-from evalaid.errors import DesignError, NotIdentifiedError
+from evalaid.base.errors import DesignError, NotIdentifiedError
 from evalaid.sensitivity.history import count_matches
 from evalaid.sensitivity.process import Process
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
+from evalaid.base.errors import RosterError
+from evalaid.base.periods import first_day, label, parse_periods
 from evalaid.cohorts import assign_cohorts
-from evalaid.errors import RosterError
-from evalaid.periods import first_day, label, parse_periods
 from evalaid.roster import Roster
 
 PARTNERSHIPS = pd.DataFrame({

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evalaid.base.errors import ReadingError, RosterError
 from evalaid.cohorts import assign_cohorts, possible_cohorts
-from evalaid.errors import ReadingError, RosterError
 from evalaid.reading.dates import read_date, read_spell
 from evalaid.reading.layouts import Layout
 from evalaid.reading.roster_rows import find_mechanism, split_names

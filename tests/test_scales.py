@@ -7,7 +7,7 @@ import pytest
 from panels import counties, diagnose, simulate
 
 import evalaid as ea
-from evalaid.errors import EstimationError
+from evalaid.base.errors import EstimationError
 from evalaid.scales import diagnose_ceiling
 
 METHODS = ["two_by_two", "twfe", "event_study", "callaway_santanna", "sun_abraham", "imputation", "stacked", "lp_did"]

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import evalaid as ea
-from evalaid.errors import SimulationError
+from evalaid.base.errors import SimulationError
 from evalaid.simulate import county, levels, solve
 from evalaid.simulate.noise import condition, correlate, draw_ar1, draw_from, round_to_total
 from evalaid.simulate.table import GENERATORS, simulate

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalaid.errors import ReadingError
+from evalaid.base.errors import ReadingError
 from evalaid.reading.calendar_words import FIRST_YEAR, LAST_YEAR, read_period
 from evalaid.reading.snapshot import FAULT_COLUMNS
 from evalaid.reading.spans import Span, read_spans

@@ -8,7 +8,7 @@ import pytest
 from panels import diagnose, simulate
 
 import evalaid as ea
-from evalaid.errors import EstimationError
+from evalaid.base.errors import EstimationError
 from evalaid.sensitivity.declared import Specification, all_subsets, declare
 
 # Both routes solve the same equations in double precision.

@@ -11,7 +11,7 @@ import pytest
 from panels import diagnose, simulate
 
 import evalaid as ea
-from evalaid.errors import DesignError
+from evalaid.base.errors import DesignError
 from evalaid.estimators.table import METHODS
 from evalaid.sensitivity.exposure import map_exposure
 from evalaid.sensitivity.spillover import ALL, DONUT, WIDER

@@ -5,8 +5,8 @@ import json
 import pytest
 from projects import KOREA, TOY, make_project, toy_frame, write_study
 
-from evalaid.errors import PanelError, StudyError
-from evalaid.project import list_studies
+from evalaid.base.errors import PanelError, StudyError
+from evalaid.base.project import list_studies
 from evalaid.study.sample import load_design, load_frame
 from evalaid.study.sources import data_faults, hash_data
 from evalaid.study.spec import StudySpec, field_names, load_study

@@ -7,7 +7,7 @@ import pytest
 import tables
 from projects import EFFECT, SAMPLE, TOY, make_project, write_study
 
-from evalaid.errors import ReadingError, StudyError
+from evalaid.base.errors import ReadingError, StudyError
 from evalaid.frames import describe
 from evalaid.reading.tables import read_table
 from evalaid.running.notebooks import run_study

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evalaid.errors import PanelError
-from evalaid.faults import Faults
+from evalaid.base.errors import PanelError
+from evalaid.base.faults import Faults
 from evalaid.panel import read_panel
 from evalaid.treatment import gather_treatment
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from projects import make_project
 
-from evalaid.errors import ManifestError
+from evalaid.base.errors import ManifestError
 from evalaid.manifest import Manifest, Number, Recorder, read_manifest, read_parts, write_manifest
 from evalaid.running.notebooks import run_study
 from evalaid.running.verify import compare_numbers, verify_study

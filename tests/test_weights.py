@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from panels import counties, diagnose, simulate
 
 import evalaid as ea
-from evalaid.errors import NotIdentifiedError, PanelError
+from evalaid.base.errors import NotIdentifiedError, PanelError
 
 # Sums of a few hundred products in double precision.
 EXACT = 1e-10

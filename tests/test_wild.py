@@ -10,8 +10,8 @@ import pytest
 from panels import GOLDEN, counties, diagnose, simulate
 
 import evalaid as ea
+from evalaid.base.errors import InferenceError
 from evalaid.effects import Effects
-from evalaid.errors import InferenceError
 from evalaid.inference.by_cluster import group_clusters
 from evalaid.inference.wild_columns import Block
 from evalaid.inference.wild_draws import Plan

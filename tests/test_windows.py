@@ -9,7 +9,7 @@ import statsmodels.formula.api as smf
 from panels import counties, diagnose, simulate
 
 import evalaid as ea
-from evalaid.errors import EstimationError
+from evalaid.base.errors import EstimationError
 
 EXACT = 1e-11
 

@@ -4,7 +4,7 @@ import openpyxl
 import pytest
 from openpyxl.utils import column_index_from_string as column_index
 
-from evalaid.errors import ReadingError
+from evalaid.base.errors import ReadingError
 from evalaid.reading.layouts import Layout
 from evalaid.reading.tables import read_table
 from tests.tables import name, quarters, write_xlsx

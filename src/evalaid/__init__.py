@@ -9,10 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from evalaid.base.errors import EvalaidError, NotIdentifiedError
     from evalaid.cohorts import assign_cohorts
     from evalaid.design import Design, diagnose
     from evalaid.effects import Effects
-    from evalaid.errors import EvalaidError, NotIdentifiedError
     from evalaid.estimation import estimate, methods
     from evalaid.facts.table import Facts
     from evalaid.inference.difference import difference
@@ -53,11 +53,11 @@ __version__ = "0.1.0"
 _HOME = {
     "Design": "evalaid.design",
     "Effects": "evalaid.effects",
-    "EvalaidError": "evalaid.errors",
+    "EvalaidError": "evalaid.base.errors",
     "EventStudy": "evalaid.sensitivity.coefficients",
     "Facts": "evalaid.facts.table",
     "Layout": "evalaid.reading.layouts",
-    "NotIdentifiedError": "evalaid.errors",
+    "NotIdentifiedError": "evalaid.base.errors",
     "Panel": "evalaid.panel",
     "Reading": "evalaid.reading.tables",
     "RecordCounts": "evalaid.reading.tallies",

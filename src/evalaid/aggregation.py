@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from evalaid.errors import EstimationError
+from evalaid.base.errors import EstimationError
 from evalaid.influence import Block, Influence
 
 Floats = NDArray[np.float64]

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from evalaid.faults import Faults
+from evalaid.base.faults import Faults
+from evalaid.base.names import CLUSTER, INSIDE, OUTCOME, PERIOD, TOTAL, UNIT, WEIGHT
+from evalaid.base.periods import EXPECTED_PERIODS
 from evalaid.keys import Keys, varies_within
-from evalaid.names import CLUSTER, INSIDE, OUTCOME, PERIOD, TOTAL, UNIT, WEIGHT
-from evalaid.periods import EXPECTED_PERIODS
 
 CELL = "unit and period"
 """Name of the checked column that says which unit x period cell a row belongs to."""

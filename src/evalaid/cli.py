@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from evalaid.errors import EvalaidError
+from evalaid.base.errors import EvalaidError
 
 COULD_NOT_RUN = 2
 INTERRUPTED = 130
@@ -81,7 +81,7 @@ def run(study: Sequence[str], only: str | None, parameters: Sequence[str], jobs:
     is named. A run with changed parameters (-p) gets a report of its own and leaves the committed numbers and the synthesis
     alone.
     """
-    from evalaid.project import OWN, SYNTHESIS, list_studies
+    from evalaid.base.project import OWN, SYNTHESIS, list_studies
     from evalaid.report.page import PAGE
     from evalaid.reports import index_reports, report_folder
     from evalaid.running.progress import ProgressDisplay
@@ -125,7 +125,7 @@ def verify(study: Sequence[str], jobs: int | None) -> None:
     Runs into a temporary folder. Exit code 0: all numbers confirmed; 1: a number, a key or a data file differs; 2: could
     not run.
     """
-    from evalaid.project import OWN, list_studies
+    from evalaid.base.project import OWN, list_studies
     from evalaid.running.progress import ProgressDisplay
     from evalaid.running.runs import find_synthesis, has_numbers, verify_studies
     from evalaid.study.spec import StudySpec
@@ -256,7 +256,7 @@ def methods() -> None:
 
 def _write_new(path: Path, text: str) -> str:
     """Write a text to a file that is not there yet."""
-    from evalaid.errors import ReadingError
+    from evalaid.base.errors import ReadingError
 
     try:
         with path.open("x", encoding="utf-8", newline="\n") as stream:
@@ -272,7 +272,7 @@ def _parse_parameters(given: Sequence[str]) -> dict[str, Any]:
     """Turn ``key=value`` into parameters; the value is read as YAML, its type is checked by the study."""
     import yaml
 
-    from evalaid.errors import StudyError
+    from evalaid.base.errors import StudyError
 
     changes = {}
     for item in given:

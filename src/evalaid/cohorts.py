@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from evalaid.errors import RosterError
-from evalaid.periods import PER_YEAR, PeriodKind, containing_period, first_day, label
+from evalaid.base.errors import RosterError
+from evalaid.base.periods import PER_YEAR, PeriodKind, containing_period, first_day, label
 from evalaid.roster import Roster
 
 RULES = ("containing_period", "first_full_period")

@@ -11,11 +11,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from evalaid.base.errors import EstimationError
+from evalaid.base.names import INSIDE, TOTAL
+from evalaid.base.periods import label
 from evalaid.design import Design
 from evalaid.effects import Effects
-from evalaid.errors import EstimationError
-from evalaid.names import INSIDE, TOTAL
-from evalaid.periods import label
 
 COUNTS = {"log_inside": "inside", "log_outside": "outside"}
 """Scale -> which episodes it counts."""

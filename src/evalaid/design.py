@@ -9,16 +9,16 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from evalaid import names
-from evalaid.columns import find_column
+from evalaid.base import names
+from evalaid.base.columns import find_column
+from evalaid.base.errors import DesignError, PanelError
+from evalaid.base.faults import Faults
+from evalaid.base.periods import label
 from evalaid.diagnosis.comparisons import count_available, describe_cohorts, list_cells
 from evalaid.diagnosis.limits import count_clusters, find_coarser_groups, list_not_identified, list_warnings
 from evalaid.diagnosis.words import tell_comparison, tell_limits, tell_panel, tell_treatment
-from evalaid.errors import DesignError, PanelError
-from evalaid.faults import Faults
 from evalaid.layout import Layout, lay_out
 from evalaid.panel import Panel, gather_panel
-from evalaid.periods import label
 from evalaid.treatment import Treatment, gather_treatment
 
 

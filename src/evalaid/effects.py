@@ -21,8 +21,8 @@ from evalaid.aggregation import (
     group_cells,
     weight_influence,
 )
+from evalaid.base.errors import EstimationError
 from evalaid.contrasts import Contrasts
-from evalaid.errors import EstimationError
 from evalaid.influence import Influence
 
 AggregationWeights = Literal["estimated", "fixed"]

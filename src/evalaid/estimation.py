@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evalaid.base.errors import EstimationError, NotIdentifiedError
+from evalaid.base.periods import label
 from evalaid.design import Design
 from evalaid.diagnosis.comparisons import base_columns
 from evalaid.effects import Effects
-from evalaid.errors import EstimationError, NotIdentifiedError
 from evalaid.estimators.method import Method, effective_anticipation, unmet
 from evalaid.estimators.table import METHODS
-from evalaid.periods import label
 from evalaid.scales import on_scale, report_back
 from evalaid.subsets import Subsets
 

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from evalaid.periods import recognise_periods
+from evalaid.base.periods import recognise_periods
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ def read_keys(units: pd.Series, periods: pd.Series) -> Keys:
     units : pandas.Series
         (n,) labels.
     periods : pandas.Series
-        (n,) periods (see `evalaid.periods.parse_periods`).
+        (n,) periods (see `evalaid.base.periods.parse_periods`).
 
     Returns
     -------

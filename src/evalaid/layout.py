@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from evalaid.names import OUTCOME, WEIGHT
+from evalaid.base.names import OUTCOME, WEIGHT
 from evalaid.panel import Panel
 from evalaid.treatment import Treatment
 

@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from evalaid.errors import ManifestError
-from evalaid.periods import PER_YEAR
+from evalaid.base.errors import ManifestError
+from evalaid.base.periods import PER_YEAR
 
 NUMBERS_FILE = "numbers.json"
 UNITS = ("pp", "%", "count", "year", "half-year", "quarter", "month", "number", "p", "fraction", "episodes")
@@ -40,7 +40,7 @@ class Number:
         Full precision, in ``unit``. None is a number that does not exist, with its reason in ``method``.
     unit : str
         One of ``UNITS``: ``pp`` (percentage points), ``%``, ``count``, ``year``, ``half-year``, ``quarter`` and ``month`` (ordinals of
-        `evalaid.periods`), ``number``, ``p`` (a p-value), ``fraction``, ``episodes`` (a count of people or of their episodes;
+        `evalaid.base.periods`), ``number``, ``p`` (a p-value), ``fraction``, ``episodes`` (a count of people or of their episodes;
         small ones are not written).
     digits : int
         Decimals shown in tables and prose; the value itself is not rounded.

@@ -19,17 +19,17 @@ from typing import Any
 
 import pandas as pd
 
+from evalaid.base.errors import EvalaidError, ReadingError, StudyError
+from evalaid.base.names import CLUSTER, INSIDE, NAME, OUTCOME, PERIOD, TOTAL, UNIT, names_a_share
+from evalaid.base.periods import parse_periods
+from evalaid.base.project import LAYOUTS, OWN, list_studies, project_root, study_file
 from evalaid.cohorts import assign_cohorts, possible_cohorts
 from evalaid.design import Design, diagnose
-from evalaid.errors import EvalaidError, ReadingError, StudyError
 from evalaid.inspection.anything import inspect_any
 from evalaid.inspection.office_roster import RosterInspection
 from evalaid.inspection.office_table import TableInspection, table_roles
 from evalaid.inspection.tidy_panel import Inspection
-from evalaid.names import CLUSTER, INSIDE, NAME, OUTCOME, PERIOD, TOTAL, UNIT, names_a_share
 from evalaid.own_parameters import DATA, Draft, choose_method, write_parameters
-from evalaid.periods import parse_periods
-from evalaid.project import LAYOUTS, OWN, list_studies, project_root, study_file
 from evalaid.reading.decisions import show
 from evalaid.reading.layouts import Layout
 from evalaid.reading.rosters import Partnerships, read_partnerships

@@ -11,11 +11,11 @@ from typing import Any
 
 import pandas as pd
 
+from evalaid.base.errors import EvalaidError, NotIdentifiedError
+from evalaid.base.names import CLUSTER, INSIDE, NAME, OUTCOME, PERIOD, SHARE, TOTAL, UNIT
+from evalaid.base.project import LAYOUTS, OWN, project_root
 from evalaid.design import Design
-from evalaid.errors import EvalaidError, NotIdentifiedError
 from evalaid.estimation import estimate
-from evalaid.names import CLUSTER, INSIDE, NAME, OUTCOME, PERIOD, SHARE, TOTAL, UNIT
-from evalaid.project import LAYOUTS, OWN, project_root
 from evalaid.reading.rosters import Partnerships
 from evalaid.study.sources import DATA_PACKAGE
 

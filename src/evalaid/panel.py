@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evalaid.base.columns import as_numbers, find_columns
+from evalaid.base.errors import PanelError
+from evalaid.base.faults import Faults
+from evalaid.base.names import CLUSTER, INSIDE, OUTCOME, PANEL_COLUMNS, PERIOD, TOTAL, UNIT, WEIGHT, names_a_share
+from evalaid.base.periods import labels
 from evalaid.checks import check_columns
-from evalaid.columns import as_numbers, find_columns
-from evalaid.errors import PanelError
-from evalaid.faults import Faults
 from evalaid.keys import Keys, code_labels, is_text, read_keys
-from evalaid.names import CLUSTER, INSIDE, OUTCOME, PANEL_COLUMNS, PERIOD, TOTAL, UNIT, WEIGHT, names_a_share
-from evalaid.periods import labels
 
 OUTCOME_UNITS = ("fraction", "percent", "number")
 WEIGHT_KINDS = {
@@ -177,7 +177,7 @@ def read_panel(
     frame : pandas.DataFrame
         Long table.
     unit, period, outcome : str
-        Its columns. Periods are years, quarters, months or whole numbers (see `evalaid.periods.parse_periods`).
+        Its columns. Periods are years, quarters, months or whole numbers (see `evalaid.base.periods.parse_periods`).
     outcome_unit : {"fraction", "percent", "number"}, optional
         Unit of ``outcome``. Per cent is converted once to a fraction, and a note says so. Default: a fraction when the
         column's name says share, rate, per cent, 率, 占比 or 이용률 and the values lie in [0, 1]; else a number.

@@ -11,9 +11,9 @@ import stat
 import tempfile
 from pathlib import Path
 
-from evalaid.errors import StudyError
+from evalaid.base.errors import StudyError
+from evalaid.base.project import OWN, REPORTS, SYNTHESIS, list_studies, project_root
 from evalaid.manifest import NUMBERS_FILE, Manifest, read_manifest
-from evalaid.project import OWN, REPORTS, SYNTHESIS, list_studies, project_root
 from evalaid.report.page import PAGE, write_index, write_page
 from evalaid.study.spec import StudySpec
 

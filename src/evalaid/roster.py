@@ -10,9 +10,9 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from evalaid.columns import find_column
-from evalaid.errors import RosterError
-from evalaid.faults import Faults
+from evalaid.base.columns import find_column
+from evalaid.base.errors import RosterError
+from evalaid.base.faults import Faults
 from evalaid.reading.dates import EXPECTED as EXPECTED_DATE
 from evalaid.reading.dates import StatedDate, read_date
 from evalaid.reading.layouts import Layout

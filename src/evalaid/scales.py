@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evalaid.base.errors import EstimationError
+from evalaid.base.periods import label
 from evalaid.counts import COUNTS, as_change, on_count
 from evalaid.design import Design
 from evalaid.effects import Effects
-from evalaid.errors import EstimationError
 from evalaid.influence import Block, Influence
-from evalaid.periods import label
 
 Floats = NDArray[np.float64]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from evalaid.faults import SHOWN, Faults
+from evalaid.base.faults import SHOWN, Faults
+from evalaid.base.periods import FIRST_YEAR, LAST_YEAR, PeriodKind, label, recognise_periods
 from evalaid.keys import Keys, is_text, varies_within
-from evalaid.periods import FIRST_YEAR, LAST_YEAR, PeriodKind, label, recognise_periods
 
 NEVER = np.iinfo(np.int64).min
 """Stands for "missing" among whole numbers inside this module; outside it, never treated is a missing cohort."""

@@ -10,11 +10,11 @@ import math
 
 import pandas as pd
 
+from evalaid.base.partial_dates import earliest_day, latest_day, years_between
+from evalaid.base.texts import join_texts
 from evalaid.claims.table import NO_BASELINE, Claim, Claims, claim_row, raw_change, shown
 from evalaid.facts.alike import Fact
-from evalaid.facts.dates import earliest_day, latest_day, years_between
 from evalaid.facts.table import Change, Facts
-from evalaid.texts import join_texts
 
 FINDINGS = {
     "precedes": "the figure is from before this date and cannot follow from it",

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
+from evalaid.base.rounding import Figure
+from evalaid.base.texts import join_texts
 from evalaid.claims.table import Claim, Claims, claim_row, claim_years, finite, raw_change, reported_unit, shown
 from evalaid.facts.alike import years_apart
-from evalaid.facts.rounding import Figure
 from evalaid.facts.table import Change, Facts
 from evalaid.sensitivity.bounds import Bounds, bound_effect
-from evalaid.texts import join_texts
 
 SHARE_RANGE = (0.0, 100.0)
 """Range of a share in per cent."""

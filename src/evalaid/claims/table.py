@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalaid.errors import FactsError
+from evalaid.base.errors import FactsError
+from evalaid.base.faults import Faults
+from evalaid.base.rounding import Figure
 from evalaid.facts.alike import years_apart
 from evalaid.facts.register import CLAIM_PATTERNS, CLAIMS_FILE, check_claims, read_table
-from evalaid.facts.rounding import Figure
 from evalaid.facts.table import Change, Facts
-from evalaid.faults import Faults
 
 NO_BASELINE = "no figure from before is published"
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evalaid.base.periods import label
 from evalaid.layout import Layout
-from evalaid.periods import label
 
 NEVER_TREATED = "never_treated"
 NOT_YET_TREATED = "not_yet_treated"

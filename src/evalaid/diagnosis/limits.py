@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from evalaid.base.periods import label
 from evalaid.diagnosis.comparisons import base_columns
 from evalaid.layout import Layout
-from evalaid.periods import label
 
 FEW_CLUSTERS, FEW_TREATED_CLUSTERS = 30, 10
 """Below these numbers normal and plain cluster-robust intervals are too short."""

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from evalaid import names
+from evalaid.base import names
+from evalaid.base.periods import label
 from evalaid.diagnosis.comparisons import base_columns
 from evalaid.diagnosis.limits import count_clusters
 from evalaid.layout import Layout
 from evalaid.panel import WEIGHT_KINDS, Panel
-from evalaid.periods import label
 
 _SHOWN_COHORTS = 12
 

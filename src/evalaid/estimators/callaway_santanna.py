@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from evalaid.base.errors import EstimationError
+from evalaid.base.periods import label
 from evalaid.design import Design
 from evalaid.effects import Convention, Effects
-from evalaid.errors import EstimationError
 from evalaid.estimators.method import (
     Method,
     Needs,
@@ -34,7 +35,6 @@ from evalaid.estimators.unbalanced import (
 )
 from evalaid.influence import Block, Influence
 from evalaid.layout import Layout
-from evalaid.periods import label
 
 Floats = NDArray[np.float64]
 # Rows whose logits are fitted at once: enough for the fixed cost of a fit, few enough for the cache.

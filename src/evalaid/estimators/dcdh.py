@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from evalaid.base.errors import EstimationError
 from evalaid.design import Design
 from evalaid.effects import Effects
-from evalaid.errors import EstimationError
 from evalaid.estimators.callaway_santanna import CallawaySantannaOptions, fit_callaway_santanna
 from evalaid.estimators.method import Method, Needs, choice, chosen_covariates
 from evalaid.influence import Block, Influence

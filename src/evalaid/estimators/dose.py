@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
+from evalaid.base.errors import EstimationError
 from evalaid.design import Design
 from evalaid.diagnosis.comparisons import base_columns
 from evalaid.effects import Convention, Effects
-from evalaid.errors import EstimationError
 from evalaid.estimators.method import (
     Method,
     Needs,

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from evalaid.base.errors import EstimationError
+from evalaid.base.periods import label
 from evalaid.contrasts import Contrasts, LeastSquares
 from evalaid.design import Design
 from evalaid.diagnosis.comparisons import base_columns
 from evalaid.effects import Convention, Effects
-from evalaid.errors import EstimationError
 from evalaid.estimators.method import (
     Method,
     Needs,
@@ -27,7 +28,6 @@ from evalaid.influence import Block, Influence
 from evalaid.layout import Layout
 from evalaid.likelihood import Family, fit_cells
 from evalaid.linear import PanelData
-from evalaid.periods import label
 
 Floats = NDArray[np.float64]
 BASE = "base period: zero by construction"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from evalaid.base.errors import EstimationError
 from evalaid.design import Design
 from evalaid.effects import Effects
-from evalaid.errors import EstimationError
 from evalaid.estimators.method import Method, Needs, cell_frame, population_of
 from evalaid.estimators.regression import (
     EventTimeOptions,

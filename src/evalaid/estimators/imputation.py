@@ -9,9 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
+from evalaid.base.errors import EstimationError
+from evalaid.base.periods import label
 from evalaid.design import Design
 from evalaid.effects import Convention, Effects
-from evalaid.errors import EstimationError
 from evalaid.estimators.method import (
     Method,
     Needs,
@@ -28,7 +29,6 @@ from evalaid.estimators.regression import panel_data
 from evalaid.influence import Block, Influence
 from evalaid.layout import Layout
 from evalaid.linear import PanelData, Solver, unit_products, within, within_gram
-from evalaid.periods import label
 from evalaid.subsets import Subsets
 
 Floats = NDArray[np.float64]

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from evalaid.aggregation import Population
+from evalaid.base.errors import EstimationError
+from evalaid.base.periods import label
 from evalaid.design import Design
 from evalaid.effects import Effects
-from evalaid.errors import EstimationError
 from evalaid.layout import Layout
-from evalaid.periods import label
 from evalaid.subsets import Subsets
 
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from evalaid.base.errors import EstimationError
+from evalaid.base.periods import label
 from evalaid.design import Design
 from evalaid.effects import Convention, Effects
-from evalaid.errors import EstimationError
 from evalaid.estimators.method import Method, Needs, cell_frame, population_of, scale_of
 from evalaid.estimators.two_by_two_scores import panel_scores
 from evalaid.influence import Block, Influence
 from evalaid.layout import Layout
-from evalaid.periods import label
 
 Floats = NDArray[np.float64]
 BASE = "base period: zero by construction"

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from evalaid.base.errors import EstimationError
+from evalaid.base.periods import label
 from evalaid.design import Design
 from evalaid.effects import Convention, Effects
-from evalaid.errors import EstimationError
 from evalaid.estimators.callaway_santanna import CallawaySantannaOptions, fit_callaway_santanna
 from evalaid.estimators.method import Method, Needs, choice, chosen_covariates, population_of
 from evalaid.influence import Influence
 from evalaid.layout import Layout
-from evalaid.periods import label
 
 
 @dataclass(frozen=True)

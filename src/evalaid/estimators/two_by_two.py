@@ -7,16 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from evalaid.base.errors import EstimationError
+from evalaid.base.periods import label
 from evalaid.contrasts import Contrasts, LeastSquares
 from evalaid.design import Design
 from evalaid.effects import Convention, Effects
-from evalaid.errors import EstimationError
 from evalaid.estimators.method import Method, Needs, cell_frame, cohort_slices, population_of, scale_of
 from evalaid.estimators.two_by_two_scores import panel_scores
 from evalaid.influence import Block, Influence
 from evalaid.layout import Layout
 from evalaid.linear import PanelData
-from evalaid.periods import label
 
 NO_UNIT = "no {who} unit is observed both before and after"
 

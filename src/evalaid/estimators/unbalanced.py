@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from evalaid.base.periods import label
 from evalaid.estimators.overlap import explain_adjustment
 from evalaid.estimators.two_by_two_scores import panel_scores, section_scores
 from evalaid.influence import Block, Influence
 from evalaid.layout import Layout
-from evalaid.periods import label
 
 Floats = NDArray[np.float64]
 Weights = tuple[Floats | None, Floats | None]  # of treated and of comparison units, (N, T)

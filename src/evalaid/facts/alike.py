@@ -6,8 +6,8 @@ import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from evalaid.facts.dates import earliest_day, latest_day, name_span, years_between
-from evalaid.facts.rounding import Figure
+from evalaid.base.partial_dates import earliest_day, latest_day, name_span, years_between
+from evalaid.base.rounding import Figure
 
 KIND_WORDS = {
     "year": "full year",

@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pandera.pandas as pa
 
-from evalaid.errors import FactsError
-from evalaid.facts import dates
-from evalaid.facts.rounding import names_in
-from evalaid.faults import Faults
+from evalaid.base import partial_dates
+from evalaid.base.errors import FactsError
+from evalaid.base.faults import Faults
+from evalaid.base.rounding import names_in
 
 FACTS_FILE, PROGRAMMES_FILE, CLAIMS_FILE = "facts.csv", "programmes.csv", "claims.csv"
 
@@ -21,7 +21,7 @@ QUALIFIERS = ("exact", "rounded", "about", "more_than", "at_least", "nearly", "d
 BASES = ("resident", "insured", "registered", "survey respondents", "unstated", "not applicable")
 
 _ID, _IDS = r"F\d{3}[a-z]?", r"(F\d{3}[a-z]?(;F\d{3}[a-z]?)*)?"
-_DATE_LIST = rf"(<?{dates.PATTERN}=[^;=]+(;<?{dates.PATTERN}=[^;=]+)*)?"
+_DATE_LIST = rf"(<?{partial_dates.PATTERN}=[^;=]+(;<?{partial_dates.PATTERN}=[^;=]+)*)?"
 
 FACT_PATTERNS: Mapping[str, str] = {
     "fact_id": _ID,
@@ -34,8 +34,8 @@ FACT_PATTERNS: Mapping[str, str] = {
     "indicator_text": r".+",
     "measure": "|".join(MEASURES),
     "base": "|".join(BASES),
-    "period_start": rf"({dates.PATTERN})?",
-    "period_end": rf"({dates.PATTERN})?",
+    "period_start": rf"({partial_dates.PATTERN})?",
+    "period_end": rf"({partial_dates.PATTERN})?",
     "period_kind": "|".join(PERIOD_KINDS),
     "value": r"(-?\d+(\.\d+)?)?",
     "unit": r".+",
@@ -171,9 +171,11 @@ def check_facts(frame: pd.DataFrame, programmes: Collection[str], faults: Faults
     unknown = frame["arithmetic"].map(lambda text: bool(text) and not set(names_in(text)) <= known)
     add("arithmetic", unknown, "arithmetic with an unknown fact", "facts of this file")
     stated = (frame["period_start"] != "") & (frame["period_end"] != "")
-    sound = frame["period_start"].str.fullmatch(dates.PATTERN) & frame["period_end"].str.fullmatch(dates.PATTERN)
+    sound = frame["period_start"].str.fullmatch(partial_dates.PATTERN) & frame["period_end"].str.fullmatch(
+        partial_dates.PATTERN
+    )
     for row in frame[stated & sound].itertuples():
-        start, end = dates.earliest_day(str(row.period_start)), dates.latest_day(str(row.period_end))
+        start, end = partial_dates.earliest_day(str(row.period_start)), partial_dates.latest_day(str(row.period_end))
         if start is None or end is None or end < start:
             faults.add(
                 "period_end", "ends before it starts", "a later day", rows=[row.fact_id], values=[row.period_end]

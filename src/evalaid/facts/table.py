@@ -13,7 +13,9 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from evalaid.errors import FactsError
+from evalaid.base.errors import FactsError
+from evalaid.base.faults import Faults
+from evalaid.base.rounding import Figure, evaluate, names_in
 from evalaid.facts.alike import Comparison, Fact, compare_facts, years_apart
 from evalaid.facts.register import (
     FACT_PATTERNS,
@@ -23,8 +25,6 @@ from evalaid.facts.register import (
     check_facts,
     read_table,
 )
-from evalaid.facts.rounding import Figure, evaluate, names_in
-from evalaid.faults import Faults
 
 _TOLERANCE = 1e-9
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalaid.errors import EvalaidError, reason_of
+from evalaid.base.errors import EvalaidError, reason_of
 from evalaid.frames.analysis import describe_entry, estimate_entry, overall, say_no_estimate, with_assumption
 from evalaid.frames.rows import EFFECT, effect_row, list_values
 from evalaid.frames.units import in_unit, unit_of_outcome

@@ -15,20 +15,20 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
+from evalaid.base.errors import NotIdentifiedError
+from evalaid.base.periods import label
+from evalaid.base.texts import join_texts
 from evalaid.design import Design
 from evalaid.effects import Effects
-from evalaid.errors import NotIdentifiedError
 from evalaid.estimation import WHAT_COULD_BE_DONE, estimate, find_method
 from evalaid.estimators.method import effective_anticipation
 from evalaid.frames.rows import list_values
 from evalaid.frames.units import IN_UNIT, in_unit, unit_of
 from evalaid.inference.intervals import degrees_of
 from evalaid.inference.table import infer
-from evalaid.periods import label
 from evalaid.report.words import format_value
 from evalaid.study.sample import load_design
 from evalaid.study.spec import StudySpec
-from evalaid.texts import join_texts
 
 POWER = 0.8
 _LABELS = {"event_time": "event_time", "cohort": "cohort", "calendar": "period"}

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from evalaid.base.periods import label
 from evalaid.design import Design
 from evalaid.frames.rows import list_values
-from evalaid.periods import label
 from evalaid.report.figures import STATUS
 from evalaid.report.tables import Column
 from evalaid.study.provenance import gather_decisions

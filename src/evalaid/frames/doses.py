@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from evalaid.base.errors import NotIdentifiedError
 from evalaid.effects import Effects
-from evalaid.errors import NotIdentifiedError
 from evalaid.frames.analysis import Refusal, dose_effects, no_estimate
 from evalaid.frames.rows import list_values
 from evalaid.frames.units import in_unit

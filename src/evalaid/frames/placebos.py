@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evalaid.base.errors import EvalaidError, NotIdentifiedError
 from evalaid.design import Design
-from evalaid.errors import EvalaidError, NotIdentifiedError
 from evalaid.frames.rows import EFFECT
 from evalaid.frames.units import multiply, unit_of_outcome
 from evalaid.report.tables import Column

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 
+from evalaid.base.errors import StudyError
+from evalaid.base.project import PUBLISHED, project_root
 from evalaid.claims.checks import check_alike, check_dates
 from evalaid.claims.remainders import bound_claims, find_breakdown
 from evalaid.claims.table import Claims
 from evalaid.claims.verdicts import VERDICTS, judge
-from evalaid.errors import StudyError
 from evalaid.frames.rows import list_values
-from evalaid.project import PUBLISHED, project_root
 from evalaid.sensitivity.assumptions import ASSUMPTIONS
 from evalaid.study.spec import StudySpec
 

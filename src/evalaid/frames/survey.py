@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from evalaid.base.errors import EvalaidError, NotIdentifiedError, reason_of
+from evalaid.base.texts import join_texts
 from evalaid.counts import COUNTS, has_counts
 from evalaid.design import Design
-from evalaid.errors import EvalaidError, NotIdentifiedError, reason_of
 from evalaid.estimation import estimate
 from evalaid.estimators.table import METHODS
 from evalaid.frames.analysis import dose_effects, overall
@@ -18,7 +19,6 @@ from evalaid.report.tables import Column
 from evalaid.scales import NAMES, SCALES, diagnose_ceiling
 from evalaid.sensitivity.decomposition import bacon
 from evalaid.study.spec import StudySpec
-from evalaid.texts import join_texts
 
 _SCALE_LABELS = {"share": "Share", "log_odds": "Log-odds", "log_outflow": "Log of outflow"}
 _COUNT_WORDS = {name: f"parallel trends in the logarithm of episodes {where}" for name, where in COUNTS.items()}

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evalaid.base.errors import InferenceError
+from evalaid.base.names import UNIT
 from evalaid.design import Design
-from evalaid.errors import InferenceError
-from evalaid.names import UNIT
 
 Codes = NDArray[np.intp]
 

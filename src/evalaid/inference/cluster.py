@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from evalaid.base.errors import EstimationError, InferenceError
 from evalaid.effects import Effects
-from evalaid.errors import EstimationError, InferenceError
 
 Floats = NDArray[np.float64]
 JOINT = ("reference", "CR0", "CR1", "CR3")

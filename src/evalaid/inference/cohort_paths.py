@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evalaid.base.errors import EvalaidError
 from evalaid.design import Design
 from evalaid.effects import Effects
-from evalaid.errors import EvalaidError
 from evalaid.layout import Layout, arrange
 
 Floats = NDArray[np.float64]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from evalaid.base.errors import InferenceError
 from evalaid.effects import Effects
-from evalaid.errors import InferenceError
 from evalaid.inference.cluster import Clusters
 from evalaid.inference.intervals import FIXED
 

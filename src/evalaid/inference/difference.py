@@ -9,12 +9,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evalaid.aggregation import Population
+from evalaid.base.errors import InferenceError
+from evalaid.base.texts import join_texts
 from evalaid.contrasts import Contrasts
 from evalaid.effects import CELL_KEYS, Convention, Effects
-from evalaid.errors import InferenceError
 from evalaid.inference.options import check_effects
 from evalaid.influence import Influence
-from evalaid.texts import join_texts
 
 Floats = NDArray[np.float64]
 

@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evalaid.base.errors import InferenceError
+from evalaid.base.names import TOTAL, UNIT, WEIGHT
+from evalaid.base.texts import join_texts
 from evalaid.design import Design
 from evalaid.effects import Effects
-from evalaid.errors import InferenceError
 from evalaid.estimation import estimate
 from evalaid.inference.assignments import unit_labels
 from evalaid.inference.cohort_paths import agree, apply_contrasts, read_contrasts
 from evalaid.inference.options import check_options
-from evalaid.names import TOTAL, UNIT, WEIGHT
-from evalaid.texts import join_texts
 
 Floats = NDArray[np.float64]
 

@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
+from evalaid.base.texts import join_texts
 from evalaid.effects import Effects
-from evalaid.texts import join_texts
 
 Floats = NDArray[np.float64]
 

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evalaid.base.errors import InferenceError
 from evalaid.contrasts import Contrasts
 from evalaid.effects import Effects
-from evalaid.errors import InferenceError
 from evalaid.inference.cluster import Clusters, clusters_of
 from evalaid.inference.hat import ALONE, hats_of
 from evalaid.inference.options import check_effects

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from evalaid.errors import InferenceError
+from evalaid.base.errors import InferenceError
 
 Floats = NDArray[np.float64]
 

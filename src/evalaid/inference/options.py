@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from evalaid.base.errors import InferenceError
 from evalaid.effects import Effects
-from evalaid.errors import InferenceError
 
 
 def check_options(*, level: object = 0.95, draws: object = 999, seed: object = 1) -> None:

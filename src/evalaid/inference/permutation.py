@@ -9,16 +9,16 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from evalaid.base.errors import InferenceError
+from evalaid.base.texts import join_texts
 from evalaid.design import Design
 from evalaid.effects import Effects
-from evalaid.errors import InferenceError
 from evalaid.estimation import estimate, find_method
 from evalaid.inference.assignments import Assignments, list_assignments
 from evalaid.inference.inversion import invert, p_value_at, search
 from evalaid.inference.inversion import statistic as statistic_at
 from evalaid.inference.options import check_options
 from evalaid.inference.reassignment import Moments, estimate_all, overall, refits_at
-from evalaid.texts import join_texts
 
 STATISTICS = ("estimate", "studentised")
 SETS = ("if_linear", "search")

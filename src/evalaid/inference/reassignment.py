@@ -9,13 +9,13 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
+from evalaid.base.errors import EvalaidError, InferenceError
+from evalaid.base.texts import join_texts
 from evalaid.design import Design
 from evalaid.effects import Effects
-from evalaid.errors import EvalaidError, InferenceError
 from evalaid.inference.assignments import Assignments
 from evalaid.inference.cohort_paths import SAME, Estimator, agree, read_contrasts, score_paths
 from evalaid.layout import reassign
-from evalaid.texts import join_texts
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]

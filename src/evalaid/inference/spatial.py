@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 from scipy.spatial import cKDTree
 
+from evalaid.base.errors import InferenceError
 from evalaid.effects import Effects
-from evalaid.errors import InferenceError
 from evalaid.inference.cluster import clusters_of
 from evalaid.inference.counts import ONE_TREATED, refuse_one_treated
 from evalaid.inference.intervals import Errors, tabulate

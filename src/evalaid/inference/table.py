@@ -11,8 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtr, stdtrit
 
+from evalaid.base.errors import InferenceError
+from evalaid.base.texts import join_texts
 from evalaid.effects import Effects
-from evalaid.errors import InferenceError
 from evalaid.inference.bias_reduced import bias_reduced_variance
 from evalaid.inference.cluster import Clusters, clusters_of, jackknife_variance, robust_variance
 from evalaid.inference.counts import (
@@ -33,7 +34,6 @@ from evalaid.inference.multiplier import (
 )
 from evalaid.inference.options import check_effects, check_options
 from evalaid.inference.two_way import two_groupings, two_way_variance
-from evalaid.texts import join_texts
 
 Floats = NDArray[np.float64]
 Vcov = Literal["auto", "reference", "CR0", "CR1", "CR2", "CR3", "two_way", "multiplier"]

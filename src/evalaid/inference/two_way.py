@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evalaid.base.errors import InferenceError
 from evalaid.effects import Effects
-from evalaid.errors import InferenceError
 from evalaid.inference.cluster import Clusters, clusters_of, robust_variance, small_sample_factor
 
 Floats = NDArray[np.float64]

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evalaid.base.errors import InferenceError
+from evalaid.base.texts import join_texts
 from evalaid.contrasts import Contrasts
 from evalaid.effects import Effects
-from evalaid.errors import InferenceError
 from evalaid.inference.by_cluster import group_clusters
 from evalaid.inference.cluster import Clusters, clusters_of, small_sample_factor
 from evalaid.inference.intervals import FIXED, Errors, tabulate
@@ -19,7 +20,6 @@ from evalaid.inference.options import check_effects, option_faults
 from evalaid.inference.wild_draws import Plan
 from evalaid.inference.wild_inversion import Draws, describe_set
 from evalaid.inference.wild_scores import KINDS, wild_scores
-from evalaid.texts import join_texts
 
 Floats = NDArray[np.float64]
 

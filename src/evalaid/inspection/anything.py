@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from evalaid.errors import EvalaidError, ReadingError
+from evalaid.base.errors import EvalaidError, ReadingError
+from evalaid.base.names import find_record_columns, plain_name
 from evalaid.inspection.office_roster import RosterInspection, inspect_roster
 from evalaid.inspection.office_table import TableInspection, inspect_table, refuse
 from evalaid.inspection.tidy_panel import Inspection, inspect_file
-from evalaid.names import find_record_columns, plain_name
 from evalaid.reading.layouts import Layout
 from evalaid.reading.matrix import COUNT_COLUMNS
 from evalaid.reading.snapshot import readable_name

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from evalaid.errors import ReadingError
-from evalaid.names import CODE, HOSPITAL, NAME
+from evalaid.base.errors import ReadingError
+from evalaid.base.names import CODE, HOSPITAL, NAME
 from evalaid.reading.decisions import DECISION_COLUMNS
 from evalaid.reading.grids import TEXTS, WORKBOOKS
 from evalaid.reading.layouts import Layout

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from evalaid.errors import EvalaidError, PanelError
-from evalaid.faults import FAULT_COLUMNS
-from evalaid.names import INSIDE, OUTCOME, PERIOD, SHARE, TOTAL, UNIT
+from evalaid.base.errors import EvalaidError, PanelError
+from evalaid.base.faults import FAULT_COLUMNS
+from evalaid.base.names import INSIDE, OUTCOME, PERIOD, SHARE, TOTAL, UNIT
+from evalaid.base.periods import label
 from evalaid.panel import Panel, read_panel
-from evalaid.periods import label
 from evalaid.reading.layouts import Layout
 from evalaid.reading.snapshot import readable_name
 from evalaid.reading.tables import LayoutError, Reading, read_table

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from evalaid.errors import PanelError, ReadingError
-from evalaid.faults import FAULT_COLUMNS
-from evalaid.names import INSIDE, OUTCOME, PERIOD, TOTAL, UNIT, names_a_share
+from evalaid.base.errors import PanelError, ReadingError
+from evalaid.base.faults import FAULT_COLUMNS
+from evalaid.base.names import INSIDE, OUTCOME, PERIOD, TOTAL, UNIT, names_a_share
+from evalaid.base.periods import PeriodKind, label, recognise_periods
 from evalaid.panel import Panel, read_panel
-from evalaid.periods import PeriodKind, label, recognise_periods
 from evalaid.reading.decisions import DECISION_COLUMNS
 from evalaid.reading.kinds import find_role
 from evalaid.reading.numbers import read_numbers

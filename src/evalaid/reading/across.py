@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from evalaid.names import CITY, CODE, EDITION, INDICATOR, MEASURE, NAME, NOTHING, PERIOD, TOTAL_ROW
+from evalaid.base.names import CITY, CODE, EDITION, INDICATOR, MEASURE, NAME, NOTHING, PERIOD, TOTAL_ROW
 from evalaid.reading.cells import column_number
 from evalaid.reading.columns import is_value, read_header
 from evalaid.reading.decisions import Journal

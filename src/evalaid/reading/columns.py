@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evalaid.names import (
+from evalaid.base.names import (
     CHANGE_WORDS,
     CUMULATIVE_WORDS,
     KEY_HEADERS,

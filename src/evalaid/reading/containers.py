@@ -8,7 +8,7 @@ import struct
 import zipfile
 import zlib
 
-from evalaid.errors import ReadingError
+from evalaid.base.errors import ReadingError
 from evalaid.reading.snapshot import Limits, Snapshot, fault
 
 XLSX, XLS, ODS, HTML, TEXT = "xlsx", "xls", "ods", "html", "text"

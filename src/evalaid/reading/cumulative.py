@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from evalaid.names import COUNTS, SHARES
-from evalaid.periods import label
+from evalaid.base.names import COUNTS, SHARES
+from evalaid.base.periods import label
 from evalaid.reading.decisions import Decision, Finding, LeftOut, find, leave
 
 YES, NO, UNSAID = 1, 0, -1
@@ -72,7 +72,7 @@ def kind_of(first: int, last: int) -> str:
 
 
 def ordinal_of(kind: str, first: int) -> int:
-    """Give the ordinal of the period that begins with a month (see `evalaid.periods`).
+    """Give the ordinal of the period that begins with a month (see `evalaid.base.periods`).
 
     Parameters
     ----------

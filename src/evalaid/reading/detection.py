@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evalaid.names import (
+from evalaid.base.names import (  # fmt: skip
     BASE,
     CITY,
     CODE,
@@ -21,7 +21,7 @@ from evalaid.names import (
     NOTHING,
     PERIOD,
     YEAR,
-)  # fmt: skip
+)
 from evalaid.reading.across import find_content, is_other, place_columns, place_table, stated_places
 from evalaid.reading.cells import column_letters, column_number
 from evalaid.reading.columns import Header, choose_unit, is_value, read_header

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from evalaid.errors import ReadingError
+from evalaid.base.errors import ReadingError
 
 DIVISIONS = Path("data") / "regions" / "divisions.csv"
 LATEST = 2023

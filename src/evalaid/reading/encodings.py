@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from evalaid.errors import ReadingError
+from evalaid.base.errors import ReadingError
 from evalaid.reading.snapshot import FAULT_COLUMNS, fault
 
 NAMES = {

@@ -406,7 +406,7 @@ def _day_in_china(moment: Any) -> Any:
 
 
 def _ordinal(day: Any, period: str) -> Any:
-    """The number of the period as `evalaid.periods` counts it."""
+    """The number of the period as `evalaid.base.periods` counts it."""
     if period == "year":
         return day.year().cast("int32")
     if period == "quarter":

@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from evalaid.errors import ReadingError
-from evalaid.names import CITY_SHARE, COUNTS, CUMULATIVE_WORDS, SHARES
+from evalaid.base.errors import ReadingError
+from evalaid.base.names import CITY_SHARE, COUNTS, CUMULATIVE_WORDS, SHARES
 from evalaid.reading.calendar_words import NO_YEAR
 from evalaid.reading.cells import column_number
 from evalaid.reading.columns import choose_unit, is_value, read_header

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evalaid.names import KEY_HEADERS, UNIT_NOTE
+from evalaid.base.names import KEY_HEADERS, UNIT_NOTE
 from evalaid.reading.grids import Grid
 from evalaid.reading.kinds import Kind, classify, find_role, is_unit, plain
 from evalaid.reading.regions import Region, find_region

@@ -9,8 +9,8 @@ from datetime import date
 
 import pandas as pd
 
-from evalaid.errors import ReadingError
-from evalaid.names import PERSON_COLUMNS, PERSON_WORDS, plain_name
+from evalaid.base.errors import ReadingError
+from evalaid.base.names import PERSON_COLUMNS, PERSON_WORDS, plain_name
 
 NAMES_OF_PLACES = tuple("省市县区州盟旗镇乡村")
 SURNAMES = frozenset(
@@ -75,7 +75,7 @@ def refuse_identifiers(frame: pd.DataFrame, columns: Iterable[str] | None = None
     --------
     >>> refuse_identifiers(pd.DataFrame({"who": ["11010519491231002X"]}))
     Traceback (most recent call last):
-    evalaid.errors.ReadingError: Nothing about a person is written: column 'who' of the table looks like identity numbers
+    evalaid.base.errors.ReadingError: Nothing about a person is written: column 'who' of the table looks like identity numbers
     (11**************2X). Leave it out, or give counts instead.
     """
     found = []

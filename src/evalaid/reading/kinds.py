@@ -9,8 +9,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from evalaid.names import KEY_HEADERS, NOTE_START, UNIT_NOTE, VALUE_HEADERS
-from evalaid.periods import FIRST_YEAR, LAST_YEAR
+from evalaid.base.names import KEY_HEADERS, NOTE_START, UNIT_NOTE, VALUE_HEADERS
+from evalaid.base.periods import FIRST_YEAR, LAST_YEAR
 from evalaid.reading.script import unify
 
 LONGEST_HEADER = 40

@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from evalaid.errors import ReadingError
-from evalaid.names import FIGURE, KEY_HEADERS, NOTHING, VALUE_HEADERS
+from evalaid.base.errors import ReadingError
+from evalaid.base.names import FIGURE, KEY_HEADERS, NOTHING, VALUE_HEADERS
 from evalaid.reading.cells import cell_place
 
 PERIODS = ("year", "half-year", "quarter", "month")

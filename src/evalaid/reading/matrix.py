@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalaid.errors import ReadingError
-from evalaid.faults import Faults
-from evalaid.names import (
+from evalaid.base.errors import ReadingError
+from evalaid.base.faults import Faults
+from evalaid.base.names import (
     BASE_VALUES,
     MATRIX_HOMES,
     MATRIX_OUT_OF_PROVINCE,
@@ -21,7 +21,7 @@ from evalaid.names import (
     RESIDENCE_COLUMNS,
     plain_name,
 )
-from evalaid.periods import recognise_periods
+from evalaid.base.periods import recognise_periods
 from evalaid.reading.episodes import Fate
 from evalaid.reading.lookup import Region, is_blank
 from evalaid.reading.regions import find_region, former_counties

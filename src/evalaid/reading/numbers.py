@@ -12,8 +12,8 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 
-from evalaid.errors import ReadingError
-from evalaid.names import names_a_share
+from evalaid.base.errors import ReadingError
+from evalaid.base.names import names_a_share
 from evalaid.reading.numerals import COUNTED, MULTIPLIERS, Numeral, read_numeral
 from evalaid.reading.snapshot import FAULT_COLUMNS
 

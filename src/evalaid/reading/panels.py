@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalaid.names import COUNTS, INSIDE, OUTSIDE, PERIOD, SHARE, SHARES, TOTAL, UNIT
-from evalaid.periods import labels
+from evalaid.base.names import COUNTS, INSIDE, OUTSIDE, PERIOD, SHARE, SHARES, TOTAL, UNIT
+from evalaid.base.periods import labels
 from evalaid.reading.cumulative import MONTHS, kind_of, name_span, ordinal_of
 from evalaid.reading.decisions import Decision, Finding, LeftOut, find, leave
 

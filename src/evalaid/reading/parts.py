@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from evalaid.names import CITY, CODE, NAME, PROVINCE, SERIAL
+from evalaid.base.names import CITY, CODE, NAME, PROVINCE, SERIAL
 from evalaid.reading.cells import cell_address, cell_place
 from evalaid.reading.columns import is_value, read_header
 from evalaid.reading.grids import Grid

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evalaid.errors import ReadingError
-from evalaid.faults import Faults
+from evalaid.base.errors import ReadingError
+from evalaid.base.faults import Faults
 from evalaid.reading.encodings import decode
 from evalaid.reading.snapshot import fault
 

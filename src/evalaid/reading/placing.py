@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from evalaid.names import OF_WHICH, TOTAL_ROW
+from evalaid.base.names import OF_WHICH, TOTAL_ROW
 from evalaid.reading.decisions import Journal
 from evalaid.reading.kinds import plain
 from evalaid.reading.layouts import TableLayout

@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from evalaid.errors import ReadingError
-from evalaid.faults import Faults
-from evalaid.names import BASE_VALUES, RECORD_COLUMNS, find_record_columns, plain_name
-from evalaid.periods import parse_periods
+from evalaid.base.errors import ReadingError
+from evalaid.base.faults import Faults
+from evalaid.base.names import BASE_VALUES, RECORD_COLUMNS, find_record_columns, plain_name
+from evalaid.base.periods import parse_periods
 from evalaid.reading.episodes import TAKEN, count_episodes, count_stays, stays
 from evalaid.reading.pieces import check_pieces, looks_like_a_record
 from evalaid.reading.regions import former_counties

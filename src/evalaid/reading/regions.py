@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from evalaid.errors import ReadingError
+from evalaid.base.errors import ReadingError
 from evalaid.reading.divisions import Divisions, load_divisions
 from evalaid.reading.lookup import AS_CODE, AS_NAME, Candidates, Region, agree, is_blank, look_up
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from evalaid.names import (
+from evalaid.base.names import (
     AGREED,
     ANNOUNCED,
     ARRIVED,

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from evalaid.errors import ReadingError
-from evalaid.names import (
+from evalaid.base.errors import ReadingError
+from evalaid.base.names import (  # fmt: skip
     AGREED,
     ANNOUNCED,
     ARRIVED,
@@ -23,7 +23,7 @@ from evalaid.names import (
     RECIPIENT,
     SPELL,
     START,
-)  # fmt: skip
+)
 from evalaid.reading.dates import EXPECTED, StatedDate, read_date, read_spell, says_no_end
 from evalaid.reading.decisions import Finding, Journal, show
 from evalaid.reading.headers import Block
@@ -94,7 +94,7 @@ def find_mechanism(text: str) -> str:
     Returns
     -------
     str
-        A kind of `evalaid.names.MECHANISMS`; empty when none is known.
+        A kind of `evalaid.base.names.MECHANISMS`; empty when none is known.
 
     Examples
     --------

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from evalaid.names import (
+from evalaid.base.names import (
     AGREED,
     ANNOUNCED,
     ARRIVED,
@@ -66,7 +66,7 @@ class Partnerships:
     ----------
     frame : pandas.DataFrame
         Columns of `PARTNERSHIP_COLUMNS`. Dates are as they are stated (texts or dates; `evalaid.roster.Roster.read` reads them),
-        None where none is stated; ``mechanism`` is a kind of `evalaid.names.MECHANISMS`, or the text; ``departments`` and
+        None where none is stated; ``mechanism`` is a kind of `evalaid.base.names.MECHANISMS`, or the text; ``departments`` and
         ``experts`` are numbers.
     decisions : pandas.DataFrame
         Everything that was decided: ``file``, ``sheet``, ``cell``, ``what``, ``decided``, ``because``.

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from evalaid.errors import ReadingError
-from evalaid.names import (
+from evalaid.base.errors import ReadingError
+from evalaid.base.names import (
     BASE,
     CITY,
     CODE,

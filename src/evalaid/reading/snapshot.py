@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from evalaid.errors import ReadingError
+from evalaid.base.errors import ReadingError
 
 FAULT_COLUMNS = ["file", "sheet", "row", "cell", "value", "fault", "expected"]
 """Columns of ``ReadingError.rows``: ``row`` is the number that a spreadsheet or an editor shows, from 1."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from evalaid.errors import ReadingError
+from evalaid.base.errors import ReadingError
 from evalaid.reading.calendar_words import Said, read_period
 from evalaid.reading.snapshot import FAULT_COLUMNS
 

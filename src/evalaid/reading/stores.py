@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from evalaid.errors import ReadingError
-from evalaid.names import plain_name
+from evalaid.base.errors import ReadingError
+from evalaid.base.names import plain_name
 from evalaid.reading.encodings import NAMES
 from evalaid.reading.grids import open_grids
 from evalaid.reading.pieces import (

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from evalaid.errors import ReadingError
-from evalaid.names import CODE, NAME
-from evalaid.periods import labels
+from evalaid.base.errors import ReadingError
+from evalaid.base.names import CODE, NAME
+from evalaid.base.periods import labels
 from evalaid.reading import cumulative, panels
 from evalaid.reading.cells import cell_place, column_number
 from evalaid.reading.columns import is_value

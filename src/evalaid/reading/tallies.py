@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from evalaid.periods import first_day, labels
+from evalaid.base.periods import first_day, labels
 from evalaid.reading.episodes import COUNTED, YEARS, Fate
 
 COUNTS = ("inside", "outside", "out_of_province", "unknown_hospital")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from evalaid.names import (
+from evalaid.base.names import (
     CUMULATIVE_WORDS,
     FILED_WORDS,
     INSIDE,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from evalaid.errors import ReadingError
+from evalaid.base.errors import ReadingError
 from evalaid.reading.cells import cell_address, has_value, make_cells
 from evalaid.reading.containers import ODS, XLS, XLSX, damaged, protected
 from evalaid.reading.isolated import load_apart

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evalaid.base.errors import EvalaidError, NotIdentifiedError, SimulationError
+from evalaid.base.periods import parse_periods
 from evalaid.design import Design, diagnose
 from evalaid.effects import Effects
-from evalaid.errors import EvalaidError, NotIdentifiedError, SimulationError
 from evalaid.estimation import estimate
 from evalaid.inference.table import infer
-from evalaid.periods import parse_periods
 from evalaid.recovery.trials import Trial, choose_trials
 from evalaid.simulate.panel import LABEL, SimulatedPanel, check_number, check_seed
 from evalaid.simulate.table import simulate

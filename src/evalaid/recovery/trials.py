@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from evalaid.errors import SimulationError
+from evalaid.base.errors import SimulationError
 from evalaid.estimation import find_method
 from evalaid.simulate.table import GENERATORS
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from evalaid.errors import NotebookError
-from evalaid.project import project_root
+from evalaid.base.errors import NotebookError
+from evalaid.base.project import project_root
 from evalaid.running.engine import Job
 from evalaid.section import NOTEBOOK, RUN_FOLDER
 from evalaid.study.spec import StudySpec

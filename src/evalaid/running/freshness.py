@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from evalaid.errors import EvalaidError
+from evalaid.base.errors import EvalaidError
 from evalaid.manifest import NUMBERS_FILE, hash_file, hash_value
 from evalaid.report.page import PAGE
 from evalaid.reports import report_folder

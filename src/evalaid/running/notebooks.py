@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evalaid.errors import NotebookError, StudyError
+from evalaid.base.errors import NotebookError, StudyError
+from evalaid.base.project import project_root
 from evalaid.manifest import NUMBERS_FILE, Manifest, Number, hash_value, read_manifest, read_parts, write_manifest
-from evalaid.project import project_root
 from evalaid.reports import check_writable, keep_partial, put_in_place, report_folder, write_report
 from evalaid.running.execution import Halt, Tell, execute_notebook
 from evalaid.running.freshness import mark

@@ -12,9 +12,9 @@ from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPo
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from evalaid.errors import EvalaidError
+from evalaid.base.errors import EvalaidError
+from evalaid.base.project import PROJECT, SYNTHESIS, list_studies, project_root, study_file
 from evalaid.manifest import NUMBERS_FILE
-from evalaid.project import PROJECT, SYNTHESIS, list_studies, project_root, study_file
 from evalaid.reports import report_folder
 from evalaid.running.execution import Halt, Tell
 from evalaid.running.freshness import is_up_to_date

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evalaid.base.periods import PER_YEAR
 from evalaid.manifest import NUMBERS_FILE, Manifest, Number, read_manifest, short
-from evalaid.periods import PER_YEAR
 from evalaid.reports import report_folder
 from evalaid.running.execution import Halt, Tell
 from evalaid.running.notebooks import run_study

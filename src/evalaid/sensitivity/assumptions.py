@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from evalaid.facts.rounding import Figure
+from evalaid.base.rounding import Figure
 
 Grid = Mapping[str, tuple[float, ...]]
 

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evalaid.base.errors import DesignError
+from evalaid.base.periods import label
 from evalaid.design import Design
 from evalaid.diagnosis.comparisons import NEVER_TREATED, NOT_YET_TREATED, base_columns
-from evalaid.errors import DesignError
 from evalaid.estimators.method import chosen_covariates, population_of
 from evalaid.layout import Layout
-from evalaid.periods import label
 
 Floats = NDArray[np.float64]
 

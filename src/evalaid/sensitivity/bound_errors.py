@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
+from evalaid.base.errors import InferenceError
 from evalaid.design import Design
 from evalaid.effects import Convention, Effects
-from evalaid.errors import InferenceError
 from evalaid.estimators.method import cell_frame, population_of, scale_of
 from evalaid.inference.intervals import degrees_of
 from evalaid.inference.table import infer

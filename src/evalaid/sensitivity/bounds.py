@@ -9,9 +9,9 @@ from typing import Literal
 
 import pandas as pd
 
+from evalaid.base.errors import EstimationError
+from evalaid.base.rounding import Figure, as_figure
 from evalaid.design import Design
-from evalaid.errors import EstimationError
-from evalaid.facts.rounding import Figure, as_figure
 from evalaid.inference.options import check_options
 from evalaid.sensitivity.assumptions import ASSUMPTIONS, Problem, find_breakdown, tabulate
 from evalaid.sensitivity.panel_bounds import bound_cells

@@ -11,13 +11,13 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
+from evalaid.base.errors import InferenceError
+from evalaid.base.texts import join_texts
 from evalaid.effects import Effects
-from evalaid.errors import InferenceError
 from evalaid.inference.cluster import Clusters, clusters_of, joint_covariance
 from evalaid.inference.counts import FEW_CLUSTERS, FEW_TREATED, treated_clusters
 from evalaid.inference.intervals import degrees_of, name_distributions
 from evalaid.inference.table import infer
-from evalaid.texts import join_texts
 
 Floats = NDArray[np.float64]
 Weights = ArrayLike | Mapping[int, float] | pd.Series

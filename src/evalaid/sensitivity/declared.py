@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, fields
 from itertools import combinations, product
 from typing import Any
 
+from evalaid.base.errors import EstimationError
+from evalaid.base.periods import label
 from evalaid.design import Design
-from evalaid.errors import EstimationError
 from evalaid.estimation import find_method
-from evalaid.periods import label
 from evalaid.scales import NAMES as SCALES
 
 Window = tuple[Any, Any]

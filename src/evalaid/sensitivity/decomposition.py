@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from evalaid.base.errors import NotIdentifiedError
 from evalaid.design import Design
-from evalaid.errors import NotIdentifiedError
 from evalaid.estimators.method import Needs, unmet
 
 NEVER = "never treated"

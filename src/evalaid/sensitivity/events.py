@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evalaid.errors import DesignError
-from evalaid.facts.dates import earliest_day, latest_day
+from evalaid.base.errors import DesignError
+from evalaid.base.partial_dates import earliest_day, latest_day
+from evalaid.base.periods import PER_YEAR, containing_period, recognise_periods
 from evalaid.layout import Layout
-from evalaid.periods import PER_YEAR, containing_period, recognise_periods
 
 Bools = NDArray[np.bool_]
 COLUMNS = ("unit", "start", "end", "programme")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from evalaid.errors import DesignError
+from evalaid.base.errors import DesignError
+from evalaid.base.periods import label
 from evalaid.layout import Layout
-from evalaid.periods import label
 from evalaid.sensitivity.process import Process, fit_process, moments_of
 from evalaid.sensitivity.selection import ChosenPanel, Floats
 

@@ -9,10 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 
+from evalaid.base.errors import DesignError
+from evalaid.base.periods import label
 from evalaid.design import Design
-from evalaid.errors import DesignError
 from evalaid.layout import Layout
-from evalaid.periods import label
 
 Floats = NDArray[np.float64]
 

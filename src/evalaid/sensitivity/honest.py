@@ -12,8 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from evalaid.base.errors import InferenceError
+from evalaid.base.texts import join_texts
 from evalaid.effects import Effects
-from evalaid.errors import InferenceError
 from evalaid.sensitivity.breakdown import Breakdown, break_down
 from evalaid.sensitivity.coefficients import EventStudy, JointVcov, Weights, gather
 from evalaid.sensitivity.conditional import FirstStage, Problem, least_favourable, pose, settle
@@ -22,7 +23,6 @@ from evalaid.sensitivity.flci import Interval, Path, shortest, trace
 from evalaid.sensitivity.inequalities import state
 from evalaid.sensitivity.inversion import invert
 from evalaid.sensitivity.restrictions import Kind, Restriction, Shape, identify, restrict
-from evalaid.texts import join_texts
 
 Floats = NDArray[np.float64]
 HonestMethod = Literal["FLCI", "C-LF", "C-F", "conditional"]

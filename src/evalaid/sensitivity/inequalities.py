@@ -11,7 +11,7 @@ from scipy import sparse
 from scipy.linalg import null_space
 from scipy.optimize import linprog
 
-from evalaid.errors import InferenceError
+from evalaid.base.errors import InferenceError
 from evalaid.sensitivity.restrictions import Restriction
 
 Floats = NDArray[np.float64]

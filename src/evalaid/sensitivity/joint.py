@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evalaid.base.errors import EvalaidError, InferenceError
+from evalaid.base.texts import join_texts
 from evalaid.design import Design
 from evalaid.effects import Effects
-from evalaid.errors import EvalaidError, InferenceError
 from evalaid.inference.assignments import Assignments, list_assignments
 from evalaid.inference.inversion import TIE
 from evalaid.inference.options import check_options
@@ -20,7 +21,6 @@ from evalaid.inference.reassignment import by_contrasts, move
 from evalaid.sensitivity.declared import Specification, read_specifications
 from evalaid.sensitivity.specifications import cut_design, estimate_block, estimate_specification, group_blocks
 from evalaid.sensitivity.spread import CHOICES
-from evalaid.texts import join_texts
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]

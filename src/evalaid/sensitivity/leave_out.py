@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evalaid.base.errors import DesignError, EstimationError, InferenceError, NotIdentifiedError
+from evalaid.base.periods import labels
+from evalaid.base.texts import join_texts
 from evalaid.design import Design
 from evalaid.effects import Effects
-from evalaid.errors import DesignError, EstimationError, InferenceError, NotIdentifiedError
 from evalaid.estimation import estimate
 from evalaid.inference.options import check_options
 from evalaid.inference.table import Vcov, infer
 from evalaid.layout import mask
-from evalaid.periods import labels
-from evalaid.texts import join_texts
 
 Floats = NDArray[np.float64]
 

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evalaid.base.periods import label
 from evalaid.design import Design
 from evalaid.diagnosis.comparisons import base_columns
 from evalaid.layout import Layout
-from evalaid.periods import label
 
 Floats = NDArray[np.float64]
 

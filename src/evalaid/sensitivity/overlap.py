@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evalaid.base.periods import label
+from evalaid.base.texts import join_texts
 from evalaid.design import Design
 from evalaid.effects import Effects
 from evalaid.estimation import estimate
 from evalaid.layout import Layout, mask
-from evalaid.periods import label
 from evalaid.sensitivity.events import read_events
 from evalaid.sensitivity.variants import Variant, estimate_variant, no_estimate, say_row, why_not_by_unit
-from evalaid.texts import join_texts
 
 Bools = NDArray[np.bool_]
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evalaid.base.errors import EstimationError
+from evalaid.base.rounding import Figure
 from evalaid.design import Design
-from evalaid.errors import EstimationError
-from evalaid.facts.rounding import Figure
 from evalaid.sensitivity.assumptions import ASSUMPTIONS, COLUMNS, Grid, Problem, find_breakdown, sign_of, tabulate
 from evalaid.sensitivity.bound_errors import add_intervals
 from evalaid.sensitivity.means import CellMeans, cell_means, variation_before

@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evalaid.base.errors import DesignError, NotIdentifiedError
+from evalaid.base.names import OUTCOME
 from evalaid.design import Design
 from evalaid.effects import Effects
-from evalaid.errors import DesignError, NotIdentifiedError
 from evalaid.estimation import estimate
 from evalaid.inference.table import Vcov, infer
 from evalaid.layout import Layout, mask, reassign
-from evalaid.names import OUTCOME
 from evalaid.sensitivity.placebo_outcome import estimate_outcomes
 from evalaid.sensitivity.placebo_units import estimate_pretended
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evalaid.base.errors import DesignError, NotIdentifiedError
+from evalaid.base.names import CLUSTER, OUTCOME, PERIOD, UNIT, WEIGHT
 from evalaid.design import Design, diagnose
-from evalaid.errors import DesignError, NotIdentifiedError
 from evalaid.estimation import estimate
 from evalaid.inference.table import infer
 from evalaid.layout import mask, reassign
-from evalaid.names import CLUSTER, OUTCOME, PERIOD, UNIT, WEIGHT
 
 # A column that is the outcome in other units (percent, a shifted level) correlates with it to rounding.
 COPY = 1e-12

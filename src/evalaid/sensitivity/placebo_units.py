@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evalaid.base.errors import DesignError, EvalaidError
+from evalaid.base.texts import join_texts
 from evalaid.design import Design
-from evalaid.errors import DesignError, EvalaidError
 from evalaid.estimation import estimate
 from evalaid.inference.assignments import list_assignments
 from evalaid.inference.table import Vcov, infer
 from evalaid.layout import reassign
-from evalaid.texts import join_texts
 
 Codes = NDArray[np.intp]
 

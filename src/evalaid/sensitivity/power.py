@@ -11,9 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from evalaid.base.errors import EstimationError
 from evalaid.design import Design
 from evalaid.effects import Effects
-from evalaid.errors import EstimationError
 from evalaid.estimation import estimate
 from evalaid.inference.intervals import degrees_of
 from evalaid.inference.table import infer

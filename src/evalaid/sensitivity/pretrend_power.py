@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import chdtri, chndtr, fdtri
 
+from evalaid.base.errors import InferenceError
+from evalaid.base.texts import join_texts
 from evalaid.effects import Effects
-from evalaid.errors import InferenceError
 from evalaid.sensitivity.coefficients import EventStudy, JointVcov, Weights, gather
 from evalaid.sensitivity.rectangle import inside_rectangle, uniform_points
-from evalaid.texts import join_texts
 
 Floats = NDArray[np.float64]
 

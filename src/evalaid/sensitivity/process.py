@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from evalaid.errors import DesignError
+from evalaid.base.errors import DesignError
 from evalaid.estimators.imputation import fit_untreated
 from evalaid.estimators.method import cohort_slices
 from evalaid.layout import Layout

@@ -10,16 +10,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evalaid.base.errors import DesignError, EstimationError
+from evalaid.base.texts import join_texts
 from evalaid.design import Design
 from evalaid.diagnosis.comparisons import NEVER_TREATED, base_columns
-from evalaid.errors import DesignError, EstimationError
 from evalaid.estimation import estimate
 from evalaid.layout import Layout, arrange, reassign
 from evalaid.sensitivity.expected_rise import FEW, expect_rise, find_process
 from evalaid.sensitivity.history import match_on_history
 from evalaid.sensitivity.process import Process
 from evalaid.sensitivity.selection import ChosenPanel, Floats, choose_again, describe_selection, find_chosen
-from evalaid.texts import join_texts
 
 Progress = Callable[[int, int], object]
 Draw = Callable[[np.random.Generator], Design]

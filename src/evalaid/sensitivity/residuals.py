@@ -10,8 +10,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from evalaid.base.errors import EstimationError
 from evalaid.design import Design
-from evalaid.errors import EstimationError
 from evalaid.layout import Layout
 from evalaid.sensitivity.process import (
     Bools,

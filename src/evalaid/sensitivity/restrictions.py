@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linprog
 
-from evalaid.errors import InferenceError
+from evalaid.base.errors import InferenceError
 
 Floats = NDArray[np.float64]
 Kind = Literal["relative_magnitude", "smoothness", "relative_smoothness"]

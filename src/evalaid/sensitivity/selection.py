@@ -10,10 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from evalaid.base.periods import label
 from evalaid.design import Design
 from evalaid.diagnosis.comparisons import base_columns
 from evalaid.layout import Layout, arrange
-from evalaid.periods import label
 
 Floats = NDArray[np.float64]
 

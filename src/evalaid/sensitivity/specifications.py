@@ -10,16 +10,16 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
+from evalaid.base.errors import EstimationError, NotIdentifiedError
+from evalaid.base.texts import join_texts
 from evalaid.design import Design
 from evalaid.effects import Effects
-from evalaid.errors import EstimationError, NotIdentifiedError
 from evalaid.estimation import estimate, estimate_subsets, find_method
 from evalaid.inference.counts import ONE_TREATED, say_few
 from evalaid.inference.table import infer
 from evalaid.layout import mask
 from evalaid.sensitivity.declared import Specification, find_window, method_options, read_specifications
 from evalaid.sensitivity.spread import CHOICES, find_drivers, list_notes
-from evalaid.texts import join_texts
 
 RESULTS = ("estimate", "std_error", "conf_low", "conf_high")
 CurveVcov = Literal["CR1", "auto"]

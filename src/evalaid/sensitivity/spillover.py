@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evalaid.base.errors import DesignError
+from evalaid.base.texts import join_texts
 from evalaid.design import Design
 from evalaid.effects import Effects
-from evalaid.errors import DesignError
 from evalaid.layout import mask, reassign
 from evalaid.sensitivity.exposure import CATEGORIES, Exposure, map_exposure
 from evalaid.sensitivity.variants import Variant, estimate_variant, no_estimate, say_row, why_not_by_unit
-from evalaid.texts import join_texts
 
 Floats = NDArray[np.float64]
 Kind = Literal["neighbours", "donut", "exposure"]

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evalaid.base.columns import find_column
+from evalaid.base.errors import DesignError, EvalaidError, reason_of
+from evalaid.base.faults import Faults
+from evalaid.base.periods import parse_periods
 from evalaid.cohorts import assign_cohorts, possible_cohorts
-from evalaid.columns import find_column
 from evalaid.design import diagnose
 from evalaid.effects import Effects
-from evalaid.errors import DesignError, EvalaidError, reason_of
 from evalaid.estimation import estimate
-from evalaid.faults import Faults
 from evalaid.inference.table import Vcov, infer
-from evalaid.periods import parse_periods
 from evalaid.roster import Roster
 
 COHORT = "first_treated"

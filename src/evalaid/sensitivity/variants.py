@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evalaid.base.errors import EstimationError, InferenceError, NotIdentifiedError
+from evalaid.base.texts import join_texts
 from evalaid.design import Design
 from evalaid.effects import Effects
-from evalaid.errors import EstimationError, InferenceError, NotIdentifiedError
 from evalaid.estimation import estimate
 from evalaid.inference.difference import difference
 from evalaid.inference.table import infer
-from evalaid.texts import join_texts
 
 # Methods whose estimates come from means of a cohort in a period, over the units that are observed in it.
 BY_MEANS = ("two_by_two", "etwfe")

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evalaid.errors import SimulationError
-from evalaid.periods import parse_periods
+from evalaid.base.errors import SimulationError
+from evalaid.base.periods import parse_periods
 from evalaid.simulate import levels, solve
 from evalaid.simulate.geography import read_counties, read_neighbours
 from evalaid.simulate.noise import draw_ar1, draw_from

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evalaid.errors import SimulationError
-from evalaid.project import project_root
+from evalaid.base.errors import SimulationError
+from evalaid.base.project import project_root
 
 COUNTIES = Path("data") / "published" / "guangdong_counties.csv"
 ADJACENCY = Path("data") / "published" / "guangdong_adjacency.csv"

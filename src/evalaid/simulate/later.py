@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evalaid.errors import SimulationError
+from evalaid.base.errors import SimulationError
 from evalaid.simulate import levels
 from evalaid.simulate.county import ORDINALS, QUARTERS, YEARS, Background, Draft, Drawn, Programme
 from evalaid.simulate.guangdong import draw_rollout, finish, unfold_effect

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evalaid.errors import SimulationError
+from evalaid.base.errors import SimulationError
 from evalaid.simulate.noise import round_to_total
 
 Floats = NDArray[np.float64]

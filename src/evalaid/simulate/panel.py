@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalaid.errors import SimulationError
+from evalaid.base.errors import SimulationError
 
 LABEL = "simulated"
 """Stands in every file name; tables and figures made from these panels must show it, too."""

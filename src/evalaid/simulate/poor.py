@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evalaid.errors import SimulationError
+from evalaid.base.errors import SimulationError
 from evalaid.simulate.noise import draw_ar1, draw_from
 from evalaid.simulate.panel import SimulatedPanel, check_choice, check_number, check_seed, generator_of
 from evalaid.simulate.target import Target, hold_against

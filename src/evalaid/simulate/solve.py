@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evalaid.errors import SimulationError
+from evalaid.base.errors import SimulationError
 
 Floats = NDArray[np.float64]
 N_FALLING, N_FLAT, N_RISING = 9, 1, 47

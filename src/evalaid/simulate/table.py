@@ -7,7 +7,7 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any
 
-from evalaid.errors import SimulationError
+from evalaid.base.errors import SimulationError
 from evalaid.simulate.county import Background
 from evalaid.simulate.guangdong import simulate_guangdong
 from evalaid.simulate.hospitals import shanghai_departments, tibet, xinjiang

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from evalaid.errors import SimulationError
+from evalaid.base.errors import SimulationError
 
 COLUMNS = ("target", "unit", "published", "simulated", "difference", "tolerance", "facts")
 

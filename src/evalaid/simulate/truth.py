@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evalaid.periods import label
+from evalaid.base.periods import label
 
 Floats = NDArray[np.float64]
 SHAPES = ("constant", "gradual", "none", "dose")

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from evalaid.base.names import INSIDE, OUTCOME, PERIOD, TOTAL, UNIT
+from evalaid.base.project import project_root
 from evalaid.cohorts import assign_cohorts, possible_cohorts
-from evalaid.names import INSIDE, OUTCOME, PERIOD, TOTAL, UNIT
-from evalaid.project import project_root
 from evalaid.reading.decisions import DECISION_COLUMNS, LEFT_OUT_COLUMNS
 from evalaid.reading.rosters import Partnerships
 from evalaid.reading.tidy import read_tidy

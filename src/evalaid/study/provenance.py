@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from evalaid.errors import ReadingError
-from evalaid.project import project_root
+from evalaid.base.errors import ReadingError
+from evalaid.base.project import project_root
 from evalaid.reading.decisions import DECISION_COLUMNS, LEFT_OUT_COLUMNS
 from evalaid.reading.layouts import Layout
 from evalaid.reading.rosters import read_partnerships

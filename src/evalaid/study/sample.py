@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
+from evalaid.base.errors import StudyError
+from evalaid.base.periods import parse_periods
 from evalaid.cohorts import assign_cohorts
 from evalaid.design import Design, diagnose
-from evalaid.errors import StudyError
-from evalaid.periods import parse_periods
 from evalaid.reading.decisions import show
 from evalaid.roster import Roster, roster_of
 from evalaid.study.sources import (

@@ -15,10 +15,10 @@ from typing import Any
 
 import pandas as pd
 
+from evalaid.base.errors import EvalaidError, StudyError
+from evalaid.base.project import LAYOUTS, PUBLISHED, REPORTS, project_root
 from evalaid.claims.table import Claims
-from evalaid.errors import EvalaidError, StudyError
 from evalaid.manifest import NUMBERS_FILE, hash_file, hash_value, read_manifest
-from evalaid.project import LAYOUTS, PUBLISHED, REPORTS, project_root
 from evalaid.reading.rosters import Partnerships, read_partnerships
 from evalaid.reading.tables import Reading, read_table
 from evalaid.reading.tidy import read_tidy

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Self
 
-from evalaid.errors import StudyError
-from evalaid.manifest import NUMBERS_FILE, hash_value
-from evalaid.project import (
+from evalaid.base.errors import StudyError
+from evalaid.base.project import (
     LITERATURE,
     OWN,
     PROJECT,
@@ -28,6 +27,7 @@ from evalaid.project import (
     read_study_file,
     study_file,
 )
+from evalaid.manifest import NUMBERS_FILE, hash_value
 from evalaid.study import fields
 from evalaid.study.combinations import DATA_KINDS, faults_between, unknown_field
 

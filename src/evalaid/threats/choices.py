@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evalaid.base.errors import EvalaidError, reason_of
 from evalaid.design import Design
-from evalaid.errors import EvalaidError, reason_of
 from evalaid.frames.analysis import Refusal, estimate_entry, overall
 from evalaid.frames.rows import EFFECT, effect_row, list_values
 from evalaid.frames.units import in_unit, multiply

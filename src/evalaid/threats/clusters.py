@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evalaid.base.errors import EvalaidError, reason_of
 from evalaid.effects import Effects
-from evalaid.errors import EvalaidError, reason_of
 from evalaid.estimation import estimate
 from evalaid.frames.analysis import Refusal, overall
 from evalaid.frames.rows import EFFECT, effect_row

@@ -9,12 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from evalaid.errors import EvalaidError
+from evalaid.base.errors import EvalaidError
+from evalaid.base.texts import join_texts, one_line
 from evalaid.frames.analysis import Refusal
 from evalaid.sensitivity.overlap import overlap
 from evalaid.sensitivity.spillover import ALL, Kind, spillover
 from evalaid.study.surroundings import load_events, load_groups, load_neighbours
-from evalaid.texts import join_texts, one_line
 from evalaid.threats.finding import UNKNOWN, UNTRIED, Case, key_of, verdict_row, why_not
 
 SPILLOVER = "Neighbours of treated units gained or lost, and serve as comparison"

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from evalaid.errors import EvalaidError
+from evalaid.base.errors import EvalaidError
+from evalaid.base.texts import one_line
 from evalaid.frames.analysis import Refusal
 from evalaid.frames.units import multiply
 from evalaid.inference.leverage import leverage
 from evalaid.report.tables import Column
 from evalaid.sensitivity.leave_out import NEVER, LeaveOut, leave_out
 from evalaid.study.surroundings import load_groups
-from evalaid.texts import one_line
 from evalaid.threats.finding import UNKNOWN, Case, Finding, key_of, verdict_row, why_not
 
 SHOWN = 6

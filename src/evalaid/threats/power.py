@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from evalaid.errors import EvalaidError
+from evalaid.base.errors import EvalaidError
+from evalaid.base.texts import one_line
 from evalaid.frames.analysis import POWER, Refusal
 from evalaid.frames.rows import list_values
 from evalaid.frames.units import multiply
 from evalaid.report.tables import Column
 from evalaid.sensitivity.power import DetectableEffect, minimum_detectable_effect
-from evalaid.texts import one_line
 from evalaid.threats.finding import Case, why_not
 
 DRAWS = 199

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from evalaid.errors import EvalaidError
+from evalaid.base.errors import EvalaidError
 
 SHOWN = 3
 """How many failing rows of each kind a message spells out; ``rows`` of the error has all of them."""

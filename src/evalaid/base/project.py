@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from evalaid.errors import StudyError
+from evalaid.base.errors import StudyError
 
 STUDIES = Path("notebooks") / "studies"
 LAYOUTS = STUDIES / "layouts"

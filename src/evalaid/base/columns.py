@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from evalaid.faults import Faults
-from evalaid.names import OUTCOME, UNIT
+from evalaid.base.faults import Faults
+from evalaid.base.names import OUTCOME, UNIT
 
 
 def find_column(frame: pd.DataFrame, name: object, role: str, faults: Faults) -> pd.Series | None:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalaid.errors import PanelError
+from evalaid.base.errors import PanelError
 
 FIRST_YEAR, LAST_YEAR = 1900, 2100
 """Whole numbers that all lie in this range are read as years, others as plain numbers."""

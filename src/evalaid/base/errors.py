@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evalaid.texts import one_line
+from evalaid.base.texts import one_line
 
 if TYPE_CHECKING:
     import pandas as pd

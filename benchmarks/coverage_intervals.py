@@ -11,9 +11,9 @@ from coverage_panels import PERIODS, START, Floats, Sample
 from numpy.typing import NDArray
 
 import evalaid as ea
-from evalaid.effects import Effects
-from evalaid.inference.cluster import clusters_of, joint_covariance
-from evalaid.inference.intervals import degrees_of
+from evalaid.did.effects.effects import Effects
+from evalaid.did.inference.intervals import degrees_of
+from evalaid.did.inference.variance.cluster import clusters_of, joint_covariance
 
 # Draws of the bootstraps, assignments, grid points and draws behind intervals under limited violations: fewer than by default.
 DRAWS, ASSIGNMENTS, POINTS, LEAST_FAVOURABLE = 999, 199, 60, 200

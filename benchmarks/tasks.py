@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 import evalaid as ea
-from evalaid.aggregation import Aggregation
-from evalaid.sensitivity.declared import Specification, all_subsets, declare
+from evalaid.did.effects.aggregation import Aggregation
+from evalaid.did.sensitivity.choices.declared import Specification, all_subsets, declare
 
 SIZES = {"S": (57, 24), "M": (2_800, 40), "L": (100_000, 20)}
 SEED = 20_261_122

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from projects import TOY, make_project, toy_frame, write_study
 
-from evalaid.design import diagnose
+from evalaid.did.estimators.identities import ROUNDING, check_identities
+from evalaid.did.panel.design import diagnose
 from evalaid.frames.alternatives import compare_methods, compare_scenarios, count_agreement
 from evalaid.frames.analysis import describe_before, detectable_effects, estimate_main, reaction_periods, report_effects
 from evalaid.frames.describe import (
@@ -15,7 +16,6 @@ from evalaid.frames.describe import (
     map_status,
     spread_means,
 )
-from evalaid.identities import ROUNDING, check_identities
 from evalaid.study.sample import load_design
 from evalaid.study.spec import StudySpec
 

@@ -9,9 +9,9 @@ from panels import counties, diagnose, simulate
 
 import evalaid as ea
 from evalaid.base.errors import EstimationError, NotIdentifiedError
-from evalaid.estimation import estimate_subsets
-from evalaid.estimators.synthetic import synthetic_weights
-from evalaid.estimators.table import METHODS
+from evalaid.did.estimators.estimation import estimate_subsets
+from evalaid.did.estimators.registry import METHODS
+from evalaid.did.estimators.synthetic.synthetic import synthetic_weights
 
 EARLY, EFFECT, REACTION = 2, 0.05, 0.03
 NAMES = [entry.name for entry in METHODS]

@@ -11,7 +11,7 @@ from panels import diagnose, simulate
 
 import evalaid as ea
 from evalaid.base.errors import EstimationError, EvalaidError, NotIdentifiedError
-from evalaid.estimators.table import METHODS
+from evalaid.did.estimators.registry import METHODS
 
 # ---- leaving clusters out ------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from scipy import stats
 
 import evalaid as ea
 from evalaid.base.errors import InferenceError
-from evalaid.effects import Effects
+from evalaid.did.effects.effects import Effects
 
 # Two ways to the same numbers in double precision, through square roots of matrices with eigenvalues near one.
 TOLERANCE = 1e-8

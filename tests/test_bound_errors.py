@@ -8,8 +8,8 @@ from scipy.stats import norm, t
 
 import evalaid as ea
 from evalaid.base.errors import InferenceError
-from evalaid.sensitivity.bound_errors import CENTRES, centres, widen
-from evalaid.sensitivity.bounds import bound_effect
+from evalaid.did.sensitivity.bounds.bound_errors import CENTRES, centres, widen
+from evalaid.did.sensitivity.bounds.bounds import bound_effect
 
 ROUNDING = 1e-9
 LEVEL = 0.95

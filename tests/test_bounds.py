@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import evalaid as ea
 from evalaid.base.errors import EstimationError
 from evalaid.base.rounding import Figure
-from evalaid.sensitivity.bounds import bound_effect
+from evalaid.did.sensitivity.bounds.bounds import bound_effect
 
 share = st.floats(0, 100)
 size = st.floats(0, 20)

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from projects import ROOT, make_project, toy_frame, write_study
 
 from evalaid.cli import main
-from evalaid.estimation import methods
+from evalaid.did.estimators.estimation import methods
 
 COMMANDS = ["check", "design", "methods", "new", "run", "verify"]
 

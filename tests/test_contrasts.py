@@ -5,8 +5,8 @@ import pytest
 from panels import diagnose, simulate
 
 import evalaid as ea
-from evalaid.effects import Effects
-from evalaid.inference.by_cluster import group_clusters
+from evalaid.did.effects.effects import Effects
+from evalaid.did.inference.variance.by_cluster import group_clusters
 
 # Two ways to the same least-squares numbers in double precision, relative to the largest of them.
 TOLERANCE = 1e-9
@@ -106,7 +106,7 @@ def test_what_is_not_linear_with_fixed_weights_loses_the_regression():
 @every_panel
 @every_method
 def test_gram_matrices_of_clusters_are_those_of_the_regressors_net_of_unit_means(method, panel, monkeypatch):
-    monkeypatch.setattr("evalaid.inference.by_cluster.BATCH", 500)  # several batches a group
+    monkeypatch.setattr("evalaid.did.inference.variance.by_cluster.BATCH", 500)  # several batches a group
     effects = fit(method, panel)
     problem, n_units = effects.contrasts.problem, len(effects.population.units)
     regressors, mass, _, seen = dense(problem)

@@ -11,7 +11,7 @@ from panels import counties, simulate
 
 import evalaid as ea
 from evalaid.base.errors import EstimationError
-from evalaid.scales import SCALES
+from evalaid.did.estimators.scales import SCALES
 
 COUNTS = ["log_inside", "log_outside"]
 LINEAR = ["two_by_two", "twfe", "event_study", "callaway_santanna", "sun_abraham", "imputation", "stacked", "lp_did"]

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from evalaid.base.errors import DesignError, PanelError
-from evalaid.design import diagnose
-from evalaid.diagnosis.comparisons import NEVER_TREATED, list_cells
-from evalaid.layout import arrange
+from evalaid.did.panel.comparisons import NEVER_TREATED, list_cells
+from evalaid.did.panel.design import diagnose
+from evalaid.did.panel.matrices import arrange
 
 KEYS = {"unit": "county", "period": "year", "outcome": "share", "cohort": "first_treated"}
 

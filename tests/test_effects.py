@@ -9,8 +9,8 @@ from panels import counties, diagnose, simulate
 
 import evalaid as ea
 from evalaid.base.errors import EstimationError
-from evalaid.effects import Effects
-from evalaid.influence import PIECE, Block, Influence
+from evalaid.did.effects.effects import Effects
+from evalaid.did.effects.influence import PIECE, Block, Influence
 
 # Sums of a few hundred doubles of order one.
 EXACT = 1e-12

@@ -16,15 +16,15 @@ from scipy.stats import foldnorm, norm
 
 import evalaid as ea
 from evalaid.base.errors import InferenceError
+from evalaid.did.sensitivity.trends import corners
+from evalaid.did.sensitivity.trends.coefficients import gather
+from evalaid.did.sensitivity.trends.conditional import SHORTFALL, _search_around, least_favourable, pose, settle
+from evalaid.did.sensitivity.trends.corners import find_corners
+from evalaid.did.sensitivity.trends.flci import _lasso_path, folded_quantile, shortest, trace
+from evalaid.did.sensitivity.trends.inequalities import state
+from evalaid.did.sensitivity.trends.restrictions import KINDS, SHAPES, restrict
 from evalaid.report.canvas import Look, draw
 from evalaid.report.divergence import draw_honest
-from evalaid.sensitivity import corners
-from evalaid.sensitivity.coefficients import gather
-from evalaid.sensitivity.conditional import SHORTFALL, _search_around, least_favourable, pose, settle
-from evalaid.sensitivity.corners import find_corners
-from evalaid.sensitivity.flci import _lasso_path, folded_quantile, shortest, trace
-from evalaid.sensitivity.inequalities import state
-from evalaid.sensitivity.restrictions import KINDS, SHAPES, restrict
 
 # R reads ends off a grid: ours lie between its last accepted point and the next one. Its least favourable critical value
 # is the quantile of 1,000 draws, which moves an end that is close to a grid point.

@@ -11,11 +11,11 @@ import pytest
 from panels import GOLDEN
 
 import evalaid as ea
-from evalaid.sensitivity.conditional import accepts, least_favourable, pose, settle
-from evalaid.sensitivity.corners import find_corners
-from evalaid.sensitivity.flci import shortest, trace
-from evalaid.sensitivity.inequalities import state
-from evalaid.sensitivity.restrictions import restrict
+from evalaid.did.sensitivity.trends.conditional import accepts, least_favourable, pose, settle
+from evalaid.did.sensitivity.trends.corners import find_corners
+from evalaid.did.sensitivity.trends.flci import shortest, trace
+from evalaid.did.sensitivity.trends.inequalities import state
+from evalaid.did.sensitivity.trends.restrictions import restrict
 
 
 @cache

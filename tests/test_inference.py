@@ -10,8 +10,8 @@ from scipy import stats
 
 import evalaid as ea
 from evalaid.base.errors import InferenceError
-from evalaid.effects import Effects
-from evalaid.inference.multiplier import WEIGHTS, draw_weights
+from evalaid.did.effects.effects import Effects
+from evalaid.did.inference.variance.multiplier import WEIGHTS, draw_weights
 
 EXACT = 1e-12
 

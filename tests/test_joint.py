@@ -11,11 +11,11 @@ from panels import diagnose, simulate
 
 import evalaid as ea
 from evalaid.base.errors import EstimationError, InferenceError
-from evalaid.inference.assignments import list_assignments
-from evalaid.inference.reassignment import move
-from evalaid.sensitivity.declared import Specification, declare
-from evalaid.sensitivity.joint import estimate_by_paths
-from evalaid.sensitivity.specifications import cut_design, estimate_specification
+from evalaid.did.inference.randomisation.assignments import list_assignments
+from evalaid.did.inference.randomisation.reassignment import move
+from evalaid.did.sensitivity.choices.declared import Specification, declare
+from evalaid.did.sensitivity.choices.joint import estimate_by_paths
+from evalaid.did.sensitivity.choices.specifications import cut_design, estimate_specification
 
 CHOICES = {
     "methods": ["twfe", ("callaway_santanna", {"adjustment": "none"})],

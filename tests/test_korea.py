@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from projects import KOREA, ROOT, korea_run
 
-from evalaid.identities import ROUNDING
+from evalaid.did.estimators.identities import ROUNDING
 from evalaid.manifest import hash_file, read_manifest
 from evalaid.report import fonts
 from evalaid.running.verify import compare_numbers

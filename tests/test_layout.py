@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalaid.design import diagnose
-from evalaid.layout import Layout
+from evalaid.did.panel.design import diagnose
+from evalaid.did.panel.matrices import Layout
 
 
 def lay_out(frame, **options):

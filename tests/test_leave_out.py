@@ -11,7 +11,7 @@ from panels import diagnose, simulate
 
 import evalaid as ea
 from evalaid.base.errors import DesignError, EstimationError
-from evalaid.sensitivity.leave_out import FIRST_ORDER_ONLY
+from evalaid.did.sensitivity.sample.leave_out import FIRST_ORDER_ONLY
 
 EXACT = 1e-10  # the same estimator on the same rows
 COLUMNS = ["left_out", "n_units", "estimate", "change", "first_order", "std_error", "p_value", "conf_low", "conf_high"]

@@ -9,7 +9,7 @@ from panels import counties, diagnose, simulate
 
 import evalaid as ea
 from evalaid.base.errors import InferenceError
-from evalaid.effects import Effects
+from evalaid.did.effects.effects import Effects
 
 TOLERANCE = 1e-9  # two ways to the same least-squares numbers in double precision
 PANELS = {

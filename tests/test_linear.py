@@ -8,8 +8,8 @@ import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalaid.likelihood import fit_logits
-from evalaid.linear import PanelData, fit_panel, inverse_gram
+from evalaid.did.effects.likelihood import fit_logits
+from evalaid.did.effects.linear import PanelData, fit_panel, inverse_gram
 
 # Normal equations lose half the digits against the orthogonal decomposition that the dense twin uses.
 DENSE = 1e-8

@@ -11,7 +11,7 @@ from panels import diagnose, simulate
 
 import evalaid as ea
 from evalaid.base.errors import DesignError, NotIdentifiedError
-from evalaid.sensitivity.events import read_events
+from evalaid.did.sensitivity.sample.events import read_events
 
 ROUNDING = 1e-9
 KOREA = Path(__file__).parents[1] / "data" / "korea" / "events.csv"

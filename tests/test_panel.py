@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from evalaid.base.errors import PanelError
-from evalaid.panel import read_panel
+from evalaid.did.panel.panel import read_panel
 
 KEYS = {"unit": "county", "period": "year", "outcome": "share"}
 

@@ -9,7 +9,7 @@ from panels import counties, diagnose, simulate
 
 import evalaid as ea
 from evalaid.base.errors import EstimationError
-from evalaid.estimators.efficient import _cells, _coefficients, _weights
+from evalaid.did.estimators.comparisons.efficient import _cells, _coefficients, _weights
 
 EXACT = 1e-11
 

@@ -12,10 +12,10 @@ from scipy.stats import permutation_test
 
 import evalaid as ea
 from evalaid.base.errors import InferenceError, NotIdentifiedError
-from evalaid.estimation import estimate
-from evalaid.inference.assignments import list_assignments
-from evalaid.inference.inversion import SEARCH_PRECISION, invert, search
-from evalaid.inference.reassignment import Moments, by_refits, estimate_all, overall, refits_at
+from evalaid.did.estimators.estimation import estimate
+from evalaid.did.inference.randomisation.assignments import list_assignments
+from evalaid.did.inference.randomisation.confidence_sets import SEARCH_PRECISION, invert, search
+from evalaid.did.inference.randomisation.reassignment import Moments, by_refits, estimate_all, overall, refits_at
 
 # Two routes to the same number: sums in another order.
 ROUNDING = 1e-10

@@ -9,9 +9,9 @@ from panels import diagnose, simulate
 
 import evalaid as ea
 from evalaid.base.errors import DesignError, EstimationError
-from evalaid.sensitivity import power as power_module
-from evalaid.sensitivity.process import Moments, Process, deviations, fit_process, moments_of, untreated
-from evalaid.sensitivity.residuals import fit_residual_process, residual_source
+from evalaid.did.sensitivity.power import power as power_module
+from evalaid.did.sensitivity.power.process import Moments, Process, deviations, fit_process, moments_of, untreated
+from evalaid.did.sensitivity.power.residuals import fit_residual_process, residual_source
 
 ROUNDING = 1e-8  # exact up to float64 in sums of a few hundred terms
 BINOMIAL = 4  # binomial standard errors within which a simulated share has to lie

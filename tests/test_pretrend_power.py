@@ -14,7 +14,7 @@ from scipy.stats import chi2, f, multivariate_normal, ncx2, truncnorm
 
 import evalaid as ea
 from evalaid.base.errors import InferenceError
-from evalaid.sensitivity.rectangle import inside_rectangle, uniform_points
+from evalaid.did.sensitivity.trends.rectangle import inside_rectangle, uniform_points
 
 # R integrates by quasi-random points to about 1e-3; the likelihood ratio needs no integral.
 INTEGRATED, CLOSED_FORM = 1e-3, 1e-8

@@ -9,8 +9,8 @@ from panels import diagnose, simulate
 
 import evalaid as ea
 from evalaid.base.errors import DesignError, NotIdentifiedError
-from evalaid.sensitivity.history import count_matches
-from evalaid.sensitivity.process import Process
+from evalaid.did.sensitivity.power.process import Process
+from evalaid.did.sensitivity.sample.similar_history import count_matches
 
 ROUNDING = 1e-9
 LASTING = Process(1.0, 1.0, 0.5, 1.0)  # a third permanent, a third fading, a third gone a period later

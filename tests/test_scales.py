@@ -8,7 +8,7 @@ from panels import counties, diagnose, simulate
 
 import evalaid as ea
 from evalaid.base.errors import EstimationError
-from evalaid.scales import diagnose_ceiling
+from evalaid.did.estimators.scales import diagnose_ceiling
 
 METHODS = ["two_by_two", "twfe", "event_study", "callaway_santanna", "sun_abraham", "imputation", "stacked", "lp_did"]
 FORWARD = {"log_odds": lambda y: np.log(y / (1 - y)), "log_outflow": lambda y: np.log(1 - y)}

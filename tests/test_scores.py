@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evalaid.estimators.two_by_two_scores import (
+from evalaid.did.estimators.common.two_by_two_scores import (
     COLLINEAR,
     NO_OVERLAP,
     PanelSample,

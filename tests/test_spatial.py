@@ -11,7 +11,7 @@ from panels import counties, diagnose, simulate
 
 import evalaid as ea
 from evalaid.base.errors import InferenceError
-from evalaid.effects import Effects
+from evalaid.did.effects.effects import Effects
 
 ADJACENCY = Path(__file__).parents[1] / "data" / "published" / "guangdong_adjacency.csv"
 EXACT = 1e-12  # sums of the same terms in another order
@@ -145,7 +145,7 @@ def test_the_published_neighbours_of_guangdong_serve_as_they_are():
 
 def test_runs_of_pairs_give_the_same_as_all_at_once(effects, coordinates, monkeypatch):
     whole = ea.infer_spatial(effects, coordinates, cutoff_km=200)
-    monkeypatch.setattr("evalaid.inference.spatial.PAIRS_AT_A_TIME", 100)
+    monkeypatch.setattr("evalaid.did.inference.variance.spatial.PAIRS_AT_A_TIME", 100)
     pd.testing.assert_frame_equal(whole, ea.infer_spatial(effects, coordinates, cutoff_km=200), rtol=EXACT)
 
 

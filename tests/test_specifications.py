@@ -9,7 +9,7 @@ from panels import diagnose, simulate
 
 import evalaid as ea
 from evalaid.base.errors import EstimationError
-from evalaid.sensitivity.declared import Specification, all_subsets, declare
+from evalaid.did.sensitivity.choices.declared import Specification, all_subsets, declare
 
 # Both routes solve the same equations in double precision.
 TOLERANCE = 1e-10

@@ -12,10 +12,10 @@ from panels import diagnose, simulate
 
 import evalaid as ea
 from evalaid.base.errors import DesignError
-from evalaid.estimators.table import METHODS
-from evalaid.sensitivity.exposure import map_exposure
-from evalaid.sensitivity.spillover import ALL, DONUT, WIDER
-from evalaid.sensitivity.variants import BY_MEANS
+from evalaid.did.estimators.registry import METHODS
+from evalaid.did.sensitivity.sample.exposure import map_exposure
+from evalaid.did.sensitivity.sample.spillover import ALL, DONUT, WIDER
+from evalaid.did.sensitivity.sample.variants import BY_MEANS
 
 ROUNDING = 1e-9
 ADJACENCY = Path(__file__).parents[1] / "data" / "published" / "guangdong_adjacency.csv"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from panels import GOLDEN, counties, diagnose, simulate
 
 import evalaid as ea
-from evalaid.estimators.synthetic import SyntheticWeights, _jackknife, solve_simplex, synthetic_weights
+from evalaid.did.estimators.synthetic.synthetic import SyntheticWeights, _jackknife, solve_simplex, synthetic_weights
 
 # R descends until the objective falls by less than 1e-12 sd in a step ("tight") or 1e-5 sd (its default).
 TIGHT_WEIGHTS, TIGHT_ESTIMATE = 1e-5, 1e-6

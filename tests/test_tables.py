@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tables import long, quarters, three_headers, write_csv, write_xlsx, years
 
 from evalaid.base.errors import EvalaidError, ReadingError
-from evalaid.design import diagnose
+from evalaid.did.panel.design import diagnose
 from evalaid.reading.cells import make_cells
 from evalaid.reading.grids import Grid
 from evalaid.reading.layouts import ColumnLayout, Layout, TableLayout

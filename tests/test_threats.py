@@ -9,8 +9,8 @@ import pytest
 from conftest import simulated_panel
 from projects import KOREA
 
-from evalaid.design import diagnose
-from evalaid.estimation import estimate
+from evalaid.did.estimators.estimation import estimate
+from evalaid.did.panel.design import diagnose
 from evalaid.frames.analysis import Refusal
 from evalaid.frames.placebos import list_other_outcomes
 from evalaid.study.sample import load_design

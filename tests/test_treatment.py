@@ -6,8 +6,8 @@ import pytest
 
 from evalaid.base.errors import PanelError
 from evalaid.base.faults import Faults
-from evalaid.panel import read_panel
-from evalaid.treatment import gather_treatment
+from evalaid.did.panel.panel import read_panel
+from evalaid.did.panel.treatment import gather_treatment
 
 
 def treated(frame, cohort=None):

@@ -9,7 +9,7 @@ from panels import counties, diagnose
 
 import evalaid as ea
 from evalaid.base.errors import InferenceError
-from evalaid.effects import Effects
+from evalaid.did.effects.effects import Effects
 
 EXACT = 1e-12  # sums of the same terms in another order
 

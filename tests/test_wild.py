@@ -11,12 +11,12 @@ from panels import GOLDEN, counties, diagnose, simulate
 
 import evalaid as ea
 from evalaid.base.errors import InferenceError
-from evalaid.effects import Effects
-from evalaid.inference.by_cluster import group_clusters
-from evalaid.inference.wild_columns import Block
-from evalaid.inference.wild_draws import Plan
-from evalaid.inference.wild_inversion import Draws, describe_set
-from evalaid.inference.wild_scores import KINDS, wild_scores
+from evalaid.did.effects.effects import Effects
+from evalaid.did.inference.variance.by_cluster import group_clusters
+from evalaid.did.inference.wild.wild_columns import Block
+from evalaid.did.inference.wild.wild_draws import Plan
+from evalaid.did.inference.wild.wild_inversion import Draws, describe_set
+from evalaid.did.inference.wild.wild_scores import KINDS, wild_scores
 
 # Bootstrap t statistics against least squares on dense dummies: both in double precision, t statistics of order one.
 TOLERANCE = 1e-10
@@ -164,9 +164,10 @@ def test_every_bootstrap_t_equals_the_one_from_dense_dummies(name, row, panel, m
         found = [ours(effects, chosen, codes, name, plan) for plan in plans]
         with monkeypatch.context() as other:
             other.setattr(
-                "evalaid.inference.wild_columns.GATHERED", np.inf if found[0].scores.sums.turn is not None else -np.inf
+                "evalaid.did.inference.wild.wild_columns.GATHERED",
+                np.inf if found[0].scores.sums.turn is not None else -np.inf,
             )
-            other.setattr("evalaid.inference.hat.REGULAR", 0.0)
+            other.setattr("evalaid.did.inference.variance.hat.REGULAR", 0.0)
             again = [ours(effects, chosen, codes, name, plan) for plan in plans]
         assert {draws.scores.sums.turn is None for draws in (found[0], again[0])} == {True, False}
         for theta in (0.0, 0.05):

@@ -11,18 +11,33 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from evalaid.base.errors import EvalaidError, NotIdentifiedError
     from evalaid.cohorts import assign_cohorts
-    from evalaid.design import Design, diagnose
-    from evalaid.effects import Effects
-    from evalaid.estimation import estimate, methods
+    from evalaid.did.effects.effects import Effects
+    from evalaid.did.estimators.estimation import estimate, methods
+    from evalaid.did.inference.infer import infer
+    from evalaid.did.inference.randomisation.few_treated import few_treated
+    from evalaid.did.inference.randomisation.permutation import randomize
+    from evalaid.did.inference.variance.difference import difference
+    from evalaid.did.inference.variance.leverage import leverage
+    from evalaid.did.inference.variance.spatial import infer_spatial
+    from evalaid.did.inference.wild.wild import wild_bootstrap
+    from evalaid.did.panel.design import Design, diagnose
+    from evalaid.did.panel.panel import Panel, read_panel
+    from evalaid.did.sensitivity.bounds.bounds import bound_effect
+    from evalaid.did.sensitivity.choices.decomposition import bacon
+    from evalaid.did.sensitivity.choices.joint import joint_test
+    from evalaid.did.sensitivity.choices.specifications import specification_curve
+    from evalaid.did.sensitivity.placebo.placebo import placebo
+    from evalaid.did.sensitivity.power.power import minimum_detectable_effect
+    from evalaid.did.sensitivity.sample.leave_out import leave_out
+    from evalaid.did.sensitivity.sample.overlap import overlap
+    from evalaid.did.sensitivity.sample.spillover import spillover
+    from evalaid.did.sensitivity.selection.balance import balance
+    from evalaid.did.sensitivity.selection.controls import bad_controls
+    from evalaid.did.sensitivity.selection.regression_to_mean import regression_to_mean
+    from evalaid.did.sensitivity.trends.coefficients import EventStudy
+    from evalaid.did.sensitivity.trends.honest import honest
+    from evalaid.did.sensitivity.trends.pretrend_power import pretrend_power
     from evalaid.facts.table import Facts
-    from evalaid.inference.difference import difference
-    from evalaid.inference.few_treated import few_treated
-    from evalaid.inference.leverage import leverage
-    from evalaid.inference.permutation import randomize
-    from evalaid.inference.spatial import infer_spatial
-    from evalaid.inference.table import infer
-    from evalaid.inference.wild import wild_bootstrap
-    from evalaid.panel import Panel, read_panel
     from evalaid.reading.layouts import Layout
     from evalaid.reading.matrix import count_matrix
     from evalaid.reading.records import count_records
@@ -30,72 +45,57 @@ if TYPE_CHECKING:
     from evalaid.reading.tallies import RecordCounts
     from evalaid.roster import Roster, read_roster
     from evalaid.running.notebooks import run_study
-    from evalaid.sensitivity.balance import balance
-    from evalaid.sensitivity.bounds import bound_effect
-    from evalaid.sensitivity.coefficients import EventStudy
-    from evalaid.sensitivity.controls import bad_controls
-    from evalaid.sensitivity.decomposition import bacon
-    from evalaid.sensitivity.honest import honest
-    from evalaid.sensitivity.joint import joint_test
-    from evalaid.sensitivity.leave_out import leave_out
-    from evalaid.sensitivity.overlap import overlap
-    from evalaid.sensitivity.placebo import placebo
-    from evalaid.sensitivity.power import minimum_detectable_effect
-    from evalaid.sensitivity.pretrend_power import pretrend_power
-    from evalaid.sensitivity.regression_to_mean import regression_to_mean
-    from evalaid.sensitivity.specifications import specification_curve
-    from evalaid.sensitivity.spillover import spillover
     from evalaid.sensitivity.starts import vary_starts
     from evalaid.study.spec import StudySpec
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "Design": "evalaid.design",
-    "Effects": "evalaid.effects",
+    "Design": "evalaid.did.panel.design",
+    "Effects": "evalaid.did.effects.effects",
     "EvalaidError": "evalaid.base.errors",
-    "EventStudy": "evalaid.sensitivity.coefficients",
+    "EventStudy": "evalaid.did.sensitivity.trends.coefficients",
     "Facts": "evalaid.facts.table",
     "Layout": "evalaid.reading.layouts",
     "NotIdentifiedError": "evalaid.base.errors",
-    "Panel": "evalaid.panel",
+    "Panel": "evalaid.did.panel.panel",
     "Reading": "evalaid.reading.tables",
     "RecordCounts": "evalaid.reading.tallies",
     "Roster": "evalaid.roster",
     "StudySpec": "evalaid.study.spec",
     "assign_cohorts": "evalaid.cohorts",
-    "balance": "evalaid.sensitivity.balance",
-    "bound_effect": "evalaid.sensitivity.bounds",
-    "bad_controls": "evalaid.sensitivity.controls",
-    "bacon": "evalaid.sensitivity.decomposition",
+    "balance": "evalaid.did.sensitivity.selection.balance",
+    "bound_effect": "evalaid.did.sensitivity.bounds.bounds",
+    "bad_controls": "evalaid.did.sensitivity.selection.controls",
+    "bacon": "evalaid.did.sensitivity.choices.decomposition",
     "count_matrix": "evalaid.reading.matrix",
     "count_records": "evalaid.reading.records",
-    "diagnose": "evalaid.design",
-    "difference": "evalaid.inference.difference",
-    "estimate": "evalaid.estimation",
-    "honest": "evalaid.sensitivity.honest",
-    "infer": "evalaid.inference.table",
-    "infer_spatial": "evalaid.inference.spatial",
-    "leave_out": "evalaid.sensitivity.leave_out",
-    "leverage": "evalaid.inference.leverage",
-    "methods": "evalaid.estimation",
-    "minimum_detectable_effect": "evalaid.sensitivity.power",
-    "overlap": "evalaid.sensitivity.overlap",
-    "placebo": "evalaid.sensitivity.placebo",
-    "few_treated": "evalaid.inference.few_treated",
-    "pretrend_power": "evalaid.sensitivity.pretrend_power",
-    "joint_test": "evalaid.sensitivity.joint",
-    "randomize": "evalaid.inference.permutation",
-    "read_panel": "evalaid.panel",
+    "diagnose": "evalaid.did.panel.design",
+    "difference": "evalaid.did.inference.variance.difference",
+    "estimate": "evalaid.did.estimators.estimation",
+    "honest": "evalaid.did.sensitivity.trends.honest",
+    "infer": "evalaid.did.inference.infer",
+    "infer_spatial": "evalaid.did.inference.variance.spatial",
+    "leave_out": "evalaid.did.sensitivity.sample.leave_out",
+    "leverage": "evalaid.did.inference.variance.leverage",
+    "methods": "evalaid.did.estimators.estimation",
+    "minimum_detectable_effect": "evalaid.did.sensitivity.power.power",
+    "overlap": "evalaid.did.sensitivity.sample.overlap",
+    "placebo": "evalaid.did.sensitivity.placebo.placebo",
+    "few_treated": "evalaid.did.inference.randomisation.few_treated",
+    "pretrend_power": "evalaid.did.sensitivity.trends.pretrend_power",
+    "joint_test": "evalaid.did.sensitivity.choices.joint",
+    "randomize": "evalaid.did.inference.randomisation.permutation",
+    "read_panel": "evalaid.did.panel.panel",
     "read_roster": "evalaid.roster",
     "read_table": "evalaid.reading.tables",
     "read_tables": "evalaid.reading.tables",
-    "regression_to_mean": "evalaid.sensitivity.regression_to_mean",
+    "regression_to_mean": "evalaid.did.sensitivity.selection.regression_to_mean",
     "run_study": "evalaid.running.notebooks",
-    "specification_curve": "evalaid.sensitivity.specifications",
-    "spillover": "evalaid.sensitivity.spillover",
+    "specification_curve": "evalaid.did.sensitivity.choices.specifications",
+    "spillover": "evalaid.did.sensitivity.sample.spillover",
     "vary_starts": "evalaid.sensitivity.starts",
-    "wild_bootstrap": "evalaid.inference.wild",
+    "wild_bootstrap": "evalaid.did.inference.wild.wild",
 }
 
 __all__ = [

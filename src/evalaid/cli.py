@@ -249,7 +249,7 @@ def methods() -> None:
 
     Lines are as wide as the terminal; in a pipe each entry is one line.
     """
-    from evalaid.estimation import methods as list_methods
+    from evalaid.did.estimators.estimation import methods as list_methods
 
     _show_entries(list_methods())
 

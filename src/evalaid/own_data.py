@@ -24,7 +24,7 @@ from evalaid.base.names import CLUSTER, INSIDE, NAME, OUTCOME, PERIOD, TOTAL, UN
 from evalaid.base.periods import parse_periods
 from evalaid.base.project import LAYOUTS, OWN, list_studies, project_root, study_file
 from evalaid.cohorts import assign_cohorts, possible_cohorts
-from evalaid.design import Design, diagnose
+from evalaid.did.panel.design import Design, diagnose
 from evalaid.inspection.anything import inspect_any
 from evalaid.inspection.office_roster import RosterInspection
 from evalaid.inspection.office_table import TableInspection, table_roles

@@ -14,8 +14,8 @@ import pandas as pd
 from evalaid.base.errors import EvalaidError, NotIdentifiedError
 from evalaid.base.names import CLUSTER, INSIDE, NAME, OUTCOME, PERIOD, SHARE, TOTAL, UNIT
 from evalaid.base.project import LAYOUTS, OWN, project_root
-from evalaid.design import Design
-from evalaid.estimation import estimate
+from evalaid.did.estimators.estimation import estimate
+from evalaid.did.panel.design import Design
 from evalaid.reading.rosters import Partnerships
 from evalaid.study.sources import DATA_PACKAGE
 

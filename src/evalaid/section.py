@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalaid.design import Design
+from evalaid.did.panel.design import Design
 from evalaid.frames.units import unit_of_outcome
 from evalaid.manifest import NUMBERS_FILE, Number, Recorder, hash_value, read_manifest, read_parts, short
 from evalaid.reading.identifiers import refuse_identifiers

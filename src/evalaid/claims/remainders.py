@@ -13,9 +13,9 @@ import pandas as pd
 from evalaid.base.rounding import Figure
 from evalaid.base.texts import join_texts
 from evalaid.claims.table import Claim, Claims, claim_row, claim_years, finite, raw_change, reported_unit, shown
+from evalaid.did.sensitivity.bounds.bounds import Bounds, bound_effect
 from evalaid.facts.alike import years_apart
 from evalaid.facts.table import Change, Facts
-from evalaid.sensitivity.bounds import Bounds, bound_effect
 
 SHARE_RANGE = (0.0, 100.0)
 """Range of a share in per cent."""
@@ -53,7 +53,7 @@ def decompose(claims: Claims) -> pd.DataFrame:
 def bound_claims(claims: Claims, m: Sequence[float] = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)) -> pd.DataFrame:
     """Bound the effect behind each claim that gives a change in percentage points.
 
-    Assumes what each row says (see `evalaid.sensitivity.bounds.bound_effect`). Where the length of the change is unstated,
+    Assumes what each row says (see `evalaid.did.sensitivity.bounds.bounds.bound_effect`). Where the length of the change is unstated,
     M is for the whole time.
 
     Parameters
@@ -197,7 +197,7 @@ def yearly_trend(facts: Facts, fact_id: str) -> Figure:
 def bound_claim(facts: Facts, claim: Claim, change: Change, m: Sequence[float]) -> Bounds:
     """Bound the effect behind one claim.
 
-    Assumes what each row of the result says (see `evalaid.sensitivity.bounds.bound_effect`).
+    Assumes what each row of the result says (see `evalaid.did.sensitivity.bounds.bounds.bound_effect`).
 
     Parameters
     ----------

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from evalaid.base.errors import EvalaidError, reason_of
+from evalaid.did.inference.infer import infer
 from evalaid.frames.analysis import describe_entry, estimate_entry, overall, say_no_estimate, with_assumption
 from evalaid.frames.rows import EFFECT, effect_row, list_values
 from evalaid.frames.units import in_unit, unit_of_outcome
-from evalaid.inference.table import infer
 from evalaid.study.sample import load_design
 from evalaid.study.spec import StudySpec
 

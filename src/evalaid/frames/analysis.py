@@ -18,14 +18,14 @@ from scipy.special import stdtrit
 from evalaid.base.errors import NotIdentifiedError
 from evalaid.base.periods import label
 from evalaid.base.texts import join_texts
-from evalaid.design import Design
-from evalaid.effects import Effects
-from evalaid.estimation import WHAT_COULD_BE_DONE, estimate, find_method
-from evalaid.estimators.method import effective_anticipation
+from evalaid.did.effects.effects import Effects
+from evalaid.did.estimators.common.method import effective_anticipation
+from evalaid.did.estimators.estimation import WHAT_COULD_BE_DONE, estimate, find_method
+from evalaid.did.inference.infer import infer
+from evalaid.did.inference.intervals import degrees_of
+from evalaid.did.panel.design import Design
 from evalaid.frames.rows import list_values
 from evalaid.frames.units import IN_UNIT, in_unit, unit_of
-from evalaid.inference.intervals import degrees_of
-from evalaid.inference.table import infer
 from evalaid.report.words import format_value
 from evalaid.study.sample import load_design
 from evalaid.study.spec import StudySpec

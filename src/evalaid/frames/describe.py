@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from evalaid.base.periods import label
-from evalaid.design import Design
+from evalaid.did.panel.design import Design
 from evalaid.frames.rows import list_values
 from evalaid.report.figures import STATUS
 from evalaid.report.tables import Column

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from evalaid.base.errors import NotIdentifiedError
-from evalaid.effects import Effects
+from evalaid.did.effects.effects import Effects
+from evalaid.did.inference.infer import infer
 from evalaid.frames.analysis import Refusal, dose_effects, no_estimate
 from evalaid.frames.rows import list_values
 from evalaid.frames.units import in_unit
-from evalaid.inference.table import infer
 from evalaid.report.tables import Column
 from evalaid.study.sample import load_frame
 from evalaid.study.spec import StudySpec

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from evalaid.base.errors import EvalaidError, NotIdentifiedError
-from evalaid.design import Design
+from evalaid.did.panel.design import Design
+from evalaid.did.sensitivity.placebo.placebo import Placebo, placebo
 from evalaid.frames.rows import EFFECT
 from evalaid.frames.units import multiply, unit_of_outcome
 from evalaid.report.tables import Column
-from evalaid.sensitivity.placebo import Placebo, placebo
 from evalaid.study.sample import load_design
 from evalaid.study.spec import StudySpec
 

@@ -10,8 +10,8 @@ from evalaid.claims.checks import check_alike, check_dates
 from evalaid.claims.remainders import bound_claims, find_breakdown
 from evalaid.claims.table import Claims
 from evalaid.claims.verdicts import VERDICTS, judge
+from evalaid.did.sensitivity.bounds.assumptions import ASSUMPTIONS
 from evalaid.frames.rows import list_values
-from evalaid.sensitivity.assumptions import ASSUMPTIONS
 from evalaid.study.spec import StudySpec
 
 AS_AN_EFFECT = "may be repeated"

@@ -7,17 +7,17 @@ import pandas as pd
 
 from evalaid.base.errors import EvalaidError, NotIdentifiedError, reason_of
 from evalaid.base.texts import join_texts
-from evalaid.counts import COUNTS, has_counts
-from evalaid.design import Design
-from evalaid.estimation import estimate
-from evalaid.estimators.table import METHODS
+from evalaid.did.estimators.count_effects import COUNTS, has_counts
+from evalaid.did.estimators.estimation import estimate
+from evalaid.did.estimators.registry import METHODS
+from evalaid.did.estimators.scales import NAMES, SCALES, diagnose_ceiling
+from evalaid.did.inference.infer import infer
+from evalaid.did.panel.design import Design
+from evalaid.did.sensitivity.choices.decomposition import bacon
 from evalaid.frames.analysis import dose_effects, overall
 from evalaid.frames.rows import EFFECT, effect_row
 from evalaid.frames.units import in_unit
-from evalaid.inference.table import infer
 from evalaid.report.tables import Column
-from evalaid.scales import NAMES, SCALES, diagnose_ceiling
-from evalaid.sensitivity.decomposition import bacon
 from evalaid.study.spec import StudySpec
 
 _SCALE_LABELS = {"share": "Share", "log_odds": "Log-odds", "log_outflow": "Log of outflow"}

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from evalaid.effects import Effects
+from evalaid.did.effects.effects import Effects
 from evalaid.study.spec import StudySpec
 
 IN_UNIT = ("estimate", "std_error", "conf_low", "conf_high")

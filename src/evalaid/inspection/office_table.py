@@ -11,7 +11,7 @@ from evalaid.base.errors import EvalaidError, PanelError
 from evalaid.base.faults import FAULT_COLUMNS
 from evalaid.base.names import INSIDE, OUTCOME, PERIOD, SHARE, TOTAL, UNIT
 from evalaid.base.periods import label
-from evalaid.panel import Panel, read_panel
+from evalaid.did.panel.panel import Panel, read_panel
 from evalaid.reading.layouts import Layout
 from evalaid.reading.snapshot import readable_name
 from evalaid.reading.tables import LayoutError, Reading, read_table

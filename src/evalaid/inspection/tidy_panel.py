@@ -12,7 +12,7 @@ from evalaid.base.errors import PanelError, ReadingError
 from evalaid.base.faults import FAULT_COLUMNS
 from evalaid.base.names import INSIDE, OUTCOME, PERIOD, TOTAL, UNIT, names_a_share
 from evalaid.base.periods import PeriodKind, label, recognise_periods
-from evalaid.panel import Panel, read_panel
+from evalaid.did.panel.panel import Panel, read_panel
 from evalaid.reading.decisions import DECISION_COLUMNS
 from evalaid.reading.kinds import find_role
 from evalaid.reading.numbers import read_numbers

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from evalaid.base.errors import EvalaidError, NotIdentifiedError, SimulationError
 from evalaid.base.periods import parse_periods
-from evalaid.design import Design, diagnose
-from evalaid.effects import Effects
-from evalaid.estimation import estimate
-from evalaid.inference.table import infer
+from evalaid.did.effects.effects import Effects
+from evalaid.did.estimators.estimation import estimate
+from evalaid.did.inference.infer import infer
+from evalaid.did.panel.design import Design, diagnose
 from evalaid.recovery.trials import Trial, choose_trials
 from evalaid.simulate.panel import LABEL, SimulatedPanel, check_number, check_seed
 from evalaid.simulate.table import simulate

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evalaid.base.errors import SimulationError
-from evalaid.estimation import find_method
+from evalaid.did.estimators.estimation import find_method
 from evalaid.simulate.table import GENERATORS
 
 

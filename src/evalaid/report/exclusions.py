@@ -27,7 +27,7 @@ def draw_leave_out(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     ----------
     frame : pandas.DataFrame
         ``left_out``, ``estimate``, ``conf_low``, ``conf_high``, ``first_order`` (the estimate that influence foretells), ``full``
-        (the estimate on the full sample), ``note``; see :meth:`evalaid.sensitivity.leave_out.LeaveOut.most_influential`.
+        (the estimate on the full sample), ``note``; see :meth:`evalaid.did.sensitivity.sample.leave_out.LeaveOut.most_influential`.
     look : Look
     """
     canvas, axes = canvas_of(8.6, 1.8 + 0.36 * len(frame))

@@ -16,10 +16,10 @@ from evalaid.base.errors import DesignError, EvalaidError, reason_of
 from evalaid.base.faults import Faults
 from evalaid.base.periods import parse_periods
 from evalaid.cohorts import assign_cohorts, possible_cohorts
-from evalaid.design import diagnose
-from evalaid.effects import Effects
-from evalaid.estimation import estimate
-from evalaid.inference.table import Vcov, infer
+from evalaid.did.effects.effects import Effects
+from evalaid.did.estimators.estimation import estimate
+from evalaid.did.inference.infer import Vcov, infer
+from evalaid.did.panel.design import diagnose
 from evalaid.roster import Roster
 
 COHORT = "first_treated"

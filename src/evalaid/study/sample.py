@@ -7,7 +7,7 @@ import pandas as pd
 from evalaid.base.errors import StudyError
 from evalaid.base.periods import parse_periods
 from evalaid.cohorts import assign_cohorts
-from evalaid.design import Design, diagnose
+from evalaid.did.panel.design import Design, diagnose
 from evalaid.reading.decisions import show
 from evalaid.roster import Roster, roster_of
 from evalaid.study.sources import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from evalaid.base.errors import StudyError
-from evalaid.design import Design
+from evalaid.did.panel.design import Design
 from evalaid.study.sample import ALL_GROUPS, load_frame, roster_units
 from evalaid.study.sources import need_columns, read_file
 from evalaid.study.spec import StudySpec

@@ -10,17 +10,17 @@ import numpy as np
 import pandas as pd
 
 from evalaid.base.errors import EvalaidError, reason_of
-from evalaid.design import Design
+from evalaid.did.estimators.scales import NAMES as SCALES
+from evalaid.did.inference.infer import infer
+from evalaid.did.inference.variance.difference import difference
+from evalaid.did.panel.design import Design
+from evalaid.did.sensitivity.choices.declared import WEIGHTS, Specification, declare
+from evalaid.did.sensitivity.choices.joint import joint_test
+from evalaid.did.sensitivity.choices.specifications import SpecificationCurve, specification_curve
 from evalaid.frames.analysis import Refusal, estimate_entry, overall
 from evalaid.frames.rows import EFFECT, effect_row, list_values
 from evalaid.frames.units import in_unit, multiply
-from evalaid.inference.difference import difference
-from evalaid.inference.table import infer
 from evalaid.report.tables import Column
-from evalaid.scales import NAMES as SCALES
-from evalaid.sensitivity.declared import WEIGHTS, Specification, declare
-from evalaid.sensitivity.joint import joint_test
-from evalaid.sensitivity.specifications import SpecificationCurve, specification_curve
 from evalaid.study.sample import load_design
 from evalaid.threats.finding import (
     APPEARS,

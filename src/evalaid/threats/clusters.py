@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 
 from evalaid.base.errors import EvalaidError, reason_of
-from evalaid.effects import Effects
-from evalaid.estimation import estimate
+from evalaid.did.effects.effects import Effects
+from evalaid.did.estimators.estimation import estimate
+from evalaid.did.inference.infer import JACKKNIFE_LIMIT, Vcov, infer
+from evalaid.did.inference.randomisation.permutation import randomize
+from evalaid.did.inference.wild.wild import wild_bootstrap
 from evalaid.frames.analysis import Refusal, overall
 from evalaid.frames.rows import EFFECT, effect_row
 from evalaid.frames.units import in_unit
-from evalaid.inference.permutation import randomize
-from evalaid.inference.table import JACKKNIFE_LIMIT, Vcov, infer
-from evalaid.inference.wild import wild_bootstrap
 from evalaid.threats.finding import NO_ESTIMATE, UNKNOWN, Case, verdict_row, write_p
 
 WILD_DRAWS, ASSIGNMENTS = 9999, 999

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from evalaid.did.sensitivity.placebo.placebo import Placebo
 from evalaid.frames.analysis import Refusal
 from evalaid.frames.placebos import list_other_outcomes, list_placebos, list_pretended, list_refused, rank_placebos
 from evalaid.frames.placebos import run_placebos as run
-from evalaid.sensitivity.placebo import Placebo
 from evalaid.threats.finding import APPEARS, NO_ESTIMATE, SURVIVES, TIE, UNKNOWN, WEAKENED, Case, verdict_row, write_p
 
 THREAT = "The design finds effects where there can be none"

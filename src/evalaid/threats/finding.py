@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from evalaid.design import Design
-from evalaid.effects import Effects
+from evalaid.did.effects.effects import Effects
+from evalaid.did.inference.infer import infer
+from evalaid.did.panel.design import Design
 from evalaid.frames.analysis import Refusal, estimate_main, overall
 from evalaid.frames.units import in_unit, unit_of
-from evalaid.inference.table import infer
 from evalaid.report.words import format_value
 from evalaid.study.spec import StudySpec
 

@@ -11,9 +11,9 @@ import pandas as pd
 
 from evalaid.base.errors import EvalaidError
 from evalaid.base.texts import join_texts, one_line
+from evalaid.did.sensitivity.sample.overlap import overlap
+from evalaid.did.sensitivity.sample.spillover import ALL, Kind, spillover
 from evalaid.frames.analysis import Refusal
-from evalaid.sensitivity.overlap import overlap
-from evalaid.sensitivity.spillover import ALL, Kind, spillover
 from evalaid.study.surroundings import load_events, load_groups, load_neighbours
 from evalaid.threats.finding import UNKNOWN, UNTRIED, Case, key_of, verdict_row, why_not
 

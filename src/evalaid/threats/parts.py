@@ -8,11 +8,11 @@ import pandas as pd
 
 from evalaid.base.errors import EvalaidError
 from evalaid.base.texts import one_line
+from evalaid.did.inference.variance.leverage import leverage
+from evalaid.did.sensitivity.sample.leave_out import NEVER, LeaveOut, leave_out
 from evalaid.frames.analysis import Refusal
 from evalaid.frames.units import multiply
-from evalaid.inference.leverage import leverage
 from evalaid.report.tables import Column
-from evalaid.sensitivity.leave_out import NEVER, LeaveOut, leave_out
 from evalaid.study.surroundings import load_groups
 from evalaid.threats.finding import UNKNOWN, Case, Finding, key_of, verdict_row, why_not
 

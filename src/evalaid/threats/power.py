@@ -9,11 +9,11 @@ import pandas as pd
 
 from evalaid.base.errors import EvalaidError
 from evalaid.base.texts import one_line
+from evalaid.did.sensitivity.power.power import DetectableEffect, minimum_detectable_effect
 from evalaid.frames.analysis import POWER, Refusal
 from evalaid.frames.rows import list_values
 from evalaid.frames.units import multiply
 from evalaid.report.tables import Column
-from evalaid.sensitivity.power import DetectableEffect, minimum_detectable_effect
 from evalaid.threats.finding import Case, why_not
 
 DRAWS = 199

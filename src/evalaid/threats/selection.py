@@ -10,12 +10,12 @@ import pandas as pd
 
 from evalaid.base.errors import EvalaidError
 from evalaid.base.texts import one_line
-from evalaid.diagnosis.comparisons import NOT_YET_TREATED
+from evalaid.did.panel.comparisons import NOT_YET_TREATED
+from evalaid.did.sensitivity.selection.balance import balance
+from evalaid.did.sensitivity.selection.regression_to_mean import RegressionToMean, regression_to_mean
 from evalaid.frames.analysis import Refusal
 from evalaid.frames.rows import list_values
 from evalaid.report.tables import Column
-from evalaid.sensitivity.balance import balance
-from evalaid.sensitivity.regression_to_mean import RegressionToMean, regression_to_mean
 from evalaid.study.sample import load_design
 from evalaid.threats.finding import UNKNOWN, Case, key_of, verdict_row, why_not
 

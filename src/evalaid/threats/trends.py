@@ -9,14 +9,14 @@ import pandas as pd
 
 from evalaid.base.errors import EvalaidError
 from evalaid.base.texts import one_line
-from evalaid.effects import Effects
+from evalaid.did.effects.effects import Effects
+from evalaid.did.inference.infer import infer
+from evalaid.did.sensitivity.trends.honest import HonestBounds, honest
+from evalaid.did.sensitivity.trends.pretrend_power import pretrend_power
 from evalaid.frames.analysis import Refusal
 from evalaid.frames.rows import list_values
 from evalaid.frames.units import multiply
-from evalaid.inference.table import infer
 from evalaid.report.tables import Column
-from evalaid.sensitivity.honest import HonestBounds, honest
-from evalaid.sensitivity.pretrend_power import pretrend_power
 from evalaid.threats.finding import REVERSED, SIGN_ONLY, SURVIVES, UNKNOWN, WEAKENED, Case, verdict_row, why_not
 
 M = (0.0, 0.5, 1.0, 1.5, 2.0)

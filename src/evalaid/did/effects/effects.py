@@ -1,0 +1,356 @@
+"""The one result type: estimates by cell, with the influence of every unit on each of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from evalaid.base.errors import EstimationError
+from evalaid.did.effects.aggregation import (
+    GROUP_KEY,
+    Aggregation,
+    Population,
+    average_weights,
+    describe,
+    explain,
+    group_cells,
+    weight_influence,
+)
+from evalaid.did.effects.contrasts import Contrasts
+from evalaid.did.effects.influence import Influence
+
+AggregationWeights = Literal["estimated", "fixed"]
+
+CELL_KEYS = ("cohort", "period", "event_time", "parameter", "dose")
+
+
+@dataclass(frozen=True)
+class Convention:
+    """How the reference implementation of a method turns influence into errors and p-values.
+
+    Parameters
+    ----------
+    correction : {"none", "regression"}
+        ``regression`` multiplies the variance by ``G/(G-1) * (n-1)/(n-k)`` (fixest's default), ``none`` by one.
+    distribution : {"normal", "t"}
+        Reference distribution; ``t`` has G-1 degrees of freedom.
+    observations, parameters : int
+        n and k of the correction; absorbed effects that are nested in the clusters are not counted in k.
+    caution : str
+        Why errors from this influence should not be relied on; "" when they may be.
+    """
+
+    correction: Literal["none", "regression"]
+    distribution: Literal["normal", "t"]
+    observations: int = 0
+    parameters: int = 0
+    caution: str = ""
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Estimates by cell with their influence; frozen, and free of standard errors, plots and printing.
+
+    Parameters
+    ----------
+    cells : pandas.DataFrame
+        One row an estimate: those of ``cohort``, ``period`` (ordinals), ``event_time``, ``parameter``, ``dose`` that apply, and
+        ``n_treated``, ``n_comparison`` (units), ``treated_clusters``, ``reason`` (why a value is missing or fixed).
+    value : numpy.ndarray
+        The estimates, (cells,); NaN where ``reason`` says why.
+    influence : Influence
+        Contribution of each unit to each estimate, see :mod:`evalaid.did.effects.influence`.
+    population : Population
+        Labels, cohorts, weights and clusters of the units.
+    size : numpy.ndarray
+        Weight of a cell when cells are averaged: cohort share or treated observations. (cells,)
+    method, estimand : str
+        Registered name and the quantity in words.
+    scale : {"share", "relative", "number"}
+        ``share``: effects are fractions (times 100 = percentage points); ``relative``: changes as fractions of the number
+        without the programme (times 100 = per cent).
+    convention : Convention
+        How the method's reference implementation computes errors.
+    aggregation : {"estimated", "fixed"}
+        Whether averages over cells carry the influence of estimated cohort sizes by default.
+    refit : callable, optional
+        ``refit(keep)`` gives the same Effects estimated on the units in the boolean mask ``keep``; used by the
+        jackknife (CR3). Lost by serialisation.
+    contrasts : Contrasts, optional
+        The regression of whose coefficients the estimates are linear combinations, for inference that fits it again (wild
+        bootstrap, CR2); None for other methods, and lost by serialisation.
+    """
+
+    cells: pd.DataFrame
+    value: NDArray[np.float64]
+    influence: Influence
+    population: Population
+    size: NDArray[np.float64]
+    method: str
+    estimand: str
+    scale: str
+    convention: Convention
+    aggregation: AggregationWeights = "estimated"
+    refit: Callable[[NDArray[np.bool_]], Effects] | None = field(default=None, repr=False, compare=False)
+    contrasts: Contrasts | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        n_units, n_cells = self.influence.shape
+        shapes = {len(self.cells), len(self.value), len(self.size), n_cells}
+        if len(shapes) != 1 or n_units != len(self.population.units):
+            raise EstimationError(
+                f"Effects do not fit together: {len(self.cells)} cells, {len(self.value)} values, influence of "
+                f"{n_units} units on {n_cells} cells, {len(self.population.units)} units in the population."
+            )
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def tidy(self) -> pd.DataFrame:
+        """Give the cells with their estimates, one row each, in the scale of the outcome.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The columns of ``cells`` with ``estimate`` before ``reason``.
+        """
+        table = self.cells.drop(columns="reason").assign(estimate=self.value)
+        return table.assign(reason=self.cells["reason"])
+
+    def select(self, mask: ArrayLike | None = None, /, **labels: Any) -> Effects:
+        """Keep the cells of a boolean mask, or those whose labels equal (or are in) the given values.
+
+        Parameters
+        ----------
+        mask : array of bool, optional
+            One entry a cell.
+        **labels
+            Column of ``cells`` = a value or a collection of values.
+
+        Raises
+        ------
+        EstimationError
+            When a column does not exist or nothing is left.
+
+        Examples
+        --------
+        ``effects.select(event_time=range(0, 3))`` keeps the first three treated periods.
+        """
+        keep = np.ones(len(self), dtype=bool) if mask is None else np.asarray(mask, dtype=bool)
+        for column, wanted in labels.items():
+            if column not in self.cells:
+                raise EstimationError(
+                    f"No column {column!r} in these cells; there are {', '.join(map(str, self.cells))}."
+                )
+            keep &= self.cells[column].isin([wanted] if np.isscalar(wanted) else list(wanted)).to_numpy()
+        if not keep.any():
+            raise EstimationError(f"No cell has {labels or 'the given mask'}; the cells are:\n{self.cells.to_string()}")
+        cells = self.cells[keep].reset_index(drop=True)
+        source = self.cells
+        return self._derive(cells, np.eye(len(self))[:, keep], lambda other: other.align(source).select(keep))
+
+    def combine(self, weights: ArrayLike, cells: pd.DataFrame | None = None) -> Effects:
+        """Give linear combinations of the estimates with fixed weights.
+
+        Parameters
+        ----------
+        weights : array
+            (cells,) for one combination or (cells, combinations).
+        cells : pandas.DataFrame, optional
+            Labels of the combinations; columns ``n_treated``, ``n_comparison``, ``treated_clusters``, ``reason``
+            are added where missing.
+
+        Returns
+        -------
+        Effects
+            One cell a combination; missing where a missing cell has weight.
+        """
+        matrix = np.asarray(weights, dtype=float)
+        matrix = matrix[:, None] if matrix.ndim == 1 else matrix
+        if matrix.shape[0] != len(self):
+            raise EstimationError(f"{matrix.shape[0]} weights for {len(self)} cells; give one weight a cell.")
+        labels = pd.DataFrame(index=range(matrix.shape[1])) if cells is None else cells.reset_index(drop=True)
+        counts = describe(self.cells, matrix != 0, self.population)
+        described = labels.assign(**{key: column for key, column in counts.items() if key not in labels})
+        described = described.assign(reason=labels.get("reason", ""))
+        source = self.cells
+
+        def again(other: Effects) -> Effects:
+            return other.align(source).combine(matrix, cells)
+
+        return self._derive(described, matrix, again)
+
+    def aggregate(self, by: Aggregation, weights: AggregationWeights | None = None) -> Effects:
+        """Average the treated cells by event time, cohort, calendar period or over all.
+
+        Cells by cohort and period are weighted by their size (share of the cohort among the units, or number of
+        treated observations, as the method defines it), also within ``cohort``.
+        ``overall`` on cells by cohort and period is the average over treated unit-periods; on event-time or calendar
+        averages it is their plain mean over treated periods; on cohort averages it is weighted by cohort size.
+        ``event_time`` keeps the periods before treatment, too; all others use ``event_time >= 0`` only.
+
+        Parameters
+        ----------
+        by : {"event_time", "cohort", "calendar", "overall"}
+            What to average over; effects that are given by this already are left as they are.
+        weights : {"estimated", "fixed"}, optional
+            ``estimated`` adds the influence of cohort shares estimated from the same sample (the default of R
+            ``did``); ``fixed`` takes them as known. The default is the method's.
+
+        Returns
+        -------
+        Effects
+            One cell a value of ``by``; cells without an estimate are left out of the averages and named in
+            ``reason``.
+
+        Raises
+        ------
+        EstimationError
+            When ``by`` is unknown or the cells lack the labels it needs.
+
+        Notes
+        -----
+        Callaway and Sant'Anna (2021), section 3.2, doi:10.1016/j.jeconom.2020.12.001.
+        """
+        if weights not in (None, "estimated", "fixed"):
+            raise EstimationError(f"weights={weights!r} is not a choice; choose estimated or fixed.")
+        labels = {"cohort", "period", "event_time"} & set(self.cells)
+        if (by == "overall" and len(self) == 1 and not labels) or labels == {GROUP_KEY.get(by)}:
+            return self
+        groups = group_cells(self.cells, self.value, by, self.method)
+        matrix = average_weights(groups, self.size)
+        counts = describe(self.cells, groups.used, self.population)
+        columns = {**groups.labels, **counts, "reason": explain(self.cells, groups)}
+        cells = pd.DataFrame(columns, index=groups.labels.index)
+        result = self._derive(
+            cells,
+            matrix,
+            lambda other: other.aggregate(by, weights).align(cells),
+        )
+        influence, contrasts = result.influence, result.contrasts
+        if (weights or self.aggregation) == "estimated" and not groups.plain:
+            added = weight_influence(groups, self.cells, self.value, self.size, self.population)
+            influence, contrasts = influence.plus(added), None
+        people = self.population
+        size = people.shares[people.place(cells["cohort"])] if by == "cohort" else np.ones(len(cells))
+        value = np.where(groups.used.any(axis=0), result.value, np.nan)
+        return replace(result, value=value, size=size, influence=influence, contrasts=contrasts)
+
+    def to_json(self) -> str:
+        """Write the effects with the full influence matrix as JSON; floats keep every digit.
+
+        The result holds no clock, host or path. ``refit`` and
+        ``contrasts`` are lost.
+        """
+        population = self.population
+        document = {
+            "schema": "evalaid-effects-1",
+            "method": self.method,
+            "estimand": self.estimand,
+            "scale": self.scale,
+            "aggregation": self.aggregation,
+            "convention": vars(self.convention),
+            "cells": [[name, _plain(column)] for name, column in self.cells.items()],
+            "value": _plain(self.value),
+            "size": _plain(self.size),
+            "influence": [_plain(row) for row in self.influence.matrix()],
+            "population": {
+                "units": [str(unit) for unit in population.units],
+                "cohort": _plain(population.cohort),
+                "weight": _plain(population.weight),
+                "cluster": population.cluster.tolist(),
+                "clusters": [str(cluster) for cluster in population.clusters],
+            },
+        }
+        return json.dumps(document, sort_keys=True, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what :meth:`to_json` wrote; unit and cluster labels come back as text."""
+        document = json.loads(text)
+        if document.get("schema") != "evalaid-effects-1":
+            raise EstimationError(f"Schema {document.get('schema')!r} found where 'evalaid-effects-1' was expected.")
+        people = document["population"]
+        floats = {name: np.array(document[name], dtype=float) for name in ("value", "size", "influence")}
+        return cls(
+            cells=pd.DataFrame(dict(document["cells"])),
+            value=floats["value"],
+            influence=Influence.dense(floats["influence"].reshape(len(people["units"]), -1)),
+            population=Population(
+                units=pd.Index(people["units"]),
+                cohort=np.array(people["cohort"], dtype=float),
+                weight=np.array(people["weight"], dtype=float),
+                cluster=np.array(people["cluster"], dtype=np.int64),
+                clusters=pd.Index(people["clusters"]),
+            ),
+            size=floats["size"],
+            convention=Convention(**document["convention"]),
+            **{name: document[name] for name in ("method", "estimand", "scale", "aggregation")},
+        )
+
+    def _derive(self, cells: pd.DataFrame, matrix: NDArray[np.float64], again: Callable[[Effects], Effects]) -> Effects:
+        """Give the combinations in the columns of ``matrix``; ``again`` repeats the step on a refitted twin."""
+        touched = np.isnan(self.value) & matrix.any(axis=1)
+        value = np.where(np.isnan(self.value), 0.0, self.value) @ matrix
+        value[(matrix[touched] != 0).any(axis=0)] = np.nan
+        refit = self.refit
+        return replace(
+            self,
+            cells=cells,
+            value=value,
+            influence=self.influence.combine(matrix),
+            size=np.abs(self.size @ matrix),
+            refit=None if refit is None else lambda keep: again(refit(keep)),
+            contrasts=None if self.contrasts is None else self.contrasts.combine(matrix),
+        )
+
+    def align(self, cells: pd.DataFrame) -> Effects:
+        """Put the same estimates, made on other units, in the order of ``cells``; absent ones become missing.
+
+        Cells are matched by their labels. A curve by dose is reported at quantiles, which move with the units: its cells
+        are matched by their place on the curve.
+
+        Parameters
+        ----------
+        cells : pandas.DataFrame
+            The cells to match.
+
+        Returns
+        -------
+        Effects
+            One cell a row of ``cells``.
+        """
+        keys = [key for key in CELL_KEYS if key in cells]
+        if not keys or self.cells[keys].equals(cells[keys]):
+            return self
+        position = _labels(self.cells, keys).get_indexer(_labels(cells, keys))
+        absent = position < 0
+        matrix = np.zeros((len(self), len(cells)))
+        matrix[position[~absent], np.flatnonzero(~absent)] = 1.0
+        counts = {
+            name: np.where(absent, 0, self.cells[name].to_numpy()[position])
+            for name in ("n_treated", "n_comparison", "treated_clusters")
+        }
+        reason = np.where(absent, "not in the refitted sample", self.cells["reason"].to_numpy(dtype=object)[position])
+        described = cells.assign(**counts, reason=reason)
+        twin = self._derive(described, matrix, lambda other: other.align(cells))
+        return replace(twin, value=np.where(absent, np.nan, twin.value))
+
+
+def _labels(cells: pd.DataFrame, keys: list[str]) -> pd.MultiIndex:
+    """Give what identifies each cell; a dose by its place among those of the same parameter."""
+    labels = cells[keys]
+    if "dose" in labels:
+        labels = labels.assign(dose=cells.groupby("parameter").cumcount())
+    return pd.MultiIndex.from_frame(labels)
+
+
+def _plain(values: Any) -> list[Any]:
+    """Turn a column into JSON values; missing becomes null."""
+    return [None if isinstance(v, float) and np.isnan(v) else v for v in np.asarray(values).tolist()]

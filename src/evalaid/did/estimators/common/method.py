@@ -1,0 +1,249 @@
+"""What a method is: a fit, the options it takes, what it needs of a design, and what it is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from evalaid.base.errors import EstimationError
+from evalaid.base.periods import label
+from evalaid.did.effects.aggregation import Population
+from evalaid.did.effects.effects import Effects
+from evalaid.did.effects.subsets import Subsets
+from evalaid.did.panel.design import Design
+from evalaid.did.panel.matrices import Layout
+
+
+def choice(default: str, *others: str) -> Any:
+    """Declare an option that takes one of a few words; the first is the default."""
+    return field(default=default, metadata={"choices": (default, *others)})
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a method needs of a design, as data.
+
+    Parameters
+    ----------
+    comparison : {"never_treated", "not_yet_treated", "dose"}
+        The weakest comparison that identifies the estimand: never-treated units, units that start later, or treated
+        units with another dose; an option ``comparison`` of the method overrides it.
+    pre_periods : int
+        Untreated periods that at least one cohort must have.
+    balanced : bool
+        Whether every unit must be observed in every period.
+    covariates : int
+        Covariates that the design must name.
+    covariate : str
+        What such a covariate holds, in words.
+    weights : {"any", "analytic", "none"}
+        Which weights the method has a place for: both kinds, only those that say how much a unit counts, or none.
+    """
+
+    comparison: Literal["never_treated", "not_yet_treated", "dose"] = "not_yet_treated"
+    pre_periods: int = 1
+    balanced: bool = False
+    covariates: int = 0
+    covariate: str = ""
+    weights: Literal["any", "analytic", "none"] = "any"
+
+
+@dataclass(frozen=True)
+class Method:
+    """One entry of the registry.
+
+    Parameters
+    ----------
+    name : str
+        What ``estimate`` is asked for.
+    fit : callable
+        ``fit(design, options) -> Effects``; called only when the design meets the needs.
+    options : type
+        Frozen dataclass of the options with their defaults.
+    needs : Needs
+        Held against the design before the fit.
+    estimand : str
+        The quantity in words.
+    reference : str
+        Reference implementation whose numbers it equals.
+    source : str
+        The paper, with DOI.
+    test : str
+        The test that holds it against the reference.
+    subsets : callable, optional
+        ``subsets(design, options) -> Subsets``: the same fit for every subset of the covariates at once; None where
+        covariates do not enter by least squares.
+    by_cohort : bool
+        Whether the estimates are by cohort, so that one without a period before its units may react is missing with the
+        reason; otherwise its units are left out of the sample.
+    """
+
+    name: str
+    fit: Callable[[Design, Any], Effects]
+    options: type
+    needs: Needs
+    estimand: str
+    reference: str
+    source: str
+    test: str
+    subsets: Callable[[Design, Any], Subsets] | None = None
+    by_cohort: bool = True
+
+    def parse(self, given: dict[str, Any]) -> Any:
+        """Turn keyword arguments into options, naming every unknown or impossible one at once."""
+        known = {entry.name: entry for entry in fields(self.options)}
+        faults = []
+        for name, value in given.items():
+            if name not in known:
+                close = get_close_matches(name, known, n=1)
+                hint = f" (did you mean {close[0]!r}?)" if close else ""
+                faults.append(f"unknown option {name!r}{hint}; allowed: {', '.join(known) or 'none'}")
+                continue
+            choices = known[name].metadata.get("choices")
+            if choices and value not in choices:
+                faults.append(f"{name}={value!r} is not a choice; allowed: {', '.join(map(repr, choices))}")
+        if faults:
+            raise EstimationError(f"{self.name}: " + "; ".join(faults) + ".")
+        return self.options(**given)
+
+
+def unmet(needs: Needs, design: Design, options: Any = None) -> tuple[str, ...]:
+    """List every need that the design does not meet, in words; empty when the method applies."""
+    layout = design.layout
+    comparison = getattr(options, "comparison", needs.comparison)
+    anticipation = effective_anticipation(design, options)
+    reasons = []
+    if len(layout.units) < 2:
+        reasons.append(f"the panel has {len(layout.units)} usable unit(s); a comparison needs at least two")
+    if not layout.cohorts.size:
+        return (*reasons, "no unit starts treatment between the second and the last period of the panel")
+    n_never = int(np.isnan(layout.cohort).sum())
+    if comparison == "never_treated" and n_never == 0:
+        reasons.append("there is no never-treated unit in the panel")
+    if comparison == "not_yet_treated" and n_never == 0 and layout.cohorts.size == 1:
+        reasons.append(
+            f"all {len(layout.units)} units start in the same period "
+            f"({label(layout.period_kind, int(layout.cohorts[0]))}), so no unit is untreated while others are treated"
+        )
+    if len(design.covariates) < needs.covariates:
+        some = "a covariate is" if needs.covariates == 1 else f"{needs.covariates} covariates are"
+        reasons.append(
+            f"{some} needed{f' ({needs.covariate})' if needs.covariate else ''} and the design names "
+            f"{len(design.covariates) or 'none'}; name {'it' if needs.covariates == 1 else 'them'} in diagnose(covariates=...)"
+        )
+    if needs.weights == "none" and layout.weight is not None:
+        reasons.append("the method has no place for weights and the design is weighted")
+    if needs.weights == "analytic" and layout.weight is not None and layout.weight_kind == "precision":
+        reasons.append(
+            "the method has no place for precision weights: it weighs treated and comparison units alike; leave the weights out, "
+            "or state weight_kind='analytic' if they say how much a unit counts"
+        )
+    if needs.balanced and layout.observed is not None:
+        gaps = np.argwhere(~layout.observed)
+        row, column = gaps[0]
+        reasons.append(
+            f"a balanced panel is needed and {len(gaps)} unit-period(s) of {len(np.unique(gaps[:, 0]))} unit(s) are not observed, "
+            f"for example {layout.units[row]} in {label(layout.period_kind, int(layout.periods[column]))}; supply them, or leave "
+            "these units or periods out"
+        )
+    starts = layout.cohorts - anticipation
+    longest = max(int((layout.periods < start).sum()) for start in starts)
+    if longest < needs.pre_periods:
+        reasons.append(
+            f"{needs.pre_periods} untreated period(s) before treatment are needed and the longest pre-period is "
+            f"{longest}"
+            + (f" (with anticipation of {anticipation})" if anticipation else "")
+            + "; start the panel earlier"
+        )
+    return tuple(reasons)
+
+
+def effective_anticipation(design: Design, options: Any) -> int:
+    """Give the option's anticipation, or the design's where the option leaves it open."""
+    anticipation = getattr(options, "anticipation", None)
+    return design.anticipation if anticipation is None else int(anticipation)
+
+
+def chosen_covariates(method: str, design: Design, names: Sequence[str] | None) -> tuple[str, ...]:
+    """Give the covariates to use: all of the design's when ``names`` is None, else the named ones.
+
+    Raises
+    ------
+    EstimationError
+        When a name is not among the design's covariates.
+    """
+    if names is None:
+        return tuple(design.covariates)
+    names = (names,) if isinstance(names, str) else tuple(names)
+    unknown = [name for name in names if name not in design.covariates]
+    if unknown:
+        raise EstimationError(
+            f"{method}: unknown covariate(s) {', '.join(map(repr, unknown))}; the design has "
+            f"{', '.join(map(repr, design.covariates)) or 'none'}. Name covariates in diagnose(covariates=...)."
+        )
+    return names
+
+
+def population_of(layout: Layout) -> Population:
+    """Give labels, cohorts, unit weights (scaled to mean one) and clusters.
+
+    A unit's weight is that of its first period, as in R ``did``; on an unbalanced panel the mean over its observations.
+    With precision weights every unit counts once.
+    """
+    importance = layout.importance
+    if importance is None:
+        weight = np.ones(len(layout.units))
+    else:
+        if layout.observed is None:
+            weight = importance[:, 0]
+        else:
+            weight = (importance * layout.observed).sum(axis=1) / layout.observed.sum(axis=1)
+        weight = weight / weight.mean()
+    return Population(layout.units, layout.cohort, weight, layout.cluster, layout.clusters)
+
+
+def cell_frame(
+    population: Population, n_treated: Any, n_comparison: Any, reason: Any = "", **keys: Any
+) -> pd.DataFrame:
+    """Build the cells of an Effects: keys, counts, treated clusters and reasons, in the fixed column order."""
+    if "cohort" in keys:
+        by_cohort = population.presence.sum(axis=1)
+        clusters: Any = by_cohort[np.searchsorted(population.cohorts, np.asarray(keys["cohort"], dtype=float))]
+    else:
+        clusters = population.count_clusters(np.ones(len(population.cohorts), dtype=bool))
+    counts = {"n_treated": n_treated, "n_comparison": n_comparison, "treated_clusters": clusters, "reason": reason}
+    n_cells = len(next(iter(keys.values()))) if keys else 1
+    # One call: a frame to which columns are added one by one costs more than most fits.
+    return pd.DataFrame({**keys, **counts}, index=range(n_cells))
+
+
+def scale_of(design: Design) -> str:
+    """Name the scale of the effects: a share when the outcome is a fraction, else plain numbers."""
+    return "share" if design.outcome_unit == "fraction" else "number"
+
+
+def cohort_slices(layout: Layout) -> tuple[slice, ...]:
+    """Give the rows of each cohort, never-treated last."""
+    return tuple(layout.block(number) for number in range(len(layout.cohorts) + 1))
+
+
+def observation_mass(layout: Layout) -> np.ndarray | None:
+    """Give the weight of each observation in a fit, zero where nothing is observed; None when balanced and unweighted."""
+    return _where_observed(layout.weight, layout)
+
+
+def averaging_mass(layout: Layout) -> np.ndarray:
+    """Give the weight of each observation in an average, zero where nothing is observed: precision weights are none."""
+    mass = _where_observed(layout.importance, layout)
+    return np.ones_like(layout.outcome) if mass is None else mass
+
+
+def _where_observed(weight: np.ndarray | None, layout: Layout) -> np.ndarray | None:
+    if weight is None:
+        return None if layout.observed is None else layout.observed.astype(float)
+    return weight if layout.observed is None else weight * layout.observed

@@ -1,0 +1,162 @@
+"""What the two-way regressions share: handing a layout to the engine and a fit to the result type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evalaid.base.errors import EstimationError
+from evalaid.did.effects.contrasts import Contrasts, LeastSquares
+from evalaid.did.effects.effects import Convention, Effects
+from evalaid.did.effects.linear import PanelData, PanelFit, fit_panel, project
+from evalaid.did.effects.subsets import Subsets
+from evalaid.did.estimators.common.method import (
+    Method,
+    chosen_covariates,
+    cohort_slices,
+    observation_mass,
+    population_of,
+    scale_of,
+)
+from evalaid.did.panel.design import Design
+from evalaid.did.panel.matrices import Layout
+
+NOT_IDENTIFIED = "not identified: collinear with the fixed effects"
+
+
+@dataclass(frozen=True)
+class EventTimeOptions:
+    """Options of the regressions on event times.
+
+    Parameters
+    ----------
+    reference : int, optional
+        Event time whose effect is set to zero; None = the last before units may react (-1 without anticipation).
+    covariates : tuple of str, optional
+        Covariates; None = all of the design's.
+    """
+
+    reference: int | None = None
+    covariates: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Regression:
+    """A two-way regression before any fit: its columns, and the cells that its coefficients fill.
+
+    Parameters
+    ----------
+    columns : (C + 1, T, K) array
+        Treatment columns by cohort and period.
+    cells : pandas.DataFrame
+        Of the effects, with the reason of those that are zero by construction.
+    place : (K,) array of int
+        The cell of each coefficient.
+    size : (cells,) array
+        Weights of the cells in averages.
+    left_out : (C + 1, T) array of bool, optional
+        Observations that the fit does not see, by cohort and period.
+    """
+
+    columns: NDArray[np.float64]
+    cells: pd.DataFrame
+    place: NDArray[np.intp]
+    size: NDArray[np.float64]
+    left_out: NDArray[np.bool_] | None = None
+
+
+def panel_data(layout: Layout, covariates: Sequence[str]) -> PanelData:
+    """Hand the layout, with the named covariates, to the least-squares engine."""
+    stacked = np.array([layout.covariates[name] for name in covariates]).reshape(-1, *layout.outcome.shape)
+    return PanelData(layout.outcome, observation_mass(layout), stacked, cohort_slices(layout))
+
+
+def fit_regression(design: Design, method: Method, regression: Regression, covariates: Sequence[str] | None) -> Effects:
+    """Fit the columns and the covariates (None = the design's) with unit and period effects."""
+    names = chosen_covariates(method.name, design, covariates)
+    data = _data(design, regression, names)
+    effects = _to_effects(design, method, regression, fit_panel(data, regression.columns), names)
+    contrasts = Contrasts(LeastSquares(data, regression.columns), _spread(regression))
+    return replace(effects, contrasts=contrasts)
+
+
+def fit_subsets(design: Design, method: Method, regression: Regression, covariates: Sequence[str] | None) -> Subsets:
+    """Fit the columns to the outcome and to each covariate, for all subsets of the covariates."""
+    names = chosen_covariates(method.name, design, covariates)
+    projection = project(_data(design, regression, names), regression.columns)
+    variables = range(1 + len(names))
+    return Subsets(
+        effects=tuple(_to_effects(design, method, regression, projection.fit(k)) for k in variables),
+        products=projection.products(),
+        size=projection.size / np.sqrt(projection.data.outcome.size),
+    )
+
+
+def _data(design: Design, regression: Regression, names: Sequence[str]) -> PanelData:
+    """Hand over the layout without the observations that the regression leaves out."""
+    data = panel_data(design.layout, names)
+    if regression.left_out is None or not regression.left_out.any():
+        return data
+    kept = np.repeat(~regression.left_out, np.diff(design.layout.starts), axis=0)
+    mass = kept.astype(float) if data.mass is None else data.mass * kept
+    return replace(data, outcome=data.outcome * kept, mass=mass, covariates=data.covariates * kept)
+
+
+def _to_effects(
+    design: Design, method: Method, regression: Regression, fit: PanelFit, names: tuple[str, ...] = ()
+) -> Effects:
+    """Put coefficients into their cells, with the error convention of R fixest."""
+    value = np.zeros(len(regression.cells))
+    value[regression.place] = fit.value
+    beside = f" and the covariates ({', '.join(names)})" if names else ""
+    reason = np.where(np.isnan(value), NOT_IDENTIFIED + beside, regression.cells["reason"].to_numpy(dtype=object))
+    return Effects(
+        cells=regression.cells.assign(reason=reason),
+        value=value,
+        influence=fit.influence.combine(_spread(regression)),
+        population=population_of(design.layout),
+        size=regression.size,
+        method=method.name,
+        estimand=method.estimand,
+        scale=scale_of(design),
+        convention=Convention("regression", "t", fit.observations, fit.parameters),
+        aggregation="fixed",
+    )
+
+
+def _spread(regression: Regression) -> NDArray[np.float64]:
+    """Give the (K, cells) matrix that puts coefficients into cells."""
+    spread = np.zeros((len(regression.place), len(regression.cells)))
+    spread[np.arange(len(regression.place)), regression.place] = 1.0
+    return spread
+
+
+def observed_cells(layout: Layout) -> NDArray[np.bool_]:
+    """Say which (cohort, period) hold an observation; never-treated units are not a cohort."""
+    if layout.observed is None:
+        return np.ones((len(layout.cohorts), len(layout.periods)), dtype=bool)
+    return np.array([layout.observed[rows].any(axis=0) for rows in cohort_slices(layout)[:-1]])
+
+
+def reference_time(method: str, design: Design, reference: int | None) -> int:
+    """Give the event time that effects are measured from: the last before units may react, unless another is named.
+
+    Raises
+    ------
+    EstimationError
+        When the named one is a period in which units may already react.
+    """
+    last = -1 - design.anticipation
+    if reference is None:
+        return last
+    if last < reference < 0:
+        raise EstimationError(
+            f"{method}: reference={reference} is one of the {design.anticipation} period(s) before the start in which units may "
+            f"already react, as the design states; choose {last} or earlier, leave reference out for {last}, or state less "
+            "anticipation in diagnose."
+        )
+    return int(reference)

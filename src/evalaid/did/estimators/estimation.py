@@ -1,0 +1,219 @@
+"""Estimate by name: find the method, hold its needs against the design, fit."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evalaid.base.errors import EstimationError, NotIdentifiedError
+from evalaid.base.periods import label
+from evalaid.did.effects.effects import Effects
+from evalaid.did.effects.subsets import Subsets
+from evalaid.did.estimators.common.method import Method, effective_anticipation, unmet
+from evalaid.did.estimators.registry import METHODS
+from evalaid.did.estimators.scales import on_scale, report_back
+from evalaid.did.panel.comparisons import base_columns
+from evalaid.did.panel.design import Design
+
+WHAT_COULD_BE_DONE = "add units that are never treated or treated later, use differences in dose, or bound the effect under stated assumptions"
+
+
+def estimate(design: Design, method: str, *, scale: str = "share", **options: Any) -> Effects:
+    """Estimate effects with a registered method, or refuse with every reason.
+
+    Parameters
+    ----------
+    design : Design
+        From :func:`evalaid.diagnose`.
+    method : str
+        Name in :func:`methods`, for example ``"callaway_santanna"``.
+    scale : {"share", "log_odds", "log_outflow", "log_inside", "log_outside"}
+        On which scale trends are assumed parallel; "share" is the outcome as it is. Effects on a share's log-odds and on its
+        log outflow are reported back as differences of shares. The last two are of the counts behind the share
+        (``diagnose(inside=..., total=...)``), with effects as relative changes of the episodes inside and outside (times 100 =
+        per cent of those without the programme); with methods that are linear in the outcome the share that both together
+        imply is that of ``log_odds``.
+    **options
+        Options of the method, see :func:`methods`.
+
+    Notes
+    -----
+    With ``diagnose(anticipation=k)`` the k periods before the start count as untreated nowhere: effects are measured from
+    the last period before them (the mean of those before them where a method averages), units serve as not-yet-treated
+    comparison until k periods before their own start, and fits to untreated observations or to the time before leave them
+    out. Estimates for these periods carry their event times -k to -1 and enter no average of effects. A cohort without any
+    period before them has no estimate; where a method does not estimate by cohort its units are left out, and ``estimand``
+    says so.
+
+    Returns
+    -------
+    Effects
+        Estimates with the influence of every unit; errors and intervals are a later call to :func:`evalaid.infer`.
+
+    Raises
+    ------
+    EstimationError
+        For an unknown method, option or scale; names those that exist. For a scale beside a family that has its own.
+    NotIdentifiedError
+        When the design does not meet the method's needs; lists all reasons and the methods that apply.
+
+    Examples
+    --------
+    >>> import evalaid as ea
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({
+    ...     "county": ["a", "a", "b", "b", "c", "c"], "year": [2019, 2020] * 3,
+    ...     "share": [0.80, 0.86, 0.80, 0.82, 0.70, 0.74], "first_treated": [2020, 2020] + [None] * 4,
+    ... })
+    >>> design = ea.diagnose(frame, unit="county", period="year", outcome="share", cohort="first_treated")
+    >>> round(float(ea.estimate(design, "twfe").value[0]), 4)
+    0.03
+    """
+    entry, parsed = _admit(design, method, options)
+    early = effective_anticipation(design, parsed)
+    design, words = _leave_out_early(design, entry, early)
+    if scale != "share" and getattr(parsed, "family", "gaussian") != "gaussian":
+        raise EstimationError(
+            f"{method}: family={parsed.family!r} has a scale of its own, so scale={scale!r} does not apply; use family='gaussian' "
+            "with that scale, or leave the scale out."
+        )
+
+    found = report_back(entry.fit(on_scale(design, scale), parsed), design, scale)
+    found = replace(found, estimand=found.estimand + words)
+
+    def refit(keep: NDArray[np.bool_]) -> Effects:
+        return estimate(design.subset(keep), method, scale=scale, **options).align(found.cells)
+
+    return replace(found, refit=refit)
+
+
+def estimate_subsets(design: Design, method: str, **options: Any) -> Subsets | None:
+    """Prepare the estimates with every subset of the covariates, or refuse with every reason.
+
+    Parameters
+    ----------
+    design, method, **options
+        As in :func:`estimate`, on the scale of the outcome; ``covariates`` are those of which subsets are taken.
+
+    Returns
+    -------
+    Subsets or None
+        None where covariates do not enter the method by least squares: estimate each subset by itself.
+
+    Raises
+    ------
+    EstimationError, NotIdentifiedError
+        As :func:`estimate`.
+    """
+    entry, parsed = _admit(design, method, options)
+    if entry.subsets is None:
+        return None
+    usable, words = _leave_out_early(design, entry, effective_anticipation(design, parsed))
+    subsets = entry.subsets(usable, parsed)
+    return replace(subsets, effects=tuple(replace(part, estimand=part.estimand + words) for part in subsets.effects))
+
+
+def _admit(design: Design, method: str, options: dict[str, Any]) -> tuple[Method, Any]:
+    """Find the method, read its options and hold its needs against the design."""
+    entry = find_method(method)
+    parsed = entry.parse(options)
+    reasons = unmet(entry.needs, design, parsed)
+    if reasons:
+        alternatives = tuple(other.name for other in METHODS if other is not entry and applies(other, design))
+        instead = f"Methods that apply: {', '.join(alternatives)}." if alternatives else "No registered method applies."
+        listed = "".join(f"\n  - {reason}" for reason in reasons)
+        raise NotIdentifiedError(
+            f"{method} does not apply to this design:{listed}\n{instead} What could be done: {WHAT_COULD_BE_DONE}.",
+            reasons,
+            alternatives,
+        )
+    return entry, parsed
+
+
+def _leave_out_early(design: Design, method: Method, early: int) -> tuple[Design, str]:
+    """Leave out the units without a period before they may react, unless their cells say so; give the words of the estimand."""
+    if early <= 0:
+        return design, ""
+    words = f"; units may react {early} period(s) before the start, so these periods do not count as untreated"
+    layout = design.layout
+    lost = layout.cohorts[base_columns(layout, early) < 0]
+    if method.by_cohort or not lost.size:
+        return design, words
+    named = ", ".join(label(layout.period_kind, int(cohort)) for cohort in lost)
+    words += f"; without the units that start in {named}: the panel has no period before they may react"
+    return design.subset(~np.isin(layout.cohort, lost)), words
+
+
+def find_method(name: str) -> Method:
+    """Find a registered method by name.
+
+    Raises
+    ------
+    EstimationError
+        Naming the methods that exist and the closest one.
+    """
+    known = {entry.name: entry for entry in METHODS}
+    if name not in known:
+        close = get_close_matches(str(name), known, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise EstimationError(f"No method {name!r}; there are {', '.join(known)}.{hint}")
+    return known[name]
+
+
+def applies(method: Method, design: Design) -> bool:
+    """Say whether the design meets the needs of a method with some choice of its comparison."""
+    compared = [entry for entry in fields(method.options) if entry.name == "comparison"]
+    choices = [{"comparison": word} for entry in compared for word in entry.metadata["choices"]] or [{}]
+    return any(not unmet(method.needs, design, method.parse(options)) for options in choices)
+
+
+def methods() -> pd.DataFrame:
+    """List the registered methods.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``method``, ``estimand``, ``needs``, ``options`` (name=default, choices), ``reference``, ``source``, ``test`` (what
+        holds it against the reference).
+
+    Examples
+    --------
+    >>> import evalaid as ea
+    >>> "callaway_santanna" in set(ea.methods()["method"])
+    True
+    """
+    rows = [
+        {
+            "method": entry.name,
+            "estimand": entry.estimand,
+            "needs": _describe_needs(entry),
+            "options": ", ".join(_describe_option(option) for option in fields(entry.options)),
+            "reference": entry.reference,
+            "source": entry.source,
+            "test": entry.test,
+        }
+        for entry in METHODS
+    ]
+    return pd.DataFrame(rows)
+
+
+def _describe_needs(method: Method) -> str:
+    needs = method.needs
+    comparison = "differences in dose" if needs.comparison == "dose" else f"{needs.comparison.replace('_', '-')} units"
+    parts = [comparison, f"{needs.pre_periods} pre-period(s)"]
+    parts += ["a balanced panel"] * needs.balanced + {"none": ["no weights"], "analytic": ["no precision weights"]}.get(
+        needs.weights, []
+    )
+    holds = f" ({needs.covariate})" if needs.covariate else ""
+    parts += [f"{needs.covariates} covariate(s){holds}"] * (needs.covariates > 0)
+    return ", ".join(parts)
+
+
+def _describe_option(option: Any) -> str:
+    choices = option.metadata.get("choices")
+    return f"{option.name}={' | '.join(choices)}" if choices else f"{option.name}={option.default}"

@@ -1,0 +1,202 @@
+"""Extended two-way fixed effects (Wooldridge 2021, 2023): linear, fractional logit and Poisson."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalaid.base.errors import EstimationError
+from evalaid.base.periods import label
+from evalaid.did.effects.contrasts import Contrasts, LeastSquares
+from evalaid.did.effects.effects import Convention, Effects
+from evalaid.did.effects.influence import Block, Influence
+from evalaid.did.effects.likelihood import Family, fit_cells
+from evalaid.did.effects.linear import PanelData
+from evalaid.did.estimators.common.method import (
+    Method,
+    Needs,
+    cell_frame,
+    choice,
+    cohort_slices,
+    observation_mass,
+    population_of,
+    scale_of,
+)
+from evalaid.did.estimators.common.regression import NOT_IDENTIFIED, observed_cells
+from evalaid.did.panel.comparisons import base_columns
+from evalaid.did.panel.design import Design
+from evalaid.did.panel.matrices import Layout
+
+Floats = NDArray[np.float64]
+BASE = "base period: zero by construction"
+
+
+@dataclass(frozen=True)
+class EtwfeOptions:
+    """Options of ``etwfe``.
+
+    Parameters
+    ----------
+    family : {"gaussian", "binomial", "poisson"}
+        Linear; fractional logit for a share (with its denominators as weights of the design, if they are at hand); Poisson
+        for counts and other outcomes that are not negative.
+    comparison : {"not_yet_treated", "never_treated"}
+        Dummies only for cells in which units are treated or may already react, or for all cells of treated cohorts but the
+        last period before that.
+    """
+
+    family: str = choice("gaussian", "binomial", "poisson")
+    comparison: str = choice("not_yet_treated", "never_treated")
+
+
+def fit_etwfe(design: Design, options: EtwfeOptions) -> Effects:
+    """Regress the outcome on cohort effects, period effects and a dummy for each treated cohort and period.
+
+    Assumes parallel trends of the linear index: of the outcome itself (gaussian), its log-odds (binomial) or its log
+    (poisson). These are three different assumptions; a share near one cannot satisfy the first and another at once.
+
+    Parameters
+    ----------
+    design : Design
+        Its weights weigh observations in the fit (the number of episodes behind a share makes the logit a binomial one).
+        Averages count every observed unit-period once, as ``emfx`` does, unless the weights are stated to be analytic.
+    options : EtwfeOptions
+        Family and comparison.
+
+    Returns
+    -------
+    Effects
+        One cell a cohort and period: the average effect on the scale of the outcome, ``h(index) - h(index - dummy)``.
+
+    Raises
+    ------
+    EstimationError
+        When the outcome does not fit the family, or the fit does not converge.
+
+    Notes
+    -----
+    All regressors are functions of cohort and period, so the likelihood depends on the data through cohort x period sums
+    only; units enter through their scores: ``psi_i = H^-1 sum_t w_it (y_it - mu_ct) B_ct`` and the delta method. Errors as R
+    fixest's CR1 with cohort and period effects counted (they are not nested in units), normal quantiles as
+    ``etwfe::emfx``, which has no such errors when fixed effects are absorbed. Wooldridge (2021), doi:10.2139/ssrn.3906345;
+    Wooldridge (2023), doi:10.1093/ectj/utad016.
+    """
+    layout = design.layout
+    family = Family(options.family)
+    mass = observation_mass(layout)
+    mass = np.ones_like(layout.outcome) if mass is None else mass
+    _check_range(layout.outcome, mass, family)
+    blocks = [rows for rows in cohort_slices(layout) if rows.stop > rows.start]
+    total = np.array([mass[rows].sum(axis=0) for rows in blocks])
+    summed = np.array([(mass[rows] * layout.outcome[rows]).sum(axis=0) for rows in blocks])
+    seen = observed_cells(layout)
+    event_time = layout.periods[None, :] - layout.cohorts[:, None]
+    cohort, period = np.nonzero(
+        seen if options.comparison == "never_treated" else seen & (event_time >= -design.anticipation)
+    )
+    base = period == base_columns(layout, design.anticipation)[cohort]
+    n_cells, n_groups, n_periods = len(cohort), len(blocks), layout.n_periods
+    columns = np.zeros((n_groups, n_periods, n_cells + n_groups + n_periods - 1))
+    columns[cohort, period, np.arange(n_cells)] = ~base
+    columns[np.arange(n_groups), :, n_cells + np.arange(n_groups)] = 1.0
+    columns[:, np.arange(1, n_periods), n_cells + n_groups + np.arange(n_periods - 1)] = 1.0
+    fit = fit_cells(columns.reshape(n_groups * n_periods, -1), total.ravel(), summed.ravel(), family)
+    if fit is None:
+        raise EstimationError(_tell_separation(layout, family, total, summed))
+    index = fit.index.reshape(n_groups, n_periods)[cohort, period]
+    without = index - fit.coefficients[:n_cells]
+    known = fit.identified[:n_cells]
+    value = np.where(known | base, family.mean(index) - family.mean(without), np.nan)
+    gradient = columns[cohort, period] * (family.slope(index) - family.slope(without))[:, None]
+    gradient[np.arange(n_cells), np.arange(n_cells)] = np.where(base, 0.0, family.slope(index))
+    right = fit.inverse @ gradient.T
+    mean = family.mean(fit.index).reshape(n_groups, n_periods)
+    parts = tuple(
+        Block(rows, mass[rows] * (layout.outcome[rows] - mean[group]), columns[group] @ right)
+        for group, rows in enumerate(blocks)
+    )
+    population = population_of(layout)
+    count = np.array([(mass[rows] > 0).sum(axis=0) for rows in blocks])
+    size = total if layout.weight_kind == "analytic" else count.astype(float)
+    reacts = layout.periods >= layout.cohort[:, None] - design.anticipation
+    untreated = (mass > 0).sum(axis=0) - ((mass > 0) & reacts).sum(axis=0)
+    cells = cell_frame(
+        population,
+        count[cohort, period],
+        untreated[period],
+        _reasons(layout, base, known, untreated[period], period),
+        cohort=layout.cohorts[cohort],
+        period=layout.periods[period],
+        event_time=event_time[cohort, period],
+    )
+    observations = int(np.count_nonzero(mass))
+    contrasts = None
+    if options.family == "gaussian":
+        data = PanelData(layout.outcome, observation_mass(layout), np.empty((0, *layout.outcome.shape)), tuple(blocks))
+        contrasts = Contrasts(LeastSquares(data, columns, "none"), np.eye(columns.shape[2], n_cells))
+    return Effects(
+        cells=cells,
+        value=value,
+        influence=Influence(layout.n_units, n_cells, parts),
+        population=population,
+        size=size[cohort, period],
+        method=METHOD.name,
+        estimand=f"{METHOD.estimand} ({options.family})",
+        scale=scale_of(design),
+        convention=Convention("regression", "normal", observations, fit.rank),
+        aggregation="fixed",
+        contrasts=contrasts,
+    )
+
+
+def _reasons(
+    layout: Layout,
+    base: NDArray[np.bool_],
+    known: NDArray[np.bool_],
+    untreated: NDArray[np.int64],
+    period: NDArray[np.intp],
+) -> NDArray[np.object_]:
+    """Say which cells are zero by construction, and why others are missing."""
+    reason = np.where(base, BASE, np.where(known, "", NOT_IDENTIFIED)).astype(object)
+    for k in np.flatnonzero(~base & ~known & (untreated == 0)):
+        reason[k] = f"no unit is untreated in {label(layout.period_kind, int(layout.periods[period[k]]))}"
+    return reason
+
+
+def _tell_separation(layout: Layout, family: Family, total: Floats, summed: Floats) -> str:
+    """Say in which cohorts and periods all outcomes lie on the edge of what the family takes: their index is infinite."""
+    edges = (summed <= 0) | ((summed >= total) & (family.name == "binomial"))
+    cohorts = [label(layout.period_kind, int(g)) for g in layout.cohorts] + ["never treated"]
+    found = [
+        f"{cohorts[row]} in {label(layout.period_kind, int(layout.periods[column]))}"
+        for row, column in np.argwhere(edges & (total > 0))
+    ]
+    what = "zeros or only ones" if family.name == "binomial" else "zeros"
+    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    where = f"; only {what} are observed for {', '.join(found[:3])}{more}" if found else ""
+    return f"etwfe: the {family.name} fit did not converge{where}. Use family='gaussian', or leave these cohorts out."
+
+
+def _check_range(outcome: Floats, mass: Floats, family: Family) -> None:
+    low, high = family.range
+    outside = ((outcome < low) | (outcome > high)) & (mass > 0)
+    if outside.any():
+        span = f"of {low:g} or more" if np.isinf(high) else f"from {low:g} to {high:g}"
+        raise EstimationError(
+            f"etwfe: family={family.name!r} needs outcomes {span}; {int(outside.sum())} lie outside, for "
+            f"example {outcome[outside][0]:g}. Use family='gaussian', or give the share as a fraction."
+        )
+
+
+METHOD = Method(
+    name="etwfe",
+    fit=fit_etwfe,
+    options=EtwfeOptions,
+    needs=Needs(comparison="not_yet_treated"),
+    estimand="average effect on each cohort in each period, on the scale of the outcome",
+    reference="R etwfe 0.4.0 (fixest 0.14.2), etwfe() and emfx()",
+    source="Wooldridge (2023), doi:10.1093/ectj/utad016",
+    test="tests/test_golden.py::test_average_effects_on_the_share_scale_equal_emfx",
+)

@@ -1,0 +1,95 @@
+"""The two-way fixed-effects regression on event-time dummies."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evalaid.base.errors import EstimationError
+from evalaid.did.effects.effects import Effects
+from evalaid.did.effects.subsets import Subsets
+from evalaid.did.estimators.common.method import Method, Needs, cell_frame, population_of
+from evalaid.did.estimators.common.regression import (
+    EventTimeOptions,
+    Regression,
+    fit_regression,
+    fit_subsets,
+    observed_cells,
+    reference_time,
+)
+from evalaid.did.panel.design import Design
+
+
+def fit_event_study(design: Design, options: EventTimeOptions) -> Effects:
+    """Regress the outcome on event-time dummies, unit effects and period effects.
+
+    Assumes parallel trends and, with several cohorts, effects by event time that are the same for all cohorts
+    (otherwise a coefficient also holds effects of other event times: Sun and Abraham 2021). Needs never-treated units:
+    without them event-time effects are identified only up to a linear trend.
+
+    Parameters
+    ----------
+    design : Design
+        Panel with never-treated units.
+    options : EventTimeOptions
+        ``reference`` is the event time whose effect is set to zero.
+
+    Returns
+    -------
+    Effects
+        One cell an event time; the reference is a cell with value zero and the reason.
+
+    Raises
+    ------
+    EstimationError
+        When no cohort is observed at the reference event time, or units may already react in it.
+
+    Notes
+    -----
+    ``y_it = a_i + l_t + sum_{e != r} 1{t - g_i = e} b_e + x_it' c + u_it``. Errors as in :func:`evalaid.did.estimators.regressions.twfe.fit_twfe`.
+    Sun and Abraham (2021), doi:10.1016/j.jeconom.2020.09.006.
+    """
+    return fit_regression(design, METHOD, _plan(design, options), options.covariates)
+
+
+def fit_event_study_subsets(design: Design, options: EventTimeOptions) -> Subsets:
+    """Fit the regression of :func:`fit_event_study` for all subsets of the covariates."""
+    return fit_subsets(design, METHOD, _plan(design, options), options.covariates)
+
+
+def _plan(design: Design, options: EventTimeOptions) -> Regression:
+    layout = design.layout
+    distance = layout.periods[None, :] - layout.cohorts[:, None]
+    seen = observed_cells(layout)
+    times = np.unique(distance[seen])
+    reference = reference_time(METHOD.name, design, options.reference)
+    if reference not in times:
+        raise EstimationError(
+            f"event_study: no cohort is observed at the reference event time {reference}; observed are "
+            f"{times.min()} to {times.max()}. Choose reference=... among them."
+        )
+    estimated = times[times != reference]
+    dummies = (distance[:, :, None] == estimated).astype(float)
+    columns = np.concatenate([dummies, np.zeros((1, *dummies.shape[1:]))])
+    population = population_of(layout)
+    sizes = np.diff(layout.starts)[:-1]
+    at_time = [(distance == e) & seen for e in times]
+    n_treated = [int(sizes[rows.any(axis=1)].sum()) for rows in at_time]
+    clusters = [population.count_clusters(rows.any(axis=1)) for rows in at_time]
+    reason = np.where(times == reference, "reference period: zero by construction", "").astype(object)
+    cells = cell_frame(population, n_treated, len(layout.units) - int(layout.starts[-2]), reason, event_time=times)
+    cells["treated_clusters"] = clusters
+    return Regression(columns, cells, np.searchsorted(times, estimated), np.ones(len(times)))
+
+
+METHOD = Method(
+    name="event_study",
+    fit=fit_event_study,
+    subsets=fit_event_study_subsets,
+    options=EventTimeOptions,
+    needs=Needs(comparison="never_treated"),
+    estimand="effect by event time, common to all cohorts",
+    reference="R fixest 0.14.2, feols(y ~ i(rel, ever, ref) | id + t)",
+    source="Sun and Abraham (2021), doi:10.1016/j.jeconom.2020.09.006",
+    test="tests/test_golden.py::test_two_way_regressions_equal_fixest",
+    by_cohort=False,
+)

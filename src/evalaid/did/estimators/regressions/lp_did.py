@@ -1,0 +1,198 @@
+"""Local projections difference-in-differences (Dube, Girardi, Jorda and Taylor 2023)."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalaid.did.effects.effects import Convention, Effects
+from evalaid.did.effects.influence import Influence, Rows
+from evalaid.did.estimators.common.method import (
+    Method,
+    Needs,
+    cell_frame,
+    choice,
+    observation_mass,
+    population_of,
+    scale_of,
+)
+from evalaid.did.panel.comparisons import base_columns
+from evalaid.did.panel.design import Design
+from evalaid.did.panel.matrices import Layout
+
+Floats = NDArray[np.float64]
+REFERENCE = "reference period: zero by construction"
+
+
+@dataclass(frozen=True)
+class LpDidOptions:
+    """Options of ``lp_did``.
+
+    Parameters
+    ----------
+    comparison : {"not_yet_treated", "never_treated"}
+        Units untreated at the horizon, or never-treated units only.
+    weighting : {"variance", "equal"}
+        How cohorts are averaged at a horizon: as least squares does (by the variance of treatment among cohort and
+        comparison), or every treated unit equally.
+    """
+
+    comparison: str = choice("not_yet_treated", "never_treated")
+    weighting: str = choice("variance", "equal")
+
+
+def fit_lp_did(design: Design, options: LpDidOptions) -> Effects:
+    """Regress long differences on the start of treatment, horizon by horizon, among starters and clean comparisons.
+
+    Assumes parallel trends and no anticipation; cohorts may have different effects. With ``variance`` weights all are
+    positive but larger where the comparison is larger.
+
+    Parameters
+    ----------
+    design : Design
+        The panel; sampling weights weigh units.
+    options : LpDidOptions
+        Comparison and weighting.
+
+    Returns
+    -------
+    Effects
+        One cell an event time; the last period before units may react is zero by construction. Horizons without a clean comparison
+        are missing with the reason.
+
+    Notes
+    -----
+    ``y_{t+h} - y_{t-1} = b_h dD_it + d_t + e`` over units that start in t and units untreated through ``max(t, t+h)``. With
+    ``equal`` the coefficient is the average of the cohorts' differences, weighted by their treated units. Influence
+    under ``variance`` is that of least squares, weights estimated; under ``equal`` weights are taken as known. Dube, Girardi, Jorda and Taylor (2023), doi:10.3386/w31184.
+    """
+    layout = design.layout
+    population = population_of(layout)
+    mass = observation_mass(layout)
+    seen = None if mass is None or (mass > 0).all() else np.ascontiguousarray((mass > 0).T)
+    outcome = np.ascontiguousarray(layout.outcome.T)  # one row a period: a change is a pass over two of them
+    horizons = np.unique(layout.periods - layout.cohorts[:, None])
+    psi = np.zeros((len(horizons), layout.n_units))
+    value, reasons = np.full(len(horizons), np.nan), [""] * len(horizons)
+    counts = np.zeros((3, len(horizons)), dtype=int)
+    for k, horizon in enumerate(horizons.tolist()):
+        if horizon == -1 - design.anticipation:
+            value[k], reasons[k] = 0.0, REFERENCE
+            counts[:, k] = design.n_treated, design.n_never, design.n_treated_clusters
+            continue
+        blocks = _clean_blocks(layout, seen, horizon, options.comparison, design.anticipation)
+        if not blocks:
+            reasons[k] = "no unit is untreated at this horizon and observed in both periods"
+            continue
+        value[k] = _fit_horizon(outcome, blocks, population.weight, options.weighting, psi[k])
+        entered = np.zeros(len(layout.cohorts), dtype=bool)
+        entered[[block.cohort for block in blocks]] = True
+        counts[:, k] = (
+            sum(block.n_treated for block in blocks),
+            min(block.n_comparison for block in blocks),
+            population.count_clusters(entered),
+        )
+    cells = cell_frame(population, counts[0], counts[1], reasons, event_time=horizons)
+    cells["treated_clusters"] = counts[2]
+    return Effects(
+        cells=cells,
+        value=value,
+        influence=Influence.dense(psi.T),
+        population=population,
+        size=np.ones(len(horizons)),
+        method=METHOD.name,
+        estimand=METHOD.estimand,
+        scale=scale_of(design),
+        convention=Convention("none", "t"),
+        aggregation="fixed",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """One cohort at one horizon: the columns of both ends, the rows that start and the clean comparison, their numbers."""
+
+    cohort: int
+    now: int
+    base: int
+    treated: Rows
+    comparison: Rows
+    n_treated: int
+    n_comparison: int
+
+
+def _clean_blocks(
+    layout: Layout, seen: NDArray[np.bool_] | None, horizon: int, comparison: str, early: int
+) -> list[_Block]:
+    """Find, for each cohort, the units that start and those untreated through the horizon, observed at both ends.
+
+    ``seen`` is (T, N), or None when everything is observed.
+    """
+    blocks = []
+    periods, cohorts, starts = layout.periods.tolist(), layout.cohorts.tolist(), layout.starts.tolist()
+    for number, (cohort, base) in enumerate(zip(cohorts, base_columns(layout, early).tolist(), strict=True)):
+        now = bisect_left(periods, cohort + horizon)
+        if now == len(periods) or periods[now] != cohort + horizon:
+            continue
+        later = (
+            len(cohorts) if comparison == "never_treated" else bisect_right(cohorts, max(periods[now] + early, cohort))
+        )
+        own, others = slice(starts[number], starts[number + 1]), slice(starts[later], starts[-1])
+        treated: Rows = own
+        clean: Rows = others
+        sizes = starts[number + 1] - starts[number], starts[-1] - starts[later]
+        if seen is not None:
+            both = seen[now] & seen[base]
+            found = [np.flatnonzero(both[rows]) + rows.start for rows in (own, others)]
+            sizes = len(found[0]), len(found[1])
+            treated, clean = found
+        if min(sizes):
+            blocks.append(_Block(number, now, base, treated, clean, *sizes))
+    return blocks
+
+
+def _fit_horizon(outcome: Floats, blocks: list[_Block], weight: Floats, weighting: str, psi: Floats) -> float:
+    """Give the coefficient of one horizon and add the influence of every unit on it to ``psi``.
+
+    ``outcome`` is (T, N). Of two groups with masses m1 and m0 the residual of treatment has the sum of squares
+    ``m1 m0 / (m1 + m0)``, and the coefficient is their difference in mean changes.
+    """
+    parts = []
+    for block in blocks:
+        sides = []
+        for rows in (block.treated, block.comparison):
+            mass, change = weight[rows], outcome[block.now][rows] - outcome[block.base][rows]
+            total = float(mass.sum())
+            sides.append((rows, mass, change, total, float(mass @ change) / total))
+        parts.append(sides)
+    totals = np.array([[side[3] for side in sides] for sides in parts])
+    means = np.array([[side[4] for side in sides] for sides in parts])
+    share = totals[:, 0] / totals.sum(axis=1)
+    weights = totals[:, 0] * (1 - share if weighting == "variance" else 1.0)
+    weights = weights / weights.sum()
+    coefficient = float(weights @ (means[:, 0] - means[:, 1]))
+    centres = means
+    if weighting == "variance":
+        # Least squares fits one coefficient: the gap between a cohort's difference and it stays in the residual.
+        middle = means[:, 1] + share * (means[:, 0] - means[:, 1])
+        centres = np.array([middle + (1 - share) * coefficient, middle - share * coefficient]).T
+    for sides, own, centre in zip(parts, weights.tolist(), centres.tolist(), strict=True):
+        for (rows, mass, change, total, _), sign, middle_of in zip(sides, (1.0, -1.0), centre, strict=True):
+            psi[rows] += (sign * own / total) * (mass * (change - middle_of))
+    return coefficient
+
+
+METHOD = Method(
+    name="lp_did",
+    fit=fit_lp_did,
+    options=LpDidOptions,
+    needs=Needs(comparison="not_yet_treated", weights="analytic"),
+    estimand="effect by event time, averaged over cohorts",
+    reference="hand-computed differences; Callaway-Sant'Anna cells with the same weights",
+    source="Dube, Girardi, Jorda and Taylor (2023), doi:10.3386/w31184",
+    test="tests/test_windows.py::test_a_local_projection_is_the_regression_of_long_differences_with_its_cluster_errors",
+    by_cohort=False,
+)

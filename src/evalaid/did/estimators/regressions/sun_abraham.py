@@ -1,0 +1,101 @@
+"""The interaction-weighted estimator of Sun and Abraham (2021)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evalaid.base.errors import EstimationError
+from evalaid.did.effects.effects import Effects
+from evalaid.did.effects.subsets import Subsets
+from evalaid.did.estimators.common.method import Method, Needs, averaging_mass, cell_frame, cohort_slices, population_of
+from evalaid.did.estimators.common.regression import (
+    EventTimeOptions,
+    Regression,
+    fit_regression,
+    fit_subsets,
+    observed_cells,
+    reference_time,
+)
+from evalaid.did.panel.design import Design
+
+
+def fit_sun_abraham(design: Design, options: EventTimeOptions) -> Effects:
+    """Regress the outcome on a dummy for each cohort and event time, unit effects and period effects.
+
+    Assumes parallel trends between each cohort and the never-treated units; effects may differ by cohort. Without
+    covariates on a balanced panel a cell is the plain difference of mean changes from the reference period.
+
+    Parameters
+    ----------
+    design : Design
+        Panel with never-treated units.
+    options : EventTimeOptions
+        Reference event time and covariates.
+
+    Returns
+    -------
+    Effects
+        One cell a cohort and period; the reference period of each cohort is zero by construction. Averages weigh cells by
+        their number of observations, weighted by analytic weights as fixest does, plain with precision weights.
+
+    Raises
+    ------
+    EstimationError
+        When no cohort is observed at the reference event time, or units may already react in it.
+
+    Notes
+    -----
+    ``y_it = a_i + l_t + sum_g sum_{e != r} 1{G_i = g, t - g = e} b_ge + x_it' c + u_it``. Errors as R fixest's ``sunab``:
+    CR1, observation shares taken as known. Sun and Abraham (2021), doi:10.1016/j.jeconom.2020.09.006.
+    """
+    return fit_regression(design, METHOD, _plan(design, options), options.covariates)
+
+
+def fit_sun_abraham_subsets(design: Design, options: EventTimeOptions) -> Subsets:
+    """Fit the regression of :func:`fit_sun_abraham` for all subsets of the covariates."""
+    return fit_subsets(design, METHOD, _plan(design, options), options.covariates)
+
+
+def _plan(design: Design, options: EventTimeOptions) -> Regression:
+    layout = design.layout
+    seen = observed_cells(layout)
+    distance = layout.periods[None, :] - layout.cohorts[:, None]
+    reference = reference_time(METHOD.name, design, options.reference)
+    if reference not in distance[seen]:
+        raise EstimationError(
+            f"sun_abraham: no cohort is observed at the reference event time {reference}; observed are "
+            f"{distance[seen].min()} to {distance[seen].max()}. Choose reference=... among them."
+        )
+    cohort, period = np.nonzero(seen)
+    event_time = distance[cohort, period]
+    estimated = np.flatnonzero(event_time != reference)
+    columns = np.zeros((len(layout.cohorts) + 1, layout.n_periods, len(estimated)))
+    columns[cohort[estimated], period[estimated], np.arange(len(estimated))] = 1.0
+    reason = np.where(event_time == reference, "reference period: zero by construction", "").astype(object)
+    mass = averaging_mass(layout)
+    rows = cohort_slices(layout)[:-1]
+    size = np.array([mass[block].sum(axis=0) for block in rows])[cohort, period]
+    count = np.array([(mass[block] > 0).sum(axis=0) for block in rows])[cohort, period]
+    cells = cell_frame(
+        population_of(layout),
+        count,
+        layout.n_units - int(layout.starts[-2]),
+        reason,
+        cohort=layout.cohorts[cohort],
+        period=layout.periods[period],
+        event_time=event_time,
+    )
+    return Regression(columns, cells, estimated, size)
+
+
+METHOD = Method(
+    name="sun_abraham",
+    fit=fit_sun_abraham,
+    subsets=fit_sun_abraham_subsets,
+    options=EventTimeOptions,
+    needs=Needs(comparison="never_treated"),
+    estimand="average effect on each cohort in each period",
+    reference="R fixest 0.14.2, feols(y ~ sunab(g, t) | id + t)",
+    source="Sun and Abraham (2021), doi:10.1016/j.jeconom.2020.09.006",
+    test="tests/test_golden.py::test_interaction_weighted_effects_equal_fixest",
+)

@@ -1,0 +1,79 @@
+"""The two-way fixed-effects regression on one treatment dummy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from evalaid.did.effects.effects import Effects
+from evalaid.did.effects.subsets import Subsets
+from evalaid.did.estimators.common.method import Method, Needs, cell_frame, population_of
+from evalaid.did.estimators.common.regression import Regression, fit_regression, fit_subsets
+from evalaid.did.panel.design import Design
+
+
+@dataclass(frozen=True)
+class TwfeOptions:
+    """Options of ``twfe``: the covariates to use, None = all that the design names."""
+
+    covariates: tuple[str, ...] | None = None
+
+
+def fit_twfe(design: Design, options: TwfeOptions) -> Effects:
+    """Regress the outcome on a treatment dummy, unit effects and period effects.
+
+    Assumes parallel trends and an effect that is the same for all cohorts and event times; otherwise the coefficient
+    is a weighted average of two-by-two comparisons in which treated units also serve as comparisons, with weights
+    that may be negative.
+
+    Parameters
+    ----------
+    design : Design
+        Panel with at least one comparison. Periods in which a treated unit may already react are left out of the fit.
+    options : TwfeOptions
+        Covariates enter linearly, observation by observation.
+
+    Returns
+    -------
+    Effects
+        One cell.
+
+    Notes
+    -----
+    ``y_it = a_i + l_t + D_it b + x_it' c + e_it``, least squares with the panel's weights. Errors by the convention of
+    R fixest: CR1 with ``G/(G-1) (n-1)/(n-k)``, unit effects nested in the clusters not counted in k, t with G-1
+    degrees of freedom. Goodman-Bacon (2021), doi:10.1016/j.jeconom.2021.03.014.
+    """
+    return fit_regression(design, METHOD, _plan(design), options.covariates)
+
+
+def fit_twfe_subsets(design: Design, options: TwfeOptions) -> Subsets:
+    """Fit the regression of :func:`fit_twfe` for all subsets of the covariates."""
+    return fit_subsets(design, METHOD, _plan(design), options.covariates)
+
+
+def _plan(design: Design) -> Regression:
+    layout = design.layout
+    treated = np.array([layout.periods >= cohort for cohort in layout.cohorts] + [np.zeros(len(layout.periods), bool)])
+    early = (
+        np.array([layout.periods >= cohort - design.anticipation for cohort in layout.cohorts] + [treated[-1]])
+        & ~treated
+    )
+    n_treated = int(layout.starts[-2])
+    cells = cell_frame(population_of(layout), n_treated, len(layout.units) - n_treated)
+    return Regression(treated[:, :, None].astype(float), cells, np.array([0]), np.ones(1), early)
+
+
+METHOD = Method(
+    name="twfe",
+    fit=fit_twfe,
+    subsets=fit_twfe_subsets,
+    options=TwfeOptions,
+    needs=Needs(comparison="not_yet_treated"),
+    estimand="one effect common to all cohorts and periods (a weighted average with possibly negative weights otherwise)",
+    reference="R fixest 0.14.2, feols(y ~ D | id + t)",
+    source="Goodman-Bacon (2021), doi:10.1016/j.jeconom.2021.03.014",
+    test="tests/test_golden.py::test_two_way_regressions_equal_fixest",
+    by_cohort=False,
+)

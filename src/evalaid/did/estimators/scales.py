@@ -1,0 +1,206 @@
+"""Three readings of parallel trends for a share: in points, in log-odds, in the logarithm of outflow.
+
+A share has a ceiling. That two groups would have moved in parallel in percentage points, in log-odds, or in the logarithm of
+those who leave are three different assumptions, and near the ceiling at most one can hold. Each is estimated on its own
+scale and the effects are reported back as differences of shares. The counts behind the share are in `evalaid.did.estimators.count_effects`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evalaid.base.errors import EstimationError
+from evalaid.base.periods import label
+from evalaid.did.effects.effects import Effects
+from evalaid.did.effects.influence import Block, Influence
+from evalaid.did.estimators.count_effects import COUNTS, as_change, on_count
+from evalaid.did.panel.design import Design
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A transformation of a share: forward, back, and the derivative of back."""
+
+    name: str
+    words: str
+    forward: Callable[[Floats], Floats]
+    back: Callable[[Floats], Floats]
+    slope: Callable[[Floats], Floats]
+
+
+def _logistic(index: Floats) -> Floats:
+    return 1.0 / (1.0 + np.exp(-index))
+
+
+SCALES = {
+    scale.name: scale
+    for scale in (
+        Scale(
+            "log_odds",
+            "parallel trends in the log-odds of the share",
+            lambda share: np.log(share / (1 - share)),
+            _logistic,
+            lambda index: _logistic(index) * (1 - _logistic(index)),
+        ),
+        Scale(
+            "log_outflow",
+            "parallel trends in the logarithm of outflow (1 - share)",
+            lambda share: np.log(1 - share),
+            lambda index: 1 - np.exp(index),
+            lambda index: -np.exp(index),
+        ),
+    )
+}
+NAMES = ("share", *SCALES)
+"""Scales whose effects are differences of shares."""
+
+
+def on_scale(design: Design, name: str) -> Design:
+    """Give the design with its outcome on another scale.
+
+    Parameters
+    ----------
+    design : Design
+        Of a share held as a fraction; with its counts for the last two scales.
+    name : {"share", "log_odds", "log_outflow", "log_inside", "log_outside"}
+        ``share`` changes nothing.
+
+    Raises
+    ------
+    EstimationError
+        For an unknown scale, an outcome that is no share, or shares of 0 or 1 (counts of 0) where the scale has no value.
+    """
+    if name not in (*NAMES, *COUNTS):
+        raise EstimationError(f"scale={name!r} is not a choice; choose {', '.join((*NAMES, *COUNTS))}.")
+    if name == "share":
+        return design
+    if name in COUNTS:
+        return on_count(design, name)
+    if design.outcome_unit != "fraction":
+        raise EstimationError(f"scale={name!r} is for shares; this outcome is a plain number.")
+    layout = design.layout
+    observed = np.ones_like(layout.outcome, dtype=bool) if layout.observed is None else layout.observed
+    impossible = observed & ((layout.outcome >= 1) | ((layout.outcome <= 0) & (name == "log_odds")))
+    if impossible.any():
+        row, column = np.argwhere(impossible)[0]
+        where = f"{layout.units[row]} in {label(layout.period_kind, int(layout.periods[column]))}"
+        ends = "0 or 1" if name == "log_odds" else "1"
+        raise EstimationError(
+            f"scale={name!r} has no value at shares of {ends}; {int(impossible.sum())} observation(s) are there, for example "
+            f"{where}. Leave these units out, or use etwfe with family='binomial', which takes them."
+        )
+    shares = np.where(observed, layout.outcome, 0.5)
+    moved = np.where(observed, SCALES[name].forward(shares), 0.0)
+    return replace(design, layout=replace(layout, outcome=moved))
+
+
+def report_back(effects: Effects, design: Design, name: str) -> Effects:
+    """Turn effects on another scale into differences of shares for the treated observations behind each cell.
+
+    Assumes that the effect on the scale is the same for the observations of a cell: each observed share is compared with
+    the one that the scale gives without the effect, ``y - h(g(y) - b)``, and averaged. Effects on counts become relative
+    changes (`evalaid.did.estimators.count_effects.as_change`).
+
+    Parameters
+    ----------
+    effects : Effects
+        Estimated on ``on_scale(design, name)``; cells by cohort, period or event time, or one overall.
+    design : Design
+        The design on the share.
+    name : str
+        The scale.
+
+    Returns
+    -------
+    Effects
+        In the scale of the share; the influence holds that of the estimate (delta method) and of the average over treated
+        observations. Of counts: in the scale ``relative``.
+    """
+    if name == "share":
+        return effects
+    if name in COUNTS:
+        return as_change(effects, name)
+    scale, layout = SCALES[name], design.layout
+    observed = np.ones_like(layout.outcome, dtype=bool) if layout.observed is None else layout.observed
+    weight = effects.population.weight[:, None]
+    index = scale.forward(np.where(observed, layout.outcome, 0.5))
+    event_time = layout.periods[None, :] - layout.cohort[:, None]
+    value, slope = np.full(len(effects), np.nan), np.zeros(len(effects))
+    own = np.zeros((layout.n_units, len(effects)))
+    for k, cell in enumerate(effects.cells.to_dict("records")):
+        chosen = observed & ~np.isnan(layout.cohort)[:, None]
+        if "cohort" in cell:
+            chosen = chosen & (layout.cohort == cell["cohort"])[:, None]
+        if "period" in cell:
+            chosen = chosen & (layout.periods == cell["period"])
+        chosen = chosen & (event_time == cell["event_time"] if "event_time" in cell else event_time >= 0)
+        mass = weight * chosen
+        if np.isnan(effects.value[k]) or not mass.any():
+            continue
+        share = mass / mass.sum()
+        without = index - effects.value[k]
+        gap = np.where(chosen, layout.outcome - scale.back(without), 0.0)
+        value[k] = (share * gap).sum()
+        slope[k] = (share * np.where(chosen, scale.slope(without), 0.0)).sum()
+        own[:, k] = (share * (gap - value[k])).sum(axis=1)
+    own_block = Block(slice(None), own, np.eye(len(effects)))
+    influence = effects.influence.combine(np.diag(slope)).plus(Influence(*own.shape, (own_block,)))
+    return replace(
+        effects,
+        value=value,
+        influence=influence,
+        estimand=f"{effects.estimand}; {scale.words}",
+        contrasts=None,
+    )
+
+
+def diagnose_ceiling(design: Design, threshold: float = 0.95) -> pd.DataFrame:
+    """Count the units near the ceiling of a share, by cohort.
+
+    Parameters
+    ----------
+    design : Design
+        Of a share.
+    threshold : float
+        Share from which a unit counts as near the ceiling, in [0, 1].
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``cohort`` (ordinal; missing = never treated), ``n_units``, ``above_before`` and ``above_ever`` (units whose share
+        reaches the threshold in some period before any unit may react, and in any period), ``room_pp`` (mean distance to
+        100% before, in percentage points). Before means: before the first cohort starts, and before the periods in which the
+        design says that units may react to it.
+
+    Raises
+    ------
+    EstimationError
+        When the outcome is no share.
+    """
+    if design.outcome_unit != "fraction":
+        raise EstimationError("A ceiling is diagnosed for shares; this outcome is a plain number.")
+    layout = design.layout
+    observed = np.ones_like(layout.outcome, dtype=bool) if layout.observed is None else layout.observed
+    reacts = layout.cohorts[0] - design.anticipation if len(layout.cohorts) else np.inf
+    before = observed & (layout.periods < reacts)
+    rows = []
+    for number in range(len(layout.cohorts) + 1):
+        block = layout.block(number)
+        above = (layout.outcome[block] >= threshold) & observed[block]
+        here = layout.outcome[block][before[block]]
+        rows.append((
+            layout.cohorts[number] if number < len(layout.cohorts) else None,
+            block.stop - block.start,
+            int((above & before[block]).any(axis=1).sum()),
+            int(above.any(axis=1).sum()),
+            100 * (1 - float(here.mean())) if here.size else np.nan,
+        ))  # fmt: skip
+    columns = ["cohort", "n_units", "above_before", "above_ever", "room_pp"]
+    return pd.DataFrame(rows, columns=columns).astype({"cohort": "Int64"})

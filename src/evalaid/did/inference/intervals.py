@@ -1,0 +1,134 @@
+"""From standard errors to the tidy frame: tests, intervals, the distribution by row, and what the note says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
+
+from evalaid.base.texts import join_texts
+from evalaid.did.effects.effects import Effects
+
+Floats = NDArray[np.float64]
+
+# An interval of exactly zero width belongs to a cell that is fixed by construction (R did uses the same cut).
+FIXED = 1.5e-7 * np.sqrt(np.finfo(float).eps)
+NO_FREEDOM = "as many coefficients as observations: nothing is left to see an error from"
+NO_PART = "a cell behind it has no standard error"
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Standard errors and how they were found.
+
+    Parameters
+    ----------
+    std_error : (cells,) array
+        NaN where there is none.
+    degrees_of_freedom : number, (cells,) array or None
+        Of the t distribution, by row where they differ; None = normal.
+    vcov : str
+        Name of the method.
+    notes : list of str
+        One a cell.
+    """
+
+    std_error: Floats
+    degrees_of_freedom: float | Floats | None
+    vcov: str
+    notes: list[str]
+
+
+def without_fixed(effects: Effects, std_error: Floats) -> Floats:
+    """Give the errors with NaN where there is no estimate or nothing that varies."""
+    return np.where((std_error <= FIXED) | np.isnan(effects.value), np.nan, std_error)
+
+
+def pointwise(errors: Errors, level: float) -> Floats:
+    """Give the critical value of each row by itself."""
+    upper = (1 + level) / 2
+    freedom = errors.degrees_of_freedom
+    critical = ndtri(upper) if freedom is None else stdtrit(freedom, upper)
+    return np.where(np.isnan(errors.std_error), np.nan, critical)
+
+
+def tabulate(
+    effects: Effects, errors: Errors, level: float, n_clusters: int, critical: Floats | None = None, how: str = ""
+) -> pd.DataFrame:
+    """Write estimates, errors, tests and intervals into the frame that every table reads.
+
+    Parameters
+    ----------
+    effects : Effects
+        The estimates.
+    errors : Errors
+        Their errors.
+    level : float
+        Coverage of the intervals.
+    n_clusters : int
+        Number of independent groups behind the errors.
+    critical : (cells,) array, optional
+        Critical values; of each row by itself by default.
+    how : str
+        A word on the critical values, for the note.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns as in :func:`evalaid.infer`.
+    """
+    std_error = without_fixed(effects, errors.std_error)
+    critical = pointwise(errors, level) if critical is None else critical
+    with np.errstate(invalid="ignore", divide="ignore"):
+        statistic = effects.value / std_error
+    size = np.abs(statistic)
+    tail = ndtr(-size) if errors.degrees_of_freedom is None else stdtr(errors.degrees_of_freedom, -size)
+    still = np.isnan(std_error) & ~np.isnan(effects.value) & ~np.isnan(errors.std_error)
+    silent = (effects.cells["reason"] == "").to_numpy()
+    flat = np.where(still & silent, "no variation between clusters", "")
+    convention = effects.convention
+    spent = convention.correction == "regression" and convention.observations <= convention.parameters
+    blind = silent & np.isnan(errors.std_error) & ~np.isnan(effects.value)
+    flat = np.where(blind & [spent or not note for note in errors.notes], NO_FREEDOM if spent else NO_PART, flat)
+    notes = [
+        reason if reason and np.isnan(value) else join_texts((reason, *said))
+        for reason, value, *said in zip(effects.cells["reason"], effects.value, errors.notes, flat, strict=True)
+    ]
+    columns = {
+        **{name: column for name, column in effects.cells.items() if name != "reason"},
+        "estimate": effects.value,
+        "std_error": std_error,
+        "statistic": statistic,
+        "p_value": 2 * tail,
+        "conf_low": effects.value - critical * std_error,
+        "conf_high": effects.value + critical * std_error,
+        "level": level,
+        "vcov": errors.vcov,
+        "distribution": name_distributions(errors.degrees_of_freedom, len(effects)),
+        "n_clusters": n_clusters,
+        "note": [join_texts((note, how)) for note in notes],
+    }
+    return pd.DataFrame(columns, index=effects.cells.index)
+
+
+def name_distributions(freedom: float | Floats | None, rows: int) -> list[str]:
+    """Name the distribution of each row: normal, t(11), t(7.99); "" where its degrees of freedom are not known."""
+    if freedom is None:
+        return ["normal"] * rows
+    values = np.broadcast_to(np.asarray(freedom, dtype=float), rows)
+    # Whole numbers are counts; the others are approximations, of which two decimals are enough.
+    return ["" if np.isnan(v) else f"t({v:.2f})".replace(".00)", ")") for v in values]
+
+
+def degrees_of(distribution: str) -> float | None:
+    """Read the degrees of freedom from the name of a distribution; None = normal.
+
+    Examples
+    --------
+    >>> degrees_of("t(7.99)"), degrees_of("normal")
+    (7.99, None)
+    """
+    return float(distribution[2:-1]) if distribution.startswith("t(") else None

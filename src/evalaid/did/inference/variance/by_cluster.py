@@ -1,0 +1,253 @@
+"""A regression as its clusters see it: their scores and Gram matrices, in as few coordinates as their units need.
+
+A regressor is a function of cohort and period, or a covariate. In a cluster with units of one cohort all regressors of the first
+kind are combinations of the dummies of the periods, however many there are; in a cluster with units of many cohorts they may be
+fewer than cohorts times periods. Each group of clusters with units of the same cohorts is held in the fewer of the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalaid.did.effects.contrasts import LeastSquares
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int64]
+
+# Gram matrices are made in batches of about this many numbers.
+BATCH = 2_000_000
+# Without the first of the periods there would be one coordinate fewer, which is not worth a product with the columns.
+SPARE = 1
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Group:
+    """Clusters with units of the same cohorts, ``X_g = Z_g turn``.
+
+    X_g are the regressors of a cluster, net of unit means where unit effects are absorbed, M its observation weights. Z_g
+    are dummies of cohort and period or the regressors in use, and then covariates over their root mean square.
+
+    Parameters
+    ----------
+    clusters : (n,) array of int
+        Cluster codes, ascending.
+    turn : (E, J) array
+        From the coordinates to the regressors.
+    same : bool
+        Whether all n clusters have the same Gram matrix.
+    members : tuple of Members
+        Their units, cohort by cohort.
+    data : Data
+        What is known of the units.
+    """
+
+    clusters: Codes
+    turn: Floats
+    same: bool
+    members: tuple[Members, ...]
+    data: Data
+
+    @cached_property
+    def scores(self) -> Floats:
+        """The scores ``Z_g'M e_g``, (n, E)."""
+        return self.products(self.data.residual)
+
+    def products(self, values: Floats) -> Floats:
+        """Give ``Z_g'M v_g`` of (N, T) values net of unit means, (n, E)."""
+        products = np.zeros((len(self.clusters), len(self.turn)))
+        first = len(self.turn) - len(self.data.covariates)
+        for own in self.members:
+            weighted = self.data.weighted(values, own.units)
+            products[:, own.at] += own.turned(own.sums(weighted))
+            for k, x in enumerate(self.data.covariates, first):
+                products[:, k] += own.sums(np.einsum("it,it->i", x[own.units], weighted))
+        return products
+
+    def grams(self) -> Iterator[tuple[slice, Floats]]:
+        """Give ``Z_g'MZ_g``, some clusters at a time.
+
+        Yields
+        ------
+        rows : slice
+            Which of the n clusters.
+        gram : (rows, E, E) or (1, E, E) array
+            One matrix a cluster; a single one for all where they are the same.
+        """
+        count, width = len(self.clusters), len(self.turn)
+        if self.same:
+            yield slice(0, count), self._gram(0, 1)
+            return
+        step = max(1, BATCH // width**2)
+        for start in range(0, count, step):
+            stop = min(start + step, count)
+            yield slice(start, stop), self._gram(start, stop)
+
+    def _gram(self, start: int, stop: int) -> Floats:
+        grams = np.zeros((stop - start, len(self.turn), len(self.turn)))
+        first = len(self.turn) - len(self.data.covariates)
+        for members in self.members:
+            own = members.of(start, stop)
+            grams[:, own.at, own.at] += own.turned(own.turned(self.data.period_grams(own)).swapaxes(1, 2))
+            for k, x in enumerate(self.data.covariates, first):
+                weighted = self.data.weighted(x, own.units)
+                grams[:, own.at, k] += own.turned(own.sums(weighted))
+                for j, other in enumerate(self.data.covariates[: k - first + 1], first):
+                    grams[:, k, j] += own.sums(np.einsum("it,it->i", weighted, other[own.units]))
+        for k in range(first, len(self.turn)):
+            grams[:, k, :k] += grams[:, :k, k]
+            grams[:, :k, k] = grams[:, k, :k]
+        return grams
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Members:
+    """Units of one cohort, in clusters 0, 1, ... that all hold some.
+
+    Parameters
+    ----------
+    units : (m,) array of int
+        Rows of the data, cluster by cluster.
+    place : (m,) array of int
+        Their clusters, ascending.
+    at : slice
+        The coordinates that are not zero for this cohort.
+    columns : (T, coordinates) array or None
+        These by period; None = dummies of the periods.
+    """
+
+    units: Codes
+    place: Codes
+    at: slice
+    columns: Floats | None
+
+    def of(self, start: int, stop: int) -> Members:
+        """Give the units of the clusters from ``start`` to ``stop``, numbered from 0."""
+        first, last = np.searchsorted(self.place, (start, stop))
+        return Members(self.units[first:last], self.place[first:last] - start, self.at, self.columns)
+
+    @property
+    def bounds(self) -> Codes:
+        """Where the units of each cluster begin, and where the last one's end."""
+        return np.append(np.flatnonzero(np.diff(self.place, prepend=-1)), len(self.place))
+
+    def sums(self, values: Floats) -> Floats:
+        """Sum rows by cluster: (m, ...) -> (clusters, ...)."""
+        return np.add.reduceat(values, self.bounds[:-1], axis=0)
+
+    def turned(self, values: Floats) -> Floats:
+        """Give the last axis, sums by period, in the coordinates."""
+        return values if self.columns is None else values @ self.columns
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Data:
+    """Residuals (N, T), observation weights (None = all one), covariates (p, N, T) net of unit means, the number of periods, and
+    whether unit effects are absorbed.
+    """
+
+    residual: Floats
+    mass: Floats | None
+    covariates: Floats
+    n_periods: int
+    absorbed: bool
+
+    def weighted(self, values: Floats, units: Codes) -> Floats:
+        """Give the rows of some units, times the observation weights."""
+        return values[units] if self.mass is None else values[units] * self.mass[units]
+
+    def period_grams(self, own: Members) -> Floats:
+        """Give the Gram matrices of the dummies of the periods, (clusters, T, T)."""
+        one = np.eye(self.n_periods)
+        if self.mass is None:
+            counts = np.diff(own.bounds).astype(np.float64)
+            return counts[:, None, None] * (one - 1.0 / self.n_periods if self.absorbed else one)
+        mass = self.mass[own.units]
+        total = mass.sum(axis=1, keepdims=True)
+        scaled = mass / np.sqrt(np.where(total > 0, total, 1.0)) * self.absorbed
+        if len(mass) == len(own.bounds) - 1:
+            grams = -scaled[:, :, None] * scaled[:, None, :]
+        else:
+            grams = -np.array([part.T @ part for part in np.split(scaled, own.bounds[1:-1])])
+        np.einsum("gtt->gt", grams)[:] += own.sums(mass)
+        return grams
+
+
+def group_clusters(problem: LeastSquares, clusters: Codes, n_clusters: int) -> list[Group]:
+    """Group the clusters by the cohorts of their units.
+
+    Parameters
+    ----------
+    problem : LeastSquares
+        The regression.
+    clusters : (N,) array of int
+        Cluster codes of the units.
+    n_clusters : int
+        G.
+
+    Returns
+    -------
+    list of Group
+        Each cluster once. Balanced, unweighted and without covariates: clusters with as many units of each cohort together, and one
+        Gram matrix for all of them.
+    """
+    size = np.sqrt((problem.covariates**2).mean(axis=(1, 2)))
+    size = np.where(size > 0, size, 1.0)
+    data = Data(
+        residual=problem.residual,
+        mass=problem.data.mass,
+        covariates=problem.covariates / size[:, None, None],
+        n_periods=problem.columns.shape[1],
+        absorbed=problem.absorbed == "unit",
+    )
+    same = data.mass is None and not len(size)
+    counts = problem.counts(clusters, n_clusters)
+    kind = _number(counts if same else (counts > 0).astype(np.int64))
+    groups = []
+    for number in range(kind.max() + 1):
+        here = np.flatnonzero(kind == number)
+        groups.append(_group(problem, data, size, clusters, here, np.flatnonzero(counts[:, here[0]]), same=same))
+    return groups
+
+
+def _group(
+    problem: LeastSquares,
+    data: Data,
+    size: Floats,
+    clusters: Codes,
+    here: Codes,
+    cohorts: Codes,
+    *,
+    same: bool,
+) -> Group:
+    place = np.full(clusters.max() + 1, -1)
+    place[here] = np.arange(len(here))
+    stacked = problem.columns[cohorts].reshape(-1, problem.columns.shape[2])
+    used = np.flatnonzero(stacked.any(axis=0))
+    by_period = len(stacked) <= len(used) + SPARE
+    members = []
+    for number, cohort in enumerate(cohorts):
+        rows = problem.data.slices[cohort]
+        own = place[clusters[rows]]
+        units = np.flatnonzero(own >= 0)
+        units = units[np.argsort(own[units], kind="stable")]
+        at = slice(number * data.n_periods, (number + 1) * data.n_periods) if by_period else slice(0, len(used))
+        columns = None if by_period else problem.columns[cohort][:, used]
+        members.append(Members(units + rows.start, own[units], at, columns))
+    width, p = len(stacked) if by_period else len(used), len(size)
+    turn = np.zeros((width + p, stacked.shape[1] + p))
+    turn[:width, : stacked.shape[1]] = stacked if by_period else np.eye(stacked.shape[1])[used]
+    turn[width:, stacked.shape[1] :] = np.diag(size)
+    return Group(here, turn, same, tuple(members), data)
+
+
+def _number(table: Codes) -> Codes:
+    """Number the distinct columns of a table of small counts from 0: (columns,)."""
+    codes = np.zeros(table.shape[1], dtype=np.int64)
+    for row in table:
+        codes = np.unique(codes * (row.max(initial=0) + 1) + row, return_inverse=True)[1].ravel()
+    return codes

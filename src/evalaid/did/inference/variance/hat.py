@@ -1,0 +1,194 @@
+"""The hat matrices of clusters, in coordinates in which they are diagonal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalaid.did.effects.contrasts import Contrasts
+from evalaid.did.inference.variance.by_cluster import group_clusters
+from evalaid.did.inference.variance.cluster import Clusters
+
+Floats = NDArray[np.float64]
+
+# Directions in which a cluster has less leverage than this change nothing that double precision shows.
+NO_LEVERAGE = 1e-12
+# A direction with leverage this close to one is fitted by the cluster alone: without the cluster it is not identified.
+ALONE = 1e-9
+# The leverages of a cluster are at most the norm of its hat matrix: below this, none is near one.
+REGULAR = 0.99
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Hats:
+    """The hat matrices ``H_g = X_g (X'MX)^- X_g' M_g`` of some clusters, ``H_g u_j = q_j u_j``.
+
+    Everything is in the metric of the observation weights (rows times their root), where H_g is symmetric. With unit effects
+    absorbed X_g is net of unit means, and H_g lacks the part of the unit effects: one for each unit. ``X_g = Z_g turn``.
+
+    Parameters
+    ----------
+    clusters : (n,) array of int
+        Cluster codes.
+    turn : (E, J) array
+        From the coordinates of these clusters to the regressors.
+    gram : (m, E, E) array
+        ``Z_g'MZ_g``; here and below m is n, or 1 where all n clusters have the same hat matrix.
+    scores : (n, E) array
+        ``Z_g'M e_g``.
+    leverage : (m, E) array
+        The q_j, in [0, 1].
+    directions : (m, E, E) array
+        ``Z_g'u_j``, coordinate by j.
+    loads : (m, E, cells) array
+        ``u_j'X_g (X'MX)^- c_k`` for the combination c_k behind each estimate: how it loads on the direction.
+    residual : (n, E) array
+        ``u_j'e_g``: the residuals in these directions.
+    """
+
+    clusters: NDArray[np.int64]
+    turn: Floats
+    gram: Floats
+    scores: Floats
+    leverage: Floats
+    directions: Floats
+    loads: Floats
+    residual: Floats
+
+
+def hats_of(contrasts: Contrasts, clusters: Clusters) -> Iterator[Hats]:
+    """Diagonalise the hat matrices of all clusters, some at a time.
+
+    Parameters
+    ----------
+    contrasts : Contrasts
+        A regression and the combinations of its coefficients.
+    clusters : Clusters
+        Groups of whole units.
+
+    Yields
+    ------
+    Hats
+        Each cluster once.
+
+    Notes
+    -----
+    With ``(X'MX)^- = L L'`` the matrix ``L'X_g'MX_g L`` has the eigenvalues of H_g, and ``u_j = X_g L v_j / sqrt(q_j)``: nothing has
+    the size of the observations of a cluster, and on a balanced panel clustered by unit there is one matrix a cohort.
+    """
+    problem = contrasts.problem
+    weights = problem.inverse @ contrasts.directions
+    for group in group_clusters(problem, clusters.codes, len(clusters)):
+        inverse = group.turn @ problem.inverse @ group.turn.T
+        for rows, gram in group.grams():
+            leverage, turned = diagonalise(gram, inverse)
+            directions = gram @ turned
+            scores = group.scores[rows]
+            yield Hats(
+                clusters=group.clusters[rows],
+                turn=group.turn,
+                gram=gram,
+                scores=scores,
+                leverage=leverage,
+                directions=directions,
+                loads=directions.swapaxes(1, 2) @ (group.turn @ weights),
+                residual=(scores[:, None, :] @ turned)[:, 0, :],
+            )
+
+
+def diagonalise(gram: Floats, inverse: Floats) -> tuple[Floats, Floats]:
+    """Give the leverage of the directions u_j in which hat matrices are diagonal, and these: ``u_j = Z_g turned_j``.
+
+    Parameters
+    ----------
+    gram : (m, E, E) array
+        ``Z_g'MZ_g``.
+    inverse : (E, E) array
+        (Generalised) inverse of the normal equations, of all regressors, in the coordinates of the clusters.
+
+    Returns
+    -------
+    leverage : (m, E) array
+        In [0, 1].
+    turned : (m, E, E) array
+        Zero in directions without leverage.
+    """
+    root = matrix_root(inverse)
+    values, vectors = np.linalg.eigh(root.T @ gram @ root)
+    moves = values > NO_LEVERAGE
+    length = np.sqrt(np.where(moves, values, 1.0))[:, None, :]
+    turned = np.where(moves[:, None, :], root @ vectors / length, 0.0)
+    return np.where(moves, np.clip(values, 0.0, 1.0), 0.0), turned
+
+
+def without_cluster(
+    gram: Floats, inverse: Floats, slope: Floats, scale: float, scores: Floats, loads: Floats
+) -> tuple[Floats, Floats, Floats, Floats, NDArray[np.bool_]]:
+    """Give scores and loads of clusters at the coefficients estimated without them: ``(I - A_g R)^-1`` times these.
+
+    A_g is the Gram matrix of a cluster, R the inverse of that of the regression, or ``R - p p' / r'p`` of the regression under
+    a restriction on r'b. The second follows from the first (Sherman and Morrison). Where the regression without the cluster does
+    not identify a direction the scores are zero in it and stay so (generalised inverse).
+
+    Parameters
+    ----------
+    gram : (n, E, E) or (1, E, E) array
+        A_g.
+    inverse : (E, E) array
+        R.
+    slope : (E,) array
+        ``p = R r``.
+    scale : float
+        ``r'p``.
+    scores : (n, E) array
+        Of the clusters.
+    loads : (as many as matrices, E) array
+        ``A_g p``.
+
+    Returns
+    -------
+    scores, loads : arrays as given
+        Without a restriction.
+    held_scores, held_loads : arrays as given
+        With it.
+    lost : (as many as matrices,) array of bool
+        Where r'b is not identified without the cluster.
+    """
+    count, width = len(gram), gram.shape[1]
+    right = np.concatenate([scores.reshape(count, -1, width), loads[:, None, :]], axis=1)
+    kernel = gram @ inverse
+    regular = np.einsum("gij,gji->g", kernel, kernel) < REGULAR**2
+    free, lost = np.empty_like(right), np.zeros(count, dtype=bool)
+    free[regular] = np.linalg.solve(np.eye(width) - kernel[regular], right[regular].swapaxes(1, 2)).swapaxes(1, 2)
+    others = gram[~regular], right[~regular]
+    free[~regular], lost[~regular] = _solve_by_direction(*others, inverse, slope, scale)
+    load = free[:, -1]
+    ratio = free @ slope / (scale + load @ slope)[:, None]
+    held = free - load[:, None, :] * ratio[:, :, None]
+    restricted = inverse - np.outer(slope, slope) / scale
+    held[~regular], _ = _solve_by_direction(*others, restricted, slope, scale)
+    return free[:, :-1].reshape(scores.shape), load, held[:, :-1].reshape(scores.shape), held[:, -1], lost
+
+
+def _solve_by_direction(
+    gram: Floats, right: Floats, inverse: Floats, slope: Floats, scale: float
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """Multiply rows (n, k, E) by the generalised inverses of ``I - A_g R``; say where the slope loads on what is lost."""
+    leverage, turned = diagonalise(gram, inverse)
+    directions = gram @ turned
+    alone = 1.0 - leverage <= ALONE
+    factor = np.where(alone, 0.0, leverage / np.where(alone, 1.0, 1.0 - leverage))
+    loads = directions.swapaxes(1, 2) @ slope
+    lost = (loads**2 * alone).sum(axis=1) > ALONE * scale
+    return right + (right @ turned * factor[:, None, :]) @ directions.swapaxes(1, 2), lost
+
+
+def matrix_root(matrix: Floats) -> Floats:
+    """Give L with ``L L' = matrix``, symmetric positive semi-definite; columns are scaled first, as units of measurement differ."""
+    scale = np.sqrt(np.maximum(np.diag(matrix), 0.0))
+    safe = np.where(scale > 0, scale, 1.0)
+    values, vectors = np.linalg.eigh(matrix / safe[:, None] / safe)
+    return scale[:, None] * vectors * np.sqrt(np.maximum(values, 0.0))

@@ -1,0 +1,365 @@
+"""The design: a panel with its cohorts, who can be compared with whom, and what no comparison can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from evalaid.base import names
+from evalaid.base.columns import find_column
+from evalaid.base.errors import DesignError, PanelError
+from evalaid.base.faults import Faults
+from evalaid.base.periods import label
+from evalaid.did.panel.comparisons import count_available, describe_cohorts, list_cells
+from evalaid.did.panel.design_text import tell_comparison, tell_limits, tell_panel, tell_treatment
+from evalaid.did.panel.limits import count_clusters, find_coarser_groups, list_not_identified, list_warnings
+from evalaid.did.panel.matrices import Layout, lay_out
+from evalaid.did.panel.panel import Panel, gather_panel
+from evalaid.did.panel.treatment import Treatment, gather_treatment
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Design:
+    """Hold a panel, its cohorts and the comparisons they admit.
+
+    Counts, cells and limits are about ``layout``: the units that are untreated at first. Frames are made when they are
+    first asked for.
+
+    Parameters
+    ----------
+    layout : Layout
+        The panel as unit x period matrices, units sorted by cohort.
+    panel : Panel
+        The validated panel, always-treated units included.
+    treatment : Treatment
+        Cohorts of all units of the panel.
+    outcome_unit : str
+        "fraction" (effects are fractions; times 100 for percentage points) or "number".
+    covariates : tuple of str
+        Names of the covariates in the layout.
+    anticipation : int
+        Periods before the start in which units may already react.
+    notes : tuple of str
+        What was converted, moved or set aside.
+    excluded : pandas.DataFrame
+        Units that are in the panel and not in the layout: columns ``unit``, ``cohort``, ``reason``.
+    source : pandas.DataFrame
+        The caller's table; its other columns are searched for coarser groups, nothing else.
+
+    Examples
+    --------
+    See `diagnose`.
+    """
+
+    layout: Layout
+    panel: Panel
+    treatment: Treatment
+    outcome_unit: str
+    covariates: tuple[str, ...]
+    anticipation: int
+    notes: tuple[str, ...]
+    excluded: pd.DataFrame
+    source: pd.DataFrame
+
+    def __repr__(self) -> str:
+        return f"<Design: {self._tell_panel()[0]}>"
+
+    @property
+    def n_units(self) -> int:
+        """Number of units that can be compared."""
+        return self.layout.n_units
+
+    @property
+    def n_periods(self) -> int:
+        """Number of observed periods."""
+        return self.layout.n_periods
+
+    @property
+    def n_observations(self) -> int:
+        """Number of observed unit x period cells."""
+        return self.layout.n_observations
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters."""
+        return self.layout.n_clusters
+
+    @property
+    def n_treated(self) -> int:
+        """Number of units that start treatment within the panel."""
+        return int(self.layout.never.start)
+
+    @property
+    def n_never(self) -> int:
+        """Number of units that are never treated within the panel."""
+        return self.n_units - self.n_treated
+
+    @cached_property
+    def n_treated_clusters(self) -> int:
+        """Number of clusters with at least one treated unit."""
+        return count_clusters(self.layout, treated=True)
+
+    @property
+    def staggered(self) -> bool:
+        """Whether units start in more than one period."""
+        return len(self.layout.cohorts) > 1
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every unit is observed in every period."""
+        return self.layout.observed is None
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """Every cohort, period and comparison group with counts and reasons (see `evalaid.did.panel.comparisons.list_cells`)."""
+        return list_cells(self.layout, self.anticipation)
+
+    @cached_property
+    def availability(self) -> pd.DataFrame:
+        """Never-treated, not-yet-treated and treated units by period (see `evalaid.did.panel.comparisons.count_available`)."""
+        return count_available(self.layout)
+
+    @cached_property
+    def cohorts(self) -> pd.DataFrame:
+        """Sizes, pre- and post-periods and baseline means (see `evalaid.did.panel.comparisons.describe_cohorts`)."""
+        return describe_cohorts(self.layout, self.anticipation)
+
+    @cached_property
+    def not_identified(self) -> pd.DataFrame:
+        """What no comparison in the panel can tell (see `evalaid.did.panel.limits.list_not_identified`)."""
+        return list_not_identified(self.layout, self.anticipation)
+
+    @cached_property
+    def coarser_groups(self) -> pd.DataFrame:
+        """Other columns whose groups never mix cohorts: columns ``column``, ``n_groups``."""
+        keys = self.panel.keys
+        cluster = np.arange(len(keys.units))
+        if self.panel.cluster is not None:
+            cluster[keys.unit] = self.panel.cluster
+        used = {*self.panel.names.values(), *self.covariates, self.treatment.stated.name}
+        unique = self.source.columns[~self.source.columns.duplicated(keep=False)]
+        return find_coarser_groups(
+            self.source,
+            [name for name in unique if name not in used],
+            keys.unit,
+            self.treatment.stated.to_numpy(),
+            cluster,
+        )
+
+    @cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """What to keep in mind when estimates from this design are read."""
+        return list_warnings(self.layout, self.coarser_groups)
+
+    def subset(self, keep: np.ndarray) -> Design:
+        """Keep some of the units.
+
+        Parameters
+        ----------
+        keep : numpy.ndarray
+            (N,) bool, or unit positions, in layout order.
+
+        Returns
+        -------
+        Design
+            The same panel with a smaller layout; counts, cells and limits follow from it.
+
+        Examples
+        --------
+        >>> design = diagnose(_example(), "county", "year", "share", "first_treated")
+        >>> design.subset(design.layout.cohort != 2021).n_units
+        3
+        """
+        layout = self.layout.subset(keep)
+        note = f"{layout.n_units:,} of {self.n_units:,} units kept"
+        return replace(self, layout=layout, notes=(*self.notes, note))
+
+    def describe(self) -> pd.DataFrame:
+        """Give the counts of the design as one tidy frame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``key``, ``value`` (int), ``unit``.
+
+        Examples
+        --------
+        >>> design = diagnose(_example(), "county", "year", "share", "first_treated")
+        >>> design.describe().head(3)
+                       key  value          unit
+        0          n_units      4         units
+        1        n_periods      4       periods
+        2   n_observations     16  observations
+        """
+        kind = self.layout.period_kind
+        rows = [
+            ("n_units", self.n_units, "units"),
+            ("n_periods", self.n_periods, "periods"),
+            ("n_observations", self.n_observations, "observations"),
+            ("n_clusters", self.n_clusters, "clusters"),
+            ("n_treated", self.n_treated, "units"),
+            ("n_never", self.n_never, "units"),
+            ("n_treated_clusters", self.n_treated_clusters, "clusters"),
+            ("n_cohorts", len(self.layout.cohorts), "cohorts"),
+            ("n_excluded", len(self.excluded), "units"),
+            ("n_gaps", len(self.panel.gaps), "observations"),
+            ("n_singletons", len(self.panel.singletons), "units"),
+        ]
+        sizes = np.diff(self.layout.starts)
+        rows += [
+            (f"n_units_cohort_{label(kind, cohort)}", int(size), "units")
+            for cohort, size in zip(self.layout.cohorts, sizes[:-1], strict=True)
+        ]
+        return pd.DataFrame(rows, columns=["key", "value", "unit"])
+
+    def text(self) -> str:
+        """Say in plain words what the design holds, what it admits and what it cannot tell.
+
+        Returns
+        -------
+        str
+            Lines for a notebook or a terminal.
+
+        Examples
+        --------
+        >>> print(diagnose(_example(), "county", "year", "share", "first_treated").text().splitlines()[0])
+        4 units x 4 years (2019 to 2022), balanced: 16 observations.
+        """
+        layout = self.layout
+        lines = [
+            *self._tell_panel(),
+            *tell_treatment(layout, self.panel, self.cohorts, len(self.excluded)),
+            tell_comparison(layout, self.cells, self.availability, self.anticipation),
+            *tell_limits(self.not_identified, self.warnings, self.notes),
+        ]
+        return "\n".join(lines)
+
+    def _tell_panel(self) -> list[str]:
+        return tell_panel(self.layout, self.panel, self.outcome_unit, self.covariates)
+
+
+def diagnose(
+    frame: pd.DataFrame,
+    unit: str,
+    period: str,
+    outcome: str,
+    cohort: str,
+    covariates: Sequence[str] = (),
+    weight: str | None = None,
+    cluster: str | None = None,
+    *,
+    weight_kind: str | None = None,
+    outcome_unit: str | None = None,
+    inside: str | None = None,
+    total: str | None = None,
+    anticipation: int = 0,
+) -> Design:
+    """Validate a panel with its cohorts and say which comparisons it admits.
+
+    Assumes that treatment is absorbing: once treated, a unit stays treated. The caller's frame is not changed.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Long table, one row for each unit and period.
+    unit, period, outcome : str
+        Its columns (see `evalaid.did.panel.panel.read_panel`).
+    cohort : str
+        Column of the first treated period, the same in all rows of a unit; missing = never treated.
+    covariates : sequence of str
+        Numeric columns without missing values.
+    weight : str, optional
+        Column of weights, > 0.
+    weight_kind : {"analytic", "precision"}, optional
+        What the weights are. ``analytic`` (importance, such as residents): a unit counts by its weight in every fit and every
+        average, so the effect is another one: on the average resident, not on the average unit. ``precision`` (such as the
+        episodes behind a share, when its variance is known up to their number): observations are weighed in what is
+        fitted, while averages over treated units and periods count each once; the effect is the same, estimated more
+        exactly if the weights are right. Methods without a place for precision weights refuse them. Default: not stated,
+        which is analytic in all methods but ``etwfe``, where it is precision as in its reference.
+    cluster : str, optional
+        Column of the clusters, constant within a unit. Default: each unit is its own cluster.
+    outcome_unit : {"fraction", "percent", "number"}, optional
+        Unit of the outcome; must be given when a column named as a share holds values above 1.
+    inside, total : str, optional
+        Columns of counts behind a share; checked (>= 0, inside <= total). ``estimate(scale="log_inside" | "log_outside")`` needs
+        them.
+    anticipation : int
+        Periods before the start in which units may already react.
+
+    Returns
+    -------
+    Design
+        With ``cells``, ``availability``, ``cohorts`` and ``not_identified`` as frames and ``text()`` in words. An
+        unidentified design is a result too: `evalaid.estimate` refuses it with the reasons.
+
+    Raises
+    ------
+    PanelError
+        With all faults of the table at once, those of the cohort column included; ``rows`` has every failing row.
+    DesignError
+        When ``anticipation`` is not a whole number of 0 or more.
+
+    Examples
+    --------
+    >>> design = diagnose(_example(), "county", "year", "share", "first_treated")
+    >>> design.n_units, design.n_treated, design.n_never, design.staggered
+    (4, 2, 2, True)
+    """
+    if isinstance(anticipation, bool) or not isinstance(anticipation, (int, np.integer)) or anticipation < 0:
+        raise DesignError(f"Found anticipation={anticipation!r}; expected a whole number of periods, 0 or more.")
+    faults = Faults()
+    roles = {
+        names.UNIT: unit,
+        names.PERIOD: period,
+        names.OUTCOME: outcome,
+        names.INSIDE: inside,
+        names.TOTAL: total,
+        names.WEIGHT: weight,
+        names.CLUSTER: cluster,
+    }
+    panel = gather_panel(frame, roles, covariates, outcome_unit, faults, weight_kind)
+    stated = find_column(frame, cohort, names.COHORT, faults)
+    treatment = None if panel is None or stated is None else gather_treatment(panel.keys, stated, faults)
+    faults.raise_if_any(PanelError, "panel")
+    assert panel is not None  # noqa: S101  (without faults there is a panel and a treatment)
+    assert treatment is not None  # noqa: S101
+    layout = lay_out(panel, treatment)
+    return Design(
+        layout=layout,
+        panel=panel,
+        treatment=treatment,
+        outcome_unit=panel.outcome_unit,
+        covariates=panel.covariates,
+        anticipation=int(anticipation),
+        notes=(*panel.notes, *treatment.notes),
+        excluded=_list_excluded(treatment, layout),
+        source=frame.copy(deep=False),  # shares memory; copy-on-write keeps later changes by the caller out
+    )
+
+
+def _list_excluded(treatment: Treatment, layout: Layout) -> pd.DataFrame:
+    """List the units that are not in the layout: always treated, or so once periods without comparison are dropped."""
+    stated = treatment.stated
+    if len(layout.units) + len(treatment.excluded) == len(stated):
+        return treatment.excluded
+    left = stated[~stated.index.isin(layout.units) & ~stated.index.isin(treatment.excluded["unit"])]
+    reason = "always treated within the periods in which the other units are observed"
+    more = pd.DataFrame({"unit": left.index, "cohort": left.to_numpy().astype(np.int64), "reason": reason})
+    return pd.concat([treatment.excluded, more], ignore_index=True)
+
+
+def _example() -> pd.DataFrame:
+    """Give a tiny simulated panel for the examples above."""
+    return pd.DataFrame(
+        {
+            "county": np.repeat(["A", "B", "C", "D"], 4),
+            "year": np.tile(np.arange(2019, 2023), 4),
+            "share": np.linspace(0.7, 0.9, 16),
+            "first_treated": np.repeat([2020, 2021, np.nan, np.nan], 4),
+        }
+    )

@@ -1,0 +1,128 @@
+"""A design in plain words: what the panel holds, who is treated when, who serves as comparison, and what cannot be told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from evalaid.base import names
+from evalaid.base.periods import label
+from evalaid.did.panel.comparisons import base_columns
+from evalaid.did.panel.limits import count_clusters
+from evalaid.did.panel.matrices import Layout
+from evalaid.did.panel.panel import WEIGHT_KINDS, Panel
+
+_SHOWN_COHORTS = 12
+
+
+def tell_panel(layout: Layout, panel: Panel, outcome_unit: str, covariates: Sequence[str]) -> list[str]:
+    """Say how large the panel is and what its columns are; the first line is the whole in short."""
+    kind, periods = layout.period_kind, layout.periods
+    span = f" ({label(kind, periods[0])} to {label(kind, periods[-1])})" if len(periods) else ""
+    measure = "a share, held as a fraction" if outcome_unit == "fraction" else "a number"
+    size = (
+        f"{_count(layout.n_units, 'unit')} x {_count(layout.n_periods, 'period' if kind == 'number' else kind)}{span}"
+    )
+    balance = "balanced" if layout.observed is None else "unbalanced"
+    columns = [f"Outcome: {panel.names[names.OUTCOME]!r}, {measure}."]
+    if names.WEIGHT in panel.names:
+        columns.append(f"Weights: {panel.names[names.WEIGHT]!r} ({_tell_weights(layout.weight_kind)}).")
+    if covariates:
+        columns.append(f"Covariates: {', '.join(map(repr, covariates))}.")
+    lines = [f"{size}, {balance}: {_count(layout.n_observations, 'observation')}.", " ".join(columns)]
+    if len(panel.gaps) or len(panel.singletons):
+        lines.append(
+            f"{_count(len(panel.gaps), 'missing period')} inside the span of a unit; "
+            f"{_count(len(panel.singletons), 'unit')} observed once only."
+        )
+    return lines
+
+
+def tell_treatment(layout: Layout, panel: Panel, cohorts: pd.DataFrame, n_excluded: int) -> list[str]:
+    """Say how many units are treated, and give each cohort a line.
+
+    Parameters
+    ----------
+    layout : Layout
+    panel : Panel
+    cohorts : pandas.DataFrame
+        From `evalaid.did.panel.comparisons.describe_cohorts`.
+    n_excluded : int
+        Units of the panel that are not in the layout.
+
+    Returns
+    -------
+    list of str
+    """
+    by = repr(panel.names[names.CLUSTER]) if names.CLUSTER in panel.names else "each unit is one"
+    period = "period" if layout.period_kind == "number" else layout.period_kind
+    n_treated = int(layout.never.start)
+    lines = [
+        (
+            f"{_count(n_treated, 'unit')} treated in {_count(len(layout.cohorts), 'cohort')}, "
+            f"{_count(layout.n_units - n_treated, 'unit')} never treated within the panel. "
+            f"{_count(layout.n_clusters, 'cluster')} ({by}), {count_clusters(layout, treated=True):,} with treated units."
+        )
+    ]
+    shown = cohorts.iloc[:-1]
+    for row in shown.head(_SHOWN_COHORTS).to_dict("records"):
+        size = f"{_count(row['n_units'], 'unit')}, {_count(row['n_clusters'], 'cluster')}"
+        span = f"{_count(row['pre_periods'], period)} before, {_count(row['post_periods'], period)} from the start on"
+        lines.append(f"  {row['label']}: {size}, {span}")
+    if len(shown) > _SHOWN_COHORTS:
+        lines.append(f"  ... and {len(shown) - _SHOWN_COHORTS} more cohorts (see .cohorts)")
+    if n_excluded:
+        lines.append(f"{_count(n_excluded, 'unit')} kept out (see .excluded).")
+    return lines
+
+
+def tell_comparison(layout: Layout, cells: pd.DataFrame, availability: pd.DataFrame, anticipation: int) -> str:
+    """Say who serves as comparison, and until when.
+
+    Parameters
+    ----------
+    layout : Layout
+    cells, availability : pandas.DataFrame
+        From `list_cells` and `count_available` of `evalaid.did.panel.comparisons`.
+    anticipation : int
+        Periods before the start in which units may already react.
+
+    Returns
+    -------
+    str
+    """
+    if not len(layout.cohorts) or not cells["admissible"].any():
+        return "Comparison: none."
+    parts = []
+    if layout.n_units > layout.never.start:
+        seen = int((availability["never_treated"] > 0).sum())
+        when = "every period" if seen == layout.n_periods else f"{seen} of {layout.n_periods} periods"
+        parts.append(f"never-treated units in {when}")
+    last = int(base_columns(layout, anticipation)[-1])
+    if len(layout.cohorts) > 1 and last >= 0:
+        parts.append(f"not-yet-treated units until {label(layout.period_kind, layout.periods[last])}")
+    return f"Comparison: {'; '.join(parts)}."
+
+
+def tell_limits(not_identified: pd.DataFrame, warnings: Sequence[str], notes: Sequence[str]) -> list[str]:
+    """List what cannot be told, what to keep in mind, and what was done to the table; nothing where there is nothing."""
+    limits = [
+        f"{row.what} ({row.where}): {row.why}. What could be done: {row.what_could_be_done}"
+        for row in not_identified.itertuples()
+    ]
+    lines = []
+    for head, sentences in (("Not identified:", limits), ("Keep in mind:", warnings), ("Notes:", notes)):
+        if sentences:
+            lines += [head, *(f"  - {sentence}." for sentence in sentences)]
+    return lines
+
+
+def _tell_weights(kind: str | None) -> str:
+    if kind is None:
+        return "kind not stated: analytic, in etwfe precision"
+    return f"{kind}: {WEIGHT_KINDS[kind]}"
+
+
+def _count(number: float, noun: str) -> str:
+    return f"{int(number):,} {noun}{'' if number == 1 else 's'}"

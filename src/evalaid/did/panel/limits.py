@@ -1,0 +1,319 @@
+"""What a design cannot tell, why, what could be done about it, and what to watch when reading its estimates."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from evalaid.base.periods import label
+from evalaid.did.panel.comparisons import base_columns
+from evalaid.did.panel.matrices import Layout
+
+FEW_CLUSTERS, FEW_TREATED_CLUSTERS = 30, 10
+"""Below these numbers normal and plain cluster-robust intervals are too short."""
+
+ADD_UNITS = "add units that are treated later or never (outside the programme)"
+OTHER_ROUTES = "use differences in dose between units, or bounds"
+LIMIT_COLUMNS = ["what", "where", "why", "what_could_be_done"]
+
+
+def list_not_identified(layout: Layout, anticipation: int = 0) -> pd.DataFrame:
+    """List what no comparison inside the panel can tell.
+
+    Assumes that untreated units of other cohorts, or never-treated units, are the only admissible comparison.
+
+    Parameters
+    ----------
+    layout : Layout
+        The panel as matrices.
+    anticipation : int
+        Periods before the start in which units may already react.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``what``, ``where``, ``why``, ``what_could_be_done``; no rows when everything is identified.
+
+    Examples
+    --------
+    >>> from evalaid.did.panel.matrices import arrange
+    >>> layout = arrange(units=pd.Index(["a", "b"]), periods=np.array([2019, 2020]), period_kind="year",
+    ...                  outcome=np.zeros((2, 2)), cohort=np.array([2020.0, 2020.0]))
+    >>> list_not_identified(layout)["why"].iloc[0]
+    'all 2 units are first treated in 2020, so no unit is untreated while others are treated'
+    """
+    rows = _nothing_at_all(layout)
+    if not rows:
+        rows = [*_without_base(layout, anticipation), *_without_comparison(layout, anticipation)]
+        rows += [*_single_pre_period(layout, anticipation), *_unseen(layout, anticipation)]
+    return pd.DataFrame(rows, columns=LIMIT_COLUMNS)
+
+
+def _nothing_at_all(layout: Layout) -> list[tuple[str, str, str, str]]:
+    """Give the reasons why not one effect is identified."""
+    what, where = "any effect", "the whole panel"
+    if layout.n_units == 0:
+        why = "no unit is observed untreated: every unit is treated at or before the first period"
+        return [(what, where, why, "start the panel earlier, before the first cohort")]
+    if layout.n_units == 1:
+        why = f"the panel has one usable unit ({layout.units[0]}), and nothing to compare it with"
+        return [(what, where, why, ADD_UNITS)]
+    if layout.n_periods == 1:
+        return [
+            (what, where, "the panel has one period, so there is no before and after", "add periods before the start")
+        ]
+    if not len(layout.cohorts):
+        why = "no unit starts treatment between the second and the last period"
+        return [(what, where, why, "check the cohort column, or add periods around the start of the programme")]
+    if len(layout.cohorts) == 1 and layout.never.start == layout.never.stop:
+        start = label(layout.period_kind, layout.cohorts[0])
+        why = (
+            f"all {layout.n_units} units are first treated in {start}, so no unit is untreated while others are treated"
+        )
+        return [(what, where, why, f"{ADD_UNITS}; {OTHER_ROUTES}")]
+    return []
+
+
+def _without_base(layout: Layout, anticipation: int) -> list[tuple[str, str, str, str]]:
+    lost = layout.cohorts[base_columns(layout, anticipation) < 0]
+    return [
+        (
+            "the effect on a cohort",
+            f"cohort {label(layout.period_kind, cohort)}",
+            f"with anticipation of {anticipation} it has no period before it may react",
+            "start the panel earlier, or argue for less anticipation",
+        )
+        for cohort in lost
+    ]
+
+
+def _without_comparison(layout: Layout, anticipation: int) -> list[tuple[str, str, str, str]]:
+    """Without never-treated units nothing is left to compare with once the last cohort reacts."""
+    if layout.never.start < layout.never.stop:
+        return []
+    last = int(layout.cohorts[-1])
+    name = label(layout.period_kind, last)
+    after = layout.periods[layout.periods >= last - anticipation]
+    span = _span(layout.period_kind, after)
+    reacts = f" (or may react: anticipation of {anticipation})" if anticipation else ""
+    return [
+        (
+            "the effect on every cohort",
+            span,
+            f"from {label(layout.period_kind, after[0])} on every unit is treated{reacts} and none is never treated",
+            f"{ADD_UNITS}; {OTHER_ROUTES}",
+        ),
+        (
+            "the effect on the last cohort",
+            f"cohort {name}",
+            "it has no untreated comparison in any period after it starts; it serves as comparison for the earlier cohorts",
+            f"{ADD_UNITS}; {OTHER_ROUTES}",
+        ),
+    ]
+
+
+def _single_pre_period(layout: Layout, anticipation: int) -> list[tuple[str, str, str, str]]:
+    short = layout.cohorts[base_columns(layout, anticipation) == 0]
+    if not len(short):
+        return []
+    names = ", ".join(label(layout.period_kind, cohort) for cohort in short)
+    why = "one period before the start: parallel trends before treatment cannot be checked"
+    return [("a test of pre-trends", f"cohort{'s' if len(short) > 1 else ''} {names}", why, "add earlier periods")]
+
+
+def _unseen(layout: Layout, anticipation: int) -> list[tuple[str, str, str, str]]:
+    """Find the cohort-period cells after the start in which no unit of the cohort is observed as well as at its base."""
+    if layout.observed is None:
+        return []
+    lost = []
+    for number, base in enumerate(base_columns(layout, anticipation)):
+        if base >= 0:
+            seen = layout.observed[layout.block(number)]
+            empty = ~(seen & seen[:, [base]]).any(axis=0) & (layout.periods >= layout.cohorts[number])
+            lost += [(layout.cohorts[number], period) for period in layout.periods[empty]]
+    if not lost:
+        return []
+    shown = [
+        f"{label(layout.period_kind, cohort)} in {label(layout.period_kind, period)}" for cohort, period in lost[:5]
+    ]
+    where = "cohort " + ", ".join(shown) + (f" and {len(lost) - 5} more" if len(lost) > 5 else "")
+    why = "no unit of the cohort is observed both in this period and in the last one before its start"
+    return [("the effect on a cohort in a period", where, why, "supply the missing observations")]
+
+
+def list_warnings(layout: Layout, groups: pd.DataFrame) -> tuple[str, ...]:
+    """Say what does not stop an estimate but changes how it must be read.
+
+    Parameters
+    ----------
+    layout : Layout
+        The panel as matrices.
+    groups : pandas.DataFrame
+        Result of `find_coarser_groups`.
+
+    Returns
+    -------
+    tuple of str
+        One sentence each.
+
+    Examples
+    --------
+    >>> from evalaid.did.panel.matrices import arrange
+    >>> layout = arrange(units=pd.Index(["a", "b"]), periods=np.array([2019, 2020]), period_kind="year",
+    ...                  outcome=np.zeros((2, 2)), cohort=np.array([2020.0, np.nan]))
+    >>> list_warnings(layout, pd.DataFrame(columns=["column", "n_groups"]))[0]
+    '2 clusters (fewer than 30): normal intervals are too short; use t with G - 1 degrees of freedom, CR3 or a wild bootstrap'
+    """
+    clusters, treated, untreated = (
+        layout.n_clusters,
+        count_clusters(layout, treated=True),
+        count_clusters(layout, treated=False),
+    )
+    warnings = []
+    if clusters < FEW_CLUSTERS:
+        warnings.append(
+            f"{clusters} cluster{'s' * (clusters != 1)} (fewer than {FEW_CLUSTERS}): normal intervals are too short; use t with "
+            "G - 1 degrees of freedom, CR3 or a wild bootstrap"
+        )
+    if 0 < treated < FEW_TREATED_CLUSTERS:
+        warnings.append(
+            f"{treated} treated cluster{'s' * (treated != 1)} (fewer than {FEW_TREATED_CLUSTERS}): cluster-robust errors are too "
+            "small; randomisation inference is the one to report"
+        )
+    if 0 < untreated < FEW_TREATED_CLUSTERS and layout.never.start < layout.never.stop:
+        warnings.append(
+            f"{untreated} cluster{'s' * (untreated != 1)} with never-treated units (fewer than {FEW_TREATED_CLUSTERS}): the "
+            "comparison rests on few independent units"
+        )
+    for column, count in zip(groups["column"], groups["n_groups"], strict=True):
+        warnings.append(
+            f"the cohort is the same for all units of each {column!r} ({count:,} groups): the programme may be assigned "
+            f"there: name cluster={column!r} if so"
+        )
+    if late := _seen_late(layout):
+        warnings.append(
+            f"{late:,} treated unit{'s' * (late != 1)} never observed before the start: they add nothing to a before and after"
+        )
+    if not layout.clustered_by_unit and (mixed := _mixed_clusters(layout)):
+        warnings.append(f"{mixed:,} of {clusters:,} clusters hold units of more than one cohort")
+    return tuple(warnings)
+
+
+def count_clusters(layout: Layout, *, treated: bool) -> int:
+    """Count the clusters that hold at least one treated (or one never-treated) unit.
+
+    Parameters
+    ----------
+    layout : Layout
+        The panel as matrices.
+    treated : bool
+        Which units to look for.
+
+    Returns
+    -------
+    int
+        Number of clusters.
+
+    Examples
+    --------
+    >>> from evalaid.did.panel.matrices import arrange
+    >>> layout = arrange(units=pd.Index(["a", "b"]), periods=np.array([2019, 2020]), period_kind="year",
+    ...                  outcome=np.zeros((2, 2)), cohort=np.array([2020.0, np.nan]))
+    >>> count_clusters(layout, treated=True)
+    1
+    """
+    rows = slice(0, layout.never.start) if treated else layout.never
+    present = np.zeros(layout.n_clusters, dtype=bool)
+    present[layout.cluster[rows]] = True
+    return int(np.count_nonzero(present))
+
+
+def find_coarser_groups(
+    source: pd.DataFrame, candidates: list[str], unit: np.ndarray, stated: np.ndarray, cluster: np.ndarray
+) -> pd.DataFrame:
+    """Find columns whose groups hold several clusters each and never mix cohorts.
+
+    Such a column suggests that the programme was assigned to the groups, so that their units are no independent draws.
+    Columns that only name the cohort (no more groups than cohorts) are left out; so are numbers that are zero for all
+    never-treated units and positive for the others: doses. Where all units have one cohort every column would do: none is
+    given.
+
+    Parameters
+    ----------
+    source : pandas.DataFrame
+        The caller's table.
+    candidates : list of str
+        Columns to look at.
+    unit : numpy.ndarray
+        (n,) code of the unit of each row.
+    stated : numpy.ndarray
+        (N,) cohort by unit code, NaN = never treated.
+    cluster : numpy.ndarray
+        (N,) code of the present cluster by unit code.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``column``, ``n_groups``.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"area": ["p", "p", "q", "r"]})
+    >>> cohort = np.array([2020.0, 2020.0, np.nan, np.nan])
+    >>> find_coarser_groups(table, ["area"], np.arange(4), cohort, np.arange(4)).to_dict("records")
+    [{'column': 'area', 'n_groups': 3}]
+    """
+    first = np.zeros(len(stated), dtype=np.int64)
+    first[unit[::-1]] = np.arange(len(unit) - 1, -1, -1)
+    cohort, _ = pd.factorize(stated, use_na_sentinel=False)
+    n_cohorts, n_clusters = int(cohort.max(initial=-1)) + 1, int(cluster.max(initial=-1)) + 1
+    found = []
+    for column in candidates if n_cohorts > 1 else []:
+        values = source[column]
+        if pd.api.types.is_float_dtype(values.dtype):
+            continue
+        group, distinct = pd.factorize(values.iloc[first])
+        if not n_cohorts < len(distinct) < n_clusters or (group < 0).any():
+            continue
+        if _varies(group, cohort) or _varies(cluster, group) or _is_dose(values.iloc[first], np.isnan(stated)):
+            continue
+        rows, _ = pd.factorize(values)
+        if not _varies(unit, rows):
+            found.append((column, len(distinct)))
+    return pd.DataFrame(found, columns=["column", "n_groups"])
+
+
+def _is_dose(values: pd.Series, never: np.ndarray) -> bool:
+    """Say whether these numbers, one a unit, are zero where nothing was received and positive elsewhere."""
+    if not never.any() or not pd.api.types.is_numeric_dtype(values.dtype):
+        return False
+    received = values.to_numpy()
+    return bool((received[never] == 0).all() and (received[~never] > 0).all())
+
+
+def _varies(group: np.ndarray, value: np.ndarray) -> bool:
+    last = np.zeros(int(group.max(initial=-1)) + 1, dtype=np.int64)
+    last[group] = value
+    return bool((last[group] != value).any())
+
+
+def _seen_late(layout: Layout) -> int:
+    """Count the treated units without an observation before their start."""
+    if layout.observed is None:
+        return 0
+    before = layout.periods < layout.cohort[: layout.never.start, None]
+    return int(np.count_nonzero(~(layout.observed[: layout.never.start] & before).any(axis=1)))
+
+
+def _mixed_clusters(layout: Layout) -> int:
+    number = np.repeat(np.arange(len(layout.starts) - 1), np.diff(layout.starts))
+    low = np.full(layout.n_clusters, len(layout.starts))
+    high = np.full(layout.n_clusters, -1)
+    np.minimum.at(low, layout.cluster, number)
+    np.maximum.at(high, layout.cluster, number)
+    return int(np.count_nonzero(low < high))
+
+
+def _span(kind: str, periods: np.ndarray) -> str:
+    first, last = label(kind, periods[0]), label(kind, periods[-1])
+    return first if first == last else f"{first} to {last}"

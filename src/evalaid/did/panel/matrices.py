@@ -1,0 +1,401 @@
+"""The panel as unit x period matrices in which every cohort is one contiguous block of rows.
+
+Estimators work on views of these matrices: a cohort is a slice, the never-treated units are the last slice, and the units
+that are not yet treated by a period are one slice that ends at the last row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from evalaid.base.names import OUTCOME, WEIGHT
+from evalaid.did.panel.panel import Panel
+from evalaid.did.panel.treatment import Treatment
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Layout:
+    """Hold a panel as matrices whose rows (units) are sorted by cohort, never-treated units last.
+
+    Units of one cohort are sorted by label, so the row order of the caller's frame never matters. Units that are treated
+    at or before the first period are not here (see ``Design.excluded``).
+
+    Parameters
+    ----------
+    units : pandas.Index
+        (N,) labels in layout order.
+    periods : numpy.ndarray
+        (T,) int64 observed ordinals, ascending.
+    period_kind : str
+        "year", "quarter", "month" or "number".
+    outcome : numpy.ndarray
+        (N, T) float64, C order; a share is a fraction; 0.0 where unobserved.
+    observed : numpy.ndarray or None
+        (N, T) bool, or None when every unit is observed in every period.
+    weight : numpy.ndarray or None
+        (N, T) float64 (0.0 where unobserved), or None when unweighted.
+    covariates : mapping of str to numpy.ndarray
+        (N, T) float64 each, in the units of the caller's columns; 0.0 where unobserved.
+    cohort : numpy.ndarray
+        (N,) float64 ordinal of the first treated period; NaN = never treated within the panel.
+    cohorts : numpy.ndarray
+        (C,) int64 distinct cohorts, ascending.
+    starts : numpy.ndarray
+        (C + 2,) int64 offsets: units of cohort number c are ``slice(starts[c], starts[c + 1])``, never-treated units are
+        ``slice(starts[C], starts[C + 1])``.
+    cluster : numpy.ndarray
+        (N,) int64 codes 0..G-1 into ``clusters``.
+    clusters : pandas.Index
+        (G,) labels of the clusters; the units themselves unless another cluster was named.
+    weight_kind : {"analytic", "precision"} or None
+        Whether weights say how much a unit counts or how exactly its outcome is measured; None = not stated.
+
+    Examples
+    --------
+    >>> layout = arrange(
+    ...     units=pd.Index(["a", "b", "c"]), periods=np.array([2019, 2020]), period_kind="year",
+    ...     outcome=np.arange(6.0).reshape(3, 2), cohort=np.array([np.nan, 2020.0, np.nan]),
+    ... )
+    >>> list(layout.units), layout.cohorts.tolist(), layout.starts.tolist()
+    (['b', 'a', 'c'], [2020], [0, 1, 3])
+    >>> layout.outcome[layout.never]
+    array([[0., 1.],
+           [4., 5.]])
+    """
+
+    units: pd.Index
+    periods: np.ndarray
+    period_kind: str
+    outcome: np.ndarray
+    observed: np.ndarray | None
+    weight: np.ndarray | None
+    covariates: Mapping[str, np.ndarray]
+    cohort: np.ndarray
+    cohorts: np.ndarray
+    starts: np.ndarray
+    cluster: np.ndarray
+    clusters: pd.Index
+    weight_kind: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<Layout: {self.n_units} units x {self.n_periods} periods, {len(self.cohorts)} cohorts>"
+
+    @property
+    def n_units(self) -> int:
+        """Number of units N."""
+        return len(self.units)
+
+    @property
+    def n_periods(self) -> int:
+        """Number of periods T."""
+        return len(self.periods)
+
+    @property
+    def n_observations(self) -> int:
+        """Number of observed unit x period cells."""
+        return self.n_units * self.n_periods if self.observed is None else int(np.count_nonzero(self.observed))
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters G."""
+        return len(self.clusters)
+
+    @property
+    def never(self) -> slice:
+        """Rows of the units that are never treated within the panel."""
+        return slice(int(self.starts[-2]), int(self.starts[-1]))
+
+    def block(self, number: int) -> slice:
+        """Give the rows of one cohort.
+
+        Parameters
+        ----------
+        number : int
+            Position of the cohort in ``cohorts``; ``len(cohorts)`` gives the never-treated units.
+
+        Returns
+        -------
+        slice
+            Rows of its units.
+        """
+        return slice(int(self.starts[number]), int(self.starts[number + 1]))
+
+    @property
+    def importance(self) -> np.ndarray | None:
+        """(N, T) weights of averages over units; None when unweighted and when weights are precision, not importance."""
+        return None if self.weight_kind == "precision" else self.weight
+
+    @cached_property
+    def clustered_by_unit(self) -> bool:
+        """Whether every unit is a cluster of its own."""
+        return len(self.clusters) == len(self.units)
+
+    @cached_property
+    def start_column(self) -> np.ndarray:
+        """(C,) column of the first treated period of each cohort (the next observed one when its own is not observed)."""
+        return np.searchsorted(self.periods, self.cohorts)
+
+    def subset(self, keep: np.ndarray) -> Layout:
+        """Keep some of the units.
+
+        Periods in which no kept unit is observed are dropped; so are units that then have no untreated period left. A
+        cohort whose first period is dropped starts in the next one that is left, or counts as never treated.
+
+        Parameters
+        ----------
+        keep : numpy.ndarray
+            (N,) bool (or unit positions) in layout order.
+
+        Returns
+        -------
+        Layout
+            The kept units, in the same order.
+
+        Raises
+        ------
+        IndexError
+            When ``keep`` is a boolean array of another length.
+        """
+        rows = np.unique(np.arange(self.n_units)[np.asarray(keep)])
+        while True:
+            seen = np.ones(self.n_periods, dtype=bool)
+            if self.observed is not None and len(rows):
+                seen = self.observed[rows].any(axis=0)
+            periods = self.periods[seen]
+            always = self.cohort[rows] <= (periods[0] if len(periods) else -np.inf)
+            if not always.any():
+                break
+            rows = rows[~always]
+        if not seen.all():  # cohorts may merge: start from the order of the labels
+            rows = rows[np.argsort(pd.factorize(self.units[rows], sort=True)[0])]
+        columns = slice(None) if seen.all() else seen
+
+        def take(matrix: np.ndarray | None) -> np.ndarray | None:
+            return None if matrix is None else np.ascontiguousarray(matrix[rows][:, columns])
+
+        kept_observed = take(self.observed)
+        return arrange(
+            units=self.units[rows],
+            periods=periods,
+            period_kind=self.period_kind,
+            outcome=np.ascontiguousarray(self.outcome[rows][:, columns]),
+            observed=None if kept_observed is None or kept_observed.all() else kept_observed,
+            weight=take(self.weight),
+            covariates={
+                name: np.ascontiguousarray(matrix[rows][:, columns]) for name, matrix in self.covariates.items()
+            },
+            cohort=self.cohort[rows],
+            cluster=None if self.clusters is self.units else self.cluster[rows],
+            clusters=self.clusters,
+            weight_kind=self.weight_kind,
+        )
+
+
+def reassign(layout: Layout, cohort: np.ndarray) -> Layout:
+    """Give the units other cohorts, as placebo and permutation tests do.
+
+    Parameters
+    ----------
+    layout : Layout
+        The panel.
+    cohort : numpy.ndarray
+        (N,) ordinal of the first treated period in layout order, NaN = never treated; none at or before the first period.
+
+    Returns
+    -------
+    Layout
+        The same observations, sorted by the new cohorts.
+    """
+    by_label = np.argsort(pd.factorize(layout.units, sort=True)[0])
+
+    def take(matrix: np.ndarray | None) -> np.ndarray | None:
+        return None if matrix is None else matrix[by_label]
+
+    return arrange(
+        units=layout.units[by_label],
+        periods=layout.periods,
+        period_kind=layout.period_kind,
+        outcome=layout.outcome[by_label],
+        observed=take(layout.observed),
+        weight=take(layout.weight),
+        covariates={name: matrix[by_label] for name, matrix in layout.covariates.items()},
+        cohort=np.asarray(cohort, dtype=np.float64)[by_label],
+        cluster=None if layout.clusters is layout.units else layout.cluster[by_label],
+        clusters=layout.clusters,
+        weight_kind=layout.weight_kind,
+    )
+
+
+def mask(layout: Layout, observed: np.ndarray) -> Layout:
+    """Hide observations; periods and units without any are dropped.
+
+    Parameters
+    ----------
+    layout : Layout
+        The panel.
+    observed : numpy.ndarray
+        (N, T) bool; what stays.
+
+    Returns
+    -------
+    Layout
+        With ``observed`` None when what is left is balanced.
+    """
+    seen = observed if layout.observed is None else observed & layout.observed
+    hidden = replace(layout, observed=seen, outcome=np.where(seen, layout.outcome, 0.0))
+    return hidden.subset(np.asarray(seen.any(axis=1)))
+
+
+def lay_out(panel: Panel, treatment: Treatment) -> Layout:
+    """Write the rows of a panel into unit x period matrices, without the always-treated units.
+
+    Periods in which none of the other units is observed are dropped.
+
+    Parameters
+    ----------
+    panel : Panel
+        The validated panel.
+    treatment : Treatment
+        The cohort of every unit of the panel.
+
+    Returns
+    -------
+    Layout
+        Matrices whose rows are sorted by cohort. When nothing had to be moved they share memory with the panel: do not write
+        into them.
+
+    Examples
+    --------
+    See `Layout`.
+    """
+    keys = panel.keys
+    shape = (len(keys.units), len(keys.periods))
+    keep: slice | np.ndarray = ~treatment.always if treatment.always.any() else slice(None)
+    in_order = panel.observed is None and bool((keys.cell[1:] > keys.cell[:-1]).all())
+
+    def matrix(values: np.ndarray) -> np.ndarray:
+        if in_order:
+            filled = values
+        else:
+            filled = np.zeros(shape[0] * shape[1])
+            filled[keys.cell] = values
+        return filled.reshape(shape)[keep]
+
+    cluster = None
+    if panel.cluster is not None:
+        cluster = np.zeros(shape[0], dtype=np.int64)
+        cluster[keys.unit] = panel.cluster
+    observed = None if panel.observed is None else panel.observed[keep]
+    layout = arrange(
+        units=keys.units[keep],
+        periods=keys.periods,
+        period_kind=keys.kind,
+        outcome=matrix(panel.columns[OUTCOME]),
+        observed=None if observed is None or observed.all() else observed,
+        weight=matrix(panel.columns[WEIGHT]) if WEIGHT in panel.columns else None,
+        covariates={name: matrix(panel.columns[name]) for name in panel.covariates},
+        cohort=treatment.cohort[keep],
+        cluster=None if cluster is None else cluster[keep],
+        clusters=panel.clusters,
+        weight_kind=panel.weight_kind,
+    )
+    if layout.observed is not None and not layout.observed.any(axis=0).all():
+        return layout.subset(np.ones(layout.n_units, dtype=bool))
+    return layout
+
+
+def arrange(
+    *,
+    units: pd.Index,
+    periods: np.ndarray,
+    period_kind: str,
+    outcome: np.ndarray,
+    cohort: np.ndarray,
+    observed: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
+    covariates: Mapping[str, np.ndarray] | None = None,
+    cluster: np.ndarray | None = None,
+    clusters: pd.Index | None = None,
+    weight_kind: str | None = None,
+) -> Layout:
+    """Sort the rows of unit x period matrices by cohort.
+
+    Assumes that ``units`` are unique and sorted by label within every cohort, that ``periods`` ascend, and that no cohort
+    starts at or before the first period. A cohort between two periods moves to the later one; a cohort after the last period is
+    set to NaN (never treated within the panel).
+
+    Parameters
+    ----------
+    units : pandas.Index
+        (N,) labels.
+    periods : numpy.ndarray
+        (T,) int64 ordinals.
+    period_kind : str
+        "year", "quarter", "month" or "number".
+    outcome, observed, weight : numpy.ndarray
+        (N, T) matrices as in `Layout`; ``observed`` None = balanced, ``weight`` None = unweighted.
+    cohort : numpy.ndarray
+        (N,) float64 ordinal, NaN = never treated.
+    covariates : mapping of str to numpy.ndarray, optional
+        (N, T) each.
+    cluster : numpy.ndarray, optional
+        (N,) codes into ``clusters``. Default: every unit is its own cluster.
+    clusters : pandas.Index, optional
+        Labels of the clusters; those without a unit are dropped.
+    weight_kind : str, optional
+        As in `Layout`.
+
+    Returns
+    -------
+    Layout
+        Rows sorted by cohort, never-treated units last.
+
+    Examples
+    --------
+    See `Layout`.
+    """
+    # NaN and cohorts after the last period both find the end of the list
+    cohort = np.append(periods.astype(np.float64), np.nan)[np.searchsorted(periods, cohort)]
+    order = np.argsort(cohort, kind="stable")  # NaN sorts last
+    in_order = bool((order[1:] > order[:-1]).all())
+
+    def sort(matrix: np.ndarray) -> np.ndarray:
+        return matrix if in_order else matrix[order]
+
+    cohort = sort(cohort)
+    treated = int(np.count_nonzero(~np.isnan(cohort)))
+    values, first = np.unique(cohort[:treated], return_index=True)
+    units = units if in_order else units[order]
+    if cluster is None or clusters is None:
+        clusters, cluster = units, np.arange(len(units), dtype=np.int64)
+    else:
+        clusters, cluster = _compact(clusters, sort(cluster))
+    return Layout(
+        units=units,
+        periods=periods,
+        period_kind=str(period_kind),
+        outcome=sort(outcome),
+        observed=None if observed is None else sort(observed),
+        weight=None if weight is None else sort(weight),
+        covariates={name: sort(matrix) for name, matrix in (covariates or {}).items()},
+        cohort=cohort,
+        cohorts=values.astype(np.int64),
+        starts=np.concatenate([first, [treated, len(units)]]).astype(np.int64),
+        cluster=cluster,
+        clusters=clusters,
+        weight_kind=weight_kind,
+    )
+
+
+def _compact(clusters: pd.Index, cluster: np.ndarray) -> tuple[pd.Index, np.ndarray]:
+    """Drop clusters without units and number the others from 0."""
+    used = np.zeros(len(clusters), dtype=bool)
+    used[cluster] = True
+    if used.all():
+        return clusters, cluster.astype(np.int64, copy=False)
+    return clusters[used], (np.cumsum(used) - 1)[cluster]

@@ -1,0 +1,185 @@
+"""What a panel must satisfy, written as one pandera schema whose checks are passes over whole columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+
+from evalaid.base.faults import Faults
+from evalaid.base.names import CLUSTER, INSIDE, OUTCOME, PERIOD, TOTAL, UNIT, WEIGHT
+from evalaid.base.periods import EXPECTED_PERIODS
+from evalaid.did.panel.keys import Keys, varies_within
+
+CELL = "unit and period"
+"""Name of the checked column that says which unit x period cell a row belongs to."""
+
+REPEATED = "unit and period occur more than once"
+INSIDE_ABOVE = "inside is larger than total"
+CLUSTER_VARIES = "cluster changes within a unit"
+SHOWN = {REPEATED: (UNIT, PERIOD), INSIDE_ABOVE: (INSIDE, TOTAL), CLUSTER_VARIES: (UNIT, CLUSTER)}
+"""Which columns a fault shows when it is about more than one."""
+
+HIGHEST = {"fraction": 1.0, "percent": 100.0, "number": np.inf}
+"""Largest value of an outcome in each unit of measurement; the smallest is 0 for the first two."""
+
+
+def check_columns(
+    found: Mapping[str, pd.Series],
+    names: Mapping[str, str],
+    numeric: Mapping[str, np.ndarray],
+    keys: Keys | None,
+    cluster: np.ndarray | None,
+    outcome_unit: str,
+    declared: str | None,
+    faults: Faults,
+) -> None:
+    """Hold the columns of a panel against the schema and add every failing row to ``faults``.
+
+    Assumes that all columns have the same length and the same index.
+
+    Parameters
+    ----------
+    found : mapping of str to pandas.Series
+        Canonical name (covariates: own name) -> the caller's column.
+    names : mapping of str to str
+        Canonical name -> the caller's name.
+    numeric : mapping of str to numpy.ndarray
+        Columns as float64, NaN where a value is missing or no number.
+    keys : Keys or None
+        Codes of units and periods, None when one of the two columns is missing.
+    cluster : numpy.ndarray or None
+        (n,) codes of the clusters, -1 where missing.
+    outcome_unit : {"fraction", "percent", "number"}
+        Unit in which the outcome is written.
+    declared : str or None
+        The unit that the caller declared; when None, the range error asks instead of guessing.
+    faults : Faults
+        Receives every failing row with the caller's index label, column and value.
+
+    Examples
+    --------
+    >>> faults = Faults()
+    >>> share = pd.Series([0.8, 86.9])
+    >>> check_columns({"outcome": share}, {"outcome": "share"}, {"outcome": share.to_numpy()}, None, None,
+    ...               "fraction", "fraction", faults)
+    >>> faults.frame()[["row", "column", "value", "fault"]]
+      row column value                fault
+    0   1  share  86.9  share outside 0 to 1
+    """
+    checked = dict(numeric)
+    if keys is not None:
+        checked |= {UNIT: keys.unit, PERIOD: keys.period, CELL: keys.cell}
+    if cluster is not None:
+        checked[CLUSTER] = cluster
+    if not checked:
+        return
+    asked = _ask(numeric[OUTCOME]) if OUTCOME in numeric and declared is None else ""
+    schema = _schema(tuple(checked), HIGHEST[outcome_unit], asked or f"values from 0 to {HIGHEST[outcome_unit]:g}")
+    try:
+        schema.validate(pd.DataFrame(checked, copy=False), lazy=True, inplace=True)
+    except pa.errors.SchemaErrors as error:
+        for failure in error.schema_errors:
+            if failure.check_output is None:
+                raise
+            _translate(failure, found, names, faults)
+
+
+def _ask(values: np.ndarray) -> str:
+    """Ask what a value above 1 means in a column that is named as a share."""
+    above = values[values > 1]
+    example = f"{above[0]:g}" if len(above) else "86.9"
+    return (
+        f"values from 0 to 1 in a column named as a share: declare outcome_unit='percent' if {example} means {example} "
+        "per cent, outcome_unit='fraction' if these values are wrong, outcome_unit='number' if this is no share"
+    )
+
+
+def _translate(
+    failure: pa.errors.SchemaError, found: Mapping[str, pd.Series], names: Mapping[str, str], faults: Faults
+) -> None:
+    """Say in the caller's rows, columns and values what a failed check found."""
+    failed = np.flatnonzero(~failure.check_output.to_numpy())
+    columns = SHOWN.get(failure.check.name, (failure.schema.name,))
+    values = [found[column].iloc[failed].tolist() for column in columns]
+    faults.add(
+        ", ".join(str(names.get(column, column)) for column in columns),
+        failure.check.name,
+        failure.check.error,
+        rows=found[columns[0]].index[failed],
+        values=values[0] if len(values) == 1 else list(zip(*values, strict=True)),
+    )
+
+
+@lru_cache(maxsize=64)
+def _schema(columns: tuple[str, ...], highest: float, in_range: str) -> pa.DataFrameSchema:
+    """Write down what the named columns must satisfy."""
+    finite = _check(_finite, "missing, infinite or not a number", "a finite number in every row")
+    count = [finite, _check(_not_negative, "count below 0", "counts of 0 or more")]
+    outcome = [_check(_finite, "missing, infinite or not a number", "a finite number (or no row: a gap is allowed)")]
+    if np.isfinite(highest):
+        outcome.append(_check(partial(_between, highest=highest), f"share outside 0 to {highest:g}", in_range))
+    checks = {
+        UNIT: [_check(_not_negative, "unit is missing", "a label in every row")],
+        PERIOD: [_check(_not_negative, "period is missing or not readable", EXPECTED_PERIODS)],
+        CELL: [_check(_unrepeated, REPEATED, "one row for each unit and period")],
+        OUTCOME: outcome,
+        INSIDE: count,
+        TOTAL: count,
+        WEIGHT: [_check(_positive_and_finite, "weight is missing, infinite or not above 0", "finite weights above 0")],
+        CLUSTER: [_check(_not_negative, "cluster is missing", "a label in every row")],
+    }
+    wide = []
+    if {INSIDE, TOTAL} <= set(columns):
+        wide.append(_check(_inside_at_most_total, INSIDE_ABOVE, "inside <= total"))
+    if {UNIT, CLUSTER} <= set(columns):
+        wide.append(_check(_constant_cluster, CLUSTER_VARIES, "one cluster for each unit"))
+    return pa.DataFrameSchema(
+        {name: pa.Column(checks=checks.get(name, finite), nullable=True) for name in columns}, checks=wide
+    )
+
+
+def _check(holds: Callable[[Any], np.ndarray], fault: str, expected: str) -> pa.Check:
+    """Make a pandera check from a function of a column (or of the frame) that gives one bool per row."""
+    return pa.Check(lambda values: pd.Series(holds(values)), name=fault, error=expected, ignore_na=False)
+
+
+def _finite(values: pd.Series) -> np.ndarray:
+    return np.isfinite(values.to_numpy())
+
+
+def _positive_and_finite(values: pd.Series) -> np.ndarray:
+    return (values.to_numpy() > 0) & (values.to_numpy() < np.inf)
+
+
+def _not_negative(values: pd.Series) -> np.ndarray:
+    return ~(values.to_numpy() < 0)
+
+
+def _between(values: pd.Series, highest: float) -> np.ndarray:
+    numbers = values.to_numpy()
+    return ~((numbers < 0) | ((numbers > highest) & (numbers < np.inf)))
+
+
+def _unrepeated(cell: pd.Series) -> np.ndarray:
+    """Tell which rows have a unit and period of their own; rows without a key fail elsewhere."""
+    codes = cell.to_numpy()
+    placed = codes if not len(codes) or codes.min() >= 0 else codes[codes >= 0]
+    seen = np.zeros(int(codes.max(initial=0)) + 1, dtype=bool)
+    seen[placed] = True
+    if np.count_nonzero(seen) == len(placed):
+        return np.ones(len(codes), dtype=bool)
+    return (np.bincount(placed)[codes] == 1) | (codes < 0)
+
+
+def _inside_at_most_total(frame: pd.DataFrame) -> np.ndarray:
+    return ~(frame[INSIDE].to_numpy() > frame[TOTAL].to_numpy())
+
+
+def _constant_cluster(frame: pd.DataFrame) -> np.ndarray:
+    unit = frame[UNIT].to_numpy()
+    return ~varies_within(unit, frame[CLUSTER].to_numpy())[unit]

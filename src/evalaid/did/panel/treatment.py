@@ -1,0 +1,209 @@
+"""From a column of first treated periods to one cohort for each unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from evalaid.base.faults import SHOWN, Faults
+from evalaid.base.periods import FIRST_YEAR, LAST_YEAR, PeriodKind, label, recognise_periods
+from evalaid.did.panel.keys import Keys, is_text, varies_within
+
+NEVER = np.iinfo(np.int64).min
+"""Stands for "missing" among whole numbers inside this module; outside it, never treated is a missing cohort."""
+
+SAY_MISSING = "a missing value (NaN, None) for units that are never treated, else the first treated period"
+
+
+@dataclass(frozen=True, eq=False)
+class Treatment:
+    """Hold when each unit is first treated.
+
+    Parameters
+    ----------
+    stated : pandas.Series
+        (N,) float64 ordinal of the stated cohort by unit label, NaN = never treated.
+    cohort : numpy.ndarray
+        (N,) float64 ordinal of the first observed treated period, units in label order; NaN = not treated within the
+        panel.
+    always : numpy.ndarray
+        (N,) bool, treated at or before the first period.
+    excluded : pandas.DataFrame
+        The always-treated units: columns ``unit``, ``cohort`` (ordinal), ``reason``.
+    notes : tuple of str
+        What was moved or set aside.
+    """
+
+    stated: pd.Series
+    cohort: np.ndarray
+    always: np.ndarray
+    excluded: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+def gather_treatment(keys: Keys, cohort: pd.Series, faults: Faults) -> Treatment | None:
+    """Read the cohort of every unit, and add what is wrong with the column to ``faults``.
+
+    Assumes that the cohort is the first treated period, written like the panel's periods, the same in all rows of a
+    unit, and missing for units that are never treated (never 0, 9999 or inf). Treatment is absorbing.
+
+    Parameters
+    ----------
+    keys : Keys
+        Which unit and period each row belongs to.
+    cohort : pandas.Series
+        (n,) first treated periods in the same row order: integers, integral floats, nullable integers, pandas Periods,
+        period text, or dates that are first days of periods.
+    faults : Faults
+        Receives every fault.
+
+    Returns
+    -------
+    Treatment or None
+        Cohort by unit; None when there are faults. A cohort between two observed periods starts at the next observed one, a
+        cohort after the last period counts as not treated within the panel, a cohort at or before the first period is set
+        aside; notes say so.
+
+    Examples
+    --------
+    >>> from evalaid.did.panel.panel import read_panel
+    >>> table = pd.DataFrame({"county": list("AABB"), "year": [2019, 2020] * 2, "share": [0.8, 0.9, 0.7, 0.7],
+    ...                       "first_treated": [2020, 2020, None, None]})
+    >>> panel = read_panel(table, "county", "year", "share")
+    >>> gather_treatment(panel.keys, table["first_treated"], Faults()).stated.to_dict()
+    {'A': 2020.0, 'B': nan}
+    """
+    ordinal, faulty = _read_ordinals(keys, cohort, faults)
+    if not faulty.any():
+        varies = varies_within(keys.unit, ordinal)
+        if varies.any():
+            _report_changes(keys, cohort, varies, faults)
+    if faults or not len(keys.units):
+        return None
+    by_unit = np.full(len(keys.units), NEVER, dtype=np.int64)
+    by_unit[keys.unit] = ordinal
+    stated = np.where(by_unit == NEVER, np.nan, by_unit.astype(np.float64))
+    return _place(keys, pd.Series(stated, index=keys.units, name=cohort.name))
+
+
+def _read_ordinals(keys: Keys, cohort: pd.Series, faults: Faults) -> tuple[np.ndarray, np.ndarray]:
+    """Read the column row by row: (n,) int64 ordinals (NEVER where missing), and which rows are faulty."""
+    name, kind = cohort.name, keys.kind
+    missing = cohort.isna().to_numpy()
+    if kind in {PeriodKind.YEAR, PeriodKind.NUMBER} and not keys.from_text and is_text(cohort):
+        rows = np.flatnonzero(~missing)
+        _add(
+            faults,
+            cohort,
+            rows,
+            "cohorts are text while the periods are numbers",
+            f"numbers like the periods; {SAY_MISSING}",
+        )
+        return np.full(len(cohort), NEVER), ~missing
+    parsed, unreadable = recognise_periods(cohort, kind)
+    ordinal = parsed.ordinal
+    if missing.any():
+        unreadable = unreadable & ~missing
+        ordinal = np.where(missing, NEVER, ordinal)
+    coded = _codes_for_never(keys, cohort, ordinal, missing, unreadable)
+    if coded.any():
+        fault = "a number stands for 'never treated' (or is no period)"
+        _add(faults, cohort, np.flatnonzero(coded), fault, f"{SAY_MISSING}: never 0, -1, 9999 or infinity")
+    unreadable = unreadable & ~coded
+    if unreadable.any():
+        expected = f"first treated {kind}s written like the periods, {SAY_MISSING}"
+        if pd.api.types.is_datetime64_any_dtype(cohort.dtype):
+            expected += "; for dates inside a period use assign_cohorts, whose rule says which period counts"
+        _add(faults, cohort, np.flatnonzero(unreadable), f"cohort {name!r} is not readable as a {kind}", expected)
+    return ordinal, coded | unreadable
+
+
+def _codes_for_never(
+    keys: Keys, cohort: pd.Series, ordinal: np.ndarray, missing: np.ndarray, unreadable: np.ndarray
+) -> np.ndarray:
+    """Tell which values are a code for "never": infinity, no year at all, or 0 and less before the first period."""
+    coded = np.zeros(len(cohort), dtype=bool)
+    if not pd.api.types.is_numeric_dtype(cohort.dtype) and cohort.dtype != object:
+        return coded
+    if unreadable.any() or keys.kind in {PeriodKind.HALF, PeriodKind.QUARTER, PeriodKind.MONTH}:
+        numbers = pd.to_numeric(cohort.astype(object), errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+        coded |= np.isinf(numbers) | (numbers == 0) | (numbers == -1)
+    readable = ~(missing | unreadable)
+    if keys.kind == PeriodKind.YEAR:
+        coded |= readable & ((ordinal < FIRST_YEAR) | (ordinal > LAST_YEAR))
+    elif keys.kind == PeriodKind.NUMBER and len(keys.periods) and keys.periods[0] > 0:
+        coded |= readable & (ordinal <= 0)
+    return coded
+
+
+def _report_changes(keys: Keys, cohort: pd.Series, varies: np.ndarray, faults: Faults) -> None:
+    """List the units whose rows disagree about the cohort."""
+    rows = np.flatnonzero(varies[keys.unit])
+    units = np.flatnonzero(varies)
+    parts = []
+    for unit in units[:SHOWN]:
+        values = pd.unique(cohort[keys.unit == unit].astype(object))
+        parts.append(
+            f"{keys.units[unit]}: {', '.join('missing' if pd.isna(value) else str(value) for value in values)}"
+        )
+    count = len(units)
+    _add(
+        faults,
+        cohort,
+        rows,
+        f"the cohort changes within {count:,} unit{'s' if count > 1 else ''}",
+        "one first treated period for each unit, in all its rows (a programme that ends or returns is not a cohort)",
+        detail="; ".join(parts) + ("; ..." if count > SHOWN else ""),
+    )
+
+
+def _add(faults: Faults, cohort: pd.Series, rows: np.ndarray, fault: str, expected: str, detail: str = "") -> None:
+    failing = cohort.iloc[rows]
+    faults.add(cohort.name, fault, expected, rows=failing.index, values=failing.tolist(), detail=detail)
+
+
+def _place(keys: Keys, stated: pd.Series) -> Treatment:
+    """Move the cohorts to observed periods and set the always-treated units aside."""
+    cohort = stated.to_numpy(copy=True)
+    first, last = keys.periods[0], keys.periods[-1]
+    always, beyond = cohort <= first, cohort > last
+    notes = []
+    within = ~np.isnan(cohort) & ~always & ~beyond
+    following = keys.periods[np.searchsorted(keys.periods, cohort[within])]
+    moved = np.flatnonzero(following != cohort[within])
+    if len(moved):
+        cohort[within] = following
+        old = np.unique(stated.to_numpy()[within][moved])
+        pairs = [
+            f"{label(keys.kind, a)} -> {label(keys.kind, keys.periods[np.searchsorted(keys.periods, a)])}" for a in old
+        ]
+        notes.append(
+            f"{_units(len(moved))} first treated in a {keys.kind} that no unit is observed in; the cohort is the next observed "
+            f"{keys.kind} ({', '.join(pairs)})"
+        )
+    if beyond.any():
+        cohort[beyond] = np.nan
+        notes.append(
+            f"{_units(beyond.sum())} first treated after the last {keys.kind} ({label(keys.kind, last)}); within this "
+            "panel they count as never treated"
+        )
+    named = label(keys.kind, first)
+    if always.any():
+        notes.append(
+            f"{_units(always.sum())} treated at or before the first {keys.kind} ({named}); they have no untreated "
+            "period and are kept out of every comparison"
+        )
+    excluded = pd.DataFrame(
+        {
+            "unit": keys.units[always],
+            "cohort": stated.to_numpy()[always].astype(np.int64),
+            "reason": f"always treated: the cohort is at or before the first {keys.kind} ({named})",
+        }
+    )
+    return Treatment(stated, cohort, always, excluded, tuple(notes))
+
+
+def _units(count: int) -> str:
+    return f"{count:,} unit is" if count == 1 else f"{count:,} units are"

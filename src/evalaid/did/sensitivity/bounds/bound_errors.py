@@ -1,0 +1,214 @@
+"""Sampling error of bounds from a panel: intervals that hold the effect, wherever it lies between its bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
+
+from evalaid.base.errors import InferenceError
+from evalaid.did.effects.effects import Convention, Effects
+from evalaid.did.effects.influence import Influence
+from evalaid.did.estimators.common.method import cell_frame, population_of, scale_of
+from evalaid.did.inference.infer import infer
+from evalaid.did.inference.intervals import degrees_of
+from evalaid.did.panel.design import Design
+from evalaid.did.sensitivity.bounds.group_means import CellMeans, cell_means
+
+Floats = NDArray[np.float64]
+
+CENTRES = ("after", "time_variation", "trend_continued", "difference_variation")
+"""What bounds are drawn around: the mean after the start, and the change under each limit at M = 0."""
+# The bounds of `both` are the ends of two intervals; each then has half of the error (Bonferroni), as ends that are a
+# maximum have no normal distribution (Chernozhukov, Lee and Rosen 2013, doi:10.3982/ECTA8718).
+BOTH = "time_and_difference"
+
+
+def widen(
+    lower: float, upper: float, std_error: float, level: float, freedom: float | None = None
+) -> tuple[float, float]:
+    """Give the interval that holds an effect between two bounds with the stated probability.
+
+    Assumes that both bounds are one estimate, less and plus a number that is known: their distance has no sampling error.
+
+    Parameters
+    ----------
+    lower, upper : float
+        Estimated bounds.
+    std_error : float
+        Of each of them.
+    level : float
+        Coverage, in (0, 1).
+    freedom : float, optional
+        Degrees of freedom of t; None = normal.
+
+    Returns
+    -------
+    (float, float)
+
+    Notes
+    -----
+    ``[lower - C s, upper + C s]`` with ``F(C + (upper - lower) / s) - F(-C) = level``: the two-sided critical value where the
+    bounds meet, the one-sided one where they lie far apart, as the effect is at one of them only. Imbens and Manski (2004),
+    doi:10.1111/j.1468-0262.2004.00555.x. What Stoye (2009), doi:10.3982/ECTA7347, shows to be missing there, an
+    error of the distance, is absent here.
+
+    Examples
+    --------
+    >>> [round(end, 2) for bounds in ((1.0, 1.0), (0.0, 9.0)) for end in widen(*bounds, 1.0, 0.95)]
+    [-0.96, 2.96, -1.64, 10.64]
+    """
+    if np.isnan([lower, upper, std_error]).any():
+        return np.nan, np.nan
+    if std_error == 0:
+        return lower, upper
+    apart = (upper - lower) / std_error
+
+    def excess(critical: float) -> float:
+        ends = np.array([critical + apart, -critical])
+        below = ndtr(ends) if freedom is None else stdtr(freedom, ends)
+        return float(below[0] - below[1]) - level
+
+    tails = np.array([level, (1 + level) / 2])
+    least, most = ndtri(tails) if freedom is None else stdtrit(freedom, tails)
+    critical = float(brentq(excess, least - 1e-9, most + 1e-9) if excess(least) < 0 else least)
+    return lower - critical * std_error, upper + critical * std_error
+
+
+def add_intervals(frame: pd.DataFrame, design: Design, cells: Sequence[CellMeans], level: float) -> pd.DataFrame:
+    """Add ``conf_low``, ``conf_high``, ``level`` and ``vcov`` to bounds by cohort and period and to their average.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        ``assumption``, ``m``, ``cohort``, ``period`` (labels; "all").
+    design, cells
+        What the bounds were made from.
+    level : float
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of ``frame``; intervals are missing, with a note, where the panel shows no error.
+    """
+    errors = _errors(design, cells, level)
+    lengths = {(cell.cohort, cell.period): float(cell.periods) for cell in cells}
+    weight = [cell.n_treated for cell in cells]
+    lengths["all", "all"] = float(np.average([cell.periods for cell in cells], weights=weight))
+    rows = []
+    for row in frame.to_dict("records"):
+        where = row["cohort"], row["period"]
+        found = errors.get(where, {})
+        ends, vcov, note = _interval(row["assumption"], row["m"] * lengths[where], found, level)
+        said = "; ".join(part for part in (row["note"], note) if part)
+        rows.append(row | {"conf_low": ends[0], "conf_high": ends[1], "level": level, "vcov": vcov, "note": said})
+    return pd.DataFrame(rows, columns=[*frame.columns, "conf_low", "conf_high", "level", "vcov"])
+
+
+def _interval(
+    assumption: str, reach: float, errors: dict[str, dict[str, Any]], level: float
+) -> tuple[tuple[float, float], str, str]:
+    """Give the interval of one row, the error behind it, and why there is none."""
+    parts = ("time_variation", "difference_variation") if assumption == BOTH else (assumption,)
+    names = ["after" if part == "logical" else part for part in parts]
+    known = [errors[name] for name in names if name in errors]
+    if len(known) < len(names) or any(np.isnan(one["std_error"]) for one in known):
+        return (np.nan, np.nan), "none", next((one["note"] for one in known if np.isnan(one["std_error"])), "")
+    own = 1 - (1 - level) / len(known)
+    low, high = -np.inf, np.inf
+    for one in known:
+        # A share lies between 0 and 1, so that the effect lies between the share after less one and this share.
+        around = (one["estimate"] - 1, one["estimate"]) if assumption == "logical" else (
+            one["estimate"] - reach, one["estimate"] + reach,
+        )  # fmt: skip
+        ends = widen(*around, one["std_error"], own, degrees_of(one["distribution"]))
+        low, high = max(low, ends[0]), min(high, ends[1])
+    if low > high:
+        return (np.nan, np.nan), known[0]["vcov"], "the two limits contradict each other by more than sampling error"
+    return (low, high), known[0]["vcov"], ""
+
+
+def _errors(design: Design, cells: Sequence[CellMeans], level: float) -> dict[tuple[str, str], dict[str, Any]]:
+    """Give the row of `evalaid.infer` of every centre, by cohort, period and name."""
+    effects = centres(design)
+    cells_of = [(cell.cohort, cell.period) for cell in cells]
+    places = [(*cells_of[k // len(CENTRES)], name) for k, name in enumerate(effects.cells["parameter"])]
+    size = np.repeat([float(cell.n_treated) for cell in cells], len(CENTRES))
+    missing = np.isnan(effects.value)
+    names = [
+        name for name in CENTRES if not missing[[place[2] == name for place in places]].any()
+    ]  # an average is over all cells
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    weights = np.stack(
+        [np.where([place[2] == name for place in places], size, 0.0) / sum(size[:: len(CENTRES)]) for name in names],
+        axis=1,
+    )
+    labels = pd.DataFrame({"parameter": names})
+    for part, where in (
+        (effects, places),
+        (effects.combine(weights, labels), [("all", "all", name) for name in names]),
+    ):
+        try:
+            table = infer(part, level).to_dict("records")
+        except InferenceError as refusal:
+            why = str(refusal).split("\n")[0]
+            table = [{"estimate": value, "std_error": np.nan, "note": why} for value in part.value]
+        for (cohort, period, name), row in zip(where, table, strict=True):
+            found.setdefault((cohort, period), {})[name] = row
+    return found
+
+
+def centres(design: Design) -> Effects:
+    """Give the centres of the bounds of every cohort and period, with the influence of every unit.
+
+    Returns
+    -------
+    Effects
+        Cells by ``cohort``, ``period`` and ``parameter``, in the order of `cell_means` and `CENTRES`.
+    """
+    layout, cells = design.layout, cell_means(design)
+    values, columns = [], []
+    nothing = np.full(layout.n_units, 0.0)
+    for cell in cells:
+        change, own = cell.after - cell.before, cell.influence["change"]
+        for name in CENTRES:
+            value, influence = {
+                "after": (cell.after, cell.influence["after"]),
+                "time_variation": (change, own),
+                "trend_continued": (np.nan, nothing)
+                if cell.trend is None
+                else (change - cell.periods * cell.trend, own - cell.periods * cell.influence["trend"]),
+                "difference_variation": (np.nan, nothing)
+                if cell.comparison_change is None
+                else (change - cell.comparison_change, own - cell.influence["comparison_change"]),
+            }[name]
+            values.append(value)
+            columns.append(influence)
+    population = population_of(layout)
+    n_treated = np.repeat([cell.n_treated for cell in cells], len(CENTRES))
+    frame = cell_frame(
+        population,
+        n_treated,
+        np.repeat([cell.n_comparison for cell in cells], len(CENTRES)),
+        ["not there" if np.isnan(value) else "" for value in values],
+        cohort=np.repeat([cell.cohort_ordinal for cell in cells], len(CENTRES)),
+        period=np.repeat([cell.period_ordinal for cell in cells], len(CENTRES)),
+        parameter=list(CENTRES) * len(cells),
+    )
+    return Effects(
+        cells=frame,
+        value=np.array(values),
+        influence=Influence.dense(np.stack(columns, axis=1)),
+        population=population,
+        size=n_treated.astype(float),
+        method="bounds",
+        estimand="centres of bounds",
+        scale=scale_of(design),
+        convention=Convention("none", "normal"),
+        refit=lambda keep: centres(design.subset(keep)).align(frame),
+    )

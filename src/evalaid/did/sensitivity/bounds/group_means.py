@@ -1,0 +1,233 @@
+"""Means of the treated and of their comparison before and after, for every cohort and period of a design."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evalaid.base.periods import label
+from evalaid.did.panel.comparisons import base_columns
+from evalaid.did.panel.design import Design
+from evalaid.did.panel.matrices import Layout
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CellMeans:
+    """Hold the means of one cohort in its base period and in one period after its start.
+
+    Parameters
+    ----------
+    cohort, period : str
+        Labels.
+    n_treated : int
+        Units of the cohort that are observed in both periods.
+    periods : int
+        Steps on the time axis from the base period to this one.
+    before, after : float
+        Mean outcome of these units, weighted by their weight in the base period.
+    comparison_change : float or None
+        Change of the mean of the comparison units (never treated, else not yet treated); None when there is none.
+    trend : float or None
+        Mean change per period of the cohort from the first period to the base period; None when that is one period.
+    reason : str
+        Why there is no comparison, or empty.
+    n_comparison : int
+        Comparison units that are observed in both periods.
+    cohort_ordinal, period_ordinal : int
+        The labels as ordinals.
+    influence : mapping of str to (N,) array
+        Of ``after``, ``change`` (after less before), ``comparison_change`` and ``trend``: how each unit, in layout order, moves
+        them; they sum to zero.
+    """
+
+    cohort: str
+    period: str
+    n_treated: int
+    periods: int
+    before: float
+    after: float
+    comparison_change: float | None
+    trend: float | None
+    reason: str
+    n_comparison: int
+    cohort_ordinal: int
+    period_ordinal: int
+    influence: Mapping[str, Floats] = field(compare=False, repr=False)
+
+
+def cell_means(design: Design) -> list[CellMeans]:
+    """Take the means behind every cohort and period from its start on.
+
+    Assumes nothing beyond the design: units count when they are observed in both periods.
+
+    Parameters
+    ----------
+    design : Design
+        From `evalaid.diagnose`.
+
+    Returns
+    -------
+    list of CellMeans
+        By cohort and period; a cohort without a period before its start is left out.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from evalaid.did.panel.design import diagnose
+    >>> table = pd.DataFrame({"unit": ["a", "a", "b", "b"], "year": [2019, 2020] * 2, "y": [1.0, 4.0, 1.0, 2.0],
+    ...                       "start": [2020.0, 2020.0, None, None]})
+    >>> cell = cell_means(diagnose(table, "unit", "year", "y", "start"))[0]
+    >>> cell.before, cell.after, cell.comparison_change
+    (1.0, 4.0, 1.0)
+    """
+    layout, cells = design.layout, []
+    bases = base_columns(layout, design.anticipation)
+    for number, base in enumerate(bases):
+        if base < 0:
+            continue
+        treated = np.arange(layout.n_units)[layout.block(number)]
+        for column in range(int(layout.start_column[number]), layout.n_periods):
+            cell = _one_cell(design, number, treated, int(base), column)
+            if cell is not None:
+                cells.append(cell)
+    return cells
+
+
+def _one_cell(design: Design, number: int, treated: np.ndarray, base: int, column: int) -> CellMeans | None:
+    layout = design.layout
+    rows = _observed(layout, treated, base, column)
+    if not len(rows):
+        return None
+    comparison = _untreated(design, number, base, column)
+    kind = layout.period_kind
+    reason = "" if len(comparison) else "no unit is untreated in this period: no comparison"
+    trend, of_trend = _trend(layout, treated, base)
+    after, of_after = _mean(layout, rows, column, base), _pull(layout, rows, column, base)
+    influence = {"after": of_after, "change": of_after - _pull(layout, rows, base, base), "trend": of_trend}
+    if not reason:
+        influence["comparison_change"] = _pull(layout, comparison, column, base) - _pull(layout, comparison, base, base)
+    return CellMeans(
+        cohort=label(kind, layout.cohorts[number]),
+        period=label(kind, layout.periods[column]),
+        n_treated=len(rows),
+        periods=int(layout.periods[column] - layout.periods[base]),
+        before=_mean(layout, rows, base, base),
+        after=after,
+        comparison_change=None
+        if reason
+        else _mean(layout, comparison, column, base) - _mean(layout, comparison, base, base),
+        trend=trend,
+        reason=reason,
+        n_comparison=len(comparison),
+        cohort_ordinal=int(layout.cohorts[number]),
+        period_ordinal=int(layout.periods[column]),
+        influence=influence,
+    )
+
+
+def _observed(layout: Layout, rows: np.ndarray, *columns: int) -> np.ndarray:
+    """Keep the rows that are observed in all of the columns."""
+    if layout.observed is None:
+        return rows
+    return rows[layout.observed[rows][:, list(columns)].all(axis=1)]
+
+
+def _mean(layout: Layout, rows: np.ndarray, column: int, base: int) -> float:
+    weight = None if layout.importance is None else layout.importance[rows, base]
+    return float(np.average(layout.outcome[rows, column], weights=weight))
+
+
+def _pull(layout: Layout, rows: np.ndarray, column: int, base: int) -> Floats:
+    """Give the influence of every unit on the mean that `_mean` takes."""
+    weight = np.ones(len(rows)) if layout.importance is None else layout.importance[rows, base]
+    values = layout.outcome[rows, column]
+    pull = np.zeros(layout.n_units)
+    pull[rows] = weight * (values - np.average(values, weights=weight)) / weight.sum()
+    return pull
+
+
+def _trend(layout: Layout, treated: np.ndarray, base: int) -> tuple[float | None, Floats]:
+    rows = _observed(layout, treated, 0, base)
+    if base == 0 or not len(rows):
+        return None, np.zeros(layout.n_units)
+    steps = int(layout.periods[base] - layout.periods[0])
+    trend = (_mean(layout, rows, base, base) - _mean(layout, rows, 0, base)) / steps
+    return trend, (_pull(layout, rows, base, base) - _pull(layout, rows, 0, base)) / steps
+
+
+def variation_before(design: Design) -> pd.DataFrame:
+    """Measure how much the outcome of each cohort moved from period to period before its treatment.
+
+    Assumes nothing; it says which limits on the change without the programme the past would have kept.
+
+    Parameters
+    ----------
+    design : Design
+        From `evalaid.diagnose`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a cohort and assumption (see `evalaid.did.sensitivity.bounds.assumptions.ASSUMPTIONS`): ``cohort`` (label),
+        ``assumption``, ``changes`` (how many), ``largest`` and ``mean`` absolute deviation per period, in the unit of the
+        outcome. ``time_variation``: change of the mean of the cohort's units seen in both periods;
+        ``difference_variation``: less the change of the comparison units; ``trend_continued``: less the cohort's mean
+        change; ``time_and_difference``: the larger of the first two. Without two such periods there is no row.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from evalaid.did.panel.design import diagnose
+    >>> table = pd.DataFrame({"unit": [*"aaabbb"], "year": [2018, 2019, 2020] * 2, "y": [1.0, 4.0, 9.0, 1.0, 2.0, 2.0],
+    ...                       "start": [2020.0] * 3 + [None] * 3})
+    >>> seen = variation_before(diagnose(table, "unit", "year", "y", "start"))
+    >>> seen[["assumption", "largest"]].values.tolist()
+    [['time_variation', 3.0], ['difference_variation', 2.0], ['time_and_difference', 3.0]]
+    """
+    layout = design.layout
+    rows: list[tuple[str, str, int, float, float]] = []
+    for number, base in enumerate(base_columns(layout, design.anticipation)):
+        own, gaps = [], []
+        treated = np.arange(layout.n_units)[layout.block(number)]
+        for column in range(1, int(base) + 1):
+            both = _observed(layout, treated, column - 1, column)
+            if not len(both):
+                continue
+            steps = int(layout.periods[column] - layout.periods[column - 1])
+            change = (_mean(layout, both, column, column - 1) - _mean(layout, both, column - 1, column - 1)) / steps
+            own.append(change)
+            others = _untreated(design, number, column - 1, column)
+            if len(others):
+                other = _mean(layout, others, column, column - 1) - _mean(layout, others, column - 1, column - 1)
+                gaps.append(change - other / steps)
+        name = label(layout.period_kind, layout.cohorts[number])
+        kinds = {
+            "time_variation": np.abs(own),
+            "trend_continued": np.abs(np.array(own) - np.mean(own)) if len(own) > 1 else np.zeros(0),
+            "difference_variation": np.abs(gaps),
+            "time_and_difference": np.maximum(np.abs(own), np.abs(gaps)) if len(own) == len(gaps) else np.zeros(0),
+        }
+        rows += [
+            (name, kind, len(values), float(np.max(values)), float(np.mean(values)))
+            for kind, values in kinds.items()
+            if len(values)
+        ]
+    return pd.DataFrame(rows, columns=["cohort", "assumption", "changes", "largest", "mean"])
+
+
+def _untreated(design: Design, number: int, *columns: int) -> np.ndarray:
+    """Give the comparison units of a cohort in some periods: never treated, else another cohort that starts later."""
+    layout = design.layout
+    never = _observed(layout, np.arange(layout.n_units)[layout.never], *columns)
+    if len(never):
+        return never
+    later = (layout.cohort > layout.periods[max(columns)] + design.anticipation) & (
+        layout.cohort != layout.cohorts[number]
+    )
+    return _observed(layout, np.flatnonzero(later), *columns)

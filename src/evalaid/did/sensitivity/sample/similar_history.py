@@ -1,0 +1,111 @@
+"""Comparison units of similar outcome history, and the estimate with these alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from evalaid.did.effects.effects import Effects
+from evalaid.did.estimators.estimation import find_method
+from evalaid.did.inference.infer import infer
+from evalaid.did.panel.comparisons import base_columns
+from evalaid.did.panel.design import Design
+from evalaid.did.panel.matrices import Layout
+from evalaid.did.sensitivity.sample.variants import estimate_variant, name_row, no_estimate
+
+Floats = NDArray[np.float64]
+
+# Periods before the start that are matched on: recent history is what a selector sees.
+PERIODS = 3
+MATCHED = "matched on history"
+
+
+def match_on_history(
+    design: Design, method: str, whole: Effects, *, neighbours: int = 5, level: float = 0.95, **options: Any
+) -> pd.DataFrame:
+    """Estimate with the never-treated units whose outcomes before treatment were closest to those of treated units.
+
+    Assumes that units with the same recent outcomes would have gone on alike. Where treated and comparison units differ for
+    good, this makes regression to the mean instead of removing it (Daw and Hatfield 2018, doi:10.1111/1475-6773.12993).
+
+    Parameters
+    ----------
+    design : Design
+    method : str
+        With ``options``, as in `evalaid.estimate`.
+    whole : Effects
+        The overall estimate with all comparison units.
+    neighbours : int
+        Never-treated units for each treated one, with replacement; a unit's weight is the number of times it is taken.
+    level : float
+        Of the intervals.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``sample`` ("all comparison units", "matched on history"), the columns of `evalaid.infer`, and for the second ``change``
+        and ``change_std_error``. Intervals take the matched units as given. Where nothing can be matched, the row has the
+        reason.
+    """
+    rows = [name_row(infer(whole, level=level), "all comparison units")]
+    counts, reason = count_matches(design.layout, design.anticipation, neighbours)
+    if reason:
+        rows.append(no_estimate(MATCHED, reason).row)
+    else:
+        matched, said = _weigh(design, counts, weighted=_takes_weights(design, method))
+        rows.append(estimate_variant(matched, method, options, level, MATCHED, said, whole).row)
+    return pd.concat(rows, ignore_index=True)
+
+
+def count_matches(layout: Layout, anticipation: int, neighbours: int) -> tuple[NDArray[np.int64], str]:
+    """Count how often each unit is among the closest never-treated units of a treated one.
+
+    Returns
+    -------
+    counts : (N,) array
+    note : str
+        Why nothing can be matched; "" otherwise.
+    """
+    never = np.flatnonzero(np.isnan(layout.cohort))
+    counts = np.zeros(layout.n_units, dtype=np.int64)
+    if len(never) < 2:
+        return counts, f"{len(never)} never-treated unit(s): nobody to match with over the whole panel"
+    seen = np.ones_like(layout.outcome, dtype=bool) if layout.observed is None else layout.observed
+    for number, base in enumerate(base_columns(layout, anticipation)):
+        columns = np.arange(max(base + 1 - PERIODS, 0), base + 1)
+        treated = np.arange(layout.n_units)[layout.block(number)]
+        one, two = (rows[seen[np.ix_(rows, columns)].all(axis=1)] for rows in (treated, never))
+        if base < 0 or not len(one) or not len(two):
+            continue
+        taken = min(neighbours, len(two))
+        _, found = cKDTree(layout.outcome[np.ix_(two, columns)]).query(layout.outcome[np.ix_(one, columns)], k=taken)
+        counts += np.bincount(two[np.ravel(found)], minlength=layout.n_units)
+    return (
+        counts,
+        "" if counts.any() else "no treated unit and never-treated unit are observed in the same periods before",
+    )
+
+
+def _takes_weights(design: Design, method: str) -> bool:
+    """Say whether weights for how often a unit counts can be added: not to weights of precision."""
+    precision = design.layout.weight is not None and design.layout.weight_kind == "precision"
+    return find_method(method).needs.weights != "none" and not precision
+
+
+def _weigh(design: Design, counts: NDArray[np.int64], *, weighted: bool) -> tuple[Design, str]:
+    layout = design.layout
+    treated = ~np.isnan(layout.cohort)
+    taken = int((counts > 0).sum())
+    said = f"{taken} of {design.n_never} never-treated units"
+    if weighted:
+        factor = np.where(treated, 1.0, counts * treated.sum() / counts.sum())[:, None]
+        base = np.ones_like(layout.outcome) if layout.weight is None else layout.weight
+        weight = base * factor if layout.observed is None else base * factor * layout.observed
+        design = replace(design, layout=replace(layout, weight=weight, weight_kind="analytic"))
+        said += ", weighted by how often each is taken"
+    return design.subset(treated | (counts > 0)), said

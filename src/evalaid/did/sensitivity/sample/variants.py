@@ -1,0 +1,127 @@
+"""One estimate on a changed design, as a row: with its interval, its change from the main one, or the reason there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evalaid.base.errors import EstimationError, InferenceError, NotIdentifiedError
+from evalaid.base.texts import join_texts
+from evalaid.did.effects.effects import Effects
+from evalaid.did.estimators.estimation import estimate
+from evalaid.did.inference.infer import infer
+from evalaid.did.inference.variance.difference import difference
+from evalaid.did.panel.design import Design
+
+# Methods whose estimates come from means of a cohort in a period, over the units that are observed in it.
+BY_MEANS = ("two_by_two", "etwfe")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """An overall estimate.
+
+    Parameters
+    ----------
+    row : pandas.DataFrame
+        One row: ``sample`` and the columns of `evalaid.infer`; with ``change`` and ``change_std_error`` where there is a main
+        estimate to subtract. Where there is no estimate, ``note`` has the reason.
+    effects : Effects or None
+        What the estimate was averaged from.
+    """
+
+    row: pd.DataFrame
+    effects: Effects | None
+
+
+def estimate_variant(
+    design: Design,
+    method: str,
+    options: Mapping[str, Any],
+    level: float,
+    sample: str,
+    note: str = "",
+    main: Effects | None = None,
+) -> Variant:
+    """Estimate the overall effect on a changed design and hold it against the main one.
+
+    Parameters
+    ----------
+    design, method, options
+        As in `evalaid.estimate`.
+    level : float
+        Of the interval.
+    sample : str
+        Name of the row.
+    note : str
+        What was changed.
+    main : Effects, optional
+        The main overall estimate; the change is this estimate less it, its error from the influence of both.
+
+    Returns
+    -------
+    Variant
+        A method that does not apply to what is left is a row with its reasons.
+    """
+    try:
+        effects = estimate(design, method, **options)
+        overall = effects.aggregate("overall")
+        row = infer(overall, level=level)
+    except NotIdentifiedError as refusal:
+        return no_estimate(sample, join_texts((note, "; ".join(refusal.reasons))))
+    except (EstimationError, InferenceError) as refusal:
+        return no_estimate(sample, join_texts((note, str(refusal).split("\n")[0])))
+    row = row.assign(note=[join_texts((text, note)) for text in row["note"]])
+    if main is not None:
+        change, error = measure_change(overall, main, level)
+        row = row.assign(change=change, change_std_error=error)
+    return Variant(name_row(row, sample), effects)
+
+
+def why_not_by_unit(method: str) -> str:
+    """Say why a method cannot be run where observations are left out unit by unit; "" when it can.
+
+    Examples
+    --------
+    >>> why_not_by_unit("imputation"), why_not_by_unit("etwfe")[:37]
+    ('', 'etwfe compares means of whole cohorts')
+    """
+    if method not in BY_MEANS:
+        return ""
+    return (
+        f"{method} compares means of whole cohorts: with observations left out unit by unit these are means of other units, whose "
+        "levels differ; use a method that compares units with themselves, such as imputation or callaway_santanna"
+    )
+
+
+def measure_change(overall: Effects, main: Effects, level: float = 0.95) -> tuple[float, float]:
+    """Give the difference of two overall estimates and its standard error; NaN where there is none."""
+    try:
+        row = infer(difference(overall, main), level=level).iloc[0]
+    except InferenceError:
+        return float(overall.value[0] - main.value[0]), np.nan
+    return float(row["estimate"]), float(row["std_error"])
+
+
+def no_estimate(sample: str, reason: str) -> Variant:
+    """Give the row of an estimate that there is not."""
+    return Variant(pd.DataFrame({"sample": [sample], "estimate": [np.nan], "note": [reason]}), None)
+
+
+def name_row(row: pd.DataFrame, sample: str) -> pd.DataFrame:
+    """Put the name of the sample first."""
+    return row.assign(sample=sample)[["sample", *row.columns]]
+
+
+def say_row(row: Mapping[Hashable, Any], name: str) -> str:
+    """Say the estimate of a row, its interval and its change in one sentence, or why there is none."""
+    head = f"{name[0].upper()}{name[1:]}"
+    if np.isnan(row["estimate"]):
+        return f"{head}: no estimate ({row['note']})."
+    change = row.get("change", np.nan)
+    moved = "" if np.isnan(change) else f", a change of {change:.4g} (standard error {row['change_std_error']:.2g})"
+    return f"{head}: {row['estimate']:.4g} ({row['conf_low']:.4g} to {row['conf_high']:.4g}){moved}."

@@ -1,0 +1,142 @@
+"""Who was chosen for treatment, and how strongly by a low baseline: the rule that was seen, and the same rule again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from evalaid.base.periods import label
+from evalaid.did.panel.comparisons import base_columns
+from evalaid.did.panel.design import Design
+from evalaid.did.panel.matrices import Layout, arrange
+
+Floats = NDArray[np.float64]
+
+
+def find_chosen(design: Design) -> tuple[Layout, NDArray[np.intp]]:
+    """Give the panel of what was chosen, units or means of clusters, and the row in it of every unit."""
+    layout = design.layout
+    n_units = layout.n_units
+    if layout.clustered_by_unit or not _one_cohort_each(layout):
+        return layout, np.arange(n_units)
+    member = np.zeros((layout.n_clusters, n_units))
+    member[layout.cluster, np.arange(n_units)] = 1.0
+    there = np.ones_like(layout.outcome) if layout.observed is None else layout.observed.astype(float)
+    counts = member @ there
+    means = member @ (layout.outcome * there) / np.where(counts > 0, counts, 1)
+    cohort = np.full(layout.n_clusters, np.nan)
+    cohort[layout.cluster] = layout.cohort
+    arranged = arrange(
+        units=layout.clusters,
+        periods=layout.periods,
+        period_kind=layout.period_kind,
+        outcome=means,
+        observed=None if (counts > 0).all() else counts > 0,
+        cohort=cohort,
+    )
+    return arranged, arranged.units.get_indexer(layout.clusters)[layout.cluster]
+
+
+def _one_cohort_each(layout: Layout) -> bool:
+    start = np.nan_to_num(layout.cohort, nan=-1.0)
+    first = np.zeros(layout.n_clusters)
+    first[layout.cluster] = start
+    return bool((first[layout.cluster] == start).all())
+
+
+@dataclass(frozen=True)
+class ChosenPanel:
+    """The panel of what was chosen as plain arrays, and what is before for every cohort."""
+
+    outcome: Floats
+    seen: NDArray[np.bool_]
+    periods: NDArray[np.int64]
+    cohort: Floats
+    cohorts: NDArray[np.int64]
+    bases: NDArray[np.intp]
+    anticipation: int
+    window: int
+
+    @classmethod
+    def of(cls, layout: Layout, anticipation: int, window: int) -> ChosenPanel:
+        """Take a layout apart; the baseline is the mean over ``window`` periods before a cohort reacts."""
+        seen = np.ones_like(layout.outcome, dtype=bool) if layout.observed is None else layout.observed
+        bases = base_columns(layout, anticipation)
+        return cls(layout.outcome, seen, layout.periods, layout.cohort, layout.cohorts, bases, anticipation, window)
+
+    def subset(self, keep: NDArray[np.bool_]) -> ChosenPanel:
+        """Keep some of what could be chosen."""
+        return replace(self, outcome=self.outcome[keep], seen=self.seen[keep], cohort=self.cohort[keep])
+
+    def columns(self, base: int) -> slice:
+        """Give the columns of the window that ends with the base period."""
+        return slice(max(base + 1 - self.window, 0), base + 1)
+
+    def baseline(self, base: int, outcome: Floats | None = None) -> Floats:
+        """Mean outcome over the window, NaN where one of its periods is not observed."""
+        columns = self.columns(base)
+        values = self.outcome if outcome is None else outcome
+        return np.where(self.seen[:, columns].all(axis=1), values[:, columns].mean(axis=1), np.nan)
+
+
+def describe_selection(data: ChosenPanel, layout: Layout) -> pd.DataFrame:
+    """Hold the baseline of each cohort against that of all units that could have been chosen."""
+    rows = []
+    kind = layout.period_kind
+    for cohort, base in zip(data.cohorts, data.bases, strict=True):
+        row: dict[str, Any] = {"cohort": int(cohort), "label": label(kind, cohort)}
+        if base < 0:
+            rows.append(row | {"note": "the cohort has no period before it reacts", "strength": 0.0})
+            continue
+        baseline = data.baseline(int(base))
+        at_risk = ~(data.cohort < cohort) & ~np.isnan(baseline)
+        own = at_risk & (data.cohort == cohort)
+        share = own.sum() / max(at_risk.sum(), 1)
+        spread = float(baseline[at_risk].std(ddof=1)) if at_risk.sum() > 1 else np.nan
+        shortfall = float(baseline[at_risk].mean() - baseline[own].mean()) if own.any() else np.nan
+        standard = shortfall / spread if spread > 0 else np.nan
+        note, strength = "", 0.0
+        if share >= 1:
+            note = "every unit at risk was chosen: nothing to choose by"
+        elif not np.isnan(standard):
+            strength = standard * share / (np.exp(-(ndtri(share) ** 2) / 2) / np.sqrt(2 * np.pi))
+            if abs(strength) > 1:
+                note = "a shortfall beyond what choosing the lowest of a normal distribution gives"
+            strength = float(np.clip(strength, -1, 1))
+        columns = data.columns(int(base))
+        names = [label(kind, data.periods[k]) for k in (columns.start, columns.stop - 1)]
+        rows.append(
+            row
+            | {
+                "baseline": names[0] if names[0] == names[1] else f"{names[0]} to {names[1]}",
+                "n_treated": int(own.sum()), "n_at_risk": int(at_risk.sum()), "shortfall": shortfall,
+                "shortfall_sd": standard, "strength": strength, "note": note,
+            }
+        )  # fmt: skip
+    names = ["cohort", "label", "baseline", "n_treated", "n_at_risk", "shortfall", "shortfall_sd", "strength", "note"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def choose_again(
+    outcome: Floats, data: ChosenPanel, sizes: NDArray[np.intp], strength: Floats, generator: np.random.Generator
+) -> Floats:
+    """Give every unit a cohort: cohort by cohort the lowest of baseline and noise among those not chosen yet."""
+    cohort = np.full(len(outcome), np.nan)
+    for number, (start, base, size) in enumerate(zip(data.cohorts, data.bases, sizes, strict=True)):
+        left = np.flatnonzero(np.isnan(cohort))
+        noise = generator.standard_normal(len(left))
+        score = noise
+        if base >= 0:
+            baseline = data.baseline(int(base), outcome)[left]
+            known = ~np.isnan(baseline)
+            spread = baseline[known].std() if known.any() else 0.0
+            standard = (baseline - baseline[known].mean()) / spread if spread > 0 else np.zeros(len(left))
+            own = strength[number] * np.nan_to_num(standard, nan=0.0)
+            score = own + np.sqrt(1 - strength[number] ** 2) * noise
+        cohort[left[np.argsort(score, kind="stable")[:size]]] = start
+    return cohort

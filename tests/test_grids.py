@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from workbooks import Date, Formula, compound, ods, pack, sheet_xml, xls, xlsx, xlsx_parts
 
 from evalaid.base.errors import EvalaidError, ReadingError
-from evalaid.reading import snapshot as snapshots
-from evalaid.reading.cells import harmless
-from evalaid.reading.grids import open_grids
-from evalaid.reading.snapshot import FAULT_COLUMNS, Limits
+from evalaid.reading.files import snapshot as snapshots
+from evalaid.reading.files.cells import harmless
+from evalaid.reading.files.grids import open_grids
+from evalaid.reading.files.snapshot import FAULT_COLUMNS, Limits
 from evalaid.report.page import to_html
 
 ROWS = [["县域住院情况", None, None], ["县", "2019年", None], ["连南县", 86.9, "=1+1"], ["　始兴县 ", 0.5, "—"]]

@@ -11,9 +11,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from evalaid.base.errors import ReadingError
-from evalaid.reading.numbers import read_numbers, unit_in_heading
-from evalaid.reading.numerals import read_numeral
-from evalaid.reading.snapshot import FAULT_COLUMNS
+from evalaid.reading.files.snapshot import FAULT_COLUMNS
+from evalaid.reading.values.numbers import read_numbers, unit_in_heading
+from evalaid.reading.values.numerals import read_numeral
 
 FULL_WIDTH = str.maketrans("0123456789.,%+-", "０１２３４５６７８９．，％＋－")
 EXACT = 1e-12

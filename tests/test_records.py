@@ -15,9 +15,9 @@ from records import RECORD_ANSWERS_SQL, RECORDS_SQL, Recipe, answers, hospital_t
 
 import evalaid as ea
 from evalaid.base.errors import ReadingError
-from evalaid.reading.episodes import TAKEN
-from evalaid.reading.records import count_records
-from evalaid.reading.stores import Store
+from evalaid.reading.records.records.episodes import TAKEN
+from evalaid.reading.records.records.records import count_records
+from evalaid.reading.records.records.stores import Store
 
 RECIPE = Recipe(people=600)
 SEATS = hospital_table(RECIPE)

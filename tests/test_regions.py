@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalaid.base.errors import ReadingError
-from evalaid.reading.divisions import load_divisions, short_forms, stem
-from evalaid.reading.regions import Candidates, Region, find_region, read_regions
-from evalaid.reading.script import TRADITIONAL, simplify
+from evalaid.reading.places.divisions import load_divisions, short_forms, stem
+from evalaid.reading.places.regions import Candidates, Region, find_region, read_regions
+from evalaid.reading.values.script import TRADITIONAL, simplify
 
 DIVISIONS = load_divisions()
 ALL = [division for divisions in DIVISIONS.by_code.values() for division in divisions]

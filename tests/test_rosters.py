@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from evalaid.base.errors import ReadingError, RosterError
 from evalaid.cohorts import assign_cohorts, possible_cohorts
-from evalaid.reading.dates import read_date, read_spell
-from evalaid.reading.layouts import Layout
-from evalaid.reading.roster_rows import find_mechanism, split_names
-from evalaid.reading.rosters import read_partnerships
+from evalaid.reading.journal.layouts import Layout
+from evalaid.reading.rosters.rosters.roster_rows import find_mechanism, split_names
+from evalaid.reading.rosters.rosters.rosters import read_partnerships
+from evalaid.reading.values.dates import read_date, read_spell
 from evalaid.roster import read_roster, roster_of
 
 HEADER = [

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalaid.base.errors import ReadingError
-from evalaid.reading.calendar_words import FIRST_YEAR, LAST_YEAR, read_period
-from evalaid.reading.snapshot import FAULT_COLUMNS
-from evalaid.reading.spans import Span, read_spans
+from evalaid.reading.files.snapshot import FAULT_COLUMNS
+from evalaid.reading.values.calendar_words import FIRST_YEAR, LAST_YEAR, read_period
+from evalaid.reading.values.spans import Span, read_spans
 
 CHINESE = "〇一二三四五六七八九"
 FULL_WIDTH = str.maketrans("0123456789-.Q", "０１２３４５６７８９－．Ｑ")

@@ -9,7 +9,7 @@ from projects import EFFECT, SAMPLE, TOY, make_project, write_study
 
 from evalaid.base.errors import ReadingError, StudyError
 from evalaid.frames import describe
-from evalaid.reading.tables import read_table
+from evalaid.reading.tables.tables.tables import read_table
 from evalaid.running.notebooks import run_study
 from evalaid.study.provenance import gather_decisions
 from evalaid.study.sample import load_design, load_frame

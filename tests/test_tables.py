@@ -12,10 +12,10 @@ from tables import long, quarters, three_headers, write_csv, write_xlsx, years
 
 from evalaid.base.errors import EvalaidError, ReadingError
 from evalaid.did.panel.design import diagnose
-from evalaid.reading.cells import make_cells
-from evalaid.reading.grids import Grid
-from evalaid.reading.layouts import ColumnLayout, Layout, TableLayout
-from evalaid.reading.tables import read_table
+from evalaid.reading.files.cells import make_cells
+from evalaid.reading.files.grids import Grid
+from evalaid.reading.journal.layouts import ColumnLayout, Layout, TableLayout
+from evalaid.reading.tables.tables.tables import read_table
 
 WRITTEN = 1e-12
 """Shares and counts are read from their decimal digits: only the last binary digit may differ."""
@@ -703,7 +703,7 @@ def refused(error):
 def test_whatever_stands_in_a_sheet_it_is_read_or_refused_with_reasons(rows):
     grid = Grid("any.xlsx", "s", make_cells(rows))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("evalaid.reading.tables.open_grids", lambda *_, **__: (grid,))
+        patch.setattr("evalaid.reading.tables.tables.open_grids", lambda *_, **__: (grid,))
         try:
             reading = read_table("any.xlsx")
         except EvalaidError as error:

@@ -5,8 +5,8 @@ import pytest
 from openpyxl.utils import column_index_from_string as column_index
 
 from evalaid.base.errors import ReadingError
-from evalaid.reading.layouts import Layout
-from evalaid.reading.tables import read_table
+from evalaid.reading.journal.layouts import Layout
+from evalaid.reading.tables.tables.tables import read_table
 from tests.tables import name, quarters, write_xlsx
 
 HALVES = ["2019年上半年", "2019年下半年", "2020年上半年"]

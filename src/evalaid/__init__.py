@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     from evalaid.did.sensitivity.trends.honest import honest
     from evalaid.did.sensitivity.trends.pretrend_power import pretrend_power
     from evalaid.facts.table import Facts
-    from evalaid.reading.layouts import Layout
-    from evalaid.reading.matrix import count_matrix
-    from evalaid.reading.records import count_records
-    from evalaid.reading.tables import Reading, read_table, read_tables
-    from evalaid.reading.tallies import RecordCounts
+    from evalaid.reading.journal.layouts import Layout
+    from evalaid.reading.records.records.records.matrix import count_matrix
+    from evalaid.reading.records.records.records.records import count_records
+    from evalaid.reading.records.records.records.tallies import RecordCounts
+    from evalaid.reading.tables.tables.tables.tables import Reading, read_table, read_tables
     from evalaid.roster import Roster, read_roster
     from evalaid.running.notebooks import run_study
     from evalaid.sensitivity.starts import vary_starts
@@ -56,11 +56,11 @@ _HOME = {
     "EvalaidError": "evalaid.base.errors",
     "EventStudy": "evalaid.did.sensitivity.trends.coefficients",
     "Facts": "evalaid.facts.table",
-    "Layout": "evalaid.reading.layouts",
+    "Layout": "evalaid.reading.journal.layouts",
     "NotIdentifiedError": "evalaid.base.errors",
     "Panel": "evalaid.did.panel.panel",
-    "Reading": "evalaid.reading.tables",
-    "RecordCounts": "evalaid.reading.tallies",
+    "Reading": "evalaid.reading.tables.tables.tables",
+    "RecordCounts": "evalaid.reading.records.records.tallies",
     "Roster": "evalaid.roster",
     "StudySpec": "evalaid.study.spec",
     "assign_cohorts": "evalaid.cohorts",
@@ -68,8 +68,8 @@ _HOME = {
     "bound_effect": "evalaid.did.sensitivity.bounds.bounds",
     "bad_controls": "evalaid.did.sensitivity.selection.controls",
     "bacon": "evalaid.did.sensitivity.choices.decomposition",
-    "count_matrix": "evalaid.reading.matrix",
-    "count_records": "evalaid.reading.records",
+    "count_matrix": "evalaid.reading.records.records.matrix",
+    "count_records": "evalaid.reading.records.records.records",
     "diagnose": "evalaid.did.panel.design",
     "difference": "evalaid.did.inference.variance.difference",
     "estimate": "evalaid.did.estimators.estimation",
@@ -88,8 +88,8 @@ _HOME = {
     "randomize": "evalaid.did.inference.randomisation.permutation",
     "read_panel": "evalaid.did.panel.panel",
     "read_roster": "evalaid.roster",
-    "read_table": "evalaid.reading.tables",
-    "read_tables": "evalaid.reading.tables",
+    "read_table": "evalaid.reading.tables.tables.tables",
+    "read_tables": "evalaid.reading.tables.tables.tables",
     "regression_to_mean": "evalaid.did.sensitivity.selection.regression_to_mean",
     "run_study": "evalaid.running.notebooks",
     "specification_curve": "evalaid.did.sensitivity.choices.specifications",

@@ -30,11 +30,11 @@ from evalaid.inspection.office_roster import RosterInspection
 from evalaid.inspection.office_table import TableInspection, table_roles
 from evalaid.inspection.tidy_panel import Inspection
 from evalaid.own_parameters import DATA, Draft, choose_method, write_parameters
-from evalaid.reading.decisions import show
-from evalaid.reading.layouts import Layout
-from evalaid.reading.rosters import Partnerships, read_partnerships
-from evalaid.reading.snapshot import readable_name
-from evalaid.reading.tallies import county_number
+from evalaid.reading.files.snapshot import readable_name
+from evalaid.reading.journal.decisions import show
+from evalaid.reading.journal.layouts import Layout
+from evalaid.reading.records.records.tallies import county_number
+from evalaid.reading.rosters.rosters.rosters import Partnerships, read_partnerships
 from evalaid.roster import roster_of
 from evalaid.study.sample import COHORT, load_design
 from evalaid.study.sources import DATA_PACKAGE

@@ -13,10 +13,10 @@ import pandas as pd
 from evalaid.base.columns import find_column
 from evalaid.base.errors import RosterError
 from evalaid.base.faults import Faults
-from evalaid.reading.dates import EXPECTED as EXPECTED_DATE
-from evalaid.reading.dates import StatedDate, read_date
-from evalaid.reading.layouts import Layout
-from evalaid.reading.rosters import Partnerships, read_partnerships
+from evalaid.reading.journal.layouts import Layout
+from evalaid.reading.rosters.rosters.rosters import Partnerships, read_partnerships
+from evalaid.reading.values.dates import EXPECTED as EXPECTED_DATE
+from evalaid.reading.values.dates import StatedDate, read_date
 
 _PERIODS = {"Y": "year", "Q": "quarter", "M": "month", "D": "day"}
 
@@ -64,7 +64,7 @@ class Roster:
             Column of the supported unit (county, district or care area).
         start : str
             Column of the start: dates, or text such as ``"2021-02-18"``, ``"2021-05 (teams set up)"``, ``"2021"``,
-            ``"about 2014"``, ``"2018年下半年"``, ``"2013-2015"`` (some day within; see `evalaid.reading.dates.read_date`).
+            ``"about 2014"``, ``"2018年下半年"``, ``"2013-2015"`` (some day within; see `evalaid.reading.values.dates.read_date`).
         hospital, mechanism : str, optional
             Columns of the supporting hospital and of the kind of partnership.
         end : str, optional
@@ -173,7 +173,7 @@ class RosterReading:
 def read_roster(path: Path | str, layout: Layout | Path | str | None = None, *, start: str = "start") -> RosterReading:
     r"""Read a roster of partnerships from a file as an office keeps it.
 
-    Assumes what `evalaid.reading.rosters.read_partnerships` assumes. Dates keep their precision.
+    Assumes what `evalaid.reading.rosters.rosters.read_partnerships` assumes. Dates keep their precision.
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ def roster_of(partnerships: Partnerships, start: str = "start") -> Roster:
     Parameters
     ----------
     partnerships : Partnerships
-        From `evalaid.reading.rosters.read_partnerships`.
+        From `evalaid.reading.rosters.rosters.read_partnerships`.
     start : {"start", "announced", "agreed", "arrived"}
         Which of their dates is the start.
 

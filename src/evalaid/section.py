@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from evalaid.did.panel.design import Design
 from evalaid.frames.units import unit_of_outcome
 from evalaid.manifest import NUMBERS_FILE, Number, Recorder, hash_value, read_manifest, read_parts, short
-from evalaid.reading.identifiers import refuse_identifiers
-from evalaid.reading.privacy import EPISODES, THRESHOLD, publishable
+from evalaid.reading.records.records.identifiers import refuse_identifiers
+from evalaid.reading.records.records.privacy import EPISODES, THRESHOLD, publishable
 from evalaid.report.canvas import Drawing, Figure, Look, draw
 from evalaid.report.tables import Column, Table, collect_notes
 from evalaid.report.words import fill

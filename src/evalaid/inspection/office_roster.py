@@ -9,13 +9,13 @@ import pandas as pd
 
 from evalaid.base.errors import ReadingError
 from evalaid.base.names import CODE, HOSPITAL, NAME
-from evalaid.reading.decisions import DECISION_COLUMNS
-from evalaid.reading.grids import TEXTS, WORKBOOKS
-from evalaid.reading.layouts import Layout
-from evalaid.reading.roster_headers import STARTS
-from evalaid.reading.rosters import Partnerships, read_partnerships
-from evalaid.reading.snapshot import readable_name
-from evalaid.reading.tables import LayoutError
+from evalaid.reading.files.grids import TEXTS, WORKBOOKS
+from evalaid.reading.files.snapshot import readable_name
+from evalaid.reading.journal.decisions import DECISION_COLUMNS
+from evalaid.reading.journal.layouts import Layout
+from evalaid.reading.rosters.rosters.roster_headers import STARTS
+from evalaid.reading.rosters.rosters.rosters import Partnerships, read_partnerships
+from evalaid.reading.tables.tables.tables import LayoutError
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class RosterInspection:
     layout : Layout
         The layout that was used, or as far as it was detected.
     decisions, left_out, faults : pandas.DataFrame
-        As in `evalaid.reading.rosters.Partnerships`; the faults are those that stop the reading, or those to look at.
+        As in `evalaid.reading.rosters.rosters.Partnerships`; the faults are those that stop the reading, or those to look at.
     partnerships : Partnerships or None
         What was read, None when faults stop it.
     message : str

@@ -12,9 +12,9 @@ from evalaid.base.faults import FAULT_COLUMNS
 from evalaid.base.names import INSIDE, OUTCOME, PERIOD, SHARE, TOTAL, UNIT
 from evalaid.base.periods import label
 from evalaid.did.panel.panel import Panel, read_panel
-from evalaid.reading.layouts import Layout
-from evalaid.reading.snapshot import readable_name
-from evalaid.reading.tables import LayoutError, Reading, read_table
+from evalaid.reading.files.snapshot import readable_name
+from evalaid.reading.journal.layouts import Layout
+from evalaid.reading.tables.tables.tables import LayoutError, Reading, read_table
 
 _SHOWN = 12
 
@@ -30,7 +30,7 @@ class TableInspection:
     layout : Layout
         The layout that was used, or as far as it was detected.
     decisions, left_out : pandas.DataFrame
-        As in `evalaid.reading.tables.Reading`.
+        As in `evalaid.reading.tables.tables.Reading`.
     faults : pandas.DataFrame
         Every fault with its cell; those that stop the reading, or those to look at.
     reading : Reading or None

@@ -13,11 +13,11 @@ from evalaid.base.faults import FAULT_COLUMNS
 from evalaid.base.names import INSIDE, OUTCOME, PERIOD, TOTAL, UNIT, names_a_share
 from evalaid.base.periods import PeriodKind, label, recognise_periods
 from evalaid.did.panel.panel import Panel, read_panel
-from evalaid.reading.decisions import DECISION_COLUMNS
-from evalaid.reading.kinds import find_role
-from evalaid.reading.numbers import read_numbers
-from evalaid.reading.snapshot import readable_name
-from evalaid.reading.tidy import read_tidy
+from evalaid.reading.files.snapshot import readable_name
+from evalaid.reading.journal.decisions import DECISION_COLUMNS
+from evalaid.reading.tables.tables.tidy import read_tidy
+from evalaid.reading.values.kinds import find_role
+from evalaid.reading.values.numbers import read_numbers
 
 _SHOWN = 12
 ROUNDING = 0.006
@@ -105,7 +105,7 @@ def inspect_file(
     Parameters
     ----------
     path : Path
-        As in `evalaid.reading.tidy.read_tidy`.
+        As in `evalaid.reading.tables.tidy.read_tidy`.
     sheet : str, optional
         Sheet of a workbook; default: the first.
     encoding : str, optional

@@ -11,11 +11,11 @@ import pandas as pd
 
 from evalaid.base.errors import ReadingError
 from evalaid.base.project import project_root
-from evalaid.reading.decisions import DECISION_COLUMNS, LEFT_OUT_COLUMNS
-from evalaid.reading.layouts import Layout
-from evalaid.reading.rosters import read_partnerships
-from evalaid.reading.snapshot import FAULT_COLUMNS
-from evalaid.reading.tables import LayoutError, read_table
+from evalaid.reading.files.snapshot import FAULT_COLUMNS
+from evalaid.reading.journal.decisions import DECISION_COLUMNS, LEFT_OUT_COLUMNS
+from evalaid.reading.journal.layouts import Layout
+from evalaid.reading.rosters.rosters.rosters import read_partnerships
+from evalaid.reading.tables.tables.tables import LayoutError, read_table
 from evalaid.study.placing import decide_columns, decide_starts
 from evalaid.study.sources import load_reading, read_partnerships_file
 from evalaid.study.spec import StudySpec

@@ -8,7 +8,7 @@ from evalaid.base.errors import StudyError
 from evalaid.base.periods import parse_periods
 from evalaid.cohorts import assign_cohorts
 from evalaid.did.panel.design import Design, diagnose
-from evalaid.reading.decisions import show
+from evalaid.reading.journal.decisions import show
 from evalaid.roster import Roster, roster_of
 from evalaid.study.sources import (
     load_reading,

@@ -19,9 +19,9 @@ from evalaid.base.errors import EvalaidError, StudyError
 from evalaid.base.project import LAYOUTS, PUBLISHED, REPORTS, project_root
 from evalaid.claims.table import Claims
 from evalaid.manifest import NUMBERS_FILE, hash_file, hash_value, read_manifest
-from evalaid.reading.rosters import Partnerships, read_partnerships
-from evalaid.reading.tables import Reading, read_table
-from evalaid.reading.tidy import read_tidy
+from evalaid.reading.rosters.rosters.rosters import Partnerships, read_partnerships
+from evalaid.reading.tables.tables.tables import Reading, read_table
+from evalaid.reading.tables.tables.tidy import read_tidy
 from evalaid.recovery.trials import choose_trials
 from evalaid.simulate.panel import LABEL, SimulatedPanel
 from evalaid.simulate.table import simulate

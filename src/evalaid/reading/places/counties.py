@@ -1,0 +1,72 @@
+"""Which county a row or a column is of, or why it is none: totals, prefectures, unknown names."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from evalaid.base.names import OF_WHICH, TOTAL_ROW
+from evalaid.reading.journal.decisions import Journal
+from evalaid.reading.journal.layouts import TableLayout
+from evalaid.reading.places.regions import Region, find_region, read_regions
+from evalaid.reading.values.kinds import plain
+
+_TOTAL = re.compile(TOTAL_ROW, re.IGNORECASE)
+_OF_WHICH = re.compile(OF_WHICH)
+
+
+@dataclass(frozen=True)
+class PlacedUnit:
+    """Code and name of a row's unit, or why the row is left out, or what is wrong with it."""
+
+    code: str = ""
+    name: str = ""
+    left_out: str = ""
+    fault: str = ""
+
+
+def is_total(text: str, table: TableLayout) -> bool:
+    """Tell whether a name is that of a total or an average, by its words or by the layout."""
+    return bool(_TOTAL.fullmatch(text)) or text in {plain(total) for total in table.totals}
+
+
+def read_heading(
+    row: int, text: str, heading: str | None, within: str | None, units: str, journal: Journal
+) -> str | None:
+    """Take a row with one text as a heading: a prefecture's name says where the rows below it lie."""
+    if units == "counties" and not _TOTAL.fullmatch(text) and (place := _larger(text, within)):
+        journal.leave(row, "", text, "a heading; the rows below it lie in it")
+        return place
+    journal.leave(row, "", text, "a heading or a note: one text and nothing else")
+    return heading
+
+
+def _larger(text: str, within: str | None) -> str | None:
+    """Give the code of a prefecture or province; None for anything else."""
+    found = find_region(text, within=within)
+    return found.code if isinstance(found, Region) and found.level != "county" else None
+
+
+def place_unit(
+    row: int, code: str, name: str, near: str, within: str | None, units: str, table: TableLayout, journal: Journal
+) -> PlacedUnit:
+    """Find code and name of a row's unit, or why it has none."""
+    name = _OF_WHICH.sub("", name)
+    if units == "as_written":
+        return PlacedUnit(code or name, name or code)
+    place = (_larger(near, within) if near else None) or within
+    read = read_regions([name or code], codes=[code] if code and name else None, within=place)
+    found = read.regions[0]
+    if not isinstance(found, Region) and place != within:  # the heading above may have ended without a word
+        wider = read_regions([name or code], codes=[code] if code and name else None, within=within)
+        read = wider if isinstance(wider.regions[0], Region) else read
+        found = read.regions[0]
+    if not isinstance(found, Region):
+        _, text, why = read.faults[0]
+        return PlacedUnit(fault=f"{text}: {why}")
+    kept = {plain(text) for text in table.keep}
+    if found.level != "county" and not {name, code, found.name, found.code} & kept:
+        return PlacedUnit(left_out=f"a {found.level} ({found.code}), no county: a subtotal")
+    for _, text, decided in read.notes:
+        journal.decide(f"row {row + 1}", f"unit {text!r}", decided, "the list of administrative divisions")
+    return PlacedUnit(found.code, found.name)

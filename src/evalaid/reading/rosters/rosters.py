@@ -1,0 +1,350 @@
+"""A roster of partnerships as an office keeps it, read as one row for each partnership: `read_partnerships`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from evalaid.base.names import (
+    AGREED,
+    ANNOUNCED,
+    ARRIVED,
+    CITY,
+    CODE,
+    DEPARTMENTS,
+    END,
+    EXPERTS,
+    HOSPITAL,
+    MECHANISM,
+    NAME,
+    PROVINCE,
+    RECIPIENT,
+    START,
+    TOTAL_ROW,
+)
+from evalaid.reading.files.cells import column_number
+from evalaid.reading.files.grids import Grid, open_grids
+from evalaid.reading.files.snapshot import FAULT_COLUMNS
+from evalaid.reading.journal.decisions import (
+    DECISION_COLUMNS,
+    LEFT_OUT_COLUMNS,
+    Finding,
+    Journal,
+    LeftOut,
+    show,
+    tabulate,
+)
+from evalaid.reading.journal.layouts import Layout, TableLayout
+from evalaid.reading.places.counties import PlacedUnit, place_unit, read_heading
+from evalaid.reading.places.regions import Region, find_region
+from evalaid.reading.rosters.rosters.roster_headers import STARTS, detect_roster
+from evalaid.reading.rosters.rosters.roster_rows import (
+    DATES,
+    RosterSheet,
+    read_amounts,
+    read_row,
+    split_names,
+    tell_precision,
+    tell_start,
+    value_of,
+)
+from evalaid.reading.tables.tables.headers import Block, fill_down
+from evalaid.reading.tables.tables.tables import LayoutError, describe_findings
+from evalaid.reading.values.kinds import plain
+
+PARTNERSHIP_COLUMNS = [
+    "unit", "name", HOSPITAL, RECIPIENT, START, END, ANNOUNCED, AGREED, ARRIVED, MECHANISM, "mechanism_text",
+    DEPARTMENTS, "department_names", EXPERTS, "file", "sheet", "row", "cell",
+]  # fmt: skip
+"""Columns of `Partnerships.frame`; ``row`` and ``cell`` are those of the start."""
+
+_INSTITUTION = re.compile(r"(人民|中医|中西医|妇幼|第[一二三四五]|中心|综合|县|市|区)")
+_TOTAL = re.compile(TOTAL_ROW, re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Partnerships:
+    """Hold the partnerships of a file, one row each.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Columns of `PARTNERSHIP_COLUMNS`. Dates are as they are stated (texts or dates; `evalaid.roster.Roster.read` reads them),
+        None where none is stated; ``mechanism`` is a kind of `evalaid.base.names.MECHANISMS`, or the text; ``departments`` and
+        ``experts`` are numbers.
+    decisions : pandas.DataFrame
+        Everything that was decided: ``file``, ``sheet``, ``cell``, ``what``, ``decided``, ``because``.
+    left_out : pandas.DataFrame
+        Rows that are no partnership: ``file``, ``sheet``, ``row``, ``cell``, ``value``, ``reason``.
+    faults : pandas.DataFrame
+        What a person should look at although the file could be read: ``file``, ``sheet``, ``row``, ``cell``, ``value``,
+        ``fault``, ``expected``.
+    layout : Layout
+        The layout that was used, complete.
+    files : dict
+        sha256 of the file by its name.
+    """
+
+    frame: pd.DataFrame
+    decisions: pd.DataFrame
+    left_out: pd.DataFrame
+    faults: pd.DataFrame
+    layout: Layout
+    files: dict[str, str]
+
+    @property
+    def dates(self) -> tuple[str, ...]:
+        """The columns of starts that the file has: start, announced, agreed, arrived."""
+        return tuple(name for name in (START, ANNOUNCED, AGREED, ARRIVED) if self.frame[name].notna().any())
+
+
+def read_partnerships(path: Path | str, layout: Layout | Path | str | None = None) -> Partnerships:
+    r"""Read a roster of partnerships from a workbook or a text file.
+
+    Assumes one header a sheet and below it a row for each partnership, or for each county with its hospitals in one cell (set
+    apart by 、；;/ or line breaks). A blank or merged county cell belongs to the county above it; without a
+    column of counties the county is the one that the name of the helped hospital begins with. Where a file has several
+    columns of dates, ``start`` is the stated start, else the arrival, else the agreement, else the announcement.
+
+    Parameters
+    ----------
+    path : Path or str
+        xlsx, xlsm, xls, ods, csv, tsv or txt.
+    layout : Layout, Path or str, optional
+        What is known about the file, or the YAML file that says it. Columns are read as name, code, city, province, hospital,
+        recipient, start, end, spell (start and end in one cell), announced, agreed, arrived, mechanism, departments, experts.
+
+    Returns
+    -------
+    Partnerships
+
+    Raises
+    ------
+    ReadingError
+        When the file cannot be opened, or with all its faults at once: ``rows`` has the columns file, sheet, row, cell, value,
+        fault, expected, and ``layout`` what was detected.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> text = "受援县,支援医院,开始时间\n连南县,省人民医院；南方医院,约2014年\n连山县,省中医院,2018年下半年\n"
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "roster.csv"
+    ...     _ = file.write_text(text, encoding="gb18030")
+    ...     found = read_partnerships(file)
+    >>> found.frame[["unit", "hospital", "start"]].values.tolist()
+    [['441826', '省人民医院', '约2014年'], ['441826', '南方医院', '约2014年'], ['441825', '省中医院', '2018年下半年']]
+    """
+    path = Path(path)
+    given = layout if isinstance(layout, Layout) else Layout() if layout is None else Layout.read(layout)
+    grids = open_grids(path, **given.text_options(path.name))
+    sheets = [_read_sheet(grid, given) for grid in grids]
+    found = [sheet for sheet in sheets if sheet is not None]
+    decisions = [entry for sheet in sheets for entry in sheet.journal.decisions]
+    findings = [entry for sheet in sheets for entry in sheet.journal.findings]
+    complete = replace(given, tables=tuple(sheet.table for sheet in found))
+    rows = [row for sheet in found for row in sheet.rows]
+    if not rows and not findings:
+        fault = "no roster was found: no row of headers that names a county and a date or a hospital"
+        findings.append(
+            Finding(path.name, "", None, "", "", fault, "'header_rows: [first, last]' and columns in a layout")
+        )
+    rows, left = _without_repetitions(rows)
+    left_out = tabulate([entry for sheet in sheets for entry in sheet.journal.left_out] + left, LEFT_OUT_COLUMNS)
+    decided = tabulate(decisions, DECISION_COLUMNS)
+    if findings:
+        message, faults = describe_findings(findings, "rows of the roster"), tabulate(findings, FAULT_COLUMNS)
+        raise LayoutError(message, faults, complete, decided, left_out, len({row["unit"] for row in rows}))
+    notes = [entry for sheet in sheets for entry in sheet.notes]
+    frame = pd.DataFrame(rows, columns=PARTNERSHIP_COLUMNS, dtype=object)
+    frame = frame.where(frame.notna(), None).astype({DEPARTMENTS: float, EXPERTS: float, "row": int})
+    return Partnerships(
+        frame,
+        decided,
+        left_out,
+        tabulate(notes, FAULT_COLUMNS),
+        complete,
+        {grid.file: grid.sha256 for grid in grids},
+    )
+
+
+def _read_sheet(grid: Grid, layout: Layout) -> RosterSheet:
+    journal = Journal(grid)
+    for note in grid.notes:
+        journal.decide("", "opening", note, "found while the file was opened")
+    given = layout.find(grid.file, grid.sheet)
+    sheet = RosterSheet(replace(given or TableLayout(), file=grid.file, sheet=grid.sheet), journal, fill_down(grid))
+    if given is not None and not given.read:
+        journal.decide("", "sheet", "not read", "the layout says so")
+        return sheet
+    detected = detect_roster(given, journal)
+    if detected is None:
+        if not journal.findings:
+            sheet.table = replace(sheet.table, read=False)
+            journal.decide("", "sheet", "not read", "no row names a county and a date or a hospital")
+        return sheet
+    sheet.table, block = detected
+    sheet.columns = {column.read: column_number(column.column) for column in reversed(sheet.table.columns)}
+    sheet.headers = {column.read: column.header for column in sheet.table.columns}
+    if not {NAME, CODE, RECIPIENT} & sheet.columns.keys() or not set(STARTS) & sheet.columns.keys():
+        return sheet
+    kept = _read_units(sheet, block, layout)
+    numbers = {role: read_amounts(sheet, role, [row for row, _ in kept]) for role in (EXPERTS, DEPARTMENTS)}
+    tell_start(sheet, block)
+    for place, (row, unit) in enumerate(kept):
+        sheet.rows += read_row(sheet, row, unit, {role: values[place] for role, values in numbers.items()})
+    tell_precision(sheet)
+    return sheet
+
+
+def _read_units(sheet: RosterSheet, block: Block, layout: Layout) -> list[tuple[int, PlacedUnit]]:
+    """Tell partnerships from headings, totals and notes, and find the county or counties of each."""
+    journal, grid, table = sheet.journal, sheet.journal.grid, sheet.table
+    cells = sheet.cells
+    by_hospital = not {NAME, CODE} & sheet.columns.keys()
+    key = next(sheet.columns[role] for role in (NAME, CODE, RECIPIENT) if role in sheet.columns)
+    if by_hospital:
+        where = grid.address(block.header[0], key)
+        journal.decide(where, "county", "by the name of the hospital that is helped", "no column names counties")
+    kept: list[tuple[int, PlacedUnit]] = []
+    last: tuple[PlacedUnit, ...] = ()
+    heading: str | None = None
+    blanks = []
+    for row in range(block.data[0], block.data[1] + 1):
+        texts = [text for value in cells[row] if (text := plain(value))]
+        if not texts:
+            continue
+        shown = "; ".join(show(value) for value in cells[row] if plain(value))[:80]
+        name, code = (plain(value_of(sheet, role, row)) for role in (RECIPIENT if by_hospital else NAME, CODE))
+        if row + 1 in table.leave_out:
+            journal.leave(row, "", shown, "the layout leaves it out")
+        elif len(set(texts)) == 1:
+            heading = read_heading(row, texts[0], heading, layout.within, layout.units, journal)
+        elif any(_TOTAL.fullmatch(text) for text in (name, code, texts[0]) if text):
+            journal.leave(row, "", name or code or texts[0], "a total, by its name")
+        elif not name and not code:
+            if last and any(plain(value_of(sheet, role, row)) for role in (HOSPITAL, *STARTS)):
+                kept += [(row, unit) for unit in last]
+                blanks.append(row)
+            else:
+                journal.leave(row, "", shown, "a note: no county")
+        else:
+            near = next((text for r in (CITY, PROVINCE) if (text := plain(value_of(sheet, r, row)))), heading or "")
+            last = tuple(
+                _place(row, code, name, near, layout, sheet)
+                if not by_hospital
+                else _place_hospitals(row, name, near, layout, sheet)
+            )
+            for unit in last:
+                if unit.fault or unit.left_out:
+                    what = unit.fault or f"{name or code}: {unit.left_out}"
+                    journal.find(
+                        row,
+                        grid.address(row, key),
+                        name or code,
+                        what,
+                        "a hospital whose name begins with that of its county, a column 'county' beside it, or the row in leave_out"
+                        if by_hospital
+                        else "a county's name or code, or the row in leave_out",
+                    )
+            last = tuple(unit for unit in last if unit.code)
+            kept += [(row, unit) for unit in last]
+    if blanks:
+        where = ", ".join(grid.address(row, key) for row in blanks[:8]) + (", ..." if len(blanks) > 8 else "")
+        journal.decide(
+            where, "blank county", "the county above it", f"{len(blanks)} rows name a hospital or a date and no county"
+        )
+    repeated = [(t, b) for t, left, b, right in grid.merged if left <= key <= right and b > t >= block.data[0]]
+    if repeated:
+        where = ", ".join(f"{grid.address(t, key)}:{grid.address(b, key)}" for t, b in repeated[:8])
+        journal.decide(
+            where, "merged county cells", "the county holds for every row of them", f"{len(repeated)} merged cells"
+        )
+    return kept
+
+
+def _place_hospitals(row: int, name: str, near: str, layout: Layout, sheet: RosterSheet) -> list[PlacedUnit]:
+    """Find the counties that the hospitals of a cell lie in, by the names that theirs begin with."""
+    units = []
+    for hospital in split_names(name):
+        county = find_county(hospital, near or layout.within)
+        units.append(
+            place_unit(row, "", county, near, layout.within, layout.units, sheet.table, sheet.journal)
+            if county
+            else PlacedUnit(fault=f"{hospital}: its name begins with no county's")
+        )
+    where = sheet.journal.grid.address(row, sheet.columns[RECIPIENT])
+    found = list(dict.fromkeys(unit for unit in units if unit.code))
+    for unit in found:
+        sheet.journal.decide(where, f"county of {name}", unit.name, "the name of the hospital begins with it")
+    return found + [unit for unit in units if not unit.code]
+
+
+def find_county(hospital: str, within: str | None) -> str:
+    """Find the name of the county that a hospital's name begins with.
+
+    Parameters
+    ----------
+    hospital : str
+        Name of a hospital.
+    within : str or None
+        Province or prefecture that it lies in.
+
+    Returns
+    -------
+    str
+        The part of the name that is a county's, the longest; empty when there is none.
+
+    Examples
+    --------
+    >>> find_county("韶关市始兴县人民医院", None), find_county("高州市人民医院", None), find_county("第三人民医院", None)
+    ('韶关市始兴县', '高州市', '')
+    """
+    ends = [place + 1 for place, character in enumerate(hospital) if character in "县市区旗"]
+    ends += [match.start() for match in _INSTITUTION.finditer(hospital)]
+    for end in sorted(set(ends), reverse=True):
+        found = find_region(hospital[:end], within=within) if end > 1 else None
+        if isinstance(found, Region) and found.level == "county":
+            return hospital[:end]
+    return ""
+
+
+def _place(row: int, code: str, name: str, near: str, layout: Layout, sheet: RosterSheet) -> list[PlacedUnit]:
+    """Find the county of a row; several names in one cell are several counties when each of them is one."""
+    before = len(sheet.journal.decisions)
+    unit = place_unit(row, code, name, near, layout.within, layout.units, sheet.table, sheet.journal)
+    parts = split_names(name)
+    if unit.code or len(parts) < 2 or code:
+        return [unit]
+    several = [
+        place_unit(row, "", plain(part), near, layout.within, layout.units, sheet.table, sheet.journal)
+        for part in parts
+    ]
+    if not all(one.code for one in several):
+        del sheet.journal.decisions[before:]
+        return [unit]
+    where = sheet.journal.grid.address(row, sheet.columns[NAME])
+    sheet.journal.decide(where, "several counties in one cell", ", ".join(one.name for one in several), f"{name!r}")
+    return several
+
+
+def _without_repetitions(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[LeftOut]]:
+    kept, left = [], []
+    seen: dict[tuple[Any, ...], str] = {}
+    for row in rows:
+        key = tuple(row.get(name) for name in ("unit", HOSPITAL, *DATES))
+        if key in seen:
+            text = f"{row['name']}; {row[HOSPITAL] or ''}"
+            left.append(
+                LeftOut(
+                    row["file"], row["sheet"], row["row"], row["cell"], text, f"the same partnership as in {seen[key]}"
+                )
+            )
+        else:
+            seen[key] = row["cell"]
+            kept.append(row)
+    return kept, left

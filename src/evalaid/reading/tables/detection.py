@@ -1,0 +1,359 @@
+"""The layout of one sheet: what the given layout leaves open is detected, and every choice is noted."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from evalaid.base.names import (  # fmt: skip
+    BASE,
+    CITY,
+    CODE,
+    EDITION,
+    FIGURE,
+    FIGURE_HEADER,
+    INDICATOR,
+    MEASURE,
+    NAME,
+    NOTHING,
+    PERIOD,
+    YEAR,
+)
+from evalaid.reading.files.cells import column_letters, column_number
+from evalaid.reading.files.grids import Grid
+from evalaid.reading.journal.decisions import Journal
+from evalaid.reading.journal.layouts import ColumnLayout, Layout, TableLayout
+from evalaid.reading.places.counties import PlacedUnit
+from evalaid.reading.tables.tables.across import find_content, is_other, place_columns, place_table, stated_places
+from evalaid.reading.tables.tables.column_roles import Header, choose_unit, is_value, read_header
+from evalaid.reading.tables.tables.headers import Block, fill_down, find_block, find_unit
+from evalaid.reading.tables.tables.titles import find_edition, find_period, find_variable, say_cumulative, say_whose
+from evalaid.reading.values.kinds import Kind, classify, plain
+
+_FIGURE = re.compile(FIGURE_HEADER)
+
+
+@dataclass(frozen=True)
+class Detected:
+    """Hold what is known about a sheet before its figures are read.
+
+    Parameters
+    ----------
+    table : TableLayout
+        The complete layout, except for units and cumulative counts that only the figures tell.
+    block : Block
+        Where the table stands.
+    units : dict
+        Letters of a column -> the unit that its header or a note states.
+    unit_note : str
+        Unit or units that a note states for the whole table.
+    period : str
+        Period of the whole table as written, empty when rows or columns have their own.
+    year : int or None
+        Year for periods that have none.
+    placed : dict
+        Letters of a column -> the county of its figures, in a table with a column for each county; else empty.
+    """
+
+    table: TableLayout
+    block: Block
+    units: dict[str, str]
+    unit_note: str
+    period: str
+    year: int | None
+    placed: dict[str, PlacedUnit]
+
+
+def detect(given: TableLayout | None, journal: Journal, layout: Layout) -> Detected | None:
+    """Complete the layout of a sheet.
+
+    Parameters
+    ----------
+    given : TableLayout or None
+        What is fixed.
+    journal : Journal
+        The sheet; receives decisions and faults.
+    layout : Layout
+        The layout of all files: whether units are looked up among the divisions, and where they lie.
+
+    Returns
+    -------
+    Detected or None
+        None when no table was found (listed as a fault).
+    """
+    grid = journal.grid
+    given = given or TableLayout()
+    if _outside(given, journal):
+        return None
+    block = find_block(grid, _from_zero(given.header_rows), _from_zero(given.data_rows))
+    if block is None and given.header_rows is None and not _has_figures(grid):
+        journal.decide("", "sheet", "not read", "it has no row with a text and a figure")
+        return None
+    if block is None:
+        journal.find(
+            None,
+            "",
+            "",
+            "no table was found: no row of headers above rows with figures",
+            "'header_rows: [first, last]' in the layout, or 'read: false' for a sheet without a table",
+        )
+        return None
+    first, last = block.header
+    rows = f"{first + 1}" if first == last else f"{first + 1} to {last + 1}"
+    journal.decide(
+        f"A{first + 1}",
+        "header",
+        f"row {rows}; data below it to row {block.data[1] + 1}",
+        "the layout says so" if given.header_rows else "the last rows of texts above the first row with a figure",
+    )
+    if block.filled:
+        journal.decide(
+            block.filled[0],
+            "blank cells of the header",
+            "the cell on their left",
+            f"{len(block.filled)} cells above a header are blank and nothing is merged",
+        )
+    places = stated_places(given, block, layout)
+    headers = {
+        column: read_header(
+            [text for text in path if text != places[column] and not is_other(text)] if column in places else path
+        )
+        for column, path in enumerate(block.paths)
+    }
+    columns, stated, unnamed = _read_columns(given, block, headers, places, journal, layout.units)
+    if any(column.place for column in columns) and (keys := [c for c in columns if c.read in {NAME, CODE}]):
+        journal.find(
+            first,
+            f"{keys[0].column}{first + 1}",
+            keys[0].header,
+            "counties stand in the rows and in the columns, as in a matrix of residence and hospital",
+            "count_matrix for a matrix of episodes; else in the layout {read: nothing} for the columns of one of them",
+        )
+        return None
+    columns, whole = place_table(given, columns, block, layout, journal)
+    _check_columns(columns, block, journal, unnamed=unnamed)
+    columns, placed = place_columns(columns, block, layout, given, journal)
+    period, year = find_period(given, block, columns, journal)
+    cumulative = given.cumulative if given.cumulative is not None else say_cumulative(block, journal)
+    edition = given.edition if given.edition is not None else find_edition(block, journal)
+    say_whose(block, columns, journal)
+    table = replace(
+        given,
+        file=grid.file if given.file is None else given.file,
+        sheet=grid.sheet,
+        header_rows=(first + 1, last + 1),
+        data_rows=(block.data[0] + 1, block.data[1] + 1),
+        columns=tuple(columns),
+        place=whole or given.place,
+        period=period or None,
+        cumulative=cumulative,
+        edition=edition,
+    )
+    note = find_unit(block.above + block.below)
+    return Detected(table, block, stated, note.text if note else "", period, year, placed)
+
+
+def _outside(given: TableLayout, journal: Journal) -> bool:
+    """Find rows and columns of the layout that lie outside the sheet."""
+    height, width = journal.grid.cells.shape
+    end = f"{column_letters(width - 1)}{height}" if height and width else "nothing"
+    stated = {
+        "header_rows": max(given.header_rows or (0,)),
+        "data_rows": max(given.data_rows or (0,)),
+        "leave_out": max(given.leave_out or (0,)),
+    }
+    wrong = [f"{name} names row {row}" for name, row in stated.items() if row > height]
+    wrong += [f"columns names column {c.column}" for c in given.columns if column_number(c.column) >= width]
+    for found in wrong:
+        journal.find(None, "", "", f"the layout's {found}, outside the sheet", f"rows and columns within A1:{end}")
+    return bool(wrong)
+
+
+def _has_figures(grid: Grid) -> bool:
+    """Tell whether any row holds a figure beside something else."""
+    kinds = np.array([[classify(value) for value in row] for row in grid.cells]).reshape(grid.cells.shape)
+    return bool(((kinds == Kind.NUMBER).any(axis=1) & ((kinds != Kind.BLANK).sum(axis=1) > 1)).any())
+
+
+def _from_zero(rows: tuple[int, int] | None) -> tuple[int, int] | None:
+    return None if rows is None else (rows[0] - 1, rows[1] - 1)
+
+
+def _read_columns(
+    given: TableLayout,
+    block: Block,
+    headers: dict[int, Header],
+    places: dict[int, str],
+    journal: Journal,
+    units: str,
+) -> tuple[list[ColumnLayout], dict[str, str], bool]:
+    fixed = {column_number(column.column): column for column in given.columns}
+    cells = fill_down(journal.grid)
+    note = find_unit(block.above + block.below)
+    columns: list[ColumnLayout] = []
+    stated: dict[str, str] = {}
+    unnamed = False
+    contents = _read_contents(block, headers, {*places, *fixed}, cells, units, across=bool(places))
+    reads = {column: contents.get(column, header.read) for column, header in headers.items() if column not in fixed}
+    named = {*reads.values(), *(column.read for column in fixed.values())}
+    for column, header in headers.items():
+        where = journal.grid.address(block.header[0], column)
+        text = " / ".join(block.paths[column])
+        body = cells[block.data[0] : block.data[1] + 1, column]
+        blank = all(value is None or not plain(value) for value in body)
+        if column in fixed:
+            columns.append(_completed(fixed[column], header, text, places.get(column)))
+            stated[column_letters(column)] = header.unit or (
+                choose_unit(note.text, fixed[column].read) if note and fixed[column].read != FIGURE else ""
+            )
+            journal.decide(where, f"column {column_letters(column)}", fixed[column].read, "the layout says so")
+            continue
+        if blank and not header.words:
+            continue
+        of_title = ""
+        read, because = reads[column], f"its header is {text!r}"
+        if column in contents:
+            because = f"what stands in it (its header is {text!r})"
+        if (
+            not read
+            and not header.words
+            and (column in places or (header.period and (INDICATOR in named or _lone(headers))))
+        ):
+            read, because = FIGURE, f"its header is a {'county' if column in places else 'period'}, {text!r}"
+        if not read and INDICATOR in named and _FIGURE.fullmatch(header.words.lower()):
+            read = FIGURE
+        if read == FIGURE and INDICATOR not in named:
+            read, of_title = (given.variable, "") if given.variable else find_variable(block, journal)
+            because += f", and {'the layout' if given.variable else 'a title'} names the variable"
+            unnamed |= not read
+        if not read or blank:
+            read = NOTHING
+            because = (
+                f"nothing stands in it (header {text!r})"
+                if blank
+                else f"its header {text!r} is no known variable; to read it, name it in the layout"
+            )
+        unit = header.unit or of_title
+        if is_value(read) and read != FIGURE and not unit and note and (unit := choose_unit(note.text, read)):
+            because += f"; the unit is that of the note {note.text!r} in {journal.grid.address(note.row, note.column)}"
+        stated[column_letters(column)] = unit
+        columns.append(
+            ColumnLayout(
+                column_letters(column),
+                read,
+                None,
+                (header.period or None) if is_value(read) else None,
+                header.cumulative if is_value(read) else None,
+                places.get(column),
+                text,
+            )
+        )
+        decided = ", ".join(str(part) for part in (read, is_value(read) and unit, columns[-1].period) if part)
+        journal.decide(where, f"column {column_letters(column)}", decided, because)
+    return columns, stated, unnamed
+
+
+def _lone(headers: dict[int, Header]) -> bool:
+    """Tell whether the columns of figures say periods and no variable."""
+    return not any(is_value(header.read) for header in headers.values())
+
+
+def _read_contents(
+    block: Block, headers: dict[int, Header], known: set[int], cells: np.ndarray, units: str, *, across: bool
+) -> dict[int, str]:
+    """Find what columns hold by what stands in them, where their headers do not say it or say 单位 (a county, or a measure)."""
+    names = [column for column, header in headers.items() if header.read == NAME]
+    keyed = bool({NAME, CODE} & {header.read for header in headers.values()})
+    contents = {}
+    for column, header in headers.items():
+        if column in known or header.read not in {"", NAME, CODE} or header.period:
+            continue
+        found = find_content(cells[block.data[0] : block.data[1] + 1, column], counties=units == "counties")
+        if header.read:
+            wanted = {MEASURE} | ({PERIOD, INDICATOR} if across else set()) | ({CITY} if len(names) > 1 else set())
+        elif across:
+            wanted = {MEASURE, PERIOD, INDICATOR, NAME, CODE, EDITION}
+        else:
+            wanted = {EDITION} if keyed else {NAME, CODE, EDITION}
+        if found in wanted:
+            contents[column] = found
+            keyed |= found in {NAME, CODE}
+    return contents
+
+
+def _completed(fixed: ColumnLayout, header: Header, text: str, place: str | None) -> ColumnLayout:
+    """Complete what the layout says about a column with the period that its header names."""
+    if not is_value(fixed.read):
+        return replace(fixed, header=text)
+    cumulative = header.cumulative if fixed.cumulative is None else fixed.cumulative
+    return replace(
+        fixed,
+        header=text,
+        period=fixed.period or header.period or None,
+        cumulative=cumulative,
+        place=fixed.place or place,
+    )
+
+
+def _check_columns(columns: list[ColumnLayout], block: Block, journal: Journal, *, unnamed: bool) -> None:
+    reads = [column.read for column in columns]
+    top = block.header[0]
+    across = any(column.place for column in columns)
+    if across and not {PERIOD, YEAR, INDICATOR} & set(reads):
+        journal.find(
+            top,
+            "",
+            "",
+            "the columns are counties, and no column says what the rows are",
+            "a column of periods or of indicators, for example 'A: {read: period}' in the layout",
+        )
+    if not across and not {NAME, CODE} & set(reads):
+        headers = ", ".join(f"{column.column} {column.header!r}" for column in columns[:8])
+        journal.find(
+            top,
+            "",
+            "",
+            f"no column of counties (names or codes) was found among {headers}",
+            "the column in the layout, for example 'B: {read: name}', or a line 'place: 440222' for a table of one county",
+        )
+    if not any(is_value(read) for read in reads):
+        headers = ", ".join(f"{column.column} {column.header!r}" for column in columns[:8])
+        journal.find(
+            top,
+            "",
+            "",
+            f"the columns are periods or counties, and nothing names their variable: {headers}"
+            if unnamed
+            else f"no column of figures was found among {headers}",
+            "a line 'variable: total' (or share, inside, ...) in this table of the layout"
+            if unnamed
+            else "the columns in the layout, for example 'D: {read: share, unit: percent}'",
+        )
+    for role in (NAME, CODE, INDICATOR, MEASURE, BASE):
+        places = [column.column for column in columns if column.read == role]
+        if len(places) > 1:
+            journal.find(
+                top,
+                "",
+                "",
+                f"several columns are read as {role}: {', '.join(places)}",
+                f"one column with {{read: {role}}} in the layout, the others with {{read: nothing}}",
+            )
+    groups = defaultdict(list)
+    for column in columns:
+        if is_value(column.read) and column.read != FIGURE:
+            groups[column.read, column.period, column.cumulative, plain(column.place)].append(column)
+    for (read, period, _, _), group in groups.items():
+        if len(group) > 1:
+            which = ", ".join(f"{column.column} {column.header!r}" for column in group)
+            when = f" of {period}" if period else ""
+            journal.find(
+                top,
+                f"{group[0].column}{top + 1}",
+                group[0].header,
+                f"several columns are read as {read}{when}: {which}",
+                f"one of them as {{read: {read}}} in the layout, the others as {{read: nothing}}",
+            )

@@ -1,0 +1,214 @@
+"""The tables of one sheet, beside or below each other: each as a grid of its own, with what stands outside all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from evalaid.base.names import CITY, CODE, NAME, PROVINCE, SERIAL
+from evalaid.reading.files.cells import cell_address, cell_place
+from evalaid.reading.files.grids import Grid
+from evalaid.reading.journal.layouts import Layout, TableLayout
+from evalaid.reading.tables.tables.column_roles import is_value, read_header
+from evalaid.reading.tables.tables.headers import Block, fill_down, find_block, is_header
+from evalaid.reading.values.kinds import LONGEST_HEADER, Kind, classify, find_role, plain, split_period
+
+_KEYS = {NAME, CODE, CITY, PROVINCE, SERIAL}
+
+
+@dataclass(frozen=True)
+class Part:
+    """Hold one table of a sheet.
+
+    Parameters
+    ----------
+    grid : Grid
+        The sheet with the cells of its other tables blank; addresses are those of the sheet.
+    table : TableLayout or None
+        What the layout says about it; with its ``area`` where the sheet has several.
+    because : str
+        Why the sheet was taken apart; empty when it has one table or the layout says it.
+    """
+
+    grid: Grid
+    table: TableLayout | None
+    because: str = ""
+
+
+@dataclass(frozen=True)
+class Area:
+    """Say where a table stands, inclusive, from zero."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    def __str__(self) -> str:
+        return f"{cell_address(self.top, self.left)}:{cell_address(self.bottom, self.right)}"
+
+    @classmethod
+    def of(cls, text: str) -> Area:
+        """Read an area such as ``A2:C14``."""
+        one, other = (cell_place(corner) for corner in text.split(":"))
+        return cls(one[0], one[1], other[0], other[1])
+
+
+def split_sheet(grid: Grid, layout: Layout) -> list[Part]:
+    """Take a sheet apart into its tables.
+
+    Assumes that tables below each other have headers of their own, with another title or other columns, and that tables beside
+    each other have columns of counties of their own. Titles and notes outside all tables belong to each of them. A sheet whose
+    rows or columns the layout names is taken as it says.
+
+    Parameters
+    ----------
+    grid : Grid
+        The sheet.
+    layout : Layout
+        What is fixed.
+
+    Returns
+    -------
+    list of Part
+        At least one.
+    """
+    given = [table for table in layout.tables if table.file in (None, grid.file) and table.sheet in (None, grid.sheet)]
+    if any(table.area for table in given):
+        stated = [table for table in given if table.area]
+        areas = [Area.of(str(table.area)) for table in stated]
+        return [Part(_mask(grid, area, areas), table) for area, table in zip(areas, stated, strict=True)]
+    table = given[0] if given else None
+    if table is not None and (not table.read or table.header_rows or table.data_rows or table.columns):
+        return [Part(grid, table)]
+    areas, because = _find_areas(grid)
+    if len(areas) < 2:
+        return [Part(grid, table)]
+    said = f"{because}; tables stand in {', '.join(map(str, areas))}"
+    return [
+        Part(
+            replace(_mask(grid, area, areas), notes=() if place else grid.notes),
+            replace(table or TableLayout(), area=str(area)),
+            said,
+        )
+        for place, area in enumerate(areas)
+    ]
+
+
+def _mask(grid: Grid, area: Area, areas: Sequence[Area]) -> Grid:
+    """Blank the cells of all other tables, and what stands beside this one."""
+    cells = grid.cells.copy()
+    beside = cells[area.top : area.bottom + 1]
+    beside[:, : area.left] = None
+    beside[:, area.right + 1 :] = None
+    for other in areas:
+        if other != area:
+            cells[other.top : other.bottom + 1, other.left : other.right + 1] = None
+    merged = tuple(
+        (top, left, bottom, right)
+        for top, left, bottom, right in grid.merged
+        if not any(
+            other != area and other.top <= top <= other.bottom and other.left <= left <= other.right for other in areas
+        )
+    )
+    return replace(grid, cells=cells, merged=merged)
+
+
+def _find_areas(grid: Grid) -> tuple[list[Area], str]:
+    """Find the tables below each other, and in each those beside each other."""
+    bands = _find_bands(grid) if _headers_below(grid) else [(0, len(grid.cells) - 1)]
+    whole = [Area(top, 0, bottom, grid.cells.shape[1] - 1) for top, bottom in bands]
+    areas: list[Area] = []
+    because = ["a header stands below figures"] if len(bands) > 1 else []
+    for place, band in enumerate(whole):
+        own = _mask(grid, band, whole)
+        head = find_block(
+            replace(own, cells=own.cells[band.top : band.top + _HEAD] if place else own.cells[:_HEAD], merged=())
+        )
+        beside = [] if head is None else _find_beside(head)
+        block = find_block(own) if beside else None
+        if block is None:
+            areas.append(band)
+            continue
+        if not because or because[-1] != _BESIDE:
+            because.append(_BESIDE)
+        top = block.header[0]
+        edges = [*beside, grid.cells.shape[1]]
+        areas += [Area(top, left, block.data[1], right - 1) for left, right in pairwise(edges)]
+    return areas, " and ".join(because)
+
+
+_HEAD = 300
+"""The header of a table stands within so many rows from its top."""
+_BESIDE = "the header names counties several times, each with figures beside it"
+
+
+def _headers_below(grid: Grid) -> bool:
+    """Tell quickly whether several rows name a column of counties."""
+    texts = {value for value in grid.cells.flat if isinstance(value, str)}
+    names = {text for text in texts if len(text) <= LONGEST_HEADER and find_role(plain(text)) in {NAME, CODE}}
+    return (
+        sum(any(value in names for value in row if isinstance(value, str)) for row in grid.cells) > 1
+        if names
+        else False
+    )
+
+
+def _find_bands(grid: Grid) -> list[tuple[int, int]]:
+    """Find the rows of each of several tables below each other; empty title rows above the first belong to all."""
+    block = find_block(grid)
+    if block is None:
+        return [(0, len(grid.cells) - 1)]
+    cells = fill_down(grid)
+    kinds = np.array([[classify(value) for value in row] for row in cells], dtype=np.int8).reshape(cells.shape)
+    figures = np.isin(kinds, [Kind.NUMBER, Kind.MISSING]).any(axis=1) & ((kinds != Kind.BLANK).sum(axis=1) > 1)
+    first = [tuple(plain(value) for value in cells[row]) for row in range(block.header[0], block.header[1] + 1)]
+    starts: list[int] = []
+    dated_below = False
+    row = block.data[0]
+    while row <= block.data[1]:
+        if not (is_header(cells[row], kinds[row]) and any(find_role(plain(v)) in {NAME, CODE} for v in cells[row])):
+            row += 1
+            continue
+        last = row
+        while last < block.data[1] and is_header(cells[last + 1], kinds[last + 1]):
+            last += 1
+        before = [at for at in range(row) if figures[at] and at > block.header[1]]
+        begin = before[-1] + 1 if before else row
+        own = [tuple(plain(value) for value in cells[at]) for at in range(row, last + 1)]
+        titles = {plain(value) for at in range(begin, row) for value in cells[at]} - {""}
+        dated = any(split_period(text)[0] for text in titles)
+        if before and (dated or not set(own) <= set(first)) and any(figures[last + 1 : block.data[1] + 1]):
+            dated_below |= dated
+            starts.append(next((at for at in range(begin, row) if any(plain(value) for value in cells[at])), row))
+        row = last + 1
+    if not starts:
+        return [(0, len(cells) - 1)]
+    top = block.header[0]
+    for at in range(top - 1, -1, -1) if dated_below else ():  # the lowest title with a period is the first table's own
+        if any(split_period(plain(value))[0] for value in cells[at] if plain(value)):
+            top = at
+            break
+    edges = [top, *starts, block.data[1] + 1]
+    return [(begin, end - 1) for begin, end in pairwise(edges)]
+
+
+def _find_beside(block: Block) -> list[int]:
+    """Find the first column of each of several tables beside each other; empty when there is one."""
+    reads = [read_header(path) for path in block.paths]
+    names = [column for column, header in enumerate(reads) if header.read == NAME]
+    names = names or [column for column, header in enumerate(reads) if header.read == CODE]
+    starts = []
+    for name in names:
+        start = name
+        while start and reads[start - 1].read in _KEYS - {NAME}:
+            start -= 1
+        starts.append(start)
+    edges = [*starts, len(reads)]
+    for left, right in pairwise(edges):
+        if not any(is_value(header.read) or (header.period and not header.words) for header in reads[left:right]):
+            return []
+    return starts if len(starts) > 1 else []

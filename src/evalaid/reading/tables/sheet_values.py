@@ -1,0 +1,326 @@
+"""The figures of one sheet as records: one row a figure, with its unit, period, variable and cell."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from evalaid.base.errors import ReadingError
+from evalaid.base.names import CITY_SHARE, COUNTS, CUMULATIVE_WORDS, SHARES
+from evalaid.reading.files.cells import column_number
+from evalaid.reading.journal.decisions import Journal, show
+from evalaid.reading.journal.layouts import ColumnLayout, TableLayout
+from evalaid.reading.tables.tables.column_roles import choose_unit, is_value, read_header
+from evalaid.reading.tables.tables.cumulative import NO, UNSAID, YES
+from evalaid.reading.tables.tables.detection import Detected
+from evalaid.reading.tables.tables.headers import fill_down
+from evalaid.reading.tables.tables.table_rows import Rows, ask_for_step
+from evalaid.reading.values.calendar_words import NO_YEAR
+from evalaid.reading.values.kinds import Kind, classify, plain
+from evalaid.reading.values.numbers import read_numbers
+from evalaid.reading.values.spans import Span, read_spans
+
+RECORD_COLUMNS = [
+    "unit", "name", "first", "last", "cumulative", "variable", "value", "resolution", "edition",
+    "file", "sheet", "row", "cell", "text",
+]  # fmt: skip
+_CUMULATIVE = re.compile(CUMULATIVE_WORDS, re.IGNORECASE)
+
+
+def read_figures(detected: Detected, rows: Rows, journal: Journal) -> tuple[pd.DataFrame, pd.DataFrame, TableLayout]:
+    """Read the figures of a table.
+
+    Assumes that the figures of one variable in one table have one unit where no header says otherwise.
+
+    Parameters
+    ----------
+    detected : Detected
+        Where the table stands and what its columns hold.
+    rows : Rows
+        Its rows of data.
+    journal : Journal
+        Receives decisions and faults.
+
+    Returns
+    -------
+    (pandas.DataFrame, pandas.DataFrame, TableLayout)
+        Records; figures without any period (one value a unit, for all periods), in the same columns; and the layout with the
+        units that were decided.
+    """
+    table = detected.table
+    values = [column for column in table.columns if is_value(column.read)]
+    values = [
+        column for column in values if column.column not in detected.placed or detected.placed[column.column].code
+    ]
+    spans = _column_spans(detected, values, journal)
+    cells = fill_down(journal.grid)
+    pools: dict[tuple[str, str | None, str], list[tuple[ColumnLayout, np.ndarray]]] = defaultdict(list)
+    everyone = np.arange(len(rows.position))
+    indicators = [_indicator(text) for text in rows.indicator]
+    for column in values:
+        if any(rows.indicator):
+            for variable, said in dict.fromkeys(indicators):
+                if variable:
+                    picked = np.flatnonzero([one == (variable, said) for one in indicators])
+                    pools[
+                        variable,
+                        column.unit,
+                        said or detected.units.get(column.column) or choose_unit(detected.unit_note, variable),
+                    ].append((column, picked))
+        else:
+            pools[column.read, column.unit, detected.units.get(column.column, "")].append((column, everyone))
+    _tell_indicators(rows, indicators, journal)
+    _check_merged(values, rows, [variable for variable, _ in indicators], cells, detected, journal)
+    frames, decided = [], {}
+    for (variable, unit, stated), members in pools.items():
+        frame, found = _read_pool(variable, unit, stated, members, cells, rows, spans, detected, journal)
+        frames.append(frame)
+        if found is not None and not any(rows.indicator):
+            decided.update({column.column: found for column, _ in members})
+    records = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=RECORD_COLUMNS)
+    _refuse_undated(values, spans, rows, detected, journal)
+    columns = tuple(
+        replace(column, unit=decided[column.column]) if column.column in decided else column for column in table.columns
+    )
+    timeless = records["first"].isna()
+    whole = records[~timeless].astype({"first": np.int64, "last": np.int64}) if len(records) else records
+    return whole, records[timeless], replace(table, columns=columns)
+
+
+def _check_merged(
+    values: list[ColumnLayout],
+    rows: Rows,
+    indicators: list[str],
+    cells: np.ndarray,
+    detected: Detected,
+    journal: Journal,
+) -> None:
+    """Find figures in merged cells that would be read for several counties, periods or variables."""
+    of_row = {position: place for place, position in enumerate(rows.position)}
+    of_column = {column_number(column.column): column for column in values}
+    for top, left, bottom, right in journal.grid.merged:
+        places = [of_row[row] for row in range(top, bottom + 1) if row in of_row]
+        columns = [column for column in range(left, right + 1) if column in of_column]
+        if len(places) * len(columns) < 2 or classify(cells[top, left]) not in {Kind.NUMBER, Kind.YEAR}:
+            continue
+        variables = {
+            indicators[place] if rows.indicator[place] else of_column[c].read for place in places for c in columns
+        }
+        units = {_unit(of_column[c], rows, place, detected) for place in places for c in columns}
+        where = f"{journal.grid.address(top, left)}:{journal.grid.address(bottom, right)}"
+        if len(variables) > 1 or variables & {*COUNTS, *SHARES} - {CITY_SHARE}:
+            journal.find(
+                top,
+                where,
+                cells[top, left],
+                f"one figure in merged cells would be read {len(places) * len(columns)} times (of {', '.join(sorted(variables))})",
+                "a figure for each county and period: unmerge the cells and write it where it belongs, or the rows in leave_out",
+            )
+        elif len(units) > 1:
+            because = f"the merged cells {where} hold one figure of {', '.join(variables)}"
+            journal.decide(where, "one figure of several counties", "read for each of them", because)
+
+
+def _refuse_undated(
+    values: list[ColumnLayout], spans: dict[str, Span | None], rows: Rows, detected: Detected, journal: Journal
+) -> None:
+    """Find columns without a period beside dated ones: of the same variable, or of counts and shares, which need one."""
+    if any(span is not None for span in rows.span):
+        return
+    dated = {column.read for column in values if spans.get(column.column)}
+    for column in values:
+        if dated and column.read in {*dated, *COUNTS, *SHARES} and spans.get(column.column) is None:
+            top = detected.block.header[0]
+            journal.find(
+                top,
+                f"{column.column}{top + 1}",
+                column.header,
+                f"a column of {column.read} without a period beside columns with one",
+                f"its period in the layout, '{column.column}: {{read: {column.read}, period: 2019}}', or '{column.column}: {{read: nothing}}'",
+            )
+
+
+def _column_spans(detected: Detected, values: list[ColumnLayout], journal: Journal) -> dict[str, Span | None]:
+    """Read the periods of the columns, as one row of periods; the table's own where a column has none."""
+    spans: dict[str, Span | None] = {}
+    dated = [column for column in values if column.period]
+    if dated:
+        words = [
+            f"{column.period}{'累计' if column.cumulative and '累计' not in str(column.period) else ''}"
+            for column in dated
+        ]
+        place = f"{dated[0].column}{detected.block.header[0] + 1}"
+        try:
+            read = read_spans(words, year=detected.year, step=detected.table.step)
+        except ReadingError as error:
+            journal.find(detected.block.header[0], place, words[0], *ask_for_step(error))
+            return dict.fromkeys(spans)
+        for at, text, why in read.faults:
+            place = f"{dated[at].column}{detected.block.header[0] + 1}"
+            journal.find(
+                detected.block.header[0],
+                place,
+                text,
+                why,
+                "a period such as 2019年第三季度, 2019Q3 or 2019年1-9月 in the header, or 'period: 2019Q3' for this column in the layout"
+                + (", or 'period: 2019' for the table, which gives the year" if why == NO_YEAR else ""),
+            )
+        journal.decide(
+            f"{dated[0].column}{detected.block.header[0] + 1}",
+            "periods of the columns",
+            read.evidence,
+            "read as one row of headers",
+        )
+        spans = {column.column: span for column, span in zip(dated, read.spans, strict=True)}
+    if detected.period:
+        read = read_spans([detected.period], step=detected.table.step or "month")
+        for _, text, why in read.faults:
+            journal.find(None, "", text, why, "a line 'period: 2019Q3' in this table of the layout")
+        spans.update({column.column: read.spans[0] for column in values if not column.period})
+    return spans
+
+
+def _indicator(text: str) -> tuple[str, str]:
+    header = read_header([text]) if text else None
+    return (header.read, header.unit) if header is not None and is_value(header.read) else ("", "")
+
+
+def _tell_indicators(rows: Rows, indicators: list[tuple[str, str]], journal: Journal) -> None:
+    known: dict[str, tuple[int, str]] = {}
+    unknown: dict[str, tuple[int, str]] = {}
+    for row, text, (variable, _) in zip(rows.position, rows.indicator, indicators, strict=True):
+        if text:
+            (known if variable else unknown).setdefault(text, (row, variable))
+    for text, (row, variable) in known.items():
+        journal.decide(f"row {row + 1}", f"indicator {text!r}", variable, "its words")
+    for text, (row, _) in unknown.items():
+        journal.leave(row, "", text, "an indicator that is no known variable; so are the other rows that name it")
+
+
+def _read_pool(
+    variable: str,
+    unit: str | None,
+    stated: str,
+    members: list[tuple[ColumnLayout, np.ndarray]],
+    cells: np.ndarray,
+    rows: Rows,
+    spans: dict[str, Span | None],
+    detected: Detected,
+    journal: Journal,
+) -> tuple[pd.DataFrame, str | None]:
+    """Read the cells of one variable and unit together, and lay them out as records."""
+    position = np.array(rows.position, dtype=np.int64)
+    at = np.concatenate([position[picked] for _, picked in members])
+    number = np.concatenate([np.full(len(picked), column_number(column.column)) for column, picked in members])
+    raw = [cells[row, column] for row, column in zip(at, number, strict=True)]
+    addresses = [journal.grid.address(row, column) for row, column in zip(at, number, strict=True)]
+    first = members[0][0]
+    label = _heading(variable, first.header)
+    where = ", ".join(dict.fromkeys(column.column for column, _ in members))
+    try:
+        read = read_numbers(raw, name=f"{label}({stated})" if stated else label, unit=_spell(unit))
+    except ReadingError as error:
+        doubtful = (
+            [] if error.rows is None else [row for row in error.rows["row"] if isinstance(row, (int, np.integer))]
+        )
+        place = doubtful[0] if doubtful else 0
+        journal.find(
+            int(at[place]),
+            addresses[place],
+            raw[place],
+            f"{variable}: " + re.sub(r"^Column '.*?': ", "", str(error)).partition(" Expected one unit")[0].rstrip("."),
+            f"the unit in the layout, for example '{first.column}: {{read: {variable}, unit: {'percent' if variable in SHARES else '万人次'}}}' (or "
+            + ("fraction)" if variable in SHARES else "人次)"),
+        )
+        return pd.DataFrame(columns=RECORD_COLUMNS), None
+    for place, text, why in read.faults:
+        journal.find(int(at[place]), addresses[place], text, why, "a number, or a mark for no value (—, …, blank)")
+    for place, text, decided in read.notes:
+        journal.decide(addresses[place], f"figure {text!r}", decided, "unlike the rest of its column")
+    journal.decide(addresses[0] if addresses else "", f"unit of {variable} (columns {where})", read.unit, read.evidence)
+    for place in np.flatnonzero(np.isnan(read.values)):
+        if not any(place == fault[0] for fault in read.faults):
+            journal.leave(int(at[place]), addresses[place], raw[place], f"no value of {variable}")
+    of_row = np.concatenate([picked for _, picked in members])
+    owner = np.concatenate([np.full(len(picked), place) for place, (_, picked) in enumerate(members)])
+    units = [_unit(members[own][0], rows, row, detected) for own, row in zip(owner, of_row, strict=True)]
+    span = [_combine(spans.get(members[own][0].column), rows.span[row]) for own, row in zip(owner, of_row, strict=True)]
+    said = [
+        _cumulative(one, members[own][0], rows.period[row], detected.table)
+        for one, own, row in zip(span, owner, of_row, strict=True)
+    ]
+    frame = pd.DataFrame(
+        {
+            "unit": [unit for unit, _ in units],
+            "name": [name for _, name in units],
+            "first": [np.nan if one is None else one.first_month for one in span],
+            "last": [np.nan if one is None else one.last_month for one in span],
+            "cumulative": said,
+            "variable": variable,
+            "value": read.values,
+            "resolution": [_resolution(text, read.factor) for text in raw],
+            "edition": [detected.table.edition if rows.edition[row] is None else rows.edition[row] for row in of_row],
+            "file": journal.grid.file,
+            "sheet": journal.grid.sheet,
+            "row": at + 1,
+            "cell": addresses,
+            "text": [show(one) for one in raw],
+        },
+        columns=RECORD_COLUMNS,
+    )
+    mixed = any("fraction" in decided for _, _, decided in read.notes)
+    return frame[frame["value"].notna()], None if mixed else read.unit
+
+
+def _unit(column: ColumnLayout, rows: Rows, row: int, detected: Detected) -> tuple[str, str]:
+    """Give code and name of the county of a figure: that of its column, else that of its row."""
+    placed = detected.placed.get(column.column)
+    return (rows.unit[row], rows.name[row]) if placed is None else (placed.code, placed.name)
+
+
+def _heading(variable: str, header: str) -> str:
+    """Name a variable for the reading of its numbers, with its last header."""
+    tail = header.rpartition(" / ")[2] if header else ""
+    return (
+        f"{variable} {'count 人次' if variable in COUNTS else ''} {tail}".strip()
+        if variable not in SHARES
+        else f"{variable} {tail}".strip()
+    )
+
+
+def _spell(unit: str | None) -> str | None:
+    """Give a unit in the words of `read_numbers`; None where it must find it itself."""
+    if unit is None:
+        return None
+    plain_unit = plain(unit).lower()
+    words = {"%": "percent", "百分比": "percent", "pct": "percent", "‰": "per mille", "10k": "万"}
+    if plain_unit in words:
+        return words[plain_unit]
+    return plain_unit
+
+
+def _combine(of_column: Span | None, of_row: Span | None) -> Span | None:
+    return of_column if of_column is not None else of_row
+
+
+def _cumulative(span: Span | None, column: ColumnLayout, period: str, table: TableLayout) -> int:
+    """Say whether a figure is cumulative, by its span, its header, its period's words, its table."""
+    if span is None:
+        return NO
+    if span.cumulative or _CUMULATIVE.search(period) or column.cumulative:
+        return YES
+    if column.cumulative is False:
+        return NO
+    return UNSAID if table.cumulative is None else YES if table.cumulative else NO
+
+
+def _resolution(value: object, factor: float) -> float:
+    """Half of the last digit that a figure is written with, in its own unit."""
+    text = plain(value).replace(",", "")
+    found = re.search(r"\d*\.(\d+)", text)
+    own = 0.01 if text.endswith("%") else factor
+    return 0.5 * own * 10.0 ** -(len(found[1]) if found else 0)

@@ -1,0 +1,430 @@
+"""A table as an office sends it, read as a long frame with the origin of every value: `read_table`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from evalaid.base.errors import ReadingError
+from evalaid.base.names import CODE, NAME
+from evalaid.base.periods import labels
+from evalaid.reading.files.cells import cell_place, column_number
+from evalaid.reading.files.grids import TEXTS, WORKBOOKS, Grid, open_grids
+from evalaid.reading.files.snapshot import FAULT_COLUMNS
+from evalaid.reading.journal.decisions import (
+    DECISION_COLUMNS,
+    LEFT_OUT_COLUMNS,
+    Decision,
+    Finding,
+    Journal,
+    LeftOut,
+    leave,
+    tabulate,
+)
+from evalaid.reading.journal.layouts import Layout, TableLayout
+from evalaid.reading.tables.tables import cumulative, panels
+from evalaid.reading.tables.tables.column_roles import is_value
+from evalaid.reading.tables.tables.detection import Detected, detect
+from evalaid.reading.tables.tables.sheet_areas import Part, split_sheet
+from evalaid.reading.tables.tables.sheet_values import RECORD_COLUMNS, read_figures
+from evalaid.reading.tables.tables.table_rows import read_rows
+
+SHOWN = 8
+"""How many faults a message spells out; ``rows`` of the error has all of them."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Hold what was read from one or several files.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        One row for each unit and period: ``unit`` (code), ``name``, ``period``, ``inside``, ``outside``, ``total``, ``share`` (a
+        fraction) and other variables as far as they are there; ``cumulative`` (whether a figure was differenced); ``file``,
+        ``sheet``, ``row`` of its first figure, and for each variable ``<variable>_cell``.
+    origins : pandas.DataFrame
+        One row for each figure behind the frame: ``unit``, ``period``, ``variable``, ``text`` (as written), ``file``, ``sheet``,
+        ``row``, ``cell``, ``part`` ("value", or "subtracted" for the earlier of two cumulative counts).
+    decisions : pandas.DataFrame
+        Everything that was decided: ``file``, ``sheet``, ``cell``, ``what``, ``decided``, ``because``.
+    left_out : pandas.DataFrame
+        Rows and figures that are not in the frame: ``file``, ``sheet``, ``row``, ``cell``, ``value``, ``reason``.
+    faults : pandas.DataFrame
+        What a person should look at although the files could be read (shares that differ from their counts, cumulative counts
+        that fall): ``file``, ``sheet``, ``row``, ``cell``, ``value``, ``fault``, ``expected``.
+    layout : Layout
+        The layout that was used, complete; it reads the same files to the same frame.
+    files : dict
+        sha256 of every file by its name.
+    """
+
+    frame: pd.DataFrame
+    origins: pd.DataFrame
+    decisions: pd.DataFrame
+    left_out: pd.DataFrame
+    faults: pd.DataFrame
+    layout: Layout
+    files: dict[str, str]
+
+
+class LayoutError(ReadingError):
+    """Tables that cannot be read as they stand.
+
+    ``layout`` is what was detected so far, for a person to complete; ``decisions`` and ``left_out`` are as in `Reading`;
+    ``n_units`` says how many counties were found all the same.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        rows: pd.DataFrame,
+        layout: Layout,
+        decisions: pd.DataFrame,
+        left_out: pd.DataFrame,
+        n_units: int,
+    ) -> None:
+        super().__init__(message, rows)
+        self.layout = layout
+        self.decisions = decisions
+        self.left_out = left_out
+        self.n_units = n_units
+
+
+def read_table(path: Path | str, layout: Layout | Path | str | None = None, *, sheet: str | None = None) -> Reading:
+    r"""Read a table of counties and periods from a file as it was sent.
+
+    Assumes one table a sheet: headers in one or more rows, above them titles and notes, below them rows of counties, mixed with
+    totals. What the headers, the notes and the figures tell is detected and noted; what they leave open stops the reading with
+    the line of the layout that settles it.
+
+    Parameters
+    ----------
+    path : Path or str
+        A workbook (xlsx, xlsm, xls, ods; every sheet with a table is read) or a text file (csv, tsv, txt), or a folder of them.
+    layout : Layout, Path or str, optional
+        What is known about the file, or the YAML file that says it. Default: everything is detected.
+    sheet : str, optional
+        The only sheet of a workbook that is read. Default: every sheet with a value.
+
+    Returns
+    -------
+    Reading
+        The long frame, with every decision, everything that was left out and everything to look at.
+
+    Raises
+    ------
+    ReadingError
+        When the file cannot be opened, or with all faults of all its sheets at once: ``rows`` has the columns file, sheet, row,
+        cell, value, fault, expected, and ``layout`` what was detected.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> text = "县区,2019年,,2020年,\n,住院总人次,县域内住院率(%),住院总人次,县域内住院率(%)\n连南县,9800,71.2,9900,72.9\n合计,9800,71.2,9900,72.9\n"
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "county.csv"
+    ...     _ = file.write_text(text, encoding="gb18030")
+    ...     reading = read_table(file)
+    >>> reading.frame[["unit", "name", "period", "total", "share"]].values.tolist()
+    [['441826', '连南瑶族自治县', 2019, 9800.0, 0.712], ['441826', '连南瑶族自治县', 2020, 9900.0, 0.729]]
+    >>> reading.left_out["reason"].tolist()
+    ['a total or average, by its name']
+    """
+    path = Path(path)
+    return read_tables(_list_files(path) if path.is_dir() else [path], layout, sheet=sheet)
+
+
+def read_tables(
+    paths: Iterable[Path | str], layout: Layout | Path | str | None = None, *, sheet: str | None = None
+) -> Reading:
+    """Read the tables of several files (a year each, for example) into one frame.
+
+    Assumes that the files belong to one panel: a unit and period that stands in several of them is one figure.
+
+    Parameters
+    ----------
+    paths : iterable of Path or str
+        Files.
+    layout, sheet : optional
+        As in `read_table`.
+
+    Returns
+    -------
+    Reading
+
+    Raises
+    ------
+    ReadingError
+        As `read_table`, with the faults of all files.
+
+    Examples
+    --------
+    See `read_table`.
+    """
+    given = layout if isinstance(layout, Layout) else Layout() if layout is None else Layout.read(layout)
+    grids = [grid for path in paths for grid in open_grids(path, sheet, **given.text_options(Path(path).name))]
+    sheets = [_read_part(part, given) for grid in grids for part in split_sheet(grid, given)]
+    result = _Result.of(sheets)
+    complete = replace(given, tables=tuple(sheet.table for sheet in sheets))
+    unused = [table for table in given.tables if not any(_fits(table, grid) for grid in grids)]
+    result.findings += [
+        Finding(
+            table.file or "",
+            table.sheet or "",
+            None,
+            "",
+            "",
+            "the layout describes a sheet that is not there",
+            f"one of {', '.join(f'{grid.file} {grid.sheet}'.strip() for grid in grids)}",
+        )
+        for table in unused
+    ]
+    return _assemble(result, complete, {grid.file: grid.sha256 for grid in grids})
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    table: TableLayout
+    records: pd.DataFrame
+    timeless: pd.DataFrame
+    journal: Journal
+    units: frozenset[str] = frozenset()
+
+
+@dataclass
+class _Result:
+    records: pd.DataFrame
+    timeless: pd.DataFrame
+    decisions: list[Decision]
+    findings: list[Finding]
+    left_out: list[LeftOut]
+    n_units: int
+
+    @classmethod
+    def of(cls, sheets: Sequence[_Sheet]) -> _Result:
+        return cls(
+            _join([sheet.records for sheet in sheets]),
+            _join([sheet.timeless for sheet in sheets]),
+            [entry for sheet in sheets for entry in sheet.journal.decisions],
+            [entry for sheet in sheets for entry in sheet.journal.findings],
+            [entry for sheet in sheets for entry in sheet.journal.left_out],
+            len({unit for sheet in sheets for unit in sheet.units}),
+        )
+
+
+def _join(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Put records of several sheets together; an edition that no sheet names leaves a column of objects."""
+    filled = [part for part in parts if len(part)]
+    if not filled:
+        return pd.DataFrame(columns=RECORD_COLUMNS)
+    return pd.concat(filled, ignore_index=True).astype({"value": float, "resolution": float})
+
+
+def _list_files(folder: Path) -> list[Path]:
+    files = sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in WORKBOOKS | TEXTS and not path.name.startswith(("~$", "."))
+    )
+    if not files:
+        raise ReadingError(
+            f"The folder {folder.name} holds no table: expected files that end in {', '.join(sorted(WORKBOOKS | TEXTS))}."
+        )
+    return files
+
+
+def _fits(table: TableLayout, grid: Grid) -> bool:
+    return table.file in (None, grid.file) and table.sheet in (None, grid.sheet)
+
+
+def _read_part(part: Part, layout: Layout) -> _Sheet:
+    grid, given = part.grid, part.table
+    journal = Journal(grid)
+    for note in grid.notes:
+        journal.decide("", "opening", note, "found while the file was opened")
+    if given is not None and given.area:
+        journal.decide(
+            given.area, "one of several tables on the sheet", given.area, part.because or "the layout says so"
+        )
+    nothing = pd.DataFrame(columns=RECORD_COLUMNS)
+    if given is not None and not given.read:
+        journal.decide("", "sheet", "not read", "the layout says so")
+        return _Sheet(replace(given, file=grid.file, sheet=grid.sheet), nothing, nothing, journal)
+    detected = detect(given, journal, layout)
+    if detected is None:
+        table = replace(given or TableLayout(), file=grid.file, sheet=grid.sheet, read=bool(journal.findings))
+        return _Sheet(table, nothing, nothing, journal)
+    if given is not None and given.area and not _within(detected, given):
+        journal.find(
+            None,
+            given.area,
+            "",
+            f"the table that was found (rows {detected.block.header[0] + 1} to {detected.block.data[1] + 1}) is not within its area",
+            "an area from the first row of the header to the last row of data",
+        )
+        return _Sheet(detected.table, nothing, nothing, journal)
+    roles: dict[str, list[int]] = {}
+    for column in detected.table.columns:
+        if not is_value(column.read):
+            roles.setdefault(column.read, []).append(column_number(column.column))
+    across = bool(detected.placed)
+    if bool({NAME, CODE} & roles.keys()) == across:
+        return _Sheet(detected.table, nothing, nothing, journal)
+    rows = read_rows(
+        detected.block,
+        detected.table,
+        roles,
+        journal,
+        year=detected.year,
+        within=layout.within,
+        units=layout.units,
+        across=across,
+    )
+    records, timeless, table = read_figures(detected, rows, journal)
+    return _Sheet(table, records, timeless, journal, frozenset(records["unit"]) | frozenset(timeless["unit"]))
+
+
+def _within(detected: Detected, given: TableLayout) -> bool:
+    """Tell whether a table lies in the rows of its area; a header that the layout names may stand above it."""
+    (top, _), (bottom, _) = (cell_place(corner) for corner in str(given.area).split(":"))
+    return (given.header_rows is not None or detected.block.header[0] >= top) and detected.block.data[1] <= bottom
+
+
+def _assemble(result: _Result, layout: Layout, files: dict[str, str]) -> Reading:
+    """Turn the records of all sheets into the frame; every step notes what it decides, finds and leaves out."""
+    records = result.records
+    notes: list[Finding] = []
+    if len(records):
+        records, kept, left = panels.keep_last_editions(records)
+        result.findings += kept
+        result.left_out += left
+        unsaid = records[cumulative.is_open(records)]
+        open_tables = set(zip(unsaid["file"], unsaid["sheet"], strict=True))
+        records, decisions, findings = cumulative.settle(records)
+        result.decisions += decisions
+        result.findings += findings
+        layout = layout if findings else _with_answers(layout, open_tables)
+        notes += panels.check_shares(records)
+        source = records
+        differenced = cumulative.difference(records, layout.periods, layout.decreases)
+        records = differenced.records
+        notes += differenced.falls
+        result.findings += differenced.findings
+        result.decisions += differenced.decisions
+        result.left_out += differenced.left_out
+        records, left = _prefer_own(records)
+        result.left_out += left
+        kind = ""
+        if len(records):
+            every = records
+            kind, records, decisions, findings, left = panels.choose_kind(every, layout.periods)
+            notes += panels.check_sums(records, every.drop(index=records.index), kind) if kind else []
+            result.decisions += decisions
+            result.findings += findings
+            result.left_out += left
+            layout = replace(layout, periods=kind or layout.periods)
+    if not len(records) and not result.findings:
+        result.findings.append(
+            Finding("", "", None, "", "", "no figure was found", "a table with a figure for each county and period")
+        )
+    if result.findings:
+        raise _error(result, layout)
+    records = records.assign(origin=_origin(records, source))
+    frame, decisions = panels.spread(records, result.timeless, kind)
+    result.decisions += decisions
+    return Reading(
+        frame,
+        _origins(records, source, kind),
+        tabulate(result.decisions, DECISION_COLUMNS),
+        tabulate(result.left_out, LEFT_OUT_COLUMNS),
+        tabulate(notes, FAULT_COLUMNS),
+        layout,
+        files,
+    )
+
+
+def _with_answers(layout: Layout, open_tables: set[tuple[str, str]]) -> Layout:
+    """Write into the layout that the figures of these sheets are of each period alone, as their counts show."""
+    tables = tuple(
+        replace(table, cumulative=False)
+        if (table.file, table.sheet) in open_tables and table.cumulative is None
+        else table
+        for table in layout.tables
+    )
+    return replace(layout, tables=tables)
+
+
+def _prefer_own(records: pd.DataFrame) -> tuple[pd.DataFrame, list[LeftOut]]:
+    """Where a period has a figure of its own beside the difference of two cumulative ones, keep its own."""
+    ordered = records.sort_values("was_cumulative", kind="stable")
+    twice = ordered.duplicated(["unit", "variable", "first", "last"])
+    left = [leave(row, "a cumulative figure beside the period's own") for row in ordered[twice].itertuples()]
+    return ordered[~twice].sort_index(), left
+
+
+def _origin(records: pd.DataFrame, source: pd.DataFrame) -> pd.Series:
+    """Name the cell of every figure; of a difference both cells."""
+    minus = source.reindex(records["minus"].where(records["minus"] >= 0))
+    place = minus["cell"].to_numpy(dtype=object)
+    other = (minus[["file", "sheet"]].to_numpy() != records[["file", "sheet"]].to_numpy()).any(axis=1)
+    names = [
+        cell if minus_row < 0 else f"{cell}-{f'{sheet or file}!' if elsewhere else ''}{before}"
+        for cell, minus_row, before, elsewhere, sheet, file in zip(
+            records["cell"], records["minus"], place, other, minus["sheet"], minus["file"], strict=True
+        )
+    ]
+    return pd.Series(names, index=records.index, dtype=object)
+
+
+def _origins(records: pd.DataFrame, source: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """List every figure behind the frame with its cell, the subtracted ones too."""
+    columns = ["unit", "period", "variable", "text", "file", "sheet", "row", "cell"]
+    named = records.assign(
+        period=records["ordinal"] if kind == "year" else labels(kind, records["ordinal"]), part="value"
+    )
+    taken = named[named["minus"] >= 0]
+    before = source.loc[taken["minus"], ["text", "file", "sheet", "row", "cell"]].set_axis(taken.index)
+    subtracted = taken[["unit", "period", "variable"]].join(before).assign(part="subtracted")
+    both = pd.concat([named[[*columns, "part"]], subtracted[[*columns, "part"]]])
+    return both.sort_values(["unit", "period", "variable"], kind="stable").reset_index(drop=True)
+
+
+def _error(result: _Result, layout: Layout) -> LayoutError:
+    return LayoutError(
+        describe_findings(result.findings, "tables"),
+        tabulate(result.findings, FAULT_COLUMNS),
+        layout,
+        tabulate(result.decisions, DECISION_COLUMNS),
+        tabulate(result.left_out, LEFT_OUT_COLUMNS),
+        result.n_units,
+    )
+
+
+def describe_findings(findings: Sequence[Finding], what: str) -> str:
+    """Say what is wrong, each finding with its place and what was expected.
+
+    Parameters
+    ----------
+    findings : sequence of Finding
+        What is wrong.
+    what : str
+        What could not be read, in the plural.
+
+    Returns
+    -------
+    str
+        The first `SHOWN` of them, one a line.
+    """
+    count = len(findings)
+    lines = [f"The {what} cannot be read as they stand: {count} fault{'s' if count > 1 else ''}."]
+    for finding in findings[:SHOWN]:
+        cell = finding.cell or (f"row {finding.row}" if finding.row else "")
+        place = " ".join(part for part in (finding.file, finding.sheet, cell) if part)
+        lines.append(f"- {place}: {finding.fault}. Expected {finding.expected}.")
+    if count > SHOWN:
+        lines.append(f"... and {count - SHOWN} more.")
+    return "\n".join(lines)

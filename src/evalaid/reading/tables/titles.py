@@ -1,0 +1,178 @@
+"""What titles, notes and the names of sheet and file say about a whole table: its period, variable, edition, counts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from evalaid.base.names import (
+    CUMULATIVE_WORDS,
+    FILED_WORDS,
+    INSIDE,
+    OF_HOSPITALS,
+    OF_RESIDENTS,
+    OUTSIDE,
+    PERIOD,
+    SEVERAL_YEARS,
+    SHARE,
+    SINGLE_WORDS,
+    TITLE_WORDS,
+    TOTAL,
+    YEAR,
+)
+from evalaid.reading.journal.decisions import Journal
+from evalaid.reading.journal.layouts import ColumnLayout, TableLayout
+from evalaid.reading.places.regions import Region, find_region
+from evalaid.reading.tables.tables.column_roles import is_value, read_header
+from evalaid.reading.tables.tables.headers import Block
+from evalaid.reading.tables.tables.table_rows import rank_edition
+from evalaid.reading.values.calendar_words import write_months
+from evalaid.reading.values.kinds import LONGEST_HEADER, Kind, classify, plain, split_period
+
+_SINGLE = re.compile(SINGLE_WORDS)
+_CUMULATIVE = re.compile(CUMULATIVE_WORDS, re.IGNORECASE)
+_SEVERAL_YEARS = re.compile(SEVERAL_YEARS)
+_YEAR = re.compile(r"(?:19|20)\d{2}")
+_COUNTY = re.compile(r"^.{1,11}?(?:自治县|县|市|区|旗)")
+_FILED = re.compile(rf"[(（]?({FILED_WORDS})[^,，;；]*|[(（]?截?至?(?:19|20)\d{{2}}年\d{{1,2}}月\d{{1,2}}日[^,，;；]*")
+"""When a table was made or sent: no period of its figures."""
+SHEET, FILE = "name of the sheet", "name of the file"
+
+
+def find_variable(block: Block, journal: Journal) -> tuple[str, str]:
+    """Find the variable, and its unit, of a table whose columns are periods in its titles, its sheet's name or its file's name."""
+    texts = [note.text for note in block.above] + [journal.grid.sheet, Path(journal.grid.file).stem]
+    for text in texts:
+        _, rest = split_period(plain(text))
+        pieces = re.split(TITLE_WORDS, rest)
+        for piece in [rest, *pieces]:
+            if is_value(read := read_header([piece]).read if piece else ""):
+                return read, read_header([rest]).unit
+    return "", ""
+
+
+def find_place(block: Block, journal: Journal, within: str | None) -> tuple[str, str]:
+    """Find the one county that titles, the sheet's or the file's name give the whole table, and where it stands."""
+    texts = [(note.text, journal.grid.address(note.row, note.column)) for note in block.above]
+    texts += [(journal.grid.sheet, SHEET), (Path(journal.grid.file).stem, FILE)]
+    found: dict[str, tuple[str, str]] = {}
+    for text, where in texts:
+        rest = split_period(plain(text))[1]
+        for piece in (rest, *(match[0] for match in _COUNTY.finditer(rest))):
+            region = find_region(piece, within=within) if piece else None
+            if isinstance(region, Region) and region.level == "county":
+                found.setdefault(region.code, (piece, where))
+                break
+    return next(iter(found.values())) if len(found) == 1 else ("", "")
+
+
+def find_period(
+    given: TableLayout, block: Block, columns: list[ColumnLayout], journal: Journal
+) -> tuple[str, int | None]:
+    """Find the period, or only the year, that a title, the sheet or the file gives the whole table."""
+    own = {column.read for column in columns}
+    by_column = any(column.period for column in columns if is_value(column.read))
+    needs_period = PERIOD not in own and YEAR not in own and not by_column
+    texts = [
+        (note.text, journal.grid.address(note.row, note.column))
+        for note in block.above
+        if classify(note.text) != Kind.NOTE or len(note.text) > LONGEST_HEADER
+    ]
+    texts += [(journal.grid.sheet, SHEET), (Path(journal.grid.file).stem, FILE)]
+    read = [(_FILED.sub("", write_months(plain(text))), where) for text, where in texts if text]
+    found = [(split_period(text)[0], text, where) for text, where in read]
+    found = [entry for entry in found if not _SEVERAL_YEARS.search(entry[1])]  # 2018-2021年 is the span of the panel
+    found = [(period, text, where) for period, text, where in found if period]
+    if given.period is not None:
+        found = [(given.period, given.period, "layout")]
+    nearest = [entry for entry in found if entry[2] != FILE] or found  # a file's name may tell when it was sent
+    years = list(dict.fromkeys(match[0] for period, _, _ in nearest if (match := _YEAR.search(period))))
+    year = int(years[0]) if len(years) == 1 else None
+    if len(years) > 1:
+        said = "; ".join(f"{where}: {text!r}" for _, text, where in nearest)
+        journal.decide("", "year of periods that have none", "none", f"titles and sheet name several years ({said})")
+    if not needs_period:
+        return (given.period or ""), year
+    whole = [entry for entry in nearest if _YEAR.search(entry[0])]
+    if not whole and not any(is_value(read) for read in own):
+        return "", year  # without figures there is nothing to date
+    if not whole or len(years) > 1:
+        journal.find(
+            block.header[0],
+            "",
+            "",
+            f"the titles and the sheet name several years: {said}"
+            if len(years) > 1
+            else "no period: neither rows nor columns, title, sheet or file name one",
+            "a line 'period: 2019Q3' in this table of the layout, or a column of periods",
+        )
+        return "", None
+    period, text, where = max(whole, key=lambda entry: len(entry[0]) > 5)  # a quarter says more than a year
+    if (
+        not split_period(period)[1]
+        and (part := next((p for p, _, _ in nearest if not _YEAR.search(p)), ""))
+        and len(period) <= 5
+    ):
+        period = f"{period.rstrip('年')}年{part}"
+    if _CUMULATIVE.search(text):
+        period += "累计"
+    journal.decide(
+        where if re.fullmatch(r"[A-Z]+\d+", where) else "", "period of the whole table", period, f"{where}: {text!r}"
+    )
+    return period, year
+
+
+def say_cumulative(block: Block, journal: Journal) -> bool | None:
+    """Find a note that says that figures are cumulative, or that they are not."""
+    for note in block.above + block.below:
+        text = plain(note.text)
+        if _SINGLE.search(text) or _CUMULATIVE.search(text):
+            answer = not _SINGLE.search(text)
+            journal.decide(
+                journal.grid.address(note.row, note.column),
+                "figures that say neither",
+                "cumulative" if answer else "each period alone",
+                f"the note {text!r}",
+            )
+            return answer
+    return None
+
+
+def say_whose(block: Block, columns: list[ColumnLayout], journal: Journal) -> None:
+    """Note whose episodes a total counts that stands without a count inside or outside: residents', or the hospitals' own.
+
+    The share needs residents', wherever they were treated. A table of the work of hospitals has the same headers.
+    """
+    totals = [column for column in columns if column.read == TOTAL]
+    if not totals or {column.read for column in columns} & {INSIDE, OUTSIDE, SHARE}:
+        return
+    texts = [column.header for column in totals]
+    texts += [plain(note.text) for note in block.above] + [journal.grid.sheet, Path(journal.grid.file).stem]
+    said = next((text for text in texts if re.search(OF_RESIDENTS, text, re.IGNORECASE)), "")
+    work = next((text for text in texts if re.search(OF_HOSPITALS, text, re.IGNORECASE)), "")
+    if said:
+        journal.decide("", "whose episodes the total counts", "residents'", f"{said!r}")
+        return
+    why = f"{work!r} speaks of hospitals" if work else "no header or title says it"
+    journal.decide(
+        "",
+        "whose episodes the total counts",
+        "residents', wherever they were treated: to be checked",
+        f"{why}; the patients of the county's own hospitals would give another share",
+    )
+
+
+def find_edition(block: Block, journal: Journal) -> int | None:
+    """Find the edition that a title, the sheet or the file gives all figures of the table (初步数, 修订数)."""
+    texts = [(note.text, journal.grid.address(note.row, note.column)) for note in block.above]
+    texts += [(journal.grid.sheet, ""), (Path(journal.grid.file).stem, "")]
+    for text, where in texts:
+        if (rank := rank_edition(plain(text))) is not None:
+            journal.decide(
+                where,
+                "edition of the whole table",
+                str(rank),
+                f"{plain(text)!r}; the highest edition of a figure stays",
+            )
+            return rank
+    return None

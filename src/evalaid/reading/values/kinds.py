@@ -1,0 +1,192 @@
+"""What stands in a cell: a number, a period, a mark for no value, a note, or a text, and which known header a text is."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from enum import IntEnum
+from functools import lru_cache
+
+import numpy as np
+
+from evalaid.base.names import KEY_HEADERS, NOTE_START, UNIT_NOTE, VALUE_HEADERS
+from evalaid.base.periods import FIRST_YEAR, LAST_YEAR
+from evalaid.reading.values.script import unify
+
+LONGEST_HEADER = 40
+"""A text longer than this is a note or a title, not the header of a column."""
+
+_REMEMBERED = 1 << 16  # texts of a table repeat: names, periods, headers
+_FOOTNOTES = re.compile("[\u2460-\u2473\u00b9\u00b2\u00b3\u2070-\u2079\u2020\u2021\u203b]")
+_SPACES = re.compile(r"\s+")
+_MISSING = re.compile(
+    r"[-—–―─－/…．.·*×xX]+|n/?a|null|none|nan|无|缺失|缺|不详|未报|未统计|#n/a|#div/0!|#value!|#ref!", re.IGNORECASE
+)
+_NUMBER = re.compile(
+    r"(约|近|超|逾|≈|~|>|<|≥|≤)?[(（]?[+-]?[¥$]?\d[\d,，'’ ]*(\.\d+)?(e[+-]?\d+)?[)）]?\s*"
+    r"(%|‰|％|万|亿|千|百)?(人次|人|例|元|次|张|个)?\s*(左右|余|多)?\s*([①-⑳*#†‡]|\[\d+\]|\(\d\)|注\d?)*",
+    re.IGNORECASE,
+)
+_YEAR = r"(?:19|20)\d{2}"
+_ONE = r"(?:十[一二]?|[一二三四五六七八九]|1[0-2]|0?[1-9])"
+_PART = (
+    rf"(?:第?[一二三四1-4]季度?|[前头][二三四2-4]个?季度|第?{_ONE}?[-–—~至到]第?[一二三四1-4]季度|[上下]半年|全年|"
+    rf"{_ONE}\s*月?\s*[-–—~至到]\s*{_ONE}\s*月份?|{_ONE}\s*月份?|[Qq][1-4]|[Hh][12])"
+)
+_PERIOD = re.compile(
+    rf"{_YEAR}\s*年?度?\s*[-./]?\s*{_PART}|{_YEAR}[-./](?:1[0-2]|0?[1-9])(?!\d)(?:[-./](?:3[01]|[12]\d|0?[1-9])(?!\d))?|{_YEAR}(?:0[1-9]|1[0-2])(?!\d)|"
+    rf"[Qq][1-4]\s*[-/ ]?\s*{_YEAR}|{_YEAR}\s*年?[度末底]?(?!\d)|(?<![A-Za-z0-9]){_PART}(?![A-Za-z0-9])"
+)
+_NOTE = re.compile(rf"[(（]?{NOTE_START}\s*[\d一二三四]*\s*[)）]?\s*[:：.、]|[*※①]", re.IGNORECASE)
+UNIT_WORDS = (
+    r"(?:万|亿|千|百)?(?:人次|人|例次|例|次|张|元|个|名|家|天|日|公里|km)|%|‰|百分比|percent|per ?cent|pct|fraction|10k"
+)
+_BARE = re.compile(UNIT_WORDS, re.IGNORECASE)
+_UNIT = re.compile(UNIT_NOTE, re.IGNORECASE)
+_HEADERS = {name: re.compile(pattern) for name, pattern in {**VALUE_HEADERS, **KEY_HEADERS}.items()}
+
+
+class Kind(IntEnum):
+    """Name what stands in a cell."""
+
+    BLANK, TEXT, NUMBER, YEAR, PERIOD, MISSING, NOTE = range(7)
+
+
+def plain(value: object) -> str:
+    r"""Write a cell as text without spaces, in half-width and simplified characters.
+
+    Assumes that spaces, line ends and marks of footnotes carry no meaning, as in Chinese headers and names.
+
+    Parameters
+    ----------
+    value : object
+        A cell.
+
+    Returns
+    -------
+    str
+        Empty for a blank cell; whole floats without their decimals; a date as ``2019-09-30``.
+
+    Examples
+    --------
+    >>> plain(" 县（市、\n区） "), plain(2019.0), plain(None)
+    ('县(市、区)', '2019', '')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, (dt.datetime, dt.date)):
+        return f"{value.year}-{value.month:02d}-{value.day:02d}"
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return _plain_text(str(value))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _plain_text(text: str) -> str:
+    return _SPACES.sub("", unify(_FOOTNOTES.sub("", text)))
+
+
+def classify(value: object) -> Kind:
+    """Tell what stands in a cell.
+
+    Parameters
+    ----------
+    value : object
+        A cell.
+
+    Returns
+    -------
+    Kind
+
+    Examples
+    --------
+    >>> [classify(value).name for value in ("86.9%", 2019, "2019年第三季度", "—", "连南县", "注：本表", None)]
+    ['NUMBER', 'YEAR', 'PERIOD', 'MISSING', 'TEXT', 'NOTE', 'BLANK']
+    """
+    if value is None:
+        return Kind.BLANK
+    if isinstance(value, bool):
+        return Kind.TEXT
+    if isinstance(value, (int, float, np.number)):
+        whole = float(value).is_integer() and FIRST_YEAR <= value <= LAST_YEAR
+        return Kind.YEAR if whole else Kind.NUMBER
+    if isinstance(value, (dt.date, dt.datetime)):
+        return Kind.PERIOD
+    return _classify_text(str(value))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _classify_text(raw: str) -> Kind:
+    text = unify(raw).strip()
+    if not text:
+        return Kind.BLANK
+    if _MISSING.fullmatch(text):
+        return Kind.MISSING
+    if _NUMBER.fullmatch(text):
+        return Kind.YEAR if re.fullmatch(_YEAR, text) else Kind.NUMBER
+    if _PERIOD.fullmatch(text.removesuffix("累计").strip()):
+        return Kind.PERIOD
+    if _NOTE.match(text) or _UNIT.search(text) or len(text) > LONGEST_HEADER:
+        return Kind.NOTE
+    return Kind.TEXT
+
+
+def find_role(text: str) -> str:
+    """Find the role or variable that a header names.
+
+    Assumes that the whole text is the header, without unit and period.
+
+    Parameters
+    ----------
+    text : str
+        As `plain` gives it.
+
+    Returns
+    -------
+    str
+        Empty when no known header fits.
+
+    Examples
+    --------
+    >>> find_role("县(市、区)"), find_role("县域内住院人次"), find_role("连南县")
+    ('name', 'inside', '')
+    """
+    bare = re.sub(r"[、,·]", "", text).lower()
+    return next((name for name, pattern in _HEADERS.items() if pattern.fullmatch(bare)), "")
+
+
+def split_period(text: str) -> tuple[str, str]:
+    """Take the period out of a text.
+
+    Assumes that a text names at most one period.
+
+    Parameters
+    ----------
+    text : str
+        As `plain` gives it.
+
+    Returns
+    -------
+    tuple of str
+        The period as written (empty when there is none) and the rest.
+
+    Examples
+    --------
+    >>> split_period("2019年第一季度县域内住院人次"), split_period("床位数"), split_period("1-9月住院率")
+    (('2019年第一季度', '县域内住院人次'), ('', '床位数'), ('1-9月', '住院率'))
+    """
+    found = _PERIOD.search(text)
+    if found is None or len(text) > 4 * LONGEST_HEADER:
+        return "", text
+    return found[0], text[: found.start()] + text[found.end() :]
+
+
+def is_unit(text: str) -> bool:
+    """Tell whether a text is a unit of measurement and nothing else.
+
+    Examples
+    --------
+    >>> is_unit("万人次"), is_unit("%"), is_unit("始兴县")
+    (True, True, False)
+    """
+    return bool(_BARE.fullmatch(text))

@@ -1,0 +1,257 @@
+"""Periods as offices write them, read as spans of months: `read_spans`."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from evalaid.base.errors import ReadingError
+from evalaid.reading.files.snapshot import FAULT_COLUMNS
+from evalaid.reading.values.calendar_words import Said, read_period
+
+STEPS = {"month": 1, "quarter": 3, "half-year": 6, "year": 12}
+"""What a plain number or a date may stand for, with its months."""
+
+_SHOWN = 4
+_ENOUGH_DATES = 3
+"""So many different dates, all at edges of quarters, show that the column counts quarters and not months."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Hold a span of whole months.
+
+    Parameters
+    ----------
+    first_month, last_month : int
+        Months since January 1970 (0), both inclusive.
+    cumulative : bool
+        Whether it is one of a series that counts from January: January to June, January to September.
+    """
+
+    first_month: int
+    last_month: int
+    cumulative: bool
+
+    @property
+    def months(self) -> int:
+        """How many months it has."""
+        return self.last_month - self.first_month + 1
+
+    @property
+    def year(self) -> int:
+        """The year of its last month."""
+        return 1970 + self.last_month // 12
+
+    @property
+    def step(self) -> str:
+        """What it is: a whole "month", "quarter", "half-year" or "year", else "months"."""
+        for name, months in STEPS.items():
+            if self.months == months and self.first_month % months == 0:
+                return name
+        return "months"
+
+    def __str__(self) -> str:
+        year, month = divmod(self.first_month, 12)
+        if self.cumulative:
+            return f"{1970 + year}-{month + 1:02d} to {self.year}-{self.last_month % 12 + 1:02d} (cumulative)"
+        names = {
+            "year": "",
+            "half-year": f"H{month // 6 + 1}",
+            "quarter": f"Q{month // 3 + 1}",
+            "month": f"-{month + 1:02d}",
+        }
+        if self.step in names:
+            return f"{1970 + year}{names[self.step]}"
+        return f"{1970 + year}-{month + 1:02d} to {self.year}-{self.last_month % 12 + 1:02d}"
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Hold the spans of a column.
+
+    Parameters
+    ----------
+    spans : tuple of (Span or None)
+        One for each cell; None where it is empty or unreadable.
+    evidence : str
+        What the column holds and what was decided.
+    faults : list of tuples
+        (position, text, why) of every cell that could not be read.
+    notes : list of tuples
+        (position, text, decided) where something was left out or supplied (a remark, a year, two digits of a year).
+    """
+
+    spans: tuple[Span | None, ...]
+    evidence: str
+    faults: list[tuple[int, str, str]]
+    notes: list[tuple[int, str, str]]
+
+
+def read_spans(
+    cells: Sequence[object], *, year: int | Sequence[object] | None = None, step: str | None = None
+) -> Spans:
+    """Read a column (or a row of headings) of periods.
+
+    Assumes that "三季度" is the quarter itself unless 累计 stands with it, and that spans from January of more than a
+    quarter count from the start of the year (1-9月, 前三季度, 上半年) unless second halves of years stand beside them.
+
+    Parameters
+    ----------
+    cells : sequence
+        (n,) texts, whole numbers or dates.
+    year : int or sequence, optional
+        The year of cells without one; a sequence has one year (2019, "2019年") for each cell.
+    step : {"month", "quarter", "half-year", "year"}, optional
+        What plain numbers 1, 2, 3 (with ``year``) and dates stand for. Default: decided from the column.
+
+    Returns
+    -------
+    Spans
+        The spans with every decision; ``cumulative`` is decided for the column.
+
+    Raises
+    ------
+    ReadingError
+        When dates or plain numbers may be months or quarters; the message shows them.
+
+    Examples
+    --------
+    >>> [str(span) for span in read_spans(["2019年第三季度", "2019Q3", "2019年1-9月", "2019.9"]).spans]
+    ['2019Q3', '2019Q3', '2019-01 to 2019-09 (cumulative)', '2019-09']
+    >>> [str(span) for span in read_spans(["上半年", "全年"], year=2019).spans]
+    ['2019-01 to 2019-06 (cumulative)', '2019-01 to 2019-12 (cumulative)']
+    """
+    if step is not None and step not in STEPS:
+        raise ReadingError(
+            f"step={step!r} is unknown. Expected one of {', '.join(STEPS)}, or nothing, to have it decided."
+        )
+    years = [year] * len(cells) if year is None or isinstance(year, int) else list(year)
+    if len(years) != len(cells):
+        raise ReadingError(
+            f"{len(years)} years were given for {len(cells)} periods. Expected one year for each period."
+        )
+    said = [read_period(cell, own) for cell, own in zip(cells, years, strict=True)]
+    dates = _step_of_dates(said, step)
+    numbers = _step_of_numbers(said, step)
+    found = [_span(item, dates, numbers) for item in said]
+    spans, decided = _decide_cumulative(found, said)
+    faults, notes = [], []
+    for at, item in enumerate(said):
+        why = item.fault or _misfit(item, dates, numbers)
+        if why:
+            faults.append((at, str(cells[at]), why))
+        elif item.note:
+            notes.append((at, str(cells[at]), item.note))
+    return Spans(spans, _evidence(spans, decided, said, dates, numbers), faults, notes)
+
+
+def _step_of_dates(said: Sequence[Said], step: str | None) -> str:
+    """Decide what dates stand for: the longest step at whose edges all of them lie, when there are enough of them."""
+    days = {item.day for item in said if item.day is not None}
+    if step is not None or not days:
+        return step or "month"
+    starts = all(day.day == 1 for day in days)
+    months = {day.month if starts else day.month % 12 + 1 for day in days}
+    if not starts and not all(_ends_month(day) for day in days):
+        return "month"
+    if not all(month % 3 == 1 for month in months):
+        return "month"
+    if len(days) < _ENOUGH_DATES:
+        raise _refuse(said, "dates", sorted(str(day) for day in days), "months, quarters, half-years or years")
+    return "year" if months == {1} else "quarter"
+
+
+def _step_of_numbers(said: Sequence[Said], step: str | None) -> str:
+    numbers = {item.number for item in said if item.number is not None}
+    if step is not None or not numbers:
+        return step or "month"
+    if max(numbers) > 4:
+        return "month"
+    raise _refuse(said, "plain numbers", sorted(map(str, numbers)), "months, quarters or half-years")
+
+
+def _refuse(said: Sequence[Said], what: str, shown: list[str], choices: str) -> ReadingError:
+    positions = [at for at, item in enumerate(said) if item.day is not None or item.number is not None]
+    rows = [("", "", at, "", said[at].text, f"{what} may be {choices}", "one step") for at in positions]
+    some = ", ".join(shown[:_SHOWN]) + (", ..." if len(shown) > _SHOWN else "")
+    message = f"The periods are {what} ({some}) that may be {choices}. Expected one: say step=" + (
+        " or ".join(f"'{step}'" for step in STEPS) + "."
+    )
+    return ReadingError(message, pd.DataFrame(rows, columns=FAULT_COLUMNS))
+
+
+def _span(item: Said, dates: str, numbers: str) -> tuple[int, int] | None:
+    if item.fault or _misfit(item, dates, numbers):
+        return None
+    if item.day is not None:
+        months = STEPS[dates]
+        first = ((item.day.year - 1970) * 12 + item.day.month - 1) // months * months
+        return first, first + months - 1
+    if item.number is not None and item.year is not None:
+        months = STEPS[numbers]
+        first = (item.year - 1970) * 12 + (item.number - 1) * months
+        return first, first + months - 1
+    return item.span
+
+
+def _misfit(item: Said, dates: str, numbers: str) -> str:
+    """Say why a date or a plain number does not fit the column's step."""
+    if item.number is not None and item.number > 12 // STEPS[numbers]:
+        return f"{item.number} is no {numbers} of a year"
+    if item.day is None:
+        return ""
+    months = STEPS[dates]
+    first = item.day.day == 1 and (item.day.month - 1) % months == 0
+    last = _ends_month(item.day) and item.day.month % months == 0
+    return "" if first or last else f"a day inside a {dates}, not a period"
+
+
+def _ends_month(day: dt.date) -> bool:
+    return (day + dt.timedelta(days=1)).day == 1
+
+
+def _decide_cumulative(
+    found: Sequence[tuple[int, int] | None], said: Sequence[Said]
+) -> tuple[tuple[Span | None, ...], str]:
+    """Decide for the column which spans count from January."""
+    spans = [span for span in found if span is not None]
+    second_half = any(first % 12 == 6 and last - first == 5 for first, last in spans)
+    inside = any(first % 12 for first, _ in spans)
+    flags = []
+    for span, item in zip(found, said, strict=True):
+        if span is None or span[0] % 12 or span[0] // 12 != span[1] // 12:
+            flags.append(False)
+            continue
+        months = span[1] - span[0] + 1
+        flags.append(item.cumulative or (3 < months < 12 and not (months == 6 and second_half)))
+    series = any(flags) and not inside
+    if series:
+        flags = [span is not None for span in found]
+    decided = ""
+    if series:
+        decided = (
+            "All begin in January and some are longer than a quarter: one series counted from the start of the year."
+        )
+    elif second_half and any(span is not None and span[0] % 12 == 0 and span[1] - span[0] == 5 for span in found):
+        decided = "First halves are halves, not cumulative: second halves stand beside them."
+    made = [None if span is None else Span(*span, flag) for span, flag in zip(found, flags, strict=True)]
+    return tuple(made), decided
+
+
+def _evidence(spans: Sequence[Span | None], decided: str, said: Sequence[Said], dates: str, numbers: str) -> str:
+    names = Counter(f"{span.step}{', cumulative' if span.cumulative else ''}" for span in spans if span is not None)
+    kinds = "; ".join(f"{count} read as a {name}" for name, count in names.most_common()) or "no period"
+    text = f"Periods: {kinds}. {decided}".strip()
+    if any(item.day is not None for item in said):
+        text += f" Dates stand for the {dates} that they begin or end."
+    if any(item.number is not None for item in said):
+        text += f" Plain numbers are each a {numbers}."
+    bare = [item.text for item in said if item.bare_quarter]
+    if bare and not any(span is not None and span.cumulative for span in spans):
+        text += f" {bare[0]!r} is taken as the quarter itself: nothing says 累计."
+    return text

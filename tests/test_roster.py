@@ -10,8 +10,8 @@ from pandas.testing import assert_frame_equal
 
 from evalaid.base.errors import RosterError
 from evalaid.base.periods import first_day, label, parse_periods
-from evalaid.cohorts import assign_cohorts
-from evalaid.roster import Roster
+from evalaid.programme.cohorts import assign_cohorts
+from evalaid.programme.roster import Roster
 
 PARTNERSHIPS = pd.DataFrame({
     "area": ["P", "P", "Q", "R", "R"],

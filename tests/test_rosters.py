@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalaid.base.errors import ReadingError, RosterError
-from evalaid.cohorts import assign_cohorts, possible_cohorts
+from evalaid.programme.cohorts import assign_cohorts, possible_cohorts
+from evalaid.programme.roster import read_roster, roster_of
 from evalaid.reading.journal.layouts import Layout
 from evalaid.reading.rosters.rosters.roster_rows import find_mechanism, split_names
 from evalaid.reading.rosters.rosters.rosters import read_partnerships
 from evalaid.reading.values.dates import read_date, read_spell
-from evalaid.roster import read_roster, roster_of
 
 HEADER = [
     ["广东省组团式帮扶名单（2023年）", None, None, None, None, None, None, None],

@@ -7,7 +7,7 @@ from pandas.testing import assert_frame_equal
 
 import evalaid as ea
 from evalaid.base.errors import DesignError
-from evalaid.sensitivity.starts import try_starts
+from evalaid.programme.starts import try_starts
 
 EXACT = 1e-12  # the same arithmetic on the same numbers
 

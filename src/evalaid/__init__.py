@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evalaid.base.errors import EvalaidError, NotIdentifiedError
-    from evalaid.cohorts import assign_cohorts
     from evalaid.did.effects.effects import Effects
     from evalaid.did.estimators.estimation import estimate, methods
     from evalaid.did.inference.infer import infer
@@ -38,14 +37,15 @@ if TYPE_CHECKING:
     from evalaid.did.sensitivity.trends.honest import honest
     from evalaid.did.sensitivity.trends.pretrend_power import pretrend_power
     from evalaid.facts.table import Facts
+    from evalaid.programme.cohorts import assign_cohorts
+    from evalaid.programme.roster import Roster, read_roster
+    from evalaid.programme.starts import vary_starts
     from evalaid.reading.journal.layouts import Layout
     from evalaid.reading.records.records.records.matrix import count_matrix
     from evalaid.reading.records.records.records.records import count_records
     from evalaid.reading.records.records.records.tallies import RecordCounts
     from evalaid.reading.tables.tables.tables.tables import Reading, read_table, read_tables
-    from evalaid.roster import Roster, read_roster
     from evalaid.running.notebooks import run_study
-    from evalaid.sensitivity.starts import vary_starts
     from evalaid.study.spec import StudySpec
 
 __version__ = "0.1.0"
@@ -61,9 +61,9 @@ _HOME = {
     "Panel": "evalaid.did.panel.panel",
     "Reading": "evalaid.reading.tables.tables.tables",
     "RecordCounts": "evalaid.reading.records.records.tallies",
-    "Roster": "evalaid.roster",
+    "Roster": "evalaid.programme.roster",
     "StudySpec": "evalaid.study.spec",
-    "assign_cohorts": "evalaid.cohorts",
+    "assign_cohorts": "evalaid.programme.cohorts",
     "balance": "evalaid.did.sensitivity.selection.balance",
     "bound_effect": "evalaid.did.sensitivity.bounds.bounds",
     "bad_controls": "evalaid.did.sensitivity.selection.controls",
@@ -87,14 +87,14 @@ _HOME = {
     "joint_test": "evalaid.did.sensitivity.choices.joint",
     "randomize": "evalaid.did.inference.randomisation.permutation",
     "read_panel": "evalaid.did.panel.panel",
-    "read_roster": "evalaid.roster",
+    "read_roster": "evalaid.programme.roster",
     "read_table": "evalaid.reading.tables.tables.tables",
     "read_tables": "evalaid.reading.tables.tables.tables",
     "regression_to_mean": "evalaid.did.sensitivity.selection.regression_to_mean",
     "run_study": "evalaid.running.notebooks",
     "specification_curve": "evalaid.did.sensitivity.choices.specifications",
     "spillover": "evalaid.did.sensitivity.sample.spillover",
-    "vary_starts": "evalaid.sensitivity.starts",
+    "vary_starts": "evalaid.programme.starts",
     "wild_bootstrap": "evalaid.did.inference.wild.wild",
 }
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from evalaid.cohorts import assign_cohorts, possible_cohorts
 from evalaid.did.inference.infer import infer
 from evalaid.frames.analysis import estimate_entry, overall
 from evalaid.frames.rows import EFFECT
 from evalaid.frames.units import multiply, unit_of
+from evalaid.programme.cohorts import assign_cohorts, possible_cohorts
+from evalaid.programme.starts import EARLIEST, LATEST, STATED, StartVariation, try_starts
 from evalaid.report.tables import Column
-from evalaid.sensitivity.starts import EARLIEST, LATEST, STATED, StartVariation, try_starts
 from evalaid.study.sample import diagnose_frame, load_roster, load_untreated, period_kind, roster_units, treat
 from evalaid.study.spec import StudySpec
 

@@ -9,11 +9,11 @@ import pandas as pd
 
 from evalaid.base.names import INSIDE, OUTCOME, PERIOD, TOTAL, UNIT
 from evalaid.base.project import project_root
-from evalaid.cohorts import assign_cohorts, possible_cohorts
+from evalaid.programme.cohorts import assign_cohorts, possible_cohorts
+from evalaid.programme.roster import roster_of
 from evalaid.reading.journal.decisions import DECISION_COLUMNS, LEFT_OUT_COLUMNS
 from evalaid.reading.rosters.rosters.rosters import Partnerships
 from evalaid.reading.tables.tables.tidy import read_tidy
-from evalaid.roster import roster_of
 from evalaid.study.sample import load_untreated, period_kind, roster_units
 from evalaid.study.spec import StudySpec
 

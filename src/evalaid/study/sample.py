@@ -6,10 +6,10 @@ import pandas as pd
 
 from evalaid.base.errors import StudyError
 from evalaid.base.periods import parse_periods
-from evalaid.cohorts import assign_cohorts
 from evalaid.did.panel.design import Design, diagnose
+from evalaid.programme.cohorts import assign_cohorts
+from evalaid.programme.roster import Roster, roster_of
 from evalaid.reading.journal.decisions import show
-from evalaid.roster import Roster, roster_of
 from evalaid.study.sources import (
     load_reading,
     load_simulation,

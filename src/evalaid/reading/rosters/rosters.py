@@ -73,7 +73,7 @@ class Partnerships:
     Parameters
     ----------
     frame : pandas.DataFrame
-        Columns of `PARTNERSHIP_COLUMNS`. Dates are as they are stated (texts or dates; `evalaid.roster.Roster.read` reads them),
+        Columns of `PARTNERSHIP_COLUMNS`. Dates are as they are stated (texts or dates; `evalaid.programme.roster.Roster.read` reads them),
         None where none is stated; ``mechanism`` is a kind of `evalaid.base.names.MECHANISMS`, or the text; ``departments`` and
         ``experts`` are numbers.
     decisions : pandas.DataFrame

@@ -15,12 +15,12 @@ from evalaid.base.columns import find_column
 from evalaid.base.errors import DesignError, EvalaidError, reason_of
 from evalaid.base.faults import Faults
 from evalaid.base.periods import parse_periods
-from evalaid.cohorts import assign_cohorts, possible_cohorts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.inference.infer import Vcov, infer
 from evalaid.did.panel.design import diagnose
-from evalaid.roster import Roster
+from evalaid.programme.cohorts import assign_cohorts, possible_cohorts
+from evalaid.programme.roster import Roster
 
 COHORT = "first_treated"
 LIMIT = 64
@@ -188,7 +188,7 @@ def try_starts(
     Parameters
     ----------
     possible : pandas.DataFrame
-        As `evalaid.cohorts.possible_cohorts` gives it.
+        As `evalaid.programme.cohorts.possible_cohorts` gives it.
     estimate_with : callable
         From the cohorts of moved units to one row of `evalaid.infer`; may raise an `EvalaidError`.
     limit, draws, seed, progress

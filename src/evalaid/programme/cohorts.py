@@ -10,7 +10,7 @@ import pandas as pd
 
 from evalaid.base.errors import RosterError
 from evalaid.base.periods import PER_YEAR, PeriodKind, containing_period, first_day, label
-from evalaid.roster import Roster
+from evalaid.programme.roster import Roster
 
 RULES = ("containing_period", "first_full_period")
 """Which period a start belongs to: the one it falls in, or the first one that begins on or after it."""

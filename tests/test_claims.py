@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from evalaid.base.errors import FactsError
-from evalaid.claims.checks import FINDINGS, check_alike, check_dates, list_claims, show_figures
-from evalaid.claims.remainders import bound_claims, compare_published, decompose, find_breakdown
-from evalaid.claims.table import Claims, raw_change
-from evalaid.claims.verdicts import VERDICTS, judge
+from evalaid.evidence.claims.claim_checks import FINDINGS, check_alike, check_dates, list_claims, show_figures
+from evalaid.evidence.claims.claim_verdicts import VERDICTS, judge
+from evalaid.evidence.claims.published_claims import Claims, raw_change
+from evalaid.evidence.claims.remainders import bound_claims, compare_published, decompose, find_breakdown
 
 PUBLISHED = Path(__file__).parents[1] / "data" / "published"
 CLAIMS = Claims.read(PUBLISHED)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from evalaid.base.errors import FactsError
 from evalaid.base.partial_dates import earliest_day, latest_day, name_span
 from evalaid.base.rounding import Figure, evaluate
-from evalaid.facts.table import Facts, recompute
+from evalaid.evidence.published_facts import Facts, recompute
 
 PUBLISHED = Path(__file__).parents[1] / "data" / "published"
 FACTS = Facts.read(PUBLISHED)

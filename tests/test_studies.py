@@ -9,7 +9,7 @@ from projects import ROOT
 
 from evalaid import synthesis, wording
 from evalaid.base.project import PUBLISHED, list_studies
-from evalaid.claims.table import Claims
+from evalaid.evidence.claims.published_claims import Claims
 from evalaid.running.notebooks import run_study
 from evalaid.study.sources import check_sources, load_simulation
 from evalaid.study.spec import load_study

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from evalaid.did.sensitivity.trends.coefficients import EventStudy
     from evalaid.did.sensitivity.trends.honest import honest
     from evalaid.did.sensitivity.trends.pretrend_power import pretrend_power
-    from evalaid.facts.table import Facts
+    from evalaid.evidence.published_facts import Facts
     from evalaid.programme.cohorts import assign_cohorts
     from evalaid.programme.roster import Roster, read_roster
     from evalaid.programme.starts import vary_starts
@@ -55,7 +55,7 @@ _HOME = {
     "Effects": "evalaid.did.effects.effects",
     "EvalaidError": "evalaid.base.errors",
     "EventStudy": "evalaid.did.sensitivity.trends.coefficients",
-    "Facts": "evalaid.facts.table",
+    "Facts": "evalaid.evidence.published_facts",
     "Layout": "evalaid.reading.journal.layouts",
     "NotIdentifiedError": "evalaid.base.errors",
     "Panel": "evalaid.did.panel.panel",

@@ -6,11 +6,11 @@ import pandas as pd
 
 from evalaid.base.errors import StudyError
 from evalaid.base.project import PUBLISHED, project_root
-from evalaid.claims.checks import check_alike, check_dates
-from evalaid.claims.remainders import bound_claims, find_breakdown
-from evalaid.claims.table import Claims
-from evalaid.claims.verdicts import VERDICTS, judge
 from evalaid.did.sensitivity.bounds.assumptions import ASSUMPTIONS
+from evalaid.evidence.claims.claim_checks import check_alike, check_dates
+from evalaid.evidence.claims.claim_verdicts import VERDICTS, judge
+from evalaid.evidence.claims.published_claims import Claims
+from evalaid.evidence.claims.remainders import bound_claims, find_breakdown
 from evalaid.frames.rows import list_values
 from evalaid.study.spec import StudySpec
 
@@ -47,7 +47,7 @@ def bounds_of(claims: Claims) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        As `evalaid.claims.remainders.bound_claims`, with ``claim`` and ``assumption_label``; ``label`` is the claim alone.
+        As `evalaid.evidence.claims.remainders.bound_claims`, with ``claim`` and ``assumption_label``; ``label`` is the claim alone.
     """
     frame = bound_claims(claims)
     if frame.empty:
@@ -62,7 +62,7 @@ def breakdown_of(claims: Claims) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        As `evalaid.claims.remainders.find_breakdown`, with ``what``; ``label`` is the claim alone.
+        As `evalaid.evidence.claims.remainders.find_breakdown`, with ``what``; ``label`` is the claim alone.
     """
     frame = find_breakdown(claims)
     names = frame["claim_id"].map({claim.claim_id: claim.label for claim in claims.claims})
@@ -87,7 +87,7 @@ def judge_repeats(claims: Claims) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        As `evalaid.claims.verdicts.judge`, with ``may`` (one of `REPEATS`).
+        As `evalaid.evidence.claims.claim_verdicts.judge`, with ``may`` (one of `REPEATS`).
     """
     frame, alike, dates = judge(claims), check_alike(claims).set_index("key")["alike"], check_dates(claims)
     too_early = set(dates.loc[dates["finding"] == "precedes", "claim_id"])

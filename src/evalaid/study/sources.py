@@ -17,7 +17,7 @@ import pandas as pd
 
 from evalaid.base.errors import EvalaidError, StudyError
 from evalaid.base.project import LAYOUTS, PUBLISHED, REPORTS, project_root
-from evalaid.claims.table import Claims
+from evalaid.evidence.claims.published_claims import Claims
 from evalaid.manifest import NUMBERS_FILE, hash_file, hash_value, read_manifest
 from evalaid.reading.rosters.rosters.rosters import Partnerships, read_partnerships
 from evalaid.reading.tables.tables.tables import Reading, read_table

@@ -12,10 +12,19 @@ import pandas as pd
 
 from evalaid.base.rounding import Figure
 from evalaid.base.texts import join_texts
-from evalaid.claims.table import Claim, Claims, claim_row, claim_years, finite, raw_change, reported_unit, shown
 from evalaid.did.sensitivity.bounds.bounds import Bounds, bound_effect
-from evalaid.facts.alike import years_apart
-from evalaid.facts.table import Change, Facts
+from evalaid.evidence.claims.published_claims import (
+    Claim,
+    Claims,
+    claim_row,
+    claim_years,
+    finite,
+    raw_change,
+    reported_unit,
+    shown,
+)
+from evalaid.evidence.comparability import years_apart
+from evalaid.evidence.published_facts import Change, Facts
 
 SHARE_RANGE = (0.0, 100.0)
 """Range of a share in per cent."""
@@ -187,7 +196,7 @@ def yearly_trend(facts: Facts, fact_id: str) -> Figure:
 
     Examples
     --------
-    >>> from evalaid.facts.table import Facts
+    >>> from evalaid.evidence.published_facts import Facts
     >>> round(yearly_trend(Facts.read("data/published"), "F088b").value, 2)
     1.1
     """
@@ -206,7 +215,7 @@ def bound_claim(facts: Facts, claim: Claim, change: Change, m: Sequence[float]) 
     claim : Claim
         The claim.
     change : Change
-        From `evalaid.claims.table.raw_change`.
+        From `evalaid.evidence.claims.published_claims.raw_change`.
     m : sequence of float
         Largest deviation a year (over the whole time where its length is unstated), in the unit of the change.
 

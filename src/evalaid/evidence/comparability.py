@@ -148,7 +148,7 @@ def compare_facts(one: Fact, other: Fact) -> Comparison:
 
     Examples
     --------
-    >>> from evalaid.facts.table import Facts
+    >>> from evalaid.evidence.published_facts import Facts
     >>> facts = Facts.read("data/published")
     >>> compare_facts(facts["F141"], facts["F142"]).reasons
     ('unlike indicators: county_inpatient_share against county_visit_share',)
@@ -177,7 +177,7 @@ def years_apart(one: Fact, other: Fact) -> float | None:
 
     Examples
     --------
-    >>> from evalaid.facts.table import Facts
+    >>> from evalaid.evidence.published_facts import Facts
     >>> facts = Facts.read("data/published")
     >>> years_apart(facts["F003"], facts["F001"]), years_apart(facts["F048"], facts["F001"])
     (2.0, None)

@@ -12,9 +12,9 @@ import pandas as pd
 
 from evalaid.base.partial_dates import earliest_day, latest_day, years_between
 from evalaid.base.texts import join_texts
-from evalaid.claims.table import NO_BASELINE, Claim, Claims, claim_row, raw_change, shown
-from evalaid.facts.alike import Fact
-from evalaid.facts.table import Change, Facts
+from evalaid.evidence.claims.published_claims import NO_BASELINE, Claim, Claims, claim_row, raw_change, shown
+from evalaid.evidence.comparability import Fact
+from evalaid.evidence.published_facts import Change, Facts
 
 FINDINGS = {
     "precedes": "the figure is from before this date and cannot follow from it",

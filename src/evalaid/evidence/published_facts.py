@@ -16,8 +16,8 @@ import pandas as pd
 from evalaid.base.errors import FactsError
 from evalaid.base.faults import Faults
 from evalaid.base.rounding import Figure, evaluate, names_in
-from evalaid.facts.alike import Comparison, Fact, compare_facts, years_apart
-from evalaid.facts.register import (
+from evalaid.evidence.comparability import Comparison, Fact, compare_facts, years_apart
+from evalaid.evidence.register import (
     FACT_PATTERNS,
     FACTS_FILE,
     PROGRAMME_PATTERNS,
@@ -48,7 +48,7 @@ class Change:
     alike : bool
         Whether the figures are like for like. If not, the number is an arithmetic illustration and nothing more.
     reasons, remarks : tuple of str
-        As in `evalaid.facts.alike.Comparison`.
+        As in `evalaid.evidence.comparability.Comparison`.
     made_by : str
         How the number came about.
     """
@@ -193,7 +193,7 @@ class Facts:
         return found.assign(low=[figure.low for figure in figures], high=[figure.high for figure in figures])
 
     def like_for_like(self, fact_a: str, fact_b: str) -> Comparison:
-        """Say whether two figures may be compared (see `evalaid.facts.alike.compare_facts`).
+        """Say whether two figures may be compared (see `evalaid.evidence.comparability.compare_facts`).
 
         Parameters
         ----------

@@ -144,7 +144,7 @@ def check_facts(frame: pd.DataFrame, programmes: Collection[str], faults: Faults
 
     Examples
     --------
-    >>> from evalaid.facts.table import Facts
+    >>> from evalaid.evidence.published_facts import Facts
     >>> len(Facts.read("data/published").frame) > 167
     True
     """

@@ -11,9 +11,9 @@ from typing import Any
 from evalaid.base.errors import FactsError
 from evalaid.base.faults import Faults
 from evalaid.base.rounding import Figure
-from evalaid.facts.alike import years_apart
-from evalaid.facts.register import CLAIM_PATTERNS, CLAIMS_FILE, check_claims, read_table
-from evalaid.facts.table import Change, Facts
+from evalaid.evidence.comparability import years_apart
+from evalaid.evidence.published_facts import Change, Facts
+from evalaid.evidence.register import CLAIM_PATTERNS, CLAIMS_FILE, check_claims, read_table
 
 NO_BASELINE = "no figure from before is published"
 

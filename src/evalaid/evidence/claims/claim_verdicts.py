@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from evalaid.claims.checks import check_dates
-from evalaid.claims.remainders import bound_claim, unlike_between, yearly_trend
-from evalaid.claims.table import NO_BASELINE, Claim, Claims, claim_row, claim_years, raw_change
-from evalaid.facts.table import Change, Facts
+from evalaid.evidence.claims.claim_checks import check_dates
+from evalaid.evidence.claims.published_claims import NO_BASELINE, Claim, Claims, claim_row, claim_years, raw_change
+from evalaid.evidence.claims.remainders import bound_claim, unlike_between, yearly_trend
+from evalaid.evidence.published_facts import Change, Facts
 
 VERDICTS = ("identified", "bounded", "not identified")
 """From the strongest to the weakest."""

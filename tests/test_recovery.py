@@ -5,9 +5,9 @@ import pytest
 
 from evalaid.base.errors import EstimationError, SimulationError
 from evalaid.frames.recoveries import describe_truth
-from evalaid.recovery.draws import estimate_draws, recovery, summarise_draws
-from evalaid.recovery.trials import TRIALS, Trial, choose_trials
-from evalaid.simulate.table import GENERATORS
+from evalaid.simulate.generators import GENERATORS
+from evalaid.simulate.recovery.draws import estimate_draws, recovery, summarise_draws
+from evalaid.simulate.recovery.trials import TRIALS, Trial, choose_trials
 from evalaid.study.sources import load_simulation
 from evalaid.study.spec import load_study
 

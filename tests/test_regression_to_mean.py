@@ -233,7 +233,7 @@ def test_what_cannot_be_asked_is_refused_with_all_faults():
 
 def test_targeting_in_the_simulated_counties_is_seen_and_no_targeting_is_not():
     """Counties chosen for a low share of the quarters before rise by some tenths of a point without any effect."""
-    from evalaid.simulate.table import simulate as simulate_programme
+    from evalaid.simulate.generators import simulate as simulate_programme
 
     means = {}
     for targeting in (0.0, 2.0):

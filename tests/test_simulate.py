@@ -11,8 +11,8 @@ import pytest
 import evalaid as ea
 from evalaid.base.errors import SimulationError
 from evalaid.simulate import county, levels, solve
+from evalaid.simulate.generators import GENERATORS, simulate
 from evalaid.simulate.noise import condition, correlate, draw_ar1, draw_from, round_to_total
-from evalaid.simulate.table import GENERATORS, simulate
 from evalaid.simulate.target import Target, hold_against
 from evalaid.simulate.truth import summarise_truth, unfold
 

@@ -198,7 +198,7 @@ def test_units_treated_before_the_panel_expose_their_neighbours_throughout():
 
 
 def test_the_published_list_of_neighbours_fits_the_simulated_counties():
-    from evalaid.simulate.table import simulate as simulate_programme
+    from evalaid.simulate.generators import simulate as simulate_programme
 
     frame = simulate_programme("guangdong", effect_pp=2.0, seed=1).frame
     frame = frame[frame["quarter"].astype(str) <= "2019Q4"]

@@ -9,8 +9,8 @@ from evalaid.frames.analysis import dose_effects
 from evalaid.frames.rows import list_values
 from evalaid.frames.survey import title_of
 from evalaid.frames.units import unit_of_outcome
-from evalaid.recovery.draws import recovery, true_effect_of
 from evalaid.report.tables import Column
+from evalaid.simulate.recovery.draws import recovery, true_effect_of
 from evalaid.study.sample import load_design
 from evalaid.study.sources import load_simulation
 from evalaid.study.spec import StudySpec

@@ -16,8 +16,8 @@ from evalaid.base.periods import parse_periods
 from evalaid.simulate import levels, solve
 from evalaid.simulate.geography import read_counties, read_neighbours
 from evalaid.simulate.noise import draw_ar1, draw_from
-from evalaid.simulate.panel import check_choice, check_number
 from evalaid.simulate.province import draw_province
+from evalaid.simulate.simulated_panel import check_choice, check_number
 
 Floats = NDArray[np.float64]
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from evalaid.simulate import county, levels
 from evalaid.simulate.county import ORDINALS, QUARTERS, YEARS, Background, Draft, Drawn, Programme
 from evalaid.simulate.noise import draw_from
-from evalaid.simulate.panel import SimulatedPanel, check_choice, check_number, check_seed, generator_of
 from evalaid.simulate.province import PUBLISHED
+from evalaid.simulate.simulated_panel import SimulatedPanel, check_choice, check_number, check_seed, generator_of
 from evalaid.simulate.solve import count_changes
 from evalaid.simulate.target import Target, hold_against
 from evalaid.simulate.truth import SHAPES, event_times, summarise_truth, unfold

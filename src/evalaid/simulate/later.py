@@ -12,7 +12,7 @@ from evalaid.simulate import levels
 from evalaid.simulate.county import ORDINALS, QUARTERS, YEARS, Background, Draft, Drawn, Programme
 from evalaid.simulate.guangdong import draw_rollout, finish, unfold_effect
 from evalaid.simulate.noise import draw_from, round_to_total
-from evalaid.simulate.panel import SimulatedPanel, check_choice, check_number, check_seed
+from evalaid.simulate.simulated_panel import SimulatedPanel, check_choice, check_number, check_seed
 from evalaid.simulate.target import Target
 from evalaid.simulate.truth import SHAPES
 

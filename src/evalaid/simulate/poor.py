@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from evalaid.base.errors import SimulationError
 from evalaid.simulate.noise import draw_ar1, draw_from
-from evalaid.simulate.panel import SimulatedPanel, check_choice, check_number, check_seed, generator_of
+from evalaid.simulate.simulated_panel import SimulatedPanel, check_choice, check_number, check_seed, generator_of
 from evalaid.simulate.target import Target, hold_against
 from evalaid.simulate.truth import SHAPES, event_times, summarise_truth, unfold
 

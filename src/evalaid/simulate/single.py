@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from evalaid.simulate import levels
 from evalaid.simulate.geography import read_counties
 from evalaid.simulate.noise import condition, correlate, draw_ar1
-from evalaid.simulate.panel import SimulatedPanel, check_choice, check_number, check_seed, generator_of
+from evalaid.simulate.simulated_panel import SimulatedPanel, check_choice, check_number, check_seed, generator_of
 from evalaid.simulate.target import Target, hold_against
 from evalaid.simulate.truth import SHAPES, event_times, summarise_truth, unfold
 

@@ -22,9 +22,9 @@ from evalaid.manifest import NUMBERS_FILE, hash_file, hash_value, read_manifest
 from evalaid.reading.rosters.rosters.rosters import Partnerships, read_partnerships
 from evalaid.reading.tables.tables.tables import Reading, read_table
 from evalaid.reading.tables.tables.tidy import read_tidy
-from evalaid.recovery.trials import choose_trials
-from evalaid.simulate.panel import LABEL, SimulatedPanel
-from evalaid.simulate.table import simulate
+from evalaid.simulate.generators import simulate
+from evalaid.simulate.recovery.trials import choose_trials
+from evalaid.simulate.simulated_panel import LABEL, SimulatedPanel
 from evalaid.study.spec import StudySpec
 
 DATA_PACKAGE = Path("data") / "datapackage.json"

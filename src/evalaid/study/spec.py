@@ -76,7 +76,7 @@ class StudySpec:
     roster_layout : str, optional
         YAML file that says how ``roster`` is read, when it is a file as an office keeps it.
     simulation : mapping, optional
-        In place of ``panel``: ``generator`` (a name in `evalaid.simulate.table.GENERATORS`), ``seed``, and what the
+        In place of ``panel``: ``generator`` (a name in `evalaid.simulate.generators.GENERATORS`), ``seed``, and what the
         generator takes (``effect_pp``, ``shape``, ...). The panel, its true effect and its calibration are written to
         ``reports/<study>/data``.
     unit, period, outcome : str
@@ -133,7 +133,7 @@ class StudySpec:
         that must not move). Shown by ``4_robustness``, which pretends an earlier start when there is none.
     recovery : mapping, optional
         For simulated studies: ``draws`` (panels drawn, 40 when left out), ``seed``, ``methods`` (trials of
-        `evalaid.recovery.trials.TRIALS` or registered methods; default: all trials of the generator). Shown by ``4_recovery``.
+        `evalaid.simulate.recovery.trials.TRIALS` or registered methods; default: all trials of the generator). Shown by ``4_recovery``.
     robustness : mapping, optional
         What ``4_robustness`` cannot know by itself: ``strata`` (column; who was treated is drawn again within these only),
         ``neighbours`` (``file`` with ``columns``, a pair of units a row), ``groups`` (column: units that share a supporting

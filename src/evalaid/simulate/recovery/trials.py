@@ -8,7 +8,7 @@ from typing import Any
 
 from evalaid.base.errors import SimulationError
 from evalaid.did.estimators.estimation import find_method
-from evalaid.simulate.table import GENERATORS
+from evalaid.simulate.generators import GENERATORS
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def choose_trials(generator: str, methods: Sequence[str | Trial] | None) -> tupl
     Parameters
     ----------
     generator : str
-        Name in `evalaid.simulate.table.GENERATORS`.
+        Name in `evalaid.simulate.generators.GENERATORS`.
     methods : sequence of str or Trial, optional
         See `recovery`.
 

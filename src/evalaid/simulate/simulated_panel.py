@@ -24,7 +24,7 @@ class SimulatedPanel:
     Parameters
     ----------
     generator : str
-        Name in `evalaid.simulate.table.GENERATORS`.
+        Name in `evalaid.simulate.generators.GENERATORS`.
     frame : pandas.DataFrame
         One row for each unit and period; ``true_effect`` is the programme's own effect on the outcome of that row, in the
         outcome's unit (fractions for shares).
@@ -46,7 +46,7 @@ class SimulatedPanel:
 
     Examples
     --------
-    >>> from evalaid.simulate.table import simulate
+    >>> from evalaid.simulate.generators import simulate
     >>> panel = simulate("xinjiang", effect_pp=5.0, seed=1)
     >>> panel.label
     'simulated'

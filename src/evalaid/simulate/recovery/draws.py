@@ -15,9 +15,9 @@ from evalaid.did.effects.effects import Effects
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.inference.infer import infer
 from evalaid.did.panel.design import Design, diagnose
-from evalaid.recovery.trials import Trial, choose_trials
-from evalaid.simulate.panel import LABEL, SimulatedPanel, check_number, check_seed
-from evalaid.simulate.table import simulate
+from evalaid.simulate.generators import simulate
+from evalaid.simulate.recovery.trials import Trial, choose_trials
+from evalaid.simulate.simulated_panel import LABEL, SimulatedPanel, check_number, check_seed
 
 DRAW_COLUMNS = ("draw", "seed", "trial", "method", "truth", "estimate", "std_error", "conf_low", "conf_high", "reason")
 
@@ -41,7 +41,7 @@ def recovery(
     Parameters
     ----------
     generator : str
-        Name in `evalaid.simulate.table.GENERATORS`.
+        Name in `evalaid.simulate.generators.GENERATORS`.
     methods : sequence of str or Trial, optional
         Names of trials of `TRIALS` or of registered methods, or trials. Default: all trials of the generator.
     draws : int

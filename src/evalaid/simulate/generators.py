@@ -12,8 +12,8 @@ from evalaid.simulate.county import Background
 from evalaid.simulate.guangdong import simulate_guangdong
 from evalaid.simulate.hospitals import shanghai_departments, tibet, xinjiang
 from evalaid.simulate.later import liannan, second_round, ten_thousand_doctors
-from evalaid.simulate.panel import SimulatedPanel
 from evalaid.simulate.poor import national_pairing, zhejiang_guizhou
+from evalaid.simulate.simulated_panel import SimulatedPanel
 from evalaid.simulate.single import xinyi, yangxi
 
 GENERATORS: dict[str, Callable[..., SimulatedPanel]] = {

@@ -16,10 +16,10 @@ from evalaid.base.errors import EvalaidError, ReadingError, StudyError
 from evalaid.base.project import list_studies
 from evalaid.cli import main
 from evalaid.frames.starts import vary_study_starts
-from evalaid.manifest import read_manifest
-from evalaid.own_data import begin_study
-from evalaid.own_parameters import ADJACENCY
 from evalaid.simulate import office
+from evalaid.study.manifest import read_manifest
+from evalaid.study.new.own_data import begin_study
+from evalaid.study.new.own_parameters import ADJACENCY
 from evalaid.study.provenance import gather_decisions
 from evalaid.study.sample import load_design
 from evalaid.study.sources import data_faults, hash_inputs
@@ -262,7 +262,7 @@ def test_what_the_system_refuses_is_told_and_leaves_nothing(project, files, monk
     def refuse(source, target):
         raise PermissionError(13, "Permission denied", str(target))
 
-    monkeypatch.setattr("evalaid.own_data.shutil.copyfile", refuse)
+    monkeypatch.setattr("evalaid.study.new.own_data.shutil.copyfile", refuse)
     with pytest.raises(StudyError, match=r"Permission denied.*Close the file in other programs.*nothing was written"):
         begin_study("mine", files.panel, files.roster)
     assert everything(project) == before
@@ -274,7 +274,7 @@ def test_an_interruption_leaves_nothing(project, files, monkeypatch):
         raise KeyboardInterrupt
 
     before = everything(project)
-    monkeypatch.setattr("evalaid.own_data.load_design", interrupt)
+    monkeypatch.setattr("evalaid.study.new.own_data.load_design", interrupt)
     with pytest.raises(KeyboardInterrupt):
         begin_study("mine", files.panel, files.roster)
     assert everything(project) == before
@@ -322,7 +322,7 @@ def test_a_failure_while_files_are_put_in_place_takes_everything_back(project, f
     def fail(spec):
         raise StudyError("no")
 
-    monkeypatch.setattr("evalaid.own_data.load_design", fail)
+    monkeypatch.setattr("evalaid.study.new.own_data.load_design", fail)
     with pytest.raises(StudyError, match="no"):
         begin_study("mine", files.panel, files.roster)
     assert everything(project) == before

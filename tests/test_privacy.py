@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 import evalaid.section
 from evalaid.base.errors import ReadingError
-from evalaid.manifest import Recorder
 from evalaid.reading.records.records.identifiers import looks_like, mask, refuse_identifiers
 from evalaid.reading.records.records.privacy import THRESHOLD, hide_small, publishable
 from evalaid.report.tables import Column
 from evalaid.section import Section
+from evalaid.study.manifest import Recorder
 from evalaid.study.spec import StudySpec
 
 ID = "11010519491231002X"

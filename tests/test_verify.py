@@ -9,9 +9,9 @@ import pytest
 from projects import make_project
 
 from evalaid.base.errors import ManifestError
-from evalaid.manifest import Manifest, Number, Recorder, read_manifest, read_parts, write_manifest
 from evalaid.running.notebooks import run_study
 from evalaid.running.verify import compare_numbers, verify_study
+from evalaid.study.manifest import Manifest, Number, Recorder, read_manifest, read_parts, write_manifest
 from evalaid.study.spec import StudySpec
 
 HASH = "0123456789abcdef"

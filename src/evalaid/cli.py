@@ -173,8 +173,8 @@ def check(file: Path, write_layout: Path | None, **options: Any) -> None:
     YAML, with every decision and with the cell of every fault; what is not clear is asked for. Exit code 0: usable; 1: faults;
     2: not readable, or a column is not clear.
     """
-    from evalaid.inspection.anything import inspect_any
-    from evalaid.inspection.tidy_panel import Inspection
+    from evalaid.study.inspection.anything import inspect_any
+    from evalaid.study.inspection.tidy_panel import Inspection
 
     result = inspect_any(file, **options)
     if len(result.decisions):
@@ -222,7 +222,7 @@ def new(name: str, panel: Path, roster: Path, start: str, data_kind: str, **opti
     prints what was decided, the design, and the next command. A study that is there is not overwritten; after a fault nothing
     is left behind.
     """
-    from evalaid.own_data import begin_study
+    from evalaid.study.new.own_data import begin_study
 
     layouts = {key: options.pop(key) for key in ("panel_layout", "roster_layout")}
     columns = {role: column for role, column in options.items() if column is not None}

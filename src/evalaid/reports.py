@@ -13,8 +13,8 @@ from pathlib import Path
 
 from evalaid.base.errors import StudyError
 from evalaid.base.project import OWN, REPORTS, SYNTHESIS, list_studies, project_root
-from evalaid.manifest import NUMBERS_FILE, Manifest, read_manifest
 from evalaid.report.page import PAGE, write_index, write_page
+from evalaid.study.manifest import NUMBERS_FILE, Manifest, read_manifest
 from evalaid.study.spec import StudySpec
 
 FAILED = ".failed"

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from evalaid.did.panel.design import Design
 from evalaid.frames.units import unit_of_outcome
-from evalaid.manifest import NUMBERS_FILE, Number, Recorder, hash_value, read_manifest, read_parts, short
 from evalaid.reading.records.records.identifiers import refuse_identifiers
 from evalaid.reading.records.records.privacy import EPISODES, THRESHOLD, publishable
 from evalaid.report.canvas import Drawing, Figure, Look, draw
 from evalaid.report.tables import Column, Table, collect_notes
 from evalaid.report.words import fill
 from evalaid.reports import report_folder
+from evalaid.study.manifest import NUMBERS_FILE, Number, Recorder, hash_value, read_manifest, read_parts, short
 from evalaid.study.sample import load_design
 from evalaid.study.sources import hash_inputs
 from evalaid.study.spec import StudySpec

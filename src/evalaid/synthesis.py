@@ -13,11 +13,11 @@ import pandas as pd
 
 from evalaid.base.project import LITERATURE, PROJECT, PUBLISHED, list_studies, project_root
 from evalaid.frames.published import AS_A_CHANGE, AS_AN_EFFECT, REPEATS, every_claim, judge_repeats
-from evalaid.manifest import NUMBERS_FILE, Number, read_manifest
 from evalaid.report.tables import Column
 from evalaid.reports import report_folder
 from evalaid.study.combinations import PUBLISHED as CLAIMS_ONLY
 from evalaid.study.combinations import REAL, SIMULATED
+from evalaid.study.manifest import NUMBERS_FILE, Number, read_manifest
 from evalaid.study.spec import StudySpec
 from evalaid.threats.finding import VERDICTS, verdict_key
 

@@ -13,9 +13,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from evalaid.base.errors import EvalaidError
-from evalaid.manifest import NUMBERS_FILE, hash_file, hash_value
 from evalaid.report.page import PAGE
 from evalaid.reports import report_folder
+from evalaid.study.manifest import NUMBERS_FILE, hash_file, hash_value
 from evalaid.study.sources import hash_inputs
 from evalaid.study.spec import StudySpec
 

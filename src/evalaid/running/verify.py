@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalaid.base.periods import PER_YEAR
-from evalaid.manifest import NUMBERS_FILE, Manifest, Number, read_manifest, short
 from evalaid.reports import report_folder
 from evalaid.running.execution import Halt, Tell
 from evalaid.running.notebooks import run_study
+from evalaid.study.manifest import NUMBERS_FILE, Manifest, Number, read_manifest, short
 from evalaid.study.sources import data_faults
 from evalaid.study.spec import StudySpec
 

@@ -27,9 +27,9 @@ from evalaid.base.project import (
     read_study_file,
     study_file,
 )
-from evalaid.manifest import NUMBERS_FILE, hash_value
 from evalaid.study import fields
 from evalaid.study.combinations import DATA_KINDS, faults_between, unknown_field
+from evalaid.study.manifest import NUMBERS_FILE, hash_value
 
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
 _FROM_FILE: Any = None  # a field left out is read from the study's file

@@ -24,11 +24,6 @@ from evalaid.base.names import CLUSTER, INSIDE, NAME, OUTCOME, PERIOD, TOTAL, UN
 from evalaid.base.periods import parse_periods
 from evalaid.base.project import LAYOUTS, OWN, list_studies, project_root, study_file
 from evalaid.did.panel.design import Design, diagnose
-from evalaid.inspection.anything import inspect_any
-from evalaid.inspection.office_roster import RosterInspection
-from evalaid.inspection.office_table import TableInspection, table_roles
-from evalaid.inspection.tidy_panel import Inspection
-from evalaid.own_parameters import DATA, Draft, choose_method, write_parameters
 from evalaid.programme.cohorts import assign_cohorts, possible_cohorts
 from evalaid.programme.roster import roster_of
 from evalaid.reading.files.snapshot import readable_name
@@ -36,6 +31,11 @@ from evalaid.reading.journal.decisions import show
 from evalaid.reading.journal.layouts import Layout
 from evalaid.reading.records.records.tallies import county_number
 from evalaid.reading.rosters.rosters.rosters import Partnerships, read_partnerships
+from evalaid.study.inspection.anything import inspect_any
+from evalaid.study.inspection.office_roster import RosterInspection
+from evalaid.study.inspection.office_table import TableInspection, table_roles
+from evalaid.study.inspection.tidy_panel import Inspection
+from evalaid.study.new.own_parameters import DATA, Draft, choose_method, write_parameters
 from evalaid.study.sample import COHORT, load_design
 from evalaid.study.sources import DATA_PACKAGE
 from evalaid.study.spec import check_name, load_study

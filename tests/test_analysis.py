@@ -6,9 +6,15 @@ from projects import TOY, make_project, toy_frame, write_study
 
 from evalaid.did.estimators.identities import ROUNDING, check_identities
 from evalaid.did.panel.design import diagnose
-from evalaid.frames.alternatives import compare_methods, compare_scenarios, count_agreement
-from evalaid.frames.analysis import describe_before, detectable_effects, estimate_main, reaction_periods, report_effects
-from evalaid.frames.describe import (
+from evalaid.report.questions.alternatives import compare_methods, compare_scenarios, count_agreement
+from evalaid.report.questions.analysis import (
+    describe_before,
+    detectable_effects,
+    estimate_main,
+    reaction_periods,
+    report_effects,
+)
+from evalaid.report.questions.describe import (
     average_outcome,
     describe_limits,
     describe_sample,

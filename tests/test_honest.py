@@ -23,8 +23,8 @@ from evalaid.did.sensitivity.trends.corners import find_corners
 from evalaid.did.sensitivity.trends.flci import _lasso_path, folded_quantile, shortest, trace
 from evalaid.did.sensitivity.trends.inequalities import state
 from evalaid.did.sensitivity.trends.restrictions import KINDS, SHAPES, restrict
-from evalaid.report.canvas import Look, draw
-from evalaid.report.divergence import draw_honest
+from evalaid.report.display.canvas import Look, draw
+from evalaid.report.display.divergence_figure import draw_honest
 
 # R reads ends off a grid: ours lie between its last accepted point and the next one. Its least favourable critical value
 # is the quantile of 1,000 draws, which moves an end that is close to a grid point.

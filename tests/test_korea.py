@@ -10,7 +10,7 @@ import pytest
 from projects import KOREA, ROOT, korea_run
 
 from evalaid.did.estimators.identities import ROUNDING
-from evalaid.report import fonts
+from evalaid.report.display import fonts
 from evalaid.running.verify import compare_numbers
 from evalaid.study.manifest import hash_file, read_manifest
 from evalaid.study.sample import load_design, load_frame

@@ -13,9 +13,9 @@ import pytest
 from projects import EFFECT, ROOT, SAMPLE, make_project, write_notebook
 
 from evalaid.base.errors import ManifestError, NotebookError, StudyError
+from evalaid.report.section import open_section
 from evalaid.running import execution, notebooks
 from evalaid.running.notebooks import run_study
-from evalaid.section import open_section
 from evalaid.study.manifest import read_manifest
 from evalaid.study.spec import StudySpec, field_names
 

@@ -15,7 +15,7 @@ from projects import ROOT, cells_of, toy_frame
 from evalaid.base.errors import EvalaidError, ReadingError, StudyError
 from evalaid.base.project import list_studies
 from evalaid.cli import main
-from evalaid.frames.starts import vary_study_starts
+from evalaid.report.questions.other_starts import vary_study_starts
 from evalaid.simulate import office
 from evalaid.study.manifest import read_manifest
 from evalaid.study.new.own_data import begin_study

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import evalaid.section
+import evalaid.report.section
 from evalaid.base.errors import ReadingError
 from evalaid.reading.records.records.identifiers import looks_like, mask, refuse_identifiers
 from evalaid.reading.records.records.privacy import THRESHOLD, hide_small, publishable
-from evalaid.report.tables import Column
-from evalaid.section import Section
+from evalaid.report.display.formatted_tables import Column
+from evalaid.report.section import Section
 from evalaid.study.manifest import Recorder
 from evalaid.study.spec import StudySpec
 
@@ -271,9 +271,9 @@ def test_a_single_small_number_is_not_written_and_the_threshold_may_be_raised(se
     section.record("few", 4, unit="episodes", digits=0)
     section.record("many", 8, unit="episodes", digits=0)
     assert (section.value("few"), section.value("many")) == (None, 8)
-    monkeypatch.setenv(evalaid.section.SMALLEST, "10")
+    monkeypatch.setenv(evalaid.report.section.SMALLEST, "10")
     section.record("more", 8, unit="episodes", digits=0)
     assert section.value("more") is None
-    monkeypatch.setenv(evalaid.section.SMALLEST, "1")
+    monkeypatch.setenv(evalaid.report.section.SMALLEST, "1")
     section.record("still_few", 4, unit="episodes", digits=0)
     assert section.value("still_few") is None

@@ -43,7 +43,7 @@ def here(monkeypatch):
 
 def run(study, *notebooks):
     """Run notebooks one after the other, each with the numbers of those before."""
-    from evalaid import section
+    from evalaid.report import section
 
     text, numbers = "", {}
     with pytest.MonkeyPatch.context() as patch:

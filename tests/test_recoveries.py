@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import evalaid as ea
-from evalaid.frames.recoveries import recover
+from evalaid.report.questions.recoveries import recover
 
 
 def test_trials_are_named_by_the_titles_of_their_methods():

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from evalaid.base.errors import EstimationError, SimulationError
-from evalaid.frames.recoveries import describe_truth
+from evalaid.report.questions.recoveries import describe_truth
 from evalaid.simulate.generators import GENERATORS
 from evalaid.simulate.recovery.draws import estimate_draws, recovery, summarise_draws
 from evalaid.simulate.recovery.trials import TRIALS, Trial, choose_trials

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evalaid.report import curves, divergence, exclusions, figures, fonts
-from evalaid.report.canvas import Look, draw
-from evalaid.report.page import to_html, write_index, write_page
-from evalaid.report.tables import COLUMNS, Column, Table, collect_notes, number_table
-from evalaid.report.words import fill, format_value
+from evalaid.report.display import curves, divergence_figure, exclusion_figure, figures, fonts
+from evalaid.report.display.canvas import Look, draw
+from evalaid.report.display.formatted_tables import COLUMNS, Column, Table, collect_notes, number_table
+from evalaid.report.display.page import to_html, write_index, write_page
+from evalaid.report.wording.prose import fill, format_value
 
 EFFECTS = pd.DataFrame({
     "key": ["-2", "-1", "0", "1"],
@@ -47,7 +47,7 @@ DRAWINGS = {
     figures.draw_means: STATUS,
     figures.draw_event_study: EFFECTS,
     figures.draw_comparison: EFFECTS,
-    exclusions.draw_leave_out: EFFECTS.assign(
+    exclusion_figure.draw_leave_out: EFFECTS.assign(
         left_out=["a", "b", "c", "d"], first_order=[1.0, 0.4, np.nan, 0.2], full=0.5, note=["", "", "no estimate: none", ""],
     ),
     curves.draw_dose: EFFECTS.assign(dose=[1.0, 2.0, 3.0, 4.0], dose_label="Experts per 10,000 residents").dropna(),
@@ -60,7 +60,7 @@ DRAWINGS = {
     curves.draw_forest: EFFECTS.assign(
         data_kind=["real", "simulated"] * 2, truth=[np.nan, 1.0, np.nan, np.nan], estimate=[0.5, 1.1, np.nan, 0.2],
     ),
-    divergence.draw_honest: pd.DataFrame({
+    divergence_figure.draw_honest: pd.DataFrame({
         "kind": ["usual", "bounds", "bounds"], "m": [np.nan, 0.0, 1.0], "estimate": [1.0, np.nan, np.nan],
         "conf_low": [0.2, 0.2, -0.9], "conf_high": [1.8, 1.8, 2.9], "identified_low": [np.nan, 1.0, 0.0],
         "identified_high": [np.nan, 1.0, 2.0], "restriction": "relative_magnitude", "breakdown": 0.25,

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import pytest
 from projects import ROOT
 
-from evalaid import synthesis, wording
 from evalaid.base.project import PUBLISHED, list_studies
 from evalaid.evidence.claims.published_claims import Claims
+from evalaid.report import synthesis
+from evalaid.report.wording import results
 from evalaid.running.notebooks import run_study
 from evalaid.study.sources import check_sources, load_simulation
 from evalaid.study.spec import load_study
@@ -111,7 +112,7 @@ def test_estimates_without_an_interval_are_not_counted_as_if_they_had_one(counts
         value=lambda key: numbers.get(key, 1.0 if "overall" in key else None),
         has=lambda _: False,
     )
-    assert any(words in text for text in wording.sum_up(section))
+    assert any(words in text for text in results.sum_up(section))
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import tables
 from projects import EFFECT, SAMPLE, TOY, make_project, write_study
 
 from evalaid.base.errors import ReadingError, StudyError
-from evalaid.frames import describe
 from evalaid.reading.tables.tables.tables import read_table
+from evalaid.report.questions import describe
 from evalaid.running.notebooks import run_study
 from evalaid.study.provenance import gather_decisions
 from evalaid.study.sample import load_design, load_frame

@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 
 import evalaid as ea
-from evalaid.frames.doses import average_dose_effects, estimate_dose
-from evalaid.frames.survey import (
+from evalaid.report.questions.all_methods import (
     describe_ceiling,
     describe_decomposition,
     survey_counts,
@@ -17,6 +16,7 @@ from evalaid.frames.survey import (
     tell_counts,
     tell_scales,
 )
+from evalaid.report.questions.doses import average_dose_effects, estimate_dose
 from evalaid.study.sample import load_design
 
 

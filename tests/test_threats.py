@@ -11,13 +11,20 @@ from projects import KOREA
 
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.panel.design import diagnose
-from evalaid.frames.analysis import Refusal
-from evalaid.frames.placebos import list_other_outcomes
-from evalaid.study.sample import load_design
-from evalaid.study.spec import StudySpec
-from evalaid.study.surroundings import load_events, load_groups, load_neighbours
-from evalaid.threats import choices, clusters, falsification, neighbours, parts, power, selection, trends, verdicts
-from evalaid.threats.finding import (
+from evalaid.report.questions.analysis import Refusal
+from evalaid.report.questions.placebo_tests import list_other_outcomes
+from evalaid.report.threats import (
+    choices,
+    clusters,
+    detectable,
+    exclusions,
+    neighbours,
+    placebos,
+    targeting,
+    trends,
+    verdicts,
+)
+from evalaid.report.threats.finding import (  # fmt: skip
     APPEARS,
     NO_CELLS,
     NO_ESTIMATE,
@@ -34,7 +41,10 @@ from evalaid.threats.finding import (
     key_of,
     put_to_test,
     verdict_row,
-)  # fmt: skip
+)
+from evalaid.study.sample import load_design
+from evalaid.study.spec import StudySpec
+from evalaid.study.surroundings import load_events, load_groups, load_neighbours
 
 SHANGHAI, TIBET, DOCTORS, GUANGDONG = (
     "shanghai_departments",
@@ -120,7 +130,7 @@ def test_a_finding_that_no_effect_is_shown_moves_by_the_farthest_and_has_no_shar
 
 def test_low_shares_that_rise_again_are_a_problem_of_size_in_simulated_guangdong(guangdong):
     """The effect that was put in is 2 points, the estimate 3.2: low shares were chosen first."""
-    row = selection.examine_selection(guangdong).verdict.iloc[0]
+    row = targeting.examine_selection(guangdong).verdict.iloc[0]
     assert row["verdict"] == SIGN_ONLY
     assert 100 * (SIZE_KEPT - 1) > row["moved_share"] == pytest.approx(100 * row["moved"] / guangdong.finding.estimate)
     assert row["result"].startswith("Cohort 2018Q3 began 1.71 standard deviations below its comparison.")
@@ -211,8 +221,8 @@ def test_placebos_are_judged_by_what_they_can_show(shanghai, monkeypatch, name):
         ("rank_placebos", space if "p" in said else space.iloc[:0]),
         ("list_pretended", units if "rate" in said else units.iloc[:0]),
     ):
-        monkeypatch.setattr(falsification, function, lambda *_, table=table: table)
-    row = falsification.judge_placebos(with_finding(shanghai, *finding), {}).iloc[0]
+        monkeypatch.setattr(placebos, function, lambda *_, table=table: table)
+    row = placebos.judge_placebos(with_finding(shanghai, *finding), {}).iloc[0]
     assert row["verdict"] == word
     if said.get("outside"):
         assert "1 leave out zero; chance alone gives 0.05" in row["result"]
@@ -248,8 +258,8 @@ def test_a_finding_is_written_with_its_unit_and_keys_name_no_spaces():
 EXAMINED = {
     "trends": trends.examine_trends,
     "clusters": clusters.examine_clusters,
-    "parts": parts.examine_parts,
-    "selection": selection.examine_selection,
+    "parts": exclusions.examine_parts,
+    "selection": targeting.examine_selection,
     "choices": choices.examine_choices,
     "neighbours": neighbours.examine_neighbours,
     "overlap": neighbours.examine_overlap,
@@ -262,8 +272,8 @@ def test_without_an_estimate_nothing_is_tested_and_the_reason_is_said(refused, k
     row = EXAMINED[key](refused).verdict.iloc[0]
     assert (row["key"], row["verdict"]) == (key, UNKNOWN)
     assert NO_ESTIMATE in row["result"]
-    assert power.examine_power(refused).reason == NO_ESTIMATE
-    placebo = falsification.judge_placebos(refused, falsification.run_placebos(refused)).iloc[0]
+    assert detectable.examine_power(refused).reason == NO_ESTIMATE
+    placebo = placebos.judge_placebos(refused, placebos.run_placebos(refused)).iloc[0]
     assert placebo["verdict"] == UNKNOWN
 
 
@@ -310,7 +320,7 @@ def test_every_kind_of_inference_has_the_same_estimate_but_those_of_the_regressi
 
 
 def test_changes_without_a_part_are_estimates_less_the_main_one(shanghai):
-    found = parts.examine_parts(shanghai)
+    found = exclusions.examine_parts(shanghai)
     known = found.table[found.table["estimate"].notna()]
     gap = known["estimate"] - known["change"] - shanghai.finding.estimate
     assert np.abs(gap).max() < ROUNDING
@@ -319,7 +329,7 @@ def test_changes_without_a_part_are_estimates_less_the_main_one(shanghai):
 
 
 def test_what_is_left_of_the_estimate_is_the_estimate_less_the_bias(shanghai):
-    bias = selection.examine_selection(shanghai).bias.set_index("key")["value"]
+    bias = targeting.examine_selection(shanghai).bias.set_index("key")["value"]
     assert bias["process.left"] == pytest.approx(shanghai.finding.estimate - bias["process.bias"], abs=ROUNDING)
 
 
@@ -386,9 +396,9 @@ def guangdong():
 
 def test_supporting_hospitals_are_left_out_and_neighbours_by_them_are_looked_at(guangdong):
     """All counties of a hospital at once: the exclusion equals the estimate on the others."""
-    found = parts.examine_parts(guangdong)
+    found = exclusions.examine_parts(guangdong)
     rows = found.table[found.table["key"].str.startswith("supporter.")]
-    assert len(rows) == parts.SHOWN
+    assert len(rows) == exclusions.SHOWN
     hospital = rows["label"].iloc[0].removeprefix("Without supporter ")
     served = load_groups(guangdong.spec, guangdong.design) == hospital
     others = estimate(guangdong.design.subset(~served.to_numpy()), guangdong.method, **guangdong.options)
@@ -402,18 +412,18 @@ def test_supporting_hospitals_are_left_out_and_neighbours_by_them_are_looked_at(
 
 def test_the_share_inside_the_city_moves_with_low_shares_that_rise_again(guangdong):
     """One in five of those who stay would have left the city: 0.4 of 2 points; more is not the programme."""
-    found = falsification.run_placebos(guangdong)
+    found = placebos.run_placebos(guangdong)
     row = list_other_outcomes(found, guangdong.spec).set_index("key").loc["city.share_city"]
     assert row["label"] == "Share treated inside the prefecture-level city"
     assert row["unit"] == "pp"
     assert row["conf_low"] > 0
-    assert falsification.judge_placebos(guangdong, found)["verdict"].iloc[0] == WEAKENED
+    assert placebos.judge_placebos(guangdong, found)["verdict"].iloc[0] == WEAKENED
 
 
 def test_the_verdict_on_parts_looks_at_every_exclusion_and_the_table_at_the_largest(guangdong, monkeypatch):
-    whole = parts.examine_parts(guangdong).verdict.iloc[0]
-    monkeypatch.setattr(parts, "SHOWN", 1)
-    few = parts.examine_parts(guangdong)
+    whole = exclusions.examine_parts(guangdong).verdict.iloc[0]
+    monkeypatch.setattr(exclusions, "SHOWN", 1)
+    few = exclusions.examine_parts(guangdong)
     assert len(few.table) == 4
     assert few.verdict.iloc[0].equals(whole)
 
@@ -429,7 +439,7 @@ def test_the_choice_behind_most_of_the_spread_is_named(shanghai):
 
 def test_means_before_the_start_are_shown_with_the_digits_of_the_study():
     spec = StudySpec(study="guangdong_cluster")
-    found = selection.examine_selection(put_to_test(spec, load_design(spec))).balance.set_index("variable")
+    found = targeting.examine_selection(put_to_test(spec, load_design(spec))).balance.set_index("variable")
     assert found.loc["Residents (10,000)", "digits"] == 0
     assert found.loc["Beds per 1000", "digits"] == 1
     assert found.loc["County inpatient share in 2018Q2 (%)", "digits"] == 2

@@ -14,8 +14,8 @@ from typing import Any
 
 from evalaid.base.errors import NotebookError
 from evalaid.base.project import project_root
+from evalaid.report.section import NOTEBOOK, RUN_FOLDER
 from evalaid.running.engine import Job
-from evalaid.section import NOTEBOOK, RUN_FOLDER
 from evalaid.study.spec import StudySpec
 
 CELL_SECONDS = 300

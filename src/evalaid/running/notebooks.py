@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 from evalaid.base.errors import NotebookError, StudyError
 from evalaid.base.project import project_root
-from evalaid.reports import check_writable, keep_partial, put_in_place, report_folder, write_report
+from evalaid.report.report_folders import check_writable, keep_partial, put_in_place, report_folder, write_report
+from evalaid.report.section import PARTS
 from evalaid.running.execution import Halt, Tell, execute_notebook
 from evalaid.running.freshness import mark
-from evalaid.section import PARTS
 from evalaid.study.combinations import SHOWN_BY
 from evalaid.study.manifest import NUMBERS_FILE, Manifest, Number, hash_value, read_manifest, read_parts, write_manifest
 from evalaid.study.sources import check_sources, data_faults, hash_inputs, load_simulation

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from evalaid.base.errors import EvalaidError
 from evalaid.base.project import PROJECT, SYNTHESIS, list_studies, project_root, study_file
-from evalaid.reports import report_folder
+from evalaid.report.report_folders import report_folder
 from evalaid.running.execution import Halt, Tell
 from evalaid.running.freshness import is_up_to_date
 from evalaid.running.notebooks import SYNTHESIS_NOTEBOOK, StudyRun, list_notebooks, run_study

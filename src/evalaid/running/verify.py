@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalaid.base.periods import PER_YEAR
-from evalaid.reports import report_folder
+from evalaid.report.report_folders import report_folder
 from evalaid.running.execution import Halt, Tell
 from evalaid.running.notebooks import run_study
 from evalaid.study.manifest import NUMBERS_FILE, Manifest, Number, read_manifest, short

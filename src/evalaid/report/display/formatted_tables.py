@@ -1,0 +1,382 @@
+"""Tidy frame -> table in HTML, CSV and LaTeX. Labels, units and digits of the fixed columns are here, and only here.
+
+A table computes nothing: it selects, orders and formats. Files hold the full precision (csv), the page and LaTeX the
+digits that are shown.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from evalaid.report.wording.prose import data_label, format_value
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Two columns that are shown as one: "from to".
+PAIRS = {
+    "conf_low": ("conf_high", "interval"),
+    "band_low": ("band_high", "band"),
+    "low": ("high", "Range left by rounding"),
+    "lower": ("upper", "Bounds"),
+}
+IN_ORDER = {"period", "event_time"}  # a frame with one of these columns has its rows in the order of time
+RUN = 3  # rows that are shown as one, or named by their first and last
+_PERIOD = re.compile(r"\b(?:19|20)\d{2}(?:[QH]\d|-\d{2})?\b")
+OUTCOME = "outcome"  # the unit of the effect: the frame's own column `unit` says which
+
+
+@dataclass(frozen=True)
+class Column:
+    """How a column of a tidy frame is shown: heading, unit (None for text), digits (None: the row's own), and its sign."""
+
+    heading: str
+    unit: str | None = None
+    digits: int | None = 0
+    signed: bool = False
+
+
+COLUMNS: dict[str, Column] = {
+    "label": Column(""),
+    "cohort_label": Column("Cohort"),
+    "method": Column("Method"),
+    "comparison": Column("Comparison"),
+    "reason": Column("Why not"),
+    "what": Column("What"),
+    "where": Column("Where"),
+    "why": Column("Why"),
+    "what_could_be_done": Column("What could be done"),
+    "value": Column("Value", OUTCOME, 2),
+    "period": Column("Period", "year"),
+    "event_time": Column("Periods since start", "number", 0, signed=True),
+    "mean": Column("Mean", "%", 1),
+    "estimate": Column("Estimate", OUTCOME, 2, signed=True),
+    "std_error": Column("Standard error", OUTCOME, 2),
+    "conf_low": Column("Interval from", OUTCOME, 2, signed=True),
+    "conf_high": Column("to", OUTCOME, 2, signed=True),
+    "band_low": Column("Band from", OUTCOME, 2, signed=True),
+    "band_high": Column("to", OUTCOME, 2, signed=True),
+    "p_value": Column("p", "p", 3),
+    "shift": Column("Away from main", OUTCOME, 2, signed=True),
+    "detectable": Column("Detectable effect", OUTCOME, 2),
+    "n_units": Column("{Units}", "count"),
+    "n_clusters": Column("{Clusters}", "count"),
+    "n_treated": Column("Treated {units}", "count"),
+    "n_comparison": Column("Comparison {units}", "count"),
+    "treated_clusters": Column("Treated {clusters}", "count"),
+    "comparison_clusters": Column("Comparison {clusters}", "count"),
+    "never_treated": Column("Never treated", "count"),
+    "not_yet_treated": Column("Not yet treated", "count"),
+    "treated": Column("Treated", "count"),
+    "pre_periods": Column("Periods before", "count"),
+    "post_periods": Column("Periods from the start on", "count"),
+    "by_package": Column("By the package", OUTCOME, 4, signed=True),
+    "by_hand": Column("By the identity", OUTCOME, 4, signed=True),
+    "claim": Column("As published"),
+    "limits": Column("What stands against it"),
+    "earlier": Column("Earlier figure"),
+    "claimed": Column("Claimed figure"),
+    "unit_text": Column("Unit"),
+    "when": Column("When"),
+    "base": Column("Base"),
+    "date": Column("Date"),
+    "alike": Column("Like for like"),
+    "remark": Column("To be said with it"),
+    "sign": Column("Sign"),
+    "verdict": Column("Verdict"),
+    "repeat": Column("What may be said"),
+    "settle": Column("What would settle it"),
+    "source": Column("Source"),
+    "assumption_label": Column("Assumption"),
+    "m": Column("M", OUTCOME, 1),
+    "low": Column("from", OUTCOME, 2),
+    "high": Column("to", OUTCOME, 2),
+    "lower": Column("from", OUTCOME, 2, signed=True),
+    "upper": Column("to", OUTCOME, 2, signed=True),
+    "largest_gap": Column("Largest difference", OUTCOME, 10),
+    "cells": Column("Cells compared", "count"),
+}
+
+
+@dataclass(frozen=True, repr=False)
+class Table:
+    """A tidy frame with what is needed to show it.
+
+    Parameters
+    ----------
+    name : str
+        File name without ending and first part of the keys of its numbers.
+    frame : pandas.DataFrame
+        One row for each row shown; the column ``key`` names the row; ``unit`` (optional) is the unit of effects;
+        ``digits`` (optional) the digits of ``value``.
+    caption : str
+        What the table shows, of whom, in which unit.
+    columns : tuple of str
+        The columns shown, in this order; each is in `COLUMNS` or in ``extra``.
+    notes : tuple of str
+        Sentences below the table.
+    extra : dict
+        Columns that are not among the fixed ones (covariates in a baseline table).
+    words : dict
+        What ``units`` and ``clusters`` are called in headings.
+    kind : str
+        Kind of data; any other than "real" is said below the table, in the csv and in LaTeX.
+    """
+
+    name: str
+    frame: pd.DataFrame
+    caption: str
+    columns: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    extra: dict[str, Column] | None = None
+    words: dict[str, str] | None = None
+    kind: str = "real"
+
+    def column(self, name: str) -> Column:
+        """Return how a column is shown."""
+        return (self.extra or {}).get(name) or COLUMNS[name]
+
+    def numbers(self) -> Iterator[tuple[str, str, Any, str, int]]:
+        """Yield (row, key, value, unit, digits) of every number, row by row.
+
+        The key is ``table.row.column``, and ``table.row`` for the column ``value`` of a list of single numbers.
+        """
+        for _, row in self.frame.iterrows():
+            for name in self.columns:
+                column = self.column(name)
+                if column.unit is not None:
+                    unit, digits = _unit_of(column, name, row)
+                    key = f"{self.name}.{row['key']}" + ("" if name == "value" else f".{name}")
+                    yield str(row["key"]), key, row[name], unit, digits
+
+    def to_html(self) -> str:
+        """Return the table with caption, header scopes and notes."""
+        shown = self._shown()
+        heads = "".join(f'<th scope="col"{_side(self.column(n))}>{escape(self._heading(n))}</th>' for n in shown)
+        body = []
+        for row in self._rows():
+            cells = []
+            for place, (name, text) in enumerate(zip(shown, row, strict=True)):
+                tag, scope = ("th", ' scope="row"') if place == 0 else ("td", "")
+                cells.append(f"<{tag}{scope}{_side(self.column(name))}>{escape(text)}</{tag}>")
+            body.append(f"<tr>{''.join(cells)}</tr>")
+        if not body:
+            body.append(f'<tr><td colspan="{len(shown)}">Nothing of this kind.</td></tr>')
+        notes = "".join(f'<p class="note">{escape(note)}</p>' for note in self._below())
+        rows = "\n".join(body)
+        return (
+            f'<div class="table" id="table-{escape(self.name)}"><div class="wide" tabindex="0" role="region" '
+            f'aria-label="Table: {escape(self.name.replace("_", " "))}"><table>\n'
+            f"<caption>{escape(self.caption)}</caption>\n<thead><tr>{heads}</tr></thead>\n"
+            f"<tbody>\n{rows}\n</tbody></table></div>{notes}</div>"
+        )
+
+    def to_csv(self) -> str:
+        """Return the shown columns at full precision."""
+        kept = ["key", *self.columns, *(["unit"] if "unit" in self.frame else [])]
+        marked = {} if self.kind == "real" else {"data_kind": self.kind}
+        return self.frame[kept].assign(**marked).to_csv(index=False, lineterminator="\n")
+
+    def to_latex(self) -> str:
+        """Return a ``tabular`` with booktabs rules, the caption and the notes as comments above and below."""
+        shown = self._shown()
+        align = "".join("l" if self.column(name).unit is None else "r" for name in shown)
+        lines = [f"% {self.caption}", rf"\begin{{tabular}}{{{align}}}", r"\toprule"]
+        lines.append(" & ".join(_tex(self._heading(name)) for name in shown) + r" \\")
+        lines.append(r"\midrule")
+        lines += [" & ".join(map(_tex, row)) + r" \\" for row in self._rows()]
+        lines += [r"\bottomrule", r"\end{tabular}", *(f"% {note}" for note in self._below())]
+        return "\n".join(lines) + "\n"
+
+    def __repr__(self) -> str:
+        return f"Table '{self.name}': {self.caption}"
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+    def _below(self) -> tuple[str, ...]:
+        """The notes; what is not real data says so first."""
+        return self.notes if self.kind == "real" else (data_label(self.kind).capitalize() + ".", *self.notes)
+
+    def _shown(self) -> tuple[str, ...]:
+        """The columns as they are shown: the upper end of an interval stands with its lower end; reasons, where there is one."""
+        left_out = {upper for lower, (upper, _) in PAIRS.items() if lower in self.columns}
+        if "reason" in self.columns and not self.frame["reason"].fillna("").astype(bool).any():
+            left_out.add("reason")
+        return tuple(name for name in self.columns if name not in left_out)
+
+    def _rows(self) -> list[list[str]]:
+        """The cells as text; of three or more periods in a row without any estimate one row is left."""
+        shown = self._shown()
+        rows = [[self._cell(name, row) for name in shown] for _, row in self.frame.iterrows()]
+        if "estimate" not in self.frame or not IN_ORDER & set(self.frame.columns):
+            return rows
+        runs: list[tuple[bool, list[list[str]]]] = []
+        for row, empty in zip(rows, self.frame["estimate"].isna(), strict=True):
+            if not (runs and empty and runs[-1][0] and runs[-1][1][-1][1:] == row[1:]):
+                runs.append((bool(empty), []))
+            runs[-1][1].append(row)
+        kept = []
+        for _, run in runs:
+            kept += run if len(run) < RUN else [[f"{run[0][0]} to {run[-1][0]}", *run[0][1:]]]
+        return kept
+
+    def _heading(self, name: str) -> str:
+        column = self.column(name)
+        unit = column.unit
+        if unit == OUTCOME:
+            units = set(self.frame["unit"].dropna())
+            unit = units.pop() if len(units) == 1 else None
+        heading = column.heading
+        if name in PAIRS and PAIRS[name][0] in self.columns:
+            level = f"{self.frame['level'].iloc[0] * 100:g}% " if "level" in self.frame and len(self.frame) else ""
+            heading = f"{level}{PAIRS[name][1]}"
+        words = {"units": "units", "clusters": "clusters", **(self.words or {})}
+        words |= {word.capitalize(): text[:1].upper() + text[1:] for word, text in words.items()}
+        heading = heading.format_map(words) if "{" in heading else heading
+        return heading + (f" ({unit})" if unit in {"pp", "%"} and f"({unit})" not in heading else "")
+
+    def _cell(self, name: str, row: pd.Series) -> str:
+        column = self.column(name)
+        several = column.unit == OUTCOME and len(set(self.frame["unit"].dropna())) > 1
+        if name in PAIRS and PAIRS[name][0] in self.columns and not math.isnan(row[name]):
+            upper = PAIRS[name][0]
+            if name == "low" and row[name] == row[upper]:
+                return "none"
+            if name == "low" and math.isnan(row[upper]):
+                return f"{_cell(column, name, row, with_unit=several)} or more"
+            return f"{_cell(column, name, row)} to {_cell(self.column(upper), upper, row, with_unit=several)}"
+        return _cell(column, name, row, with_unit=several)
+
+
+def collect_notes(frame: pd.DataFrame) -> tuple[str, ...]:
+    """Gather the notes of a frame's rows, each once, with the rows that it is about unless it is about all.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        ``label`` and ``note``; a note is one or several statements joined by ``"; "``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> collect_notes(pd.DataFrame({"label": ["a", "b", "c"], "note": ["CR1", "CR1; few", "CR1"]}))
+    ('CR1', 'few (b)')
+    """
+    if "note" not in frame:
+        return ()
+    about: dict[str, list[int]] = {}
+    for row, note in enumerate(frame["note"]):
+        for part in dict.fromkeys(str(note).split("; ")) if note else ():
+            about.setdefault(part, []).append(row)
+    names = [str(name) for name in frame["label"]]
+    known: Iterable[bool] = frame["estimate"].notna() if "estimate" in frame else []
+    estimated = {row for row, here in enumerate(known) if here}
+    every = estimated or set(range(len(frame)))
+    in_order = bool(IN_ORDER & set(frame.columns))
+    notes = []
+    for part, rows in (_merge_periods(about) if in_order else about).items():
+        others = sorted(every - set(rows))
+        if not others and (set(rows) <= every or len(rows) == len(frame)):
+            notes.append(part)
+            continue
+        short = set(rows) <= every and 0 < len(others) < len(rows)
+        named = _name_rows(others if short else rows, names, in_order=in_order)
+        repeated = len(set(names)) < len(names) and {names[row] for row in rows} == set(names)
+        where = f"{len(rows)} of {len(frame)} rows" if repeated else f"all but: {named}" if short else named
+        notes.append(f"{part} ({where})")
+    return tuple(notes)
+
+
+def _merge_periods(about: dict[str, list[int]]) -> dict[str, list[int]]:
+    """Join statements that differ in one period only: "no unit is untreated in 2020Q1 to 2025Q4"."""
+    alike: dict[str, list[str]] = {}
+    for part in about:
+        alike.setdefault(_PERIOD.sub("{}", part) if len(_PERIOD.findall(part)) == 1 else part, []).append(part)
+    merged: dict[str, list[int]] = {}
+    for pattern, parts in alike.items():
+        if len(parts) < RUN:
+            merged |= {part: about[part] for part in parts}
+            continue
+        periods = sorted(_PERIOD.findall(part)[0] for part in parts)
+        rows = sorted({row for part in parts for row in about[part]})
+        merged[pattern.replace("{}", f"{periods[0]} to {periods[-1]}")] = rows
+    return merged
+
+
+def _name_rows(rows: Sequence[int], names: Sequence[str], *, in_order: bool) -> str:
+    """List the rows by name; in the order of time three or more that follow each other by the first and the last."""
+    runs: list[list[int]] = []
+    for row in rows:
+        if in_order and runs and row == runs[-1][-1] + 1:
+            runs[-1].append(row)
+        else:
+            runs.append([row])
+    texts = []
+    for run in runs:
+        texts += [f"{names[run[0]]} to {names[run[-1]]}"] if len(run) >= RUN else [names[row] for row in run]
+    return ", ".join(dict.fromkeys(texts))
+
+
+def number_table(numbers: Sequence[dict[str, Any]]) -> str:
+    """Return the HTML table of every reported number with the notebook and the cell that recorded it."""
+    heads = "".join(
+        f'<th scope="col"{side}>{head}</th>'
+        for head, side in (
+            ("Number", ""),
+            ("Value", ' class="n"'),
+            ("Unit", ""),
+            ("Notebook", ""),
+            ("Cell", ""),
+            ("Made by", ""),
+        )
+    )
+    rows = []
+    for number in numbers:
+        value = format_value(number["value"], number["unit"], number["digits"])
+        cells = [f'<th scope="row"><code>{escape(number["key"])}</code></th>', f'<td class="n">{escape(value)}</td>']
+        cells += [f"<td>{escape(str(number[name]))}</td>" for name in ("unit", "notebook", "cell", "method")]
+        rows.append(f"<tr>{''.join(cells)}</tr>")
+    return (
+        '<div class="wide" tabindex="0" role="region" aria-label="All reported numbers"><table class="small">\n'
+        "<caption>Every reported number, its unit, and the notebook cell that recorded it. Full precision: numbers.json."
+        f"</caption>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n" + "\n".join(rows) + "\n</tbody></table></div>"
+    )
+
+
+def _unit_of(column: Column, name: str, row: pd.Series) -> tuple[str, int]:
+    unit = str(row["unit"]) if column.unit == OUTCOME else str(column.unit)
+    own = "digits" in row and (name == "value" or column.digits is None)
+    return unit, int(row["digits"]) if own else column.digits or 0
+
+
+def _cell(column: Column, name: str, row: pd.Series, *, with_unit: bool = False) -> str:
+    value = row[name]
+    if column.unit is None:
+        return value if isinstance(value, str) else ""
+    unit, digits = _unit_of(column, name, row)
+    return format_value(value, unit, digits, signed=column.signed, with_unit=with_unit or name == "value")
+
+
+def _side(column: Column) -> str:
+    return "" if column.unit is None else ' class="n"'
+
+
+def _tex(text: str) -> str:
+    for found, written in (
+        ("\\", r"\textbackslash{}"),
+        ("&", r"\&"),
+        ("%", r"\%"),
+        ("_", r"\_"),
+        ("#", r"\#"),
+        ("$", r"\$"),
+        ("\N{MINUS SIGN}", "$-$"),
+        ("\N{EN DASH}", "--"),
+    ):
+        text = text.replace(found, written)
+    return text

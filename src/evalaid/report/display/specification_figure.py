@@ -1,0 +1,75 @@
+"""The figure of a specification curve: every estimate, sorted, and the choices behind it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evalaid.report.display.canvas import ACCENT, BAND, GREY, INK, SERIES, Look, finish
+from evalaid.report.display.fonts import drawable
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure as Canvas
+
+CHOICES = ("method", "comparison", "covariates", "window", "weights", "scale")
+_LONGEST = 60
+
+
+def draw_specifications(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
+    """Draw the estimates of all specifications in ascending order, above the choices that made them.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        One row a specification, sorted: ``estimate``, ``conf_low``, ``conf_high``, and the choices as text. A choice that never
+        varies has no rows of points.
+    look : Look
+    """
+    import matplotlib.pyplot as plt
+
+    rows = [
+        (choice, value)
+        for choice in CHOICES
+        if len(set(frame[choice])) > 1
+        for value in sorted(frame[choice].unique(), key=lambda value: -int((frame[choice] == value).sum()))
+    ]
+    canvas, panels = plt.subplots(
+        2, 1, figsize=(9.0, 3.6 + 0.24 * len(rows)), layout="constrained", sharex=True,
+        height_ratios=[3.2, max(0.24 * len(rows), 0.3)],
+    )  # fmt: skip
+    top, below = panels
+    place = range(len(frame))
+    outside = (frame["conf_low"] > 0) | (frame["conf_high"] < 0)
+    for colour, chosen, word in (
+        (BAND, ~outside, "interval holds zero"),
+        (SERIES[1], outside, "interval leaves out zero"),
+    ):
+        own = frame[chosen]
+        top.vlines(own.index, own["conf_low"], own["conf_high"], color=colour, lw=1.4, label=word if len(own) else None)
+    top.axhline(0, color=INK, lw=0.9)
+    top.plot(place, frame["estimate"], "o", color=ACCENT, mec=INK, mew=0.4, ms=3.2, label="estimate")
+    top.set(
+        title=f"{len(frame)} specifications, sorted by estimate, {look.level:.0%} intervals",
+        ylabel=f"Effect{look.in_points}",
+    )
+    for height, (choice, value) in enumerate(rows):
+        own = frame.index[frame[choice] == value]
+        below.plot(own, [height] * len(own), "|", color=INK, ms=6, mew=1.0)
+    names = [f"{choice}: {value}" for choice, value in rows]
+    below.set_yticks(
+        range(len(rows)), drawable([n if len(n) <= _LONGEST else n[: _LONGEST - 1] + "…" for n in names]), fontsize=7.5
+    )
+    below.set_ylim(len(rows) - 0.5, -0.5)
+    changes = [k for k in range(1, len(rows)) if rows[k][0] != rows[k - 1][0]]
+    for line in changes:
+        below.axhline(line - 0.5, color=GREY, lw=0.6)
+    below.set(xlabel="Specifications in the order of their estimates", ylabel="")
+    below.set_xticks([])
+    below.set_xlim(-1, len(frame))
+    canvas.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8.5)
+    alt = (
+        f"Specification curve ({look.data_label}): {len(frame)} estimates from "
+        f"{look.write_range(frame['estimate'].min(), frame['estimate'].max())}, median "
+        f"{look.write(frame['estimate'].median())}; {int(outside.sum())} intervals leave out zero."
+    )
+    return finish(canvas, look), alt

@@ -1,0 +1,248 @@
+"""Every registered method on one design, one method on three scales and on the counts: what applies, what does not and why."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from evalaid.base.errors import EvalaidError, NotIdentifiedError, reason_of
+from evalaid.base.texts import join_texts
+from evalaid.did.estimators.count_effects import COUNTS, has_counts
+from evalaid.did.estimators.estimation import estimate
+from evalaid.did.estimators.registry import METHODS
+from evalaid.did.estimators.scales import NAMES, SCALES, diagnose_ceiling
+from evalaid.did.inference.infer import infer
+from evalaid.did.panel.design import Design
+from evalaid.did.sensitivity.choices.decomposition import bacon
+from evalaid.report.display.formatted_tables import Column
+from evalaid.report.questions.analysis import dose_effects, overall
+from evalaid.report.questions.effect_rows import EFFECT, effect_row
+from evalaid.report.questions.units import in_unit
+from evalaid.study.spec import StudySpec
+
+_SCALE_LABELS = {"share": "Share", "log_odds": "Log-odds", "log_outflow": "Log of outflow"}
+_COUNT_WORDS = {name: f"parallel trends in the logarithm of episodes {where}" for name, where in COUNTS.items()}
+_TITLES = {
+    "two_by_two": "Before and after against never treated",
+    "twfe": "Two-way fixed effects",
+    "event_study": "Two-way fixed effects by event time",
+    "callaway_santanna": "Callaway-Sant'Anna",
+    "sun_abraham": "Sun-Abraham",
+    "etwfe": "Extended two-way fixed effects",
+    "lp_did": "Local projections",
+    "efficient": "Efficient (random timing)",
+    "dcdh": "de Chaisemartin-D'Haultfoeuille",
+    "synthetic_did": "Synthetic difference-in-differences",
+}
+
+
+def title_of(method: str) -> str:
+    """Name a registered method as a report does.
+
+    Examples
+    --------
+    >>> title_of("twfe"), title_of("imputation")
+    ('Two-way fixed effects', 'Imputation')
+    """
+    return _TITLES.get(method, method.replace("_", " ").capitalize())
+
+
+def survey_methods(spec: StudySpec, design: Design) -> pd.DataFrame:
+    """Estimate the overall effect with every registered method at its defaults, or say why it does not apply.
+
+    Where the study has doses (``dose``), the method of that name takes their column and options.
+
+    Parameters
+    ----------
+    spec : StudySpec
+        Level of the intervals; the doses.
+    design : Design
+        The study's design.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a method: ``key``, ``label``, ``estimate``, ``std_error``, ``conf_low``, ``conf_high``, ``p_value`` (in
+        percentage points for a share), ``reason`` (why there is no estimate or no interval), ``unit``, ``made_by``.
+    """
+    rows = [_row(design, spec, name, title_of(name), name, "share") for name in (entry.name for entry in METHODS)]
+    return pd.DataFrame(rows)
+
+
+def survey_scales(spec: StudySpec, design: Design) -> pd.DataFrame:
+    """Estimate the overall effect with parallel trends assumed on the share, its log-odds and the log of outflow.
+
+    Parameters
+    ----------
+    spec : StudySpec
+        Level; the main method if it takes a scale, else imputation.
+    design : Design
+        The study's design.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a scale, columns as `survey_methods`; no row when the outcome is no share. Effects are differences of
+        shares in every row.
+    """
+    if design.outcome_unit != "fraction":
+        return pd.DataFrame(columns=["key", "label", *EFFECT, "reason", "unit", "made_by"])
+    method, options = _method_with_scales(spec)
+    rows = [_row(design, spec, scale, _SCALE_LABELS[scale], method, scale, **options) for scale in NAMES]
+    return pd.DataFrame(rows)
+
+
+def survey_counts(spec: StudySpec, design: Design) -> pd.DataFrame:
+    """Estimate the overall effect on the share and on the episodes behind it, inside and outside.
+
+    Parameters
+    ----------
+    spec : StudySpec
+        Level, labels; the main method if it takes a scale, else imputation.
+    design : Design
+        The study's design.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows ``share`` (in percentage points), ``inside`` and ``outside`` (in per cent of the episodes without the programme),
+        columns as `survey_methods`; no row when the study names no counts.
+    """
+    if not has_counts(design):
+        return pd.DataFrame(columns=["key", "label", *EFFECT, "reason", "unit", "made_by"])
+    method, options = _method_with_scales(spec)
+    labels = {"share": spec.outcome_label, "log_inside": spec.inside_label, "log_outside": spec.outside_label}
+    rows = [
+        _row(design, spec, COUNTS.get(scale, scale), label, method, scale, **options) for scale, label in labels.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def tell_counts(frame: pd.DataFrame, design: Design) -> str:
+    """Say with which count the share moved, or why that cannot be said: a template for `Section.say`."""
+    if frame.empty and design.outcome_unit != "fraction":
+        return "The outcome is no share, so there are no counts behind it."
+    if frame.empty:
+        return (
+            "The panel of this study holds shares and no counts. Whether more were treated inside or fewer outside cannot be told "
+            "from it."
+        )
+    rows = frame.set_index("key")
+    unknown = rows[["conf_low", "conf_high"]].isna().any(axis=1)
+    if unknown.any():
+        missing = ", ".join(str(label).lower() for label in rows.loc[unknown, "label"])
+        return f"There is no interval for {missing}, so it cannot be said whether more were treated inside or fewer outside."
+    moved = (rows["conf_low"] > 0) | (rows["conf_high"] < 0)
+    found = "{inside}: {{counts.inside:effect}}. {outside}: {{counts.outside:effect}}. ".format(**rows["label"])
+    if not moved["share"]:
+        return f"{found}The interval for the share itself holds zero."
+    if moved["inside"] and not moved["outside"]:
+        return (
+            f"{found}**The share moved, and no change in {str(rows.loc['outside', 'label']).lower()} is shown, nor that there is none.** A "
+            "share rises, too, when more are counted inside while as many as before are counted outside; then nobody was kept who "
+            "would have left."
+        )
+    if moved["outside"]:
+        return f"{found}The share moved with " + (
+            "both numbers." if moved["inside"] else "the second number, not the first."
+        )
+    return f"{found}**The share moved, but neither number by itself can be told from no change.**"
+
+
+def tell_scales(frame: pd.DataFrame) -> str:
+    """Say whether the scales agree on the sign of the effect: a template for `Section.say`."""
+    known = frame[frame["estimate"].notna()]
+    if len(known) < 2:
+        return "Fewer than two scales give an estimate here, so nothing can be said on the choice of the scale."
+    said = ", ".join(f"{{scales.{row.key}.estimate:signed}} ({str(row.label).lower()})" for row in known.itertuples())
+    if known["estimate"].min() < 0 < known["estimate"].max():
+        return f"**The scales disagree on the sign of the effect**: {said}. Without a reason to prefer one, neither sign is shown."
+    return f"On the scales that have a value the estimates have the same sign: {said}."
+
+
+def describe_ceiling(design: Design) -> tuple[pd.DataFrame, dict[str, Column]]:
+    """Count units near the ceiling of the share, by cohort; empty when the outcome is no share.
+
+    Returns
+    -------
+    (pandas.DataFrame, dict)
+        ``key``, ``cohort_label``, ``n_units``, ``above_before``, ``above_ever``, ``room_pp``; and how the columns beyond the
+        fixed ones are shown.
+    """
+    extra = {
+        "above_before": Column("of these at 95% or more before", "count"),
+        "above_ever": Column("at 95% or more in any period", "count"),
+        "room_pp": Column("Mean distance to 100% before (pp)", "pp", 1),
+    }
+    if design.outcome_unit != "fraction":
+        return pd.DataFrame(columns=["key", "cohort_label", "n_units", *extra]), extra
+    frame = diagnose_ceiling(design)
+    names = [*design.cohorts["label"].iloc[: len(frame) - 1].astype(str), "never treated"]
+    keys = [*names[:-1], "never"]
+    made_by = "counts of units by their observed shares"
+    return frame.assign(key=keys, cohort_label=names, made_by=made_by)[frame["n_units"] > 0], extra
+
+
+def describe_decomposition(design: Design) -> tuple[pd.DataFrame, dict[str, Column]]:
+    """Sum the weights of the two-way fixed-effects coefficient by kind of comparison; empty where it has no decomposition.
+
+    Returns
+    -------
+    (pandas.DataFrame, dict)
+        One row a kind: ``key``, ``label``, ``weight`` (per cent), ``estimate`` (weighted mean of its comparisons), ``unit``;
+        and how ``weight`` is shown.
+    """
+    extra = {"weight": Column("Weight (%)", "%", 1)}
+    try:
+        table = bacon(design)
+    except NotIdentifiedError:
+        return pd.DataFrame(columns=["key", "label", "weight", "estimate"]), extra
+    share = design.outcome_unit == "fraction"
+    rows = []
+    for kind, part in table.groupby("kind", sort=False):
+        weights, estimates = (part[name].to_numpy(dtype=float) for name in ("weight", "estimate"))
+        weight = float(weights.sum())
+        mean = float(weights @ estimates) / weight if weight > 0 else np.nan
+        rows.append(
+            {
+                "key": str(kind).split()[0] if "never" not in str(kind) else "never",
+                "label": str(kind).capitalize(),
+                "weight": 100 * weight,
+                "estimate": mean * (100 if share else 1),
+                "unit": "pp" if share else "number",
+                "made_by": "Goodman-Bacon decomposition of the two-way fixed-effects coefficient",
+            }
+        )
+    return pd.DataFrame(rows), extra
+
+
+def _method_with_scales(spec: StudySpec) -> tuple[str, dict[str, object]]:
+    """Give the main method and its options, or imputation where the main method takes no scale."""
+    main = spec.methods[spec.main]
+    if main["method"] in ("dose", "etwfe"):
+        return "imputation", {}
+    return str(main["method"]), dict(main.get("options", {}))
+
+
+def _row(design: Design, spec: StudySpec, key: str, label: str, method: str, scale: str, **options: object) -> dict:
+    unit = "%" if scale in COUNTS else "pp" if design.outcome_unit == "fraction" else "number"
+    words = SCALES[scale].words if scale in SCALES else _COUNT_WORDS.get(scale, "")
+    dosed = method == "dose" and bool(spec.dose)
+    if dosed:
+        options = {name: value for name, value in spec.dose.items() if name not in {"label", "changes"}}
+    made_by = (
+        f"{method} at its defaults" if not options else f"{method}({', '.join(f'{k}={v}' for k, v in options.items())})"
+    )
+    said = {"unit": unit, "level": spec.level, "made_by": join_texts((made_by, words))}
+    try:
+        if dosed:
+            effects = dose_effects(spec.change(spec.dose.get("changes", {})))
+        else:
+            effects = estimate(design, method, scale=scale, **options)
+        average = overall(effects)
+        found = in_unit(infer(average, level=spec.level), effects).iloc[0]
+    except EvalaidError as error:
+        return effect_row(key, label, None, **said, reason=reason_of(error))
+    unknown = np.isnan(found["estimate"]) or np.isnan(found["std_error"])
+    reason = (str(average.cells["reason"].iloc[0]) or str(found["note"])) if unknown else ""
+    return effect_row(key, label, found, **said, reason=reason)

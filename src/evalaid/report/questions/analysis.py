@@ -1,0 +1,310 @@
+"""The main estimate of a study, as tidy frames: overall, by time since the start, by cohort, by period; or why there is none.
+
+Every frame has a ``key`` for each row and, for effects, ``estimate``, ``std_error``, ``conf_low``, ``conf_high``,
+``p_value`` in percentage points (or in the outcome's own unit), ``unit``, ``note`` and ``made_by``. A comparison that
+does not exist is a row with a reason; a main method that the design does not admit is a `Refusal`, not a crash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtrit
+
+from evalaid.base.errors import NotIdentifiedError
+from evalaid.base.periods import label
+from evalaid.base.texts import join_texts
+from evalaid.did.effects.effects import Effects
+from evalaid.did.estimators.common.method import effective_anticipation
+from evalaid.did.estimators.estimation import WHAT_COULD_BE_DONE, estimate, find_method
+from evalaid.did.inference.infer import infer
+from evalaid.did.inference.intervals import degrees_of
+from evalaid.did.panel.design import Design
+from evalaid.report.questions.effect_rows import list_values
+from evalaid.report.questions.units import IN_UNIT, in_unit, unit_of
+from evalaid.report.wording.prose import format_value
+from evalaid.study.sample import load_design
+from evalaid.study.spec import StudySpec
+
+POWER = 0.8
+_LABELS = {"event_time": "event_time", "cohort": "cohort", "calendar": "period"}
+_COUNTS = ("n_treated", "treated_clusters", "n_clusters")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The result of a main method that does not apply to the design: every reason, and what could be done.
+
+    Parameters
+    ----------
+    method : str
+        What the study's file calls the method.
+    reasons, alternatives : tuple of str
+        Every unmet need, and the registered methods that do apply.
+    scale : str
+        "share" or "number", as the effects would have had (see `unit_of`).
+    n_treated, treated_clusters, n_clusters : int
+        Counts of the design.
+    """
+
+    method: str
+    reasons: tuple[str, ...]
+    alternatives: tuple[str, ...]
+    scale: str
+    n_treated: int
+    treated_clusters: int
+    n_clusters: int
+
+
+def estimate_main(spec: StudySpec, design: Design) -> Effects | Refusal:
+    """Estimate the study's main method on its design, or say why it cannot be.
+
+    Returns
+    -------
+    Effects or Refusal
+        Effects by cohort and period, as the method gives them; a refusal with all reasons when the design does not
+        admit the method.
+    """
+    entry = spec.methods[spec.main]
+    try:
+        return estimate_entry(entry, spec, design)
+    except NotIdentifiedError as error:
+        scale = "share" if design.outcome_unit == "fraction" else "number"
+        counts = (design.n_treated, design.n_treated_clusters, design.n_clusters)
+        return Refusal(str(entry["label"]), error.reasons, error.alternatives, scale, *counts)
+
+
+def estimate_entry(entry: Mapping[str, Any], spec: StudySpec, design: Design) -> Effects:
+    """Estimate with one entry of a study's ``methods``; a dose is taken from the study's ``dose``.
+
+    Raises
+    ------
+    NotIdentifiedError
+        If the design does not admit the method.
+    """
+    options = dict(entry.get("options", {}))
+    if entry["method"] == "dose":
+        return dose_effects(spec, **options)
+    return estimate(design, str(entry["method"]), **options)
+
+
+def dose_effects(spec: StudySpec, **options: Any) -> Effects:
+    """Estimate by dose, with the column and the options of the study's ``dose``; further options replace these.
+
+    Raises
+    ------
+    NotIdentifiedError
+        If the design admits no comparison of doses.
+    """
+    given = {name: spec.dose[name] for name in ("comparison", "degree", "base") if name in spec.dose}
+    return estimate(load_design(spec.change({"covariates": [spec.dose["column"]]})), "dose", **{**given, **options})
+
+
+def overall(effects: Effects) -> Effects:
+    """Average over all treated units and periods; of effects by dose, take the average level."""
+    if "parameter" in effects.cells:
+        return effects.select(parameter="average level")
+    return effects.aggregate("overall")
+
+
+def list_reasons(effects: Effects | Refusal) -> pd.DataFrame:
+    """List why the main method gives no estimate.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``key``, ``what``, ``why``, ``what_could_be_done``: one row a reason; no row when there is an estimate.
+    """
+    reasons, other = (effects.reasons, effects.alternatives) if isinstance(effects, Refusal) else ((), ())
+    advice = (f"other methods that apply: {', '.join(other)}; or " if other else "") + WHAT_COULD_BE_DONE
+    what = effects.method if isinstance(effects, Refusal) else ""
+    rows = [(f"reason{place + 1}", what, why, advice) for place, why in enumerate(reasons)]
+    return pd.DataFrame(rows, columns=["key", "what", "why", "what_could_be_done"])
+
+
+def report_effects(effects: Effects | Refusal, by: str, spec: StudySpec) -> pd.DataFrame:
+    """Aggregate effects and put intervals around them.
+
+    Parameters
+    ----------
+    effects : Effects or Refusal
+        By cohort and period. A refusal gives one row without numbers for "overall", none for the others; so do effects
+        that do not know the time (by dose, one number).
+    by : {"overall", "event_time", "cohort", "calendar"}
+        What to average over.
+    spec : StudySpec
+        Level, seed and draws; with ``event_time`` a simultaneous band is added.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row an effect, with ``key``, ``label``, the effect columns of this module, counts and, by event time,
+        ``band_low``, ``band_high``.
+
+    Examples
+    --------
+    >>> spec = StudySpec(study="korea_responsible_hospitals")
+    >>> effects = estimate_main(spec, load_design(spec))
+    >>> report_effects(effects, "overall", spec)[["key", "unit", "n_clusters"]].values.tolist()
+    [['main', 'pp', 41]]
+    """
+    if isinstance(effects, Refusal):
+        return no_estimate(effects, spec, "main", "All treated units and periods") if by == "overall" else _no_rows()
+    aggregate = overall(effects) if by == "overall" else _averaged(effects, by)
+    if aggregate is None:
+        return _no_rows()
+    frame = in_unit(infer(aggregate, level=spec.level), effects)
+    if by == "event_time":
+        joint = infer(aggregate, level=spec.level, simultaneous=True, draws=spec.draws, seed=spec.seed)
+        _, scale = unit_of(effects.scale)
+        frame = frame.assign(band_low=joint["conf_low"] * scale, band_high=joint["conf_high"] * scale)
+        frame["note"] = joint["note"]  # says all that the pointwise note says
+    return _labelled(frame, by, spec, effects)
+
+
+def detectable_effects(effects: Effects | Refusal, spec: StudySpec) -> pd.DataFrame:
+    """Say which effect the design would have found in four of five samples, before any estimate is shown.
+
+    Assumes the standard errors of the main method and t quantiles with the degrees of freedom of its intervals:
+    ``(t(1 - alpha / 2) + t(0.8)) * standard error``, about 2.8 standard errors.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``key``, ``label``, ``std_error``, ``detectable``, counts; the overall effect first, then each cohort.
+
+    Examples
+    --------
+    >>> spec = StudySpec(study="korea_responsible_hospitals")
+    >>> detectable_effects(estimate_main(spec, load_design(spec)), spec)["key"].tolist()
+    ['main', '2021', '2022', '2024']
+    """
+    tables = [report_effects(effects, by, spec) for by in ("overall", "cohort")]
+    rows = pd.concat([table for table in tables if len(table)], ignore_index=True)
+    own = [degrees_of(str(name)) for name in rows.get("distribution", [""] * len(rows))]
+    freedom = np.array([np.inf if degrees is None else degrees for degrees in own])
+    factor = stdtrit(freedom, (1 + spec.level) / 2) + stdtrit(freedom, POWER)
+    made_by = f"(t quantiles of {(1 + spec.level) / 2:g} and {POWER:g}) x standard error; " + rows["made_by"]
+    return rows.assign(detectable=factor * rows["std_error"], made_by=made_by)
+
+
+def reaction_periods(spec: StudySpec, design: Design) -> int:
+    """Give the periods before the start in which units may react already, as the main method counts them."""
+    entry = spec.methods[spec.main]
+    options = find_method(str(entry["method"])).parse(dict(entry.get("options", {})))
+    return effective_anticipation(design, options)
+
+
+def describe_before(event: pd.DataFrame, effects: Effects | Refusal, reaction: int = 0) -> pd.DataFrame:
+    """Describe the estimates before units may react: how large they are and how large they could be.
+
+    Small estimates before the start do not show that trends are parallel; the ends of the bands say which differences the
+    data cannot exclude.
+
+    Parameters
+    ----------
+    event : pandas.DataFrame
+        From `report_effects` by event time.
+    effects : Effects or Refusal
+    reaction : int
+        Periods before the start in which units may react (`reaction_periods`): their estimates may hold an effect, and are
+        left out.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``key``, ``label``, ``value``, ``unit``, ``digits``; a row ``reaction`` where periods are left out for it.
+    """
+    before = event[(event["event_time"] < -reaction) & event["std_error"].notna()]
+    unit, _ = unit_of(effects.scale)
+    start = "units may react" if reaction else "the start"
+    left_out = [("reaction", "Periods left out, in which units may react before the start", reaction, "count", 0)]
+    rows = [  # of no estimate at all these are missing values
+        ("periods", f"Periods before {start} with an estimate", len(before), "count", 0),
+        *(left_out if reaction else []),
+        ("excluding", "Bands that exclude zero", _excluding(before), "count", 0),
+        ("largest", "Largest estimate, without its sign", before["estimate"].abs().max(), unit, 2),
+        ("band_low", "Lowest end of a band", before["band_low"].min(), unit, 2),
+        ("band_high", "Highest end of a band", before["band_high"].max(), unit, 2),
+    ]
+    return list_values(rows, f"of the event-time estimates before {start}")
+
+
+def _excluding(frame: pd.DataFrame) -> int:
+    return int(((frame["band_low"] > 0) | (frame["band_high"] < 0)).sum())
+
+
+def no_estimate(refusal: Refusal, spec: StudySpec, key: str, name: str) -> pd.DataFrame:
+    """Give one row without numbers that says why there are none, in the columns of `report_effects`."""
+    entry = spec.methods[spec.main]
+    row = {
+        "key": key,
+        "label": name,
+        **dict.fromkeys((*IN_UNIT, "band_low", "band_high", "p_value"), np.nan),
+        **{column: getattr(refusal, column) for column in _COUNTS},
+        "unit": unit_of(refusal.scale)[0],
+        "level": spec.level,
+        "note": say_no_estimate("; ".join(refusal.reasons)),
+        "made_by": describe_entry(entry) + "; refused",
+    }
+    return pd.DataFrame([row])
+
+
+def _averaged(effects: Effects, by: str) -> Effects | None:
+    """Average effects by cohort and period; those that a method gives by this label alone stay; None when it does not."""
+    known = {name for name in _LABELS.values() if name in effects.cells}
+    if known == set(_LABELS.values()):
+        return effects.aggregate(by)  # type: ignore[arg-type]
+    return effects if known == {_LABELS[by]} else None
+
+
+def _no_rows() -> pd.DataFrame:
+    """Give the columns of `report_effects` without a row."""
+    texts = ["key", "label", "unit", "note", "made_by"]
+    numbers = [*IN_UNIT, "band_low", "band_high", "p_value", *_COUNTS, "n_comparison", "event_time", "level"]
+    return pd.DataFrame(columns=[*texts, *numbers]).astype(dict.fromkeys(numbers, float))
+
+
+def say_no_estimate(reason: str) -> str:
+    """Turn the reasons for a refusal into notes."""
+    return "; ".join(f"no estimate: {part}" for part in reason.split("; "))
+
+
+def with_assumption(note: str, effects: Effects) -> str:
+    """Add to the note of effects by dose what they assume."""
+    return join_texts((note, *effects.estimand.split("; ")[1:])) if "parameter" in effects.cells else note
+
+
+def _labelled(frame: pd.DataFrame, by: str, spec: StudySpec, effects: Effects) -> pd.DataFrame:
+    """Add the key, the label and the origin of every row."""
+    kind = _period_kind(spec)
+    if by == "overall":
+        keys, names = ["main"], ["All treated units and periods"]
+    elif by == "event_time":
+        keys = [str(int(time)) for time in frame["event_time"]]
+        names = [format_value(time, "number", 0, signed=True) for time in frame["event_time"]]
+    else:
+        column = "cohort" if by == "cohort" else "period"
+        names = [label(kind, value) for value in frame[column]]
+        keys = names
+        names = [f"Cohort {name}" if by == "cohort" else name for name in names]
+    entry = spec.methods[spec.main]
+    made_by = describe_entry(entry)
+    origin = [f"{made_by}; aggregate {by}; {row['vcov']}, {row['distribution']}" for _, row in frame.iterrows()]
+    if "parameter" in frame:
+        frame = frame.assign(note=[with_assumption(note, effects) for note in frame["note"]])
+    return frame.assign(key=keys, label=names, made_by=origin)
+
+
+def _period_kind(spec: StudySpec) -> str:
+    return load_design(spec).layout.period_kind
+
+
+def describe_entry(entry: Mapping[str, Any]) -> str:
+    """Write an entry of a study's ``methods`` as a call, with its options and what it changes in the study."""
+    given = [*entry.get("options", {}).items(), *entry.get("changes", {}).items()]
+    return f"{entry['method']}({', '.join(f'{name}={value}' for name, value in given)})"

@@ -1,0 +1,314 @@
+"""What a study's sample holds, as tidy frames: counts, treatment status, means. No estimate is made here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from evalaid.base.periods import label
+from evalaid.did.panel.design import Design
+from evalaid.report.display.figures import STATUS
+from evalaid.report.display.formatted_tables import Column
+from evalaid.report.questions.effect_rows import list_values
+from evalaid.study.provenance import gather_decisions
+from evalaid.study.sample import load_frame
+from evalaid.study.spec import StudySpec
+
+Listing = tuple[pd.DataFrame, str, Sequence[str], str, Sequence[str], Mapping[str, Column]]
+"""A table of texts as `evalaid.report.section.Section.table_if_any` takes it."""
+
+NEVER = "never"
+MOST_CLUSTERS = 80  # lines of a figure that can still be read
+ASSIGNMENT = ["cluster", "cohort_label", "period_label", "status", "n_units"]
+
+
+def describe_sample(spec: StudySpec, design: Design) -> pd.DataFrame:
+    """Count what the sample holds.
+
+    Parameters
+    ----------
+    spec : StudySpec
+    design : Design
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``key``, ``label``, ``value``, ``unit``, ``digits``. Shares are in per cent.
+    """
+    layout = design.layout
+    seen = np.ones_like(layout.outcome, dtype=bool) if layout.observed is None else layout.observed
+    share = design.outcome_unit == "fraction"
+    outcome = np.where(seen, layout.outcome * (100 if share else 1), np.nan)
+    zero = (outcome == 0) & seen
+    unit, digits = ("%", 1) if share else ("number", 2)
+    units, groups = spec.unit_label, spec.cluster_label
+    rows = [
+        ("units", f"{units} in the comparison", design.n_units, "count", 0),
+        ("treated_units", f"{units} treated within the panel", design.n_treated, "count", 0),
+        ("never_units", f"{units} never treated within the panel", design.n_never, "count", 0),
+        ("clusters", f"{groups}", design.n_clusters, "count", 0),
+        ("treated_clusters", f"{groups} with treated {units}", design.n_treated_clusters, "count", 0),
+        ("never_clusters", f"{groups} without", design.n_clusters - design.n_treated_clusters, "count", 0),
+        ("cohorts", "cohorts (waves)", len(layout.cohorts), "count", 0),
+        ("periods", "periods", design.n_periods, "count", 0),
+        ("first_period", "first period", layout.periods[0], _period_unit(design), 0),
+        ("last_period", "last period", layout.periods[-1], _period_unit(design), 0),
+        ("observations", "observations", int(seen.sum()), "count", 0),
+        ("excluded_units", "units kept out (treated from the first period on)", len(design.excluded), "count", 0),
+        ("mean", f"mean of {_lower(spec.outcome_label)}", np.nanmean(outcome), unit, digits),
+        ("smallest", "smallest value", np.nanmin(outcome), unit, digits),
+        ("largest", "largest value", np.nanmax(outcome), unit, digits),
+        ("zero_rows", "observations that are exactly 0", int(zero.sum()), "count", 0),
+        ("always_zero_units", f"{units} with 0 in every period", int((zero | ~seen).all(axis=1).sum()), "count", 0),
+    ]
+    return list_values(rows, "of the sample")
+
+
+def describe_baseline(spec: StudySpec, design: Design) -> tuple[pd.DataFrame, dict[str, Column]]:
+    """Average the outcome and the study's baseline columns in the first period, by cohort.
+
+    Returns
+    -------
+    (pandas.DataFrame, dict)
+        One row a cohort: ``key``, ``cohort_label``, ``n_units``, ``n_clusters``, ``outcome`` (per cent for a share) and
+        the baseline columns; and how the columns beyond the fixed ones are shown.
+    """
+    layout = design.layout
+    share = design.outcome_unit == "fraction"
+    raw = load_frame(spec)
+    first = raw[raw[spec.period] == raw[spec.period].min()].set_index(spec.unit)
+    rows = []
+    for key, name, members in _cohorts(design):
+        own = first.reindex(layout.units[members])
+        rows.append(
+            {
+                "key": key,
+                "cohort_label": name,
+                "n_units": members.stop - members.start,
+                "n_clusters": len(np.unique(layout.cluster[members])),
+                "outcome": layout.outcome[members, 0].mean() * (100 if share else 1),
+                **{column: own[column].mean() for column in spec.baseline},
+                "made_by": "mean over units in the first period",
+            }
+        )
+    outcome = Column(f"{spec.outcome_label} (%)" if share else spec.outcome_label, "%" if share else "number", 1)
+    extra = {"outcome": outcome}
+    for column, entry in spec.baseline.items():
+        extra[column] = Column(
+            str(entry.get("label", column)), str(entry.get("unit", "number")), int(entry.get("digits", 1))
+        )
+    return pd.DataFrame(rows), extra
+
+
+def describe_cohorts(design: Design) -> pd.DataFrame:
+    """List the cohorts with their sizes and the periods before and from the start on.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``key``, ``cohort_label``, ``n_units``, ``n_clusters``, ``pre_periods``, ``post_periods``.
+    """
+    frame = design.cohorts.rename(columns={"label": "cohort_label"})
+    frame = frame[frame["n_units"] > 0]
+    return frame.assign(key=[key for key, *_ in _cohorts(design)], made_by="count of the design")
+
+
+def describe_availability(design: Design) -> pd.DataFrame:
+    """Count treated, not-yet-treated and never-treated units by period.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``key``, ``label`` (period), ``never_treated``, ``not_yet_treated``, ``treated``.
+    """
+    return design.availability.assign(key=design.availability["label"], made_by="count of the design")
+
+
+def describe_limits(design: Design) -> pd.DataFrame:
+    """List what no comparison in the panel can tell: ``key``, ``what``, ``where``, ``why``, ``what_could_be_done``."""
+    frame = design.not_identified
+    return frame.assign(key=[f"limit{place + 1}" for place in range(len(frame))])
+
+
+def list_decisions(spec: StudySpec) -> Listing:
+    """List every decision taken while the study's panel and roster were read; empty when neither has a layout.
+
+    Parameters
+    ----------
+    spec : StudySpec
+
+    Returns
+    -------
+    tuple
+        What `evalaid.report.section.Section.table_if_any` takes: frame, name, columns, caption, notes, columns' headings.
+    """
+    columns = {
+        "file": "File",
+        "sheet": "Sheet",
+        "cell": "Cell",
+        "what": "What",
+        "decided": "Decided",
+        "because": "Because",
+    }
+    frame = gather_decisions(spec).decisions
+    return _listing(
+        frame,
+        "decisions",
+        columns,
+        "Every decision taken about the files of the panel and the roster while they were read",
+    )
+
+
+def list_left_out(spec: StudySpec) -> Listing:
+    """List every row and figure of the study's files that is not in the panel (see `list_decisions`)."""
+    columns = {
+        "file": "File",
+        "sheet": "Sheet",
+        "row": "Row",
+        "cell": "Cell",
+        "value": "What stands there",
+        "reason": "Why",
+    }
+    frame = gather_decisions(spec).left_out
+    return _listing(frame, "left_out", columns, "Rows and figures of the files that are not used")
+
+
+def list_findings(spec: StudySpec) -> Listing:
+    """List what a person should look at in the study's files although they could be read (see `list_decisions`)."""
+    columns = {
+        "file": "File",
+        "sheet": "Sheet",
+        "cell": "Cell",
+        "value": "What stands there",
+        "fault": "What was found",
+    }
+    frame = gather_decisions(spec).faults
+    return _listing(frame, "findings", columns, "To look at in the files: figures that do not fit each other")
+
+
+def _listing(frame: pd.DataFrame, name: str, columns: Mapping[str, str], caption: str) -> Listing:
+    """Make a table of texts: its columns get names of their own, so that no text is taken for a number."""
+    own = {column: f"of_{column}" for column in columns}
+    shown = frame[list(columns)].astype(object).where(frame[list(columns)].notna(), "").astype(str).rename(columns=own)
+    shown = shown.assign(key=[f"{name}{place}" for place in range(1, len(frame) + 1)])
+    headings = {own[column]: Column(heading) for column, heading in columns.items()}
+    return shown, name, tuple(headings), caption, (), headings
+
+
+def map_status(design: Design) -> pd.DataFrame:
+    """Give the treatment status of every cohort in every period.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``cohort_label``, ``period_label``, ``status`` (never treated, not yet treated, treated), ``n_units``,
+        ``n_clusters``.
+    """
+    layout = design.layout
+    rows = [
+        (f"Cohort {name}" if key != NEVER else "Never treated", when, status, members.stop - members.start, n_clusters)
+        for key, name, members in _cohorts(design)
+        for n_clusters in [len(np.unique(layout.cluster[members]))]
+        for when, status in _statuses(design, layout.cohort[members.start])
+    ]
+    return pd.DataFrame(rows, columns=["cohort_label", "period_label", "status", "n_units", "n_clusters"])
+
+
+def map_assignment(design: Design) -> pd.DataFrame:
+    """Give the treatment status of every cluster in every period, early cohorts first.
+
+    A cluster whose units belong to several cohorts has one row for each. Of more clusters than fit on a page there are no
+    rows.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``cluster``, ``cohort_label``, ``period_label``, ``status``, ``n_units``.
+    """
+    layout = design.layout
+    rows: list[tuple[str, str, str, str, int]] = []
+    if len(layout.clusters) > MOST_CLUSTERS:
+        return pd.DataFrame(rows, columns=ASSIGNMENT)
+    taken: set[str] = set()
+    for key, name, members in _cohorts(design):
+        codes, counts = np.unique(layout.cluster[members], return_counts=True)
+        for code, count in zip(codes, counts, strict=True):
+            cluster = str(layout.clusters[code])
+            shown = cluster if cluster not in taken else f"{cluster} ({name})"
+            taken.add(cluster)
+            cohort = f"cohort {name}" if key != NEVER else "never treated"
+            rows += [(shown, cohort, *pair, int(count)) for pair in _statuses(design, layout.cohort[members.start])]
+    return pd.DataFrame(rows, columns=ASSIGNMENT)
+
+
+def average_outcome(design: Design) -> pd.DataFrame:
+    """Average the outcome by cohort and period, every unit counting the same.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``key``, ``label``, ``cohort_label``, ``period_label``, ``start_label``, ``n_units``, ``unit``, ``mean`` (per cent for a
+        share).
+    """
+    layout = design.layout
+    scale = 100 if design.outcome_unit == "fraction" else 1
+    rows = []
+    for key, name, members in _cohorts(design):
+        start = "" if key == NEVER else name
+        shown = "Never treated" if key == NEVER else f"Cohort {name}"
+        for column, period in enumerate(layout.periods):
+            seen = slice(None) if layout.observed is None else layout.observed[members, column]
+            values = layout.outcome[members, column][seen]
+            when = label(layout.period_kind, period)
+            mean = values.mean() * scale if len(values) else np.nan
+            rows.append((f"{key}.{when}", f"{shown}, {when}", shown, when, start, len(values), mean))
+    columns = ["key", "label", "cohort_label", "period_label", "start_label", "n_units", "mean"]
+    unit = "%" if design.outcome_unit == "fraction" else "number"
+    return pd.DataFrame(rows, columns=columns).assign(unit=unit, made_by="mean over units")
+
+
+def spread_means(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Column]]:
+    """Lay the means out with a row for each cohort and a column for each period, for a table.
+
+    Returns
+    -------
+    (pandas.DataFrame, dict)
+        ``key``, ``cohort_label`` and a column for each period; and how these columns are shown.
+    """
+    wide = frame.pivot_table("mean", index="cohort_label", columns="period_label", sort=False)
+    wide = wide.loc[list(dict.fromkeys(frame["cohort_label"])), list(dict.fromkeys(frame["period_label"]))]
+    keys = frame.drop_duplicates("cohort_label").set_index("cohort_label")["key"].str.split(".").str[0]
+    per_cent = bool((frame["unit"] == "%").all())
+    extra = {
+        period: Column(f"{period} (%)" if per_cent else str(period), "%" if per_cent else "number", 1)
+        for period in wide.columns
+    }
+    return wide.reset_index().assign(key=keys.loc[wide.index].to_numpy(), made_by="mean over units"), extra
+
+
+def _cohorts(design: Design) -> Iterator[tuple[str, str, slice]]:
+    """Give (key, label, rows) of every cohort with units, never treated last."""
+    layout = design.layout
+    for number, cohort in enumerate(layout.cohorts):
+        name = label(layout.period_kind, cohort)
+        yield name, name, layout.block(number)
+    if layout.never.stop > layout.never.start:
+        yield NEVER, "never treated", layout.never
+
+
+def _statuses(design: Design, cohort: float) -> list[tuple[str, str]]:
+    layout = design.layout
+    names = [label(layout.period_kind, period) for period in layout.periods]
+    if np.isnan(cohort):
+        return [(name, STATUS[0]) for name in names]
+    return [(name, STATUS[2 if period >= cohort else 1]) for name, period in zip(names, layout.periods, strict=True)]
+
+
+def _period_unit(design: Design) -> str:
+    return str(design.layout.period_kind)
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,204 @@
+"""The placebo tests of a study, as tidy frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evalaid.base.errors import EvalaidError, NotIdentifiedError
+from evalaid.did.panel.design import Design
+from evalaid.did.sensitivity.placebo.placebo import Placebo, placebo
+from evalaid.report.display.formatted_tables import Column
+from evalaid.report.questions.effect_rows import EFFECT
+from evalaid.report.questions.units import multiply, unit_of_outcome
+from evalaid.study.sample import load_design
+from evalaid.study.spec import StudySpec
+
+DRAWS, SHIFTS = 100, (1, 2)
+# What is pretended when the study's file names no placebo test.
+EARLIER = MappingProxyType({"earlier": {"label": "An earlier start", "kind": "time"}})
+COLUMNS = {
+    "placebos": Column("Placebos", "count"),
+    "ratio_p_value": Column("p of the fit ratio", "p", 3),
+    "largest": Column("Largest placebo, without its sign", "outcome", 2),
+    "shift": Column("Periods earlier", "count"),
+    "mean": Column("Mean estimate", "outcome", 2, signed=True),
+    "rejection_rate": Column("Intervals that miss zero (%)", "%", 1),
+    "nominal": Column("as they should (%)", "%", 1),
+}
+
+
+def entries(spec: StudySpec) -> Mapping[str, Mapping[str, Any]]:
+    """Give the placebo tests of a study's file; an earlier start when it names none."""
+    return spec.placebo or EARLIER
+
+
+def run_placebos(spec: StudySpec, design: Design) -> dict[str, Placebo | str]:
+    """Run the placebo tests that the study's file asks for, or an earlier start.
+
+    Returns
+    -------
+    dict
+        Name -> result, or the reason why the test cannot be run on this design.
+    """
+    return {name: _run(entry, spec, design) for name, entry in entries(spec).items()}
+
+
+def list_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.DataFrame:
+    """List the placebos in time: effects of starts that did not happen, each beside the true start.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``key``, ``label``, ``shift``, the effect columns of `evalaid.report.questions.analysis`; no row when no test in time was asked for.
+    """
+    tables = []
+    unit, scale = unit_of_outcome(spec)
+    for name, result in found.items():
+        if isinstance(result, Placebo) and result.kind == "time":
+            both = pd.concat([result.actual, result.table], ignore_index=True)
+            several = sum(entry.get("kind") == "time" for entry in entries(spec).values()) > 1
+            of = f"{entries(spec)[name]['label']}: " if several else ""
+            names = [f"{of}true start", *(f"{of}{shift} earlier" for shift in result.table["shift"])]
+            names = [f"{text[0].upper()}{text[1:]}" for text in names]
+            keys = [f"{name}.{shift}" for shift in both["shift"]]
+            made_by = f"placebo in time, {result.method}"
+            tables.append(multiply(both, scale).assign(key=keys, label=names, unit=unit, made_by=made_by))
+    columns = ["key", "label", "shift", *EFFECT, "level", "unit"]
+    columns += ["note", "made_by"]
+    return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
+
+
+def list_other_outcomes(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.DataFrame:
+    """List the effects on outcomes that the programme must not move.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``key``, ``label``, ``estimate``, ``std_error``, ``conf_low``, ``conf_high``, ``p_value``, ``unit`` (that of the column:
+        "number", or "pp" for a share), ``level``, ``note``, ``made_by``; no row when no such test was asked for.
+    """
+    columns = ["key", "label", *EFFECT, "unit", "level", "note", "made_by"]
+    tables = []
+    for name, result in found.items():
+        if isinstance(result, Placebo) and result.kind == "outcome":
+            share = entries(spec)[name].get("outcome_unit") in {"percent", "fraction"}
+            table, factor = result.table, 100.0 if share else 1.0
+            alone = str(entries(spec)[name]["label"]) if len(table) == 1 else ""
+            labels = [spec.baseline.get(str(c), {}).get("label", alone or str(c)) for c in table["outcome"]]
+            table = multiply(table, factor)
+            keys = [f"{name}.{column}" for column in table["outcome"]]
+            made_by = f"placebo in outcome, {result.method}"
+            tables.append(table.assign(key=keys, label=labels, unit="pp" if share else "number", made_by=made_by))
+    return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
+
+
+def list_pretended(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.DataFrame:
+    """Say how often intervals miss zero when never-treated units are pretended treated.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``key``, ``label``, ``placebos``, ``mean``, ``rejection_rate``, ``nominal`` (per cent), ``unit``, ``note``, ``made_by``.
+    """
+    unit, scale = unit_of_outcome(spec)
+    columns = ["key", "label", "placebos", "mean", "rejection_rate", "nominal", "unit", "note", "made_by"]
+    rows = [
+        {
+            "key": name,
+            "label": str(entries(spec)[name]["label"]),
+            "placebos": int(row["draws"]),
+            "mean": scale * row["mean"],
+            "rejection_rate": 100 * row["rejection_rate"],
+            "nominal": 100 * row["nominal"],
+            "unit": unit,
+            "note": row["note"],
+            "made_by": f"placebo among never-treated units, {result.method}, seed {result.seed}",
+        }
+        for name, result in found.items()
+        if isinstance(result, Placebo) and result.kind == "units"
+        for row in result.summary.to_dict("records")
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def rank_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.DataFrame:
+    """Rank the true assignment among pretended ones, for every placebo test in space.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``key``, ``label``, ``estimate``, ``placebos``, ``largest``, ``p_value``, ``ratio_p_value``, ``unit``, ``note``,
+        ``made_by``; no row when no test in space was asked for.
+    """
+    rows = []
+    unit, scale = unit_of_outcome(spec)
+    for name, result in found.items():
+        if isinstance(result, Placebo) and result.kind == "space":
+            largest = result.table["estimate"].abs().max()
+            how = "every untreated unit in turn" if result.exact else f"random assignments, seed {result.seed}"
+            row = (result.actual["estimate"].iloc[0] * scale, len(result.table), largest * scale, result.p_value)
+            rows.append((name, entries(spec)[name]["label"], *row, result.ratio_p_value, unit, how, result.method))
+    names = ["key", "label", "estimate", "placebos", "largest", "p_value", "ratio_p_value", "unit", "note", "made_by"]
+    frame = pd.DataFrame(rows, columns=names)
+    return frame.assign(made_by="placebo in space, " + frame["made_by"].astype(str))
+
+
+def spread_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.DataFrame:
+    """Give every placebo estimate in space beside the true one, for a figure.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``test``, ``label`` (pretended units), ``estimate``, ``actual`` (true assignment), ``unit``.
+    """
+    unit, scale = unit_of_outcome(spec)
+    tables = [
+        pd.DataFrame(
+            {
+                "test": str(entries(spec)[name]["label"]),
+                "label": [*result.table["units"], "true"],
+                "estimate": np.append(result.table["estimate"], result.actual["estimate"]) * scale,
+                "actual": [False] * len(result.table) + [True],
+                "unit": unit,
+            }
+        )
+        for name, result in found.items()
+        if isinstance(result, Placebo) and result.kind == "space"
+    ]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["test", "label", "estimate"])
+
+
+def list_refused(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.DataFrame:
+    """List the placebo tests that the design does not admit: ``key``, ``what``, ``why``."""
+    rows = [
+        (name, str(entries(spec)[name]["label"]), why) for name, why in found.items() if not isinstance(why, Placebo)
+    ]
+    return pd.DataFrame(rows, columns=["key", "what", "why"])
+
+
+def _run(entry: Mapping[str, Any], spec: StudySpec, design: Design) -> Placebo | str:
+    method = spec.methods[str(entry.get("method", spec.main))]
+    if method.get("changes"):
+        design = load_design(spec.change(method["changes"]))
+    try:
+        return placebo(
+            design,
+            str(method["method"]),
+            entry["kind"],
+            shifts=tuple(entry.get("shifts", SHIFTS)),
+            draws=int(entry.get("draws", DRAWS)),
+            seed=spec.seed,
+            level=spec.level,
+            outcome=entry.get("outcome"),
+            outcome_unit=entry.get("outcome_unit"),
+            **dict(method.get("options", {})),
+        )
+    except NotIdentifiedError as refusal:
+        return "; ".join(refusal.reasons)
+    except EvalaidError as refusal:
+        return str(refusal)

@@ -1,0 +1,131 @@
+"""The published claims on a programme, as frames for a notebook: verdicts counted, bounds laid out, words on them."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from evalaid.base.errors import StudyError
+from evalaid.base.project import PUBLISHED, project_root
+from evalaid.did.sensitivity.bounds.assumptions import ASSUMPTIONS
+from evalaid.evidence.claims.claim_checks import check_alike, check_dates
+from evalaid.evidence.claims.claim_verdicts import VERDICTS, judge
+from evalaid.evidence.claims.published_claims import Claims
+from evalaid.evidence.claims.remainders import bound_claims, find_breakdown
+from evalaid.report.questions.effect_rows import list_values
+from evalaid.study.spec import StudySpec
+
+AS_AN_EFFECT = "may be repeated"
+AS_A_CHANGE = "may be repeated as a raw change only"
+AS_A_FIGURE = "may be repeated as a figure only"
+NOT_AT_ALL = "may not be repeated"
+REPEATS = (AS_AN_EFFECT, AS_A_CHANGE, AS_A_FIGURE, NOT_AT_ALL)
+
+
+def claims_of(spec: StudySpec) -> Claims:
+    """Return the published claims on the study's programme.
+
+    Raises
+    ------
+    StudyError
+        If the study names no programme.
+    FactsError
+        If the registry has no such programme.
+    """
+    if spec.claims is None:
+        raise StudyError(f"The study '{spec.study}' names no programme in claims: there are no claims to examine.")
+    return every_claim().of(spec.claims)
+
+
+def every_claim() -> Claims:
+    """Return the published claims on all programmes."""
+    return Claims.read(project_root() / PUBLISHED)
+
+
+def bounds_of(claims: Claims) -> pd.DataFrame:
+    """Bound the effect behind each claim, with the labels that a figure needs.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `evalaid.evidence.claims.remainders.bound_claims`, with ``claim`` and ``assumption_label``; ``label`` is the claim alone.
+    """
+    frame = bound_claims(claims)
+    if frame.empty:
+        return frame.assign(claim="", assumption_label="")
+    names = frame["claim_id"].map({claim.claim_id: claim.label for claim in claims.claims})
+    return frame.assign(claim=names, label=names, assumption_label=frame["assumption"].map(ASSUMPTIONS))
+
+
+def breakdown_of(claims: Claims) -> pd.DataFrame:
+    """Say what it takes for nothing to be left of each claim, with the claim and the question in two columns.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `evalaid.evidence.claims.remainders.find_breakdown`, with ``what``; ``label`` is the claim alone.
+    """
+    frame = find_breakdown(claims)
+    names = frame["claim_id"].map({claim.claim_id: claim.label for claim in claims.claims})
+    return frame.assign(what=[text.partition(": ")[2] for text in frame["label"]], label=names)
+
+
+def judge_repeats(claims: Claims) -> pd.DataFrame:
+    """Say of each claim whether a reader may repeat it, only as a raw change, only as a figure, or not at all.
+
+    ::
+
+        may be repeated                       the effect is identified
+        may be repeated as a raw change only  the two figures are like for like and not from before the partnership
+        may be repeated as a figure only      one figure is published, and no change is claimed
+        may not be repeated                   everything else
+
+    Parameters
+    ----------
+    claims : Claims
+        All, or those of a programme.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `evalaid.evidence.claims.claim_verdicts.judge`, with ``may`` (one of `REPEATS`).
+    """
+    frame, alike, dates = judge(claims), check_alike(claims).set_index("key")["alike"], check_dates(claims)
+    too_early = set(dates.loc[dates["finding"] == "precedes", "claim_id"])
+    figures = {claim.claim_id for claim in claims.claims if not claim.baseline_fact and not claim.change_fact}
+
+    def judge_one(key: str, verdict: str) -> str:
+        if verdict == VERDICTS[0]:
+            return AS_AN_EFFECT
+        if alike[key] == "yes" and key not in too_early:
+            return AS_A_CHANGE
+        return AS_A_FIGURE if key in figures and key not in too_early else NOT_AT_ALL
+
+    return frame.assign(
+        may=[judge_one(key, verdict) for key, verdict in zip(frame["key"], frame["verdict"], strict=True)]
+    )
+
+
+def count_verdicts(frame: pd.DataFrame) -> pd.DataFrame:
+    """Count the claims by verdict.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``key``, ``label``, ``value``, ``unit``, ``digits``, ``made_by``.
+    """
+    rows = [("claims", "Published claims", len(frame), "count", 0)]
+    for verdict in VERDICTS:
+        key, number = verdict.replace(" ", "_"), int((frame["verdict"] == verdict).sum())
+        rows.append((key, f"of these {verdict}", number, "count", 0))
+    return list_values(rows, "count of the verdicts")
+
+
+def tell_verdicts(frame: pd.DataFrame) -> tuple[str, ...]:
+    """Say the verdict on each claim in one line, with a place for its bounds."""
+    lines = []
+    for row in frame.to_dict("records"):
+        bounds = f" between {{verdicts.{row['key']}.lower:signed}} and {{verdicts.{row['key']}.upper:signed}}"
+        where = bounds if row["verdict"] != VERDICTS[-1] else ""
+        why = f" ({row['reason']})" if row["reason"] else ""
+        lines.append(f"**{row['label']}: {row['verdict']}{where}**{why}. {row['repeat']}")
+    return tuple(lines)

@@ -1,0 +1,273 @@
+"""What a notebook works with: its study, its design, and the calls that show and record numbers.
+
+A notebook opens a section with its own variables, then shows tables, figures and sentences. Whatever it shows as a
+number is recorded with the cell it came from. Inside a study run (`evalaid.running.notebooks`) tables, figures and numbers are
+also written to the run's folder; a notebook opened by hand shows them and writes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evalaid.did.panel.design import Design
+from evalaid.reading.records.records.identifiers import refuse_identifiers
+from evalaid.reading.records.records.privacy import EPISODES, THRESHOLD, publishable
+from evalaid.report.display.canvas import Drawing, Figure, Look, draw
+from evalaid.report.display.formatted_tables import Column, Table, collect_notes
+from evalaid.report.questions.units import unit_of_outcome
+from evalaid.report.report_folders import report_folder
+from evalaid.report.wording.prose import fill
+from evalaid.study.manifest import NUMBERS_FILE, Number, Recorder, hash_value, read_manifest, read_parts, short
+from evalaid.study.sample import load_design
+from evalaid.study.sources import hash_inputs
+from evalaid.study.spec import StudySpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RUN_FOLDER = "EVALAID_RUN_FOLDER"
+NOTEBOOK = "EVALAID_NOTEBOOK"
+SMALLEST = "EVALAID_SMALLEST_COUNT"
+PARTS = ".parts"
+NOTHING_NOTED = "The study's file notes nothing here."
+NOTHING_TO_DRAW = "There is no figure here, because there is no estimate to draw."
+
+
+@dataclass(frozen=True, repr=False)
+class Prose:
+    """A paragraph whose numbers were filled in from the manifest."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_markdown_(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Section:
+    """A notebook at work.
+
+    Parameters
+    ----------
+    spec : StudySpec
+        The study with the notebook's parameters.
+    recorder : Recorder
+        Where reported numbers go.
+    folder : Path or None
+        The run's folder; None when the notebook is read by hand.
+    data_kind : str
+        What the notebook's tables and figures are made from, when it is not the study's outcome data.
+    """
+
+    spec: StudySpec
+    recorder: Recorder
+    folder: Path | None = None
+    data_kind: str = ""
+
+    @property
+    def kind(self) -> str:
+        """The kind of data that tables and figures are labelled with: the study's, unless the notebook says otherwise."""
+        return self.data_kind or self.spec.data_kind
+
+    @cached_property
+    def design(self) -> Design:
+        """The study's design, loaded once."""
+        return load_design(self.spec)
+
+    @property
+    def look(self) -> Look:
+        """What all figures have in common."""
+        unit, _ = unit_of_outcome(self.spec)
+        words = self._texts
+        return Look(self.kind, self.spec.outcome_label, self.spec.level, unit, words["units"], words["clusters"])
+
+    def table(
+        self,
+        frame: pd.DataFrame,
+        name: str,
+        columns: Sequence[str],
+        caption: str,
+        notes: Sequence[str] = (),
+        extra: Mapping[str, Column] | None = None,
+        data_kind: str = "",
+    ) -> Table:
+        """Show a tidy frame as a table, record every number in it and write it as csv and LaTeX.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame
+            With ``key`` (names the row) and the columns shown; ``unit``, ``digits``, ``made_by`` and ``note`` are used
+            when there. Notes are shown once each below the table.
+        name : str
+            Name of the file and first part of the keys.
+        columns : sequence of str
+            The columns shown.
+        caption : str
+            With places for numbers, as in `say`.
+        notes : sequence of str
+            Further sentences below the table.
+        extra : mapping, optional
+            Columns that are not among the fixed ones.
+        data_kind : str, optional
+            What this table is made from, when it is not what the notebook is made from.
+        """
+        kind = data_kind or self.kind
+        shown = Table(name, frame, "", tuple(columns), extra=dict(extra or {}), words=self._texts, kind=kind)
+        people = [column for column in columns if shown.column(column).unit == EPISODES]
+        frame = publishable(frame, ["key", *columns], people, f"table '{name}'", self._smallest)
+        table = replace(shown, frame=frame)
+        made_by = dict(zip(frame["key"].astype(str), frame["made_by"], strict=True)) if "made_by" in frame else {}
+        for row, key, value, unit, digits in table.numbers():
+            self._record(key, value, unit=unit, digits=digits, method=made_by.get(row, ""))
+        self.recorder.save()
+        below = (*map(self.words, notes), *collect_notes(frame))
+        table = replace(table, caption=self.words(caption), notes=below)
+        if self.folder is not None:
+            place = self.folder / "tables"
+            place.mkdir(exist_ok=True)
+            _write(place / f"{name}.csv", table.to_csv())
+            _write(place / f"{name}.tex", table.to_latex())
+        return table
+
+    def table_if_any(
+        self,
+        frame: pd.DataFrame,
+        name: str,
+        columns: Sequence[str],
+        caption: str,
+        notes: Sequence[str] = (),
+        extra: Mapping[str, Column] | None = None,
+    ) -> None:
+        """Show a table, as `table` does, at once when the frame has rows; nothing otherwise."""
+        if len(frame):
+            from IPython.display import display
+
+            display(self.table(frame, name, columns, caption, notes, extra))
+
+    def figure(
+        self, drawing: Drawing, frame: pd.DataFrame, name: str, caption: str, *, without: str = NOTHING_TO_DRAW
+    ) -> Figure | Prose:
+        """Draw a tidy frame, show it and write it as svg and png; say ``without`` when there is nothing to draw."""
+        if frame.empty or ("estimate" in frame and not frame["estimate"].notna().any()):
+            return self.say(without)
+        refuse_identifiers(frame, where=f"figure '{name}'")
+        figure = draw(drawing, frame, self.look, name=name, caption=self.words(caption))
+        if self.folder is not None:
+            place = self.folder / "figures"
+            place.mkdir(exist_ok=True)
+            (place / f"{name}.svg").write_bytes(figure.svg)
+            (place / f"{name}.png").write_bytes(figure.png)
+        return figure
+
+    def say(self, *templates: str) -> Prose:
+        """Show paragraphs; ``{key}`` stands for a recorded number (see `evalaid.report.wording.prose.fill`)."""
+        return Prose("\n\n".join(self.words(template) for template in templates))
+
+    def list(self, templates: Sequence[str]) -> Prose:
+        """Show a bulleted list of sentences with recorded numbers; without any, say that the study's file has none."""
+        return Prose("\n".join(f"- {self.words(template)}" for template in templates) or NOTHING_NOTED)
+
+    def words(self, template: str) -> str:
+        """Fill the places of a template with recorded numbers."""
+        return fill(template, self.recorder.lookup, self.spec.level, self._texts)
+
+    def has(self, key: str) -> bool:
+        """Say whether a number of that name was recorded, by this notebook or an earlier one of the same run."""
+        return key in self.recorder.numbers or key in self.recorder.earlier
+
+    def value(self, key: str) -> int | float | None:
+        """Return a recorded number at full precision; None when it does not exist."""
+        return self.recorder.lookup(key).value
+
+    def record(self, key: str, value: Any, *, unit: str, digits: int, method: str = "") -> None:
+        """Record one number under the cell that is running."""
+        self._record(key, value, unit=unit, digits=digits, method=method)
+        self.recorder.save()
+
+    def _record(self, key: str, value: Any, *, unit: str, digits: int, method: str) -> None:
+        by_hand = self.folder is None
+        if unit == EPISODES and value is not None and value < self._smallest:
+            value, method = None, f"below {self._smallest}: not shown"
+        self.recorder.record(key, value, unit=unit, digits=digits, cell=_cell(), method=method, replace_own=by_hand)
+
+    @property
+    def _smallest(self) -> int:
+        """Counts of people below this are not written; the environment may raise it."""
+        return max(THRESHOLD, int(os.environ.get(SMALLEST, THRESHOLD)))
+
+    @property
+    def _texts(self) -> dict[str, str]:
+        """The study's words that sentences, headings and figures use."""
+        outcome = self.spec.outcome_label
+        named = {"outcome": outcome[:1].lower() + outcome[1:], "Outcome": outcome}
+        return {**named, "units": self.spec.unit_label, "clusters": self.spec.cluster_label}
+
+
+def open_section(names: Mapping[str, Any], notebook: str, data_kind: str = "") -> Section:
+    """Open the section of a notebook from its variables.
+
+    Parameters
+    ----------
+    names : mapping
+        The notebook's ``globals()``: those that are parameters of a study are taken, None means "as in its file".
+    notebook : str
+        The notebook's own name, used when it is read by hand.
+    data_kind : str, optional
+        What the notebook's tables and figures are made from ("published", "real and simulated"), when it is not the
+        study's outcome data.
+
+    Returns
+    -------
+    Section
+
+    Raises
+    ------
+    StudyError
+        If a parameter is unknown to the study or has the wrong type.
+    """
+    spec = StudySpec.from_names(names)
+    run, own = os.environ.get(RUN_FOLDER), os.environ.get(NOTEBOOK, notebook)
+    folder = Path(run) if run else None
+    hashes = short(spec.hash()), short(hash_value(hash_inputs(spec)))
+    if folder is None:
+        recorder = Recorder(own, *hashes, spec.seed, earlier=_last_numbers(spec, own, hashes))
+        return Section(spec, recorder, data_kind=data_kind)
+    parts = folder / PARTS
+    parts.mkdir(exist_ok=True)
+    earlier = read_parts(sorted(path for path in parts.glob("*.json") if path.stem < own))
+    recorder = Recorder(own, *hashes, spec.seed, parts / f"{own}.json", earlier=earlier)
+    return Section(spec, recorder, folder, data_kind)
+
+
+def _last_numbers(spec: StudySpec, own: str, hashes: tuple[str, str]) -> dict[str, Number]:
+    """Give what earlier notebooks recorded in the last run of the same parameters and data, for a notebook read by hand."""
+    path = report_folder(spec) / NUMBERS_FILE
+    if not path.is_file():
+        return {}
+    last = read_manifest(path)
+    if (short(last.spec_hash), short(last.data_hash)) != hashes:
+        return {}
+    return {key: number for key, number in last.numbers.items() if number.notebook < own}
+
+
+def _cell() -> str:
+    """Return the running cell as the notebook numbers it: ``In [7]``."""
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return "In [0]"
+    shell = get_ipython()
+    # The inputs so far, with an empty one in front: some versions of IPython count a cell before it runs, some after.
+    return f"In [{len(shell.history_manager.input_hist_raw) - 1}]" if shell is not None else "In [0]"
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")

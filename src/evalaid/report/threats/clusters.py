@@ -1,0 +1,159 @@
+"""Are the intervals too short? The main estimate under every kind of inference that the design admits, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evalaid.base.errors import EvalaidError, reason_of
+from evalaid.did.effects.effects import Effects
+from evalaid.did.estimators.estimation import estimate
+from evalaid.did.inference.infer import JACKKNIFE_LIMIT, Vcov, infer
+from evalaid.did.inference.randomisation.permutation import randomize
+from evalaid.did.inference.wild.wild import wild_bootstrap
+from evalaid.report.questions.analysis import Refusal, overall
+from evalaid.report.questions.effect_rows import EFFECT, effect_row
+from evalaid.report.questions.units import in_unit
+from evalaid.report.threats.finding import NO_ESTIMATE, UNKNOWN, Case, verdict_row, write_p
+
+WILD_DRAWS, ASSIGNMENTS = 9999, 999
+THREAT = "Few clusters, or few treated ones: the interval may be too short"
+TRIED = "Cluster-robust errors of several kinds, the wild cluster bootstrap and randomisation inference"
+# The regression that takes part when the main method is none: saturated by cohort and period, so no comparison of treated
+# units with treated units enters it.
+REGRESSION = "etwfe"
+# With few clusters these cover less than they say; what is reported is more careful where that matters.
+TOO_SHORT = ("CR1", "multiplier")
+_KEPT = (*EFFECT, "n_clusters", "treated_clusters")
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """The main estimate by kind of inference.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        One row a kind: ``key``, ``label``, ``estimate``, ``std_error``, ``conf_low``, ``conf_high``, ``p_value``,
+        ``n_clusters``, ``treated_clusters``, ``reason`` (why there is none), ``unit``, ``level``, ``note``, ``made_by``.
+    verdict : pandas.DataFrame
+        One row.
+    """
+
+    table: pd.DataFrame
+    verdict: pd.DataFrame
+
+
+def examine_clusters(case: Case | Refusal) -> Clusters:
+    """Repeat the inference for the main estimate with everything that holds with few clusters or few treated ones.
+
+    Kinds that need a regression use the extended two-way regression where the main method is none; its estimate differs then
+    from the main one. ``strata`` of the study's ``robustness`` limits which units may change places in the randomisation.
+    """
+    if isinstance(case, Refusal):
+        columns = ["key", "label", *_KEPT, "reason", "unit", "level", "note", "made_by"]
+        result = f"Not possible: {NO_ESTIMATE}."
+        return Clusters(pd.DataFrame(columns=columns), verdict_row("clusters", THREAT, TRIED, result, UNKNOWN))
+    main, level = case.overall, case.spec.level
+    kinds: tuple[tuple[str, str, Vcov], ...] = (
+        ("auto", "As reported", "auto"),
+        ("CR1", "CR1: clusters as they are, t quantiles", "CR1"),
+        ("CR3", "CR3: leaving out each cluster in turn", "CR3"),
+        ("multiplier", "Multiplier bootstrap of the influence", "multiplier"),
+    )
+    few = case.design.n_clusters <= JACKKNIFE_LIMIT
+    rows = [
+        _row(case, key, label, case.method, partial(infer, main, level, vcov))
+        if few or vcov != "CR3"
+        else _missing(case, key, label, f"more than {JACKKNIFE_LIMIT} clusters: CR1 serves as well")
+        for key, label, vcov in kinds
+    ]
+    regression, name = _regression(case)
+    if regression is None:
+        rows += [_missing(case, key, label, name) for key, label in (("CR2", _CR2), ("wild", _WILD))]
+    else:
+        of = "" if name == case.method else f" (of {name})"
+        rows.append(_row(case, "CR2", f"{_CR2}{of}", name, partial(infer, regression, level, "CR2")))
+        rows.append(_row(case, "wild", f"{_WILD}{of}", name, partial(_wild, case, regression)))
+    label = "Randomisation: who was treated, drawn again"
+    rows.append(_row(case, "randomisation", label, case.method, partial(_drawn, case)))
+    table = pd.DataFrame(rows)
+    return Clusters(table, _verdict(case, table))
+
+
+_CR2 = "CR2 with its own degrees of freedom"
+_WILD = "Wild cluster bootstrap, null imposed"
+
+
+def _regression(case: Case) -> tuple[Effects | None, str]:
+    """Give the overall effect of a regression: the main method's, or that of the saturated one; else the reason."""
+    main = case.overall
+    if main.contrasts is not None:
+        return main, case.method
+    try:
+        other = overall(estimate(case.design, REGRESSION))
+    except EvalaidError as error:
+        return None, reason_of(error)
+    return (other, REGRESSION) if other.contrasts is not None else (None, f"{case.method} is no regression")
+
+
+def _wild(case: Case, effects: Effects) -> pd.DataFrame:
+    return wild_bootstrap(effects, draws=WILD_DRAWS, level=case.spec.level, seed=case.spec.seed)
+
+
+def _drawn(case: Case) -> pd.DataFrame:
+    strata = case.spec.robustness.get("strata")
+    found = randomize(
+        case.design,
+        case.method,
+        draws=ASSIGNMENTS,
+        seed=case.spec.seed,
+        strata=strata,
+        level=case.spec.level,
+        **case.options,
+    )
+    return found.tidy()
+
+
+def _row(case: Case, key: str, label: str, method: str, make: Callable[[], pd.DataFrame]) -> dict[str, Any]:
+    try:
+        frame = make()
+    except EvalaidError as error:
+        return _missing(case, key, label, reason_of(error))
+    found = in_unit(frame, case.overall).iloc[0]
+    reason = str(found["note"]) if np.isnan(found["conf_low"]) else ""
+    if np.isinf(found[["conf_low", "conf_high"]].to_numpy(dtype=float)).any():  # no interval that a table can show
+        reason = f"the interval has no end: {found['note']}"
+        found = found.mask(found.index.isin(["conf_low", "conf_high"]))
+    made_by = f"{method}; {found['vcov']}, {found['distribution']}"
+    return _shared(case, key, label, found, reason, "" if reason else str(found["note"]), made_by)
+
+
+def _missing(case: Case, key: str, label: str, reason: str) -> dict[str, Any]:
+    return _shared(case, key, label, None, reason)
+
+
+def _shared(
+    case: Case, key: str, label: str, found: pd.Series | None, reason: str, note: str = "", made_by: str = ""
+) -> dict[str, Any]:
+    said = {"reason": reason, "unit": case.unit[0], "level": case.spec.level, "note": note, "made_by": made_by}
+    return effect_row(key, label, found, _KEPT, **said)
+
+
+def _verdict(case: Case, table: pd.DataFrame) -> pd.DataFrame:
+    finding = case.finding
+    known = table[table["p_value"].notna()]
+    if known.empty:
+        return verdict_row("clusters", THREAT, TRIED, "No kind of inference gives an interval on this design.", UNKNOWN)
+    low, high = known["p_value"].min(), known["p_value"].max()
+    said = f"{len(known)} kinds of inference; p from {write_p(low)} to {write_p(high)}."
+    if len(known) == 1:
+        said = f"Only one kind of inference applies ({known['label'].iloc[0]}): p = {write_p(low)}."
+    # A finding that no effect is shown does not fall because an interval that is known to be too short leaves out zero.
+    judged = table if finding.shows_an_effect else table[~table["key"].isin(TOO_SHORT)]
+    return verdict_row("clusters", THREAT, TRIED, said, finding.judge_tests(judged))

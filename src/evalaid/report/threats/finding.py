@@ -1,0 +1,274 @@
+"""The main finding of a study, and whether it stands when it is looked at in another way."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from evalaid.did.effects.effects import Effects
+from evalaid.did.inference.infer import infer
+from evalaid.did.panel.design import Design
+from evalaid.report.questions.analysis import Refusal, estimate_main, overall
+from evalaid.report.questions.units import in_unit, unit_of
+from evalaid.report.wording.prose import format_value
+from evalaid.study.spec import StudySpec
+
+SURVIVES = "survives"
+SIGN_ONLY = "sign, not size"
+WEAKENED = "weakened"
+REVERSED = "does not survive"
+APPEARS = "an effect appears"
+UNKNOWN = "cannot be told"
+UNTRIED = "not tried"
+NO_ESTIMATE = "the main method gives no estimate"
+NO_CELLS = "the main method gives one number, not effects by cohort and period"
+VERDICTS = (SURVIVES, SIGN_ONLY, WEAKENED, APPEARS, REVERSED, UNKNOWN, UNTRIED)
+# The size of an effect survives while this share of it is left: the lower limit at which two means count as alike in tests of
+# equivalence (Schuirmann 1987, doi:10.1007/BF01068419).
+SIZE_KEPT = 0.8
+# A p-value that is a count of assignments can be the error rate itself, up to rounding.
+TIE = 1e-9
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The main estimate with its interval, in the unit of the report.
+
+    Parameters
+    ----------
+    estimate, conf_low, conf_high : float
+        Ends are NaN when the design shows no error.
+    unit : str
+        "pp", "%" or "number".
+    level : float
+        Coverage of the interval.
+    """
+
+    estimate: float
+    conf_low: float
+    conf_high: float
+    unit: str
+    level: float
+
+    @property
+    def shows_an_effect(self) -> bool:
+        """Whether the interval lies on one side of zero."""
+        return self.conf_low > 0 or self.conf_high < 0
+
+    def judge(self, estimate: float, conf_low: float, conf_high: float) -> str:
+        """Say what another estimate of the same effect does to the finding.
+
+        Returns
+        -------
+        str
+            Of an effect that is shown (interval on one side of zero): "survives" when the other interval lies on the same
+            side and at least `SIZE_KEPT` of the estimate is left, "sign, not size" when less is, "weakened" when the sign
+            stays and the interval holds zero, "does not survive" when the sign changes.
+            Of a finding that no effect is shown: "survives" when the other interval holds zero, too, else "an effect
+            appears". "cannot be told" without both intervals.
+
+        Examples
+        --------
+        >>> shown, not_shown = Finding(2.0, 1.0, 3.0, "pp", 0.95), Finding(0.8, -0.6, 2.2, "pp", 0.95)
+        >>> shown.judge(1.0, 0.2, 1.8), shown.judge(1.0, -0.2, 2.2), shown.judge(-0.1, -1.0, 0.8)
+        ('sign, not size', 'weakened', 'does not survive')
+        >>> not_shown.judge(1.3, 0.2, 2.4)
+        'an effect appears'
+        """
+        if np.isnan([self.conf_low, self.conf_high, estimate, conf_low, conf_high]).any():
+            return UNKNOWN
+        word = self._compare(estimate, shown=conf_low > 0 or conf_high < 0)
+        return SIGN_ONLY if word == SURVIVES and not self.keeps_size(estimate) else word
+
+    def keeps_size(self, estimate: float) -> bool:
+        """Say whether another estimate leaves at least `SIZE_KEPT` of an effect that is shown; nothing is lost where none is."""
+        return not self.shows_an_effect or bool(estimate / self.estimate >= SIZE_KEPT)
+
+    def measure(self, estimates: ArrayLike) -> tuple[float, float]:
+        """Give how far the worst of other estimates moves the finding: in its unit, and as a share of it.
+
+        Returns
+        -------
+        (float, float)
+            The worst is the one that leaves least of an effect that is shown, else the one farthest from the estimate. The
+            share is missing where no effect is shown: a share of what is not told from zero says nothing.
+
+        Examples
+        --------
+        >>> Finding(2.0, 1.0, 3.0, "pp", 0.95).measure([1.5, 2.5]), Finding(0.8, -0.6, 2.2, "pp", 0.95).measure([1.0])[1]
+        ((-0.5, -0.25), nan)
+        """
+        change = np.asarray(estimates, dtype=float) - self.estimate
+        change = change[~np.isnan(change)]
+        if not change.size:
+            return np.nan, np.nan
+        if not self.shows_an_effect:
+            return float(change[np.abs(change).argmax()]), np.nan
+        moved = float(change[(change * np.sign(self.estimate)).argmin()])
+        return moved, moved / self.estimate
+
+    def _compare(self, estimate: float, *, shown: bool) -> str:
+        """Give the verdict of an estimate that is, or is not, told from zero, whatever its size."""
+        if not self.shows_an_effect:
+            return APPEARS if shown else SURVIVES
+        if np.sign(estimate) != np.sign(self.estimate):
+            return REVERSED
+        return SURVIVES if shown else WEAKENED
+
+    def judge_all(self, frame: pd.DataFrame) -> str:
+        """Give the worst verdict over rows of ``estimate``, ``conf_low``, ``conf_high``; rows without an estimate do not count."""
+        known = frame[frame["estimate"].notna() & frame["conf_low"].notna()]
+        if known.empty or np.isnan(self.conf_low):
+            return UNKNOWN
+        rows = known[["estimate", "conf_low", "conf_high"]].to_numpy(dtype=float)
+        return _worst({self.judge(*row) for row in rows})
+
+    def judge_tests(self, frame: pd.DataFrame) -> str:
+        """Give the worst verdict over rows of ``estimate`` and ``p_value``: a test may have no interval, or one without end.
+
+        Tests of one estimate say nothing of its size.
+        """
+        known = frame[frame["estimate"].notna() & frame["p_value"].notna()]
+        if known.empty or np.isnan(self.conf_low):
+            return UNKNOWN
+        shown = known["p_value"] <= (1 - self.level) * (1 + TIE)
+        return _worst({self._compare(value, shown=told) for value, told in zip(known["estimate"], shown, strict=True)})
+
+    def write(self, value: float, *, signed: bool = True) -> str:
+        """Write a value of the same kind with its unit."""
+        return format_value(value, self.unit, 2, signed=signed, with_unit=True)
+
+    def write_range(self, low: float, high: float) -> str:
+        """Write two values of the same kind as a range."""
+        return f"{format_value(low, self.unit, 2, signed=True)} to {self.write(high)}"
+
+
+def _worst(words: set[str]) -> str:
+    return next(word for word in (REVERSED, APPEARS, WEAKENED, SIGN_ONLY, SURVIVES) if word in words)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A study whose main estimate is put to the test.
+
+    Parameters
+    ----------
+    spec : StudySpec
+    design : Design
+    effects : Effects
+        The main method's, by cohort and period as it gives them.
+    """
+
+    spec: StudySpec
+    design: Design
+    effects: Effects
+
+    @cached_property
+    def overall(self) -> Effects:
+        """The main estimate."""
+        return overall(self.effects)
+
+    @cached_property
+    def finding(self) -> Finding:
+        """The main estimate with the interval that the study reports."""
+        row = in_unit(infer(self.overall, level=self.spec.level), self.overall).iloc[0]
+        estimate, low, high = (float(row[name]) for name in ("estimate", "conf_low", "conf_high"))
+        return Finding(estimate, low, high, str(row["unit"]), self.spec.level)
+
+    @property
+    def method(self) -> str:
+        """Registered name of the main method."""
+        return str(self.spec.methods[self.spec.main]["method"])
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options of the main method."""
+        return dict(self.spec.methods[self.spec.main].get("options", {}))
+
+    @property
+    def by_cohort_and_period(self) -> bool:
+        """Whether the main method gives effects by cohort and period, which most tests are about."""
+        return {"cohort", "period", "event_time"} <= set(self.effects.cells)
+
+    @property
+    def unit(self) -> tuple[str, float]:
+        """The unit of the report, and what effects are multiplied with."""
+        return unit_of(self.effects.scale)
+
+
+def put_to_test(spec: StudySpec, design: Design) -> Case | Refusal:
+    """Estimate the main method of a study, to put it to the test; a refusal stays one.
+
+    Examples
+    --------
+    >>> from evalaid.study.sample import load_design
+    >>> spec = StudySpec(study="korea_responsible_hospitals")
+    >>> case = put_to_test(spec, load_design(spec))
+    >>> assert isinstance(case, Case)
+    >>> case.finding.shows_an_effect, case.method
+    (False, 'callaway_santanna')
+    """
+    effects = estimate_main(spec, design)
+    return effects if isinstance(effects, Refusal) else Case(spec, design, effects)
+
+
+def why_not(case: Case | Refusal) -> str:
+    """Say why tests of effects by cohort and period cannot be run; "" when they can."""
+    if isinstance(case, Refusal):
+        return NO_ESTIMATE
+    return "" if case.by_cohort_and_period else NO_CELLS
+
+
+def key_of(text: object) -> str:
+    """Turn a label into a part of the key of a number.
+
+    Examples
+    --------
+    >>> key_of("cohort.never treated"), key_of("서울동북")
+    ('cohort.never_treated', '서울동북')
+    """
+    return re.sub(r"[^\w.+-]+", "_", str(text)).strip("_.").lower()
+
+
+def verdict_key(word: str) -> str:
+    """Turn a verdict into the key of its count."""
+    return word.replace(",", "").replace(" ", "_")
+
+
+def write_p(value: float) -> str:
+    """Write a p-value; what rounds to nothing is said to be small.
+
+    Examples
+    --------
+    >>> write_p(0.0312), write_p(0.0)
+    ('0.031', 'below 0.001')
+    """
+    return "below 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def verdict_row(
+    key: str, threat: str, tried: str, result: str, verdict: str, finding: Finding | None = None, others: ArrayLike = ()
+) -> pd.DataFrame:
+    """Give one row of the table of verdicts.
+
+    Parameters
+    ----------
+    key, threat, tried, result, verdict : str
+    finding : Finding, optional
+        With ``others``, other estimates of the same effect: how far the worst of them moves it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``key``, ``threat``, ``tried``, ``result``, ``verdict``, ``moved`` (in ``unit``) and ``moved_share`` (per cent of the
+        estimate), both missing where there is no other estimate.
+    """
+    moved, share = (np.nan, np.nan) if finding is None else finding.measure(others)
+    row = {"key": key, "threat": threat, "tried": tried, "result": result, "verdict": verdict, "moved": moved}
+    return pd.DataFrame([row | {"moved_share": 100 * share, "unit": "" if finding is None else finding.unit}])

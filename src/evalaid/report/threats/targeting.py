@@ -1,0 +1,184 @@
+"""Were the treated units chosen for what would have changed anyway? Balance, and the return of low shares to their mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evalaid.base.errors import EvalaidError
+from evalaid.base.texts import one_line
+from evalaid.did.panel.comparisons import NOT_YET_TREATED
+from evalaid.did.sensitivity.selection.balance import balance
+from evalaid.did.sensitivity.selection.regression_to_mean import RegressionToMean, regression_to_mean
+from evalaid.report.display.formatted_tables import Column
+from evalaid.report.questions.analysis import Refusal
+from evalaid.report.questions.effect_rows import list_values
+from evalaid.report.threats.finding import UNKNOWN, Case, key_of, verdict_row, why_not
+from evalaid.study.sample import load_design
+
+DRAWS = 200
+THREAT = "Units were chosen for low shares, and low shares return to the mean"
+TRIED = "The rise that choosing by the last baseline alone would give this design, from the outcome's own history"
+COLUMNS = {
+    "variable": Column("Before the start"),
+    "mean_treated": Column("Mean, treated", "number", None),
+    "mean_comparison": Column("Mean, comparison", "number", None),
+    "normalised_difference": Column("Difference (standard deviations)", "number", 2, signed=True),
+    "variance_ratio": Column("Ratio of variances", "number", 2),
+    "shortfall_sd": Column("Began lower by (standard deviations)", "number", 2, signed=True),
+    "expected": Column("Rise without any effect", "outcome", 2, signed=True),
+    "expected_regression": Column("The same from the comparison units", "outcome", 2, signed=True),
+}
+# Beyond this many standard deviations results hang on how levels are allowed for (Imbens and Wooldridge 2009, doi:10.1257/jel.47.1.5).
+ALIKE = 0.25
+_SHOWN = ("covariate", "last level", "trend", "variability")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is known of the choice of the treated units.
+
+    Parameters
+    ----------
+    balance : pandas.DataFrame
+        One row a cohort and variable: ``key``, ``cohort_label``, the columns of `COLUMNS`, ``made_by``.
+    expected : pandas.DataFrame
+        One row a cohort, and "all": ``key``, ``label``, ``shortfall_sd``, ``expected``, ``expected_regression``, ``unit``,
+        ``note``, ``made_by``.
+    bias : pandas.DataFrame
+        What the main method shows without an effect, and the estimate less that: ``key``, ``label``, ``value``, ``unit``,
+        ``digits``, ``made_by``.
+    verdict : pandas.DataFrame
+        One row.
+    """
+
+    balance: pd.DataFrame
+    expected: pd.DataFrame
+    bias: pd.DataFrame
+    verdict: pd.DataFrame
+
+
+def examine_selection(case: Case | Refusal) -> Selection:
+    """Describe who was chosen, and work out what choosing low baselines alone would have produced."""
+    empty = pd.DataFrame(columns=["key", "label", "value", "unit", "digits", "note", "made_by", *COLUMNS])
+    if isinstance(case, Refusal) or not case.by_cohort_and_period:
+        refused = verdict_row("selection", THREAT, TRIED, f"Not possible: {why_not(case)}.", UNKNOWN)
+        return Selection(empty, empty, empty, refused)
+    shown = _balance(case)
+    try:
+        found = regression_to_mean(
+            case.design, case.method, draws=DRAWS, seed=case.spec.seed, level=case.spec.level, **case.options
+        )
+        reason = found.reason
+    except EvalaidError as error:
+        reason = one_line(error)
+    if reason:
+        return Selection(
+            shown, empty, empty, verdict_row("selection", THREAT, TRIED, f"Not possible: {reason}.", UNKNOWN)
+        )
+    expected, bias = _expected(case, found), _bias(case, found)
+    return Selection(shown, expected, bias, _verdict(case, shown, expected, bias))
+
+
+def _balance(case: Case) -> pd.DataFrame:
+    """Compare each cohort with units that start later or never: baseline columns of the study and the outcome's history."""
+    spec = case.spec
+    try:
+        names = tuple(spec.baseline)
+        frame = balance(load_design(spec.change({"covariates": list(names)})) if names else case.design)
+    except EvalaidError:
+        frame = balance(case.design)
+    frame = frame[(frame["comparison"] == NOT_YET_TREATED) & frame["kind"].isin([*_SHOWN, "none"])].reset_index(
+        drop=True
+    )
+    percent = np.where((frame["kind"] != "covariate") & (case.design.outcome_unit == "fraction"), 100.0, 1.0)
+    named = {name: str(entry.get("label", name)) for name, entry in spec.baseline.items()}
+    label = frame["variable"].map(lambda text: named.get(text, text.replace("outcome", spec.outcome_label)))
+    digits = frame["variable"].map(lambda text: int(spec.baseline.get(text, {}).get("digits", 2)))
+    note = [text if row == "none" else "" for row, text in zip(frame["kind"], frame["note"], strict=True)]
+    return frame.assign(
+        key=[f"{cohort}.{place + 1}" for place, cohort in enumerate(frame["label"])],
+        cohort_label=frame["label"].astype(str),
+        variable=label + np.where((percent == 100.0) & (frame["kind"] != "none"), " (%)", ""),
+        mean_treated=frame["mean_treated"] * percent,
+        mean_comparison=frame["mean_comparison"] * percent,
+        label=frame["label"].astype(str),
+        digits=digits,
+        note=note,
+        made_by="means over units; normalised differences as Imbens and Rubin (2015)",
+    )
+
+
+def _expected(case: Case, found: RegressionToMean) -> pd.DataFrame:
+    """Put the shortfall and the expected rise of each cohort into one table, averaged over its periods from the start on."""
+    factor = case.unit[1]
+    rows = []
+    for label, own in found.expected.groupby("label", sort=False):
+        chosen = found.selection[found.selection["label"] == label]
+        weight = own["n_treated"].to_numpy(dtype=float)
+        row: dict[str, Any] = {"key": key_of(label), "label": "All cohorts" if label == "all" else f"Cohort {label}"}
+        row["shortfall_sd"] = float(chosen["shortfall_sd"].iloc[0]) if len(chosen) else np.nan
+        for name in ("expected", "expected_regression"):
+            values = own[name].to_numpy(dtype=float)
+            known = ~np.isnan(values)
+            row[name] = factor * float(np.average(values[known], weights=weight[known])) if known.any() else np.nan
+        said = [part for text in (*chosen["note"], *own["note"]) if text for part in str(text).split("; ")]
+        if not np.isnan(row["expected_regression"]):  # then the missing ones are periods without a comparison
+            said = [part for part in said if not part.endswith("no regression")]
+        short = ["later periods: extrapolated" if part.endswith("extrapolated") else part for part in said]
+        rows.append(row | {"note": "; ".join(dict.fromkeys(short))})
+    made_by = (
+        "correlation of the outcome over time before any treatment; regression of the comparison units' own change"
+    )
+    return pd.DataFrame(rows).assign(unit=case.unit[0], made_by=made_by)
+
+
+def _bias(case: Case, found: RegressionToMean) -> pd.DataFrame:
+    """Say what the main method shows where there is no effect and low baselines are chosen, and what is left of the estimate."""
+    finding = case.finding
+    unit, factor = case.unit
+    simulated = found.simulated.dropna(subset="bias")
+    rows = []
+    words = {"process": "panels drawn from its history", "never_treated": "never-treated units"}
+    for row in simulated.to_dict("records"):
+        bias, source = factor * row["bias"], row["source"]
+        rows += [
+            (f"{source}.bias", f"Shown without an effect, {words[source]}", bias, unit, 2),
+            (f"{source}.error", "its simulation error", factor * row["monte_carlo_error"], unit, 2),
+            (f"{source}.left", "Main estimate less this", finding.estimate - bias, unit, 2),
+        ]
+    return list_values(rows, f"{case.method} on {found.draws} panels without an effect, seed {found.seed}")
+
+
+def _verdict(case: Case, shown: pd.DataFrame, expected: pd.DataFrame, bias: pd.DataFrame) -> pd.DataFrame:
+    """Judge the estimate and its interval less what a low baseline alone shows, by the worst of the ways to tell that."""
+    finding = case.finding
+    rises = expected[expected["key"] == "all"][["expected", "expected_regression"]].to_numpy(dtype=float).ravel()
+    simulated = bias[bias["key"].str.endswith(".bias")]["value"].to_numpy(dtype=float)
+    known = np.concatenate([rises, simulated])
+    known = known[~np.isnan(known)]
+    if not known.size:
+        return verdict_row("selection", THREAT, TRIED, "No panel could be simulated.", UNKNOWN)
+    low, high = known.min(), known.max()
+    alone = finding.write(low) if low == high else finding.write_range(low, high)
+    left = pd.DataFrame({name: getattr(finding, name) - known for name in ("estimate", "conf_low", "conf_high")})
+    moved, _ = finding.measure(left["estimate"])
+    said = (
+        f"{_tell_levels(shown)}Low baselines alone let expect {alone} without an effect; at worst "
+        f"{finding.write(finding.estimate + moved)} of {finding.write(finding.estimate)} is left."
+    )
+    return verdict_row("selection", THREAT, TRIED, said, finding.judge_all(left), finding, left["estimate"])
+
+
+def _tell_levels(shown: pd.DataFrame) -> str:
+    """Say how far the cohort that was least alike began from its comparison, where that is far."""
+    levels = shown[(shown["kind"] == "last level") & (shown["normalised_difference"].abs() > ALIKE)]
+    if levels.empty:
+        return ""
+    worst = levels.iloc[int(levels["normalised_difference"].abs().to_numpy().argmax())]
+    gap = worst["normalised_difference"]
+    side = "below" if gap < 0 else "above"
+    return f"Cohort {worst['label']} began {abs(gap):.2f} standard deviations {side} its comparison. "

@@ -1,0 +1,155 @@
+"""Sentences that depend on the result: what is said when there is an estimate, and what when there is none.
+
+Each function looks at what the section has recorded and returns templates for `Section.say`.
+"""
+
+from __future__ import annotations
+
+from evalaid.report.questions.analysis import reaction_periods
+from evalaid.report.section import Section
+from evalaid.study.combinations import SIMULATED
+
+SIMULATED_ONLY = (
+    "**Simulated data.** The panel was drawn by a computer around the published figures, with an effect that is known. The "
+    "numbers show what this design and these methods could tell from a real panel. They say nothing about what the programme "
+    "did."
+)
+SIMULATED_FILES = (
+    "**Simulated data.** The files hold figures that a computer drew. The numbers show what this design and these methods make of "
+    "such files. They say nothing about any programme."
+)
+NOT_IDENTIFIED = (
+    "**Not identified.** The comparison that the main method needs is not in this panel, so there is no estimate of what the "
+    "programme did. That is the result; the reasons stand in the section on the main estimate. A number could still be "
+    "computed, but it would not be an effect."
+)
+
+
+def introduce_main(section: Section) -> tuple[str, ...]:
+    """Say what the main estimate means, or that there is none."""
+    if not _has(section, "overall.main.estimate"):
+        return (*_simulated(section), NOT_IDENTIFIED)
+    return (
+        *_simulated(section),
+        _programme(section) + "the {outcome} {overall.main:reading}. " + _could_find(section) + _compatible(section),
+    )
+
+
+def tell_detectable(section: Section) -> tuple[str, ...]:
+    """Say which effect the design could find, or why none."""
+    if not _has(section, "detectable.main.detectable"):
+        return (
+            (
+                "No effect of any size could be found with the main method: it gives no estimate, or no standard error, on this "
+                "design."
+            ),
+        )
+    return (
+        (
+            "Over all cohorts an effect of {detectable.main.detectable}, on a mean outcome of {sample.mean}, would be found in "
+            "four of five samples. An interval that holds zero excludes what lies outside it; it does not show that there is no "
+            "effect."
+        ),
+    )
+
+
+def tell_before(section: Section) -> tuple[str, ...]:
+    """Say how the estimates before the start bear on the assumption."""
+    if not section.value("before.periods"):
+        return (
+            (
+                "There is no estimate before the start with a standard error: nothing in this panel speaks for or against the "
+                "assumption."
+            ),
+        )
+    against = (
+        "hold that against the main estimate of {overall.main.estimate:signed}, which rests on the assumption that the "
+        "difference is zero."
+    )
+    start = "units may react" if reaction_periods(section.spec, section.design) else "the start"
+    return (
+        f"Before {start} "
+        "the largest estimate is {before.largest} without its sign; of {before.periods:bare} bands "
+        "{before.excluding:counted} exclude zero. A band that holds zero does not show that trends were parallel. These reach "
+        "from {before.band_low:signed} to {before.band_high:signed}: "
+        + (against if _has(section, "overall.main.estimate") else "no estimate stands beside them."),
+    )
+
+
+def sum_up(section: Section) -> tuple[str, ...]:
+    """Say the result of the study in short: the main estimate beside all others, or the refusal."""
+    count = section.value("agreement.estimates")
+    if not _has(section, "overall.main.estimate"):
+        others = (
+            "Of the other methods and scenarios {agreement.estimates:bare} give a number; they answer another question or "
+            "assume what the main method would have had to show."
+            if count
+            else "No other method or scenario of the study gives one either."
+        )
+        return (*_simulated(section), f"{NOT_IDENTIFIED} {others}", *section.spec.summary)
+    return (
+        *_simulated(section),
+        (
+            f"{_programme(section)}the "
+            "{outcome} {overall.main:reading}. "
+            + _agreement(section)
+            + " They lie between {agreement.smallest:signed} and "
+            "{agreement.largest:signed}. They share data and are no independent confirmations of each other."
+        ),
+        *_starts(section),
+        *section.spec.summary,
+    )
+
+
+def _agreement(section: Section) -> str:
+    """Count intervals above, below and around zero; say when estimates have none."""
+    estimates, *counts = (section.value(f"agreement.{name}") or 0 for name in ("estimates", "above", "below", "around"))
+    if not sum(counts):
+        return "None of the {agreement.estimates:bare} estimates, this one included, has an interval."
+    without = "" if sum(counts) == estimates else "; the others have no interval"
+    return (
+        "Of all {agreement.estimates:bare} estimates, this one included, the interval lies above zero in "
+        "{agreement.above:counted}, below zero in {agreement.below:counted}, and holds zero in {agreement.around:counted}"
+        + without
+        + "."
+    )
+
+
+def _starts(section: Section) -> tuple[str, ...]:
+    """Say how far the main estimate depends on dates that are not exact."""
+    if not section.has("starts.smallest.estimate"):
+        return ()
+    return (
+        (
+            "**Dates that are not exact.** Over every start that the roster leaves open the main estimate goes from "
+            "{starts.smallest:effect} to {starts.largest:effect}."
+        ),
+    )
+
+
+def _simulated(section: Section) -> tuple[str, ...]:
+    if section.spec.data_kind != SIMULATED:
+        return ()
+    return (SIMULATED_ONLY if section.spec.panel is None else SIMULATED_FILES,)
+
+
+def _programme(section: Section) -> str:
+    return "With the simulated programme, " if section.spec.data_kind == SIMULATED else "With the programme, "
+
+
+def _has(section: Section, key: str) -> bool:
+    return section.value(key) is not None
+
+
+def _could_find(section: Section) -> str:
+    if not _has(section, "detectable.main.detectable"):
+        return "No standard error comes from this design, so no interval is shown. "
+    return "The design could have found an effect of {detectable.main.detectable} or more in four of five samples. "
+
+
+def _compatible(section: Section) -> str:
+    if not _has(section, "overall.main.conf_low"):
+        return "How far the number may be off is a question for the placebo tests."
+    return (
+        "Effects outside the interval are not compatible with this comparison at its level; effects inside it all are."
+    )

@@ -234,7 +234,7 @@ def test_a_bias_on_either_side_is_judged(shanghai):
     alike = pd.DataFrame({"kind": ["last level"], "normalised_difference": [0.1], "label": ["2020"]})
 
     def judge(*finding, rises=rises, alike=alike):
-        return selection._verdict(with_finding(shanghai, *finding), alike, rises, bias).iloc[0]
+        return targeting._verdict(with_finding(shanghai, *finding), alike, rises, bias).iloc[0]
 
     assert judge(1.0, 0.5, 1.5)["verdict"] == SURVIVES
     assert judge(1.0, -0.5, 2.5)["verdict"] == APPEARS

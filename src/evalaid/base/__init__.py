@@ -1,1 +1,1 @@
-"""TODO."""
+"""What every wing speaks in: errors, names, columns, the calendar, rounding."""

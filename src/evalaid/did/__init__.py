@@ -1,1 +1,1 @@
-"""TODO."""
+"""Difference-in-differences: panel to design to effects to inference to sensitivity. Knows no file and no study."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Published figures: what was printed, when, of whom, and which figures may be compared."""

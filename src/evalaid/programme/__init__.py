@@ -1,1 +1,1 @@
-"""TODO."""
+"""The roster of partnerships, and the cohorts and starts that follow from it."""

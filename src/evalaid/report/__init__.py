@@ -1,1 +1,1 @@
-"""Present numbers: words, tables, figures and the HTML page. Nothing here computes an estimate."""
+"""Present numbers: sections of notebooks, the questions and threats they show, words, tables, figures and pages."""

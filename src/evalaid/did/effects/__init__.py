@@ -1,1 +1,1 @@
-"""TODO."""
+"""The one result type, and the algebra of the estimates behind it."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Errors, tests and intervals from influence."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Open files: bytes, encodings, workbooks and text as grids of cells."""

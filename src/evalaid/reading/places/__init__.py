@@ -1,1 +1,1 @@
-"""TODO."""
+"""Divisions, and the place that a code or name means."""

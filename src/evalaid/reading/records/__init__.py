@@ -1,1 +1,1 @@
-"""TODO."""
+"""Discharge records and matrices, to counts."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Rosters of partnerships as offices keep them."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Tables as offices send them, to long frames."""

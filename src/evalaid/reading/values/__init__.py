@@ -1,1 +1,1 @@
-"""TODO."""
+"""Read single cells: numbers, dates, periods, marks."""

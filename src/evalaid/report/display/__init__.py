@@ -1,1 +1,1 @@
-"""TODO."""
+"""Tables, figures and pages. Nothing here computes an estimate."""

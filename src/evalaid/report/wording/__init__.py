@@ -1,1 +1,1 @@
-"""TODO."""
+"""The sentences that a reader of a report reads."""

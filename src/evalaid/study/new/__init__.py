@@ -1,1 +1,1 @@
-"""TODO."""
+"""Make a study of a user's own files."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Methods that compare group means cell by cell."""

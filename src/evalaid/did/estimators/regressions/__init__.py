@@ -1,1 +1,1 @@
-"""TODO."""
+"""Methods that are regressions on unit and period effects."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Methods that weight comparison units to follow the treated ones."""

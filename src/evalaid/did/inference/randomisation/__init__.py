@@ -1,1 +1,1 @@
-"""TODO."""
+"""Randomisation inference: other assignments, and one or few treated units."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Variances: cluster-robust, bias-reduced, by bootstrap of influence, two-way, spatial."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The wild cluster bootstrap."""

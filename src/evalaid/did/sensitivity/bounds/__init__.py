@@ -1,1 +1,1 @@
-"""TODO."""
+"""What do stated limits leave of a change?"""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Would other choices have given another answer?"""

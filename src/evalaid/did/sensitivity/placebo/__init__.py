@@ -1,1 +1,1 @@
-"""TODO."""
+"""Are there effects where there should be none?"""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""What could the design have found?"""

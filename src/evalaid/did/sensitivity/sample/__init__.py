@@ -1,1 +1,1 @@
-"""TODO."""
+"""Does the estimate depend on who is in the sample?"""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Were units chosen for what would have changed anyway?"""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""What if trends had not been parallel?"""

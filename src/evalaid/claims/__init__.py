@@ -1,1 +1,0 @@
-"""Published claims held against the published figures: dates, likeness, what remains unexplained, one verdict each."""

@@ -1,1 +1,0 @@
-"""One file an estimator; `table` is the registry."""

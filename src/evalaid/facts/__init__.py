@@ -1,1 +1,0 @@
-"""Published figures: what was printed, when, of whom, and which figures are alike enough to compare."""

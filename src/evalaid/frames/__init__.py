@@ -1,1 +1,0 @@
-"""What the notebooks of a study show, as tidy frames: a study goes in, a frame comes out, one file a kind of question."""

@@ -1,1 +1,0 @@
-"""Errors, tests and intervals from influence."""

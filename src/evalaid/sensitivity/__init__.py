@@ -1,1 +1,0 @@
-"""How estimates hold up when the data, the design or the assumptions are changed."""

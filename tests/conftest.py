@@ -1,29 +1,8 @@
 """Small simulated panels. No number in them was observed anywhere."""
 
 import numpy as np
-import pandas as pd
 import pytest
-
-YEARS = np.arange(2015, 2021)
-
-
-def simulated_panel(cohorts, seed=1):
-    """Simulate one unit per entry of `cohorts` over six years, with counts, a covariate, weights and areas of two units."""
-    rng = np.random.default_rng(seed)
-    n_units, n_years = len(cohorts), len(YEARS)
-    total = rng.integers(800, 1200, n_units * n_years)
-    inside = rng.binomial(total, 0.75)
-    return pd.DataFrame({
-        "county": np.repeat([f"C{number:02d}" for number in range(n_units)], n_years),
-        "area": np.repeat([f"P{number // 2:02d}" for number in range(n_units)], n_years),
-        "year": np.tile(YEARS, n_units),
-        "share": inside / total,
-        "inside": inside,
-        "total": total,
-        "beds": rng.normal(4, 1, n_units * n_years),
-        "population": np.repeat(rng.uniform(1, 9, n_units), n_years),
-        "first_treated": np.repeat(np.array(cohorts, dtype=float), n_years),
-    })  # fmt: skip
+from support.panels import simulated_panel
 
 
 @pytest.fixture

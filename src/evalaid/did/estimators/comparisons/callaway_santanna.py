@@ -376,5 +376,5 @@ METHOD = Method(
     estimand="average effect on each cohort in each period, ATT(g, t)",
     reference="R did 2.5.1, att_gt(bstrap=FALSE)",
     source="Callaway and Sant'Anna (2021), doi:10.1016/j.jeconom.2020.12.001",
-    test="tests/test_golden.py::test_group_time_effects_and_their_aggregates_equal_did",
+    test="tests/did/estimators/test_golden.py::test_group_time_effects_and_their_aggregates_equal_did",
 )

@@ -134,5 +134,5 @@ METHOD = Method(
     estimand="average effect of the treatment path followed so far",
     reference="hand-computed cases; Callaway-Sant'Anna where treatment stays",
     source="de Chaisemartin and D'Haultfoeuille (2024), doi:10.1162/rest_a_01414",
-    test="tests/test_paths.py::test_three_units_and_an_ended_programme_by_hand",
+    test="tests/did/estimators/test_paths.py::test_three_units_and_an_ended_programme_by_hand",
 )

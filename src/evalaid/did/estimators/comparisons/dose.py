@@ -268,6 +268,6 @@ METHOD = Method(
     estimand="average effect by dose (level) and its derivative (slope per unit of dose)",
     reference="hand-computed cases and simulated panels with a known effect",
     source="Callaway, Goodman-Bacon and Sant'Anna (2024), doi:10.3386/w32117",
-    test="tests/test_dose.py::test_three_units_by_hand",
+    test="tests/did/estimators/test_dose.py::test_three_units_by_hand",
     by_cohort=False,
 )

@@ -175,6 +175,6 @@ METHOD = Method(
     estimand="average effect when timing is as good as random",
     reference="R staggered 1.2.3, staggered(), on its own data (not in the tests); Callaway-Sant'Anna at a multiple of one",
     source="Roth and Sant'Anna (2023), doi:10.1086/726581",
-    test="tests/test_paths.py::test_with_a_multiple_of_one_it_is_callaway_santanna",
+    test="tests/did/estimators/test_paths.py::test_with_a_multiple_of_one_it_is_callaway_santanna",
     by_cohort=False,
 )

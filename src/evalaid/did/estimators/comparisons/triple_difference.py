@@ -137,5 +137,5 @@ METHOD = Method(
     estimand="average effect on the eligible part of each cohort in each period, beyond that on the ineligible part",
     reference="hand-computed differences of means",
     source="Olden and Moen (2022), doi:10.1093/ectj/utac010",
-    test="tests/test_paths.py::test_a_cell_is_a_difference_of_eight_means",
+    test="tests/did/estimators/test_paths.py::test_a_cell_is_a_difference_of_eight_means",
 )

@@ -198,5 +198,5 @@ METHOD = Method(
     estimand="average effect on each cohort in each period, on the scale of the outcome",
     reference="R etwfe 0.4.0 (fixest 0.14.2), etwfe() and emfx()",
     source="Wooldridge (2023), doi:10.1093/ectj/utad016",
-    test="tests/test_golden.py::test_average_effects_on_the_share_scale_equal_emfx",
+    test="tests/did/estimators/test_golden.py::test_average_effects_on_the_share_scale_equal_emfx",
 )

@@ -90,6 +90,6 @@ METHOD = Method(
     estimand="effect by event time, common to all cohorts",
     reference="R fixest 0.14.2, feols(y ~ i(rel, ever, ref) | id + t)",
     source="Sun and Abraham (2021), doi:10.1016/j.jeconom.2020.09.006",
-    test="tests/test_golden.py::test_two_way_regressions_equal_fixest",
+    test="tests/did/estimators/test_golden.py::test_two_way_regressions_equal_fixest",
     by_cohort=False,
 )

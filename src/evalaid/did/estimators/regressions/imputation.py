@@ -342,5 +342,5 @@ METHOD = Method(
     estimand="average effect on each cohort in each treated period",
     reference="R didimputation 0.5.0, did_imputation()",
     source="Borusyak, Jaravel and Spiess (2024), doi:10.1093/restud/rdae007",
-    test="tests/test_golden.py::test_imputation_equals_didimputation",
+    test="tests/did/estimators/test_golden.py::test_imputation_equals_didimputation",
 )

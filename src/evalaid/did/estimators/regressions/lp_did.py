@@ -193,6 +193,6 @@ METHOD = Method(
     estimand="effect by event time, averaged over cohorts",
     reference="hand-computed differences; Callaway-Sant'Anna cells with the same weights",
     source="Dube, Girardi, Jorda and Taylor (2023), doi:10.3386/w31184",
-    test="tests/test_windows.py::test_a_local_projection_is_the_regression_of_long_differences_with_its_cluster_errors",
+    test="tests/did/estimators/test_windows.py::test_a_local_projection_is_the_regression_of_long_differences_with_its_cluster_errors",
     by_cohort=False,
 )

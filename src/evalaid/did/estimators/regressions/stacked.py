@@ -161,5 +161,5 @@ METHOD = Method(
     estimand="average effect on each cohort in a window that all cohorts of the stack share",
     reference="hand-computed differences of means",
     source="Wing, Freedman and Hollingsworth (2024), doi:10.3386/w32054",
-    test="tests/test_windows.py::test_a_stack_is_the_size_weighted_difference_of_means_against_clean_units",
+    test="tests/did/estimators/test_windows.py::test_a_stack_is_the_size_weighted_difference_of_means_against_clean_units",
 )

@@ -74,6 +74,6 @@ METHOD = Method(
     estimand="one effect common to all cohorts and periods (a weighted average with possibly negative weights otherwise)",
     reference="R fixest 0.14.2, feols(y ~ D | id + t)",
     source="Goodman-Bacon (2021), doi:10.1016/j.jeconom.2021.03.014",
-    test="tests/test_golden.py::test_two_way_regressions_equal_fixest",
+    test="tests/did/estimators/test_golden.py::test_two_way_regressions_equal_fixest",
     by_cohort=False,
 )

@@ -348,7 +348,7 @@ SYNTHETIC_DID = Method(
     estimand="average effect on each cohort in each period against a weighted comparison in weighted periods",
     reference="R synthdid 0.0.9, synthdid_estimate(), converged",
     source="Arkhangelsky et al. (2021), doi:10.1257/aer.20190159",
-    test="tests/test_synthetic.py::test_one_county_equals_the_converged_reference",
+    test="tests/did/estimators/test_synthetic.py::test_one_county_equals_the_converged_reference",
 )
 SYNTHETIC_CONTROL = Method(
     name="synthetic_control",
@@ -358,5 +358,5 @@ SYNTHETIC_CONTROL = Method(
     estimand="average effect on each cohort in each period against the units that resembled it before",
     reference="R synthdid 0.0.9, sc_estimate(), converged",
     source="Abadie, Diamond and Hainmueller (2010), doi:10.1198/jasa.2009.ap08746",
-    test="tests/test_synthetic.py::test_synthetic_control_fits_better_than_the_reference_that_stopped_early",
+    test="tests/did/estimators/test_synthetic.py::test_synthetic_control_fits_better_than_the_reference_that_stopped_early",
 )

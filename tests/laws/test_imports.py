@@ -1,0 +1,157 @@
+"""Imports point down, nothing reaches into a neighbour, and starting up stays light."""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SRC = ROOT / "src"
+
+# The wings from the ground up: a module may import from its own wing and from the wings before it. `did` knows no file and
+# `reading` knows no estimate, although both stand side by side on `base`.
+WINGS = ("base", "did", "reading", "programme", "evidence", "simulate", "study", "report", "running", "cli", "__main__")
+STRANGERS = {("reading", "did"), ("simulate", "report")}
+HEAVY = {"duckdb", "matplotlib", "pandas", "papermill", "scipy", "seaborn", "statsmodels"}
+
+FILES = {
+    ".".join(path.relative_to(SRC).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(SRC.glob("evalaid/**/*.py"))
+}
+TREES = {name: ast.parse(path.read_text(encoding="utf-8"), str(path)) for name, path in FILES.items()}
+MODULES = sorted(set(FILES) - {"evalaid"})  # evalaid/__init__.py is the table of contents: it may name everything
+
+every_module = pytest.mark.parametrize("module", MODULES)
+
+
+def imports(nodes):
+    """What these nodes import, as (module, name or None): `from a.b import c` gives ("a.b", "c")."""
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, None) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "absolute imports only"
+            yield from ((node.module, alias.name) for alias in node.names)
+
+
+def own_imports(module):
+    """The modules of this package that a module imports anywhere, functions and type checking included."""
+    for source, name in imports(ast.walk(TREES[module])):
+        if source.split(".")[0] == "evalaid":
+            deeper = f"{source}.{name}"
+            yield deeper if deeper in FILES else source
+
+
+def at_import_time(nodes):
+    """Import statements that run when the module is imported."""
+    for node in nodes:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            yield from at_import_time(node.orelse)
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield from at_import_time(ast.iter_child_nodes(node))
+
+
+def wing(module):
+    """The wing of a module: the first part of its name below the package."""
+    first = module.split(".")[1]
+    assert first in WINGS, f"{module} stands in no wing: a wing is one of {', '.join(WINGS)}"
+    return first
+
+
+@every_module
+def test_imports_point_down(module):
+    here = wing(module)
+    for imported in own_imports(module):
+        assert imported != "evalaid", f"{module} imports the package's front door"
+        there = wing(imported)
+        assert WINGS.index(there) <= WINGS.index(here), f"{module} imports {imported}, which stands above it"
+        assert (here, there) not in STRANGERS, f"{module} imports {imported}: {here} knows nothing of {there}"
+
+
+def test_there_is_no_circle_not_even_a_lazy_one():
+    graph = {module: set(own_imports(module)) for module in MODULES}
+    done, path = set(), []
+
+    def visit(module):
+        assert module not in path, " -> ".join([*path, module])
+        if module in done:
+            return
+        path.append(module)
+        for imported in graph.get(module, ()):
+            visit(imported)
+        path.pop()
+        done.add(module)
+
+    for module in MODULES:
+        visit(module)
+
+
+@every_module
+def test_no_module_uses_a_private_name_of_another(module):
+    tree = TREES[module]
+    for source, name in imports(ast.walk(tree)):
+        private = [part for part in (*source.split("."), name or "") if re.match(r"_[^_]", part)]
+        assert not private or source == "__future__", f"{module} imports {source}.{name}"
+    modules = {
+        name or source.split(".")[-1] for source, name in imports(ast.walk(tree)) if source.startswith("evalaid")
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
+            assert not re.match(r"_[^_]", node.attr), f"{module} uses {node.value.id}.{node.attr}"
+
+
+def test_the_command_line_is_light_by_construction():
+    seen, waiting, foreign = set(), ["evalaid.cli"], set()
+    while waiting:
+        module = waiting.pop()
+        if module in seen:
+            continue
+        seen.add(module)
+        waiting += [part for part in ("evalaid", module.rpartition(".")[0]) if part in FILES]
+        for source, name in imports(at_import_time(TREES[module].body)):
+            if source.split(".")[0] == "evalaid":
+                waiting.append(f"{source}.{name}" if f"{source}.{name}" in FILES else source)
+            else:
+                foreign.add(source.split(".")[0])
+    assert foreign - set(sys.stdlib_module_names) <= {"click"}
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    command = [sys.executable, "-X", "importtime", "-c", "import sys; sys.path.insert(0, sys.argv[1]); import evalaid"]
+    printed = subprocess.run([*command, str(SRC)], capture_output=True, text=True, check=True).stderr
+    imported = {line.rpartition("|")[2].strip().split(".")[0] for line in printed.splitlines()}
+    assert "evalaid" in imported
+    assert not imported & HEAVY
+
+
+def tracked_texts():
+    """Every tracked text file of the project, with its content."""
+    if not shutil.which("git") or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    for name in listed.decode("utf-8").split("\0"):
+        path = ROOT / name
+        if name and path.is_file():
+            try:
+                yield name, path.read_text(encoding="utf-8")
+            except UnicodeDecodeError:
+                continue
+
+
+def test_no_tracked_file_knows_a_machine():
+    places = "work|home|Users|root|tmp|opt|mnt"
+    absolute = re.compile(rf"""(?:^|[\s"'`(=:])/(?:{places})/|\b[A-Z]:\\{{1,2}}Users\b""", re.MULTILINE)
+    found = [f"{name}: {match.group().strip()}" for name, text in tracked_texts() for match in absolute.finditer(text)]
+    assert not found, "\n".join(found)
+
+
+def test_no_tracked_file_holds_the_address_of_a_package_index():
+    address = re.compile(r"(?:pypi|pythonhosted)\.(?:org|io)/(?:simple|packages)|--(?:extra-)?index-url[ =]\S")
+    found = [name for name, text in tracked_texts() if address.search(text)]
+    assert not found

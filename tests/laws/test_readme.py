@@ -1,0 +1,139 @@
+"""What the documents tell a reader to type exists and works."""
+
+import importlib
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSES.md", "data/README.md", "docs/inference.md")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+INFERENCE = (ROOT / "docs" / "inference.md").read_text(encoding="utf-8")
+
+
+def blocks(text, *languages):
+    """The contents of the fenced code blocks in one of the languages."""
+    return [code for language, code in re.findall(r"```(\w*)\n(.*?)```", text, re.DOTALL) if language in languages]
+
+
+def shell_commands():
+    """Every command a document shows, from its blocks and from its running text."""
+    for document in DOCUMENTS:
+        text = (ROOT / document).read_text(encoding="utf-8")
+        lines = "\n".join(blocks(text, "sh", "")).splitlines()
+        lines += re.findall(r"`((?:python run\.py|evalaid)(?: [^`]*)?)`", text)
+        for line in lines:
+            words = shlex.split(line, comments=True)
+            if words:
+                yield document, words
+
+
+COMMANDS = sorted({(document, tuple(words)) for document, words in shell_commands()})
+
+
+@pytest.fixture(scope="module")
+def run_help():
+    done = subprocess.run([sys.executable, ROOT / "run.py", "--help"], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_the_python_in_the_readme_runs(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    (code,) = blocks(README, "python")
+    names = {}
+    exec(compile(code, "README.md", "exec"), names)
+    assert {"estimate", "std_error", "conf_low", "conf_high", "note"} <= set(names["table"])
+    assert len(names["table"]) == 1
+    assert names["design"].text()
+
+
+def test_the_page_on_inference_prints_what_it_shows(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    names = {}
+    for code, shown in re.findall(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", INFERENCE, re.DOTALL):
+        exec(compile(code, "docs/inference.md", "exec"), names)
+        assert capsys.readouterr().out == shown
+
+
+def test_every_public_function_of_inference_and_sensitivity_has_an_example():
+    package = importlib.import_module("evalaid")
+    found = [getattr(package, name) for name in package.__all__]
+    folders = ("evalaid.inference.", "evalaid.sensitivity.")
+    without = [one.__name__ for one in found if one.__module__.startswith(folders) and ">>>" not in (one.__doc__ or "")]
+    assert without == []
+
+
+def test_the_page_on_inference_names_every_function_of_inference_and_sensitivity():
+    package = importlib.import_module("evalaid")
+    homes = {name: getattr(package, name).__module__ for name in package.__all__}
+    public = {name for name, home in homes.items() if home.startswith(("evalaid.inference.", "evalaid.sensitivity."))}
+    missing = {name for name in public if f"`{name}`" not in INFERENCE}
+    assert missing == set(), "add a line for each to docs/inference.md"
+
+
+@pytest.mark.parametrize(
+    ("document", "words"), COMMANDS, ids=[f"{document}: {' '.join(words)}" for document, words in COMMANDS]
+)
+def test_every_command_exists(document, words, run_help):
+    if words[:2] == ("python", "run.py"):
+        words = words[2:]
+        if not words:
+            return
+        assert re.search(rf"(^|[\s|]){re.escape(words[0])}([\s|]|$)", run_help), f"{document}: run.py has no {words[0]}"
+    elif words[0] == "evalaid":
+        words = words[1:]
+    else:
+        pytest.fail(f"{document} shows a command that no test knows: {' '.join(words)}")
+    cli = importlib.import_module("evalaid.cli").main
+    if words and words[0] in cli.commands:
+        command = cli.commands[words[0]]
+        assert CliRunner().invoke(cli, [words[0], "--help"]).exit_code == 0
+        known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        assert {word for word in words[1:] if word.startswith("-")} <= known
+
+
+def test_the_result_in_the_readme_is_the_committed_one():
+    report = ROOT / "reports" / "korea_responsible_hospitals" / "numbers.json"
+    numbers = json.loads(report.read_text(encoding="utf-8"))["numbers"]
+    main = {
+        key.removeprefix("scenarios.main."): numbers[key]["value"]
+        for key in numbers
+        if key.startswith("scenarios.main.")
+    }
+    sentence = (
+        f"changed the share by {main['estimate']:.1f} percentage points (95% interval {main['conf_low']:.1f} to "
+        f"{main['conf_high']:.1f}, {main['n_clusters']} care areas of which {main['treated_clusters']} treated)"
+    )
+    text = re.sub(r"\s+", " ", README)
+    assert sentence in text
+    assert f"({main['n_units']} in the sample)" in text
+    assert main["conf_low"] < 0 < 2 < main["conf_high"], "the words around the sentence no longer hold"
+
+
+def test_every_study_that_is_named_exists():
+    named = {word for _, words in COMMANDS for word in words[2:] if re.fullmatch(r"[a-z]+(_[a-z]+){2,}", word)}
+    named -= {"acute_inpatient_share_pct"}
+    studies = set(importlib.import_module("evalaid.base.project").list_studies("project"))
+    assert named <= studies
+    assert set(re.findall(r"^\| `([a-z_]+)` \|", README, re.MULTILINE)) == studies, "the table of studies"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_link_inside_the_project_leads_somewhere(document):
+    text = (ROOT / document).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        if "://" not in target:
+            assert ((ROOT / document).parent / target).exists(), f"{document} links {target}"
+
+
+def test_the_citation_gives_the_version_of_the_package():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert str(citation["version"]) == importlib.import_module("evalaid").__version__
+    assert f'version = "{citation["version"]}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")

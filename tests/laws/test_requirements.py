@@ -1,0 +1,45 @@
+"""What the project asks for, what the lock pins, and why each dependency is there."""
+
+import re
+import tomllib
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+ASKED = [line for line in (ROOT / "requirements.in").read_text(encoding="utf-8").splitlines() if line[:1].isalpha()]
+LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+PINS = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", LOCK, re.MULTILINE))
+
+
+def canonical(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_every_dependency_has_a_reason():
+    without = {line.strip() for line in ASKED if "#" not in line}
+    assert without <= {"pytest"}, "write the reason behind the name"
+
+
+def test_every_requirement_is_pinned_once():
+    named = {canonical(Requirement(line.split("#")[0]).name) for line in ASKED}
+    assert named <= set(PINS)
+    assert len(re.findall(r"^[\w.-]+==", LOCK, re.MULTILINE)) == len(PINS), "one version for every Python and platform"
+
+
+def test_every_pin_has_hashes_and_no_address():
+    for pin in re.split(r"\n(?=\w)", LOCK.strip()):
+        assert "--hash=sha256:" in pin, pin.splitlines()[0]
+    assert "://" not in LOCK
+
+
+def test_the_lock_satisfies_what_the_package_asks_for():
+    build = PROJECT["build-system"]["requires"]
+    for requirement in map(Requirement, (*PROJECT["project"]["dependencies"], *build)):
+        assert requirement.specifier.contains(PINS[canonical(requirement.name)]), requirement
+
+
+def test_what_the_package_asks_for_is_asked_for_with_a_reason():
+    named = {canonical(Requirement(line.split("#")[0]).name) for line in ASKED}
+    assert {canonical(Requirement(line).name) for line in PROJECT["project"]["dependencies"]} <= named

@@ -1,0 +1,247 @@
+"""The Korean study on its real data, run once for all of these tests: its numbers, its page, its figures, its words."""
+
+import json
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import pandas as pd
+import pytest
+from support.projects import KOREA, ROOT, korea_run
+
+from evalaid.did.estimators.identities import ROUNDING
+from evalaid.report.display import fonts
+from evalaid.running.verify import compare_numbers
+from evalaid.study.manifest import hash_file, read_manifest
+from evalaid.study.sample import load_design, load_frame
+from evalaid.study.spec import load_study
+
+FIGURES = {
+    "status_map",
+    "assignment",
+    "means",
+    "event_study",
+    "methods",
+    "scenarios",
+    "honest",
+    "leave_out",
+    "specifications",
+}
+
+
+@pytest.fixture(scope="module")
+def run():
+    return korea_run()
+
+
+@pytest.fixture(scope="module")
+def values(run):
+    return {key: number.value for key, number in run.manifest.numbers.items()}
+
+
+@pytest.fixture(scope="module")
+def html(run):
+    return run.page.read_text(encoding="utf-8")
+
+
+class Page(HTMLParser):
+    """Collects tags with their attributes."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+
+def test_the_sample_is_what_the_data_say(values):
+    design = load_design(load_study(KOREA))
+    assert (design.n_units, design.n_clusters, design.n_treated_clusters, design.balanced) == (135, 41, 26, True)
+    assert (values["sample.never_clusters"], values["sample.periods"], values["sample.observations"]) == (15, 6, 810)
+    raw = load_frame(load_study(KOREA))
+    assert values["sample.zero_rows"] == (raw["acute_inpatient_share_pct"] == 0).sum() == 28
+    assert raw["programme_status"].ne("designated 2020").all()
+
+
+@pytest.mark.parametrize(
+    ("scenario", "changed"),
+    [
+        ("later_start", {"treated_clusters": 13}),
+        ("until_2023", {"treated_clusters": 13}),
+        ("without_covid_hospitals", {"n_clusters": 31, "n_units": 95}),
+        ("firm_status", {"n_clusters": 39, "treated_clusters": 26}),
+    ],
+)
+def test_a_scenario_changes_what_it_says(values, scenario, changed):
+    for column, value in changed.items():
+        assert values[f"scenarios.{scenario}.{column}"] == value
+
+
+def test_the_later_start_moves_the_waves_to_their_first_full_year():
+    spec = load_study(KOREA)
+    frame = load_frame(spec.change(spec.scenarios["later_start"]["changes"]))
+    starts = frame.drop_duplicates("care_area")["first_treated"].value_counts().to_dict()
+    assert starts == {2022: 6, 2023: 7, 2025: 13}
+
+
+def test_the_main_estimate_is_a_difference_of_means(values):
+    """Each wave's change since its last year before, minus that of all districts not treated by then, from the file itself."""
+    frame = load_frame(load_study(KOREA))
+    share = frame.pivot_table("acute_inpatient_share_pct", "district_key", "year")
+    start = frame.drop_duplicates("district_key").set_index("district_key")["first_treated"].reindex(share.index)
+    total, weight = 0.0, 0
+    for wave in (2021, 2022, 2024):
+        for year in range(wave, 2025):
+            change = share[year] - share[wave - 1]
+            effect = change[start == wave].mean() - change[~(start <= year)].mean()
+            total, weight = total + effect * (start == wave).sum(), weight + (start == wave).sum()
+    assert values["overall.main.estimate"] == pytest.approx(total / weight, abs=1e-9)
+
+
+def test_the_main_number_is_the_same_everywhere(values):
+    assert values["overall.main.estimate"] == values["methods.main.estimate"] == values["scenarios.main.estimate"]
+    assert values["overall.main.conf_low"] == values["methods.main.conf_low"]
+
+
+def test_estimates_agree_where_they_must(values):
+    gaps = {
+        key: value for key, value in values.items() if key.startswith("identities.") and key.endswith("largest_gap")
+    }
+    assert len(gaps) == 6
+    assert max(gaps.values()) < ROUNDING
+
+
+def test_the_interval_uses_the_care_areas(run):
+    assert run.manifest["overall.main.estimate"].method.endswith("t(40)")
+
+
+def test_the_numbers_are_the_committed_ones(run):
+    committed = read_manifest(ROOT / "reports" / KOREA / "numbers.json")
+    differences = compare_numbers(committed.numbers, run.manifest.numbers)
+    assert differences.empty, differences.to_string()
+    assert committed.data_files == run.manifest.data_files
+    assert committed.spec_hash == run.manifest.spec_hash
+
+
+def test_every_number_has_its_origin(run):
+    sources = {
+        (path.stem, f"In [{cell['execution_count']}]"): "".join(cell["source"])
+        for path in run.notebooks
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]
+        if cell["cell_type"] == "code"
+    }
+    for key, number in run.manifest.numbers.items():
+        assert f'"{key.split(".")[0]}"' in sources[number.notebook, number.cell], key
+        assert number.method
+    assert run.manifest.data_files == {name: hash_file(ROOT / name) for name in load_study(KOREA).data_files()}
+
+
+def test_the_report_is_complete(run):
+    names = {path.name for path in run.folder.iterdir()}
+    assert names == {
+        "2_design.ipynb",
+        "3_effect.ipynb",
+        "4_robustness.ipynb",
+        "figures",
+        ".made_from",
+        "index.html",
+        "numbers.json",
+        "tables",
+    }
+    for ending in ("png", "svg"):
+        assert {path.stem for path in (run.folder / "figures").glob(f"*.{ending}")} == FIGURES
+    tables = {path.stem for path in (run.folder / "tables").glob("*.csv")}
+    assert tables == {path.stem for path in (run.folder / "tables").glob("*.tex")}
+    assert {"overall", "event_study", "methods", "scenarios", "detectable", "identities", "baseline"} <= tables
+    assert all(path.stat().st_size for path in run.folder.rglob("*") if path.is_file())
+
+
+def test_tables_hold_the_numbers_of_the_manifest(run, values):
+    frame = pd.read_csv(run.folder / "tables" / "event_study.csv", dtype={"key": str}).set_index("key")
+    assert frame.loc["0", "estimate"] == pytest.approx(values["event_study.0.estimate"], rel=1e-12)
+
+
+def test_the_page_loads_nothing_from_outside(html):
+    for tag, attributes in Page(html).tags:
+        assert tag not in {"script", "link", "iframe", "object"}
+        for name in ("src", "href", "srcset", "action"):
+            place = attributes.get(name) or ""
+            assert not re.match(r"(https?:)?//", place), (tag, place)
+        if tag == "img":
+            assert attributes["src"].startswith("data:image/svg+xml;base64,")
+    assert "@import" not in html
+    assert not re.search(r"url\(", html)
+
+
+def test_every_figure_has_words_for_those_who_cannot_see_it(html):
+    images = [attributes for tag, attributes in Page(html).tags if tag == "img"]
+    assert len(images) == len(FIGURES)
+    assert all(len(image["alt"]) > 80 and "real data" in image["alt"] for image in images)
+    assert html.count("<figcaption>") == len(FIGURES)
+
+
+def test_every_table_has_a_caption_and_scopes(html):
+    tags = [tag for tag, _ in Page(html).tags]
+    assert tags.count("table") == tags.count("caption")
+    assert all(attributes.get("scope") in {"col", "row"} for tag, attributes in Page(html).tags if tag == "th")
+    assert '<html lang="en">' in html
+    assert 'name="viewport"' in html
+    assert "@media print" in html
+
+
+def test_headings_go_down_one_level_at_a_time_from_one_title(html):
+    levels = [int(tag[1]) for tag, _ in Page(html).tags if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(now <= before + 1 for before, now in pairwise(levels))
+    anchors = re.findall(r'<li class="(?:part|section)"><a href="#(s\d+)">', html)
+    assert anchors == re.findall(r'<h[23] id="(s\d+)">', html)
+
+
+def test_the_page_lists_every_number_with_its_cell(html, run):
+    assert html.count('</code></th><td class="n">') == len(run.manifest.numbers)
+
+
+def test_the_page_says_what_the_data_say(html, values):
+    """The words follow the interval: as long as it holds zero, no effect is claimed."""
+    text = re.sub(r"<[^>]+>", " ", re.sub(r"<details.*?</details>", "", html, flags=re.DOTALL))
+    text = re.sub(r"\s+", " ", text)
+    low, high = values["overall.main.conf_low"], values["overall.main.conf_high"]
+    assert ("the data do not tell an effect from none" in text) == (low < 0 < high)
+    estimate = values["overall.main.estimate"]
+    assert f"{estimate:+.2f} percentage points" in text
+    for words in (
+        "dedicated COVID-19 hospital",
+        "The residents' strike of 2024.",
+        "The late start of work.",
+        "does not show that trends were parallel",
+        "지역책임의료기관",
+        "real data",
+    ):
+        assert words in text.replace("&#39;", "'"), words
+    assert "insignificant" not in text
+    assert not re.search(r"\bnan\b|None(?! of)|\{\w+[.:}]", text.split("Every number", 2)[1])  # no hole in the words
+
+
+def test_the_effect_that_could_be_found_is_stated_before_the_estimate(html):
+    body = html.split('<main id="main">')[1].split("Design: who is compared with whom", 1)[1]
+    assert body.index("What could this design detect?") < body.index("The main estimate")
+
+
+def test_korean_names_are_drawn(run):
+    areas = list(load_design(load_study(KOREA)).layout.clusters)
+    drawn = fonts.drawable(areas)
+    if fonts.find_family("".join(sorted(set("".join(areas))))):
+        assert drawn == areas
+    else:
+        assert all(name.isascii() for name in drawn)
+        assert len(set(drawn)) == len(areas)
+    assert (run.folder / "figures" / "assignment.svg").stat().st_size > 10_000
+
+
+def test_nothing_in_the_report_knows_the_machine(run):
+    for path in run.folder.rglob("*"):
+        if path.suffix in {".html", ".ipynb", ".json", ".csv", ".tex", ".svg"}:
+            assert not re.search(r"/(?:home|root|tmp|work|Users)/", path.read_text(encoding="utf-8")), path.name

@@ -1,0 +1,159 @@
+"""Many studies side by side: one that fails does not stop the others; an interrupt keeps those that are finished."""
+
+import hashlib
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from click.testing import CliRunner
+from support.projects import EFFECT, ROOT, SAMPLE, TOY, environment, make_project, write_notebook, write_study
+
+from evalaid.cli import main
+from evalaid.running.runs import count_processors, find_synthesis, is_done, list_missing, run_studies
+from evalaid.study.spec import StudySpec
+
+OVERALL = EFFECT.replace('["label", "estimate"]', '["label", "estimate", "conf_low", "conf_high"]')
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(make_project(tmp_path))
+    monkeypatch.setenv("COLUMNS", "200")
+    return tmp_path
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, list(arguments), catch_exceptions=False)
+
+
+def test_a_study_that_fails_does_not_stop_the_others(project):
+    write_study(project, "broken", {**TOY, "keep": {"county": ["nowhere"]}})
+    told = []
+    outcomes = run_studies(
+        [StudySpec(study=name) for name in ("broken", "toy")], jobs=2, tell=lambda *event: told.append(event)
+    )
+    assert [outcome.study for outcome in outcomes] == ["broken", "toy"]
+    assert "county has no value 'nowhere'" in str(outcomes[0].error)
+    assert outcomes[1].result.page.is_file()
+    last = {study: event["event"] for study, _, event in told}
+    assert last == {"broken": "stopped", "toy": "finished"}
+    assert count_processors() >= 1
+
+    write_study(project, "broken", {**TOY, "panel": "data/none.csv"})
+    result = call("run", "--again", "--jobs", "2")
+    assert result.exit_code == 2
+    assert "Report: reports/toy/index.html" in result.output
+    assert "data/none.csv" in result.output
+    assert 'href="toy/index.html"' in (project / "reports" / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_report_that_is_up_to_date_is_left_and_any_change_makes_it_again(project):
+    spec = StudySpec(study="toy")
+    assert not is_done(spec)
+    assert "Report: reports/toy/index.html" in call("run").output
+    assert is_done(spec)
+    again = call("run")
+    assert "Up to date: reports/toy/index.html" in again.output
+    assert "Report:" not in again.output
+    assert "Report: reports/toy/index.html" in call("run", "toy").output
+
+    numbers = project / "reports" / "toy" / "numbers.json"
+    numbers.write_text(numbers.read_text(encoding="utf-8") + " ", encoding="utf-8")
+    assert not is_done(spec)
+    call("run")
+    assert is_done(spec)
+    write_notebook(project, (SAMPLE,))
+    assert not is_done(spec)
+    write_notebook(project, (SAMPLE, EFFECT))
+    assert not is_done(spec.change({"level": 0.9}))
+    (project / TOY["panel"]).unlink()
+    assert not is_done(spec)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals differ")
+def test_an_interrupt_keeps_the_studies_that_are_finished(project):
+    write_notebook(project, ("import time; time.sleep(0 if study == 'toy' else 60)",))
+    write_study(project, "slow", TOY)
+    command = [sys.executable, "-m", "evalaid", "run", "toy", "slow", "--jobs", "2"]
+    process = subprocess.Popen(
+        command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+    )
+    deadline = time.monotonic() + 90
+    while not ((project / "reports" / "toy" / "index.html").is_file() and any(project.glob("reports/.slow-*/*.ipynb"))):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, complained = process.communicate(timeout=40)
+    assert process.returncode == 130
+    assert "Interrupted. Kept: 2_toy.ipynb in reports/slow.failed" in " ".join(complained.split())
+    assert sorted(path.name for path in (project / "reports").iterdir()) == ["index.html", "slow.failed", "toy"]
+
+
+def add_synthesis(project):
+    """Give the project the published figures, the synthesis, and a second study on a simulated panel."""
+    shutil.copytree(ROOT / "data" / "published", project / "data" / "published")
+    resources = [{"name": "toy", "path": "toy.csv"}]
+    resources += [
+        {"name": path.stem, "path": f"published/{path.name}"} for path in (project / "data/published").glob("*")
+    ]
+    for resource in resources:
+        digest = hashlib.sha256((project / "data" / resource["path"]).read_bytes()).hexdigest()
+        resource["hash"] = f"sha256:{digest}"
+    (project / "data" / "datapackage.json").write_text(json.dumps({"resources": resources}), encoding="utf-8")
+    shutil.copy(ROOT / "notebooks" / "5_synthesis.ipynb", project / "notebooks")
+    shutil.copy(ROOT / "notebooks" / "synthesis.yaml", project / "notebooks")
+    simulated = {
+        "panel": None, "simulation": {"generator": "xinjiang", "seed": 1}, "unit": "hospital", "outcome": "surgery_share",
+        "cohort": "cohort",
+    }  # fmt: skip
+    write_study(project, "drawn", {name: value for name, value in {**TOY, **simulated}.items() if value is not None})
+    write_study(project, "toy", {**TOY, "data_kind": "real", "title": "A toy programme"})
+    write_notebook(project, (SAMPLE, OVERALL))
+
+
+def test_the_synthesis_follows_all_studies_but_ones_own_and_opens_the_reports(project):
+    add_synthesis(project)
+    write_study(project, "mine", {**TOY, "title": "A study of my own", "origin": "own"})
+    assert find_synthesis() is not None
+    assert list_missing() == ["drawn", "toy"]
+    whole = call("run")
+    assert whole.exit_code == 0, whole.output
+    assert "Report: reports/synthesis/index.html" in whole.output
+    index = (project / "reports" / "index.html").read_text(encoding="utf-8")
+    assert "what may be repeated" in index
+    assert {"drawn/index.html", "toy/index.html", "mine/index.html"} <= set(re.findall(r'href="([^"#]+)"', index))
+    listed, own = index.split("Your own studies and their reports (not part of what follows)")
+    assert "drawn/index.html" in listed
+    assert "mine/index.html" not in listed
+    assert index.count("A study of my own") == own.count("A study of my own") == 1
+    assert "<strong>A toy programme (real data).</strong>" in index
+    names = {path.name for path in (project / "reports" / "drawn" / "data").iterdir()}
+    assert len(names) == 4
+    assert all(name.startswith("simulated_xinjiang_") for name in names)
+
+    numbers = json.loads((project / "reports" / "synthesis" / "numbers.json").read_text(encoding="utf-8"))
+    values = {key: entry["value"] for key, entry in numbers["numbers"].items()}
+    assert (values["counts.studies"], values["counts.real"], values["counts.simulated"]) == (2, 1, 1)
+    own = json.loads((project / "reports" / "toy" / "numbers.json").read_text(encoding="utf-8"))["numbers"]
+    assert values["results.toy.estimate"] == own["overall.main.estimate"]["value"]
+    assert (
+        values["counts.claims"]
+        == values["counts.as_effect"]
+        + values["counts.as_change"]
+        + values["counts.as_figure"]
+        + values["counts.not_at_all"]
+    )
+    assert "reports/toy/numbers.json" in numbers["data_files"]
+    assert "reports/mine/numbers.json" not in numbers["data_files"]
+
+    write_study(project, "begun", {**TOY, "origin": "own"})
+    confirmed = call("verify")
+    assert confirmed.exit_code == 0, confirmed.output
+    assert "4 of 4 confirmed" in confirmed.output
+    assert "begun: not run yet, so there are no numbers to compare with: evalaid run begun" in confirmed.output

@@ -39,7 +39,7 @@ def measure(kind: str, folder: Path) -> dict[str, Any]:
     import ibis
     from records import Recipe, answers, hospital_table
 
-    from evalaid.reading.records.records.records import count_records
+    from evalaid.reading.records.records import count_records
 
     ibis.duckdb.connect().disconnect()
     seats, recipe = hospital_table(Recipe()), Recipe(people=int((folder.parent / "people").read_text()))

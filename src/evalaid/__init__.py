@@ -41,10 +41,10 @@ if TYPE_CHECKING:
     from evalaid.programme.roster import Roster, read_roster
     from evalaid.programme.starts import vary_starts
     from evalaid.reading.journal.layouts import Layout
-    from evalaid.reading.records.records.records.matrix import count_matrix
-    from evalaid.reading.records.records.records.records import count_records
-    from evalaid.reading.records.records.records.tallies import RecordCounts
-    from evalaid.reading.tables.tables.tables.tables import Reading, read_table, read_tables
+    from evalaid.reading.records.matrix import count_matrix
+    from evalaid.reading.records.records import count_records
+    from evalaid.reading.records.tallies import RecordCounts
+    from evalaid.reading.tables.tables import Reading, read_table, read_tables
     from evalaid.running.notebooks import run_study
     from evalaid.study.spec import StudySpec
 
@@ -59,8 +59,8 @@ _HOME = {
     "Layout": "evalaid.reading.journal.layouts",
     "NotIdentifiedError": "evalaid.base.errors",
     "Panel": "evalaid.did.panel.panel",
-    "Reading": "evalaid.reading.tables.tables.tables",
-    "RecordCounts": "evalaid.reading.records.records.tallies",
+    "Reading": "evalaid.reading.tables.tables",
+    "RecordCounts": "evalaid.reading.records.tallies",
     "Roster": "evalaid.programme.roster",
     "StudySpec": "evalaid.study.spec",
     "assign_cohorts": "evalaid.programme.cohorts",
@@ -68,8 +68,8 @@ _HOME = {
     "bound_effect": "evalaid.did.sensitivity.bounds.bounds",
     "bad_controls": "evalaid.did.sensitivity.selection.controls",
     "bacon": "evalaid.did.sensitivity.choices.decomposition",
-    "count_matrix": "evalaid.reading.records.records.matrix",
-    "count_records": "evalaid.reading.records.records.records",
+    "count_matrix": "evalaid.reading.records.matrix",
+    "count_records": "evalaid.reading.records.records",
     "diagnose": "evalaid.did.panel.design",
     "difference": "evalaid.did.inference.variance.difference",
     "estimate": "evalaid.did.estimators.estimation",
@@ -88,8 +88,8 @@ _HOME = {
     "randomize": "evalaid.did.inference.randomisation.permutation",
     "read_panel": "evalaid.did.panel.panel",
     "read_roster": "evalaid.programme.roster",
-    "read_table": "evalaid.reading.tables.tables.tables",
-    "read_tables": "evalaid.reading.tables.tables.tables",
+    "read_table": "evalaid.reading.tables.tables",
+    "read_tables": "evalaid.reading.tables.tables",
     "regression_to_mean": "evalaid.did.sensitivity.selection.regression_to_mean",
     "run_study": "evalaid.running.notebooks",
     "specification_curve": "evalaid.did.sensitivity.choices.specifications",

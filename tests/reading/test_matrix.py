@@ -6,8 +6,8 @@ import pytest
 from support.records import Recipe, hospital_table, records
 
 from evalaid.base.errors import ReadingError
-from evalaid.reading.records.records.matrix import count_matrix
-from evalaid.reading.records.records.records import count_records
+from evalaid.reading.records.matrix import count_matrix
+from evalaid.reading.records.records import count_records
 
 WIDE = pd.DataFrame(
     {"residence": ["440222", "440281"], "440222": [80, 1], "440281": [5, 60], "省外": [15, 2], "不详": [1, 0]}

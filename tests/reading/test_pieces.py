@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from evalaid.base.errors import ReadingError
-from evalaid.reading.records.records.records import count_records
+from evalaid.reading.records.records import count_records
 
 PLACES = {"A": "440222", "B": "440224"}
 ID = "11010519491231002X"

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import evalaid.report.section
 from evalaid.base.errors import ReadingError
-from evalaid.reading.records.records.identifiers import looks_like, mask, refuse_identifiers
-from evalaid.reading.records.records.privacy import THRESHOLD, hide_small, publishable
+from evalaid.reading.records.identifiers import looks_like, mask, refuse_identifiers
+from evalaid.reading.records.privacy import THRESHOLD, hide_small, publishable
 from evalaid.report.display.formatted_tables import Column
 from evalaid.report.section import Section
 from evalaid.study.manifest import Recorder

@@ -15,9 +15,9 @@ from support.records import RECORD_ANSWERS_SQL, RECORDS_SQL, Recipe, answers, ho
 
 import evalaid as ea
 from evalaid.base.errors import ReadingError
-from evalaid.reading.records.records.episodes import TAKEN
-from evalaid.reading.records.records.records import count_records
-from evalaid.reading.records.records.stores import Store
+from evalaid.reading.records.episodes import TAKEN
+from evalaid.reading.records.records import count_records
+from evalaid.reading.records.stores import Store
 
 RECIPE = Recipe(people=600)
 SEATS = hospital_table(RECIPE)

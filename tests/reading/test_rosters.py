@@ -11,8 +11,8 @@ from evalaid.base.errors import ReadingError, RosterError
 from evalaid.programme.cohorts import assign_cohorts, possible_cohorts
 from evalaid.programme.roster import read_roster, roster_of
 from evalaid.reading.journal.layouts import Layout
-from evalaid.reading.rosters.rosters.roster_rows import find_mechanism, split_names
-from evalaid.reading.rosters.rosters.rosters import read_partnerships
+from evalaid.reading.rosters.roster_rows import find_mechanism, split_names
+from evalaid.reading.rosters.rosters import read_partnerships
 from evalaid.reading.values.dates import read_date, read_spell
 
 HEADER = [

@@ -15,7 +15,7 @@ from evalaid.did.panel.design import diagnose
 from evalaid.reading.files.cells import make_cells
 from evalaid.reading.files.grids import Grid
 from evalaid.reading.journal.layouts import ColumnLayout, Layout, TableLayout
-from evalaid.reading.tables.tables.tables import read_table
+from evalaid.reading.tables.tables import read_table
 
 WRITTEN = 1e-12
 """Shares and counts are read from their decimal digits: only the last binary digit may differ."""

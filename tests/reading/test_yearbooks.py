@@ -7,7 +7,7 @@ from tests.tables import name, quarters, write_xlsx
 
 from evalaid.base.errors import ReadingError
 from evalaid.reading.journal.layouts import Layout
-from evalaid.reading.tables.tables.tables import read_table
+from evalaid.reading.tables.tables import read_table
 
 HALVES = ["2019年上半年", "2019年下半年", "2020年上半年"]
 

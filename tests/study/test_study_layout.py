@@ -8,7 +8,7 @@ from support import tables
 from support.projects import EFFECT, SAMPLE, TOY, make_project, write_study
 
 from evalaid.base.errors import ReadingError, StudyError
-from evalaid.reading.tables.tables.tables import read_table
+from evalaid.reading.tables.tables import read_table
 from evalaid.report.questions import describe
 from evalaid.running.notebooks import run_study
 from evalaid.study.provenance import gather_decisions

@@ -14,7 +14,7 @@ from evalaid.base.columns import find_column
 from evalaid.base.errors import RosterError
 from evalaid.base.faults import Faults
 from evalaid.reading.journal.layouts import Layout
-from evalaid.reading.rosters.rosters.rosters import Partnerships, read_partnerships
+from evalaid.reading.rosters.rosters import Partnerships, read_partnerships
 from evalaid.reading.values.dates import EXPECTED as EXPECTED_DATE
 from evalaid.reading.values.dates import StatedDate, read_date
 

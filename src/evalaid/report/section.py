@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalaid.did.panel.design import Design
-from evalaid.reading.records.records.identifiers import refuse_identifiers
-from evalaid.reading.records.records.privacy import EPISODES, THRESHOLD, publishable
+from evalaid.reading.records.identifiers import refuse_identifiers
+from evalaid.reading.records.privacy import EPISODES, THRESHOLD, publishable
 from evalaid.report.display.canvas import Drawing, Figure, Look, draw
 from evalaid.report.display.formatted_tables import Column, Table, collect_notes
 from evalaid.report.questions.units import unit_of_outcome

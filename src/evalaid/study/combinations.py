@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from evalaid.reading.tables.tables.tidy import KINDS
+from evalaid.reading.tables.tidy import KINDS
 
 REAL, SIMULATED, PUBLISHED, MIXED = "real", "simulated", "published", "real and simulated"
 DATA_KINDS = (REAL, SIMULATED, PUBLISHED, MIXED)

@@ -12,8 +12,8 @@ from evalaid.base.project import project_root
 from evalaid.programme.cohorts import assign_cohorts, possible_cohorts
 from evalaid.programme.roster import roster_of
 from evalaid.reading.journal.decisions import DECISION_COLUMNS, LEFT_OUT_COLUMNS
-from evalaid.reading.rosters.rosters.rosters import Partnerships
-from evalaid.reading.tables.tables.tidy import read_tidy
+from evalaid.reading.rosters.rosters import Partnerships
+from evalaid.reading.tables.tidy import read_tidy
 from evalaid.study.sample import load_untreated, period_kind, roster_units
 from evalaid.study.spec import StudySpec
 

@@ -14,8 +14,8 @@ from evalaid.base.project import project_root
 from evalaid.reading.files.snapshot import FAULT_COLUMNS
 from evalaid.reading.journal.decisions import DECISION_COLUMNS, LEFT_OUT_COLUMNS
 from evalaid.reading.journal.layouts import Layout
-from evalaid.reading.rosters.rosters.rosters import read_partnerships
-from evalaid.reading.tables.tables.tables import LayoutError, read_table
+from evalaid.reading.rosters.rosters import read_partnerships
+from evalaid.reading.tables.tables import LayoutError, read_table
 from evalaid.study.first_periods import decide_columns, decide_starts
 from evalaid.study.sources import load_reading, read_partnerships_file
 from evalaid.study.spec import StudySpec

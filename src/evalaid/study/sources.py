@@ -18,9 +18,9 @@ import pandas as pd
 from evalaid.base.errors import EvalaidError, StudyError
 from evalaid.base.project import LAYOUTS, PUBLISHED, REPORTS, project_root
 from evalaid.evidence.claims.published_claims import Claims
-from evalaid.reading.rosters.rosters.rosters import Partnerships, read_partnerships
-from evalaid.reading.tables.tables.tables import Reading, read_table
-from evalaid.reading.tables.tables.tidy import read_tidy
+from evalaid.reading.rosters.rosters import Partnerships, read_partnerships
+from evalaid.reading.tables.tables import Reading, read_table
+from evalaid.reading.tables.tidy import read_tidy
 from evalaid.simulate.generators import simulate
 from evalaid.simulate.recovery.trials import choose_trials
 from evalaid.simulate.simulated_panel import LABEL, SimulatedPanel

@@ -24,9 +24,9 @@ from evalaid.base.names import (
 from evalaid.base.periods import recognise_periods
 from evalaid.reading.places.lookup import Region, is_blank
 from evalaid.reading.places.regions import find_region, former_counties
-from evalaid.reading.records.records.episodes import Fate
-from evalaid.reading.records.records.stores import read_small
-from evalaid.reading.records.records.tallies import (
+from evalaid.reading.records.episodes import Fate
+from evalaid.reading.records.stores import read_small
+from evalaid.reading.records.tallies import (
     CITIES_WITHOUT_COUNTIES,
     RecordCounts,
     account,

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from evalaid.base.errors import ReadingError
-from evalaid.reading.records.records.identifiers import refuse_identifiers
+from evalaid.reading.records.identifiers import refuse_identifiers
 
 THRESHOLD = 5
 """Counts below this are hidden. It may be raised, never lowered."""

@@ -18,7 +18,7 @@ from evalaid.base.names import plain_name
 from evalaid.reading.files.encodings import NAMES
 from evalaid.reading.files.grids import open_grids
 from evalaid.reading.files.snapshot import fault
-from evalaid.reading.records.records.pieces import (
+from evalaid.reading.records.pieces import (
     ENDINGS,
     MOMENT,
     TEXT,
@@ -31,7 +31,7 @@ from evalaid.reading.records.records.pieces import (
     parquet_kinds,
     refuse_copies,
 )
-from evalaid.reading.records.records.tallies import plain_code
+from evalaid.reading.records.tallies import plain_code
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

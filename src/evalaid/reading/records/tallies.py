@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from evalaid.base.periods import first_day, labels
-from evalaid.reading.records.records.episodes import COUNTED, YEARS, Fate
+from evalaid.reading.records.episodes import COUNTED, YEARS, Fate
 
 COUNTS = ("inside", "outside", "out_of_province", "unknown_hospital")
 DECISION_COLUMNS = ["file", "sheet", "cell", "what", "rows", "decided", "because"]

@@ -28,7 +28,7 @@ from evalaid.base.names import (
 from evalaid.reading.files.cells import column_letters, column_number
 from evalaid.reading.journal.decisions import Journal
 from evalaid.reading.journal.layouts import ColumnLayout, TableLayout
-from evalaid.reading.tables.tables.headers import Block, fill_down, find_block
+from evalaid.reading.tables.headers import Block, fill_down, find_block
 from evalaid.reading.values.kinds import Kind, classify, plain
 
 STARTS = (START, SPELL, ARRIVED, AGREED, ANNOUNCED)

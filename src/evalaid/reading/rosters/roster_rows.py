@@ -27,8 +27,8 @@ from evalaid.base.names import (  # fmt: skip
 from evalaid.reading.journal.decisions import Finding, Journal, show
 from evalaid.reading.journal.layouts import TableLayout
 from evalaid.reading.places.counties import PlacedUnit
-from evalaid.reading.rosters.rosters.roster_headers import STARTS
-from evalaid.reading.tables.tables.headers import Block
+from evalaid.reading.rosters.roster_headers import STARTS
+from evalaid.reading.tables.headers import Block
 from evalaid.reading.values.dates import EXPECTED, StatedDate, read_date, read_spell, says_no_end
 from evalaid.reading.values.kinds import Kind, classify, plain
 from evalaid.reading.values.numbers import read_numbers

@@ -41,8 +41,8 @@ from evalaid.reading.journal.decisions import (
 from evalaid.reading.journal.layouts import Layout, TableLayout
 from evalaid.reading.places.counties import PlacedUnit, place_unit, read_heading
 from evalaid.reading.places.regions import Region, find_region
-from evalaid.reading.rosters.rosters.roster_headers import STARTS, detect_roster
-from evalaid.reading.rosters.rosters.roster_rows import (
+from evalaid.reading.rosters.roster_headers import STARTS, detect_roster
+from evalaid.reading.rosters.roster_rows import (
     DATES,
     RosterSheet,
     read_amounts,
@@ -52,8 +52,8 @@ from evalaid.reading.rosters.rosters.roster_rows import (
     tell_start,
     value_of,
 )
-from evalaid.reading.tables.tables.headers import Block, fill_down
-from evalaid.reading.tables.tables.tables import LayoutError, describe_findings
+from evalaid.reading.tables.headers import Block, fill_down
+from evalaid.reading.tables.tables import LayoutError, describe_findings
 from evalaid.reading.values.kinds import plain
 
 PARTNERSHIP_COLUMNS = [

@@ -15,10 +15,10 @@ from evalaid.reading.journal.layouts import ColumnLayout, Layout, TableLayout
 from evalaid.reading.places.counties import PlacedUnit, is_total, place_unit
 from evalaid.reading.places.lookup import SEVERAL, Candidates
 from evalaid.reading.places.regions import find_region
-from evalaid.reading.tables.tables.column_roles import is_value, read_header
-from evalaid.reading.tables.tables.headers import Block
-from evalaid.reading.tables.tables.table_rows import rank_edition
-from evalaid.reading.tables.tables.titles import find_place
+from evalaid.reading.tables.column_roles import is_value, read_header
+from evalaid.reading.tables.headers import Block
+from evalaid.reading.tables.table_rows import rank_edition
+from evalaid.reading.tables.titles import find_place
 from evalaid.reading.values.kinds import Kind, classify, is_unit, plain
 
 ENOUGH = 2

@@ -27,10 +27,10 @@ from evalaid.reading.files.grids import Grid
 from evalaid.reading.journal.decisions import Journal
 from evalaid.reading.journal.layouts import ColumnLayout, Layout, TableLayout
 from evalaid.reading.places.counties import PlacedUnit
-from evalaid.reading.tables.tables.across import find_content, is_other, place_columns, place_table, stated_places
-from evalaid.reading.tables.tables.column_roles import Header, choose_unit, is_value, read_header
-from evalaid.reading.tables.tables.headers import Block, fill_down, find_block, find_unit
-from evalaid.reading.tables.tables.titles import find_edition, find_period, find_variable, say_cumulative, say_whose
+from evalaid.reading.tables.across import find_content, is_other, place_columns, place_table, stated_places
+from evalaid.reading.tables.column_roles import Header, choose_unit, is_value, read_header
+from evalaid.reading.tables.headers import Block, fill_down, find_block, find_unit
+from evalaid.reading.tables.titles import find_edition, find_period, find_variable, say_cumulative, say_whose
 from evalaid.reading.values.kinds import Kind, classify, plain
 
 _FIGURE = re.compile(FIGURE_HEADER)

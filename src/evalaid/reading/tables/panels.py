@@ -10,7 +10,7 @@ import pandas as pd
 from evalaid.base.names import COUNTS, INSIDE, OUTSIDE, PERIOD, SHARE, SHARES, TOTAL, UNIT
 from evalaid.base.periods import labels
 from evalaid.reading.journal.decisions import Decision, Finding, LeftOut, find, leave
-from evalaid.reading.tables.tables.cumulative import MONTHS, kind_of, name_span, ordinal_of
+from evalaid.reading.tables.cumulative import MONTHS, kind_of, name_span, ordinal_of
 
 _CELL = ["unit", "variable", "first", "last", "cumulative"]
 UNNAMED = 5.0

@@ -12,8 +12,8 @@ from evalaid.base.names import CITY, CODE, NAME, PROVINCE, SERIAL
 from evalaid.reading.files.cells import cell_address, cell_place
 from evalaid.reading.files.grids import Grid
 from evalaid.reading.journal.layouts import Layout, TableLayout
-from evalaid.reading.tables.tables.column_roles import is_value, read_header
-from evalaid.reading.tables.tables.headers import Block, fill_down, find_block, is_header
+from evalaid.reading.tables.column_roles import is_value, read_header
+from evalaid.reading.tables.headers import Block, fill_down, find_block, is_header
 from evalaid.reading.values.kinds import LONGEST_HEADER, Kind, classify, find_role, plain, split_period
 
 _KEYS = {NAME, CODE, CITY, PROVINCE, SERIAL}

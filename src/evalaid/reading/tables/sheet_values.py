@@ -14,11 +14,11 @@ from evalaid.base.names import CITY_SHARE, COUNTS, CUMULATIVE_WORDS, SHARES
 from evalaid.reading.files.cells import column_number
 from evalaid.reading.journal.decisions import Journal, show
 from evalaid.reading.journal.layouts import ColumnLayout, TableLayout
-from evalaid.reading.tables.tables.column_roles import choose_unit, is_value, read_header
-from evalaid.reading.tables.tables.cumulative import NO, UNSAID, YES
-from evalaid.reading.tables.tables.detection import Detected
-from evalaid.reading.tables.tables.headers import fill_down
-from evalaid.reading.tables.tables.table_rows import Rows, ask_for_step
+from evalaid.reading.tables.column_roles import choose_unit, is_value, read_header
+from evalaid.reading.tables.cumulative import NO, UNSAID, YES
+from evalaid.reading.tables.detection import Detected
+from evalaid.reading.tables.headers import fill_down
+from evalaid.reading.tables.table_rows import Rows, ask_for_step
 from evalaid.reading.values.calendar_words import NO_YEAR
 from evalaid.reading.values.kinds import Kind, classify, plain
 from evalaid.reading.values.numbers import read_numbers

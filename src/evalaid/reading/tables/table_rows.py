@@ -29,7 +29,7 @@ from evalaid.reading.files.grids import Grid
 from evalaid.reading.journal.decisions import Journal, show
 from evalaid.reading.journal.layouts import TableLayout
 from evalaid.reading.places.counties import PlacedUnit, is_total, place_unit, read_heading
-from evalaid.reading.tables.tables.headers import Block, fill_down, is_numbering
+from evalaid.reading.tables.headers import Block, fill_down, is_numbering
 from evalaid.reading.values.calendar_words import NO_YEAR
 from evalaid.reading.values.kinds import Kind, classify, plain, split_period
 from evalaid.reading.values.spans import Span, read_spans

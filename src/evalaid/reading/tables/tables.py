@@ -25,12 +25,12 @@ from evalaid.reading.journal.decisions import (
     tabulate,
 )
 from evalaid.reading.journal.layouts import Layout, TableLayout
-from evalaid.reading.tables.tables import cumulative, panels
-from evalaid.reading.tables.tables.column_roles import is_value
-from evalaid.reading.tables.tables.detection import Detected, detect
-from evalaid.reading.tables.tables.sheet_areas import Part, split_sheet
-from evalaid.reading.tables.tables.sheet_values import RECORD_COLUMNS, read_figures
-from evalaid.reading.tables.tables.table_rows import read_rows
+from evalaid.reading.tables import cumulative, panels
+from evalaid.reading.tables.column_roles import is_value
+from evalaid.reading.tables.detection import Detected, detect
+from evalaid.reading.tables.sheet_areas import Part, split_sheet
+from evalaid.reading.tables.sheet_values import RECORD_COLUMNS, read_figures
+from evalaid.reading.tables.table_rows import read_rows
 
 SHOWN = 8
 """How many faults a message spells out; ``rows`` of the error has all of them."""

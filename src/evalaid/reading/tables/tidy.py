@@ -96,7 +96,7 @@ def _plain_csv(path: Path) -> pd.DataFrame | None:
 
 
 def _from_parquet(path: Path) -> TidyTable:
-    from evalaid.reading.records.records.stores import open_store  # DuckDB and Ibis take a second to import
+    from evalaid.reading.records.stores import open_store  # DuckDB and Ibis take a second to import
 
     with open_store(path) as store:
         store.connection.raw_sql("SET preserve_insertion_order = true")

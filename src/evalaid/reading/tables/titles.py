@@ -23,9 +23,9 @@ from evalaid.base.names import (
 from evalaid.reading.journal.decisions import Journal
 from evalaid.reading.journal.layouts import ColumnLayout, TableLayout
 from evalaid.reading.places.regions import Region, find_region
-from evalaid.reading.tables.tables.column_roles import is_value, read_header
-from evalaid.reading.tables.tables.headers import Block
-from evalaid.reading.tables.tables.table_rows import rank_edition
+from evalaid.reading.tables.column_roles import is_value, read_header
+from evalaid.reading.tables.headers import Block
+from evalaid.reading.tables.table_rows import rank_edition
 from evalaid.reading.values.calendar_words import write_months
 from evalaid.reading.values.kinds import LONGEST_HEADER, Kind, classify, plain, split_period
 

@@ -8,10 +8,10 @@ from evalaid.base.errors import EvalaidError, ReadingError
 from evalaid.base.names import find_record_columns, plain_name
 from evalaid.reading.files.snapshot import readable_name
 from evalaid.reading.journal.layouts import Layout
-from evalaid.reading.records.records.matrix import COUNT_COLUMNS
-from evalaid.reading.records.records.tallies import county_number
-from evalaid.reading.tables.tables.tables import LayoutError
-from evalaid.reading.tables.tables.tidy import KINDS, PARQUET, read_tidy
+from evalaid.reading.records.matrix import COUNT_COLUMNS
+from evalaid.reading.records.tallies import county_number
+from evalaid.reading.tables.tables import LayoutError
+from evalaid.reading.tables.tidy import KINDS, PARQUET, read_tidy
 from evalaid.study.inspection.office_roster import RosterInspection, inspect_roster
 from evalaid.study.inspection.office_table import TableInspection, inspect_table, refuse
 from evalaid.study.inspection.tidy_panel import Inspection, inspect_file

@@ -13,9 +13,9 @@ from evalaid.reading.files.grids import TEXTS, WORKBOOKS
 from evalaid.reading.files.snapshot import readable_name
 from evalaid.reading.journal.decisions import DECISION_COLUMNS
 from evalaid.reading.journal.layouts import Layout
-from evalaid.reading.rosters.rosters.roster_headers import STARTS
-from evalaid.reading.rosters.rosters.rosters import Partnerships, read_partnerships
-from evalaid.reading.tables.tables.tables import LayoutError
+from evalaid.reading.rosters.roster_headers import STARTS
+from evalaid.reading.rosters.rosters import Partnerships, read_partnerships
+from evalaid.reading.tables.tables import LayoutError
 
 
 @dataclass(frozen=True)

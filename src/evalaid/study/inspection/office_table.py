@@ -14,7 +14,7 @@ from evalaid.base.periods import label
 from evalaid.did.panel.panel import Panel, read_panel
 from evalaid.reading.files.snapshot import readable_name
 from evalaid.reading.journal.layouts import Layout
-from evalaid.reading.tables.tables.tables import LayoutError, Reading, read_table
+from evalaid.reading.tables.tables import LayoutError, Reading, read_table
 
 _SHOWN = 12
 

@@ -15,7 +15,7 @@ from evalaid.base.periods import PeriodKind, label, recognise_periods
 from evalaid.did.panel.panel import Panel, read_panel
 from evalaid.reading.files.snapshot import readable_name
 from evalaid.reading.journal.decisions import DECISION_COLUMNS
-from evalaid.reading.tables.tables.tidy import read_tidy
+from evalaid.reading.tables.tidy import read_tidy
 from evalaid.reading.values.kinds import find_role
 from evalaid.reading.values.numbers import read_numbers
 

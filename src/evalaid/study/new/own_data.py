@@ -29,8 +29,8 @@ from evalaid.programme.roster import roster_of
 from evalaid.reading.files.snapshot import readable_name
 from evalaid.reading.journal.decisions import show
 from evalaid.reading.journal.layouts import Layout
-from evalaid.reading.records.records.tallies import county_number
-from evalaid.reading.rosters.rosters.rosters import Partnerships, read_partnerships
+from evalaid.reading.records.tallies import county_number
+from evalaid.reading.rosters.rosters import Partnerships, read_partnerships
 from evalaid.study.inspection.anything import inspect_any
 from evalaid.study.inspection.office_roster import RosterInspection
 from evalaid.study.inspection.office_table import TableInspection, table_roles

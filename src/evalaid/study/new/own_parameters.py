@@ -16,7 +16,7 @@ from evalaid.base.names import CLUSTER, INSIDE, NAME, OUTCOME, PERIOD, SHARE, TO
 from evalaid.base.project import LAYOUTS, OWN, project_root
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.panel.design import Design
-from evalaid.reading.rosters.rosters.rosters import Partnerships
+from evalaid.reading.rosters.rosters import Partnerships
 from evalaid.study.sources import DATA_PACKAGE
 
 DATA = DATA_PACKAGE.parent

@@ -65,7 +65,7 @@ def test_the_page_on_inference_prints_what_it_shows(monkeypatch, capsys):
 def test_every_public_function_of_inference_and_sensitivity_has_an_example():
     package = importlib.import_module("evalaid")
     found = [getattr(package, name) for name in package.__all__]
-    folders = ("evalaid.inference.", "evalaid.sensitivity.")
+    folders = ("evalaid.did.inference.", "evalaid.did.sensitivity.")
     without = [one.__name__ for one in found if one.__module__.startswith(folders) and ">>>" not in (one.__doc__ or "")]
     assert without == []
 
@@ -73,9 +73,33 @@ def test_every_public_function_of_inference_and_sensitivity_has_an_example():
 def test_the_page_on_inference_names_every_function_of_inference_and_sensitivity():
     package = importlib.import_module("evalaid")
     homes = {name: getattr(package, name).__module__ for name in package.__all__}
-    public = {name for name, home in homes.items() if home.startswith(("evalaid.inference.", "evalaid.sensitivity."))}
+    public = {
+        name for name, home in homes.items() if home.startswith(("evalaid.did.inference.", "evalaid.did.sensitivity."))
+    }
     missing = {name for name in public if f"`{name}`" not in INFERENCE}
     assert missing == set(), "add a line for each to docs/inference.md"
+
+
+def test_the_page_of_public_names_lists_what_the_package_offers():
+    page = (ROOT / "docs" / "names.md").read_text(encoding="utf-8")
+    package = importlib.import_module("evalaid")
+    listed = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    assert sorted(listed) == sorted(package.__all__), "docs/names.md and src/evalaid/__init__.pyi differ"
+    assert len(listed) == len(set(listed))
+
+
+def test_an_unknown_name_is_answered_with_those_that_exist():
+    package = importlib.import_module("evalaid")
+    with pytest.raises(AttributeError, match=r"no attribute 'bacom'; it offers .*bacon.*wild_bootstrap"):
+        _ = package.bacom
+
+
+@pytest.mark.parametrize("wing", ["did", "reading", "programme"])
+def test_the_front_of_a_wing_offers_what_the_package_offers_of_it(wing):
+    package, front = importlib.import_module("evalaid"), importlib.import_module(f"evalaid.{wing}")
+    homes = {name: getattr(package, name).__module__ for name in package.__all__}
+    assert sorted(front.__all__) == sorted(name for name, home in homes.items() if home.split(".")[1] == wing)
+    assert all(getattr(front, name) is getattr(package, name) for name in front.__all__)
 
 
 @pytest.mark.parametrize(

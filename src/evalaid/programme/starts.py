@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from evalaid.base.columns import find_column
+from evalaid.base.effect_columns import ESTIMATE, RESULTS, no_results, results_of
 from evalaid.base.errors import DesignError, EvalaidError, reason_of
 from evalaid.base.faults import Faults
 from evalaid.base.periods import parse_periods
@@ -33,7 +34,6 @@ STATED, EARLIEST, LATEST, ONE, COMBINED, DRAWN = (
     "combination",
     "drawn",
 )
-RESULTS = ("estimate", "std_error", "p_value", "conf_low", "conf_high")
 
 Estimator = Callable[[Mapping[Any, Any]], pd.Series]
 """From the cohorts of units that are moved to one row of `evalaid.infer`."""
@@ -70,12 +70,12 @@ class StartVariation:
     @property
     def smallest(self) -> float:
         """The smallest estimate."""
-        return float(self.table["estimate"].min())
+        return float(self.table[ESTIMATE].min())
 
     @property
     def largest(self) -> float:
         """The largest estimate."""
-        return float(self.table["estimate"].max())
+        return float(self.table[ESTIMATE].max())
 
 
 def vary_starts(
@@ -205,14 +205,14 @@ def try_starts(
         row: dict[str, Any] = {"starts": starts, "moved": text, "n_moved": len(moved), "reason": ""}
         try:
             found = estimate_with(moved)
-            row |= {name: float(found[name]) for name in RESULTS}
+            row |= results_of(found)
         except EvalaidError as error:
-            row |= {**dict.fromkeys(RESULTS, np.nan), "reason": reason_of(error)}
+            row |= {**no_results(), "reason": reason_of(error)}
         rows.append(row)
         if progress is not None:
             progress(done, len(assignments))
     table = pd.DataFrame(rows, columns=["starts", "moved", "n_moved", *RESULTS, "reason"])
-    units = _by_unit(possible, [moved for _, moved in assignments], table["estimate"].to_numpy())
+    units = _by_unit(possible, [moved for _, moved in assignments], table[ESTIMATE].to_numpy())
     return StartVariation(table, units, total <= limit, total, seed)
 
 

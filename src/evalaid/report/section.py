@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evalaid.base.effect_columns import ESTIMATE
 from evalaid.did.panel.design import Design
 from evalaid.reading.records.identifiers import refuse_identifiers
 from evalaid.reading.records.privacy import EPISODES, THRESHOLD, publishable
@@ -156,7 +157,7 @@ class Section:
         self, drawing: Drawing, frame: pd.DataFrame, name: str, caption: str, *, without: str = NOTHING_TO_DRAW
     ) -> Figure | Prose:
         """Draw a tidy frame, show it and write it as svg and png; say ``without`` when there is nothing to draw."""
-        if frame.empty or ("estimate" in frame and not frame["estimate"].notna().any()):
+        if frame.empty or (ESTIMATE in frame and not frame[ESTIMATE].notna().any()):
             return self.say(without)
         refuse_identifiers(frame, where=f"figure '{name}'")
         figure = draw(drawing, frame, self.look, name=name, caption=self.words(caption))

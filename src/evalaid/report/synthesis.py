@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from evalaid.base.effect_columns import ENDS, ESTIMATE, TREATED_CLUSTERS
 from evalaid.base.project import LITERATURE, PROJECT, PUBLISHED, list_studies, project_root
 from evalaid.report.display.formatted_tables import Column
 from evalaid.report.questions.published import AS_A_CHANGE, AS_AN_EFFECT, REPEATS, every_claim, judge_repeats
@@ -75,9 +76,9 @@ def compare_designs(studies: list[Reported]) -> pd.DataFrame:
     for study in studies:
         spec = study.spec
         method = spec.methods[spec.main]["label"] if spec.main else "published figures only"
-        counts = [study.value(f"sample.{name}") for name in ("units", "treated_clusters")]
+        counts = [study.value(f"sample.{name}") for name in ("units", TREATED_CLUSTERS)]
         rows.append((spec.study, spec.title, spec.data_kind, _verdict(study), method, *counts, *_periods(study)))
-    names = ["key", "label", "data_kind", "verdict", "design", "n_units", "treated_clusters"]
+    names = ["key", "label", "data_kind", "verdict", "design", "n_units", TREATED_CLUSTERS]
     return pd.DataFrame(rows, columns=[*names, "treated_periods", "compared"]).assign(made_by=_MADE_BY)
 
 
@@ -93,14 +94,14 @@ def compare_results(studies: list[Reported]) -> pd.DataFrame:
     rows = []
     for study in (one for one in studies if one.spec.main):
         spec = study.spec
-        estimate = [study.value(f"overall.main.{name}") for name in ("estimate", "conf_low", "conf_high")]
+        estimate = [study.value(f"overall.main.{name}") for name in (ESTIMATE, *ENDS)]
         truth = _effect_aimed_at(study)
         unit = "number" if spec.outcome_unit == "number" else "pp"
         firm = (_robustness(study), _threats(study), _recovery(study))
         rows.append(
             (spec.study, spec.title, spec.data_kind, _verdict(study), *estimate, truth, *firm, unit, spec.level)
         )
-    names = ["key", "label", "data_kind", "verdict", "estimate", "conf_low", "conf_high", "truth"]
+    names = ["key", "label", "data_kind", "verdict", ESTIMATE, *ENDS, "truth"]
     frame = pd.DataFrame(rows, columns=[*names, "robustness", "threats", "recovery", "unit", "level"])
     return frame.assign(made_by=_MADE_BY)
 

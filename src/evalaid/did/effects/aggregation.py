@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from evalaid.base.effect_columns import TREATED_CLUSTERS
 from evalaid.base.errors import EstimationError
 from evalaid.did.effects.influence import Block, Influence
 
@@ -170,7 +171,7 @@ def describe(cells: pd.DataFrame, used: NDArray[np.bool_], people: Population) -
     ``n_comparison`` is the smallest number of comparison units of any cell that enters.
     """
     n_treated, n_comparison, clusters = (
-        cells[name].to_numpy() for name in ("n_treated", "n_comparison", "treated_clusters")
+        cells[name].to_numpy() for name in ("n_treated", "n_comparison", TREATED_CLUSTERS)
     )
     empty = ~used.any(axis=0)
     fewest = np.where(used, n_comparison[:, None], np.iinfo(np.int64).max).min(axis=0)
@@ -190,7 +191,7 @@ def describe(cells: pd.DataFrame, used: NDArray[np.bool_], people: Population) -
     return {
         "n_treated": treated,
         "n_comparison": np.where(empty, 0, fewest),
-        "treated_clusters": np.asarray(behind, dtype=np.int64),
+        TREATED_CLUSTERS: np.asarray(behind, dtype=np.int64),
     }
 
 

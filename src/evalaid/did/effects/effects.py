@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from evalaid.base.effect_columns import TREATED_CLUSTERS
 from evalaid.base.errors import EstimationError
 from evalaid.did.effects.aggregation import (
     GROUP_KEY,
@@ -335,7 +336,7 @@ class Effects:
         matrix[position[~absent], np.flatnonzero(~absent)] = 1.0
         counts = {
             name: np.where(absent, 0, self.cells[name].to_numpy()[position])
-            for name in ("n_treated", "n_comparison", "treated_clusters")
+            for name in ("n_treated", "n_comparison", TREATED_CLUSTERS)
         }
         reason = np.where(absent, "not in the refitted sample", self.cells["reason"].to_numpy(dtype=object)[position])
         described = cells.assign(**counts, reason=reason)

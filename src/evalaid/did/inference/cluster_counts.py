@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from evalaid.base.effect_columns import TREATED_CLUSTERS
 from evalaid.base.errors import InferenceError
 from evalaid.did.effects.effects import Effects
 from evalaid.did.inference.intervals import FIXED
@@ -26,7 +27,7 @@ REASSIGN = "report randomisation inference or evalaid.few_treated beside it (the
 def treated_clusters(effects: Effects, clusters: Clusters) -> NDArray[np.int64]:
     """Count treated clusters behind each cell; with coarser clusters than the design's never more than hold its cohort."""
     people, cells = effects.population, effects.cells
-    stated = cells["treated_clusters"].to_numpy(dtype=np.int64)
+    stated = cells[TREATED_CLUSTERS].to_numpy(dtype=np.int64)
     treated = ~np.isnan(people.cohort)
     if "cohort" not in cells:
         return np.minimum(stated, len(np.unique(clusters.codes[treated])))

@@ -9,6 +9,17 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
+from evalaid.base.effect_columns import (
+    CONF_HIGH,
+    CONF_LOW,
+    DISTRIBUTION,
+    ESTIMATE,
+    N_CLUSTERS,
+    P_VALUE,
+    STATISTIC,
+    STD_ERROR,
+    VCOV,
+)
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
 
@@ -99,16 +110,16 @@ def tabulate(
     ]
     columns = {
         **{name: column for name, column in effects.cells.items() if name != "reason"},
-        "estimate": effects.value,
-        "std_error": std_error,
-        "statistic": statistic,
-        "p_value": 2 * tail,
-        "conf_low": effects.value - critical * std_error,
-        "conf_high": effects.value + critical * std_error,
+        ESTIMATE: effects.value,
+        STD_ERROR: std_error,
+        STATISTIC: statistic,
+        P_VALUE: 2 * tail,
+        CONF_LOW: effects.value - critical * std_error,
+        CONF_HIGH: effects.value + critical * std_error,
         "level": level,
-        "vcov": errors.vcov,
-        "distribution": name_distributions(errors.degrees_of_freedom, len(effects)),
-        "n_clusters": n_clusters,
+        VCOV: errors.vcov,
+        DISTRIBUTION: name_distributions(errors.degrees_of_freedom, len(effects)),
+        N_CLUSTERS: n_clusters,
         "note": [join_texts((note, how)) for note in notes],
     }
     return pd.DataFrame(columns, index=effects.cells.index)

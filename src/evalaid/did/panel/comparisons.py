@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evalaid.base.effect_columns import N_CLUSTERS, TREATED_CLUSTERS
 from evalaid.base.periods import label
 from evalaid.did.panel.matrices import Layout
 
@@ -20,7 +21,7 @@ CELLS: dict[str, type] = {
     "comparison": object,
     "n_treated": np.int64,
     "n_comparison": np.int64,
-    "treated_clusters": np.int64,
+    TREATED_CLUSTERS: np.int64,
     "comparison_clusters": np.int64,
     "admissible": bool,
     "reason": object,
@@ -179,7 +180,7 @@ def _describe_cells(
         "comparison": np.full(layout.n_periods, comparison, dtype=object),
         "n_treated": treated[0],
         "n_comparison": others[0],
-        "treated_clusters": treated[1],
+        TREATED_CLUSTERS: treated[1],
         "comparison_clusters": others[1],
         "admissible": reason == "",
         "reason": reason.astype(object),
@@ -264,7 +265,7 @@ def describe_cohorts(layout: Layout, anticipation: int = 0) -> pd.DataFrame:
             "cohort": pd.array([*layout.cohorts, None], dtype="Int64"),
             "label": [*(label(layout.period_kind, cohort) for cohort in layout.cohorts), "never treated"],
             "n_units": np.diff(layout.starts),
-            "n_clusters": [len(np.unique(layout.cluster[rows])) for rows in blocks],
+            N_CLUSTERS: [len(np.unique(layout.cluster[rows])) for rows in blocks],
             "pre_periods": [*pre, layout.n_periods],
             "post_periods": [*(layout.n_periods - layout.start_column), 0],
             "baseline_mean": means,

@@ -11,6 +11,7 @@ import pandas as pd
 
 from evalaid.base import names
 from evalaid.base.columns import find_column
+from evalaid.base.effect_columns import N_CLUSTERS
 from evalaid.base.errors import DesignError, PanelError
 from evalaid.base.faults import Faults
 from evalaid.base.periods import label
@@ -200,7 +201,7 @@ class Design:
             ("n_units", self.n_units, "units"),
             ("n_periods", self.n_periods, "periods"),
             ("n_observations", self.n_observations, "observations"),
-            ("n_clusters", self.n_clusters, "clusters"),
+            (N_CLUSTERS, self.n_clusters, "clusters"),
             ("n_treated", self.n_treated, "units"),
             ("n_never", self.n_never, "units"),
             ("n_treated_clusters", self.n_treated_clusters, "clusters"),

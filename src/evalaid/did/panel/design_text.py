@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from evalaid.base import names
+from evalaid.base.effect_columns import N_CLUSTERS
 from evalaid.base.periods import label
 from evalaid.did.panel.comparisons import base_columns
 from evalaid.did.panel.limits import count_clusters
@@ -67,7 +68,7 @@ def tell_treatment(layout: Layout, panel: Panel, cohorts: pd.DataFrame, n_exclud
     ]
     shown = cohorts.iloc[:-1]
     for row in shown.head(_SHOWN_COHORTS).to_dict("records"):
-        size = f"{_count(row['n_units'], 'unit')}, {_count(row['n_clusters'], 'cluster')}"
+        size = f"{_count(row['n_units'], 'unit')}, {_count(row[N_CLUSTERS], 'cluster')}"
         span = f"{_count(row['pre_periods'], period)} before, {_count(row['post_periods'], period)} from the start on"
         lines.append(f"  {row['label']}: {size}, {span}")
     if len(shown) > _SHOWN_COHORTS:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ESTIMATE
 from evalaid.report.display.fonts import families
 from evalaid.report.wording.prose import data_label, format_value
 
@@ -60,7 +61,7 @@ class Look:
 
     def write_effect(self, row: pd.Series) -> str:
         """Write an estimate and, in brackets, its interval."""
-        return f"{self.write(row['estimate'])} ({self.write_range(row['conf_low'], row['conf_high'])})"
+        return f"{self.write(row[ESTIMATE])} ({self.write_range(row[CONF_LOW], row[CONF_HIGH])})"
 
 
 @dataclass(frozen=True, repr=False)

@@ -9,6 +9,7 @@ import math
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
+from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ESTIMATE
 from evalaid.report.display.canvas import ACCENT, BAND, GREY, INK, MARKERS, SERIES, Look, canvas_of, finish
 from evalaid.report.display.fonts import drawable
 from evalaid.report.wording.prose import format_value
@@ -34,10 +35,8 @@ def draw_dose(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     name = str(frame["dose_label"].iloc[0])
     canvas, axes = canvas_of(7.6, 4.2)
     axes.axhline(0, color=INK, lw=0.9)
-    axes.fill_between(
-        frame["dose"], frame["conf_low"], frame["conf_high"], color=BAND, alpha=0.5, lw=0, label="interval"
-    )
-    axes.plot(frame["dose"], frame["estimate"], "o-", color=ACCENT, mec=INK, ms=5, label="estimate")
+    axes.fill_between(frame["dose"], frame[CONF_LOW], frame[CONF_HIGH], color=BAND, alpha=0.5, lw=0, label="interval")
+    axes.plot(frame["dose"], frame[ESTIMATE], "o-", color=ACCENT, mec=INK, ms=5, label="estimate")
     axes.set(
         title=f"Effect by dose, {look.level:.0%} pointwise intervals",
         xlabel=fill(drawable([name])[0], _PANEL_TITLE),
@@ -107,7 +106,7 @@ def draw_placebos(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     said = []
     for place, test in enumerate(tests):
         own = frame[frame["test"] == test]
-        false, true = own[~own["actual"].astype(bool)]["estimate"], own[own["actual"].astype(bool)]["estimate"]
+        false, true = own[~own["actual"].astype(bool)][ESTIMATE], own[own["actual"].astype(bool)][ESTIMATE]
         axes.plot(false, [place] * len(false), "|", color=GREY, ms=14, mew=1.2, label=None if place else "placebo")
         axes.plot(
             true, [place] * len(true), "D", color=ACCENT, mec=INK, ms=8, label=None if place else "true assignment"
@@ -187,15 +186,15 @@ def draw_forest(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
 
 
 def _draw_study(axes: Axes, place: int, row: pd.Series) -> None:
-    if math.isnan(row["estimate"]):
+    if math.isnan(row[ESTIMATE]):
         axes.annotate(
             "not identified", (0, place), (4, 0), textcoords="offset points", va="center", fontsize=8, color=GREY
         )
         return
     simulated = row["data_kind"] == "simulated"
     style: dict[str, Any] = {"mfc": "white" if simulated else ACCENT, "mec": ACCENT if simulated else INK, "ms": 8}
-    axes.plot([row["conf_low"], row["conf_high"]], [place] * 2, color=GREY if simulated else INK, lw=1.6)
-    axes.plot([row["estimate"]], [place], "o" if simulated else "s", **style)
+    axes.plot([row[CONF_LOW], row[CONF_HIGH]], [place] * 2, color=GREY if simulated else INK, lw=1.6)
+    axes.plot([row[ESTIMATE]], [place], "o" if simulated else "s", **style)
     if not math.isnan(row["truth"]):
         axes.plot([row["truth"]], [place], "D", color=SERIES[1], ms=6)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ENDS, ESTIMATE
 from evalaid.report.display.canvas import ACCENT, BAND, GREY, INK, SERIES, Look, canvas_of, finish
 
 if TYPE_CHECKING:
@@ -35,10 +36,10 @@ def draw_honest(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     usual, bounds = frame[frame["kind"] == "usual"].iloc[0], frame[frame["kind"] == "bounds"]
     canvas, axes = canvas_of(7.6, 4.2)
     axes.axhline(0, color=INK, lw=0.9)
-    axes.axhspan(usual["conf_low"], usual["conf_high"], color=GREY, alpha=0.15, lw=0, label="under parallel trends")
-    axes.axhline(usual["estimate"], color=GREY, lw=0.9, ls="--")
-    axes.fill_between(bounds["m"], bounds["conf_low"], bounds["conf_high"], color=BAND, alpha=0.4, lw=0)
-    for place, end in enumerate(("conf_low", "conf_high")):
+    axes.axhspan(usual[CONF_LOW], usual[CONF_HIGH], color=GREY, alpha=0.15, lw=0, label="under parallel trends")
+    axes.axhline(usual[ESTIMATE], color=GREY, lw=0.9, ls="--")
+    axes.fill_between(bounds["m"], bounds[CONF_LOW], bounds[CONF_HIGH], color=BAND, alpha=0.4, lw=0)
+    for place, end in enumerate(ENDS):
         label = None if place else f"{look.level:.0%} interval"
         axes.plot(bounds["m"], bounds[end], "o-", color=ACCENT, ms=4, lw=1.4, label=label)
     for place, end in enumerate(("identified_low", "identified_high")):
@@ -54,11 +55,11 @@ def draw_honest(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     )
     canvas.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=8.5)
     said = "; ".join(
-        f"M = {row['m']:.3g}: {look.write_range(row['conf_low'], row['conf_high'])}" for _, row in bounds.iterrows()
+        f"M = {row['m']:.3g}: {look.write_range(row[CONF_LOW], row[CONF_HIGH])}" for _, row in bounds.iterrows()
     )
     return finish(canvas, look), (
         f"Effect with {look.level:.0%} intervals by how far trends may diverge ({look.data_label}). Under parallel trends: "
-        f"{look.write_range(usual['conf_low'], usual['conf_high'])}. {said}. {_say_breakdown(limit)}"
+        f"{look.write_range(usual[CONF_LOW], usual[CONF_HIGH])}. {said}. {_say_breakdown(limit)}"
     )
 
 

@@ -9,6 +9,7 @@ import math
 from textwrap import fill
 from typing import TYPE_CHECKING
 
+from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ESTIMATE
 from evalaid.report.display.canvas import ACCENT, INK, SERIES, Look, canvas_of, finish
 from evalaid.report.display.fonts import drawable
 
@@ -41,8 +42,8 @@ def draw_leave_out(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
         return None if seen else name
 
     for place, (_, row) in enumerate(frame.iterrows()):
-        if not math.isnan(row["conf_low"]):
-            axes.plot([row["conf_low"], row["conf_high"]], [place] * 2, color=INK, lw=1.4, label=once("interval"))
+        if not math.isnan(row[CONF_LOW]):
+            axes.plot([row[CONF_LOW], row[CONF_HIGH]], [place] * 2, color=INK, lw=1.4, label=once("interval"))
         if not math.isnan(row["first_order"]):
             axes.plot(
                 [row["first_order"]],
@@ -53,8 +54,8 @@ def draw_leave_out(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
                 ms=5,
                 label=once("approximated by influence"),
             )
-        if not math.isnan(row["estimate"]):
-            axes.plot([row["estimate"]], [place], "o", color=ACCENT, mec=INK, ms=6, label=once("estimated again"))
+        if not math.isnan(row[ESTIMATE]):
+            axes.plot([row[ESTIMATE]], [place], "o", color=ACCENT, mec=INK, ms=6, label=once("estimated again"))
         elif math.isnan(row["first_order"]) or row["note"].startswith("no estimate"):
             axes.annotate("no estimate", (full, place), (4, 0), textcoords="offset points", va="center", fontsize=8)
     axes.set_yticks(range(len(frame)), [fill(name, _WRAP) for name in drawable(list(frame["left_out"]))])
@@ -66,7 +67,7 @@ def draw_leave_out(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     )
     canvas.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=8.5)
     said = "; ".join(
-        f"without {row['left_out']}: " + ("none" if math.isnan(row["estimate"]) else look.write(row["estimate"]))
+        f"without {row['left_out']}: " + ("none" if math.isnan(row[ESTIMATE]) else look.write(row[ESTIMATE]))
         for _, row in frame.head(_SAID).iterrows()
     )
     return finish(

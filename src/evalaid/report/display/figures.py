@@ -6,6 +6,7 @@ import math
 from textwrap import fill
 from typing import TYPE_CHECKING
 
+from evalaid.base.effect_columns import BAND_HIGH, BAND_LOW, CONF_HIGH, CONF_LOW, ESTIMATE
 from evalaid.report.display.canvas import ACCENT, BAND, GREY, INK, MARKERS, SERIES, Look, canvas_of, finish
 from evalaid.report.display.fonts import drawable
 from evalaid.report.wording.prose import format_value
@@ -169,20 +170,18 @@ def draw_event_study(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     """
     canvas, axes = canvas_of(8.0, 4.6)
     time = frame["event_time"].to_numpy(dtype=float)
-    ends = frame["conf_low"].notna().to_numpy()
-    known = frame["estimate"].notna().to_numpy()
-    kept = ends | (frame["estimate"].abs() > _ZERO).to_numpy()
+    ends = frame[CONF_LOW].notna().to_numpy()
+    known = frame[ESTIMATE].notna().to_numpy()
+    kept = ends | (frame[ESTIMATE].abs() > _ZERO).to_numpy()
     inside, where = frame[kept], time[kept]
     axes.axhline(0, color=INK, lw=0.9)
     axes.axvline(-0.5, color=GREY, lw=0.9, ls=(0, (4, 3)))
     if ends.any():
-        axes.vlines(where, inside["band_low"], inside["band_high"], color=BAND, lw=7, label="simultaneous band")
-        axes.vlines(where, inside["conf_low"], inside["conf_high"], color=INK, lw=1.6, label="pointwise interval")
+        axes.vlines(where, inside[BAND_LOW], inside[BAND_HIGH], color=BAND, lw=7, label="simultaneous band")
+        axes.vlines(where, inside[CONF_LOW], inside[CONF_HIGH], color=INK, lw=1.6, label="pointwise interval")
     before = where < 0
-    axes.plot(where[before], inside["estimate"][before], "o", mfc="white", mec=INK, ms=6.5, label="before the start")
-    axes.plot(
-        where[~before], inside["estimate"][~before], "o", color=ACCENT, mec=INK, ms=6.5, label="from the start on"
-    )
+    axes.plot(where[before], inside[ESTIMATE][before], "o", mfc="white", mec=INK, ms=6.5, label="before the start")
+    axes.plot(where[~before], inside[ESTIMATE][~before], "o", color=ACCENT, mec=INK, ms=6.5, label="from the start on")
     for rows, place, marker, name in (
         (~kept & known, axes.transData, "D", "reference period (0 by definition)"),
         (~known, axes.get_xaxis_transform(), "x", "no estimate: no comparison"),
@@ -219,24 +218,24 @@ def draw_comparison(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     labels = list(frame["label"])
     canvas, axes = canvas_of(8.6, 1.5 + 0.42 * len(labels))
     main = frame.iloc[0]
-    if not math.isnan(main["conf_low"]):
-        axes.axvspan(main["conf_low"], main["conf_high"], color=BAND, alpha=0.35, lw=0)
+    if not math.isnan(main[CONF_LOW]):
+        axes.axvspan(main[CONF_LOW], main[CONF_HIGH], color=BAND, alpha=0.35, lw=0)
     axes.axvline(0, color=INK, lw=0.9)
     for place, (_, row) in enumerate(frame.iterrows()):
-        if math.isnan(row["estimate"]):
+        if math.isnan(row[ESTIMATE]):
             axes.annotate(
                 "not identified", (0, place), (4, 0), textcoords="offset points", va="center", fontsize=8, color=GREY
             )
             continue
-        axes.plot([row["conf_low"], row["conf_high"]], [place, place], color=INK, lw=1.6)
-        axes.plot([row["estimate"]], [place], "s" if place == 0 else "o", color=ACCENT, mec=INK, ms=7)
+        axes.plot([row[CONF_LOW], row[CONF_HIGH]], [place, place], color=INK, lw=1.6)
+        axes.plot([row[ESTIMATE]], [place], "s" if place == 0 else "o", color=ACCENT, mec=INK, ms=7)
     axes.set_yticks(range(len(labels)), [fill(label, _WRAP) for label in drawable(labels)])
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.set(
         title="Estimates side by side, "
-        + (f"{look.level:.0%} intervals" if frame["conf_low"].notna().any() else "no intervals"),
+        + (f"{look.level:.0%} intervals" if frame[CONF_LOW].notna().any() else "no intervals"),
         xlabel=f"Effect{look.in_points}"
-        + ("" if math.isnan(main["conf_low"]) else "; shaded: interval of the first row"),
+        + ("" if math.isnan(main[CONF_LOW]) else "; shaded: interval of the first row"),
         ylabel="",
     )
     said = "; ".join(f"{row['label']}: {look.write_effect(row)}" for _, row in frame.iterrows())

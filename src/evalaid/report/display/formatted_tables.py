@@ -13,6 +13,17 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from evalaid.base.effect_columns import (
+    BAND_HIGH,
+    BAND_LOW,
+    CONF_HIGH,
+    CONF_LOW,
+    ESTIMATE,
+    N_CLUSTERS,
+    P_VALUE,
+    STD_ERROR,
+    TREATED_CLUSTERS,
+)
 from evalaid.report.wording.prose import data_label, format_value
 
 if TYPE_CHECKING:
@@ -20,8 +31,8 @@ if TYPE_CHECKING:
 
 # Two columns that are shown as one: "from to".
 PAIRS = {
-    "conf_low": ("conf_high", "interval"),
-    "band_low": ("band_high", "band"),
+    CONF_LOW: (CONF_HIGH, "interval"),
+    BAND_LOW: (BAND_HIGH, "band"),
     "low": ("high", "Range left by rounding"),
     "lower": ("upper", "Bounds"),
 }
@@ -55,20 +66,20 @@ COLUMNS: dict[str, Column] = {
     "period": Column("Period", "year"),
     "event_time": Column("Periods since start", "number", 0, signed=True),
     "mean": Column("Mean", "%", 1),
-    "estimate": Column("Estimate", OUTCOME, 2, signed=True),
-    "std_error": Column("Standard error", OUTCOME, 2),
-    "conf_low": Column("Interval from", OUTCOME, 2, signed=True),
-    "conf_high": Column("to", OUTCOME, 2, signed=True),
-    "band_low": Column("Band from", OUTCOME, 2, signed=True),
-    "band_high": Column("to", OUTCOME, 2, signed=True),
-    "p_value": Column("p", "p", 3),
+    ESTIMATE: Column("Estimate", OUTCOME, 2, signed=True),
+    STD_ERROR: Column("Standard error", OUTCOME, 2),
+    CONF_LOW: Column("Interval from", OUTCOME, 2, signed=True),
+    CONF_HIGH: Column("to", OUTCOME, 2, signed=True),
+    BAND_LOW: Column("Band from", OUTCOME, 2, signed=True),
+    BAND_HIGH: Column("to", OUTCOME, 2, signed=True),
+    P_VALUE: Column("p", "p", 3),
     "shift": Column("Away from main", OUTCOME, 2, signed=True),
     "detectable": Column("Detectable effect", OUTCOME, 2),
     "n_units": Column("{Units}", "count"),
-    "n_clusters": Column("{Clusters}", "count"),
+    N_CLUSTERS: Column("{Clusters}", "count"),
     "n_treated": Column("Treated {units}", "count"),
     "n_comparison": Column("Comparison {units}", "count"),
-    "treated_clusters": Column("Treated {clusters}", "count"),
+    TREATED_CLUSTERS: Column("Treated {clusters}", "count"),
     "comparison_clusters": Column("Comparison {clusters}", "count"),
     "never_treated": Column("Never treated", "count"),
     "not_yet_treated": Column("Not yet treated", "count"),
@@ -214,10 +225,10 @@ class Table:
         """The cells as text; of three or more periods in a row without any estimate one row is left."""
         shown = self._shown()
         rows = [[self._cell(name, row) for name in shown] for _, row in self.frame.iterrows()]
-        if "estimate" not in self.frame or not IN_ORDER & set(self.frame.columns):
+        if ESTIMATE not in self.frame or not IN_ORDER & set(self.frame.columns):
             return rows
         runs: list[tuple[bool, list[list[str]]]] = []
-        for row, empty in zip(rows, self.frame["estimate"].isna(), strict=True):
+        for row, empty in zip(rows, self.frame[ESTIMATE].isna(), strict=True):
             if not (runs and empty and runs[-1][0] and runs[-1][1][-1][1:] == row[1:]):
                 runs.append((bool(empty), []))
             runs[-1][1].append(row)
@@ -275,7 +286,7 @@ def collect_notes(frame: pd.DataFrame) -> tuple[str, ...]:
         for part in dict.fromkeys(str(note).split("; ")) if note else ():
             about.setdefault(part, []).append(row)
     names = [str(name) for name in frame["label"]]
-    known: Iterable[bool] = frame["estimate"].notna() if "estimate" in frame else []
+    known: Iterable[bool] = frame[ESTIMATE].notna() if ESTIMATE in frame else []
     estimated = {row for row, here in enumerate(known) if here}
     every = estimated or set(range(len(frame)))
     in_order = bool(IN_ORDER & set(frame.columns))

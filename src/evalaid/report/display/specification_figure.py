@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ESTIMATE, leaves_out_zero
 from evalaid.report.display.canvas import ACCENT, BAND, GREY, INK, SERIES, Look, finish
 from evalaid.report.display.fonts import drawable
 
@@ -39,15 +40,15 @@ def draw_specifications(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     )  # fmt: skip
     top, below = panels
     place = range(len(frame))
-    outside = (frame["conf_low"] > 0) | (frame["conf_high"] < 0)
+    outside = leaves_out_zero(frame)
     for colour, chosen, word in (
         (BAND, ~outside, "interval holds zero"),
         (SERIES[1], outside, "interval leaves out zero"),
     ):
         own = frame[chosen]
-        top.vlines(own.index, own["conf_low"], own["conf_high"], color=colour, lw=1.4, label=word if len(own) else None)
+        top.vlines(own.index, own[CONF_LOW], own[CONF_HIGH], color=colour, lw=1.4, label=word if len(own) else None)
     top.axhline(0, color=INK, lw=0.9)
-    top.plot(place, frame["estimate"], "o", color=ACCENT, mec=INK, mew=0.4, ms=3.2, label="estimate")
+    top.plot(place, frame[ESTIMATE], "o", color=ACCENT, mec=INK, mew=0.4, ms=3.2, label="estimate")
     top.set(
         title=f"{len(frame)} specifications, sorted by estimate, {look.level:.0%} intervals",
         ylabel=f"Effect{look.in_points}",
@@ -69,7 +70,7 @@ def draw_specifications(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     canvas.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8.5)
     alt = (
         f"Specification curve ({look.data_label}): {len(frame)} estimates from "
-        f"{look.write_range(frame['estimate'].min(), frame['estimate'].max())}, median "
-        f"{look.write(frame['estimate'].median())}; {int(outside.sum())} intervals leave out zero."
+        f"{look.write_range(frame[ESTIMATE].min(), frame[ESTIMATE].max())}, median "
+        f"{look.write(frame[ESTIMATE].median())}; {int(outside.sum())} intervals leave out zero."
     )
     return finish(canvas, look), alt

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from evalaid.base.effect_columns import ESTIMATE, RESULTS, STD_ERROR, has_interval, leaves_out_zero, with_estimate
 from evalaid.base.errors import EvalaidError, NotIdentifiedError, reason_of
 from evalaid.base.texts import join_texts
 from evalaid.did.estimators.count_effects import COUNTS, has_counts
@@ -16,7 +17,7 @@ from evalaid.did.panel.design import Design
 from evalaid.did.sensitivity.choices.decomposition import bacon
 from evalaid.report.display.formatted_tables import Column
 from evalaid.report.questions.analysis import dose_effects, overall
-from evalaid.report.questions.effect_rows import EFFECT, effect_row
+from evalaid.report.questions.effect_rows import effect_row
 from evalaid.report.questions.units import in_unit
 from evalaid.study.spec import StudySpec
 
@@ -86,7 +87,7 @@ def survey_scales(spec: StudySpec, design: Design) -> pd.DataFrame:
         shares in every row.
     """
     if design.outcome_unit != "fraction":
-        return pd.DataFrame(columns=["key", "label", *EFFECT, "reason", "unit", "made_by"])
+        return pd.DataFrame(columns=["key", "label", *RESULTS, "reason", "unit", "made_by"])
     method, options = _method_with_scales(spec)
     rows = [_row(design, spec, scale, _SCALE_LABELS[scale], method, scale, **options) for scale in NAMES]
     return pd.DataFrame(rows)
@@ -109,7 +110,7 @@ def survey_counts(spec: StudySpec, design: Design) -> pd.DataFrame:
         columns as `survey_methods`; no row when the study names no counts.
     """
     if not has_counts(design):
-        return pd.DataFrame(columns=["key", "label", *EFFECT, "reason", "unit", "made_by"])
+        return pd.DataFrame(columns=["key", "label", *RESULTS, "reason", "unit", "made_by"])
     method, options = _method_with_scales(spec)
     labels = {"share": spec.outcome_label, "log_inside": spec.inside_label, "log_outside": spec.outside_label}
     rows = [
@@ -128,11 +129,11 @@ def tell_counts(frame: pd.DataFrame, design: Design) -> str:
             "from it."
         )
     rows = frame.set_index("key")
-    unknown = rows[["conf_low", "conf_high"]].isna().any(axis=1)
+    unknown = ~has_interval(rows)
     if unknown.any():
         missing = ", ".join(str(label).lower() for label in rows.loc[unknown, "label"])
         return f"There is no interval for {missing}, so it cannot be said whether more were treated inside or fewer outside."
-    moved = (rows["conf_low"] > 0) | (rows["conf_high"] < 0)
+    moved = leaves_out_zero(rows)
     found = "{inside}: {{counts.inside:effect}}. {outside}: {{counts.outside:effect}}. ".format(**rows["label"])
     if not moved["share"]:
         return f"{found}The interval for the share itself holds zero."
@@ -151,11 +152,11 @@ def tell_counts(frame: pd.DataFrame, design: Design) -> str:
 
 def tell_scales(frame: pd.DataFrame) -> str:
     """Say whether the scales agree on the sign of the effect: a template for `Section.say`."""
-    known = frame[frame["estimate"].notna()]
+    known = with_estimate(frame)
     if len(known) < 2:
         return "Fewer than two scales give an estimate here, so nothing can be said on the choice of the scale."
     said = ", ".join(f"{{scales.{row.key}.estimate:signed}} ({str(row.label).lower()})" for row in known.itertuples())
-    if known["estimate"].min() < 0 < known["estimate"].max():
+    if known[ESTIMATE].min() < 0 < known[ESTIMATE].max():
         return f"**The scales disagree on the sign of the effect**: {said}. Without a reason to prefer one, neither sign is shown."
     return f"On the scales that have a value the estimates have the same sign: {said}."
 
@@ -196,11 +197,11 @@ def describe_decomposition(design: Design) -> tuple[pd.DataFrame, dict[str, Colu
     try:
         table = bacon(design)
     except NotIdentifiedError:
-        return pd.DataFrame(columns=["key", "label", "weight", "estimate"]), extra
+        return pd.DataFrame(columns=["key", "label", "weight", ESTIMATE]), extra
     share = design.outcome_unit == "fraction"
     rows = []
     for kind, part in table.groupby("kind", sort=False):
-        weights, estimates = (part[name].to_numpy(dtype=float) for name in ("weight", "estimate"))
+        weights, estimates = (part[name].to_numpy(dtype=float) for name in ("weight", ESTIMATE))
         weight = float(weights.sum())
         mean = float(weights @ estimates) / weight if weight > 0 else np.nan
         rows.append(
@@ -208,7 +209,7 @@ def describe_decomposition(design: Design) -> tuple[pd.DataFrame, dict[str, Colu
                 "key": str(kind).split()[0] if "never" not in str(kind) else "never",
                 "label": str(kind).capitalize(),
                 "weight": 100 * weight,
-                "estimate": mean * (100 if share else 1),
+                ESTIMATE: mean * (100 if share else 1),
                 "unit": "pp" if share else "number",
                 "made_by": "Goodman-Bacon decomposition of the two-way fixed-effects coefficient",
             }
@@ -243,6 +244,6 @@ def _row(design: Design, spec: StudySpec, key: str, label: str, method: str, sca
         found = in_unit(infer(average, level=spec.level), effects).iloc[0]
     except EvalaidError as error:
         return effect_row(key, label, None, **said, reason=reason_of(error))
-    unknown = np.isnan(found["estimate"]) or np.isnan(found["std_error"])
+    unknown = np.isnan(found[ESTIMATE]) or np.isnan(found[STD_ERROR])
     reason = (str(average.cells["reason"].iloc[0]) or str(found["note"])) if unknown else ""
     return effect_row(key, label, found, **said, reason=reason)

@@ -8,10 +8,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evalaid.base.effect_columns import (
+    CONF_HIGH,
+    CONF_LOW,
+    DISTRIBUTION,
+    ESTIMATE,
+    N_CLUSTERS,
+    RESULTS,
+    TREATED_CLUSTERS,
+    VCOV,
+    beside_zero,
+    with_estimate,
+)
 from evalaid.base.errors import EvalaidError, reason_of
 from evalaid.did.inference.infer import infer
 from evalaid.report.questions.analysis import describe_entry, estimate_entry, overall, say_no_estimate, with_assumption
-from evalaid.report.questions.effect_rows import EFFECT, effect_row, list_values
+from evalaid.report.questions.effect_rows import effect_row, list_values
 from evalaid.report.questions.units import in_unit, unit_of_outcome
 from evalaid.study.sample import load_design
 from evalaid.study.spec import StudySpec
@@ -61,22 +73,22 @@ def count_agreement(*frames: pd.DataFrame) -> pd.DataFrame:
         ``key``, ``label``, ``value``, ``unit``, ``digits``: estimates, above, below, around, smallest, largest.
     """
     frame = pd.concat([frames[0], *(other.iloc[1:] for other in frames[1:])], ignore_index=True)
-    there = frame[frame["estimate"].notna()]
+    there = with_estimate(frame)
     unit = str(frame["unit"].iloc[0])
-    above, below = int((there["conf_low"] > 0).sum()), int((there["conf_high"] < 0).sum())
-    without = int(there["conf_low"].isna().sum())
+    above, below = beside_zero(there)
+    without = int(there[CONF_LOW].isna().sum())
     rows = [
         ("estimates", "Estimates compared", len(there), "count", 0),
-        ("positive", "of these positive", int((there["estimate"] > 0).sum()), "count", 0),
+        ("positive", "of these positive", int((there[ESTIMATE] > 0).sum()), "count", 0),
         ("above", "with an interval above zero", above, "count", 0),
         ("below", "with an interval below zero", below, "count", 0),
         ("around", "with an interval that holds zero", len(there) - above - below - without, "count", 0),
         *([("without", "without an interval", without, "count", 0)] if without else []),
         ("refused", "Methods and scenarios without an estimate", len(frame) - len(there), "count", 0),
-        ("smallest", "Smallest estimate", there["estimate"].min(), unit, 2),
-        ("largest", "Largest estimate", there["estimate"].max(), unit, 2),
-        ("lowest", "Lowest end of an interval", there["conf_low"].min(), unit, 2),
-        ("highest", "Highest end of an interval", there["conf_high"].max(), unit, 2),
+        ("smallest", "Smallest estimate", there[ESTIMATE].min(), unit, 2),
+        ("largest", "Largest estimate", there[ESTIMATE].max(), unit, 2),
+        ("lowest", "Lowest end of an interval", there[CONF_LOW].min(), unit, 2),
+        ("highest", "Highest end of an interval", there[CONF_HIGH].max(), unit, 2),
     ]
     return list_values(rows, "of the estimates of all methods and scenarios")
 
@@ -85,7 +97,7 @@ def _one_method(name: str, entry: Mapping[str, Any], spec: StudySpec) -> dict[st
     """Estimate the overall effect with one method; a refusal is a row with its reason."""
     changed = spec.change(entry.get("changes", {}))
     made_by = describe_entry(entry)
-    columns = (*EFFECT, "treated_clusters", "n_clusters")
+    columns = (*RESULTS, TREATED_CLUSTERS, N_CLUSTERS)
     try:
         design = load_design(changed)
         effects = estimate_entry(entry, changed, design)
@@ -97,9 +109,9 @@ def _one_method(name: str, entry: Mapping[str, Any], spec: StudySpec) -> dict[st
     found = frame.iloc[0]
     note = with_assumption(found["note"], effects)
     said = {"unit": found["unit"], "reason": "", "note": note, "n_units": design.n_units}
-    made_by = f"{made_by}; {found['vcov']}, {found['distribution']}"
+    made_by = f"{made_by}; {found[VCOV]}, {found[DISTRIBUTION]}"
     return effect_row(name, entry["label"], found, columns, level=spec.level, **said, made_by=made_by)
 
 
 def _with_shift(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.assign(shift=frame["estimate"] - frame["estimate"].iloc[0])
+    return frame.assign(shift=frame[ESTIMATE] - frame[ESTIMATE].iloc[0])

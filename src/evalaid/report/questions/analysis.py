@@ -15,6 +15,22 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
+from evalaid.base.effect_columns import (
+    BAND_ENDS,
+    BAND_HIGH,
+    BAND_LOW,
+    DISTRIBUTION,
+    ENDS,
+    ESTIMATE,
+    IN_UNIT,
+    N_CLUSTERS,
+    P_VALUE,
+    STD_ERROR,
+    TREATED_CLUSTERS,
+    VCOV,
+    leaves_out_zero,
+    no_results,
+)
 from evalaid.base.errors import NotIdentifiedError
 from evalaid.base.periods import label
 from evalaid.base.texts import join_texts
@@ -25,14 +41,15 @@ from evalaid.did.inference.infer import infer
 from evalaid.did.inference.intervals import degrees_of
 from evalaid.did.panel.design import Design
 from evalaid.report.questions.effect_rows import list_values
-from evalaid.report.questions.units import IN_UNIT, in_unit, unit_of
+from evalaid.report.questions.units import in_unit, unit_of
 from evalaid.report.wording.prose import format_value
 from evalaid.study.sample import load_design
 from evalaid.study.spec import StudySpec
 
 POWER = 0.8
 _LABELS = {"event_time": "event_time", "cohort": "cohort", "calendar": "period"}
-_COUNTS = ("n_treated", "treated_clusters", "n_clusters")
+_EFFECT = (*IN_UNIT, *BAND_ENDS, P_VALUE)
+_COUNTS = ("n_treated", TREATED_CLUSTERS, N_CLUSTERS)
 
 
 @dataclass(frozen=True)
@@ -161,7 +178,7 @@ def report_effects(effects: Effects | Refusal, by: str, spec: StudySpec) -> pd.D
     if by == "event_time":
         joint = infer(aggregate, level=spec.level, simultaneous=True, draws=spec.draws, seed=spec.seed)
         _, scale = unit_of(effects.scale)
-        frame = frame.assign(band_low=joint["conf_low"] * scale, band_high=joint["conf_high"] * scale)
+        frame = frame.assign(**{band: joint[end] * scale for band, end in zip(BAND_ENDS, ENDS, strict=True)})
         frame["note"] = joint["note"]  # says all that the pointwise note says
     return _labelled(frame, by, spec, effects)
 
@@ -185,11 +202,11 @@ def detectable_effects(effects: Effects | Refusal, spec: StudySpec) -> pd.DataFr
     """
     tables = [report_effects(effects, by, spec) for by in ("overall", "cohort")]
     rows = pd.concat([table for table in tables if len(table)], ignore_index=True)
-    own = [degrees_of(str(name)) for name in rows.get("distribution", [""] * len(rows))]
+    own = [degrees_of(str(name)) for name in rows.get(DISTRIBUTION, [""] * len(rows))]
     freedom = np.array([np.inf if degrees is None else degrees for degrees in own])
     factor = stdtrit(freedom, (1 + spec.level) / 2) + stdtrit(freedom, POWER)
     made_by = f"(t quantiles of {(1 + spec.level) / 2:g} and {POWER:g}) x standard error; " + rows["made_by"]
-    return rows.assign(detectable=factor * rows["std_error"], made_by=made_by)
+    return rows.assign(detectable=factor * rows[STD_ERROR], made_by=made_by)
 
 
 def reaction_periods(spec: StudySpec, design: Design) -> int:
@@ -219,23 +236,19 @@ def describe_before(event: pd.DataFrame, effects: Effects | Refusal, reaction: i
     pandas.DataFrame
         ``key``, ``label``, ``value``, ``unit``, ``digits``; a row ``reaction`` where periods are left out for it.
     """
-    before = event[(event["event_time"] < -reaction) & event["std_error"].notna()]
+    before = event[(event["event_time"] < -reaction) & event[STD_ERROR].notna()]
     unit, _ = unit_of(effects.scale)
     start = "units may react" if reaction else "the start"
     left_out = [("reaction", "Periods left out, in which units may react before the start", reaction, "count", 0)]
     rows = [  # of no estimate at all these are missing values
         ("periods", f"Periods before {start} with an estimate", len(before), "count", 0),
         *(left_out if reaction else []),
-        ("excluding", "Bands that exclude zero", _excluding(before), "count", 0),
-        ("largest", "Largest estimate, without its sign", before["estimate"].abs().max(), unit, 2),
-        ("band_low", "Lowest end of a band", before["band_low"].min(), unit, 2),
-        ("band_high", "Highest end of a band", before["band_high"].max(), unit, 2),
+        ("excluding", "Bands that exclude zero", int(leaves_out_zero(before, BAND_ENDS).sum()), "count", 0),
+        ("largest", "Largest estimate, without its sign", before[ESTIMATE].abs().max(), unit, 2),
+        (BAND_LOW, "Lowest end of a band", before[BAND_LOW].min(), unit, 2),
+        (BAND_HIGH, "Highest end of a band", before[BAND_HIGH].max(), unit, 2),
     ]
     return list_values(rows, f"of the event-time estimates before {start}")
-
-
-def _excluding(frame: pd.DataFrame) -> int:
-    return int(((frame["band_low"] > 0) | (frame["band_high"] < 0)).sum())
 
 
 def no_estimate(refusal: Refusal, spec: StudySpec, key: str, name: str) -> pd.DataFrame:
@@ -244,7 +257,7 @@ def no_estimate(refusal: Refusal, spec: StudySpec, key: str, name: str) -> pd.Da
     row = {
         "key": key,
         "label": name,
-        **dict.fromkeys((*IN_UNIT, "band_low", "band_high", "p_value"), np.nan),
+        **no_results(_EFFECT),
         **{column: getattr(refusal, column) for column in _COUNTS},
         "unit": unit_of(refusal.scale)[0],
         "level": spec.level,
@@ -265,7 +278,7 @@ def _averaged(effects: Effects, by: str) -> Effects | None:
 def _no_rows() -> pd.DataFrame:
     """Give the columns of `report_effects` without a row."""
     texts = ["key", "label", "unit", "note", "made_by"]
-    numbers = [*IN_UNIT, "band_low", "band_high", "p_value", *_COUNTS, "n_comparison", "event_time", "level"]
+    numbers = [*_EFFECT, *_COUNTS, "n_comparison", "event_time", "level"]
     return pd.DataFrame(columns=[*texts, *numbers]).astype(dict.fromkeys(numbers, float))
 
 
@@ -294,7 +307,7 @@ def _labelled(frame: pd.DataFrame, by: str, spec: StudySpec, effects: Effects) -
         names = [f"Cohort {name}" if by == "cohort" else name for name in names]
     entry = spec.methods[spec.main]
     made_by = describe_entry(entry)
-    origin = [f"{made_by}; aggregate {by}; {row['vcov']}, {row['distribution']}" for _, row in frame.iterrows()]
+    origin = [f"{made_by}; aggregate {by}; {row[VCOV]}, {row[DISTRIBUTION]}" for _, row in frame.iterrows()]
     if "parameter" in frame:
         frame = frame.assign(note=[with_assumption(note, effects) for note in frame["note"]])
     return frame.assign(key=keys, label=names, made_by=origin)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from evalaid.base.effect_columns import N_CLUSTERS, TREATED_CLUSTERS
 from evalaid.base.periods import label
 from evalaid.did.panel.design import Design
 from evalaid.report.display.figures import STATUS
@@ -49,7 +50,7 @@ def describe_sample(spec: StudySpec, design: Design) -> pd.DataFrame:
         ("treated_units", f"{units} treated within the panel", design.n_treated, "count", 0),
         ("never_units", f"{units} never treated within the panel", design.n_never, "count", 0),
         ("clusters", f"{groups}", design.n_clusters, "count", 0),
-        ("treated_clusters", f"{groups} with treated {units}", design.n_treated_clusters, "count", 0),
+        (TREATED_CLUSTERS, f"{groups} with treated {units}", design.n_treated_clusters, "count", 0),
         ("never_clusters", f"{groups} without", design.n_clusters - design.n_treated_clusters, "count", 0),
         ("cohorts", "cohorts (waves)", len(layout.cohorts), "count", 0),
         ("periods", "periods", design.n_periods, "count", 0),
@@ -87,7 +88,7 @@ def describe_baseline(spec: StudySpec, design: Design) -> tuple[pd.DataFrame, di
                 "key": key,
                 "cohort_label": name,
                 "n_units": members.stop - members.start,
-                "n_clusters": len(np.unique(layout.cluster[members])),
+                N_CLUSTERS: len(np.unique(layout.cluster[members])),
                 "outcome": layout.outcome[members, 0].mean() * (100 if share else 1),
                 **{column: own[column].mean() for column in spec.baseline},
                 "made_by": "mean over units in the first period",
@@ -213,7 +214,7 @@ def map_status(design: Design) -> pd.DataFrame:
         for n_clusters in [len(np.unique(layout.cluster[members]))]
         for when, status in _statuses(design, layout.cohort[members.start])
     ]
-    return pd.DataFrame(rows, columns=["cohort_label", "period_label", "status", "n_units", "n_clusters"])
+    return pd.DataFrame(rows, columns=["cohort_label", "period_label", "status", "n_units", N_CLUSTERS])
 
 
 def map_assignment(design: Design) -> pd.DataFrame:

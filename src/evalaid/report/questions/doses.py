@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from evalaid.base.effect_columns import DISTRIBUTION, VCOV
 from evalaid.base.errors import NotIdentifiedError
 from evalaid.did.effects.effects import Effects
 from evalaid.did.inference.infer import infer
@@ -99,4 +100,4 @@ def state_assumption(effects: Effects | Refusal) -> str:
 def _reported(effects: Effects, spec: StudySpec) -> pd.DataFrame:
     frame = in_unit(infer(effects, level=spec.level), effects)
     options = ", ".join(f"{name}={value}" for name, value in spec.dose.items() if name not in {"label", "changes"})
-    return frame.assign(made_by=[f"dose({options}); {row}" for row in frame["vcov"] + ", " + frame["distribution"]])
+    return frame.assign(made_by=[f"dose({options}); {row}" for row in frame[VCOV] + ", " + frame[DISTRIBUTION]])

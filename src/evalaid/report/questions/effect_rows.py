@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalaid.report.questions.units import IN_UNIT
+from evalaid.base.effect_columns import RESULTS
 
-EFFECT = (*IN_UNIT, "p_value")
 VALUE = ("key", "label", "value", "unit", "digits")
 
 
@@ -18,7 +17,7 @@ def effect_row(
     key: str,
     label: str,
     found: pd.Series | None,
-    columns: Sequence[str] = EFFECT,
+    columns: Sequence[str] = RESULTS,
     /,
     **said: Any,
 ) -> dict[str, Any]:

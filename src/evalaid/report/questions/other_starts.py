@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 
+from evalaid.base.effect_columns import ESTIMATE, RESULTS
 from evalaid.did.inference.infer import infer
 from evalaid.programme.cohorts import assign_cohorts, possible_cohorts
 from evalaid.programme.starts import EARLIEST, LATEST, STATED, StartVariation, try_starts
 from evalaid.report.display.formatted_tables import Column
 from evalaid.report.questions.analysis import estimate_entry, overall
-from evalaid.report.questions.effect_rows import EFFECT
 from evalaid.report.questions.units import multiply, unit_of
 from evalaid.study.sample import diagnose_frame, load_roster, load_untreated, period_kind, roster_units, treat
 from evalaid.study.spec import StudySpec
@@ -64,7 +64,7 @@ def vary_study_starts(spec: StudySpec) -> Starts:
     True
     """
     nothing = Starts(
-        pd.DataFrame(columns=["key", "label", *EFFECT, "shift", "reason", "unit", "made_by"]),
+        pd.DataFrame(columns=["key", "label", *RESULTS, "shift", "reason", "unit", "made_by"]),
         pd.DataFrame(columns=["key", "label", *COLUMNS, "unit", "made_by"]),
     )
     roster = load_roster(spec)
@@ -113,21 +113,19 @@ def _tabulate(found: StartVariation, unit: str, factor: float, spec: StudySpec) 
     named = [("stated", "As stated", scaled.index[scaled["starts"] == STATED])]
     for key, text in (("all_earliest", EARLIEST), ("all_latest", LATEST)):
         named.append((key, f"{text[:1].upper()}{text[1:]}", scaled.index[scaled["starts"] == text]))
-    if scaled["estimate"].notna().any():
+    if scaled[ESTIMATE].notna().any():
         named += [
-            ("smallest", "Smallest estimate", pd.Index([scaled["estimate"].idxmin()])),
-            ("largest", "Largest estimate", pd.Index([scaled["estimate"].idxmax()])),
+            ("smallest", "Smallest estimate", pd.Index([scaled[ESTIMATE].idxmin()])),
+            ("largest", "Largest estimate", pd.Index([scaled[ESTIMATE].idxmax()])),
         ]
     rows = []
     for key, text, index in named:
         for place in index[:1]:
             row = scaled.loc[place]
             moved = f" ({row['moved']})" if key in {"smallest", "largest"} and 0 < row["n_moved"] <= 3 else ""
-            rows.append({"key": key, "label": f"{text}{moved}", **row[list(EFFECT)], "reason": row["reason"]})
+            rows.append({"key": key, "label": f"{text}{moved}", **row[list(RESULTS)], "reason": row["reason"]})
     result = pd.DataFrame(rows)
-    return result.assign(
-        shift=result["estimate"] - result["estimate"].iloc[0], unit=unit, level=spec.level, made_by=of_all
-    )
+    return result.assign(shift=result[ESTIMATE] - result[ESTIMATE].iloc[0], unit=unit, level=spec.level, made_by=of_all)
 
 
 def _tabulate_units(found: StartVariation, unit: str, factor: float) -> pd.DataFrame:

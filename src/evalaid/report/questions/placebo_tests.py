@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evalaid.base.effect_columns import ESTIMATE, P_VALUE, RESULTS
 from evalaid.base.errors import EvalaidError, NotIdentifiedError
 from evalaid.did.panel.design import Design
 from evalaid.did.sensitivity.placebo.placebo import Placebo, placebo
 from evalaid.report.display.formatted_tables import Column
-from evalaid.report.questions.effect_rows import EFFECT
 from evalaid.report.questions.units import multiply, unit_of_outcome
 from evalaid.study.sample import load_design
 from evalaid.study.spec import StudySpec
@@ -68,7 +68,7 @@ def list_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.Dat
             keys = [f"{name}.{shift}" for shift in both["shift"]]
             made_by = f"placebo in time, {result.method}"
             tables.append(multiply(both, scale).assign(key=keys, label=names, unit=unit, made_by=made_by))
-    columns = ["key", "label", "shift", *EFFECT, "level", "unit"]
+    columns = ["key", "label", "shift", *RESULTS, "level", "unit"]
     columns += ["note", "made_by"]
     return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
 
@@ -82,7 +82,7 @@ def list_other_outcomes(found: Mapping[str, Placebo | str], spec: StudySpec) -> 
         ``key``, ``label``, ``estimate``, ``std_error``, ``conf_low``, ``conf_high``, ``p_value``, ``unit`` (that of the column:
         "number", or "pp" for a share), ``level``, ``note``, ``made_by``; no row when no such test was asked for.
     """
-    columns = ["key", "label", *EFFECT, "unit", "level", "note", "made_by"]
+    columns = ["key", "label", *RESULTS, "unit", "level", "note", "made_by"]
     tables = []
     for name, result in found.items():
         if isinstance(result, Placebo) and result.kind == "outcome":
@@ -139,11 +139,11 @@ def rank_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.Dat
     unit, scale = unit_of_outcome(spec)
     for name, result in found.items():
         if isinstance(result, Placebo) and result.kind == "space":
-            largest = result.table["estimate"].abs().max()
+            largest = result.table[ESTIMATE].abs().max()
             how = "every untreated unit in turn" if result.exact else f"random assignments, seed {result.seed}"
-            row = (result.actual["estimate"].iloc[0] * scale, len(result.table), largest * scale, result.p_value)
+            row = (result.actual[ESTIMATE].iloc[0] * scale, len(result.table), largest * scale, result.p_value)
             rows.append((name, entries(spec)[name]["label"], *row, result.ratio_p_value, unit, how, result.method))
-    names = ["key", "label", "estimate", "placebos", "largest", "p_value", "ratio_p_value", "unit", "note", "made_by"]
+    names = ["key", "label", ESTIMATE, "placebos", "largest", P_VALUE, "ratio_p_value", "unit", "note", "made_by"]
     frame = pd.DataFrame(rows, columns=names)
     return frame.assign(made_by="placebo in space, " + frame["made_by"].astype(str))
 
@@ -162,7 +162,7 @@ def spread_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.D
             {
                 "test": str(entries(spec)[name]["label"]),
                 "label": [*result.table["units"], "true"],
-                "estimate": np.append(result.table["estimate"], result.actual["estimate"]) * scale,
+                ESTIMATE: np.append(result.table[ESTIMATE], result.actual[ESTIMATE]) * scale,
                 "actual": [False] * len(result.table) + [True],
                 "unit": unit,
             }
@@ -170,7 +170,7 @@ def spread_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.D
         for name, result in found.items()
         if isinstance(result, Placebo) and result.kind == "space"
     ]
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["test", "label", "estimate"])
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["test", "label", ESTIMATE])
 
 
 def list_refused(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from evalaid.base.effect_columns import ESTIMATE
 from evalaid.report.display.formatted_tables import Column
 from evalaid.report.questions.all_methods import title_of
 from evalaid.report.questions.analysis import dose_effects
@@ -106,8 +107,7 @@ def recover(spec: StudySpec) -> pd.DataFrame:
         level=spec.level,
     )
     scale = {
-        name: found[name] * unit_of_outcome(spec)[1]
-        for name in ("bias", "bias_error", "sd", "rmse", "truth", "estimate")
+        name: found[name] * unit_of_outcome(spec)[1] for name in ("bias", "bias_error", "sd", "rmse", "truth", ESTIMATE)
     }
     shares = {name: found[name] * 100 for name in ("coverage", "rejects_zero")}
     return found.assign(

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from evalaid.base.effect_columns import IN_UNIT
 from evalaid.did.effects.effects import Effects
 from evalaid.study.spec import StudySpec
 
-IN_UNIT = ("estimate", "std_error", "conf_low", "conf_high")
 _UNITS = {"share": ("pp", 100.0), "relative": ("%", 100.0), "number": ("number", 1.0)}
 
 

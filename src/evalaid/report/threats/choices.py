@@ -9,6 +9,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evalaid.base.effect_columns import (
+    DISTRIBUTION,
+    ESTIMATE,
+    P_VALUE,
+    RESULTS,
+    STD_ERROR,
+    VCOV,
+    beside_zero,
+    has_interval,
+    leaves_out_zero,
+    with_estimate,
+)
 from evalaid.base.errors import EvalaidError, reason_of
 from evalaid.did.estimators.scales import NAMES as SCALES
 from evalaid.did.inference.infer import infer
@@ -19,7 +31,7 @@ from evalaid.did.sensitivity.choices.joint import joint_test
 from evalaid.did.sensitivity.choices.specifications import SpecificationCurve, specification_curve
 from evalaid.report.display.formatted_tables import Column
 from evalaid.report.questions.analysis import Refusal, estimate_entry, overall
-from evalaid.report.questions.effect_rows import EFFECT, effect_row, list_values
+from evalaid.report.questions.effect_rows import effect_row, list_values
 from evalaid.report.questions.units import in_unit, multiply
 from evalaid.report.threats.finding import (
     APPEARS,
@@ -90,7 +102,7 @@ def examine_choices(case: Case | Refusal) -> Choices:
     declared = _declare(case, covariates)
     found = specification_curve(design, declared, level=case.spec.level, vcov="auto")
     unit, factor = case.unit
-    curve = found.table[found.table["estimate"].notna()].reset_index(drop=True)
+    curve = with_estimate(found.table).reset_index(drop=True)
     named = _labels(case)
     curve = multiply(curve, factor).assign(
         unit=unit, level=case.spec.level, method=curve["method"].map(lambda text: named[text])
@@ -117,7 +129,7 @@ def examine_choices(case: Case | Refusal) -> Choices:
 
 def _test_jointly(case: Case, design: Design, declared: Sequence[Specification]) -> pd.DataFrame:
     """Test the sharp null of no effect with those specifications whose re-assignment is cheap: no covariates, share scale."""
-    columns = ["key", "label", "observed", "expected", "p_value", "note", "made_by"]
+    columns = ["key", "label", "observed", "expected", P_VALUE, "note", "made_by"]
     cheap = [one for one in declared if not one.covariates and one.scale == "share" and one.window == (None, None)]
     strata = case.spec.robustness.get("strata")
     try:
@@ -158,11 +170,11 @@ def compare_with_main(case: Case) -> pd.DataFrame:
         except EvalaidError as error:
             rows.append(effect_row(name, entry["label"], None, **shared, reason=reason_of(error), note="", made_by=""))
             continue
-        made_by = f"{entry['method']} minus {case.method}; {gap['vcov']}, {gap['distribution']}"
+        made_by = f"{entry['method']} minus {case.method}; {gap[VCOV]}, {gap[DISTRIBUTION]}"
         note = str(gap["note"])
-        said = {"reason": note, "note": ""} if np.isnan(gap["std_error"]) else {"reason": "", "note": note}
+        said = {"reason": note, "note": ""} if np.isnan(gap[STD_ERROR]) else {"reason": "", "note": note}
         rows.append(effect_row(name, entry["label"], gap, **shared, **said, made_by=made_by))
-    return pd.DataFrame(rows, columns=["key", "label", *EFFECT, "reason", "unit", "level", "note", "made_by"])
+    return pd.DataFrame(rows, columns=["key", "label", *RESULTS, "reason", "unit", "level", "note", "made_by"])
 
 
 def _declare(case: Case, covariates: list[str]) -> tuple[Specification, ...]:
@@ -202,33 +214,33 @@ def _changes(entry: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _count(case: Case, found: SpecificationCurve, curve: pd.DataFrame) -> pd.DataFrame:
     unit = case.unit[0]
-    above, below = int((curve["conf_low"] > 0).sum()), int((curve["conf_high"] < 0).sum())
+    above, below = beside_zero(curve)
     rows = [
         ("all", "Specifications declared", len(found.table), "count", 0),
         ("estimates", "of these with an estimate", len(curve), "count", 0),
-        ("positive", "Estimates above zero", int((curve["estimate"] > 0).sum()), "count", 0),
+        ("positive", "Estimates above zero", int((curve[ESTIMATE] > 0).sum()), "count", 0),
         ("above", "Intervals above zero", above, "count", 0),
         ("below", "Intervals below zero", below, "count", 0),
-        ("smallest", "Smallest estimate", curve["estimate"].min(), unit, 2),
-        ("median", "Median estimate", curve["estimate"].median(), unit, 2),
-        ("largest", "Largest estimate", curve["estimate"].max(), unit, 2),
+        ("smallest", "Smallest estimate", curve[ESTIMATE].min(), unit, 2),
+        ("median", "Median estimate", curve[ESTIMATE].median(), unit, 2),
+        ("largest", "Largest estimate", curve[ESTIMATE].max(), unit, 2),
     ]
-    errors = " or ".join(sorted(set(curve["vcov"]) - {"none"})) or "no"
+    errors = " or ".join(sorted(set(curve[VCOV]) - {"none"})) or "no"
     return list_values(rows, f"specification curve; {errors} intervals, by the rule of the main one")
 
 
 def _verdict(case: Case, curve: pd.DataFrame, drivers: pd.DataFrame) -> pd.DataFrame:
     """Judge by the whole curve, not by its ends: the median estimate, and how many intervals lie on one side of zero."""
     finding = case.finding
-    known = curve[curve["conf_low"].notna()]
+    known = curve[has_interval(curve)]
     if known.empty or np.isnan(finding.conf_low):
         return verdict_row("choices", THREAT, TRIED, "No specification gives an interval.", UNKNOWN)
     side = np.sign(finding.estimate)
-    same = float((np.sign(curve["estimate"]) == side).mean())
-    outside = float(((known["conf_low"] > 0) | (known["conf_high"] < 0)).mean())
-    middle = float(curve["estimate"].median())
+    same = float((np.sign(curve[ESTIMATE]) == side).mean())
+    outside = float(leaves_out_zero(known).mean())
+    middle = float(curve[ESTIMATE].median())
     said = (
-        f"{len(curve)} estimates from {finding.write_range(curve['estimate'].min(), curve['estimate'].max())}, median "
+        f"{len(curve)} estimates from {finding.write_range(curve[ESTIMATE].min(), curve[ESTIMATE].max())}, median "
         f"{finding.write(middle)}; {same:.0%} have the sign of the main one, {outside:.0%} of the intervals leave out zero."
     )
     known_drivers = drivers[drivers["share_alone"].notna()]
@@ -249,5 +261,5 @@ def _verdict(case: Case, curve: pd.DataFrame, drivers: pd.DataFrame) -> pd.DataF
 def _nothing(reason: str) -> Choices:
     counts, drivers = list_values([], ""), pd.DataFrame(columns=["key", "label", *COLUMNS, "unit"])
     verdict = verdict_row("choices", THREAT, TRIED, f"Not possible: {reason}.", UNKNOWN)
-    empty = pd.DataFrame(columns=["key", "label", *EFFECT, "reason", "unit", "made_by"])
+    empty = pd.DataFrame(columns=["key", "label", *RESULTS, "reason", "unit", "made_by"])
     return Choices(empty, counts, drivers, empty, empty, verdict)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evalaid.base.effect_columns import CLUSTERS, CONF_LOW, DISTRIBUTION, ENDS, P_VALUE, RESULTS, VCOV
 from evalaid.base.errors import EvalaidError, reason_of
 from evalaid.did.effects.effects import Effects
 from evalaid.did.estimators.estimation import estimate
@@ -17,7 +18,7 @@ from evalaid.did.inference.infer import JACKKNIFE_LIMIT, Vcov, infer
 from evalaid.did.inference.randomisation.permutation import randomize
 from evalaid.did.inference.wild.wild import wild_bootstrap
 from evalaid.report.questions.analysis import Refusal, overall
-from evalaid.report.questions.effect_rows import EFFECT, effect_row
+from evalaid.report.questions.effect_rows import effect_row
 from evalaid.report.questions.units import in_unit
 from evalaid.report.threats.finding import NO_ESTIMATE, UNKNOWN, Case, verdict_row, write_p
 
@@ -29,7 +30,7 @@ TRIED = "Cluster-robust errors of several kinds, the wild cluster bootstrap and 
 REGRESSION = "etwfe"
 # With few clusters these cover less than they say; what is reported is more careful where that matters.
 TOO_SHORT = ("CR1", "multiplier")
-_KEPT = (*EFFECT, "n_clusters", "treated_clusters")
+_KEPT = (*RESULTS, *CLUSTERS)
 
 
 @dataclass(frozen=True)
@@ -126,11 +127,11 @@ def _row(case: Case, key: str, label: str, method: str, make: Callable[[], pd.Da
     except EvalaidError as error:
         return _missing(case, key, label, reason_of(error))
     found = in_unit(frame, case.overall).iloc[0]
-    reason = str(found["note"]) if np.isnan(found["conf_low"]) else ""
-    if np.isinf(found[["conf_low", "conf_high"]].to_numpy(dtype=float)).any():  # no interval that a table can show
+    reason = str(found["note"]) if np.isnan(found[CONF_LOW]) else ""
+    if np.isinf(found[list(ENDS)].to_numpy(dtype=float)).any():  # no interval that a table can show
         reason = f"the interval has no end: {found['note']}"
-        found = found.mask(found.index.isin(["conf_low", "conf_high"]))
-    made_by = f"{method}; {found['vcov']}, {found['distribution']}"
+        found = found.mask(found.index.isin(ENDS))
+    made_by = f"{method}; {found[VCOV]}, {found[DISTRIBUTION]}"
     return _shared(case, key, label, found, reason, "" if reason else str(found["note"]), made_by)
 
 
@@ -147,10 +148,10 @@ def _shared(
 
 def _verdict(case: Case, table: pd.DataFrame) -> pd.DataFrame:
     finding = case.finding
-    known = table[table["p_value"].notna()]
+    known = table[table[P_VALUE].notna()]
     if known.empty:
         return verdict_row("clusters", THREAT, TRIED, "No kind of inference gives an interval on this design.", UNKNOWN)
-    low, high = known["p_value"].min(), known["p_value"].max()
+    low, high = known[P_VALUE].min(), known[P_VALUE].max()
     said = f"{len(known)} kinds of inference; p from {write_p(low)} to {write_p(high)}."
     if len(known) == 1:
         said = f"Only one kind of inference applies ({known['label'].iloc[0]}): p = {write_p(low)}."

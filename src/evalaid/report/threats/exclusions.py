@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from evalaid.base.effect_columns import ENDS, ESTIMATE, IN_UNIT, with_estimate
 from evalaid.base.errors import EvalaidError
 from evalaid.base.texts import one_line
 from evalaid.did.inference.variance.leverage import leverage
@@ -23,7 +24,7 @@ COLUMNS = {
     "change": Column("Change", "outcome", 2, signed=True),
     "influence_share": Column("Share of the variance (%)", "%", 1),
 }
-_NUMBERS = ("estimate", "std_error", "conf_low", "conf_high", "change")
+_NUMBERS = (*IN_UNIT, "change")
 
 
 @dataclass(frozen=True)
@@ -89,12 +90,10 @@ def examine_parts(case: Case | Refusal) -> Parts:
             notes.append(f"{word.capitalize()}: " + one_line(error))
             continue
         tables.append(_table(found, word, case))
-        estimate, low, high = (
-            float(found.full[name].iloc[0]) * case.unit[1] for name in ("estimate", "conf_low", "conf_high")
-        )
+        estimate, low, high = (float(found.full[name].iloc[0]) * case.unit[1] for name in (ESTIMATE, *ENDS))
         reference = replace(case.finding, estimate=estimate, conf_low=low, conf_high=high)
         scaled = found.most_influential(SHOWN)
-        names = ("estimate", "conf_low", "conf_high", "first_order", "full")
+        names = (ESTIMATE, *ENDS, "first_order", "full")
         scaled = multiply(scaled, case.unit[1], names)
         figures.append(scaled.assign(left_out=[_name(word, name) for name in scaled["left_out"]]))
         said = "; ".join(note for note in found.notes if "of the 0 " not in note)
@@ -111,7 +110,7 @@ def _table(found: LeaveOut, word: str, case: Case) -> pd.DataFrame:
     return multiply(table, factor, _NUMBERS).assign(
         key=[key_of(f"{word}.{name}") for name in table["left_out"]],
         label=[f"Without {_name(word, name)}" for name in table["left_out"]],
-        reason=table["note"].where(table["estimate"].isna(), ""),
+        reason=table["note"].where(table[ESTIMATE].isna(), ""),
         note="",
         unit=unit,
         level=case.spec.level,
@@ -138,15 +137,15 @@ def _influence(case: Case) -> pd.DataFrame:
 
 def _verdict(finding: Finding, table: pd.DataFrame) -> pd.DataFrame:
     """Hold the exclusions against the full sample with the same kind of error: the reported interval may be of another."""
-    known = table[table["estimate"].notna()]
+    known = with_estimate(table)
     if known.empty:
         return verdict_row("parts", THREAT, TRIED, "No part can be left out: there is no estimate without it.", UNKNOWN)
     row = known.iloc[int(known["change"].abs().to_numpy().argmax())]
-    spread = finding.write_range(known["estimate"].min(), known["estimate"].max())
+    spread = finding.write_range(known[ESTIMATE].min(), known[ESTIMATE].max())
     said = (
         f"Estimates from {spread}; the largest change, {finding.write(row['change'])}, is {str(row['label']).lower()}."
     )
-    lost = int(table["estimate"].isna().sum())
+    lost = int(table[ESTIMATE].isna().sum())
     if lost:
         said += f" Without {lost} part(s) there is no estimate."
-    return verdict_row("parts", THREAT, TRIED, said, finding.judge_all(known), finding, known["estimate"])
+    return verdict_row("parts", THREAT, TRIED, said, finding.judge_all(known), finding, known[ESTIMATE])

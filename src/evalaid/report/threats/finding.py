@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from evalaid.base.effect_columns import CONF_LOW, ENDS, ESTIMATE, P_VALUE
 from evalaid.did.effects.effects import Effects
 from evalaid.did.inference.infer import infer
 from evalaid.did.panel.design import Design
@@ -123,10 +124,10 @@ class Finding:
 
     def judge_all(self, frame: pd.DataFrame) -> str:
         """Give the worst verdict over rows of ``estimate``, ``conf_low``, ``conf_high``; rows without an estimate do not count."""
-        known = frame[frame["estimate"].notna() & frame["conf_low"].notna()]
+        known = frame[frame[ESTIMATE].notna() & frame[CONF_LOW].notna()]
         if known.empty or np.isnan(self.conf_low):
             return UNKNOWN
-        rows = known[["estimate", "conf_low", "conf_high"]].to_numpy(dtype=float)
+        rows = known[[ESTIMATE, *ENDS]].to_numpy(dtype=float)
         return _worst({self.judge(*row) for row in rows})
 
     def judge_tests(self, frame: pd.DataFrame) -> str:
@@ -134,11 +135,11 @@ class Finding:
 
         Tests of one estimate say nothing of its size.
         """
-        known = frame[frame["estimate"].notna() & frame["p_value"].notna()]
+        known = frame[frame[ESTIMATE].notna() & frame[P_VALUE].notna()]
         if known.empty or np.isnan(self.conf_low):
             return UNKNOWN
-        shown = known["p_value"] <= (1 - self.level) * (1 + TIE)
-        return _worst({self._compare(value, shown=told) for value, told in zip(known["estimate"], shown, strict=True)})
+        shown = known[P_VALUE] <= (1 - self.level) * (1 + TIE)
+        return _worst({self._compare(value, shown=told) for value, told in zip(known[ESTIMATE], shown, strict=True)})
 
     def write(self, value: float, *, signed: bool = True) -> str:
         """Write a value of the same kind with its unit."""
@@ -178,7 +179,7 @@ class Case:
     def finding(self) -> Finding:
         """The main estimate with the interval that the study reports."""
         row = in_unit(infer(self.overall, level=self.spec.level), self.overall).iloc[0]
-        estimate, low, high = (float(row[name]) for name in ("estimate", "conf_low", "conf_high"))
+        estimate, low, high = (float(row[name]) for name in (ESTIMATE, *ENDS))
         return Finding(estimate, low, high, str(row["unit"]), self.spec.level)
 
     @property

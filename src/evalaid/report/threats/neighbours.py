@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ESTIMATE, IN_UNIT, RESULTS, has_interval, with_estimate
 from evalaid.base.errors import EvalaidError
 from evalaid.base.texts import join_texts, one_line
 from evalaid.did.sensitivity.sample.overlap import overlap
@@ -21,8 +22,7 @@ SPILLOVER = "Neighbours of treated units gained or lost, and serve as comparison
 DONUT = "The estimate without untreated neighbours of treated units, and the effect on these neighbours"
 OVERLAP = "Something else happened to the treated units at the same time"
 WITHOUT = "The estimate without units, and without periods, that another programme touches"
-_NUMBERS = ("estimate", "std_error", "conf_low", "conf_high", "p_value")
-_COLUMNS = ["key", "label", *_NUMBERS, "n_treated", "n_comparison", "reason", "unit", "level", "note", "made_by"]
+_COLUMNS = ["key", "label", *RESULTS, "n_treated", "n_comparison", "reason", "unit", "level", "note", "made_by"]
 
 
 @dataclass(frozen=True)
@@ -95,19 +95,19 @@ def examine_overlap(case: Case | Refusal) -> Others:
 
 def _tell_reached(row: pd.Series, case: Case) -> str:
     """Say what happened to the neighbours themselves, where that is known."""
-    if pd.isna(row["conf_low"]):
+    if pd.isna(row[CONF_LOW]):
         return ""
-    spread = case.finding.write_range(row["conf_low"], row["conf_high"])
-    return f" The effect on untreated neighbours is {case.finding.write(row['estimate'])} ({spread})."
+    spread = case.finding.write_range(row[CONF_LOW], row[CONF_HIGH])
+    return f" The effect on untreated neighbours is {case.finding.write(row[ESTIMATE])} ({spread})."
 
 
 def _table(found: pd.DataFrame, labels: list[str], case: Case, made_by: str) -> pd.DataFrame:
     unit, factor = case.unit
     found = found.reindex(
-        columns=list(dict.fromkeys([*found.columns, *_NUMBERS]))
+        columns=list(dict.fromkeys([*found.columns, *RESULTS]))
     )  # where nothing is estimated, none is there
-    scaled = {name: found[name].astype(float) * factor for name in _NUMBERS if name != "p_value"}
-    missing = found["estimate"].isna() | found["conf_low"].isna()
+    scaled = {name: found[name].astype(float) * factor for name in IN_UNIT}
+    missing = found[ESTIMATE].isna() | ~has_interval(found)
     # How many units are left out, or are looked at, stands in the columns of counts.
     counted = re.compile(r"units left out$|neighbour \(\d+ units\)$")
     note = ["; ".join(part for part in text.split("; ") if not counted.search(part)) for text in found["note"]]
@@ -125,16 +125,16 @@ def _table(found: pd.DataFrame, labels: list[str], case: Case, made_by: str) -> 
 
 def _judge(key: str, threat: str, tried: str, table: pd.DataFrame, case: Case) -> pd.DataFrame:
     finding = case.finding
-    known = table[table["estimate"].notna()]
+    known = with_estimate(table)
     if known.empty:
         why = join_texts(dict.fromkeys(table["reason"]))
         return verdict_row(key, threat, tried, f"Nothing is left to estimate from: {why}.", UNKNOWN)
-    said = f"{finding.write(known['estimate'].iloc[0])}"
+    said = f"{finding.write(known[ESTIMATE].iloc[0])}"
     if len(known) > 1:
-        said = finding.write_range(known["estimate"].min(), known["estimate"].max())
+        said = finding.write_range(known[ESTIMATE].min(), known[ESTIMATE].max())
     lost = len(table) - len(known)
     said = f"{said}, against {finding.write(finding.estimate)}" + (f"; {lost} without an estimate." if lost else ".")
-    return verdict_row(key, threat, tried, said, finding.judge_all(known), finding, known["estimate"])
+    return verdict_row(key, threat, tried, said, finding.judge_all(known), finding, known[ESTIMATE])
 
 
 def _nothing(key: str, threat: str, tried: str, result: str, verdict: str) -> Others:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from evalaid.base.effect_columns import CONF_LOW, ESTIMATE, P_VALUE, has_interval, leaves_out_zero
 from evalaid.did.sensitivity.placebo.placebo import Placebo
 from evalaid.report.questions.analysis import Refusal
 from evalaid.report.questions.placebo_tests import (
@@ -54,10 +55,10 @@ def judge_placebos(case: Case | Refusal, found: Mapping[str, Placebo | str]) -> 
         return verdict_row("placebo", THREAT, TRIED, f"Not possible: {NO_ESTIMATE}.", UNKNOWN)
     spec = case.spec
     time = list_placebos(found, spec)
-    starts = time[(time["shift"] != 0) & time["conf_low"].notna()]["estimate"]
+    starts = time[(time["shift"] != 0) & time[CONF_LOW].notna()][ESTIMATE]
     pretended = pd.concat([time[time["shift"] != 0], list_other_outcomes(found, spec)], ignore_index=True)
-    pretended = pretended[pretended["conf_low"].notna()]
-    outside = int(((pretended["conf_low"] > 0) | (pretended["conf_high"] < 0)).sum())
+    pretended = pretended[has_interval(pretended)]
+    outside = int(leaves_out_zero(pretended).sum())
     space, units = rank_placebos(found, spec), list_pretended(found, spec)
     said = []
     if len(pretended):
@@ -70,7 +71,7 @@ def judge_placebos(case: Case | Refusal, found: Mapping[str, Placebo | str]) -> 
         largest = starts.iloc[int(starts.abs().to_numpy().argmax())]
         said.append(f"The largest at a pretended start is {case.finding.write(largest)}.")
     if len(space):
-        said.append(f"Among pretended units p = {', '.join(write_p(p) for p in space['p_value'])}.")
+        said.append(f"Among pretended units p = {', '.join(write_p(p) for p in space[P_VALUE])}.")
     if len(units):
         rate = ", ".join(f"{rate:.0f}%" for rate in units["rejection_rate"])
         said.append(f"Among untreated units {rate} of the intervals miss zero.")

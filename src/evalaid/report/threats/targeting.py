@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evalaid.base.effect_columns import ENDS, ESTIMATE
 from evalaid.base.errors import EvalaidError
 from evalaid.base.texts import one_line
 from evalaid.did.panel.comparisons import NOT_YET_TREATED
@@ -164,13 +165,13 @@ def _verdict(case: Case, shown: pd.DataFrame, expected: pd.DataFrame, bias: pd.D
         return verdict_row("selection", THREAT, TRIED, "No panel could be simulated.", UNKNOWN)
     low, high = known.min(), known.max()
     alone = finding.write(low) if low == high else finding.write_range(low, high)
-    left = pd.DataFrame({name: getattr(finding, name) - known for name in ("estimate", "conf_low", "conf_high")})
-    moved, _ = finding.measure(left["estimate"])
+    left = pd.DataFrame({name: getattr(finding, name) - known for name in (ESTIMATE, *ENDS)})
+    moved, _ = finding.measure(left[ESTIMATE])
     said = (
         f"{_tell_levels(shown)}Low baselines alone let expect {alone} without an effect; at worst "
         f"{finding.write(finding.estimate + moved)} of {finding.write(finding.estimate)} is left."
     )
-    return verdict_row("selection", THREAT, TRIED, said, finding.judge_all(left), finding, left["estimate"])
+    return verdict_row("selection", THREAT, TRIED, said, finding.judge_all(left), finding, left[ESTIMATE])
 
 
 def _tell_levels(shown: pd.DataFrame) -> str:

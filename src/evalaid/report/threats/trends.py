@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ENDS, STD_ERROR
 from evalaid.base.errors import EvalaidError
 from evalaid.base.texts import one_line
 from evalaid.did.effects.effects import Effects
@@ -97,7 +98,7 @@ def _with_errors(event: Effects, level: float) -> tuple[Effects, str]:
 
     These are the ends of the panel, which only the earliest or the latest cohort reaches.
     """
-    known = infer(event, level=level)["std_error"].notna().to_numpy() | (event.value == 0)  # zero: the reference
+    known = infer(event, level=level)[STD_ERROR].notna().to_numpy() | (event.value == 0)  # zero: the reference
     time = event.cells["event_time"].to_numpy()
     if known.all() or not (known & (time >= 0)).any() or not (known & (time < 0) & (event.value != 0)).any():
         return event, ""
@@ -122,7 +123,7 @@ def _frame(bounds: HonestBounds, factor: float, case: Case, empty: str = "") -> 
         table = table.assign(
             note=["; ".join([empty] * bool(np.isnan(low)) + common) for low in table["identified_low"]]
         )
-    columns = ("conf_low", "conf_high", "identified_low", "identified_high")
+    columns = (*ENDS, "identified_low", "identified_high")
     m = table["m"] * factor
     return multiply(table, scale, columns).assign(
         m=m,
@@ -159,13 +160,13 @@ def _verdict(case: Case, relative: HonestBounds, frame: pd.DataFrame, lone: str)
     finding = case.finding
     at_one = frame[frame["m"] == 1.0].iloc[0]
     ends = at_one[["identified_low", "identified_high"]].to_numpy(dtype=float)
-    spread = finding.write_range(at_one["conf_low"], at_one["conf_high"])
+    spread = finding.write_range(at_one[CONF_LOW], at_one[CONF_HIGH])
     found = relative.breakdown.m
-    if np.isnan(at_one["conf_low"]):
+    if np.isnan(at_one[CONF_LOW]):
         said = f"At M = 1 there is no interval: {at_one['note']}.{lone}"
         return verdict_row("trends", THREAT, TRIED, said, UNKNOWN)
     if not finding.shows_an_effect:
-        word = finding.judge(finding.estimate, at_one["conf_low"], at_one["conf_high"])
+        word = finding.judge(finding.estimate, at_one[CONF_LOW], at_one[CONF_HIGH])
         return verdict_row("trends", THREAT, TRIED, f"At M = 1 the interval is {spread}.{lone}", word, finding, ends)
     if np.isnan(found):
         word, said = WEAKENED, "Zero is inside under parallel trends already when event times are tested jointly."
@@ -173,13 +174,13 @@ def _verdict(case: Case, relative: HonestBounds, frame: pd.DataFrame, lone: str)
         word = WEAKENED if found < 1 else SURVIVES if all(map(finding.keeps_size, ends)) else SIGN_ONLY
         where = "at no M that was tried" if np.isinf(found) else f"at M = {found:.2f}"
         said = f"Zero enters the interval {where}; at M = 1 it is {spread}."
-    if at_one["conf_low"] * at_one["conf_high"] > 0 and np.sign(at_one["conf_low"]) != np.sign(finding.estimate):
+    if at_one[CONF_LOW] * at_one[CONF_HIGH] > 0 and np.sign(at_one[CONF_LOW]) != np.sign(finding.estimate):
         word = REVERSED
     return verdict_row("trends", THREAT, TRIED, said + lone, word, finding, ends)
 
 
 def _nothing(reason: str) -> Trends:
-    columns = ["key", "label", "unit", "level", "note", "made_by", "conf_low", "conf_high", *COLUMNS]
+    columns = ["key", "label", "unit", "level", "note", "made_by", *ENDS, *COLUMNS]
     empty = pd.DataFrame(columns=columns)
     values = list_values([], "").assign(note="")
     verdict = verdict_row("trends", THREAT, TRIED, f"Not possible: {reason}.", UNKNOWN)

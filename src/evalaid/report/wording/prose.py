@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from evalaid.base.effect_columns import ENDS, ESTIMATE
 from evalaid.base.periods import PER_YEAR, label
 
 FORMATS = ("plain", "bare", "counted", "signed", "interval", "effect", "reading")
@@ -157,7 +158,7 @@ class _Phrases:
         low, high = self.lookup(f"{row}.conf_low"), self.lookup(f"{row}.conf_high")
         if low.value is None or high.value is None:
             return "no interval"
-        ends = [self._write(f"{row}.{end}", signed=True) for end in ("conf_low", "conf_high")]
+        ends = [self._write(f"{row}.{end}", signed=True) for end in ENDS]
         return f"{self.level * 100:g}% interval {ends[0]} to {ends[1]}"
 
     def effect(self, row: str) -> str:
@@ -166,7 +167,7 @@ class _Phrases:
         return f"{self.signed(f'{row}.estimate')} ({self.interval(row)})"
 
     def reading(self, row: str) -> str:
-        estimate, low, high = (self.lookup(f"{row}.{name}") for name in ("estimate", "conf_low", "conf_high"))
+        estimate, low, high = (self.lookup(f"{row}.{name}") for name in (ESTIMATE, *ENDS))
         if estimate.value is None:
             return "has no estimate: the comparison is not there"
         unit = _SPELT.get(estimate.unit, "")

@@ -9,6 +9,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evalaid.base.effect_columns import (
+    CONF_HIGH,
+    CONF_LOW,
+    ENDS,
+    ESTIMATE,
+    IN_UNIT,
+    STD_ERROR,
+    leaves_out_zero,
+    results_of,
+)
 from evalaid.base.errors import EvalaidError, NotIdentifiedError, SimulationError
 from evalaid.base.periods import parse_periods
 from evalaid.did.effects.effects import Effects
@@ -19,7 +29,7 @@ from evalaid.simulate.generators import simulate
 from evalaid.simulate.recovery.trials import Trial, choose_trials
 from evalaid.simulate.simulated_panel import LABEL, SimulatedPanel, check_number, check_seed
 
-DRAW_COLUMNS = ("draw", "seed", "trial", "method", "truth", "estimate", "std_error", "conf_low", "conf_high", "reason")
+DRAW_COLUMNS = ("draw", "seed", "trial", "method", "truth", *IN_UNIT, "reason")
 
 
 def recovery(
@@ -162,10 +172,10 @@ def summarise_draws(found: pd.DataFrame, generator: str, level: float = 0.95) ->
     rows = []
     for (trial, method), part in found.groupby(["trial", "method"], sort=False):
         kept = part[part["reason"] == ""]
-        error = kept["estimate"] - kept["truth"]
-        known = kept.dropna(subset=["conf_low", "conf_high"])
-        inside = known["truth"].between(known["conf_low"], known["conf_high"])
-        away = (known["conf_low"] > 0) | (known["conf_high"] < 0)
+        error = kept[ESTIMATE] - kept["truth"]
+        known = kept.dropna(subset=list(ENDS))
+        inside = known["truth"].between(known[CONF_LOW], known[CONF_HIGH])
+        away = leaves_out_zero(known)
         reasons = part.loc[part["reason"] != "", "reason"]
         rows.append({
             "generator": generator,
@@ -174,12 +184,12 @@ def summarise_draws(found: pd.DataFrame, generator: str, level: float = 0.95) ->
             "draws": len(part),
             "estimated": len(kept),
             "truth": kept["truth"].mean(),
-            "estimate": kept["estimate"].mean(),
+            ESTIMATE: kept[ESTIMATE].mean(),
             "bias": error.mean(),
             "bias_error": error.std() / np.sqrt(max(len(kept), 1)),
             "sd": error.std(),
             "rmse": np.sqrt((error**2).mean()),
-            "std_error": known["std_error"].mean(),
+            STD_ERROR: known[STD_ERROR].mean(),
             "coverage": inside.mean() if len(known) else np.nan,
             "rejects_zero": away.mean() if len(known) else np.nan,
             "refused": len(reasons) / len(part),
@@ -233,10 +243,10 @@ def _estimate(panel: SimulatedPanel, design: Design, trial: Trial, level: float)
         return (*nothing, "; ".join(error.reasons))
     except EvalaidError as error:
         return (*nothing, str(error).splitlines()[0])
-    if np.isnan(row["estimate"]):
+    if np.isnan(row[ESTIMATE]):
         return (*nothing, str(overall.cells["reason"].iloc[0]) or "the estimate is missing")
     truth = true_effect_of(effects, design, panel)
-    return (truth, row["estimate"], row["std_error"], row["conf_low"], row["conf_high"], "")
+    return (truth, *results_of(row, IN_UNIT).values(), "")
 
 
 def _overall(effects: Effects) -> Effects:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from evalaid.base.effect_columns import TREATED_CLUSTERS
 from evalaid.base.errors import EstimationError
 from evalaid.base.periods import label
 from evalaid.did.effects.aggregation import Population
@@ -216,7 +217,7 @@ def cell_frame(
         clusters: Any = by_cohort[np.searchsorted(population.cohorts, np.asarray(keys["cohort"], dtype=float))]
     else:
         clusters = population.count_clusters(np.ones(len(population.cohorts), dtype=bool))
-    counts = {"n_treated": n_treated, "n_comparison": n_comparison, "treated_clusters": clusters, "reason": reason}
+    counts = {"n_treated": n_treated, "n_comparison": n_comparison, TREATED_CLUSTERS: clusters, "reason": reason}
     n_cells = len(next(iter(keys.values()))) if keys else 1
     # One call: a frame to which columns are added one by one costs more than most fits.
     return pd.DataFrame({**keys, **counts}, index=range(n_cells))

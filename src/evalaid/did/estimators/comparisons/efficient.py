@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from evalaid.base.effect_columns import TREATED_CLUSTERS
 from evalaid.did.effects.effects import Convention, Effects
 from evalaid.did.effects.influence import Block, Influence
 from evalaid.did.estimators.common.method import (
@@ -103,7 +104,7 @@ def fit_efficient(design: Design, options: EfficientOptions) -> Effects:
         reasons,
         **labels,
     )
-    cells["treated_clusters"] = [population.count_clusters(np.isin(np.arange(len(layout.cohorts)), c)) for c in cohorts]
+    cells[TREATED_CLUSTERS] = [population.count_clusters(np.isin(np.arange(len(layout.cohorts)), c)) for c in cohorts]
     return Effects(
         cells=cells,
         value=value,

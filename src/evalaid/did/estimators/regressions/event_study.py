@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from evalaid.base.effect_columns import TREATED_CLUSTERS
 from evalaid.base.errors import EstimationError
 from evalaid.did.effects.effects import Effects
 from evalaid.did.effects.subsets import Subsets
@@ -77,7 +78,7 @@ def _plan(design: Design, options: EventTimeOptions) -> Regression:
     clusters = [population.count_clusters(rows.any(axis=1)) for rows in at_time]
     reason = np.where(times == reference, "reference period: zero by construction", "").astype(object)
     cells = cell_frame(population, n_treated, len(layout.units) - int(layout.starts[-2]), reason, event_time=times)
-    cells["treated_clusters"] = clusters
+    cells[TREATED_CLUSTERS] = clusters
     return Regression(columns, cells, np.searchsorted(times, estimated), np.ones(len(times)))
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from evalaid.base.effect_columns import TREATED_CLUSTERS
 from evalaid.did.effects.effects import Convention, Effects
 from evalaid.did.effects.influence import Influence, Rows
 from evalaid.did.estimators.common.method import (
@@ -96,7 +97,7 @@ def fit_lp_did(design: Design, options: LpDidOptions) -> Effects:
             population.count_clusters(entered),
         )
     cells = cell_frame(population, counts[0], counts[1], reasons, event_time=horizons)
-    cells["treated_clusters"] = counts[2]
+    cells[TREATED_CLUSTERS] = counts[2]
     return Effects(
         cells=cells,
         value=value,

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evalaid.base.effect_columns import ESTIMATE, INFERRED
 from evalaid.base.errors import InferenceError
 from evalaid.base.names import TOTAL, UNIT, WEIGHT
 from evalaid.base.texts import join_texts
@@ -153,7 +154,7 @@ def few_treated(
         "design's covariates are not used" if design.covariates else "",
     ]
     note = join_texts(said)
-    table = pd.DataFrame(rows, columns=["estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high"])
+    table = pd.DataFrame(rows, columns=[ESTIMATE, *INFERRED])
     fixed = [reason or note for reason in effects.cells["reason"]]
     frame = effects.cells.drop(columns="reason").reset_index(drop=True).join(table)
     return frame.assign(

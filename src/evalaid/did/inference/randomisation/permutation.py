@@ -9,6 +9,18 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from evalaid.base.effect_columns import (
+    CONF_HIGH,
+    CONF_LOW,
+    DISTRIBUTION,
+    ESTIMATE,
+    N_CLUSTERS,
+    P_VALUE,
+    STATISTIC,
+    STD_ERROR,
+    TREATED_CLUSTERS,
+    VCOV,
+)
 from evalaid.base.errors import InferenceError
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
@@ -85,19 +97,19 @@ class Randomization:
         how = f"all {len(self.table):,} assignments" if self.exact else f"{len(self.table):,} random assignments"
         return pd.DataFrame(
             {
-                **{name: [row[name]] for name in ("n_treated", "n_comparison", "treated_clusters", "estimate")},
-                "std_error": [float(self.table["estimate"].std(ddof=0))],
-                "statistic": [row["statistic"]],
-                "p_value": [self.p_value],
-                "conf_low": [self.conf_low],
-                "conf_high": [self.conf_high],
+                **{name: [row[name]] for name in ("n_treated", "n_comparison", TREATED_CLUSTERS, ESTIMATE)},
+                STD_ERROR: [float(self.table[ESTIMATE].std(ddof=0))],
+                STATISTIC: [row[STATISTIC]],
+                P_VALUE: [self.p_value],
+                CONF_LOW: [self.conf_low],
+                CONF_HIGH: [self.conf_high],
                 "level": [self.level],
-                "vcov": ["randomisation"],
-                "distribution": [how],
-                "n_clusters": [self.n_blocks],
+                VCOV: ["randomisation"],
+                DISTRIBUTION: [how],
+                N_CLUSTERS: [self.n_blocks],
                 "note": [self.note],
             }
-        ).astype({"n_treated": np.int64, "n_comparison": np.int64, "treated_clusters": np.int64})
+        ).astype({"n_treated": np.int64, "n_comparison": np.int64, TREATED_CLUSTERS: np.int64})
 
 
 def randomize(
@@ -232,7 +244,7 @@ def randomize(
         statistic=statistic,
         table=_tabulate(drawn, studentised=studentised),
         actual=_tabulate(actual, studentised=studentised).join(
-            kept["actual"].cells[["n_treated", "n_comparison", "treated_clusters"]]
+            kept["actual"].cells[["n_treated", "n_comparison", TREATED_CLUSTERS]]
         ),
         p_value=p_value,
         conf_low=low,
@@ -285,4 +297,4 @@ def _say_unbounded(low: float, high: float, note: str) -> str:
 
 
 def _tabulate(moments: Moments, *, studentised: bool) -> pd.DataFrame:
-    return pd.DataFrame({"estimate": moments.outcome, "statistic": statistic_at(moments, 0.0, studentised=studentised)})
+    return pd.DataFrame({ESTIMATE: moments.outcome, STATISTIC: statistic_at(moments, 0.0, studentised=studentised)})

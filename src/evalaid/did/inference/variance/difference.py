@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evalaid.base.effect_columns import TREATED_CLUSTERS
 from evalaid.base.errors import InferenceError
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.aggregation import Population
@@ -208,7 +209,7 @@ def _describe(
             np.minimum(one.cells[name].to_numpy()[place_a], other.cells[name].to_numpy()[place_b]),
             0,
         ).astype(np.int64)
-        for name in ("n_treated", "n_comparison", "treated_clusters")
+        for name in ("n_treated", "n_comparison", TREATED_CLUSTERS)
     }
     reasons = [_reasons(effects, place) for effects, place in ((one, place_a), (other, place_b))]
     both = [join_texts(dict.fromkeys(pair)) for pair in zip(*reasons, strict=True)]

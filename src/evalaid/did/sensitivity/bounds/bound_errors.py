@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
+from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, DISTRIBUTION, ENDS, ESTIMATE, STD_ERROR, VCOV
 from evalaid.base.errors import InferenceError
 from evalaid.did.effects.effects import Convention, Effects
 from evalaid.did.effects.influence import Influence
@@ -106,8 +107,8 @@ def add_intervals(frame: pd.DataFrame, design: Design, cells: Sequence[CellMeans
         found = errors.get(where, {})
         ends, vcov, note = _interval(row["assumption"], row["m"] * lengths[where], found, level)
         said = "; ".join(part for part in (row["note"], note) if part)
-        rows.append(row | {"conf_low": ends[0], "conf_high": ends[1], "level": level, "vcov": vcov, "note": said})
-    return pd.DataFrame(rows, columns=[*frame.columns, "conf_low", "conf_high", "level", "vcov"])
+        rows.append(row | {CONF_LOW: ends[0], CONF_HIGH: ends[1], "level": level, VCOV: vcov, "note": said})
+    return pd.DataFrame(rows, columns=[*frame.columns, *ENDS, "level", VCOV])
 
 
 def _interval(
@@ -117,20 +118,20 @@ def _interval(
     parts = ("time_variation", "difference_variation") if assumption == BOTH else (assumption,)
     names = ["after" if part == "logical" else part for part in parts]
     known = [errors[name] for name in names if name in errors]
-    if len(known) < len(names) or any(np.isnan(one["std_error"]) for one in known):
-        return (np.nan, np.nan), "none", next((one["note"] for one in known if np.isnan(one["std_error"])), "")
+    if len(known) < len(names) or any(np.isnan(one[STD_ERROR]) for one in known):
+        return (np.nan, np.nan), "none", next((one["note"] for one in known if np.isnan(one[STD_ERROR])), "")
     own = 1 - (1 - level) / len(known)
     low, high = -np.inf, np.inf
     for one in known:
         # A share lies between 0 and 1, so that the effect lies between the share after less one and this share.
-        around = (one["estimate"] - 1, one["estimate"]) if assumption == "logical" else (
-            one["estimate"] - reach, one["estimate"] + reach,
+        around = (one[ESTIMATE] - 1, one[ESTIMATE]) if assumption == "logical" else (
+            one[ESTIMATE] - reach, one[ESTIMATE] + reach,
         )  # fmt: skip
-        ends = widen(*around, one["std_error"], own, degrees_of(one["distribution"]))
+        ends = widen(*around, one[STD_ERROR], own, degrees_of(one[DISTRIBUTION]))
         low, high = max(low, ends[0]), min(high, ends[1])
     if low > high:
-        return (np.nan, np.nan), known[0]["vcov"], "the two limits contradict each other by more than sampling error"
-    return (low, high), known[0]["vcov"], ""
+        return (np.nan, np.nan), known[0][VCOV], "the two limits contradict each other by more than sampling error"
+    return (low, high), known[0][VCOV], ""
 
 
 def _errors(design: Design, cells: Sequence[CellMeans], level: float) -> dict[tuple[str, str], dict[str, Any]]:
@@ -157,7 +158,7 @@ def _errors(design: Design, cells: Sequence[CellMeans], level: float) -> dict[tu
             table = infer(part, level).to_dict("records")
         except InferenceError as refusal:
             why = str(refusal).split("\n")[0]
-            table = [{"estimate": value, "std_error": np.nan, "note": why} for value in part.value]
+            table = [{ESTIMATE: value, STD_ERROR: np.nan, "note": why} for value in part.value]
         for (cohort, period, name), row in zip(where, table, strict=True):
             found.setdefault((cohort, period), {})[name] = row
     return found

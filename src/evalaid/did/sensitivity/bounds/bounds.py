@@ -9,6 +9,7 @@ from typing import Literal
 
 import pandas as pd
 
+from evalaid.base.effect_columns import ENDS
 from evalaid.base.errors import EstimationError
 from evalaid.base.rounding import Figure, as_figure
 from evalaid.did.inference.options import check_options
@@ -69,7 +70,7 @@ class Bounds:
         >>> bound_effect(0.822, 0.869, unit="fraction").scaled(100, "pp").frame["upper"].round(1).tolist()
         [4.7]
         """
-        scaled = [name for name in ("m", "lower", "upper", "conf_low", "conf_high") if name in self.frame]
+        scaled = [name for name in ("m", "lower", "upper", *ENDS) if name in self.frame]
         frame = self.frame.assign(**{name: self.frame[name] * factor for name in scaled}, unit=unit)
         own = self.breakdown["assumption"] != "trend_multiple"
         shown = self.breakdown.copy()

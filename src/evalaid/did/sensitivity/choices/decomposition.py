@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from evalaid.base.effect_columns import ESTIMATE
 from evalaid.base.errors import NotIdentifiedError
 from evalaid.did.estimators.common.method import Needs, unmet
 from evalaid.did.panel.design import Design
@@ -89,6 +90,6 @@ def bacon(design: Design) -> pd.DataFrame:
             late = compare(j, k, slice(start, later), slice(later, None))
             rows.append((cohorts[k], cohorts[j], KINDS[1], early, both * (1 - treated[k])))
             rows.append((cohorts[j], cohorts[k], KINDS[2], late, both * treated[j]))
-    table = pd.DataFrame(rows, columns=["treated", "comparison", "kind", "estimate", "weight"])
+    table = pd.DataFrame(rows, columns=["treated", "comparison", "kind", ESTIMATE, "weight"])
     table["comparison"] = table["comparison"].astype("Int64")
     return table.assign(weight=table["weight"] / table["weight"].sum())

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evalaid.base.effect_columns import P_VALUE
 from evalaid.base.errors import EvalaidError, InferenceError
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
@@ -159,7 +160,7 @@ def joint_test(
             "statistic": STATISTICS,
             "observed": statistics[0],
             "expected": drawn.mean(axis=0),
-            "p_value": reached / len(drawn) if exact else (1 + reached) / (1 + len(drawn)),
+            P_VALUE: reached / len(drawn) if exact else (1 + reached) / (1 + len(drawn)),
         }
     )
     how = f"all {assignments.count:,} distinct assignments" if exact else f"{draws:,} random assignments, seed {seed}"

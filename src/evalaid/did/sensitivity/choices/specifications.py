@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
+from evalaid.base.effect_columns import CLUSTERS, ENDS, ESTIMATE, IN_UNIT, STD_ERROR, TREATED_CLUSTERS, VCOV, no_results
 from evalaid.base.errors import EstimationError, NotIdentifiedError
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
@@ -21,9 +22,8 @@ from evalaid.did.panel.matrices import mask
 from evalaid.did.sensitivity.choices.declared import Specification, find_window, method_options, read_specifications
 from evalaid.did.sensitivity.choices.spread import CHOICES, find_drivers, list_notes
 
-RESULTS = ("estimate", "std_error", "conf_low", "conf_high")
 CurveVcov = Literal["CR1", "auto"]
-COUNTS = ("n_units", "n_treated", "n_clusters", "treated_clusters")
+COUNTS = ("n_units", "n_treated", *CLUSTERS)
 
 
 @dataclass(frozen=True)
@@ -131,8 +131,8 @@ def specification_curve(
             if progress is not None:
                 progress(len(rows), len(declared))
     listed = [{**one.describe(design), **rows[k]} for k, one in enumerate(declared)]
-    table = pd.DataFrame(listed, columns=[*CHOICES, *RESULTS, *COUNTS, "vcov", "note"])
-    order = table["estimate"].argsort(kind="stable")  # missing ones last
+    table = pd.DataFrame(listed, columns=[*CHOICES, *IN_UNIT, *COUNTS, VCOV, "note"])
+    order = table[ESTIMATE].argsort(kind="stable")  # missing ones last
     drivers = find_drivers(table, [one.covariates for one in declared])
     return SpecificationCurve(table.iloc[order].reset_index(drop=True), drivers, list_notes(table), level)
 
@@ -213,10 +213,10 @@ def _rows(
         yield from repeat(_refused(design, effects))
         return
     hidden = effects.convention.caution
-    alone = bool((effects.cells["treated_clusters"] == 1).all())
+    alone = bool((effects.cells[TREATED_CLUSTERS] == 1).all())
     if design.n_clusters < 2 or alone:
         table = effects.tidy().assign(std_error=np.nan, conf_low=np.nan, conf_high=np.nan, n_clusters=design.n_clusters)
-        table["vcov"] = "none"
+        table[VCOV] = "none"
         why = "one cluster: no error can be seen from it" if design.n_clusters < 2 else hidden or ONE_TREATED
         missing = np.isnan(effects.value)
         table["note"] = [
@@ -226,11 +226,11 @@ def _rows(
     else:
         table = infer(effects, level, vcov=vcov)
     for row in table.to_dict("records"):
-        why = hidden or (ONE_TREATED if row["treated_clusters"] == 1 else "")
-        if why and not np.isnan(row["std_error"]):
-            row |= {"std_error": np.nan, "conf_low": np.nan, "conf_high": np.nan, "vcov": "none"}
+        why = hidden or (ONE_TREATED if row[TREATED_CLUSTERS] == 1 else "")
+        if why and not np.isnan(row[STD_ERROR]):
+            row.update(no_results((STD_ERROR, *ENDS)) | {VCOV: "none"})
             row["note"] = f"{row['note']}; {why}" if row["note"] else why
-        kept = {name: row[name] for name in (*RESULTS, "n_treated", "n_clusters", "treated_clusters", "vcov", "note")}
+        kept = {name: row[name] for name in (*IN_UNIT, "n_treated", *CLUSTERS, VCOV, "note")}
         yield {**kept, "n_units": design.n_units}
 
 
@@ -238,8 +238,8 @@ def _refused(design: Design, refusal: EstimationError) -> dict[str, Any]:
     reasons = refusal.reasons if isinstance(refusal, NotIdentifiedError) else (str(refusal),)
     counts = (design.n_units, design.n_treated, design.n_clusters, design.n_treated_clusters)
     return {
-        **dict.fromkeys(RESULTS, np.nan),
+        **no_results(IN_UNIT),
         **dict(zip(COUNTS, counts, strict=True)),
-        "vcov": "none",
+        VCOV: "none",
         "note": "; ".join(reasons),
     }

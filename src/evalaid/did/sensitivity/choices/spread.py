@@ -8,6 +8,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evalaid.base.effect_columns import (
+    ESTIMATE,
+    N_CLUSTERS,
+    STD_ERROR,
+    TREATED_CLUSTERS,
+    VCOV,
+    beside_zero,
+    with_estimate,
+)
 from evalaid.did.effects.linear import Solver
 from evalaid.did.inference.cluster_counts import FEW_CLUSTERS, FEW_TREATED
 
@@ -18,8 +27,8 @@ CHOICES = ("method", "covariates", "window", "comparison", "weights", "scale")
 
 def find_drivers(table: pd.DataFrame, covariates: Sequence[tuple[str, ...]]) -> pd.DataFrame:
     """Share out the variance of the estimates among the choices, main effects only."""
-    known = table["estimate"].notna().to_numpy()
-    value = table["estimate"].to_numpy()[known]
+    known = table[ESTIMATE].notna().to_numpy()
+    value = table[ESTIMATE].to_numpy()[known]
     factors = {choice: table[choice].to_numpy()[known] for choice in CHOICES if choice != "covariates"}
     for name in dict.fromkeys(name for subset in covariates for name in subset):
         member = np.array([name in subset for subset in covariates])
@@ -57,17 +66,17 @@ def _explained(value: Floats, dummies: Sequence[Floats]) -> float:
 
 def list_notes(table: pd.DataFrame) -> tuple[str, ...]:
     """Say what a reader of the curve must know."""
-    known = table[table["estimate"].notna()]
+    known = with_estimate(table)
     notes = [f"{len(known)} of {len(table)} specifications have an estimate"]
     if len(known) < len(table):
         notes[0] += "; the others are refused with the reason in their row"
     if len(known):
-        above, below = int((known["conf_low"] > 0).sum()), int((known["conf_high"] < 0).sum())
+        above, below = beside_zero(known)
         notes.append(
-            f"{int((known['estimate'] > 0).sum())} estimates are positive; {above} intervals lie above zero and {below} below; "
-            f"the median estimate is {known['estimate'].median():.4g}"
+            f"{int((known[ESTIMATE] > 0).sum())} estimates are positive; {above} intervals lie above zero and {below} below; "
+            f"the median estimate is {known[ESTIMATE].median():.4g}"
         )
-    twins = known.round({"estimate": 12, "std_error": 12}).duplicated(["estimate", "std_error", "window", "comparison"])
+    twins = known.round({ESTIMATE: 12, STD_ERROR: 12}).duplicated([ESTIMATE, STD_ERROR, "window", "comparison"])
     if twins.any():
         notes.append(
             f"{int(twins.sum())} specifications repeat the numbers of another: what they add (such as a covariate that does not "
@@ -77,8 +86,8 @@ def list_notes(table: pd.DataFrame) -> tuple[str, ...]:
         notes.append(
             "methods average effects with different weights: part of the spread between them is no disagreement"
         )
-    plain = known[known["vcov"] == "CR1"]
-    clusters, treated = plain["n_clusters"].min(), plain["treated_clusters"].min()
+    plain = known[known[VCOV] == "CR1"]
+    clusters, treated = plain[N_CLUSTERS].min(), plain[TREATED_CLUSTERS].min()
     if len(plain) and (clusters < FEW_CLUSTERS or treated < FEW_TREATED):
         notes.append(
             f"down to {clusters} clusters and {treated} treated clusters: CR1 intervals are too short; use a wild bootstrap or "

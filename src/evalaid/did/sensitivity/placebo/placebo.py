@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evalaid.base.effect_columns import ESTIMATE, P_VALUE
 from evalaid.base.errors import DesignError, NotIdentifiedError
 from evalaid.base.names import OUTCOME
 from evalaid.did.effects.effects import Effects
@@ -196,7 +197,7 @@ def _in_time(design: Design, method: str, shifts: Sequence[int], level: float, o
                 note = f"{lost} unit(s) left out: no period before the pretended start"
                 table["note"] = [f"{text}; {note}" if text else note for text in table["note"]]
         except NotIdentifiedError as refusal:
-            table = pd.DataFrame({"estimate": [np.nan], "note": ["; ".join(refusal.reasons)]})
+            table = pd.DataFrame({ESTIMATE: [np.nan], "note": ["; ".join(refusal.reasons)]})
         rows.append(table.assign(shift=int(shift)))
     actual = infer(_overall(estimate(design, method, **options)), level=level).assign(shift=0)
     table = pd.concat(rows, ignore_index=True).reindex(columns=["shift", *actual.columns.drop("shift")])
@@ -250,7 +251,7 @@ def _in_space(
         method,
         table,
         actual,
-        _share_at_least(table["estimate"], actual["estimate"]),
+        _share_at_least(table[ESTIMATE], actual[ESTIMATE]),
         _share_at_least(table["ratio"], actual["ratio"]),
         exact=exact,
         seed=seed,
@@ -265,9 +266,9 @@ def _compare_fits(table: pd.DataFrame, actual: pd.DataFrame) -> pd.DataFrame:
         kept = table
         if np.isfinite(limit):
             kept = table[~(table["fit_before"] ** 2 > limit * actual["fit_before"].iloc[0] ** 2)]
-        both = (_share_at_least(kept[name], actual[name]) for name in ("estimate", "ratio"))
+        both = (_share_at_least(kept[name], actual[name]) for name in (ESTIMATE, "ratio"))
         rows.append((limit, len(kept), *both))
-    return pd.DataFrame(rows, columns=["limit", "placebos", "p_value", "ratio_p_value"])
+    return pd.DataFrame(rows, columns=["limit", "placebos", P_VALUE, "ratio_p_value"])
 
 
 def _overall(effects: Effects) -> Effects:
@@ -292,7 +293,7 @@ def _summarise(effects: Effects, units: str, early: int) -> pd.DataFrame:
     ratio = after / before if before > 0 else np.nan
     estimate_ = float(_overall(effects).value[0])
     return pd.DataFrame(
-        {"units": [units], "estimate": [estimate_], "fit_before": [before], "gap_after": [after], "ratio": [ratio]}
+        {"units": [units], ESTIMATE: [estimate_], "fit_before": [before], "gap_after": [after], "ratio": [ratio]}
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evalaid.base.effect_columns import ESTIMATE
 from evalaid.base.errors import DesignError, NotIdentifiedError
 from evalaid.base.names import CLUSTER, OUTCOME, PERIOD, UNIT, WEIGHT
 from evalaid.did.estimators.estimation import estimate
@@ -50,7 +51,7 @@ def estimate_outcomes(
             effects = estimate(with_outcome(design, column, outcome_unit), method, **options).aggregate("overall")
             row = infer(effects, level=level)
         except NotIdentifiedError as refusal:
-            row = pd.DataFrame({"estimate": [np.nan], "note": ["; ".join(refusal.reasons)]})
+            row = pd.DataFrame({ESTIMATE: [np.nan], "note": ["; ".join(refusal.reasons)]})
         if column in design.covariates:
             row["note"] = [f"{text}; {column} is no covariate here" for text in row["note"]]
         rows.append(row.assign(outcome=column))

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evalaid.base.effect_columns import ENDS, ESTIMATE, STD_ERROR, has_interval, leaves_out_zero
 from evalaid.base.errors import DesignError, EvalaidError
 from evalaid.base.texts import join_texts
 from evalaid.did.estimators.estimation import estimate
@@ -72,7 +73,7 @@ def estimate_pretended(
             effects = estimate(pretended, method, **options).aggregate("overall")
             rows.append(infer(effects, level=level, vcov=vcov))
         except EvalaidError as refusal:
-            rows.append(pd.DataFrame({"estimate": [np.nan], "note": [str(refusal)]}))
+            rows.append(pd.DataFrame({ESTIMATE: [np.nan], "note": [str(refusal)]}))
         if progress is not None:
             progress(draw + 1, draws)
     table = pd.concat(rows, ignore_index=True)
@@ -96,14 +97,14 @@ def _scale(sizes: Codes, available: int, what: str) -> tuple[Codes, str]:
 
 
 def _miss_zero(table: pd.DataFrame) -> pd.Series:
-    table = table.reindex(columns=["conf_low", "conf_high"])
-    missed = (table["conf_low"] > 0) | (table["conf_high"] < 0)
-    return missed.astype("boolean").mask(table["conf_low"].isna() | table["conf_high"].isna())
+    table = table.reindex(columns=list(ENDS))
+    missed = leaves_out_zero(table)
+    return missed.astype("boolean").mask(~has_interval(table))
 
 
 def _summarise(table: pd.DataFrame, level: float, note: str) -> pd.DataFrame:
     missed = _miss_zero(table)
-    estimates = table["estimate"].dropna()
+    estimates = table[ESTIMATE].dropna()
     known, nominal = int(missed.notna().sum()), 1 - level
     none = len(table) - known
     lost = f"{none} draws without an interval: {table['note'][missed.isna()].iloc[0]}" if none else ""
@@ -112,7 +113,7 @@ def _summarise(table: pd.DataFrame, level: float, note: str) -> pd.DataFrame:
         "mean": estimates.mean(),
         "mean_error": estimates.std() / np.sqrt(max(len(estimates), 1)),
         "spread": estimates.std(),
-        "mean_std_error": table.get("std_error", pd.Series(dtype=float)).mean(),
+        "mean_std_error": table.get(STD_ERROR, pd.Series(dtype=float)).mean(),
         "rejection_rate": float(missed.dropna().mean()) if known else np.nan,
         "nominal": nominal,
         "rate_error": float(np.sqrt(nominal * level / known)) if known else np.nan,

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, DISTRIBUTION, ESTIMATE, STD_ERROR
 from evalaid.base.errors import EstimationError
 from evalaid.did.effects.effects import Effects
 from evalaid.did.estimators.estimation import estimate
@@ -174,8 +175,8 @@ def minimum_detectable_effect(
             progress(draw + 1, draws)
     outcomes = np.array(pairs)
     known = ~np.isnan(outcomes).any(axis=1)
-    freedom = degrees_of(str(actual["distribution"])) or np.inf
-    analytic = float((stdtrit(freedom, (1 + level) / 2) + stdtrit(freedom, power)) * actual["std_error"])
+    freedom = degrees_of(str(actual[DISTRIBUTION])) or np.inf
+    analytic = float((stdtrit(freedom, (1 + level) / 2) + stdtrit(freedom, power)) * actual[STD_ERROR])
     common: dict[str, Any] = {
         "analytic": analytic,
         "power": power,
@@ -243,7 +244,7 @@ class _Simulation:
             row = infer(found, level=self._level).iloc[0]
         except EstimationError:
             return np.nan, np.nan
-        return float(row["estimate"]), float(row["conf_high"] - row["conf_low"]) / 2
+        return float(row[ESTIMATE]), float(row[CONF_HIGH] - row[CONF_LOW]) / 2
 
     def replay(self, state: Any, effect: float) -> tuple[float, float]:
         """Make one draw again, with an effect."""

@@ -10,6 +10,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evalaid.base.effect_columns import (
+    CONF_LOW,
+    ENDS,
+    ESTIMATE,
+    INFERRED,
+    RESULTS,
+    has_interval,
+    leaves_out_zero,
+    no_results,
+    results_of,
+)
 from evalaid.base.errors import DesignError, EstimationError, InferenceError, NotIdentifiedError
 from evalaid.base.periods import labels
 from evalaid.base.texts import join_texts
@@ -25,7 +36,6 @@ Floats = NDArray[np.float64]
 BY = ("unit", "cluster", "cohort", "period")
 NEVER = "never treated"
 FIRST_ORDER_ONLY = "first order only: not estimated again"
-RESULTS = ("estimate", "std_error", "p_value", "conf_low", "conf_high")
 _NAMED = 5  # exclusions that a note names
 
 
@@ -68,8 +78,8 @@ class LeaveOut:
             the full sample), ``note``; in the scale of the outcome.
         """
         rows = self.table.head(count)
-        whole = float(self.full["estimate"].iloc[0])
-        columns = ["left_out", "estimate", "conf_low", "conf_high", "note"]
+        whole = float(self.full[ESTIMATE].iloc[0])
+        columns = ["left_out", ESTIMATE, *ENDS, "note"]
         return rows[columns].assign(first_order=whole + rows["first_order"], full=whole)
 
 
@@ -241,7 +251,7 @@ def _estimate_without(
     except (EstimationError, DesignError) as refusal:
         return {"note": f"no estimate: {refusal}"}
     found = _summarise(left, vcov, level)
-    if np.isnan(found["estimate"]):
+    if np.isnan(found[ESTIMATE]):
         found["note"] = f"no estimate: {found['note']}"
     if groups.by == "period" and int(layout.periods[number]) in layout.cohorts:
         found["note"] = join_texts((found["note"], "the cohort that starts in it starts in the next period instead"))
@@ -251,7 +261,7 @@ def _estimate_without(
 def _summarise(effects: Effects, vcov: Vcov, level: float) -> dict[str, Any]:
     """Give the one estimate with its interval, or why there is none."""
     row = _infer(effects, vcov, level).iloc[0]
-    return {**{name: float(row[name]) for name in RESULTS}, "note": str(row["note"])}
+    return {**results_of(row), "note": str(row["note"])}
 
 
 def _infer(effects: Effects, vcov: Vcov, level: float) -> pd.DataFrame:
@@ -262,7 +272,7 @@ def _infer(effects: Effects, vcov: Vcov, level: float) -> pd.DataFrame:
             return infer(effects, level, vcov=vcov)
         except InferenceError as refusal:
             why = str(refusal)
-    missing = dict.fromkeys(("std_error", "statistic", "p_value", "conf_low", "conf_high"), np.nan)
+    missing = no_results(INFERRED)
     notes = [join_texts((reason, why)) for reason in effects.cells["reason"]]
     bare = effects.tidy().drop(columns="reason")
     return bare.assign(
@@ -275,16 +285,16 @@ def _tabulate(
 ) -> pd.DataFrame:
     found = pd.DataFrame(rows, columns=[*RESULTS, "note"])
     counts = np.bincount(groups.codes[groups.codes >= 0], minlength=len(groups.labels))
-    change = found["estimate"] - full["estimate"]
+    change = found[ESTIMATE] - full[ESTIMATE]
     impossible = change.isna() & np.isin(np.arange(len(change)), chosen)
     table = pd.DataFrame({
         "left_out": groups.labels,
         "n_units": counts,
-        "estimate": found["estimate"],
+        ESTIMATE: found[ESTIMATE],
         "change": change,
         "first_order": np.where(impossible, np.nan, first_order),
         **{name: found[name] for name in RESULTS[1:]},
-        "sign": _compare_signs(found["estimate"].to_numpy(), full["estimate"]),
+        "sign": _compare_signs(found[ESTIMATE].to_numpy(), full[ESTIMATE]),
         "significance": _compare_significance(found, full),
         "note": found["note"],
     })  # fmt: skip
@@ -300,25 +310,21 @@ def _compare_signs(values: Floats, full: float) -> list[str]:
 def _compare_significance(found: pd.DataFrame, full: dict[str, Any]) -> list[str]:
     """Say whether the interval leaves out zero as that of the full sample does."""
     words = []
-    before = _leaves_out_zero(full["conf_low"], full["conf_high"])
-    for low, high in zip(found["conf_low"], found["conf_high"], strict=True):
-        now = _leaves_out_zero(low, high)
-        words.append("" if now is None or before is None else "same" if now == before else "gained" if now else "lost")
+    before = leaves_out_zero(full)
+    known = has_interval(found) & has_interval(full)
+    for now, there in zip(leaves_out_zero(found), known, strict=True):
+        words.append("" if not there else "same" if now == before else "gained" if now else "lost")
     return words
-
-
-def _leaves_out_zero(low: float, high: float) -> bool | None:
-    return None if np.isnan(low) or np.isnan(high) else bool(low > 0 or high < 0)
 
 
 def _summary(table: pd.DataFrame, full: dict[str, Any]) -> tuple[str, ...]:
     """Say in words what the exclusions do."""
-    known = table["estimate"].notna()
+    known = table[ESTIMATE].notna()
     total = int(known.sum())
     said = [
         _count_exclusions(table[table["sign"] == "opposite"], total, "change{s} the sign of the estimate"),
     ]
-    if np.isnan(full["conf_low"]):
+    if np.isnan(full[CONF_LOW]):
         said.append("The full sample shows no error of the estimate: nothing can be said of significance")
     else:
         said.append(_count_exclusions(table[table["significance"] == "lost"], total, "take{s} its significance away"))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ESTIMATE, STD_ERROR
 from evalaid.base.errors import EstimationError, InferenceError, NotIdentifiedError
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
@@ -104,12 +105,12 @@ def measure_change(overall: Effects, main: Effects, level: float = 0.95) -> tupl
         row = infer(difference(overall, main), level=level).iloc[0]
     except InferenceError:
         return float(overall.value[0] - main.value[0]), np.nan
-    return float(row["estimate"]), float(row["std_error"])
+    return float(row[ESTIMATE]), float(row[STD_ERROR])
 
 
 def no_estimate(sample: str, reason: str) -> Variant:
     """Give the row of an estimate that there is not."""
-    return Variant(pd.DataFrame({"sample": [sample], "estimate": [np.nan], "note": [reason]}), None)
+    return Variant(pd.DataFrame({"sample": [sample], ESTIMATE: [np.nan], "note": [reason]}), None)
 
 
 def name_row(row: pd.DataFrame, sample: str) -> pd.DataFrame:
@@ -120,8 +121,8 @@ def name_row(row: pd.DataFrame, sample: str) -> pd.DataFrame:
 def say_row(row: Mapping[Hashable, Any], name: str) -> str:
     """Say the estimate of a row, its interval and its change in one sentence, or why there is none."""
     head = f"{name[0].upper()}{name[1:]}"
-    if np.isnan(row["estimate"]):
+    if np.isnan(row[ESTIMATE]):
         return f"{head}: no estimate ({row['note']})."
     change = row.get("change", np.nan)
     moved = "" if np.isnan(change) else f", a change of {change:.4g} (standard error {row['change_std_error']:.2g})"
-    return f"{head}: {row['estimate']:.4g} ({row['conf_low']:.4g} to {row['conf_high']:.4g}){moved}."
+    return f"{head}: {row[ESTIMATE]:.4g} ({row[CONF_LOW]:.4g} to {row[CONF_HIGH]:.4g}){moved}."

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from evalaid.base.effect_columns import IN_UNIT, leaves_out_zero, results_of
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.inference.infer import infer
 from evalaid.did.panel.design import Design
@@ -65,17 +66,17 @@ def bad_controls(design: Design, level: float = 0.95) -> pd.DataFrame:
             design, layout=replace(layout, outcome=values, covariates={}), covariates=(), outcome_unit="number"
         )
         found = infer(estimate(as_outcome, "imputation").aggregate("overall"), level=level).iloc[0]
-        responds = bool(found["conf_low"] > 0 or found["conf_high"] < 0)
+        responds = leaves_out_zero(found)
         rows.append(
             {
                 "covariate": name,
                 "kind": "time-varying",
-                **{key: found[key] for key in ("estimate", "std_error", "conf_low", "conf_high")},
+                **results_of(found, IN_UNIT),
                 "responds": responds,
                 "note": f"{found['note']}; responds to treatment: holding it constant removes part of the effect"
                 * responds
                 or found["note"],
             }
         )
-    columns = ["covariate", "kind", "estimate", "std_error", "conf_low", "conf_high", "responds", "note"]
+    columns = ["covariate", "kind", *IN_UNIT, "responds", "note"]
     return pd.DataFrame(rows, columns=columns)

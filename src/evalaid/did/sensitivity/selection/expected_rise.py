@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from evalaid.base.effect_columns import STD_ERROR
 from evalaid.base.errors import DesignError
 from evalaid.base.periods import label
 from evalaid.did.panel.matrices import Layout
@@ -16,7 +17,7 @@ GROUPS = 50
 # Fewer units than this do not show how changes depend on levels, or are too few to choose among.
 FEW = 5
 EXPECTED = [
-    "cohort", "label", "event_time", "n_treated", "n_comparison", "baseline_gap", "reliability", "expected", "std_error",
+    "cohort", "label", "event_time", "n_treated", "n_comparison", "baseline_gap", "reliability", "expected", STD_ERROR,
     "expected_regression", "std_error_regression", "note",
 ]  # fmt: skip
 
@@ -67,7 +68,7 @@ def expect_rise(data: ChosenPanel, layout: Layout) -> pd.DataFrame:
                 "label": "all" if cell is None else label(layout.period_kind, data.cohorts[cell[0]]),
                 "event_time": pd.NA if cell is None else int(data.periods[cell[1]] - data.cohorts[cell[0]]),
                 "n_treated": int(values[k, 0]), "n_comparison": int(values[k, 1]), "baseline_gap": values[k, 2],
-                "reliability": np.nan if cell is None else values[k, 5], "expected": values[k, 3], "std_error": error[k, 3],
+                "reliability": np.nan if cell is None else values[k, 5], "expected": values[k, 3], STD_ERROR: error[k, 3],
                 "expected_regression": values[k, 4], "std_error_regression": error[k, 4], "note": "; ".join(note),
             }
         )  # fmt: skip

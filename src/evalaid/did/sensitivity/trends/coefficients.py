@@ -11,6 +11,17 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
+from evalaid.base.effect_columns import (
+    CONF_HIGH,
+    CONF_LOW,
+    DISTRIBUTION,
+    ESTIMATE,
+    N_CLUSTERS,
+    P_VALUE,
+    STATISTIC,
+    STD_ERROR,
+    VCOV,
+)
 from evalaid.base.errors import InferenceError
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
@@ -248,12 +259,12 @@ def gather(
     together = event.combine(np.column_stack([picked, picked @ effect]))
     clusters = clusters_of(event, cluster)
     table = infer(together, level, vcov, cluster=cluster)
-    if table["std_error"].iloc[:-1].isna().any():
+    if table[STD_ERROR].iloc[:-1].isna().any():
         notes = dict.fromkeys(note for note in table["note"] if note)
         raise InferenceError(f"There is no covariance to work with: {join_texts(notes) or 'nothing varies'}.")
-    name = "reference" if vcov == "reference" else str(table["vcov"].iloc[0])
+    name = "reference" if vcov == "reference" else str(table[VCOV].iloc[0])
     freedom = degrees_of(
-        str(table["distribution"].iloc[-1])
+        str(table[DISTRIBUTION].iloc[-1])
     )  # of the effect; whole numbers are kept, others rounded down
     study = EventStudy(
         event_time=times[order],
@@ -261,7 +272,7 @@ def gather(
         covariance=joint_covariance(together, clusters, name)[:-1, :-1],
         reference=int(times[reference]),
         degrees_of_freedom=None if freedom is None else int(freedom),
-        vcov=str(table["vcov"].iloc[0]),
+        vcov=str(table[VCOV].iloc[0]),
         n_clusters=len(clusters),
         notes=_remark(cells.iloc[order], len(clusters)),
     )
@@ -327,16 +338,16 @@ def _usual_interval(study: EventStudy, weights: Floats, level: float) -> pd.Data
     statistic = estimate / std_error
     tail = ndtr(-abs(statistic)) if freedom is None else stdtr(freedom, -abs(statistic))
     row: dict[str, Any] = {
-        "estimate": estimate,
-        "std_error": std_error,
-        "statistic": statistic,
-        "p_value": 2 * float(tail),
-        "conf_low": estimate - critical * std_error,
-        "conf_high": estimate + critical * std_error,
+        ESTIMATE: estimate,
+        STD_ERROR: std_error,
+        STATISTIC: statistic,
+        P_VALUE: 2 * float(tail),
+        CONF_LOW: estimate - critical * std_error,
+        CONF_HIGH: estimate + critical * std_error,
         "level": level,
-        "vcov": study.vcov,
-        "distribution": name_distributions(freedom, 1)[0],
-        "n_clusters": study.n_clusters,
+        VCOV: study.vcov,
+        DISTRIBUTION: name_distributions(freedom, 1)[0],
+        N_CLUSTERS: study.n_clusters,
         "note": "",
     }
     return pd.DataFrame([row])

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from evalaid.base.effect_columns import DISTRIBUTION, ENDS, ESTIMATE, N_CLUSTERS, STD_ERROR, VCOV
 from evalaid.base.errors import InferenceError
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
@@ -37,9 +38,8 @@ FEWEST_DRAWS = 16
 _CURVE = [
     "kind",
     "m",
-    "estimate",
-    "conf_low",
-    "conf_high",
+    ESTIMATE,
+    *ENDS,
     "identified_low",
     "identified_high",
     "restriction",
@@ -101,8 +101,8 @@ class HonestBounds:
             ``kind`` ("usual": m missing; "bounds"), ``m`` (in the unit of the outcome for smoothness), ``estimate`` (usual
             only), ``conf_low``, ``conf_high``, ``identified_low``, ``identified_high``, ``restriction``, ``breakdown``.
         """
-        usual = self.original[["estimate", "conf_low", "conf_high"]].assign(kind="usual")
-        bounds = self.table[["m", "conf_low", "conf_high", "identified_low", "identified_high"]].assign(kind="bounds")
+        usual = self.original[[ESTIMATE, *ENDS]].assign(kind="usual")
+        bounds = self.table[["m", *ENDS, "identified_low", "identified_high"]].assign(kind="bounds")
         frame = pd.concat([usual, bounds], ignore_index=True).assign(breakdown=self.breakdown.m)
         relative = {"m", "breakdown"} if self.restriction != "smoothness" else set()
         outcome = [name for name in _CURVE if name not in {"kind", "restriction", *relative}]
@@ -199,7 +199,7 @@ def honest(
     study = known.study
     limits = restrict(restriction, shape, study.n_pre, study.n_post)
     used, remark = _choose_method(method, limits, known.few)
-    values = _check_m(m, limits, float(known.original["std_error"].iloc[0]))
+    values = _check_m(m, limits, float(known.original[STD_ERROR].iloc[0]))
     if points < 2 or draws < FEWEST_DRAWS:
         raise InferenceError(
             f"points={points}, draws={draws} found; at least 2 points and {FEWEST_DRAWS} draws are expected."
@@ -214,20 +214,20 @@ def honest(
         rows.append((value, low, high, inside.low, inside.high, join_texts((note, inside.reason))))
         if progress is not None:
             progress(len(rows), len(values))
-    table = pd.DataFrame(rows, columns=["m", "conf_low", "conf_high", "identified_low", "identified_high", "note"])
+    table = pd.DataFrame(rows, columns=["m", *ENDS, "identified_low", "identified_high", "note"])
     described = {
         "method": used,
         "level": level,
-        "vcov": study.vcov,
-        "distribution": known.original["distribution"].iloc[0],
-        "n_clusters": study.n_clusters,
+        VCOV: study.vcov,
+        DISTRIBUTION: known.original[DISTRIBUTION].iloc[0],
+        N_CLUSTERS: study.n_clusters,
         "note": [join_texts((note, remark, *study.notes)) for note in table["note"]],
     }
-    unit = float(known.original["std_error"].iloc[0]) if restriction == "smoothness" else 1.0
+    unit = float(known.original[STD_ERROR].iloc[0]) if restriction == "smoothness" else 1.0
     return HonestBounds(
         table=table.drop(columns="note").assign(**described),
         original=known.original,
-        breakdown=break_down(analysis.contains_zero, unit, float(known.original["estimate"].iloc[0])),
+        breakdown=break_down(analysis.contains_zero, unit, float(known.original[ESTIMATE].iloc[0])),
         restriction=restriction,
         shape=shape,
         method=used,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import chdtri, chndtr, fdtri
 
+from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ENDS, ESTIMATE, VCOV
 from evalaid.base.errors import InferenceError
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
@@ -142,7 +143,7 @@ def pretrend_power(
     known = gather(event, weights, level, vcov, cluster)
     study = known.study
     wanted, given = _numbers(power), _numbers(slopes)
-    estimate = float(known.original["estimate"].iloc[0])
+    estimate = float(known.original[ESTIMATE].iloc[0])
     line = (study.event_time - study.reference).astype(float)
     before = line[: study.n_pre]
     sign = -1.0 if estimate < 0 else 1.0
@@ -183,7 +184,7 @@ _COLUMNS = [
     "power_error",
     "conditional_bias_error",
     "level",
-    "vcov",
+    VCOV,
     "note",
 ]
 
@@ -192,9 +193,8 @@ _PATH = [
     "power",
     "slope",
     "event_time",
-    "estimate",
-    "conf_low",
-    "conf_high",
+    ESTIMATE,
+    *ENDS,
     "violation",
     "violation_if_passed",
 ]
@@ -286,12 +286,12 @@ def _describe(
     half = study.critical_value(level) * np.sqrt(np.diag(covariance))
     path = pd.DataFrame({
         "event_time": study.event_time,
-        "estimate": study.estimate,
-        "conf_low": study.estimate - half,
-        "conf_high": study.estimate + half,
+        ESTIMATE: study.estimate,
+        CONF_LOW: study.estimate - half,
+        CONF_HIGH: study.estimate + half,
         "violation": violation,
         "violation_if_passed": passed,
     })  # fmt: skip
-    path.loc[len(path)] = {"event_time": study.reference, "estimate": 0.0, "violation": 0.0, "violation_if_passed": 0.0}
+    path.loc[len(path)] = {"event_time": study.reference, ESTIMATE: 0.0, "violation": 0.0, "violation_if_passed": 0.0}
     path = path.sort_values("event_time").assign(test=test.name, power=1 - passing, slope=slope)
     return row, path[_PATH].astype({"event_time": np.int64})

@@ -14,7 +14,7 @@ from evalaid.base.errors import DesignError, EstimationError
 from evalaid.did.sensitivity.sample.leave_out import FIRST_ORDER_ONLY
 
 EXACT = 1e-10  # the same estimator on the same rows
-COLUMNS = ["left_out", "n_units", "estimate", "change", "first_order", "std_error", "p_value", "conf_low", "conf_high"]
+COLUMNS = ["left_out", "n_units", "estimate", "change", "first_order", "std_error", "conf_low", "conf_high", "p_value"]
 
 
 @pytest.fixture(scope="module")

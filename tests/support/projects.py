@@ -37,7 +37,7 @@ TOY = {
     "seed": 1,
 }
 OPEN = (
-    "from evalaid.frames import analysis, describe\n"
+    "from evalaid.report.questions import analysis, describe\n"
     "from evalaid.report.section import open_section\n"
     "section = open_section(globals(), notebook='2_toy')\n"
     "spec, design = section.spec, section.design"

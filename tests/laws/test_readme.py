@@ -13,7 +13,17 @@ import yaml
 from click.testing import CliRunner
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSES.md", "data/README.md", "docs/inference.md")
+DOCUMENTS = (
+    "README.md",
+    "AGENTS.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "LICENSES.md",
+    "data/README.md",
+    "docs/ARCHITECTURE.md",
+    "docs/inference.md",
+    "docs/names.md",
+)
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 INFERENCE = (ROOT / "docs" / "inference.md").read_text(encoding="utf-8")
 
@@ -155,6 +165,27 @@ def test_every_link_inside_the_project_leads_somewhere(document):
     for target in re.findall(r"\]\(([^)#]+)\)", text):
         if "://" not in target:
             assert ((ROOT / document).parent / target).exists(), f"{document} links {target}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_path_inside_the_project_that_is_named_exists(document):
+    text = (ROOT / document).read_text(encoding="utf-8")
+    for named in re.findall(r"`((?:src|tests|notebooks|docs|data|benchmarks)/[\w./-]+)`", text):
+        if "my_counties" in named:  # what `new` would write
+            continue
+        assert (ROOT / named).exists(), f"{document} names {named}"
+
+
+def test_the_first_screen_of_the_readme_names_the_two_commands():
+    first_screen = README.splitlines()[:40]
+    assert {"python run.py", "python run.py test"} <= {line.split("#")[0].strip() for line in first_screen}
+
+
+def test_the_changelog_is_cut_into_releases_newest_first():
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    versions = [tuple(map(int, found.split("."))) for found in re.findall(r"^## ([\d.]+)", changelog, re.MULTILINE)]
+    assert len(versions) > 1
+    assert versions == sorted(versions, reverse=True)
 
 
 def test_the_citation_gives_the_version_of_the_package():

@@ -199,11 +199,11 @@ def gap_of_both(sample: Sample, keep: NDArray[np.bool_]) -> Floats:
 
 
 def _rows(design: ea.Design, keep: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    layout = design.layout
-    start = np.full(layout.n_units, np.nan)
-    for number, cohort in enumerate(layout.cohorts):
-        start[layout.starts[number] : layout.starts[number + 1]] = cohort
-    return layout.outcome[keep], start[keep]
+    matrices = design.matrices
+    start = np.full(matrices.n_units, np.nan)
+    for number, cohort in enumerate(matrices.cohorts):
+        start[matrices.starts[number] : matrices.starts[number + 1]] = cohort
+    return matrices.outcome[keep], start[keep]
 
 
 @dataclass(frozen=True)

@@ -231,7 +231,7 @@ def test_the_effect_that_could_be_found_is_stated_before_the_estimate(html):
 
 
 def test_korean_names_are_drawn(run):
-    areas = list(load_design(load_study(KOREA)).layout.clusters)
+    areas = list(load_design(load_study(KOREA)).matrices.clusters)
     drawn = fonts.drawable(areas)
     if fonts.find_family("".join(sorted(set("".join(areas))))):
         assert drawn == areas

@@ -371,14 +371,14 @@ def test_a_study_without_neighbours_or_events_says_so(shanghai):
 def test_surroundings_are_in_the_labels_of_the_panel():
     spec = StudySpec(study=GUANGDONG)
     pairs = load_neighbours(spec)
-    known = set(load_design(spec).layout.units)
+    known = set(load_design(spec).matrices.units)
     assert pairs["unit"].isin(known).sum() > 50
     korea = StudySpec(study=KOREA)
     design = load_design(korea)
     assert load_neighbours(korea) is None
     assert load_groups(korea, design).notna().all()
     events = load_events(korea, design)
-    assert set(events["unit"].dropna()) <= set(design.layout.clusters)
+    assert set(events["unit"].dropna()) <= set(design.matrices.clusters)
     assert events["unit"].isna().any()  # a strike concerns every area
 
 

@@ -149,7 +149,7 @@ def test_a_tidy_panel_of_any_file_is_decided_upon_in_the_report(project, tmp_pat
     )  # fmt: skip
     design = load_design(spec)
     assert (design.n_units, design.n_treated) == (12, 3)
-    assert 0 < design.layout.outcome.min() < design.layout.outcome.max() < 1
+    assert 0 < design.matrices.outcome.min() < design.matrices.outcome.max() < 1
     decided = gather_decisions(spec).decisions
     assert decided["file"].isin([name, "名单.xlsx"]).all()
     assert {"column '地区'", "column '本地住院率'", "unit of '本地住院率'"} <= set(decided["what"])
@@ -164,7 +164,7 @@ def test_counties_have_their_names_and_the_neighbours_that_the_project_knows(pro
     spec = load_study("mine")
     assert spec.robustness["neighbours"]["file"] == ADJACENCY
     pairs = load_neighbours(spec)
-    names = set(load_design(spec).layout.units)
+    names = set(load_design(spec).matrices.units)
     assert "连南瑶族自治县" in names
     assert set(pairs["unit"]) | set(pairs["neighbour"]) <= names
     assert {"连南瑶族自治县", "连山壮族瑶族自治县"} in pairs.apply(set, axis=1).tolist()

@@ -68,7 +68,7 @@ def load_groups(spec: StudySpec, design: Design) -> pd.Series | None:
             f"robustness.groups: {twice[spec.unit].nunique()} unit(s) have several values of '{column}'; one is expected.",
             rows=twice,
         )
-    return found.set_index(spec.unit)[column].reindex(design.layout.units)
+    return found.set_index(spec.unit)[column].reindex(design.matrices.units)
 
 
 def load_events(spec: StudySpec, design: Design) -> pd.DataFrame | None:
@@ -99,7 +99,7 @@ def load_events(spec: StudySpec, design: Design) -> pd.DataFrame | None:
     need_columns(table, spec.events, [START, END, KIND, group])
     named = table.assign(unit=table[group].astype(str).str.split(";")).explode("unit", ignore_index=True)
     named["unit"] = named["unit"].str.strip()
-    known = {str(label): label for label in design.layout.clusters}
+    known = {str(label): label for label in design.matrices.clusters}
     everyone = named["unit"] == ALL_GROUPS
     kept = named[everyone | named["unit"].isin(known)]
     return pd.DataFrame(

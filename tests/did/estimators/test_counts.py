@@ -73,21 +73,21 @@ def test_with_linear_methods_both_counts_imply_the_share_of_the_log_odds(method,
     panel = diagnose(with_counts(82, missing=missing))
     inside, outside = (np.log1p(ea.estimate(panel, method, scale=scale).value) for scale in COUNTS)
     share = SCALES["log_odds"]
-    layout = panel.layout
-    odds = share.forward(np.where(layout.outcome > 0, layout.outcome, 0.5))
+    matrices = panel.matrices
+    odds = share.forward(np.where(matrices.outcome > 0, matrices.outcome, 0.5))
     both = ea.estimate(panel, method, scale="log_odds")
     keys = both.cells.to_dict("records")
     for k, cell in enumerate(keys):
         if np.isnan(both.value[k]):
             continue
-        chosen = (layout.outcome > 0) & ~np.isnan(layout.cohort)[:, None]
-        event_time = layout.periods - layout.cohort[:, None]
-        chosen &= (layout.cohort == cell["cohort"])[:, None] if "cohort" in cell else True
-        chosen &= layout.periods == cell["period"] if "period" in cell else True
+        chosen = (matrices.outcome > 0) & ~np.isnan(matrices.cohort)[:, None]
+        event_time = matrices.periods - matrices.cohort[:, None]
+        chosen &= (matrices.cohort == cell["cohort"])[:, None] if "cohort" in cell else True
+        chosen &= matrices.periods == cell["period"] if "period" in cell else True
         chosen &= event_time == cell["event_time"] if "event_time" in cell else event_time >= 0
         if chosen.any():
             without = share.back(odds - (inside[k] - outside[k]))
-            assert both.value[k] == pytest.approx((layout.outcome - without)[chosen].mean(), abs=EXACT)
+            assert both.value[k] == pytest.approx((matrices.outcome - without)[chosen].mean(), abs=EXACT)
 
 
 @pytest.mark.parametrize("scale", COUNTS)
@@ -129,7 +129,7 @@ def test_the_jackknife_subsets_and_a_file_keep_the_scale():
     keep = np.arange(panel.n_units) % 5 > 0
     part = ea.estimate(panel.subset(keep), "imputation", scale="log_outside").aggregate("overall")
     direct = with_counts(85, n_units=20)
-    direct = diagnose(direct[direct["county"].isin(panel.layout.units[keep])])
+    direct = diagnose(direct[direct["county"].isin(panel.matrices.units[keep])])
     again = ea.estimate(direct, "imputation", scale="log_outside").aggregate("overall")
     np.testing.assert_allclose(part.value, again.value, atol=EXACT)
 

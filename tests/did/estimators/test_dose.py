@@ -79,10 +79,10 @@ def test_a_spline_finds_a_curve_that_bends():
 def test_a_spline_without_knots_is_the_polynomial():
     panel = diagnose(dosed(9), covariates=("experts",))
     table = ea.estimate(panel, "dose", degree=3).tidy()
-    change = panel.layout.outcome
-    experts = panel.layout.covariates["experts"][:, 0]
-    treated = ~np.isnan(panel.layout.cohort)
-    start = panel.layout.cohort[treated].astype(int) - 1
+    change = panel.matrices.outcome
+    experts = panel.matrices.covariates["experts"][:, 0]
+    treated = ~np.isnan(panel.matrices.cohort)
+    start = panel.matrices.cohort[treated].astype(int) - 1
     own = np.array([row[s:].mean() - row[s - 1] for row, s in zip(change[treated], start, strict=True)])
     other = {s: (change[~treated][:, s:].mean(axis=1) - change[~treated][:, s - 1]).mean() for s in set(start)}
     fit = np.polyfit(experts[treated], own - np.array([other[s] for s in start]), 3)
@@ -107,7 +107,7 @@ def test_everybody_treated_gives_slopes_and_levels_relative_to_the_lowest_dose()
     assert "strong parallel trends" in effects.estimand
     table = effects.tidy()
     levels = table[table["parameter"] == "level"]
-    lowest = panel.layout.covariates["experts"].min()
+    lowest = panel.matrices.covariates["experts"].min()
     slope = table.loc[table["parameter"] == "average slope", "estimate"].iloc[0]
     np.testing.assert_allclose(levels["estimate"], slope * (levels["dose"] - lowest), atol=1e-12)
 

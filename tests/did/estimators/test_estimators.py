@@ -126,8 +126,8 @@ def test_without_covariates_all_adjustments_agree():
 def test_repeated_sections_equal_the_panel_when_nothing_is_missing():
     frame = simulate(4)
     panel = diagnose(frame)
-    layout = panel.layout
-    object.__setattr__(layout, "observed", np.ones_like(layout.outcome, dtype=bool))
+    matrices = panel.matrices
+    object.__setattr__(matrices, "observed", np.ones_like(matrices.outcome, dtype=bool))
     found = ea.estimate(panel, "callaway_santanna")
     expected = ea.estimate(diagnose(frame), "callaway_santanna")
     np.testing.assert_allclose(found.value, expected.value, atol=EXACT)

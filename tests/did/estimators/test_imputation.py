@@ -19,23 +19,25 @@ def test_weighted_influence_follows_the_estimator_not_the_double_weights_of_the_
     frame = simulate(21, n_units=18, n_periods=6, missing=missing)
     panel = diagnose(frame, weight="weight")
     effects = ea.estimate(panel, "imputation").aggregate("overall")
-    units = panel.layout.units
+    units = panel.matrices.units
 
     def overall(table: pd.DataFrame) -> float:
         return float(ea.estimate(diagnose(table, weight="weight"), "imputation").aggregate("overall").value[0])
 
-    slope = np.zeros((len(units), len(panel.layout.periods)))
+    slope = np.zeros((len(units), len(panel.matrices.periods)))
     for row, (county, quarter) in enumerate(zip(frame["county"], frame["quarter"], strict=True)):
         moved = [frame.assign(share=frame["share"] + sign * STEP * (frame.index == row)) for sign in (1, -1)]
-        at = units.get_loc(county), np.searchsorted(panel.layout.periods, quarter)
+        at = units.get_loc(county), np.searchsorted(panel.matrices.periods, quarter)
         slope[at] = (overall(moved[0]) - overall(moved[1])) / (2 * STEP)
 
     gap = residuals(frame, panel)
-    treated = panel.layout.periods >= np.where(np.isnan(panel.layout.cohort), np.inf, panel.layout.cohort)[:, None]
+    treated = (
+        panel.matrices.periods >= np.where(np.isnan(panel.matrices.cohort), np.inf, panel.matrices.cohort)[:, None]
+    )
     centred = gap.copy()
-    for cohort in panel.layout.cohorts:
-        rows = panel.layout.cohort == cohort
-        for column in np.flatnonzero(panel.layout.periods >= cohort):
+    for cohort in panel.matrices.cohorts:
+        rows = panel.matrices.cohort == cohort
+        for column in np.flatnonzero(panel.matrices.periods >= cohort):
             mass = slope[rows, column] ** 2
             centred[rows, column] -= (mass @ gap[rows, column]) / mass.sum()
     assert treated.any()
@@ -49,9 +51,9 @@ def residuals(frame: pd.DataFrame, panel: ea.Design) -> np.ndarray:
     dummies = pd.get_dummies(frame[["county", "quarter"]].astype(str)).to_numpy(dtype=float)
     root = np.sqrt(frame["weight"].to_numpy())[untreated]
     solution = np.linalg.lstsq(dummies[untreated] * root[:, None], frame["share"][untreated] * root, rcond=None)[0]
-    gap = np.zeros((len(panel.layout.units), len(panel.layout.periods)))
-    rows = panel.layout.units.get_indexer(frame["county"])
-    gap[rows, np.searchsorted(panel.layout.periods, frame["quarter"])] = frame["share"] - dummies @ solution
+    gap = np.zeros((len(panel.matrices.units), len(panel.matrices.periods)))
+    rows = panel.matrices.units.get_indexer(frame["county"])
+    gap[rows, np.searchsorted(panel.matrices.periods, frame["quarter"])] = frame["share"] - dummies @ solution
     return gap
 
 

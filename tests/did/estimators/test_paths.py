@@ -18,12 +18,12 @@ EXACT = 1e-11
 
 
 def parts(panel, estimand):
-    layout = panel.layout
-    sizes = np.diff(layout.starts).astype(float)
-    cohort, period = _cells(layout)
-    weights = _weights(estimand, cohort, period, layout.periods[period] - layout.cohorts[cohort], sizes)[1]
-    after, before = _coefficients(layout, cohort, period, weights, sizes)
-    means = np.array([layout.outcome[layout.block(g)].mean(axis=0) for g in range(len(sizes))])
+    matrices = panel.matrices
+    sizes = np.diff(matrices.starts).astype(float)
+    cohort, period = _cells(matrices)
+    weights = _weights(estimand, cohort, period, matrices.periods[period] - matrices.cohorts[cohort], sizes)[1]
+    after, before = _coefficients(matrices, cohort, period, weights, sizes)
+    means = np.array([matrices.outcome[matrices.block(g)].mean(axis=0) for g in range(len(sizes))])
     return (after * means[:, :, None]).sum(axis=(0, 1)), (before * means[:, :, None]).sum(axis=(0, 1))
 
 
@@ -171,7 +171,7 @@ def test_a_shock_of_the_whole_unit_cancels():
     panel = diagnose_parts(parted(84))
     triple = ea.infer(ea.estimate(panel, "triple_difference").aggregate("overall")).iloc[0]
     assert abs(triple["estimate"] - 0.03) < 4 * triple["std_error"]
-    eligible = panel.subset(panel.layout.covariates["eligible"][:, 0] == 1)
+    eligible = panel.subset(panel.matrices.covariates["eligible"][:, 0] == 1)
     double = ea.infer(ea.estimate(eligible, "callaway_santanna", adjustment="none").aggregate("overall")).iloc[0]
     assert abs(double["estimate"] - 0.03) > 3 * double["std_error"]
 

@@ -67,10 +67,10 @@ def test_a_block_equals_the_default_reference_as_far_as_that_converged(block):
 def test_synthetic_control_fits_better_than_the_reference_that_stopped_early(block, single, name):
     design = block if name.startswith("block") else single
     reference = entry(name)
-    layout = design.layout
-    n_before = int(layout.start_column[0])
-    before = layout.outcome[layout.never, :n_before]
-    target = layout.outcome[layout.block(0), :n_before].mean(axis=0)
+    matrices = design.matrices
+    n_before = int(matrices.start_column[0])
+    before = matrices.outcome[matrices.never, :n_before]
+    target = matrices.outcome[matrices.block(0), :n_before].mean(axis=0)
     noise = np.std(np.diff(before, axis=1), ddof=1)
 
     def objective(weights):
@@ -86,10 +86,10 @@ def test_synthetic_control_fits_better_than_the_reference_that_stopped_early(blo
 @pytest.mark.parametrize("kind", ["synthdid", "sc", "did"])
 def test_the_jackknife_with_the_references_weights_is_the_references_error(block, kind):
     reference = entry(f"block.{kind}_estimate")
-    layout = block.layout
-    own, comparison = layout.outcome[layout.block(0)], layout.outcome[layout.never]
+    matrices = block.matrices
+    own, comparison = matrices.outcome[matrices.block(0)], matrices.outcome[matrices.never]
     weights = SyntheticWeights(np.array(reference["omega"]), np.array(reference["lambda"]))
-    n_before = int(layout.start_column[0])
+    n_before = int(matrices.start_column[0])
     psi = np.concatenate(_jackknife(own, comparison, weights, n_before))[:, n_before:].mean(axis=1)
     expected = entry(f"block.{kind}_estimate.jackknife_se")["se"]
     assert np.sqrt((psi**2).sum()) == pytest.approx(expected, rel=1e-8)

@@ -64,7 +64,7 @@ def test_units_of_one_size_are_the_case_of_equal_variance():
     design = diagnose(simulate(21, n_units=40, cohorts=(4, None, None, None)))
     one = ea.few_treated(design, "callaway_santanna", draws=199)
     other = ea.few_treated(
-        design, "callaway_santanna", draws=199, kind="ferman_pinto", size=pd.Series(7.0, index=design.layout.units)
+        design, "callaway_santanna", draws=199, kind="ferman_pinto", size=pd.Series(7.0, index=design.matrices.units)
     )
     pd.testing.assert_frame_equal(one.drop(columns="vcov"), other.drop(columns="vcov"))
 

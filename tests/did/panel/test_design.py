@@ -15,7 +15,7 @@ from evalaid.did.panel.matrices import arrange
 KEYS = {"unit": "county", "period": "year", "outcome": "share", "cohort": "first_treated"}
 
 
-def random_layout(seed, share_missing):
+def random_matrices(seed, share_missing):
     rng = np.random.default_rng(seed)
     n_units, n_periods = rng.integers(2, 14), rng.integers(2, 7)
     periods = np.sort(rng.choice(np.arange(2015, 2024), n_periods, replace=False))
@@ -32,17 +32,17 @@ def random_layout(seed, share_missing):
     )
 
 
-def count_slowly(layout, anticipation):
+def count_slowly(matrices, anticipation):
     """Count every cell by going through the units one by one, as the definition says."""
-    observed = np.ones(layout.outcome.shape, dtype=bool) if layout.observed is None else layout.observed
+    observed = np.ones(matrices.outcome.shape, dtype=bool) if matrices.observed is None else matrices.observed
     rows = []
-    for cohort in layout.cohorts:
-        earlier = [column for column, period in enumerate(layout.periods) if period < cohort - anticipation]
+    for cohort in matrices.cohorts:
+        earlier = [column for column, period in enumerate(matrices.periods) if period < cohort - anticipation]
         for comparison in ("never_treated", "not_yet_treated"):
-            for column, period in enumerate(layout.periods):
+            for column, period in enumerate(matrices.periods):
                 base = earlier[-1] if earlier else None
                 treated, others = set(), set()
-                for unit, own in enumerate(layout.cohort):
+                for unit, own in enumerate(matrices.cohort):
                     if not observed[unit, column] or (base is not None and not observed[unit, base]):
                         continue
                     if own == cohort:
@@ -50,9 +50,9 @@ def count_slowly(layout, anticipation):
                     elif np.isnan(own):
                         others.add(unit)
                     elif comparison == "not_yet_treated":
-                        latest = max(period, layout.periods[base or 0]) + anticipation
+                        latest = max(period, matrices.periods[base or 0]) + anticipation
                         others |= {unit} if own > latest else set()
-                clusters = [len({layout.cluster[unit] for unit in group}) for group in (treated, others)]
+                clusters = [len({matrices.cluster[unit] for unit in group}) for group in (treated, others)]
                 usable = base is not None and column != base and bool(treated) and bool(others)
                 rows.append((cohort, period, period - cohort, comparison, len(treated), len(others), *clusters, usable))
     return rows
@@ -61,9 +61,9 @@ def count_slowly(layout, anticipation):
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), share_missing=st.sampled_from([0, 0.1, 0.5]), anticipation=st.integers(0, 2))
 def test_cells_equal_a_count_unit_by_unit(seed, share_missing, anticipation):
-    layout = random_layout(seed, share_missing)
-    cells = list_cells(layout, anticipation)
-    assert list(cells.drop(columns="reason").itertuples(index=False, name=None)) == count_slowly(layout, anticipation)
+    matrices = random_matrices(seed, share_missing)
+    cells = list_cells(matrices, anticipation)
+    assert list(cells.drop(columns="reason").itertuples(index=False, name=None)) == count_slowly(matrices, anticipation)
     assert ((cells["reason"] == "") == cells["admissible"]).all()
 
 
@@ -230,7 +230,7 @@ def test_always_treated_units_are_kept_out_with_a_reason(simulated_balanced):
 def test_where_all_have_one_cohort_no_column_says_how_it_was_assigned(simulated_balanced):
     frame = simulated_balanced.assign(first_treated=2018, experts=pd.factorize(simulated_balanced["county"])[0] // 2)
     design = diagnose(frame, **KEYS)
-    assert len(design.layout.cohorts) == 1
+    assert len(design.matrices.cohorts) == 1
     assert design.coarser_groups.empty
 
 
@@ -251,7 +251,7 @@ def test_a_column_whose_groups_never_mix_cohorts_is_pointed_out(simulated_balanc
 
 def test_a_subset_counts_its_own_units(simulated_balanced):
     design = diagnose(simulated_balanced, **KEYS)
-    part = design.subset(design.layout.cohort != 2017)
+    part = design.subset(design.matrices.cohort != 2017)
     assert (part.n_units, part.n_treated, part.staggered) == (8, 4, False)
     alone = diagnose(simulated_balanced[simulated_balanced["first_treated"] != 2017], **KEYS)
     for name in ("cells", "availability", "cohorts", "not_identified"):

@@ -1,4 +1,4 @@
-"""The layout is the same panel whatever the order of its rows, the names of its units or the start of its calendar."""
+"""The matrices is the same panel whatever the order of its rows, the names of its units or the start of its calendar."""
 
 import dataclasses
 
@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalaid.did.panel.design import diagnose
-from evalaid.did.panel.matrices import Layout
+from evalaid.did.panel.matrices import Matrices
 
 
-def lay_out(frame, **options):
+def build_matrices(frame, **options):
     columns = {"unit": "county", "period": "year", "outcome": "share", "cohort": "first_treated"}
     options = {"covariates": ["beds"], "weight": "population", "cluster": "area", **options}
-    return diagnose(frame, **columns, **options).layout
+    return diagnose(frame, **columns, **options).matrices
 
 
 def random_panel(seed, share_missing=0.25):
@@ -35,8 +35,8 @@ def random_panel(seed, share_missing=0.25):
     return frame[rng.random(len(frame)) >= share_missing]
 
 
-def assert_same(left: Layout, right: Layout, *, but=()):
-    for field in dataclasses.fields(Layout):
+def assert_same(left: Matrices, right: Matrices, *, but=()):
+    for field in dataclasses.fields(Matrices):
         if field.name in but:
             continue
         one, other = getattr(left, field.name), getattr(right, field.name)
@@ -46,17 +46,17 @@ def assert_same(left: Layout, right: Layout, *, but=()):
         np.testing.assert_array_equal(one, other, err_msg=field.name)
 
 
-def rows_by_unit(layout):
-    """Give what belongs to each unit, so that layouts with another order of units can be compared."""
-    observed = np.ones(layout.outcome.shape) if layout.observed is None else layout.observed
+def rows_by_unit(matrices):
+    """Give what belongs to each unit, so that matrices with another order of units can be compared."""
+    observed = np.ones(matrices.outcome.shape) if matrices.observed is None else matrices.observed
     parts = [
-        layout.outcome,
+        matrices.outcome,
         observed,
-        layout.weight,
-        *layout.covariates.values(),
-        np.nan_to_num(layout.cohort, nan=-1)[:, None],
+        matrices.weight,
+        *matrices.covariates.values(),
+        np.nan_to_num(matrices.cohort, nan=-1)[:, None],
     ]
-    return {unit: [part[row].tolist() for part in parts] for row, unit in enumerate(layout.units)}
+    return {unit: [part[row].tolist() for part in parts] for row, unit in enumerate(matrices.units)}
 
 
 seeds = st.integers(0, 2**32 - 1)
@@ -66,36 +66,36 @@ seeds = st.integers(0, 2**32 - 1)
 @given(seed=seeds)
 def test_every_observation_stands_in_its_place_and_cohorts_are_blocks(seed):
     frame = random_panel(seed)
-    layout = lay_out(frame)
+    matrices = build_matrices(frame)
     table = frame.set_index(["county", "year"])
-    place = {period: column for column, period in enumerate(layout.periods)}
+    place = {period: column for column, period in enumerate(matrices.periods)}
     seen = set()
-    for row, unit in enumerate(layout.units):
+    for row, unit in enumerate(matrices.units):
         for year in table.loc[unit].index:
             cell = table.loc[(unit, year)]
-            assert layout.outcome[row, place[year]] == cell["share"]
-            assert layout.weight[row, place[year]] == cell["population"]
-            assert layout.covariates["beds"][row, place[year]] == cell["beds"]
-            assert layout.clusters[layout.cluster[row]] == cell["area"]
+            assert matrices.outcome[row, place[year]] == cell["share"]
+            assert matrices.weight[row, place[year]] == cell["population"]
+            assert matrices.covariates["beds"][row, place[year]] == cell["beds"]
+            assert matrices.clusters[matrices.cluster[row]] == cell["area"]
             seen.add((row, place[year]))
-    empty = [(r, c) for r in range(layout.n_units) for c in range(layout.n_periods) if (r, c) not in seen]
-    assert (layout.observed is None) == (not empty)
-    assert not any(layout.observed[cell] or layout.outcome[cell] or layout.weight[cell] for cell in empty)
-    for number, cohort in enumerate(layout.cohorts):
-        assert (layout.cohort[layout.block(number)] == cohort).all()
-    assert np.isnan(layout.cohort[layout.never]).all()
-    assert layout.starts[0] == 0
-    assert layout.starts[-1] == layout.n_units
-    for number in range(len(layout.cohorts) + 1):
-        assert layout.units[layout.block(number)].is_monotonic_increasing
-    assert (layout.cohorts > layout.periods[0]).all() if layout.n_periods else True
+    empty = [(r, c) for r in range(matrices.n_units) for c in range(matrices.n_periods) if (r, c) not in seen]
+    assert (matrices.observed is None) == (not empty)
+    assert not any(matrices.observed[cell] or matrices.outcome[cell] or matrices.weight[cell] for cell in empty)
+    for number, cohort in enumerate(matrices.cohorts):
+        assert (matrices.cohort[matrices.block(number)] == cohort).all()
+    assert np.isnan(matrices.cohort[matrices.never]).all()
+    assert matrices.starts[0] == 0
+    assert matrices.starts[-1] == matrices.n_units
+    for number in range(len(matrices.cohorts) + 1):
+        assert matrices.units[matrices.block(number)].is_monotonic_increasing
+    assert (matrices.cohorts > matrices.periods[0]).all() if matrices.n_periods else True
 
 
 @settings(max_examples=25, deadline=None)
 @given(seed=seeds)
 def test_row_order_never_matters(seed):
     frame = random_panel(seed)
-    assert_same(lay_out(frame.sample(frac=1, random_state=seed)), lay_out(frame))
+    assert_same(build_matrices(frame.sample(frac=1, random_state=seed)), build_matrices(frame))
 
 
 @settings(max_examples=25, deadline=None)
@@ -103,7 +103,7 @@ def test_row_order_never_matters(seed):
 def test_new_names_in_the_same_order_change_the_names_only(seed):
     frame = random_panel(seed)
     renamed = frame.assign(county="X" + frame["county"])
-    assert_same(lay_out(renamed), lay_out(frame), but={"units"})
+    assert_same(build_matrices(renamed), build_matrices(frame), but={"units"})
 
 
 @settings(max_examples=25, deadline=None)
@@ -112,7 +112,10 @@ def test_new_names_in_another_order_leave_every_unit_its_rows(seed):
     frame = random_panel(seed)
     units = sorted(set(frame["county"]))
     new = dict(zip(units, np.random.default_rng(seed).permutation(units), strict=True))
-    before, after = rows_by_unit(lay_out(frame)), rows_by_unit(lay_out(frame.assign(county=frame["county"].map(new))))
+    before, after = (
+        rows_by_unit(build_matrices(frame)),
+        rows_by_unit(build_matrices(frame.assign(county=frame["county"].map(new)))),
+    )
     assert after == {new[unit]: rows for unit, rows in before.items()}
 
 
@@ -120,28 +123,28 @@ def test_new_names_in_another_order_leave_every_unit_its_rows(seed):
 @given(seed=seeds, years=st.integers(-50, 50))
 def test_a_shifted_calendar_shifts_periods_and_cohorts_only(seed, years):
     frame = random_panel(seed)
-    shifted = lay_out(frame.assign(year=frame["year"] + years, first_treated=frame["first_treated"] + years))
-    layout = lay_out(frame)
-    assert_same(shifted, layout, but={"periods", "cohort", "cohorts"})
-    np.testing.assert_array_equal(shifted.periods, layout.periods + years)
-    np.testing.assert_array_equal(shifted.cohort, layout.cohort + years)
-    np.testing.assert_array_equal(shifted.cohorts, layout.cohorts + years)
+    shifted = build_matrices(frame.assign(year=frame["year"] + years, first_treated=frame["first_treated"] + years))
+    matrices = build_matrices(frame)
+    assert_same(shifted, matrices, but={"periods", "cohort", "cohorts"})
+    np.testing.assert_array_equal(shifted.periods, matrices.periods + years)
+    np.testing.assert_array_equal(shifted.cohort, matrices.cohort + years)
+    np.testing.assert_array_equal(shifted.cohorts, matrices.cohorts + years)
 
 
 @settings(max_examples=40, deadline=None)
 @given(seed=seeds, cluster=st.sampled_from([None, "area"]))
-def test_a_subset_is_the_layout_of_the_subset(seed, cluster):
+def test_a_subset_is_the_matrices_of_the_subset(seed, cluster):
     frame = random_panel(seed)
-    layout = lay_out(frame, cluster=cluster)
-    keep = np.random.default_rng(seed).random(layout.n_units) < 0.6
+    matrices = build_matrices(frame, cluster=cluster)
+    keep = np.random.default_rng(seed).random(matrices.n_units) < 0.6
     if not keep.any():
         return
-    part = lay_out(frame[frame["county"].isin(layout.units[keep])], cluster=cluster)
+    part = build_matrices(frame[frame["county"].isin(matrices.units[keep])], cluster=cluster)
     if not part.n_units:
-        assert layout.subset(keep).n_units == 0
+        assert matrices.subset(keep).n_units == 0
         return
-    assert_same(layout.subset(keep), part)
-    assert_same(layout.subset(np.flatnonzero(keep)), part)
+    assert_same(matrices.subset(keep), part)
+    assert_same(matrices.subset(np.flatnonzero(keep)), part)
 
 
 @pytest.mark.parametrize(
@@ -149,26 +152,26 @@ def test_a_subset_is_the_layout_of_the_subset(seed, cluster):
 )
 def test_labels_of_every_type_give_the_same_matrices(simulated_unbalanced, spell):
     frame = simulated_unbalanced.assign(county=simulated_unbalanced["county"].map(spell))
-    assert_same(lay_out(frame), lay_out(simulated_unbalanced), but={"units"})
+    assert_same(build_matrices(frame), build_matrices(simulated_unbalanced), but={"units"})
 
 
 def test_a_balanced_panel_has_no_mask_and_no_weights_unless_named(simulated_balanced):
-    layout = lay_out(simulated_balanced, weight=None, covariates=(), cluster=None)
-    assert layout.observed is None
-    assert layout.weight is None
-    assert layout.covariates == {}
-    assert layout.clusters.equals(layout.units)
-    assert layout.clustered_by_unit
-    assert layout.outcome.flags.c_contiguous
+    matrices = build_matrices(simulated_balanced, weight=None, covariates=(), cluster=None)
+    assert matrices.observed is None
+    assert matrices.weight is None
+    assert matrices.covariates == {}
+    assert matrices.clusters.equals(matrices.units)
+    assert matrices.clustered_by_unit
+    assert matrices.outcome.flags.c_contiguous
 
 
 def test_a_subset_with_a_mask_of_another_length_is_refused(simulated_balanced):
     with pytest.raises(IndexError):
-        lay_out(simulated_balanced).subset(np.ones(3, dtype=bool))
+        build_matrices(simulated_balanced).subset(np.ones(3, dtype=bool))
 
 
-def test_the_layout_does_not_share_memory_with_the_callers_frame(simulated_balanced):
-    layout = lay_out(simulated_balanced)
-    for matrix in (layout.outcome, layout.weight, *layout.covariates.values()):
+def test_the_matrices_does_not_share_memory_with_the_callers_frame(simulated_balanced):
+    matrices = build_matrices(simulated_balanced)
+    for matrix in (matrices.outcome, matrices.weight, *matrices.covariates.values()):
         for column in ("share", "population", "beds"):
             assert not np.shares_memory(matrix, simulated_balanced[column].to_numpy())

@@ -123,28 +123,28 @@ def test_influence_of_imputation_is_the_derivative_with_respect_to_outcomes_time
     frame = simulate(13, n_units=15, missing=missing)
     panel = diagnose(frame, weight="weight", weight_kind=kind)
     effects = ea.estimate(panel, "imputation").aggregate("overall")
-    layout = panel.layout
-    seen = np.ones_like(layout.outcome, dtype=bool) if layout.observed is None else layout.observed
-    rows = [row for row in range(layout.n_units) if np.isnan(layout.cohort[row])]
-    fitted = _gaps(layout, seen)
+    matrices = panel.matrices
+    seen = np.ones_like(matrices.outcome, dtype=bool) if matrices.observed is None else matrices.observed
+    rows = [row for row in range(matrices.n_units) if np.isnan(matrices.cohort[row])]
+    fitted = _gaps(matrices, seen)
     for row in rows:
-        derivative = np.zeros(layout.n_periods)
+        derivative = np.zeros(matrices.n_periods)
         for column in np.flatnonzero(seen[row]):
-            bumped = frame["county"].eq(layout.units[row]) & frame["quarter"].eq(layout.periods[column])
+            bumped = frame["county"].eq(matrices.units[row]) & frame["quarter"].eq(matrices.periods[column])
             moved = frame.assign(share=frame["share"] + 0.01 * bumped)
             derivative[column] = (overall(moved, "imputation", kind).value[0] - effects.value[0]) / 0.01
         assert effects.influence.matrix()[row, 0] == pytest.approx(derivative @ fitted[row], abs=EXACT)
 
 
-def _gaps(layout, seen):
+def _gaps(matrices, seen):
     """Residuals of a weighted regression on unit and period dummies, untreated observations only; by plain least squares."""
-    untreated = seen & ~(layout.periods >= layout.cohort[:, None])
+    untreated = seen & ~(matrices.periods >= matrices.cohort[:, None])
     unit, period = np.nonzero(untreated)
-    dummies = np.hstack([np.eye(layout.n_units)[unit], np.eye(layout.n_periods)[period]])
-    root = np.sqrt(layout.weight[untreated])
-    coefficients, *_ = np.linalg.lstsq(dummies * root[:, None], layout.outcome[untreated] * root, rcond=None)
-    gap = np.zeros_like(layout.outcome)
-    gap[untreated] = layout.outcome[untreated] - dummies @ coefficients
+    dummies = np.hstack([np.eye(matrices.n_units)[unit], np.eye(matrices.n_periods)[period]])
+    root = np.sqrt(matrices.weight[untreated])
+    coefficients, *_ = np.linalg.lstsq(dummies * root[:, None], matrices.outcome[untreated] * root, rcond=None)
+    gap = np.zeros_like(matrices.outcome)
+    gap[untreated] = matrices.outcome[untreated] - dummies @ coefficients
     return gap
 
 
@@ -215,7 +215,7 @@ def test_the_kind_is_said_and_kept_and_part_of_the_content():
     assert "Weights: 'weight' (precision: they say how exactly an outcome is measured; " in designs["precision"].text()
     assert len({design.panel.content_hash for design in designs.values()}) == 3
     kept = designs["precision"].subset(np.arange(designs["precision"].n_units) > 2)
-    assert kept.layout.weight_kind == "precision"
+    assert kept.matrices.weight_kind == "precision"
     means = designs["precision"].cohorts["baseline_mean"]
     np.testing.assert_array_equal(means, diagnose(frame).cohorts["baseline_mean"])
 

@@ -72,9 +72,9 @@ def test_with_few_treated_clusters_the_errors_leave_out_each_cluster(options):
     whole = centres(design)
     table = ea.infer(whole)
     assert set(table["vcov"]) == {"CR3"}
-    layout = design.layout
-    again = [centres(design.subset(layout.cluster != g)).value for g in range(layout.n_clusters)]
-    count = layout.n_clusters
+    matrices = design.matrices
+    again = [centres(design.subset(matrices.cluster != g)).value for g in range(matrices.n_clusters)]
+    count = matrices.n_clusters
     expected = np.sqrt((count - 1) / count * ((np.array(again) - whole.value) ** 2).sum(axis=0))
     np.testing.assert_allclose(table["std_error"], expected, rtol=1e-6)
     assert whole.cells["parameter"].tolist()[: len(CENTRES)] == list(CENTRES)

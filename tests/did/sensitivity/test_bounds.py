@@ -128,7 +128,7 @@ def test_the_average_over_cells_is_the_difference_in_differences_when_m_is_zero(
 
 
 def test_a_design_without_any_comparison_is_still_bounded_over_time(design):
-    bounds = bound_effect(design.subset(design.layout.units != "c"), m=0.01)
+    bounds = bound_effect(design.subset(design.matrices.units != "c"), m=0.01)
     assert set(bounds.frame["assumption"]) == {"logical", "time_variation"}
     assert bounds.frame["note"].str.contains("no unit is untreated in this period: no comparison").any()
 

@@ -101,7 +101,7 @@ def test_a_window_that_ends_before_a_cohort_starts_keeps_the_short_way(cluster):
     assignments = list_assignments(design)
     codes = np.concatenate([assignments.actual[None], *assignments.runs(5, 1)])
     cut = cut_design(design, one)
-    assert len(cut.layout.cohorts) == 1
+    assert len(cut.matrices.cohorts) == 1
     short = estimate_by_paths(design, one, assignments, codes)
     long = [estimate_specification(cut_design(move(design, assignments, row), one), one).value[0] for row in codes]
     assert short == pytest.approx(long, abs=1e-12)

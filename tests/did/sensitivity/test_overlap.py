@@ -132,18 +132,18 @@ def test_events_may_name_clusters():
     ],
 )
 def test_a_period_counts_when_a_day_of_it_is_touched(start, end, expected):
-    layout = plain(yearly()).layout
-    found = read_events(events(("a", start, end, "p")), layout).running["p"]
-    assert found[list(layout.units).index("a")].astype(int).tolist() == expected
+    matrices = plain(yearly()).matrices
+    found = read_events(events(("a", start, end, "p")), matrices).running["p"]
+    assert found[list(matrices.units).index("a")].astype(int).tolist() == expected
     assert found.sum() == sum(expected)
 
 
 def test_quarters_are_read_from_quarters_months_and_days():
     frame = yearly().assign(quarter=np.tile(["2019Q3", "2019Q4", "2020Q1", "2020Q2"], 4))
     frame["cohort"] = frame["cohort"].map({2020.0: "2020Q1"})
-    layout = plain(frame).layout
+    matrices = plain(frame).matrices
     rows = events(("a", "2019Q4", "2020Q1", "p"), ("b", "2019-11", "2020-01-15", "p"))
-    assert read_events(rows, layout).running["p"][:2].astype(int).tolist() == [[0, 1, 1, 0], [0, 1, 1, 0]]
+    assert read_events(rows, matrices).running["p"][:2].astype(int).tolist() == [[0, 1, 1, 0], [0, 1, 1, 0]]
 
 
 def test_order_and_doubles_change_nothing_and_the_frames_are_left_alone():

@@ -120,7 +120,7 @@ def test_a_placebo_outcome_keeps_the_units_and_periods_of_the_design():
     kept = np.arange(design.n_units) % 3 > 0
     smaller = design.subset(kept)
     found = ea.placebo(smaller, "twfe", "outcome", outcome="city").table["estimate"].iloc[0]
-    part = frame[frame["county"].isin(design.layout.units[kept])].assign(share=frame["city"])
+    part = frame[frame["county"].isin(design.matrices.units[kept])].assign(share=frame["city"])
     assert found == pytest.approx(ea.estimate(diagnose(part), "twfe").value[0], abs=1e-12)
 
 

@@ -124,15 +124,15 @@ def test_the_parts_never_exceed_the_variance():
 def test_drawn_residuals_have_the_covariance_of_those_seen():
     frame = simulate(81, n_units=300, cohorts=(6, None, None))
     design = diagnose(frame, cluster="prefecture")
-    values = deviations(design.layout)
-    seen = untreated(design.layout)
+    values = deviations(design.matrices)
+    seen = untreated(design.matrices)
     rng = np.random.default_rng(1)
     for kind in ("paths", "model"):
         source, words = residual_source(diagnose(frame), kind)
         drawn = np.concatenate([source(rng) for _ in range(40)])
         group = np.arange(len(drawn))
-        found = moments_of(drawn - drawn.mean(axis=0), np.ones_like(drawn, dtype=bool), design.layout.periods, group)
-        actual = moments_of(values, seen, design.layout.periods, np.arange(300))
+        found = moments_of(drawn - drawn.mean(axis=0), np.ones_like(drawn, dtype=bool), design.matrices.periods, group)
+        actual = moments_of(values, seen, design.matrices.periods, np.arange(300))
         assert found.half_squares == pytest.approx(actual.half_squares, rel=0.15), words
 
 

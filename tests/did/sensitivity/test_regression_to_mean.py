@@ -114,12 +114,12 @@ def test_a_longer_window_is_averaged():
     design = plain(chosen_low(4))
     found = ea.regression_to_mean(design, window=3, draws=2)
     assert found.selection["baseline"].iloc[0] == "1 to 3"
-    layout = design.layout
-    baseline = layout.outcome[:, 1:4].mean(axis=1)
-    treated = ~np.isnan(layout.cohort)
+    matrices = design.matrices
+    baseline = matrices.outcome[:, 1:4].mean(axis=1)
+    treated = ~np.isnan(matrices.cohort)
     gap = baseline[treated].mean() - baseline[~treated].mean()
     assert found.expected["baseline_gap"].iloc[0] == pytest.approx(gap)
-    covariance = found.process.covariance(layout.periods)
+    covariance = found.process.covariance(matrices.periods)
     weight = np.array([0, 1, 1, 1, 0, 0]) / 3
     slope = (covariance[4] - covariance[3]) @ weight / (weight @ covariance @ weight)
     assert found.expected["expected"].iloc[0] == pytest.approx(gap * slope)
@@ -164,10 +164,10 @@ def test_without_never_treated_units_there_is_nobody_to_match_with():
 
 def test_matches_are_the_closest_histories():
     outcome = np.array([[0.0, 0.0, 5.0], [1.0, 1.0, 5.0], [0.1, 0.0, 0.0], [1.1, 1.0, 1.0], [9.0, 9.0, 9.0]])
-    layout = plain(frame_of(outcome, np.array([2, 2, np.nan, np.nan, np.nan]))).layout
-    counts, note = count_matches(layout, 0, 1)
+    matrices = plain(frame_of(outcome, np.array([2, 2, np.nan, np.nan, np.nan]))).matrices
+    counts, note = count_matches(matrices, 0, 1)
     assert (counts.tolist(), note) == ([0, 0, 1, 1, 0], "")
-    assert count_matches(layout, 0, 9)[0].tolist() == [0, 0, 2, 2, 2]
+    assert count_matches(matrices, 0, 9)[0].tolist() == [0, 0, 2, 2, 2]
 
 
 def test_all_never_treated_units_as_matches_is_the_estimate_itself():

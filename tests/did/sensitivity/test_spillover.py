@@ -190,7 +190,7 @@ def test_units_treated_before_the_panel_expose_their_neighbours_throughout():
     frame.loc[frame["county"] == "C000", "cohort"] = 1.0
     design = diagnose(frame)
     exposure = map_exposure(design, line_of(60))
-    place = list(design.layout.units).index("C001")
+    place = list(design.matrices.units).index("C001")
     assert exposure.since[place] == 1
     assert exposure.count[place].min() == 1
     note = ea.spillover(design, "twfe", adjacency=line_of(60)).table["note"].iloc[0]

@@ -27,7 +27,7 @@ def has_counts(design: Design) -> bool:
 
 
 def count_episodes(design: Design, name: str) -> NDArray[np.float64]:
-    """Give the episodes inside or outside by unit and period of the layout.
+    """Give the episodes inside or outside by unit and period of the matrices.
 
     Assumes nothing. Counts are looked up in the panel by the labels of units and periods, so that designs pay for them only
     when they are asked for.
@@ -61,7 +61,7 @@ def count_episodes(design: Design, name: str) -> NDArray[np.float64]:
     >>> count_episodes(design, "log_outside").tolist()
     [[20.0, 10.0], [50.0, 60.0]]
     """
-    panel, layout = design.panel, design.layout
+    panel, matrices = design.panel, design.matrices
     if not has_counts(design):
         missing = " and ".join(role for role in (INSIDE, TOTAL) if role not in panel.columns)
         raise EstimationError(
@@ -72,9 +72,9 @@ def count_episodes(design: Design, name: str) -> NDArray[np.float64]:
     keys = panel.keys
     everywhere = np.zeros((len(keys.units), len(keys.periods)))
     everywhere[keys.unit, keys.period] = counts
-    rows, columns = keys.units.get_indexer(layout.units), np.searchsorted(keys.periods, layout.periods)
+    rows, columns = keys.units.get_indexer(matrices.units), np.searchsorted(keys.periods, matrices.periods)
     found = everywhere[np.ix_(rows, columns)]
-    return found if layout.observed is None else np.where(layout.observed, found, 0.0)
+    return found if matrices.observed is None else np.where(matrices.observed, found, 0.0)
 
 
 def on_count(design: Design, name: str) -> Design:
@@ -92,19 +92,19 @@ def on_count(design: Design, name: str) -> Design:
     EstimationError
         When the design names no counts, or a count is zero: it has no logarithm.
     """
-    counts, layout = count_episodes(design, name), design.layout
-    observed = np.ones_like(counts, dtype=bool) if layout.observed is None else layout.observed
+    counts, matrices = count_episodes(design, name), design.matrices
+    observed = np.ones_like(counts, dtype=bool) if matrices.observed is None else matrices.observed
     empty = observed & (counts <= 0)
     if empty.any():
         row, column = np.argwhere(empty)[0]
-        where = f"{layout.units[row]} in {label(layout.period_kind, int(layout.periods[column]))}"
+        where = f"{matrices.units[row]} in {label(matrices.period_kind, int(matrices.periods[column]))}"
         raise EstimationError(
             f"scale={name!r} has no value where nobody is treated {COUNTS[name]}; {int(empty.sum())} observation(s) are there, "
             f"for example {where}. Leave these units out, or take the count as the outcome and use etwfe with "
             "family='poisson', which takes zeros."
         )
     logarithm = np.log(np.where(observed, counts, 1.0))
-    return replace(design, layout=replace(layout, outcome=logarithm), outcome_unit="number")
+    return replace(design, matrices=replace(matrices, outcome=logarithm), outcome_unit="number")
 
 
 def as_change(effects: Effects, name: str) -> Effects:

@@ -140,13 +140,13 @@ def _leave_out_early(design: Design, method: Method, early: int) -> tuple[Design
     if early <= 0:
         return design, ""
     words = f"; units may react {early} period(s) before the start, so these periods do not count as untreated"
-    layout = design.layout
-    lost = layout.cohorts[base_columns(layout, early) < 0]
+    matrices = design.matrices
+    lost = matrices.cohorts[base_columns(matrices, early) < 0]
     if method.by_cohort or not lost.size:
         return design, words
-    named = ", ".join(label(layout.period_kind, int(cohort)) for cohort in lost)
+    named = ", ".join(label(matrices.period_kind, int(cohort)) for cohort in lost)
     words += f"; without the units that start in {named}: the panel has no period before they may react"
-    return design.subset(~np.isin(layout.cohort, lost)), words
+    return design.subset(~np.isin(matrices.cohort, lost)), words
 
 
 def find_method(name: str) -> Method:

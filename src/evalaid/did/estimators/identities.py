@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from evalaid.did.effects.effects import Effects
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.panel.design import Design
-from evalaid.did.panel.matrices import Layout
+from evalaid.did.panel.matrices import Matrices
 
 # Sums of some hundred shares in double precision differ by less than this when added in another order.
 ROUNDING = 1e-9
@@ -52,7 +52,7 @@ def check_identities(design: Design) -> pd.DataFrame:
     (6, True)
     """
     unit = "pp" if design.outcome_unit == "fraction" else "number"
-    usable = design.balanced and design.layout.weight is None and not design.covariates and design.n_never > 0
+    usable = design.balanced and design.matrices.weight is None and not design.covariates and design.n_never > 0
     rows = []
     for key, name, pair in _identities(design) if usable else ():
         by_package, by_hand = pair
@@ -66,8 +66,8 @@ def check_identities(design: Design) -> pd.DataFrame:
 
 
 def _identities(design: Design) -> Iterator[tuple[str, str, tuple[Floats, Floats]]]:
-    layout = design.layout
-    means = _means(layout)
+    matrices = design.matrices
+    means = _means(matrices)
     never = estimate(
         design, "callaway_santanna", comparison="never_treated", adjustment="none", base_period="universal"
     )
@@ -78,21 +78,25 @@ def _identities(design: Design) -> Iterator[tuple[str, str, tuple[Floats, Floats
     yield (
         "difference_of_means",
         "Callaway-Sant'Anna, never-treated comparison = difference of mean changes",
-        _cells(never, [_four_means(layout, means, c, t, later=False) for c, t in _pairs(never)]),
+        _cells(never, [_four_means(matrices, means, c, t, later=False) for c, t in _pairs(never)]),
     )
     yield (
         "not_yet_treated",
         "Callaway-Sant'Anna, not-yet-treated comparison = difference of mean changes",
-        _cells(later, [_four_means(layout, means, c, t, later=True) for c, t in _pairs(later)]),
+        _cells(later, [_four_means(matrices, means, c, t, later=True) for c, t in _pairs(later)]),
     )
     yield (
         "saturated",
         "Imputation = regression of cohort means on cohort, period and a dummy for each treated cell",
-        _cells(imputed, _saturated(layout, means, _pairs(imputed))),
+        _cells(imputed, _saturated(matrices, means, _pairs(imputed))),
     )
-    yield "event_time", "Event-time effect = mean of its cells, weighted by cohort size", _by_event_time(later, layout)
-    yield "overall", "Overall effect = mean of the treated cells, weighted by cohort size", _overall(later, layout)
-    first = design.subset((layout.cohort == layout.cohorts[0]) | np.isnan(layout.cohort))
+    yield (
+        "event_time",
+        "Event-time effect = mean of its cells, weighted by cohort size",
+        _by_event_time(later, matrices),
+    )
+    yield "overall", "Overall effect = mean of the treated cells, weighted by cohort size", _overall(later, matrices)
+    first = design.subset((matrices.cohort == matrices.cohorts[0]) | np.isnan(matrices.cohort))
     yield (
         "one_cohort",
         "One cohort: two-way fixed effects = before and after against the never treated",
@@ -100,9 +104,11 @@ def _identities(design: Design) -> Iterator[tuple[str, str, tuple[Floats, Floats
     )
 
 
-def _means(layout: Layout) -> Floats:
+def _means(matrices: Matrices) -> Floats:
     """Mean outcome by cohort (never treated last) and period. (C + 1, T)"""
-    return np.stack([layout.outcome[layout.block(number)].mean(axis=0) for number in range(len(layout.cohorts) + 1)])
+    return np.stack(
+        [matrices.outcome[matrices.block(number)].mean(axis=0) for number in range(len(matrices.cohorts) + 1)]
+    )
 
 
 def _pairs(effects: Effects) -> list[tuple[int, int]]:
@@ -114,35 +120,35 @@ def _cells(effects: Effects, by_hand: list[float]) -> tuple[Floats, Floats]:
     return effects.value[there], np.asarray(by_hand)[there]
 
 
-def _four_means(layout: Layout, means: Floats, cohort: int, period: int, *, later: bool) -> float:
+def _four_means(matrices: Matrices, means: Floats, cohort: int, period: int, *, later: bool) -> float:
     """Change of a cohort's mean since its last untreated period minus that of the comparison units' mean."""
-    own = int(np.searchsorted(layout.cohorts, cohort))
-    now, base = int(np.searchsorted(layout.periods, period)), int(np.searchsorted(layout.periods, cohort)) - 1
-    groups = [len(layout.cohorts)]
+    own = int(np.searchsorted(matrices.cohorts, cohort))
+    now, base = int(np.searchsorted(matrices.periods, period)), int(np.searchsorted(matrices.periods, cohort)) - 1
+    groups = [len(matrices.cohorts)]
     if later:
-        groups += [n for n, c in enumerate(layout.cohorts) if n != own and c > max(period, layout.periods[base])]
-    sizes = np.diff(layout.starts)[groups]
+        groups += [n for n, c in enumerate(matrices.cohorts) if n != own and c > max(period, matrices.periods[base])]
+    sizes = np.diff(matrices.starts)[groups]
     change = np.average(means[groups, now] - means[groups, base], weights=sizes)
     return float(means[own, now] - means[own, base] - change)
 
 
-def _saturated(layout: Layout, means: Floats, cells: list[tuple[int, int]]) -> list[float]:
+def _saturated(matrices: Matrices, means: Floats, cells: list[tuple[int, int]]) -> list[float]:
     """Coefficients of the treated cells in a weighted regression on cohort and period effects."""
     n_groups, n_periods = means.shape
     group, time = (index.ravel() for index in np.indices(means.shape))
     columns = [*(group == number for number in range(n_groups)), *(time == number for number in range(1, n_periods))]
     for cohort, period in cells:
-        own, now = np.searchsorted(layout.cohorts, cohort), np.searchsorted(layout.periods, period)
+        own, now = np.searchsorted(matrices.cohorts, cohort), np.searchsorted(matrices.periods, period)
         columns.append((group == own) & (time == now))
-    weights = np.sqrt(np.diff(layout.starts)[group])
+    weights = np.sqrt(np.diff(matrices.starts)[group])
     matrix = np.stack(columns, axis=1).astype(float)
     coefficients, *_ = np.linalg.lstsq(matrix * weights[:, None], means.ravel() * weights, rcond=None)
     return list(coefficients[-len(cells) :])
 
 
-def _by_event_time(effects: Effects, layout: Layout) -> tuple[Floats, Floats]:
+def _by_event_time(effects: Effects, matrices: Matrices) -> tuple[Floats, Floats]:
     event = effects.aggregate("event_time")
-    sizes = dict(zip(layout.cohorts, np.diff(layout.starts)[:-1], strict=True))
+    sizes = dict(zip(matrices.cohorts, np.diff(matrices.starts)[:-1], strict=True))
     weights = effects.cells["cohort"].map(sizes).to_numpy(dtype=float)
     times = effects.cells["event_time"].to_numpy()
     there = ~np.isnan(effects.value)
@@ -153,8 +159,8 @@ def _by_event_time(effects: Effects, layout: Layout) -> tuple[Floats, Floats]:
     return event.value, np.asarray(by_hand)
 
 
-def _overall(effects: Effects, layout: Layout) -> tuple[Floats, Floats]:
-    sizes = dict(zip(layout.cohorts, np.diff(layout.starts)[:-1], strict=True))
+def _overall(effects: Effects, matrices: Matrices) -> tuple[Floats, Floats]:
+    sizes = dict(zip(matrices.cohorts, np.diff(matrices.starts)[:-1], strict=True))
     weights = effects.cells["cohort"].map(sizes).to_numpy(dtype=float)
     there = (effects.cells["event_time"].to_numpy() >= 0) & ~np.isnan(effects.value)
     by_hand = np.average(effects.value[there], weights=weights[there])

@@ -85,20 +85,20 @@ def on_scale(design: Design, name: str) -> Design:
         return on_count(design, name)
     if design.outcome_unit != "fraction":
         raise EstimationError(f"scale={name!r} is for shares; this outcome is a plain number.")
-    layout = design.layout
-    observed = np.ones_like(layout.outcome, dtype=bool) if layout.observed is None else layout.observed
-    impossible = observed & ((layout.outcome >= 1) | ((layout.outcome <= 0) & (name == "log_odds")))
+    matrices = design.matrices
+    observed = np.ones_like(matrices.outcome, dtype=bool) if matrices.observed is None else matrices.observed
+    impossible = observed & ((matrices.outcome >= 1) | ((matrices.outcome <= 0) & (name == "log_odds")))
     if impossible.any():
         row, column = np.argwhere(impossible)[0]
-        where = f"{layout.units[row]} in {label(layout.period_kind, int(layout.periods[column]))}"
+        where = f"{matrices.units[row]} in {label(matrices.period_kind, int(matrices.periods[column]))}"
         ends = "0 or 1" if name == "log_odds" else "1"
         raise EstimationError(
             f"scale={name!r} has no value at shares of {ends}; {int(impossible.sum())} observation(s) are there, for example "
             f"{where}. Leave these units out, or use etwfe with family='binomial', which takes them."
         )
-    shares = np.where(observed, layout.outcome, 0.5)
+    shares = np.where(observed, matrices.outcome, 0.5)
     moved = np.where(observed, SCALES[name].forward(shares), 0.0)
-    return replace(design, layout=replace(layout, outcome=moved))
+    return replace(design, matrices=replace(matrices, outcome=moved))
 
 
 def report_back(effects: Effects, design: Design, name: str) -> Effects:
@@ -127,26 +127,26 @@ def report_back(effects: Effects, design: Design, name: str) -> Effects:
         return effects
     if name in COUNTS:
         return as_change(effects, name)
-    scale, layout = SCALES[name], design.layout
-    observed = np.ones_like(layout.outcome, dtype=bool) if layout.observed is None else layout.observed
+    scale, matrices = SCALES[name], design.matrices
+    observed = np.ones_like(matrices.outcome, dtype=bool) if matrices.observed is None else matrices.observed
     weight = effects.population.weight[:, None]
-    index = scale.forward(np.where(observed, layout.outcome, 0.5))
-    event_time = layout.periods[None, :] - layout.cohort[:, None]
+    index = scale.forward(np.where(observed, matrices.outcome, 0.5))
+    event_time = matrices.periods[None, :] - matrices.cohort[:, None]
     value, slope = np.full(len(effects), np.nan), np.zeros(len(effects))
-    own = np.zeros((layout.n_units, len(effects)))
+    own = np.zeros((matrices.n_units, len(effects)))
     for k, cell in enumerate(effects.cells.to_dict("records")):
-        chosen = observed & ~np.isnan(layout.cohort)[:, None]
+        chosen = observed & ~np.isnan(matrices.cohort)[:, None]
         if "cohort" in cell:
-            chosen = chosen & (layout.cohort == cell["cohort"])[:, None]
+            chosen = chosen & (matrices.cohort == cell["cohort"])[:, None]
         if "period" in cell:
-            chosen = chosen & (layout.periods == cell["period"])
+            chosen = chosen & (matrices.periods == cell["period"])
         chosen = chosen & (event_time == cell["event_time"] if "event_time" in cell else event_time >= 0)
         mass = weight * chosen
         if np.isnan(effects.value[k]) or not mass.any():
             continue
         share = mass / mass.sum()
         without = index - effects.value[k]
-        gap = np.where(chosen, layout.outcome - scale.back(without), 0.0)
+        gap = np.where(chosen, matrices.outcome - scale.back(without), 0.0)
         value[k] = (share * gap).sum()
         slope[k] = (share * np.where(chosen, scale.slope(without), 0.0)).sum()
         own[:, k] = (share * (gap - value[k])).sum(axis=1)
@@ -186,17 +186,17 @@ def diagnose_ceiling(design: Design, threshold: float = 0.95) -> pd.DataFrame:
     """
     if design.outcome_unit != "fraction":
         raise EstimationError("A ceiling is diagnosed for shares; this outcome is a plain number.")
-    layout = design.layout
-    observed = np.ones_like(layout.outcome, dtype=bool) if layout.observed is None else layout.observed
-    reacts = layout.cohorts[0] - design.anticipation if len(layout.cohorts) else np.inf
-    before = observed & (layout.periods < reacts)
+    matrices = design.matrices
+    observed = np.ones_like(matrices.outcome, dtype=bool) if matrices.observed is None else matrices.observed
+    reacts = matrices.cohorts[0] - design.anticipation if len(matrices.cohorts) else np.inf
+    before = observed & (matrices.periods < reacts)
     rows = []
-    for number in range(len(layout.cohorts) + 1):
-        block = layout.block(number)
-        above = (layout.outcome[block] >= threshold) & observed[block]
-        here = layout.outcome[block][before[block]]
+    for number in range(len(matrices.cohorts) + 1):
+        block = matrices.block(number)
+        above = (matrices.outcome[block] >= threshold) & observed[block]
+        here = matrices.outcome[block][before[block]]
         rows.append((
-            layout.cohorts[number] if number < len(layout.cohorts) else None,
+            matrices.cohorts[number] if number < len(matrices.cohorts) else None,
             block.stop - block.start,
             int((above & before[block]).any(axis=1).sum()),
             int(above.any(axis=1).sum()),

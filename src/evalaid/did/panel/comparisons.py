@@ -1,4 +1,4 @@
-"""Who can be compared with whom: counts and reasons for every cohort, period and comparison group of a layout."""
+"""Who can be compared with whom: counts and reasons for every cohort, period and comparison group of a panel."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 
 from evalaid.base.effect_columns import N_CLUSTERS, TREATED_CLUSTERS
 from evalaid.base.periods import label
-from evalaid.did.panel.matrices import Layout
+from evalaid.did.panel.matrices import Matrices
 
 NEVER_TREATED = "never_treated"
 NOT_YET_TREATED = "not_yet_treated"
@@ -29,12 +29,12 @@ CELLS: dict[str, type] = {
 """Columns of the frame of cells, and what they hold."""
 
 
-def base_columns(layout: Layout, anticipation: int = 0) -> np.ndarray:
+def base_columns(matrices: Matrices, anticipation: int = 0) -> np.ndarray:
     """Find the last period before each cohort reacts to the treatment.
 
     Parameters
     ----------
-    layout : Layout
+    matrices : Matrices
         The panel as matrices.
     anticipation : int
         Periods before the start in which units may already react.
@@ -47,15 +47,15 @@ def base_columns(layout: Layout, anticipation: int = 0) -> np.ndarray:
     Examples
     --------
     >>> from evalaid.did.panel.matrices import arrange
-    >>> layout = arrange(units=pd.Index(["a", "b"]), periods=np.arange(2019, 2023), period_kind="year",
+    >>> matrices = arrange(units=pd.Index(["a", "b"]), periods=np.arange(2019, 2023), period_kind="year",
     ...                  outcome=np.zeros((2, 4)), cohort=np.array([2021.0, 2022.0]))
-    >>> base_columns(layout).tolist(), base_columns(layout, anticipation=2).tolist()
+    >>> base_columns(matrices).tolist(), base_columns(matrices, anticipation=2).tolist()
     ([1, 2], [-1, 0])
     """
-    return np.searchsorted(layout.periods, layout.cohorts - anticipation) - 1
+    return np.searchsorted(matrices.periods, matrices.cohorts - anticipation) - 1
 
 
-def list_cells(layout: Layout, anticipation: int = 0) -> pd.DataFrame:
+def list_cells(matrices: Matrices, anticipation: int = 0) -> pd.DataFrame:
     """List every cohort, period and comparison group, with counts, and say why some are no comparison.
 
     A unit counts when it is observed both in the period and in the base period of the cohort, which is the last one before
@@ -65,7 +65,7 @@ def list_cells(layout: Layout, anticipation: int = 0) -> pd.DataFrame:
 
     Parameters
     ----------
-    layout : Layout
+    matrices : Matrices
         The panel as matrices.
     anticipation : int
         Periods before the start in which units may already react.
@@ -83,25 +83,25 @@ def list_cells(layout: Layout, anticipation: int = 0) -> pd.DataFrame:
     Examples
     --------
     >>> from evalaid.did.panel.matrices import arrange
-    >>> layout = arrange(units=pd.Index(["a", "b"]), periods=np.arange(2019, 2022), period_kind="year",
+    >>> matrices = arrange(units=pd.Index(["a", "b"]), periods=np.arange(2019, 2022), period_kind="year",
     ...                  outcome=np.zeros((2, 3)), cohort=np.array([2020.0, 2021.0]))
-    >>> cells = list_cells(layout)
+    >>> cells = list_cells(matrices)
     >>> cells.loc[cells["admissible"], ["cohort", "period", "comparison", "n_comparison"]].to_dict("records")
     [{'cohort': 2020, 'period': 2020, 'comparison': 'not_yet_treated', 'n_comparison': 1}]
     """
-    bases = base_columns(layout, anticipation)
+    bases = base_columns(matrices, anticipation)
     parts = []
-    for number, (cohort, base) in enumerate(zip(layout.cohorts, bases, strict=True)):
-        pairs = layout.observed
+    for number, (cohort, base) in enumerate(zip(matrices.cohorts, bases, strict=True)):
+        pairs = matrices.observed
         if pairs is not None and base >= 0:
             pairs = pairs & pairs[:, [base]]
-        treated = _count(layout, np.arange(layout.n_units)[layout.block(number)], pairs)
+        treated = _count(matrices, np.arange(matrices.n_units)[matrices.block(number)], pairs)
         for comparison in (NEVER_TREATED, NOT_YET_TREATED):
             if comparison == NEVER_TREATED:
-                others = _count(layout, np.arange(layout.n_units)[layout.never], pairs)
+                others = _count(matrices, np.arange(matrices.n_units)[matrices.never], pairs)
             else:
-                others = _count_not_yet_treated(layout, number, int(base), anticipation, pairs)
-            parts.append(_describe_cells(layout, int(cohort), int(base), comparison, treated, others))
+                others = _count_not_yet_treated(matrices, number, int(base), anticipation, pairs)
+            parts.append(_describe_cells(matrices, int(cohort), int(base), comparison, treated, others))
     columns = {
         name: np.concatenate([np.empty(0, dtype), *(part[name] for part in parts)]) for name, dtype in CELLS.items()
     }
@@ -109,44 +109,44 @@ def list_cells(layout: Layout, anticipation: int = 0) -> pd.DataFrame:
 
 
 def _count_not_yet_treated(
-    layout: Layout, number: int, base: int, anticipation: int, pairs: np.ndarray | None
+    matrices: Matrices, number: int, base: int, anticipation: int, pairs: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Count units and clusters that are not yet treated, period by period, the cohort itself left out."""
-    latest = np.maximum(layout.periods, layout.periods[max(base, 0)]) + anticipation
-    first = np.searchsorted(layout.cohorts, latest, side="right")
-    units, clusters = np.zeros((2, layout.n_periods), dtype=np.int64)
-    own = layout.block(number)
+    latest = np.maximum(matrices.periods, matrices.periods[max(base, 0)]) + anticipation
+    first = np.searchsorted(matrices.cohorts, latest, side="right")
+    units, clusters = np.zeros((2, matrices.n_periods), dtype=np.int64)
+    own = matrices.block(number)
     for later in np.unique(first):
-        rows = np.arange(layout.starts[later], layout.n_units)
+        rows = np.arange(matrices.starts[later], matrices.n_units)
         rows = rows[(rows < own.start) | (rows >= own.stop)]
         columns = np.flatnonzero(first == later)
         units[columns], clusters[columns] = _count(
-            layout, rows, None if pairs is None else pairs[:, columns], len(columns)
+            matrices, rows, None if pairs is None else pairs[:, columns], len(columns)
         )
     return units, clusters
 
 
 def _count(
-    layout: Layout, rows: np.ndarray, pairs: np.ndarray | None, width: int | None = None
+    matrices: Matrices, rows: np.ndarray, pairs: np.ndarray | None, width: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Count the units among ``rows`` and their clusters, in each column of ``pairs``."""
     if pairs is None:
-        width = layout.n_periods if width is None else width
-        present = np.zeros(layout.n_clusters, dtype=bool)
-        present[layout.cluster[rows]] = True
+        width = matrices.n_periods if width is None else width
+        present = np.zeros(matrices.n_clusters, dtype=bool)
+        present[matrices.cluster[rows]] = True
         return np.full(width, len(rows)), np.full(width, np.count_nonzero(present))
     chosen = pairs[rows]
     units = np.count_nonzero(chosen, axis=0)
-    if layout.clustered_by_unit:
+    if matrices.clustered_by_unit:
         return units, units
     row, column = np.nonzero(chosen)
-    seen = np.zeros((layout.n_clusters, pairs.shape[1]), dtype=bool)
-    seen[layout.cluster[rows][row], column] = True
+    seen = np.zeros((matrices.n_clusters, pairs.shape[1]), dtype=bool)
+    seen[matrices.cluster[rows][row], column] = True
     return units, np.count_nonzero(seen, axis=0)
 
 
 def _describe_cells(
-    layout: Layout,
+    matrices: Matrices,
     cohort: int,
     base: int,
     comparison: str,
@@ -155,17 +155,17 @@ def _describe_cells(
 ) -> dict[str, np.ndarray]:
     """Write the rows of one cohort and comparison group, each with its reason when it is no comparison."""
     if base < 0:
-        reason: Any = np.full(layout.n_periods, "the cohort has no period before it reacts")
+        reason: Any = np.full(matrices.n_periods, "the cohort has no period before it reacts")
     else:
         if comparison == NEVER_TREATED:
-            nobody = "no unit is never treated" if layout.never.start == layout.never.stop else ""
+            nobody = "no unit is never treated" if matrices.never.start == matrices.never.stop else ""
         else:
             nobody = "every other unit is treated by then"
         unseen = "no {} unit is observed both in this period and in the base period"
-        if layout.observed is not None and comparison == NOT_YET_TREATED:
+        if matrices.observed is not None and comparison == NOT_YET_TREATED:
             nobody = "every other unit is treated by then or not observed in both periods"
         reason = np.select(
-            [np.arange(layout.n_periods) == base, treated[0] == 0, others[0] == 0],
+            [np.arange(matrices.n_periods) == base, treated[0] == 0, others[0] == 0],
             [
                 "base period: the other periods are compared with it",
                 unseen.format("treated"),
@@ -174,10 +174,10 @@ def _describe_cells(
             default="",
         )
     return {
-        "cohort": np.full(layout.n_periods, cohort),
-        "period": layout.periods,
-        "event_time": layout.periods - cohort,
-        "comparison": np.full(layout.n_periods, comparison, dtype=object),
+        "cohort": np.full(matrices.n_periods, cohort),
+        "period": matrices.periods,
+        "event_time": matrices.periods - cohort,
+        "comparison": np.full(matrices.n_periods, comparison, dtype=object),
         "n_treated": treated[0],
         "n_comparison": others[0],
         TREATED_CLUSTERS: treated[1],
@@ -187,12 +187,12 @@ def _describe_cells(
     }
 
 
-def count_available(layout: Layout) -> pd.DataFrame:
+def count_available(matrices: Matrices) -> pd.DataFrame:
     """Count observed units by treatment status in each period.
 
     Parameters
     ----------
-    layout : Layout
+    matrices : Matrices
         The panel as matrices.
 
     Returns
@@ -204,21 +204,21 @@ def count_available(layout: Layout) -> pd.DataFrame:
     Examples
     --------
     >>> from evalaid.did.panel.matrices import arrange
-    >>> layout = arrange(units=pd.Index(["a", "b"]), periods=np.array([2019, 2020]), period_kind="year",
+    >>> matrices = arrange(units=pd.Index(["a", "b"]), periods=np.array([2019, 2020]), period_kind="year",
     ...                  outcome=np.zeros((2, 2)), cohort=np.array([2020.0, np.nan]))
-    >>> count_available(layout).to_dict("list")
+    >>> count_available(matrices).to_dict("list")
     {'period': [2019, 2020], 'label': ['2019', '2020'], 'never_treated': [1, 1], 'not_yet_treated': [1, 0], 'treated': [0, 1]}
     """
-    sizes = np.diff(layout.starts)
-    if layout.observed is None:
-        counts = np.repeat(sizes[:, None], layout.n_periods, axis=1)
+    sizes = np.diff(matrices.starts)
+    if matrices.observed is None:
+        counts = np.repeat(sizes[:, None], matrices.n_periods, axis=1)
     else:
-        counts = np.stack([np.count_nonzero(layout.observed[layout.block(c)], axis=0) for c in range(len(sizes))])
-    treated = layout.cohorts[:, None] <= layout.periods
+        counts = np.stack([np.count_nonzero(matrices.observed[matrices.block(c)], axis=0) for c in range(len(sizes))])
+    treated = matrices.cohorts[:, None] <= matrices.periods
     return pd.DataFrame(
         {
-            "period": layout.periods,
-            "label": [label(layout.period_kind, period) for period in layout.periods],
+            "period": matrices.periods,
+            "label": [label(matrices.period_kind, period) for period in matrices.periods],
             "never_treated": counts[-1],
             "not_yet_treated": (counts[:-1] * ~treated).sum(axis=0),
             "treated": (counts[:-1] * treated).sum(axis=0),
@@ -226,12 +226,12 @@ def count_available(layout: Layout) -> pd.DataFrame:
     )
 
 
-def describe_cohorts(layout: Layout, anticipation: int = 0) -> pd.DataFrame:
+def describe_cohorts(matrices: Matrices, anticipation: int = 0) -> pd.DataFrame:
     """Describe the cohorts, and in a last row the never-treated units.
 
     Parameters
     ----------
-    layout : Layout
+    matrices : Matrices
         The panel as matrices.
     anticipation : int
         Periods before the start in which units may already react; they do not count as pre-periods.
@@ -246,28 +246,30 @@ def describe_cohorts(layout: Layout, anticipation: int = 0) -> pd.DataFrame:
     Examples
     --------
     >>> from evalaid.did.panel.matrices import arrange
-    >>> layout = arrange(units=pd.Index(["a", "b"]), periods=np.array([2019, 2020]), period_kind="year",
+    >>> matrices = arrange(units=pd.Index(["a", "b"]), periods=np.array([2019, 2020]), period_kind="year",
     ...                  outcome=np.array([[0.7, 0.8], [0.6, 0.6]]), cohort=np.array([2020.0, np.nan]))
-    >>> describe_cohorts(layout)[["label", "n_units", "pre_periods", "post_periods", "baseline_mean"]]
+    >>> describe_cohorts(matrices)[["label", "n_units", "pre_periods", "post_periods", "baseline_mean"]]
                label  n_units  pre_periods  post_periods  baseline_mean
     0           2020        1            1             1            0.7
     1  never treated        1            2             0            0.6
     """
-    pre = base_columns(layout, anticipation) + 1
-    common = int(pre.min()) if len(pre) else layout.n_periods
-    weight: Any = 1.0 if layout.importance is None else layout.importance[:, :common]
-    mass = weight * (np.ones((layout.n_units, common)) if layout.observed is None else layout.observed[:, :common])
-    total = (mass * layout.outcome[:, :common]).sum(axis=1)
-    blocks = [layout.block(number) for number in range(len(layout.cohorts) + 1)]
+    pre = base_columns(matrices, anticipation) + 1
+    common = int(pre.min()) if len(pre) else matrices.n_periods
+    weight: Any = 1.0 if matrices.importance is None else matrices.importance[:, :common]
+    mass = weight * (
+        np.ones((matrices.n_units, common)) if matrices.observed is None else matrices.observed[:, :common]
+    )
+    total = (mass * matrices.outcome[:, :common]).sum(axis=1)
+    blocks = [matrices.block(number) for number in range(len(matrices.cohorts) + 1)]
     means = [total[rows].sum() / mass[rows].sum() if mass[rows].sum() > 0 else np.nan for rows in blocks]
     return pd.DataFrame(
         {
-            "cohort": pd.array([*layout.cohorts, None], dtype="Int64"),
-            "label": [*(label(layout.period_kind, cohort) for cohort in layout.cohorts), "never treated"],
-            "n_units": np.diff(layout.starts),
-            N_CLUSTERS: [len(np.unique(layout.cluster[rows])) for rows in blocks],
-            "pre_periods": [*pre, layout.n_periods],
-            "post_periods": [*(layout.n_periods - layout.start_column), 0],
+            "cohort": pd.array([*matrices.cohorts, None], dtype="Int64"),
+            "label": [*(label(matrices.period_kind, cohort) for cohort in matrices.cohorts), "never treated"],
+            "n_units": np.diff(matrices.starts),
+            N_CLUSTERS: [len(np.unique(matrices.cluster[rows])) for rows in blocks],
+            "pre_periods": [*pre, matrices.n_periods],
+            "post_periods": [*(matrices.n_periods - matrices.start_column), 0],
             "baseline_mean": means,
         }
     )

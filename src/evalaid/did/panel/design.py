@@ -18,7 +18,7 @@ from evalaid.base.periods import label
 from evalaid.did.panel.comparisons import count_available, describe_cohorts, list_cells
 from evalaid.did.panel.design_text import tell_comparison, tell_limits, tell_panel, tell_treatment
 from evalaid.did.panel.limits import count_clusters, find_coarser_groups, list_not_identified, list_warnings
-from evalaid.did.panel.matrices import Layout, lay_out
+from evalaid.did.panel.matrices import Matrices, build_matrices
 from evalaid.did.panel.panel import Panel, gather_panel
 from evalaid.did.panel.treatment import Treatment, gather_treatment
 
@@ -27,12 +27,12 @@ from evalaid.did.panel.treatment import Treatment, gather_treatment
 class Design:
     """Hold a panel, its cohorts and the comparisons they admit.
 
-    Counts, cells and limits are about ``layout``: the units that are untreated at first. Frames are made when they are
+    Counts, cells and limits are about ``matrices``: the units that are untreated at first. Frames are made when they are
     first asked for.
 
     Parameters
     ----------
-    layout : Layout
+    matrices : Matrices
         The panel as unit x period matrices, units sorted by cohort.
     panel : Panel
         The validated panel, always-treated units included.
@@ -41,13 +41,13 @@ class Design:
     outcome_unit : str
         "fraction" (effects are fractions; times 100 for percentage points) or "number".
     covariates : tuple of str
-        Names of the covariates in the layout.
+        Names of the covariates in the matrices.
     anticipation : int
         Periods before the start in which units may already react.
     notes : tuple of str
         What was converted, moved or set aside.
     excluded : pandas.DataFrame
-        Units that are in the panel and not in the layout: columns ``unit``, ``cohort``, ``reason``.
+        Units that are in the panel and not in the matrices: columns ``unit``, ``cohort``, ``reason``.
     source : pandas.DataFrame
         The caller's table; its other columns are searched for coarser groups, nothing else.
 
@@ -56,7 +56,7 @@ class Design:
     See `diagnose`.
     """
 
-    layout: Layout
+    matrices: Matrices
     panel: Panel
     treatment: Treatment
     outcome_unit: str
@@ -72,27 +72,27 @@ class Design:
     @property
     def n_units(self) -> int:
         """Number of units that can be compared."""
-        return self.layout.n_units
+        return self.matrices.n_units
 
     @property
     def n_periods(self) -> int:
         """Number of observed periods."""
-        return self.layout.n_periods
+        return self.matrices.n_periods
 
     @property
     def n_observations(self) -> int:
         """Number of observed unit x period cells."""
-        return self.layout.n_observations
+        return self.matrices.n_observations
 
     @property
     def n_clusters(self) -> int:
         """Number of clusters."""
-        return self.layout.n_clusters
+        return self.matrices.n_clusters
 
     @property
     def n_treated(self) -> int:
         """Number of units that start treatment within the panel."""
-        return int(self.layout.never.start)
+        return int(self.matrices.never.start)
 
     @property
     def n_never(self) -> int:
@@ -102,37 +102,37 @@ class Design:
     @cached_property
     def n_treated_clusters(self) -> int:
         """Number of clusters with at least one treated unit."""
-        return count_clusters(self.layout, treated=True)
+        return count_clusters(self.matrices, treated=True)
 
     @property
     def staggered(self) -> bool:
         """Whether units start in more than one period."""
-        return len(self.layout.cohorts) > 1
+        return len(self.matrices.cohorts) > 1
 
     @property
     def balanced(self) -> bool:
         """Whether every unit is observed in every period."""
-        return self.layout.observed is None
+        return self.matrices.observed is None
 
     @cached_property
     def cells(self) -> pd.DataFrame:
         """Every cohort, period and comparison group with counts and reasons (see `evalaid.did.panel.comparisons.list_cells`)."""
-        return list_cells(self.layout, self.anticipation)
+        return list_cells(self.matrices, self.anticipation)
 
     @cached_property
     def availability(self) -> pd.DataFrame:
         """Never-treated, not-yet-treated and treated units by period (see `evalaid.did.panel.comparisons.count_available`)."""
-        return count_available(self.layout)
+        return count_available(self.matrices)
 
     @cached_property
     def cohorts(self) -> pd.DataFrame:
         """Sizes, pre- and post-periods and baseline means (see `evalaid.did.panel.comparisons.describe_cohorts`)."""
-        return describe_cohorts(self.layout, self.anticipation)
+        return describe_cohorts(self.matrices, self.anticipation)
 
     @cached_property
     def not_identified(self) -> pd.DataFrame:
         """What no comparison in the panel can tell (see `evalaid.did.panel.limits.list_not_identified`)."""
-        return list_not_identified(self.layout, self.anticipation)
+        return list_not_identified(self.matrices, self.anticipation)
 
     @cached_property
     def coarser_groups(self) -> pd.DataFrame:
@@ -154,7 +154,7 @@ class Design:
     @cached_property
     def warnings(self) -> tuple[str, ...]:
         """What to keep in mind when estimates from this design are read."""
-        return list_warnings(self.layout, self.coarser_groups)
+        return list_warnings(self.matrices, self.coarser_groups)
 
     def subset(self, keep: np.ndarray) -> Design:
         """Keep some of the units.
@@ -162,22 +162,22 @@ class Design:
         Parameters
         ----------
         keep : numpy.ndarray
-            (N,) bool, or unit positions, in layout order.
+            (N,) bool, or unit positions, in matrix order.
 
         Returns
         -------
         Design
-            The same panel with a smaller layout; counts, cells and limits follow from it.
+            The same panel with a smaller matrices; counts, cells and limits follow from it.
 
         Examples
         --------
         >>> design = diagnose(_example(), "county", "year", "share", "first_treated")
-        >>> design.subset(design.layout.cohort != 2021).n_units
+        >>> design.subset(design.matrices.cohort != 2021).n_units
         3
         """
-        layout = self.layout.subset(keep)
-        note = f"{layout.n_units:,} of {self.n_units:,} units kept"
-        return replace(self, layout=layout, notes=(*self.notes, note))
+        matrices = self.matrices.subset(keep)
+        note = f"{matrices.n_units:,} of {self.n_units:,} units kept"
+        return replace(self, matrices=matrices, notes=(*self.notes, note))
 
     def describe(self) -> pd.DataFrame:
         """Give the counts of the design as one tidy frame.
@@ -196,7 +196,7 @@ class Design:
         1        n_periods      4       periods
         2   n_observations     16  observations
         """
-        kind = self.layout.period_kind
+        kind = self.matrices.period_kind
         rows = [
             ("n_units", self.n_units, "units"),
             ("n_periods", self.n_periods, "periods"),
@@ -205,15 +205,15 @@ class Design:
             ("n_treated", self.n_treated, "units"),
             ("n_never", self.n_never, "units"),
             ("n_treated_clusters", self.n_treated_clusters, "clusters"),
-            ("n_cohorts", len(self.layout.cohorts), "cohorts"),
+            ("n_cohorts", len(self.matrices.cohorts), "cohorts"),
             ("n_excluded", len(self.excluded), "units"),
             ("n_gaps", len(self.panel.gaps), "observations"),
             ("n_singletons", len(self.panel.singletons), "units"),
         ]
-        sizes = np.diff(self.layout.starts)
+        sizes = np.diff(self.matrices.starts)
         rows += [
             (f"n_units_cohort_{label(kind, cohort)}", int(size), "units")
-            for cohort, size in zip(self.layout.cohorts, sizes[:-1], strict=True)
+            for cohort, size in zip(self.matrices.cohorts, sizes[:-1], strict=True)
         ]
         return pd.DataFrame(rows, columns=["key", "value", "unit"])
 
@@ -230,17 +230,17 @@ class Design:
         >>> print(diagnose(_example(), "county", "year", "share", "first_treated").text().splitlines()[0])
         4 units x 4 years (2019 to 2022), balanced: 16 observations.
         """
-        layout = self.layout
+        matrices = self.matrices
         lines = [
             *self._tell_panel(),
-            *tell_treatment(layout, self.panel, self.cohorts, len(self.excluded)),
-            tell_comparison(layout, self.cells, self.availability, self.anticipation),
+            *tell_treatment(matrices, self.panel, self.cohorts, len(self.excluded)),
+            tell_comparison(matrices, self.cells, self.availability, self.anticipation),
             *tell_limits(self.not_identified, self.warnings, self.notes),
         ]
         return "\n".join(lines)
 
     def _tell_panel(self) -> list[str]:
-        return tell_panel(self.layout, self.panel, self.outcome_unit, self.covariates)
+        return tell_panel(self.matrices, self.panel, self.outcome_unit, self.covariates)
 
 
 def diagnose(
@@ -329,26 +329,26 @@ def diagnose(
     faults.raise_if_any(PanelError, "panel")
     assert panel is not None  # noqa: S101  (without faults there is a panel and a treatment)
     assert treatment is not None  # noqa: S101
-    layout = lay_out(panel, treatment)
+    matrices = build_matrices(panel, treatment)
     return Design(
-        layout=layout,
+        matrices=matrices,
         panel=panel,
         treatment=treatment,
         outcome_unit=panel.outcome_unit,
         covariates=panel.covariates,
         anticipation=int(anticipation),
         notes=(*panel.notes, *treatment.notes),
-        excluded=_list_excluded(treatment, layout),
+        excluded=_list_excluded(treatment, matrices),
         source=frame.copy(deep=False),  # shares memory; copy-on-write keeps later changes by the caller out
     )
 
 
-def _list_excluded(treatment: Treatment, layout: Layout) -> pd.DataFrame:
-    """List the units that are not in the layout: always treated, or so once periods without comparison are dropped."""
+def _list_excluded(treatment: Treatment, matrices: Matrices) -> pd.DataFrame:
+    """List the units that are not in the matrices: always treated, or so once periods without comparison are dropped."""
     stated = treatment.stated
-    if len(layout.units) + len(treatment.excluded) == len(stated):
+    if len(matrices.units) + len(treatment.excluded) == len(stated):
         return treatment.excluded
-    left = stated[~stated.index.isin(layout.units) & ~stated.index.isin(treatment.excluded["unit"])]
+    left = stated[~stated.index.isin(matrices.units) & ~stated.index.isin(treatment.excluded["unit"])]
     reason = "always treated within the periods in which the other units are observed"
     more = pd.DataFrame({"unit": left.index, "cohort": left.to_numpy().astype(np.int64), "reason": reason})
     return pd.concat([treatment.excluded, more], ignore_index=True)

@@ -11,27 +11,25 @@ from evalaid.base.effect_columns import N_CLUSTERS
 from evalaid.base.periods import label
 from evalaid.did.panel.comparisons import base_columns
 from evalaid.did.panel.limits import count_clusters
-from evalaid.did.panel.matrices import Layout
+from evalaid.did.panel.matrices import Matrices
 from evalaid.did.panel.panel import WEIGHT_KINDS, Panel
 
 _SHOWN_COHORTS = 12
 
 
-def tell_panel(layout: Layout, panel: Panel, outcome_unit: str, covariates: Sequence[str]) -> list[str]:
+def tell_panel(matrices: Matrices, panel: Panel, outcome_unit: str, covariates: Sequence[str]) -> list[str]:
     """Say how large the panel is and what its columns are; the first line is the whole in short."""
-    kind, periods = layout.period_kind, layout.periods
+    kind, periods = matrices.period_kind, matrices.periods
     span = f" ({label(kind, periods[0])} to {label(kind, periods[-1])})" if len(periods) else ""
     measure = "a share, held as a fraction" if outcome_unit == "fraction" else "a number"
-    size = (
-        f"{_count(layout.n_units, 'unit')} x {_count(layout.n_periods, 'period' if kind == 'number' else kind)}{span}"
-    )
-    balance = "balanced" if layout.observed is None else "unbalanced"
+    size = f"{_count(matrices.n_units, 'unit')} x {_count(matrices.n_periods, 'period' if kind == 'number' else kind)}{span}"
+    balance = "balanced" if matrices.observed is None else "unbalanced"
     columns = [f"Outcome: {panel.names[names.OUTCOME]!r}, {measure}."]
     if names.WEIGHT in panel.names:
-        columns.append(f"Weights: {panel.names[names.WEIGHT]!r} ({_tell_weights(layout.weight_kind)}).")
+        columns.append(f"Weights: {panel.names[names.WEIGHT]!r} ({_tell_weights(matrices.weight_kind)}).")
     if covariates:
         columns.append(f"Covariates: {', '.join(map(repr, covariates))}.")
-    lines = [f"{size}, {balance}: {_count(layout.n_observations, 'observation')}.", " ".join(columns)]
+    lines = [f"{size}, {balance}: {_count(matrices.n_observations, 'observation')}.", " ".join(columns)]
     if len(panel.gaps) or len(panel.singletons):
         lines.append(
             f"{_count(len(panel.gaps), 'missing period')} inside the span of a unit; "
@@ -40,30 +38,30 @@ def tell_panel(layout: Layout, panel: Panel, outcome_unit: str, covariates: Sequ
     return lines
 
 
-def tell_treatment(layout: Layout, panel: Panel, cohorts: pd.DataFrame, n_excluded: int) -> list[str]:
+def tell_treatment(matrices: Matrices, panel: Panel, cohorts: pd.DataFrame, n_excluded: int) -> list[str]:
     """Say how many units are treated, and give each cohort a line.
 
     Parameters
     ----------
-    layout : Layout
+    matrices : Matrices
     panel : Panel
     cohorts : pandas.DataFrame
         From `evalaid.did.panel.comparisons.describe_cohorts`.
     n_excluded : int
-        Units of the panel that are not in the layout.
+        Units of the panel that are not in the matrices.
 
     Returns
     -------
     list of str
     """
     by = repr(panel.names[names.CLUSTER]) if names.CLUSTER in panel.names else "each unit is one"
-    period = "period" if layout.period_kind == "number" else layout.period_kind
-    n_treated = int(layout.never.start)
+    period = "period" if matrices.period_kind == "number" else matrices.period_kind
+    n_treated = int(matrices.never.start)
     lines = [
         (
-            f"{_count(n_treated, 'unit')} treated in {_count(len(layout.cohorts), 'cohort')}, "
-            f"{_count(layout.n_units - n_treated, 'unit')} never treated within the panel. "
-            f"{_count(layout.n_clusters, 'cluster')} ({by}), {count_clusters(layout, treated=True):,} with treated units."
+            f"{_count(n_treated, 'unit')} treated in {_count(len(matrices.cohorts), 'cohort')}, "
+            f"{_count(matrices.n_units - n_treated, 'unit')} never treated within the panel. "
+            f"{_count(matrices.n_clusters, 'cluster')} ({by}), {count_clusters(matrices, treated=True):,} with treated units."
         )
     ]
     shown = cohorts.iloc[:-1]
@@ -78,12 +76,12 @@ def tell_treatment(layout: Layout, panel: Panel, cohorts: pd.DataFrame, n_exclud
     return lines
 
 
-def tell_comparison(layout: Layout, cells: pd.DataFrame, availability: pd.DataFrame, anticipation: int) -> str:
+def tell_comparison(matrices: Matrices, cells: pd.DataFrame, availability: pd.DataFrame, anticipation: int) -> str:
     """Say who serves as comparison, and until when.
 
     Parameters
     ----------
-    layout : Layout
+    matrices : Matrices
     cells, availability : pandas.DataFrame
         From `list_cells` and `count_available` of `evalaid.did.panel.comparisons`.
     anticipation : int
@@ -93,16 +91,16 @@ def tell_comparison(layout: Layout, cells: pd.DataFrame, availability: pd.DataFr
     -------
     str
     """
-    if not len(layout.cohorts) or not cells["admissible"].any():
+    if not len(matrices.cohorts) or not cells["admissible"].any():
         return "Comparison: none."
     parts = []
-    if layout.n_units > layout.never.start:
+    if matrices.n_units > matrices.never.start:
         seen = int((availability["never_treated"] > 0).sum())
-        when = "every period" if seen == layout.n_periods else f"{seen} of {layout.n_periods} periods"
+        when = "every period" if seen == matrices.n_periods else f"{seen} of {matrices.n_periods} periods"
         parts.append(f"never-treated units in {when}")
-    last = int(base_columns(layout, anticipation)[-1])
-    if len(layout.cohorts) > 1 and last >= 0:
-        parts.append(f"not-yet-treated units until {label(layout.period_kind, layout.periods[last])}")
+    last = int(base_columns(matrices, anticipation)[-1])
+    if len(matrices.cohorts) > 1 and last >= 0:
+        parts.append(f"not-yet-treated units until {label(matrices.period_kind, matrices.periods[last])}")
     return f"Comparison: {'; '.join(parts)}."
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from evalaid.base.periods import label
 from evalaid.did.panel.comparisons import base_columns
-from evalaid.did.panel.matrices import Layout
+from evalaid.did.panel.matrices import Matrices
 
 FEW_CLUSTERS, FEW_TREATED_CLUSTERS = 30, 10
 """Below these numbers normal and plain cluster-robust intervals are too short."""
@@ -17,14 +17,14 @@ OTHER_ROUTES = "use differences in dose between units, or bounds"
 LIMIT_COLUMNS = ["what", "where", "why", "what_could_be_done"]
 
 
-def list_not_identified(layout: Layout, anticipation: int = 0) -> pd.DataFrame:
+def list_not_identified(matrices: Matrices, anticipation: int = 0) -> pd.DataFrame:
     """List what no comparison inside the panel can tell.
 
     Assumes that untreated units of other cohorts, or never-treated units, are the only admissible comparison.
 
     Parameters
     ----------
-    layout : Layout
+    matrices : Matrices
         The panel as matrices.
     anticipation : int
         Periods before the start in which units may already react.
@@ -37,49 +37,47 @@ def list_not_identified(layout: Layout, anticipation: int = 0) -> pd.DataFrame:
     Examples
     --------
     >>> from evalaid.did.panel.matrices import arrange
-    >>> layout = arrange(units=pd.Index(["a", "b"]), periods=np.array([2019, 2020]), period_kind="year",
+    >>> matrices = arrange(units=pd.Index(["a", "b"]), periods=np.array([2019, 2020]), period_kind="year",
     ...                  outcome=np.zeros((2, 2)), cohort=np.array([2020.0, 2020.0]))
-    >>> list_not_identified(layout)["why"].iloc[0]
+    >>> list_not_identified(matrices)["why"].iloc[0]
     'all 2 units are first treated in 2020, so no unit is untreated while others are treated'
     """
-    rows = _nothing_at_all(layout)
+    rows = _nothing_at_all(matrices)
     if not rows:
-        rows = [*_without_base(layout, anticipation), *_without_comparison(layout, anticipation)]
-        rows += [*_single_pre_period(layout, anticipation), *_unseen(layout, anticipation)]
+        rows = [*_without_base(matrices, anticipation), *_without_comparison(matrices, anticipation)]
+        rows += [*_single_pre_period(matrices, anticipation), *_unseen(matrices, anticipation)]
     return pd.DataFrame(rows, columns=LIMIT_COLUMNS)
 
 
-def _nothing_at_all(layout: Layout) -> list[tuple[str, str, str, str]]:
+def _nothing_at_all(matrices: Matrices) -> list[tuple[str, str, str, str]]:
     """Give the reasons why not one effect is identified."""
     what, where = "any effect", "the whole panel"
-    if layout.n_units == 0:
+    if matrices.n_units == 0:
         why = "no unit is observed untreated: every unit is treated at or before the first period"
         return [(what, where, why, "start the panel earlier, before the first cohort")]
-    if layout.n_units == 1:
-        why = f"the panel has one usable unit ({layout.units[0]}), and nothing to compare it with"
+    if matrices.n_units == 1:
+        why = f"the panel has one usable unit ({matrices.units[0]}), and nothing to compare it with"
         return [(what, where, why, ADD_UNITS)]
-    if layout.n_periods == 1:
+    if matrices.n_periods == 1:
         return [
             (what, where, "the panel has one period, so there is no before and after", "add periods before the start")
         ]
-    if not len(layout.cohorts):
+    if not len(matrices.cohorts):
         why = "no unit starts treatment between the second and the last period"
         return [(what, where, why, "check the cohort column, or add periods around the start of the programme")]
-    if len(layout.cohorts) == 1 and layout.never.start == layout.never.stop:
-        start = label(layout.period_kind, layout.cohorts[0])
-        why = (
-            f"all {layout.n_units} units are first treated in {start}, so no unit is untreated while others are treated"
-        )
+    if len(matrices.cohorts) == 1 and matrices.never.start == matrices.never.stop:
+        start = label(matrices.period_kind, matrices.cohorts[0])
+        why = f"all {matrices.n_units} units are first treated in {start}, so no unit is untreated while others are treated"
         return [(what, where, why, f"{ADD_UNITS}; {OTHER_ROUTES}")]
     return []
 
 
-def _without_base(layout: Layout, anticipation: int) -> list[tuple[str, str, str, str]]:
-    lost = layout.cohorts[base_columns(layout, anticipation) < 0]
+def _without_base(matrices: Matrices, anticipation: int) -> list[tuple[str, str, str, str]]:
+    lost = matrices.cohorts[base_columns(matrices, anticipation) < 0]
     return [
         (
             "the effect on a cohort",
-            f"cohort {label(layout.period_kind, cohort)}",
+            f"cohort {label(matrices.period_kind, cohort)}",
             f"with anticipation of {anticipation} it has no period before it may react",
             "start the panel earlier, or argue for less anticipation",
         )
@@ -87,20 +85,20 @@ def _without_base(layout: Layout, anticipation: int) -> list[tuple[str, str, str
     ]
 
 
-def _without_comparison(layout: Layout, anticipation: int) -> list[tuple[str, str, str, str]]:
+def _without_comparison(matrices: Matrices, anticipation: int) -> list[tuple[str, str, str, str]]:
     """Without never-treated units nothing is left to compare with once the last cohort reacts."""
-    if layout.never.start < layout.never.stop:
+    if matrices.never.start < matrices.never.stop:
         return []
-    last = int(layout.cohorts[-1])
-    name = label(layout.period_kind, last)
-    after = layout.periods[layout.periods >= last - anticipation]
-    span = _span(layout.period_kind, after)
+    last = int(matrices.cohorts[-1])
+    name = label(matrices.period_kind, last)
+    after = matrices.periods[matrices.periods >= last - anticipation]
+    span = _span(matrices.period_kind, after)
     reacts = f" (or may react: anticipation of {anticipation})" if anticipation else ""
     return [
         (
             "the effect on every cohort",
             span,
-            f"from {label(layout.period_kind, after[0])} on every unit is treated{reacts} and none is never treated",
+            f"from {label(matrices.period_kind, after[0])} on every unit is treated{reacts} and none is never treated",
             f"{ADD_UNITS}; {OTHER_ROUTES}",
         ),
         (
@@ -112,41 +110,41 @@ def _without_comparison(layout: Layout, anticipation: int) -> list[tuple[str, st
     ]
 
 
-def _single_pre_period(layout: Layout, anticipation: int) -> list[tuple[str, str, str, str]]:
-    short = layout.cohorts[base_columns(layout, anticipation) == 0]
+def _single_pre_period(matrices: Matrices, anticipation: int) -> list[tuple[str, str, str, str]]:
+    short = matrices.cohorts[base_columns(matrices, anticipation) == 0]
     if not len(short):
         return []
-    names = ", ".join(label(layout.period_kind, cohort) for cohort in short)
+    names = ", ".join(label(matrices.period_kind, cohort) for cohort in short)
     why = "one period before the start: parallel trends before treatment cannot be checked"
     return [("a test of pre-trends", f"cohort{'s' if len(short) > 1 else ''} {names}", why, "add earlier periods")]
 
 
-def _unseen(layout: Layout, anticipation: int) -> list[tuple[str, str, str, str]]:
+def _unseen(matrices: Matrices, anticipation: int) -> list[tuple[str, str, str, str]]:
     """Find the cohort-period cells after the start in which no unit of the cohort is observed as well as at its base."""
-    if layout.observed is None:
+    if matrices.observed is None:
         return []
     lost = []
-    for number, base in enumerate(base_columns(layout, anticipation)):
+    for number, base in enumerate(base_columns(matrices, anticipation)):
         if base >= 0:
-            seen = layout.observed[layout.block(number)]
-            empty = ~(seen & seen[:, [base]]).any(axis=0) & (layout.periods >= layout.cohorts[number])
-            lost += [(layout.cohorts[number], period) for period in layout.periods[empty]]
+            seen = matrices.observed[matrices.block(number)]
+            empty = ~(seen & seen[:, [base]]).any(axis=0) & (matrices.periods >= matrices.cohorts[number])
+            lost += [(matrices.cohorts[number], period) for period in matrices.periods[empty]]
     if not lost:
         return []
     shown = [
-        f"{label(layout.period_kind, cohort)} in {label(layout.period_kind, period)}" for cohort, period in lost[:5]
+        f"{label(matrices.period_kind, cohort)} in {label(matrices.period_kind, period)}" for cohort, period in lost[:5]
     ]
     where = "cohort " + ", ".join(shown) + (f" and {len(lost) - 5} more" if len(lost) > 5 else "")
     why = "no unit of the cohort is observed both in this period and in the last one before its start"
     return [("the effect on a cohort in a period", where, why, "supply the missing observations")]
 
 
-def list_warnings(layout: Layout, groups: pd.DataFrame) -> tuple[str, ...]:
+def list_warnings(matrices: Matrices, groups: pd.DataFrame) -> tuple[str, ...]:
     """Say what does not stop an estimate but changes how it must be read.
 
     Parameters
     ----------
-    layout : Layout
+    matrices : Matrices
         The panel as matrices.
     groups : pandas.DataFrame
         Result of `find_coarser_groups`.
@@ -159,15 +157,15 @@ def list_warnings(layout: Layout, groups: pd.DataFrame) -> tuple[str, ...]:
     Examples
     --------
     >>> from evalaid.did.panel.matrices import arrange
-    >>> layout = arrange(units=pd.Index(["a", "b"]), periods=np.array([2019, 2020]), period_kind="year",
+    >>> matrices = arrange(units=pd.Index(["a", "b"]), periods=np.array([2019, 2020]), period_kind="year",
     ...                  outcome=np.zeros((2, 2)), cohort=np.array([2020.0, np.nan]))
-    >>> list_warnings(layout, pd.DataFrame(columns=["column", "n_groups"]))[0]
+    >>> list_warnings(matrices, pd.DataFrame(columns=["column", "n_groups"]))[0]
     '2 clusters (fewer than 30): normal intervals are too short; use t with G - 1 degrees of freedom, CR3 or a wild bootstrap'
     """
     clusters, treated, untreated = (
-        layout.n_clusters,
-        count_clusters(layout, treated=True),
-        count_clusters(layout, treated=False),
+        matrices.n_clusters,
+        count_clusters(matrices, treated=True),
+        count_clusters(matrices, treated=False),
     )
     warnings = []
     if clusters < FEW_CLUSTERS:
@@ -180,7 +178,7 @@ def list_warnings(layout: Layout, groups: pd.DataFrame) -> tuple[str, ...]:
             f"{treated} treated cluster{'s' * (treated != 1)} (fewer than {FEW_TREATED_CLUSTERS}): cluster-robust errors are too "
             "small; randomisation inference is the one to report"
         )
-    if 0 < untreated < FEW_TREATED_CLUSTERS and layout.never.start < layout.never.stop:
+    if 0 < untreated < FEW_TREATED_CLUSTERS and matrices.never.start < matrices.never.stop:
         warnings.append(
             f"{untreated} cluster{'s' * (untreated != 1)} with never-treated units (fewer than {FEW_TREATED_CLUSTERS}): the "
             "comparison rests on few independent units"
@@ -190,21 +188,21 @@ def list_warnings(layout: Layout, groups: pd.DataFrame) -> tuple[str, ...]:
             f"the cohort is the same for all units of each {column!r} ({count:,} groups): the programme may be assigned "
             f"there: name cluster={column!r} if so"
         )
-    if late := _seen_late(layout):
+    if late := _seen_late(matrices):
         warnings.append(
             f"{late:,} treated unit{'s' * (late != 1)} never observed before the start: they add nothing to a before and after"
         )
-    if not layout.clustered_by_unit and (mixed := _mixed_clusters(layout)):
+    if not matrices.clustered_by_unit and (mixed := _mixed_clusters(matrices)):
         warnings.append(f"{mixed:,} of {clusters:,} clusters hold units of more than one cohort")
     return tuple(warnings)
 
 
-def count_clusters(layout: Layout, *, treated: bool) -> int:
+def count_clusters(matrices: Matrices, *, treated: bool) -> int:
     """Count the clusters that hold at least one treated (or one never-treated) unit.
 
     Parameters
     ----------
-    layout : Layout
+    matrices : Matrices
         The panel as matrices.
     treated : bool
         Which units to look for.
@@ -217,14 +215,14 @@ def count_clusters(layout: Layout, *, treated: bool) -> int:
     Examples
     --------
     >>> from evalaid.did.panel.matrices import arrange
-    >>> layout = arrange(units=pd.Index(["a", "b"]), periods=np.array([2019, 2020]), period_kind="year",
+    >>> matrices = arrange(units=pd.Index(["a", "b"]), periods=np.array([2019, 2020]), period_kind="year",
     ...                  outcome=np.zeros((2, 2)), cohort=np.array([2020.0, np.nan]))
-    >>> count_clusters(layout, treated=True)
+    >>> count_clusters(matrices, treated=True)
     1
     """
-    rows = slice(0, layout.never.start) if treated else layout.never
-    present = np.zeros(layout.n_clusters, dtype=bool)
-    present[layout.cluster[rows]] = True
+    rows = slice(0, matrices.never.start) if treated else matrices.never
+    present = np.zeros(matrices.n_clusters, dtype=bool)
+    present[matrices.cluster[rows]] = True
     return int(np.count_nonzero(present))
 
 
@@ -297,20 +295,20 @@ def _varies(group: np.ndarray, value: np.ndarray) -> bool:
     return bool((last[group] != value).any())
 
 
-def _seen_late(layout: Layout) -> int:
+def _seen_late(matrices: Matrices) -> int:
     """Count the treated units without an observation before their start."""
-    if layout.observed is None:
+    if matrices.observed is None:
         return 0
-    before = layout.periods < layout.cohort[: layout.never.start, None]
-    return int(np.count_nonzero(~(layout.observed[: layout.never.start] & before).any(axis=1)))
+    before = matrices.periods < matrices.cohort[: matrices.never.start, None]
+    return int(np.count_nonzero(~(matrices.observed[: matrices.never.start] & before).any(axis=1)))
 
 
-def _mixed_clusters(layout: Layout) -> int:
-    number = np.repeat(np.arange(len(layout.starts) - 1), np.diff(layout.starts))
-    low = np.full(layout.n_clusters, len(layout.starts))
-    high = np.full(layout.n_clusters, -1)
-    np.minimum.at(low, layout.cluster, number)
-    np.maximum.at(high, layout.cluster, number)
+def _mixed_clusters(matrices: Matrices) -> int:
+    number = np.repeat(np.arange(len(matrices.starts) - 1), np.diff(matrices.starts))
+    low = np.full(matrices.n_clusters, len(matrices.starts))
+    high = np.full(matrices.n_clusters, -1)
+    np.minimum.at(low, matrices.cluster, number)
+    np.maximum.at(high, matrices.cluster, number)
     return int(np.count_nonzero(low < high))
 
 

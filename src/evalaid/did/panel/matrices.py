@@ -19,7 +19,7 @@ from evalaid.did.panel.treatment import Treatment
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Layout:
+class Matrices:
     """Hold a panel as matrices whose rows (units) are sorted by cohort, never-treated units last.
 
     Units of one cohort are sorted by label, so the row order of the caller's frame never matters. Units that are treated
@@ -28,7 +28,7 @@ class Layout:
     Parameters
     ----------
     units : pandas.Index
-        (N,) labels in layout order.
+        (N,) labels in matrix order.
     periods : numpy.ndarray
         (T,) int64 observed ordinals, ascending.
     period_kind : str
@@ -57,13 +57,13 @@ class Layout:
 
     Examples
     --------
-    >>> layout = arrange(
+    >>> matrices = arrange(
     ...     units=pd.Index(["a", "b", "c"]), periods=np.array([2019, 2020]), period_kind="year",
     ...     outcome=np.arange(6.0).reshape(3, 2), cohort=np.array([np.nan, 2020.0, np.nan]),
     ... )
-    >>> list(layout.units), layout.cohorts.tolist(), layout.starts.tolist()
+    >>> list(matrices.units), matrices.cohorts.tolist(), matrices.starts.tolist()
     (['b', 'a', 'c'], [2020], [0, 1, 3])
-    >>> layout.outcome[layout.never]
+    >>> matrices.outcome[matrices.never]
     array([[0., 1.],
            [4., 5.]])
     """
@@ -83,7 +83,7 @@ class Layout:
     weight_kind: str | None = None
 
     def __repr__(self) -> str:
-        return f"<Layout: {self.n_units} units x {self.n_periods} periods, {len(self.cohorts)} cohorts>"
+        return f"<Matrices: {self.n_units} units x {self.n_periods} periods, {len(self.cohorts)} cohorts>"
 
     @property
     def n_units(self) -> int:
@@ -140,7 +140,7 @@ class Layout:
         """(C,) column of the first treated period of each cohort (the next observed one when its own is not observed)."""
         return np.searchsorted(self.periods, self.cohorts)
 
-    def subset(self, keep: np.ndarray) -> Layout:
+    def subset(self, keep: np.ndarray) -> Matrices:
         """Keep some of the units.
 
         Periods in which no kept unit is observed are dropped; so are units that then have no untreated period left. A
@@ -149,11 +149,11 @@ class Layout:
         Parameters
         ----------
         keep : numpy.ndarray
-            (N,) bool (or unit positions) in layout order.
+            (N,) bool (or unit positions) in matrix order.
 
         Returns
         -------
-        Layout
+        Matrices
             The kept units, in the same order.
 
         Raises
@@ -196,62 +196,62 @@ class Layout:
         )
 
 
-def reassign(layout: Layout, cohort: np.ndarray) -> Layout:
+def reassign(matrices: Matrices, cohort: np.ndarray) -> Matrices:
     """Give the units other cohorts, as placebo and permutation tests do.
 
     Parameters
     ----------
-    layout : Layout
+    matrices : Matrices
         The panel.
     cohort : numpy.ndarray
-        (N,) ordinal of the first treated period in layout order, NaN = never treated; none at or before the first period.
+        (N,) ordinal of the first treated period in matrix order, NaN = never treated; none at or before the first period.
 
     Returns
     -------
-    Layout
+    Matrices
         The same observations, sorted by the new cohorts.
     """
-    by_label = np.argsort(pd.factorize(layout.units, sort=True)[0])
+    by_label = np.argsort(pd.factorize(matrices.units, sort=True)[0])
 
     def take(matrix: np.ndarray | None) -> np.ndarray | None:
         return None if matrix is None else matrix[by_label]
 
     return arrange(
-        units=layout.units[by_label],
-        periods=layout.periods,
-        period_kind=layout.period_kind,
-        outcome=layout.outcome[by_label],
-        observed=take(layout.observed),
-        weight=take(layout.weight),
-        covariates={name: matrix[by_label] for name, matrix in layout.covariates.items()},
+        units=matrices.units[by_label],
+        periods=matrices.periods,
+        period_kind=matrices.period_kind,
+        outcome=matrices.outcome[by_label],
+        observed=take(matrices.observed),
+        weight=take(matrices.weight),
+        covariates={name: matrix[by_label] for name, matrix in matrices.covariates.items()},
         cohort=np.asarray(cohort, dtype=np.float64)[by_label],
-        cluster=None if layout.clusters is layout.units else layout.cluster[by_label],
-        clusters=layout.clusters,
-        weight_kind=layout.weight_kind,
+        cluster=None if matrices.clusters is matrices.units else matrices.cluster[by_label],
+        clusters=matrices.clusters,
+        weight_kind=matrices.weight_kind,
     )
 
 
-def mask(layout: Layout, observed: np.ndarray) -> Layout:
+def mask(matrices: Matrices, observed: np.ndarray) -> Matrices:
     """Hide observations; periods and units without any are dropped.
 
     Parameters
     ----------
-    layout : Layout
+    matrices : Matrices
         The panel.
     observed : numpy.ndarray
         (N, T) bool; what stays.
 
     Returns
     -------
-    Layout
+    Matrices
         With ``observed`` None when what is left is balanced.
     """
-    seen = observed if layout.observed is None else observed & layout.observed
-    hidden = replace(layout, observed=seen, outcome=np.where(seen, layout.outcome, 0.0))
+    seen = observed if matrices.observed is None else observed & matrices.observed
+    hidden = replace(matrices, observed=seen, outcome=np.where(seen, matrices.outcome, 0.0))
     return hidden.subset(np.asarray(seen.any(axis=1)))
 
 
-def lay_out(panel: Panel, treatment: Treatment) -> Layout:
+def build_matrices(panel: Panel, treatment: Treatment) -> Matrices:
     """Write the rows of a panel into unit x period matrices, without the always-treated units.
 
     Periods in which none of the other units is observed are dropped.
@@ -265,13 +265,13 @@ def lay_out(panel: Panel, treatment: Treatment) -> Layout:
 
     Returns
     -------
-    Layout
+    Matrices
         Matrices whose rows are sorted by cohort. When nothing had to be moved they share memory with the panel: do not write
         into them.
 
     Examples
     --------
-    See `Layout`.
+    See `Matrices`.
     """
     keys = panel.keys
     shape = (len(keys.units), len(keys.periods))
@@ -291,7 +291,7 @@ def lay_out(panel: Panel, treatment: Treatment) -> Layout:
         cluster = np.zeros(shape[0], dtype=np.int64)
         cluster[keys.unit] = panel.cluster
     observed = None if panel.observed is None else panel.observed[keep]
-    layout = arrange(
+    matrices = arrange(
         units=keys.units[keep],
         periods=keys.periods,
         period_kind=keys.kind,
@@ -304,9 +304,9 @@ def lay_out(panel: Panel, treatment: Treatment) -> Layout:
         clusters=panel.clusters,
         weight_kind=panel.weight_kind,
     )
-    if layout.observed is not None and not layout.observed.any(axis=0).all():
-        return layout.subset(np.ones(layout.n_units, dtype=bool))
-    return layout
+    if matrices.observed is not None and not matrices.observed.any(axis=0).all():
+        return matrices.subset(np.ones(matrices.n_units, dtype=bool))
+    return matrices
 
 
 def arrange(
@@ -322,7 +322,7 @@ def arrange(
     cluster: np.ndarray | None = None,
     clusters: pd.Index | None = None,
     weight_kind: str | None = None,
-) -> Layout:
+) -> Matrices:
     """Sort the rows of unit x period matrices by cohort.
 
     Assumes that ``units`` are unique and sorted by label within every cohort, that ``periods`` ascend, and that no cohort
@@ -338,7 +338,7 @@ def arrange(
     period_kind : str
         "year", "quarter", "month" or "number".
     outcome, observed, weight : numpy.ndarray
-        (N, T) matrices as in `Layout`; ``observed`` None = balanced, ``weight`` None = unweighted.
+        (N, T) matrices as in `Matrices`; ``observed`` None = balanced, ``weight`` None = unweighted.
     cohort : numpy.ndarray
         (N,) float64 ordinal, NaN = never treated.
     covariates : mapping of str to numpy.ndarray, optional
@@ -348,16 +348,16 @@ def arrange(
     clusters : pandas.Index, optional
         Labels of the clusters; those without a unit are dropped.
     weight_kind : str, optional
-        As in `Layout`.
+        As in `Matrices`.
 
     Returns
     -------
-    Layout
+    Matrices
         Rows sorted by cohort, never-treated units last.
 
     Examples
     --------
-    See `Layout`.
+    See `Matrices`.
     """
     # NaN and cohorts after the last period both find the end of the list
     cohort = np.append(periods.astype(np.float64), np.nan)[np.searchsorted(periods, cohort)]
@@ -375,7 +375,7 @@ def arrange(
         clusters, cluster = units, np.arange(len(units), dtype=np.int64)
     else:
         clusters, cluster = _compact(clusters, sort(cluster))
-    return Layout(
+    return Matrices(
         units=units,
         periods=periods,
         period_kind=str(period_kind),

@@ -314,7 +314,7 @@ def _labelled(frame: pd.DataFrame, by: str, spec: StudySpec, effects: Effects) -
 
 
 def _period_kind(spec: StudySpec) -> str:
-    return load_design(spec).layout.period_kind
+    return load_design(spec).matrices.period_kind
 
 
 def describe_entry(entry: Mapping[str, Any]) -> str:

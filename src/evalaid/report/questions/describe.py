@@ -38,10 +38,10 @@ def describe_sample(spec: StudySpec, design: Design) -> pd.DataFrame:
     pandas.DataFrame
         Columns ``key``, ``label``, ``value``, ``unit``, ``digits``. Shares are in per cent.
     """
-    layout = design.layout
-    seen = np.ones_like(layout.outcome, dtype=bool) if layout.observed is None else layout.observed
+    matrices = design.matrices
+    seen = np.ones_like(matrices.outcome, dtype=bool) if matrices.observed is None else matrices.observed
     share = design.outcome_unit == "fraction"
-    outcome = np.where(seen, layout.outcome * (100 if share else 1), np.nan)
+    outcome = np.where(seen, matrices.outcome * (100 if share else 1), np.nan)
     zero = (outcome == 0) & seen
     unit, digits = ("%", 1) if share else ("number", 2)
     units, groups = spec.unit_label, spec.cluster_label
@@ -52,10 +52,10 @@ def describe_sample(spec: StudySpec, design: Design) -> pd.DataFrame:
         ("clusters", f"{groups}", design.n_clusters, "count", 0),
         (TREATED_CLUSTERS, f"{groups} with treated {units}", design.n_treated_clusters, "count", 0),
         ("never_clusters", f"{groups} without", design.n_clusters - design.n_treated_clusters, "count", 0),
-        ("cohorts", "cohorts (waves)", len(layout.cohorts), "count", 0),
+        ("cohorts", "cohorts (waves)", len(matrices.cohorts), "count", 0),
         ("periods", "periods", design.n_periods, "count", 0),
-        ("first_period", "first period", layout.periods[0], _period_unit(design), 0),
-        ("last_period", "last period", layout.periods[-1], _period_unit(design), 0),
+        ("first_period", "first period", matrices.periods[0], _period_unit(design), 0),
+        ("last_period", "last period", matrices.periods[-1], _period_unit(design), 0),
         ("observations", "observations", int(seen.sum()), "count", 0),
         ("excluded_units", "units kept out (treated from the first period on)", len(design.excluded), "count", 0),
         ("mean", f"mean of {_lower(spec.outcome_label)}", np.nanmean(outcome), unit, digits),
@@ -76,20 +76,20 @@ def describe_baseline(spec: StudySpec, design: Design) -> tuple[pd.DataFrame, di
         One row a cohort: ``key``, ``cohort_label``, ``n_units``, ``n_clusters``, ``outcome`` (per cent for a share) and
         the baseline columns; and how the columns beyond the fixed ones are shown.
     """
-    layout = design.layout
+    matrices = design.matrices
     share = design.outcome_unit == "fraction"
     raw = load_frame(spec)
     first = raw[raw[spec.period] == raw[spec.period].min()].set_index(spec.unit)
     rows = []
     for key, name, members in _cohorts(design):
-        own = first.reindex(layout.units[members])
+        own = first.reindex(matrices.units[members])
         rows.append(
             {
                 "key": key,
                 "cohort_label": name,
                 "n_units": members.stop - members.start,
-                N_CLUSTERS: len(np.unique(layout.cluster[members])),
-                "outcome": layout.outcome[members, 0].mean() * (100 if share else 1),
+                N_CLUSTERS: len(np.unique(matrices.cluster[members])),
+                "outcome": matrices.outcome[members, 0].mean() * (100 if share else 1),
                 **{column: own[column].mean() for column in spec.baseline},
                 "made_by": "mean over units in the first period",
             }
@@ -207,12 +207,12 @@ def map_status(design: Design) -> pd.DataFrame:
         ``cohort_label``, ``period_label``, ``status`` (never treated, not yet treated, treated), ``n_units``,
         ``n_clusters``.
     """
-    layout = design.layout
+    matrices = design.matrices
     rows = [
         (f"Cohort {name}" if key != NEVER else "Never treated", when, status, members.stop - members.start, n_clusters)
         for key, name, members in _cohorts(design)
-        for n_clusters in [len(np.unique(layout.cluster[members]))]
-        for when, status in _statuses(design, layout.cohort[members.start])
+        for n_clusters in [len(np.unique(matrices.cluster[members]))]
+        for when, status in _statuses(design, matrices.cohort[members.start])
     ]
     return pd.DataFrame(rows, columns=["cohort_label", "period_label", "status", "n_units", N_CLUSTERS])
 
@@ -228,19 +228,19 @@ def map_assignment(design: Design) -> pd.DataFrame:
     pandas.DataFrame
         ``cluster``, ``cohort_label``, ``period_label``, ``status``, ``n_units``.
     """
-    layout = design.layout
+    matrices = design.matrices
     rows: list[tuple[str, str, str, str, int]] = []
-    if len(layout.clusters) > MOST_CLUSTERS:
+    if len(matrices.clusters) > MOST_CLUSTERS:
         return pd.DataFrame(rows, columns=ASSIGNMENT)
     taken: set[str] = set()
     for key, name, members in _cohorts(design):
-        codes, counts = np.unique(layout.cluster[members], return_counts=True)
+        codes, counts = np.unique(matrices.cluster[members], return_counts=True)
         for code, count in zip(codes, counts, strict=True):
-            cluster = str(layout.clusters[code])
+            cluster = str(matrices.clusters[code])
             shown = cluster if cluster not in taken else f"{cluster} ({name})"
             taken.add(cluster)
             cohort = f"cohort {name}" if key != NEVER else "never treated"
-            rows += [(shown, cohort, *pair, int(count)) for pair in _statuses(design, layout.cohort[members.start])]
+            rows += [(shown, cohort, *pair, int(count)) for pair in _statuses(design, matrices.cohort[members.start])]
     return pd.DataFrame(rows, columns=ASSIGNMENT)
 
 
@@ -253,16 +253,16 @@ def average_outcome(design: Design) -> pd.DataFrame:
         ``key``, ``label``, ``cohort_label``, ``period_label``, ``start_label``, ``n_units``, ``unit``, ``mean`` (per cent for a
         share).
     """
-    layout = design.layout
+    matrices = design.matrices
     scale = 100 if design.outcome_unit == "fraction" else 1
     rows = []
     for key, name, members in _cohorts(design):
         start = "" if key == NEVER else name
         shown = "Never treated" if key == NEVER else f"Cohort {name}"
-        for column, period in enumerate(layout.periods):
-            seen = slice(None) if layout.observed is None else layout.observed[members, column]
-            values = layout.outcome[members, column][seen]
-            when = label(layout.period_kind, period)
+        for column, period in enumerate(matrices.periods):
+            seen = slice(None) if matrices.observed is None else matrices.observed[members, column]
+            values = matrices.outcome[members, column][seen]
+            when = label(matrices.period_kind, period)
             mean = values.mean() * scale if len(values) else np.nan
             rows.append((f"{key}.{when}", f"{shown}, {when}", shown, when, start, len(values), mean))
     columns = ["key", "label", "cohort_label", "period_label", "start_label", "n_units", "mean"]
@@ -291,24 +291,24 @@ def spread_means(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Column]]:
 
 def _cohorts(design: Design) -> Iterator[tuple[str, str, slice]]:
     """Give (key, label, rows) of every cohort with units, never treated last."""
-    layout = design.layout
-    for number, cohort in enumerate(layout.cohorts):
-        name = label(layout.period_kind, cohort)
-        yield name, name, layout.block(number)
-    if layout.never.stop > layout.never.start:
-        yield NEVER, "never treated", layout.never
+    matrices = design.matrices
+    for number, cohort in enumerate(matrices.cohorts):
+        name = label(matrices.period_kind, cohort)
+        yield name, name, matrices.block(number)
+    if matrices.never.stop > matrices.never.start:
+        yield NEVER, "never treated", matrices.never
 
 
 def _statuses(design: Design, cohort: float) -> list[tuple[str, str]]:
-    layout = design.layout
-    names = [label(layout.period_kind, period) for period in layout.periods]
+    matrices = design.matrices
+    names = [label(matrices.period_kind, period) for period in matrices.periods]
     if np.isnan(cohort):
         return [(name, STATUS[0]) for name in names]
-    return [(name, STATUS[2 if period >= cohort else 1]) for name, period in zip(names, layout.periods, strict=True)]
+    return [(name, STATUS[2 if period >= cohort else 1]) for name, period in zip(names, matrices.periods, strict=True)]
 
 
 def _period_unit(design: Design) -> str:
-    return str(design.layout.period_kind)
+    return str(design.matrices.period_kind)
 
 
 def _lower(text: str) -> str:

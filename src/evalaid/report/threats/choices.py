@@ -179,7 +179,7 @@ def compare_with_main(case: Case) -> pd.DataFrame:
 
 def _declare(case: Case, covariates: list[str]) -> tuple[Specification, ...]:
     """List the combinations of what the study's file names."""
-    spec, layout = case.spec, case.design.layout
+    spec, matrices = case.spec, case.design.matrices
     entries = [entry for entry in spec.methods.values() if entry["method"] not in LEFT_OUT]
     methods = list(
         {repr(pair): pair for pair in ((str(e["method"]), dict(e.get("options", {}))) for e in entries)}.values()
@@ -193,8 +193,8 @@ def _declare(case: Case, covariates: list[str]) -> tuple[Specification, ...]:
         methods,
         covariates=[(), *([tuple(covariates)] if covariates else [])],
         windows=sorted(windows, key=str),
-        comparisons=("own", "eventually_treated") if len(layout.cohorts) > 1 and case.design.n_never else ("own",),
-        weights=WEIGHTS if layout.weight is not None else ("design",),
+        comparisons=("own", "eventually_treated") if len(matrices.cohorts) > 1 and case.design.n_never else ("own",),
+        weights=WEIGHTS if matrices.weight is not None else ("design",),
         scales=SCALES if case.design.outcome_unit == "fraction" else ("share",),
     )
 

@@ -275,11 +275,11 @@ def true_effect_of(effects: Effects, design: Design, panel: SimulatedPanel) -> f
     float
         In the outcome's unit.
     """
-    layout, roles = design.layout, panel.roles
+    matrices, roles = design.matrices, panel.roles
     table = panel.frame[[roles["unit"], "true_effect"]].assign(at=parse_periods(panel.frame[roles["period"]]).ordinal)
     wide = table.pivot_table(index=roles["unit"], columns="at", values="true_effect")
-    true = wide.loc[layout.units, layout.periods].to_numpy()
-    since = layout.periods[None, :] - layout.cohort[:, None]
+    true = wide.loc[matrices.units, matrices.periods].to_numpy()
+    since = matrices.periods[None, :] - matrices.cohort[:, None]
     treated = np.nan_to_num(since, nan=-1.0) >= 0
     cells = effects.cells
     by = [name for name in ("cohort", "period", "event_time") if name in cells]
@@ -290,9 +290,9 @@ def true_effect_of(effects: Effects, design: Design, panel: SimulatedPanel) -> f
     def where(cell: Mapping[Any, Any]) -> NDArray[np.bool_]:
         chosen = treated
         if "cohort" in cell:
-            chosen = chosen & (layout.cohort == cell["cohort"])[:, None]
+            chosen = chosen & (matrices.cohort == cell["cohort"])[:, None]
         if "period" in cell:
-            chosen = chosen & (layout.periods == cell["period"])[None, :]
+            chosen = chosen & (matrices.periods == cell["period"])[None, :]
         if "event_time" in cell:
             chosen = chosen & (since == cell["event_time"])
         return chosen
@@ -306,7 +306,7 @@ def true_effect_of(effects: Effects, design: Design, panel: SimulatedPanel) -> f
 
 def _at_lowest_dose(design: Design, true: NDArray[np.float64], treated: NDArray[np.bool_]) -> float:
     """Average the true effects of the units with the lowest dose; the dose is the design's only covariate."""
-    dose = design.layout.covariates[design.covariates[0]][:, 0]
+    dose = design.matrices.covariates[design.covariates[0]][:, 0]
     rows = treated.any(axis=1)
     rows &= dose == dose[rows].min()
     return float(true[rows[:, None] & treated].mean())

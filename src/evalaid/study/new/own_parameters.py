@@ -96,7 +96,7 @@ def choose_method(design: Design) -> tuple[str, dict[str, Any], tuple[str, ...]]
         except EvalaidError as error:
             refused.append(f"{method}: {error}")
         else:
-            waves = len(design.layout.cohorts)
+            waves = len(design.matrices.cohorts)
             counted = (
                 f"{design.n_treated} treated unit{'s' * (design.n_treated > 1)} in {waves} cohort{'s' * (waves > 1)}, "
                 f"{design.n_never} never treated within the panel"

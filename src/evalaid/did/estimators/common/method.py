@@ -17,7 +17,7 @@ from evalaid.did.effects.aggregation import Population
 from evalaid.did.effects.effects import Effects
 from evalaid.did.effects.subsets import Subsets
 from evalaid.did.panel.design import Design
-from evalaid.did.panel.matrices import Layout
+from evalaid.did.panel.matrices import Matrices
 
 
 def choice(default: str, *others: str) -> Any:
@@ -115,21 +115,21 @@ class Method:
 
 def unmet(needs: Needs, design: Design, options: Any = None) -> tuple[str, ...]:
     """List every need that the design does not meet, in words; empty when the method applies."""
-    layout = design.layout
+    matrices = design.matrices
     comparison = getattr(options, "comparison", needs.comparison)
     anticipation = effective_anticipation(design, options)
     reasons = []
-    if len(layout.units) < 2:
-        reasons.append(f"the panel has {len(layout.units)} usable unit(s); a comparison needs at least two")
-    if not layout.cohorts.size:
+    if len(matrices.units) < 2:
+        reasons.append(f"the panel has {len(matrices.units)} usable unit(s); a comparison needs at least two")
+    if not matrices.cohorts.size:
         return (*reasons, "no unit starts treatment between the second and the last period of the panel")
-    n_never = int(np.isnan(layout.cohort).sum())
+    n_never = int(np.isnan(matrices.cohort).sum())
     if comparison == "never_treated" and n_never == 0:
         reasons.append("there is no never-treated unit in the panel")
-    if comparison == "not_yet_treated" and n_never == 0 and layout.cohorts.size == 1:
+    if comparison == "not_yet_treated" and n_never == 0 and matrices.cohorts.size == 1:
         reasons.append(
-            f"all {len(layout.units)} units start in the same period "
-            f"({label(layout.period_kind, int(layout.cohorts[0]))}), so no unit is untreated while others are treated"
+            f"all {len(matrices.units)} units start in the same period "
+            f"({label(matrices.period_kind, int(matrices.cohorts[0]))}), so no unit is untreated while others are treated"
         )
     if len(design.covariates) < needs.covariates:
         some = "a covariate is" if needs.covariates == 1 else f"{needs.covariates} covariates are"
@@ -137,23 +137,23 @@ def unmet(needs: Needs, design: Design, options: Any = None) -> tuple[str, ...]:
             f"{some} needed{f' ({needs.covariate})' if needs.covariate else ''} and the design names "
             f"{len(design.covariates) or 'none'}; name {'it' if needs.covariates == 1 else 'them'} in diagnose(covariates=...)"
         )
-    if needs.weights == "none" and layout.weight is not None:
+    if needs.weights == "none" and matrices.weight is not None:
         reasons.append("the method has no place for weights and the design is weighted")
-    if needs.weights == "analytic" and layout.weight is not None and layout.weight_kind == "precision":
+    if needs.weights == "analytic" and matrices.weight is not None and matrices.weight_kind == "precision":
         reasons.append(
             "the method has no place for precision weights: it weighs treated and comparison units alike; leave the weights out, "
             "or state weight_kind='analytic' if they say how much a unit counts"
         )
-    if needs.balanced and layout.observed is not None:
-        gaps = np.argwhere(~layout.observed)
+    if needs.balanced and matrices.observed is not None:
+        gaps = np.argwhere(~matrices.observed)
         row, column = gaps[0]
         reasons.append(
             f"a balanced panel is needed and {len(gaps)} unit-period(s) of {len(np.unique(gaps[:, 0]))} unit(s) are not observed, "
-            f"for example {layout.units[row]} in {label(layout.period_kind, int(layout.periods[column]))}; supply them, or leave "
+            f"for example {matrices.units[row]} in {label(matrices.period_kind, int(matrices.periods[column]))}; supply them, or leave "
             "these units or periods out"
         )
-    starts = layout.cohorts - anticipation
-    longest = max(int((layout.periods < start).sum()) for start in starts)
+    starts = matrices.cohorts - anticipation
+    longest = max(int((matrices.periods < start).sum()) for start in starts)
     if longest < needs.pre_periods:
         reasons.append(
             f"{needs.pre_periods} untreated period(s) before treatment are needed and the longest pre-period is "
@@ -190,22 +190,22 @@ def chosen_covariates(method: str, design: Design, names: Sequence[str] | None) 
     return names
 
 
-def population_of(layout: Layout) -> Population:
+def population_of(matrices: Matrices) -> Population:
     """Give labels, cohorts, unit weights (scaled to mean one) and clusters.
 
     A unit's weight is that of its first period, as in R ``did``; on an unbalanced panel the mean over its observations.
     With precision weights every unit counts once.
     """
-    importance = layout.importance
+    importance = matrices.importance
     if importance is None:
-        weight = np.ones(len(layout.units))
+        weight = np.ones(len(matrices.units))
     else:
-        if layout.observed is None:
+        if matrices.observed is None:
             weight = importance[:, 0]
         else:
-            weight = (importance * layout.observed).sum(axis=1) / layout.observed.sum(axis=1)
+            weight = (importance * matrices.observed).sum(axis=1) / matrices.observed.sum(axis=1)
         weight = weight / weight.mean()
-    return Population(layout.units, layout.cohort, weight, layout.cluster, layout.clusters)
+    return Population(matrices.units, matrices.cohort, weight, matrices.cluster, matrices.clusters)
 
 
 def cell_frame(
@@ -228,23 +228,23 @@ def scale_of(design: Design) -> str:
     return "share" if design.outcome_unit == "fraction" else "number"
 
 
-def cohort_slices(layout: Layout) -> tuple[slice, ...]:
+def cohort_slices(matrices: Matrices) -> tuple[slice, ...]:
     """Give the rows of each cohort, never-treated last."""
-    return tuple(layout.block(number) for number in range(len(layout.cohorts) + 1))
+    return tuple(matrices.block(number) for number in range(len(matrices.cohorts) + 1))
 
 
-def observation_mass(layout: Layout) -> np.ndarray | None:
+def observation_mass(matrices: Matrices) -> np.ndarray | None:
     """Give the weight of each observation in a fit, zero where nothing is observed; None when balanced and unweighted."""
-    return _where_observed(layout.weight, layout)
+    return _where_observed(matrices.weight, matrices)
 
 
-def averaging_mass(layout: Layout) -> np.ndarray:
+def averaging_mass(matrices: Matrices) -> np.ndarray:
     """Give the weight of each observation in an average, zero where nothing is observed: precision weights are none."""
-    mass = _where_observed(layout.importance, layout)
-    return np.ones_like(layout.outcome) if mass is None else mass
+    mass = _where_observed(matrices.importance, matrices)
+    return np.ones_like(matrices.outcome) if mass is None else mass
 
 
-def _where_observed(weight: np.ndarray | None, layout: Layout) -> np.ndarray | None:
+def _where_observed(weight: np.ndarray | None, matrices: Matrices) -> np.ndarray | None:
     if weight is None:
-        return None if layout.observed is None else layout.observed.astype(float)
-    return weight if layout.observed is None else weight * layout.observed
+        return None if matrices.observed is None else matrices.observed.astype(float)
+    return weight if matrices.observed is None else weight * matrices.observed

@@ -1,4 +1,4 @@
-"""What the two-way regressions share: handing a layout to the engine and a fit to the result type."""
+"""What the two-way regressions share: handing a design to the engine and a fit to the result type."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from evalaid.did.estimators.common.method import (
     scale_of,
 )
 from evalaid.did.panel.design import Design
-from evalaid.did.panel.matrices import Layout
+from evalaid.did.panel.matrices import Matrices
 
 NOT_IDENTIFIED = "not identified: collinear with the fixed effects"
 
@@ -69,10 +69,10 @@ class Regression:
     left_out: NDArray[np.bool_] | None = None
 
 
-def panel_data(layout: Layout, covariates: Sequence[str]) -> PanelData:
-    """Hand the layout, with the named covariates, to the least-squares engine."""
-    stacked = np.array([layout.covariates[name] for name in covariates]).reshape(-1, *layout.outcome.shape)
-    return PanelData(layout.outcome, observation_mass(layout), stacked, cohort_slices(layout))
+def panel_data(matrices: Matrices, covariates: Sequence[str]) -> PanelData:
+    """Hand the matrices, with the named covariates, to the least-squares engine."""
+    stacked = np.array([matrices.covariates[name] for name in covariates]).reshape(-1, *matrices.outcome.shape)
+    return PanelData(matrices.outcome, observation_mass(matrices), stacked, cohort_slices(matrices))
 
 
 def fit_regression(design: Design, method: Method, regression: Regression, covariates: Sequence[str] | None) -> Effects:
@@ -97,11 +97,11 @@ def fit_subsets(design: Design, method: Method, regression: Regression, covariat
 
 
 def _data(design: Design, regression: Regression, names: Sequence[str]) -> PanelData:
-    """Hand over the layout without the observations that the regression leaves out."""
-    data = panel_data(design.layout, names)
+    """Hand over the matrices without the observations that the regression leaves out."""
+    data = panel_data(design.matrices, names)
     if regression.left_out is None or not regression.left_out.any():
         return data
-    kept = np.repeat(~regression.left_out, np.diff(design.layout.starts), axis=0)
+    kept = np.repeat(~regression.left_out, np.diff(design.matrices.starts), axis=0)
     mass = kept.astype(float) if data.mass is None else data.mass * kept
     return replace(data, outcome=data.outcome * kept, mass=mass, covariates=data.covariates * kept)
 
@@ -118,7 +118,7 @@ def _to_effects(
         cells=regression.cells.assign(reason=reason),
         value=value,
         influence=fit.influence.combine(_spread(regression)),
-        population=population_of(design.layout),
+        population=population_of(design.matrices),
         size=regression.size,
         method=method.name,
         estimand=method.estimand,
@@ -135,11 +135,11 @@ def _spread(regression: Regression) -> NDArray[np.float64]:
     return spread
 
 
-def observed_cells(layout: Layout) -> NDArray[np.bool_]:
+def observed_cells(matrices: Matrices) -> NDArray[np.bool_]:
     """Say which (cohort, period) hold an observation; never-treated units are not a cohort."""
-    if layout.observed is None:
-        return np.ones((len(layout.cohorts), len(layout.periods)), dtype=bool)
-    return np.array([layout.observed[rows].any(axis=0) for rows in cohort_slices(layout)[:-1]])
+    if matrices.observed is None:
+        return np.ones((len(matrices.cohorts), len(matrices.periods)), dtype=bool)
+    return np.array([matrices.observed[rows].any(axis=0) for rows in cohort_slices(matrices)[:-1]])
 
 
 def reference_time(method: str, design: Design, reference: int | None) -> int:

@@ -12,7 +12,7 @@ from evalaid.base.periods import label
 from evalaid.did.effects.influence import Block, Influence
 from evalaid.did.estimators.common.separation import explain_adjustment
 from evalaid.did.estimators.common.two_by_two_scores import panel_scores, section_scores
-from evalaid.did.panel.matrices import Layout
+from evalaid.did.panel.matrices import Matrices
 
 Floats = NDArray[np.float64]
 Weights = tuple[Floats | None, Floats | None]  # of treated and of comparison units, (N, T)
@@ -52,24 +52,28 @@ def keep_seen_twice(observed: NDArray[np.bool_], comparison: Comparison) -> Comp
 
 
 def compare_changes(
-    layout: Layout, comparisons: Sequence[Comparison], covariates: tuple[str, ...], weights: Weights, adjustment: str
+    matrices: Matrices,
+    comparisons: Sequence[Comparison],
+    covariates: tuple[str, ...],
+    weights: Weights,
+    adjustment: str,
 ) -> Found:
     """Compare the outcome changes of treated and other units that are all observed in both periods.
 
     Covariates and weights are read in the earlier period.
     """
     value, reasons = _start(comparisons)
-    psi = np.zeros((layout.n_units, len(comparisons)))
+    psi = np.zeros((matrices.n_units, len(comparisons)))
     for number, pair in _open(comparisons):
         if not (len(pair.treated) and len(pair.untreated)):
-            reasons[number] = _nobody_twice(layout, pair)
+            reasons[number] = _nobody_twice(matrices, pair)
             continue
         earlier = min(pair.now, pair.base)
         sides = []
         for rows, weight in zip((pair.treated, pair.untreated), weights, strict=True):
-            change = layout.outcome[rows, pair.now] - layout.outcome[rows, pair.base]
+            change = matrices.outcome[rows, pair.now] - matrices.outcome[rows, pair.base]
             mass = np.ones(len(rows)) if weight is None else weight[rows, earlier]
-            sides.append((change[:, None], _values(layout, covariates, rows, earlier), mass))
+            sides.append((change[:, None], _values(matrices, covariates, rows, earlier), mass))
         scores = panel_scores(*sides[0], *sides[1], adjustment)
         if scores.reason:
             reasons[number] = explain_adjustment(scores.reason, pair.cohort, covariates, sides[0][1], sides[1][1])
@@ -81,31 +85,37 @@ def compare_changes(
 
 
 def compare_sections(
-    layout: Layout, comparisons: Sequence[Comparison], covariates: tuple[str, ...], weights: Weights, adjustment: str
+    matrices: Matrices,
+    comparisons: Sequence[Comparison],
+    covariates: tuple[str, ...],
+    weights: Weights,
+    adjustment: str,
 ) -> Found:
     """Compare all observations of the two periods, whoever they are of, and sum influence by unit."""
     value, reasons = _start(comparisons)
-    psi = np.zeros((layout.n_units, len(comparisons)))
+    psi = np.zeros((matrices.n_units, len(comparisons)))
     slip = np.zeros_like(psi)
-    observed = np.ones_like(layout.outcome, dtype=bool) if layout.observed is None else layout.observed
+    observed = np.ones_like(matrices.outcome, dtype=bool) if matrices.observed is None else matrices.observed
     for number, pair in _open(comparisons):
         units = np.concatenate([pair.treated, pair.untreated])
         ends = np.array([pair.now, pair.base])
         row, side = np.nonzero(observed[np.ix_(units, ends)])
         unit, period, treated = units[row], ends[side], row < len(pair.treated)
-        regressors = _values(layout, covariates, unit, period)
+        regressors = _values(matrices, covariates, unit, period)
         of_treated, of_untreated = (
             np.ones(len(unit)) if weight is None else weight[unit, period] for weight in weights
         )
         mass = np.where(treated, of_treated, of_untreated)
-        scores = section_scores(layout.outcome[unit, period], regressors, mass, treated, period == pair.now, adjustment)
+        scores = section_scores(
+            matrices.outcome[unit, period], regressors, mass, treated, period == pair.now, adjustment
+        )
         sides = regressors[treated], regressors[~treated]
         reasons[number] = explain_adjustment(scores.reason, pair.cohort, covariates, *sides, "observations")
         value[number] = scores.value
         if not scores.reason:
-            psi[:, number] = np.bincount(unit, weights=scores.rows, minlength=layout.n_units)
+            psi[:, number] = np.bincount(unit, weights=scores.rows, minlength=matrices.n_units)
         if scores.slip is not None:
-            slip[:, number] = np.bincount(unit, weights=scores.slip, minlength=layout.n_units)
+            slip[:, number] = np.bincount(unit, weights=scores.slip, minlength=matrices.n_units)
     in_reference = Block(slice(None), slip, np.eye(len(comparisons)), reference_only=True)
     return value, Influence.dense(psi).plus(Influence(*psi.shape, (in_reference,))), reasons
 
@@ -121,15 +131,15 @@ def _open(comparisons: Sequence[Comparison]) -> Iterator[tuple[int, Comparison]]
 
 
 def _values(
-    layout: Layout, covariates: tuple[str, ...], rows: NDArray[np.intp], period: NDArray[np.intp] | int
+    matrices: Matrices, covariates: tuple[str, ...], rows: NDArray[np.intp], period: NDArray[np.intp] | int
 ) -> Floats:
     """Give covariates of rows in a period, (n, k)."""
     return (
-        np.array([layout.covariates[name][rows, period] for name in covariates]).reshape(len(covariates), len(rows)).T
+        np.array([matrices.covariates[name][rows, period] for name in covariates]).reshape(len(covariates), len(rows)).T
     )
 
 
-def _nobody_twice(layout: Layout, pair: Comparison) -> str:
+def _nobody_twice(matrices: Matrices, pair: Comparison) -> str:
     who = "unit of the cohort" if not len(pair.treated) else "comparison unit"
-    first, last = (label(layout.period_kind, layout.periods[k]) for k in sorted((pair.base, pair.now)))
+    first, last = (label(matrices.period_kind, matrices.periods[k]) for k in sorted((pair.base, pair.now)))
     return f"no {who} is observed in both {first} and {last}"

@@ -34,7 +34,7 @@ from evalaid.did.estimators.common.unbalanced import (
     keep_seen_twice,
 )
 from evalaid.did.panel.design import Design
-from evalaid.did.panel.matrices import Layout
+from evalaid.did.panel.matrices import Matrices
 
 Floats = NDArray[np.float64]
 # Rows whose logits are fitted at once: enough for the fixed cost of a fit, few enough for the cache.
@@ -119,32 +119,32 @@ def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> E
     Callaway and Sant'Anna (2021), doi:10.1016/j.jeconom.2020.12.001; Sant'Anna and Zhao (2020),
     doi:10.1016/j.jeconom.2020.06.003.
     """
-    layout = design.layout
+    matrices = design.matrices
     covariates = chosen_covariates(METHOD.name, design, options.covariates) if options.adjustment != "none" else ()
     anticipation = effective_anticipation(design, options)
     if anticipation < 0:
         raise EstimationError(f"callaway_santanna: anticipation={anticipation} found, 0 or more periods expected.")
-    cells = list(_comparisons(layout, options.comparison, options.base_period, anticipation))
+    cells = list(_comparisons(matrices, options.comparison, options.base_period, anticipation))
     adjustment = options.adjustment if covariates else "none"
-    starts = layout.starts.tolist()
+    starts = matrices.starts.tolist()
     treated = [starts[cell.cohort + 1] - starts[cell.cohort] for cell in cells]
     untreated = [_comparison_size(starts, cell) for cell in cells]
-    if layout.observed is not None:
-        pairs, weights = _with_gaps(layout, cells), _weights(layout)
+    if matrices.observed is not None:
+        pairs, weights = _with_gaps(matrices, cells), _weights(matrices)
         if options.unbalanced == "same_units":
-            pairs = [keep_seen_twice(layout.observed, pair) for pair in pairs]
+            pairs = [keep_seen_twice(matrices.observed, pair) for pair in pairs]
             treated, untreated = ([len(getattr(pair, side)) for pair in pairs] for side in ("treated", "untreated"))
-            value, influence, reasons = compare_changes(layout, pairs, covariates, weights, adjustment)
+            value, influence, reasons = compare_changes(matrices, pairs, covariates, weights, adjustment)
         else:
-            value, influence, reasons = compare_sections(layout, pairs, covariates, weights, adjustment)
-    elif adjustment == "none" and layout.importance is layout.weight:
-        value, influence, reasons = _unadjusted(layout, cells)
+            value, influence, reasons = compare_sections(matrices, pairs, covariates, weights, adjustment)
+    elif adjustment == "none" and matrices.importance is matrices.weight:
+        value, influence, reasons = _unadjusted(matrices, cells)
     else:  # on a constant alone, regression takes off the mean change of the comparison
         alone = adjustment == "none"
-        value, influence, reasons = _adjusted(layout, cells, covariates, "regression" if alone else adjustment)
-    population = population_of(layout)
-    cohorts = np.array([layout.cohorts[cell.cohort] for cell in cells], dtype=float)
-    periods = np.array([layout.periods[cell.now] for cell in cells])
+        value, influence, reasons = _adjusted(matrices, cells, covariates, "regression" if alone else adjustment)
+    population = population_of(matrices)
+    cohorts = np.array([matrices.cohorts[cell.cohort] for cell in cells], dtype=float)
+    periods = np.array([matrices.periods[cell.now] for cell in cells])
     frame = cell_frame(
         population,
         treated,
@@ -168,9 +168,9 @@ def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> E
     )
 
 
-def _comparisons(layout: Layout, comparison: str, base_period: str, anticipation: int) -> Iterator[_Cell]:
+def _comparisons(matrices: Matrices, comparison: str, base_period: str, anticipation: int) -> Iterator[_Cell]:
     """List the cells in the order cohort, period, with their base period and their comparison units."""
-    periods, cohorts, starts = layout.periods.tolist(), layout.cohorts.tolist(), layout.starts.tolist()
+    periods, cohorts, starts = matrices.periods.tolist(), matrices.cohorts.tolist(), matrices.starts.tolist()
     first = 0 if base_period == "universal" else 1
     never = len(cohorts)
     for number, cohort in enumerate(cohorts):
@@ -189,18 +189,18 @@ def _comparisons(layout: Layout, comparison: str, base_period: str, anticipation
             start = never if comparison == "never_treated" else bisect_right(cohorts, cutoff)
             cell = _Cell(number, now, base, start)
             if _comparison_size(starts, cell) == 0:
-                where = label(layout.period_kind, periods[max(now, base)])
+                where = label(matrices.period_kind, periods[max(now, base)])
                 missing = "never-treated" if comparison == "never_treated" else "untreated"
                 cell = _Cell(number, now, base, start, f"no unit is {missing} in {where}")
             yield cell
 
 
-def _comparison_rows(layout: Layout, cell: _Cell) -> tuple[slice, ...]:
-    """Give the rows of the comparison units: the tail of the layout without the cohort itself."""
-    start, n_units = int(layout.starts[cell.comparison_from]), len(layout.units)
+def _comparison_rows(matrices: Matrices, cell: _Cell) -> tuple[slice, ...]:
+    """Give the rows of the comparison units: the tail of the matrices without the cohort itself."""
+    start, n_units = int(matrices.starts[cell.comparison_from]), len(matrices.units)
     if cell.cohort < cell.comparison_from:
         return (slice(start, n_units),)
-    own = cohort_slices(layout)[cell.cohort]
+    own = cohort_slices(matrices)[cell.cohort]
     return slice(start, own.start), slice(own.stop, n_units)
 
 
@@ -210,15 +210,15 @@ def _comparison_size(starts: list[int], cell: _Cell) -> int:
     return starts[-1] - starts[cell.comparison_from] - own * (cell.cohort >= cell.comparison_from)
 
 
-def _weights(layout: Layout) -> tuple[Floats | None, Floats | None]:
+def _weights(matrices: Matrices) -> tuple[Floats | None, Floats | None]:
     """Give the weights of treated and of comparison units; precision has mean one, so that its unit does not matter."""
-    if layout.weight is None or layout.weight_kind != "precision":
-        return layout.weight, layout.weight
-    seen = layout.weight.size if layout.observed is None else np.count_nonzero(layout.observed)
-    return None, layout.weight * (seen / layout.weight.sum())
+    if matrices.weight is None or matrices.weight_kind != "precision":
+        return matrices.weight, matrices.weight
+    seen = matrices.weight.size if matrices.observed is None else np.count_nonzero(matrices.observed)
+    return None, matrices.weight * (seen / matrices.weight.sum())
 
 
-def _unadjusted(layout: Layout, cells: list[_Cell]) -> tuple[Floats, Influence, list[str]]:
+def _unadjusted(matrices: Matrices, cells: list[_Cell]) -> tuple[Floats, Influence, list[str]]:
     """Estimate all cells of a balanced panel from the means of each cohort in each period.
 
     A unit of mass ``w`` in a group of mass ``W`` moves the group's mean change by ``w / W`` times the deviation of its own
@@ -226,22 +226,22 @@ def _unadjusted(layout: Layout, cells: list[_Cell]) -> tuple[Floats, Influence, 
     block, whatever the number of cells.
     """
     value = np.array([0.0 if cell.reason == BASE_PERIOD else np.nan for cell in cells])
-    constant = layout.weight is None or _constant(layout.weight)
+    constant = matrices.weight is None or _constant(matrices.weight)
     by_period: dict[int, list[int]] = {}
     for number, cell in enumerate(cells):
         if not cell.reason:
             by_period.setdefault(0 if constant else min(cell.now, cell.base), []).append(number)
-    slices = cohort_slices(layout)
+    slices = cohort_slices(matrices)
     groups = np.arange(len(slices))
-    n_periods = layout.n_periods
+    n_periods = matrices.n_periods
     blocks: list[Block] = []
     for period, members in by_period.items():
         now, base, own, first = np.array(
             [(cells[k].now, cells[k].base, cells[k].cohort, cells[k].comparison_from) for k in members]
         ).T
-        mass = np.ones(layout.n_units) if layout.weight is None else layout.weight[:, period]
+        mass = np.ones(matrices.n_units) if matrices.weight is None else matrices.weight[:, period]
         total = np.array([mass[rows].sum() for rows in slices])
-        mean = np.array([mass[rows] @ layout.outcome[rows] for rows in slices])
+        mean = np.array([mass[rows] @ matrices.outcome[rows] for rows in slices])
         mean /= np.where(total > 0, total, 1.0)[:, None]
         change = (mean[:, now] - mean[:, base]).T
         compared = (groups >= first[:, None]) & (groups != own[:, None])
@@ -256,28 +256,28 @@ def _unadjusted(layout: Layout, cells: list[_Cell]) -> tuple[Floats, Influence, 
         shift[each, own] = 0.0
         for group, rows in enumerate(slices):
             left = np.empty((rows.stop - rows.start, n_periods + 1))
-            np.subtract(layout.outcome[rows], mean[group], out=left[:, :-1])
+            np.subtract(matrices.outcome[rows], mean[group], out=left[:, :-1])
             left[:, -1] = 1.0
-            if layout.weight is not None:
+            if matrices.weight is not None:
                 left *= mass[rows, None]
             right = np.zeros((n_periods + 1, len(cells)))
             right[now, members] = pull[:, group]
             right[base, members] = -pull[:, group]
             right[-1, members] = shift[:, group]
             blocks.append(Block(rows, left, right))
-    return value, Influence(layout.n_units, len(cells), tuple(blocks)), [cell.reason for cell in cells]
+    return value, Influence(matrices.n_units, len(cells), tuple(blocks)), [cell.reason for cell in cells]
 
 
 def _adjusted(
-    layout: Layout, cells: list[_Cell], covariates: tuple[str, ...], adjustment: str
+    matrices: Matrices, cells: list[_Cell], covariates: tuple[str, ...], adjustment: str
 ) -> tuple[Floats, Influence, list[str]]:
     """Estimate all cells of one cohort with one comparison group (and covariate period) together.
 
     The fits depend on the cohort, its comparison units and the period in which covariates and weights are read; cells
     that share these are columns of one matrix of outcome changes.
     """
-    outcome, weights = layout.outcome, _weights(layout)
-    chosen = [layout.covariates[name] for name in covariates]
+    outcome, weights = matrices.outcome, _weights(matrices)
+    chosen = [matrices.covariates[name] for name in covariates]
     constant = all(map(_constant, (*chosen, *(weight for weight in weights if weight is not None))))
     groups: dict[tuple[int, int, int], list[int]] = {}
     for number, cell in enumerate(cells):
@@ -286,15 +286,15 @@ def _adjusted(
             groups.setdefault((cell.cohort, cell.comparison_from, period), []).append(number)
     value = np.array([0.0 if cell.reason == BASE_PERIOD else np.nan for cell in cells])
     reasons = [cell.reason for cell in cells]
-    rows_of = cohort_slices(layout)
-    ones = np.ones(layout.n_units)
+    rows_of = cohort_slices(matrices)
+    ones = np.ones(matrices.n_units)
     regressors = {period: np.array([ones, *(x[:, period] for x in chosen)]) for *_, period in groups}
     blocks: list[Block] = []
-    for batch in _batches(layout, cells, groups):
+    for batch in _batches(matrices, cells, groups):
         runs_of, samples = [], []
         for (cohort, _, period), members in batch:
             now, base = [cells[k].now for k in members], [cells[k].base for k in members]
-            runs = (rows_of[cohort], *_comparison_rows(layout, cells[members[0]]))
+            runs = (rows_of[cohort], *_comparison_rows(matrices, cells[members[0]]))
             of_treated, of_others = (ones if weight is None else weight[:, period] for weight in weights)
             change = np.concatenate([outcome[rows][:, now] - outcome[rows][:, base] for rows in runs])
             x = np.concatenate([regressors[period][:, rows] for rows in runs], axis=1)
@@ -306,7 +306,7 @@ def _adjusted(
         ):
             if scores.reason:
                 x, n = sample.regressors[1:].T, sample.n_treated
-                named = label(layout.period_kind, int(layout.cohorts[cells[members[0]].cohort]))
+                named = label(matrices.period_kind, int(matrices.cohorts[cells[members[0]].cohort]))
                 reason = explain_adjustment(scores.reason, named, covariates, x[:n], x[n:])
                 for k in members:
                     reasons[k] = reason
@@ -319,14 +319,14 @@ def _adjusted(
             for rows in runs[1:]:
                 blocks.append(Block(rows, scores.comparison[done : done + _length(rows)], pick))
                 done += _length(rows)
-    return value, Influence(layout.n_units, len(cells), tuple(blocks)), reasons
+    return value, Influence(matrices.n_units, len(cells), tuple(blocks)), reasons
 
 
 def _batches(
-    layout: Layout, cells: list[_Cell], groups: dict[tuple[int, int, int], list[int]]
+    matrices: Matrices, cells: list[_Cell], groups: dict[tuple[int, int, int], list[int]]
 ) -> Iterator[list[tuple[tuple[int, int, int], list[int]]]]:
     """Put groups of about the same size together, until they hold many rows: their small fits are made at once."""
-    starts = layout.starts.tolist()
+    starts = matrices.starts.tolist()
 
     def size(item: tuple[tuple[int, int, int], list[int]]) -> int:
         cell = cells[item[1][0]]
@@ -346,17 +346,17 @@ def _length(rows: slice) -> int:
     return int(rows.stop - rows.start)
 
 
-def _with_gaps(layout: Layout, cells: list[_Cell]) -> list[Comparison]:
+def _with_gaps(matrices: Matrices, cells: list[_Cell]) -> list[Comparison]:
     """Name the units of each cell, for panels in which not every unit is observed in every period."""
-    everyone = np.arange(layout.n_units)
-    rows_of = cohort_slices(layout)
+    everyone = np.arange(matrices.n_units)
+    rows_of = cohort_slices(matrices)
     return [
         Comparison(
             now=cell.now,
             base=cell.base,
             treated=everyone[rows_of[cell.cohort]],
-            untreated=np.concatenate([everyone[rows] for rows in _comparison_rows(layout, cell)]),
-            cohort=label(layout.period_kind, int(layout.cohorts[cell.cohort])),
+            untreated=np.concatenate([everyone[rows] for rows in _comparison_rows(matrices, cell)]),
+            cohort=label(matrices.period_kind, int(matrices.cohorts[cell.cohort])),
             reason=cell.reason,
         )
         for cell in cells

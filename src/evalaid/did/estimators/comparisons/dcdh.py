@@ -13,7 +13,7 @@ from evalaid.did.effects.influence import Block, Influence
 from evalaid.did.estimators.common.method import Method, Needs, choice, chosen_covariates
 from evalaid.did.estimators.comparisons.callaway_santanna import CallawaySantannaOptions, fit_callaway_santanna
 from evalaid.did.panel.design import Design
-from evalaid.did.panel.matrices import Layout
+from evalaid.did.panel.matrices import Matrices
 
 Floats = NDArray[np.float64]
 
@@ -73,20 +73,20 @@ def fit_dcdh(design: Design, options: DcdhOptions) -> Effects:
     named = replace(plain, method=METHOD.name, estimand=f"{METHOD.estimand} ({options.effect})")
     if options.effect == "actual":
         return named
-    return _normalise(named, design.layout, path)
+    return _normalise(named, design.matrices, path)
 
 
 def _path(design: Design, options: DcdhOptions) -> Floats:
     """Find the intensity of every unit and period and hold it against the cohorts."""
-    layout = design.layout
-    treated = layout.periods >= np.where(np.isnan(layout.cohort), np.inf, layout.cohort)[:, None]
+    matrices = design.matrices
+    treated = matrices.periods >= np.where(np.isnan(matrices.cohort), np.inf, matrices.cohort)[:, None]
     if options.path is None:
         return treated.astype(float)
     (name,) = chosen_covariates(METHOD.name, design, (options.path,))
-    path = layout.covariates[name]
-    start = np.arange(layout.n_units) < layout.never.start
-    at_start = np.zeros(layout.n_units)
-    columns = np.searchsorted(layout.periods, layout.cohort[start])
+    path = matrices.covariates[name]
+    start = np.arange(matrices.n_units) < matrices.never.start
+    at_start = np.zeros(matrices.n_units)
+    columns = np.searchsorted(matrices.periods, matrices.cohort[start])
     at_start[start] = path[np.flatnonzero(start), columns]
     faults = {
         "is negative": (path < 0).any(axis=1),
@@ -95,7 +95,7 @@ def _path(design: Design, options: DcdhOptions) -> Floats:
     }
     for fault, rows in faults.items():
         if rows.any():
-            units = ", ".join(map(str, layout.units[rows][:5]))
+            units = ", ".join(map(str, matrices.units[rows][:5]))
             raise EstimationError(
                 f"dcdh: the path {name!r} {fault} for {int(rows.sum())} unit(s), for example {units}. The cohort must be the "
                 "first period with a positive intensity; a programme that ended has zeros after its end."
@@ -103,24 +103,24 @@ def _path(design: Design, options: DcdhOptions) -> Floats:
     return path
 
 
-def _normalise(effects: Effects, layout: Layout, path: Floats) -> Effects:
+def _normalise(effects: Effects, matrices: Matrices, path: Floats) -> Effects:
     """Divide each cell by the mean intensity received so far; its influence enters by the delta method."""
     received = np.cumsum(path, axis=1)
     value, size = np.full(len(effects), np.nan), np.zeros(len(effects))
     reason = effects.cells["reason"].to_numpy(dtype=object).copy()
-    inverse, own = np.zeros(len(effects)), np.zeros((layout.n_units, len(effects)))
+    inverse, own = np.zeros(len(effects)), np.zeros((matrices.n_units, len(effects)))
     weight = effects.population.weight
     for k, (cohort, period) in enumerate(zip(effects.cells["cohort"], effects.cells["period"], strict=True)):
-        rows = layout.cohort == cohort
+        rows = matrices.cohort == cohort
         share = weight * rows / weight[rows].sum()
-        mean = float(share @ received[:, np.searchsorted(layout.periods, period)])
+        mean = float(share @ received[:, np.searchsorted(matrices.periods, period)])
         if mean <= 0 or np.isnan(effects.value[k]):
             reason[k] = reason[k] or "no treatment received so far"
             continue
         value[k], size[k], inverse[k] = effects.value[k] / mean, effects.size[k] * mean, 1 / mean
-        deviation = received[:, np.searchsorted(layout.periods, period)] - mean
+        deviation = received[:, np.searchsorted(matrices.periods, period)] - mean
         own[:, k] = -value[k] / mean * share * deviation
-    extra = Influence(layout.n_units, len(effects), (Block(slice(None), own, np.eye(len(effects))),))
+    extra = Influence(matrices.n_units, len(effects), (Block(slice(None), own, np.eye(len(effects))),))
     influence = effects.influence.combine(np.diag(inverse)).plus(extra)
     cells = effects.cells.assign(reason=reason)
     return replace(effects, cells=cells, value=value, size=size, influence=influence, aggregation="fixed")

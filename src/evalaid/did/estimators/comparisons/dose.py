@@ -23,7 +23,7 @@ from evalaid.did.estimators.common.method import (
 )
 from evalaid.did.panel.comparisons import base_columns
 from evalaid.did.panel.design import Design
-from evalaid.did.panel.matrices import Layout
+from evalaid.did.panel.matrices import Matrices
 
 Floats = NDArray[np.float64]
 
@@ -96,12 +96,12 @@ def fit_dose(design: Design, options: DoseOptions) -> Effects:
     ACRT(d)); influence by least squares, including the influence of the comparison's mean change and of the average over
     doses. Callaway, Goodman-Bacon and Sant'Anna (2024), doi:10.3386/w32117.
     """
-    layout = design.layout
-    treated = slice(0, int(layout.starts[-2]))
+    matrices = design.matrices
+    treated = slice(0, int(matrices.starts[-2]))
     dose = _doses(design, options, treated)
     alone = options.comparison == "lowest_dose"
-    change, psi_comparison = _changes(layout, treated.stop, options.base, design.anticipation, alone=alone)
-    population = population_of(layout)
+    change, psi_comparison = _changes(matrices, treated.stop, options.base, design.anticipation, alone=alone)
+    population = population_of(matrices)
     mass = population.weight[treated]
     curve = _Curve.over(dose, int(options.degree), int(options.knots), relative=alone)
     grid = np.unique(np.quantile(dose, QUANTILES))
@@ -122,14 +122,14 @@ def fit_dose(design: Design, options: DoseOptions) -> Effects:
     blocks = [Block(treated, psi, np.eye(len(value)))]
     if not alone:
         # A shift of the comparison's mean change moves the curve as a shift of the change of every unit of the cohort.
-        rows = [layout.block(number) for number in range(len(layout.cohorts))]
+        rows = [matrices.block(number) for number in range(len(matrices.cohorts))]
         shift = solver(np.array([mass[r] @ basis[r] for r in rows]).T)
-        blocks.append(Block(layout.never, psi_comparison, -shift.T @ targets))
+        blocks.append(Block(matrices.never, psi_comparison, -shift.T @ targets))
     parameter = ["average level", "average slope"] + ["level"] * len(grid) + ["slope"] * len(grid)
     cells = cell_frame(
         population,
         treated.stop,
-        0 if alone else layout.n_units - treated.stop,
+        0 if alone else matrices.n_units - treated.stop,
         parameter=parameter,
         dose=np.concatenate([[np.nan, np.nan], grid, grid]),
     )
@@ -137,7 +137,7 @@ def fit_dose(design: Design, options: DoseOptions) -> Effects:
     return Effects(
         cells=cells,
         value=value,
-        influence=Influence(layout.n_units, len(value), tuple(blocks)),
+        influence=Influence(matrices.n_units, len(value), tuple(blocks)),
         population=population,
         size=np.ones(len(value)),
         method=METHOD.name,
@@ -150,7 +150,7 @@ def fit_dose(design: Design, options: DoseOptions) -> Effects:
 
 def _doses(design: Design, options: DoseOptions, treated: slice) -> Floats:
     """Find the dose of each treated unit and check it."""
-    layout = design.layout
+    matrices = design.matrices
     names = chosen_covariates(METHOD.name, design, options.dose if options.dose is None else (options.dose,))
     if len(names) != 1:
         raise EstimationError(
@@ -159,10 +159,10 @@ def _doses(design: Design, options: DoseOptions, treated: slice) -> Floats:
         )
     if options.degree not in (1, 2, 3):
         raise EstimationError(f"dose: degree={options.degree!r} found, 1, 2 or 3 expected.")
-    values = layout.covariates[names[0]][treated]
+    values = matrices.covariates[names[0]][treated]
     varying = (values != values[:, :1]).any(axis=1)
     if varying.any():
-        units = ", ".join(map(str, layout.units[treated][varying][:5]))
+        units = ", ".join(map(str, matrices.units[treated][varying][:5]))
         raise EstimationError(
             f"dose: {names[0]!r} varies over time in {varying.sum()} treated unit(s), for example {units}; the dose of a "
             "unit must be one number (for example the mean over its treated periods)."
@@ -174,16 +174,16 @@ def _doses(design: Design, options: DoseOptions, treated: slice) -> Floats:
             "that holds the intensity with dose=..., or estimate the effect of the start with another method."
         )
     if (dose <= 0).any():
-        units = ", ".join(map(str, layout.units[treated][dose <= 0][:5]))
+        units = ", ".join(map(str, matrices.units[treated][dose <= 0][:5]))
         raise EstimationError(
             f"dose: {(dose <= 0).sum()} of {len(dose)} treated units have a dose of zero or less, for example {units}; a treated "
             "unit has a positive dose, an untreated one a missing cohort."
         )
-    never = layout.never
-    stated = design.treatment.stated.reindex(layout.units[never]).isna().to_numpy()
-    dosed = stated & (layout.covariates[names[0]][never] > 0).any(axis=1)
+    never = matrices.never
+    stated = design.treatment.stated.reindex(matrices.units[never]).isna().to_numpy()
+    dosed = stated & (matrices.covariates[names[0]][never] > 0).any(axis=1)
     if dosed.any() and options.comparison == "never_treated":
-        units = ", ".join(map(str, layout.units[never][dosed][:5]))
+        units = ", ".join(map(str, matrices.units[never][dosed][:5]))
         raise EstimationError(
             f"dose: {int(dosed.sum())} never-treated unit(s) have a positive dose, for example {units}, and would serve as untreated "
             "comparison; a unit with a dose is treated: give it a cohort, set its dose to zero if it had none, or leave it out."
@@ -198,7 +198,7 @@ def _doses(design: Design, options: DoseOptions, treated: slice) -> Floats:
     return dose
 
 
-def _changes(layout: Layout, n_treated: int, base: str, early: int, *, alone: bool) -> tuple[Floats, Floats]:
+def _changes(matrices: Matrices, n_treated: int, base: str, early: int, *, alone: bool) -> tuple[Floats, Floats]:
     """Give each treated unit's change net of the comparison's, and the comparison's influence on each cohort's changes.
 
     Returns
@@ -208,17 +208,17 @@ def _changes(layout: Layout, n_treated: int, base: str, early: int, *, alone: bo
         How each comparison unit moves the comparison's mean change over the periods of each cohort.
     """
     change = np.empty(n_treated)
-    never, bases = layout.never, base_columns(layout, early)
-    psi = np.zeros((never.stop - never.start, len(layout.cohorts)))
-    weight = population_of(layout).weight[never]
+    never, bases = matrices.never, base_columns(matrices, early)
+    psi = np.zeros((never.stop - never.start, len(matrices.cohorts)))
+    weight = population_of(matrices).weight[never]
     share = weight / weight.sum()
-    for number in range(len(layout.cohorts)):
-        rows, start = layout.block(number), int(layout.start_column[number])
+    for number in range(len(matrices.cohorts)):
+        rows, start = matrices.block(number), int(matrices.start_column[number])
         last = int(bases[number])
         before = slice(last if base == "last" else 0, last + 1)
-        change[rows] = layout.outcome[rows, start:].mean(axis=1) - layout.outcome[rows, before].mean(axis=1)
+        change[rows] = matrices.outcome[rows, start:].mean(axis=1) - matrices.outcome[rows, before].mean(axis=1)
         if not alone:
-            other = layout.outcome[never, start:].mean(axis=1) - layout.outcome[never, before].mean(axis=1)
+            other = matrices.outcome[never, start:].mean(axis=1) - matrices.outcome[never, before].mean(axis=1)
             change[rows] -= share @ other
             psi[:, number] = share * (other - share @ other)
     return change, psi

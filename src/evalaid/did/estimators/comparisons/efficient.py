@@ -21,7 +21,7 @@ from evalaid.did.estimators.common.method import (
 )
 from evalaid.did.panel.comparisons import base_columns
 from evalaid.did.panel.design import Design
-from evalaid.did.panel.matrices import Layout
+from evalaid.did.panel.matrices import Matrices
 
 Floats = NDArray[np.float64]
 
@@ -65,17 +65,17 @@ def fit_efficient(design: Design, options: EfficientOptions) -> Effects:
     ``sum_g A_g S_g A0_g' / N_g``, S_g the covariance of outcomes within cohort g. The influence gives the conservative
     (Neyman) variance; its factors ``N_g / (N_g - 1)`` are those of ``infer(vcov="reference")``. Roth and Sant'Anna (2023), doi:10.1086/726581.
     """
-    layout = design.layout
-    sizes = np.diff(layout.starts).astype(float)
+    matrices = design.matrices
+    sizes = np.diff(matrices.starts).astype(float)
     early = design.anticipation
-    cohort, period = _cells(layout, early, early if options.estimand == "event_time" else 0)
-    event_time = layout.periods[period] - layout.cohorts[cohort]
+    cohort, period = _cells(matrices, early, early if options.estimand == "event_time" else 0)
+    event_time = matrices.periods[period] - matrices.cohorts[cohort]
     labels, weights = _weights(options.estimand, cohort, period, event_time, sizes)
-    after, before = _coefficients(layout, cohort, period, weights, sizes, early)
-    groups = [rows for rows in cohort_slices(layout) if rows.stop > rows.start]
-    means = np.array([layout.outcome[rows].mean(axis=0) for rows in groups])
+    after, before = _coefficients(matrices, cohort, period, weights, sizes, early)
+    groups = [rows for rows in cohort_slices(matrices) if rows.stop > rows.start]
+    means = np.array([matrices.outcome[rows].mean(axis=0) for rows in groups])
     n_estimands = weights.shape[1]
-    psi = np.zeros((layout.n_units, n_estimands))
+    psi = np.zeros((matrices.n_units, n_estimands))
     factor = np.concatenate([np.full(int(sizes[g]), sizes[g] / max(sizes[g] - 1, 1)) for g in range(len(groups))])
     value, reasons = np.full(n_estimands, np.nan), [""] * n_estimands
     for k in range(n_estimands):
@@ -85,7 +85,7 @@ def fit_efficient(design: Design, options: EfficientOptions) -> Effects:
             reasons[k] = "a cohort of one unit has no variance to choose the adjustment by"
             continue
         own = [
-            np.concatenate([(layout.outcome[rows] - means[g]) @ a[g] / sizes[g] for g, rows in enumerate(groups)])
+            np.concatenate([(matrices.outcome[rows] - means[g]) @ a[g] / sizes[g] for g, rows in enumerate(groups)])
             for a in coefficients
         ]
         variance = (factor * own[1] ** 2).sum()
@@ -94,7 +94,7 @@ def fit_efficient(design: Design, options: EfficientOptions) -> Effects:
         psi[:, k] = own[0] - beta * own[1]
     # R divides by N_g - 1 within cohorts: a small-sample factor of its own, not part of the influence.
     unbiased = Block(slice(None), psi * (np.sqrt(factor) - 1)[:, None], np.eye(n_estimands), reference_only=True)
-    population = population_of(layout)
+    population = population_of(matrices)
     chosen = weights > 0
     cohorts = [np.unique(cohort[column]) for column in chosen.T]
     cells = cell_frame(
@@ -104,7 +104,7 @@ def fit_efficient(design: Design, options: EfficientOptions) -> Effects:
         reasons,
         **labels,
     )
-    cells[TREATED_CLUSTERS] = [population.count_clusters(np.isin(np.arange(len(layout.cohorts)), c)) for c in cohorts]
+    cells[TREATED_CLUSTERS] = [population.count_clusters(np.isin(np.arange(len(matrices.cohorts)), c)) for c in cohorts]
     return Effects(
         cells=cells,
         value=value,
@@ -119,11 +119,13 @@ def fit_efficient(design: Design, options: EfficientOptions) -> Effects:
     )
 
 
-def _cells(layout: Layout, early: int = 0, shown: int = 0) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _cells(matrices: Matrices, early: int = 0, shown: int = 0) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """List the treated cells, and those ``shown`` periods before, that have a comparison: some unit does not react yet."""
-    last = layout.n_periods if layout.never.stop > layout.never.start else int(base_columns(layout, early)[-1]) + 1
-    inside = np.arange(layout.n_periods) < last
-    cohort, period = np.nonzero((layout.periods >= layout.cohorts[:, None] - shown) & inside)
+    last = (
+        matrices.n_periods if matrices.never.stop > matrices.never.start else int(base_columns(matrices, early)[-1]) + 1
+    )
+    inside = np.arange(matrices.n_periods) < last
+    cohort, period = np.nonzero((matrices.periods >= matrices.cohorts[:, None] - shown) & inside)
     return cohort, period
 
 
@@ -151,15 +153,20 @@ def _weights(
 
 
 def _coefficients(
-    layout: Layout, cohort: NDArray[np.intp], period: NDArray[np.intp], weights: Floats, sizes: Floats, early: int = 0
+    matrices: Matrices,
+    cohort: NDArray[np.intp],
+    period: NDArray[np.intp],
+    weights: Floats,
+    sizes: Floats,
+    early: int = 0,
 ) -> tuple[Floats, Floats]:
     """Give the coefficients of cohort means, (groups, T, estimands): in the cells, and in the last period before any reaction."""
-    base = base_columns(layout, early)
+    base = base_columns(matrices, early)
     n_groups = len(sizes) if sizes[-1] else len(sizes) - 1
-    after = np.zeros((n_groups, layout.n_periods, weights.shape[1]))
+    after = np.zeros((n_groups, matrices.n_periods, weights.shape[1]))
     before = np.zeros_like(after)
     for k, (own, now) in enumerate(zip(cohort, period, strict=True)):
-        first = int(np.searchsorted(layout.cohorts, layout.periods[now] + early, side="right"))
+        first = int(np.searchsorted(matrices.cohorts, matrices.periods[now] + early, side="right"))
         contrast = np.zeros(n_groups)
         contrast[first:] = -sizes[first:n_groups] / sizes[first:n_groups].sum()
         contrast[own] += 1.0

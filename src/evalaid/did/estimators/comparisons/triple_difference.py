@@ -13,7 +13,7 @@ from evalaid.did.effects.influence import Influence
 from evalaid.did.estimators.common.method import Method, Needs, choice, chosen_covariates, population_of
 from evalaid.did.estimators.comparisons.callaway_santanna import CallawaySantannaOptions, fit_callaway_santanna
 from evalaid.did.panel.design import Design
-from evalaid.did.panel.matrices import Layout
+from evalaid.did.panel.matrices import Matrices
 
 
 @dataclass(frozen=True)
@@ -75,16 +75,16 @@ def fit_triple_difference(design: Design, options: TripleDifferenceOptions) -> E
     sides = [fit_callaway_santanna(design.subset(side), choices) for side in (eligible, ~eligible)]
     keys = ["cohort", "period", "event_time"]
     if not sides[0].cells[keys].equals(sides[1].cells[keys]):
-        kind = design.layout.period_kind
+        kind = design.matrices.period_kind
         found = [", ".join(label(kind, int(g)) for g in sorted(set(side.cells["cohort"]))) or "none" for side in sides]
         raise EstimationError(
             f"triple_difference: cohorts of the eligible parts: {found[0]}; of the ineligible parts: {found[1]}. Every cohort "
             "needs both parts: add the missing ones, or leave these cohorts out."
         )
-    layout = design.layout
+    matrices = design.matrices
     blocks = []
     for side, sign in zip(sides, (1.0, -1.0), strict=True):
-        rows = layout.units.get_indexer(side.population.units)
+        rows = matrices.units.get_indexer(side.population.units)
         blocks += [replace(block, rows=rows[block.rows], right=sign * block.right) for block in side.influence.blocks]
     reason = [a or b for a, b in zip(sides[0].cells["reason"], sides[1].cells["reason"], strict=True)]
     cells = sides[0].cells.assign(
@@ -94,8 +94,8 @@ def fit_triple_difference(design: Design, options: TripleDifferenceOptions) -> E
         sides[0],
         cells=cells,
         value=sides[0].value - sides[1].value,
-        influence=Influence(layout.n_units, len(cells), tuple(blocks)),
-        population=population_of(layout),
+        influence=Influence(matrices.n_units, len(cells), tuple(blocks)),
+        population=population_of(matrices),
         method=METHOD.name,
         estimand=METHOD.estimand,
         convention=Convention("none", "normal"),
@@ -105,19 +105,19 @@ def fit_triple_difference(design: Design, options: TripleDifferenceOptions) -> E
 
 def _eligibility(design: Design, options: TripleDifferenceOptions) -> np.ndarray:
     """Find which parts are eligible and check that the covariate says so."""
-    layout: Layout = design.layout
+    matrices: Matrices = design.matrices
     names = chosen_covariates(METHOD.name, design, None if options.eligible is None else (options.eligible,))
     if len(names) != 1:
         raise EstimationError(
             f"triple_difference: the design has {len(names)} covariates ({', '.join(names) or 'none'}); say which one is 1 for "
             "eligible parts with eligible=..., and name it in diagnose(covariates=...)."
         )
-    values = layout.covariates[names[0]]
-    first = values[:, 0] if layout.observed is None else values.max(axis=1)
-    seen = np.ones_like(values, dtype=bool) if layout.observed is None else layout.observed
+    values = matrices.covariates[names[0]]
+    first = values[:, 0] if matrices.observed is None else values.max(axis=1)
+    seen = np.ones_like(values, dtype=bool) if matrices.observed is None else matrices.observed
     wrong = (seen & (values != first[:, None])).any(axis=1) | ~np.isin(first, (0.0, 1.0))
     if wrong.any():
-        units = ", ".join(map(str, layout.units[wrong][:5]))
+        units = ", ".join(map(str, matrices.units[wrong][:5]))
         raise EstimationError(
             f"triple_difference: {names[0]!r} is not 0 or 1 throughout for {int(wrong.sum())} part(s), for example {units}."
         )

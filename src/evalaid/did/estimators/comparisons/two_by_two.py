@@ -16,7 +16,7 @@ from evalaid.did.effects.linear import PanelData
 from evalaid.did.estimators.common.method import Method, Needs, cell_frame, cohort_slices, population_of, scale_of
 from evalaid.did.estimators.common.two_by_two_scores import panel_scores
 from evalaid.did.panel.design import Design
-from evalaid.did.panel.matrices import Layout
+from evalaid.did.panel.matrices import Matrices
 
 NO_UNIT = "no {who} unit is observed both before and after"
 
@@ -64,20 +64,20 @@ def fit_two_by_two(design: Design, options: TwoByTwoOptions) -> Effects:
     ``(ybar_after - ybar_before | cohort) - (ybar_after - ybar_before | never treated)``. Ashenfelter and Card (1985),
     doi:10.2307/1924810.
     """
-    layout = design.layout
+    matrices = design.matrices
     _check_before(design, options)
-    population = population_of(layout)
-    slices = cohort_slices(layout)
+    population = population_of(matrices)
+    slices = cohort_slices(matrices)
     comparison = slices[-1]
-    n_cohorts = len(layout.cohorts)
+    n_cohorts = len(matrices.cohorts)
     value, reasons = np.full(n_cohorts, np.nan), [""] * n_cohorts
     treated_count, comparison_count = np.zeros(n_cohorts, dtype=int), np.zeros(n_cohorts, dtype=int)
     blocks = []
     no_covariates = np.empty((0, 0))
-    for number, (cohort, rows) in enumerate(zip(layout.cohorts, slices[:-1], strict=True)):
-        before = _columns(layout, options.before, layout.periods < cohort - design.anticipation)
-        after = _columns(layout, options.after, layout.periods >= cohort)
-        sides = [_changes(layout, part, before, after) for part in (rows, comparison)]
+    for number, (cohort, rows) in enumerate(zip(matrices.cohorts, slices[:-1], strict=True)):
+        before = _columns(matrices, options.before, matrices.periods < cohort - design.anticipation)
+        after = _columns(matrices, options.after, matrices.periods >= cohort)
+        sides = [_changes(matrices, part, before, after) for part in (rows, comparison)]
         treated_count[number], comparison_count[number] = (len(index) for index, _ in sides)
         short = [who for who, (index, _) in zip(("treated", "never-treated"), sides, strict=True) if not len(index)]
         if short:
@@ -97,9 +97,9 @@ def fit_two_by_two(design: Design, options: TwoByTwoOptions) -> Effects:
         pick = np.eye(n_cohorts)[[number]]
         blocks += [Block(treated_rows, scores.treated, pick), Block(comparison_rows, scores.comparison, pick)]
     return Effects(
-        cells=cell_frame(population, treated_count, comparison_count, reasons, cohort=layout.cohorts),
+        cells=cell_frame(population, treated_count, comparison_count, reasons, cohort=matrices.cohorts),
         value=value,
-        influence=Influence(len(layout.units), n_cohorts, tuple(blocks)),
+        influence=Influence(len(matrices.units), n_cohorts, tuple(blocks)),
         population=population,
         size=population.shares,
         method=METHOD.name,
@@ -111,11 +111,11 @@ def fit_two_by_two(design: Design, options: TwoByTwoOptions) -> Effects:
     )
 
 
-def _columns(layout: Layout, wanted: tuple | None, default: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _columns(matrices: Matrices, wanted: tuple | None, default: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Turn named periods into a mask of columns."""
     if wanted is None:
         return default
-    labels = [label(layout.period_kind, int(period)) for period in layout.periods]
+    labels = [label(matrices.period_kind, int(period)) for period in matrices.periods]
     names = [str(period) for period in wanted]
     unknown = [name for name in names if name not in labels]
     if unknown:
@@ -127,14 +127,14 @@ def _columns(layout: Layout, wanted: tuple | None, default: NDArray[np.bool_]) -
 
 def _check_before(design: Design, options: TwoByTwoOptions) -> None:
     """Refuse named periods before the start in which some cohort may already react."""
-    layout = design.layout
+    matrices = design.matrices
     if options.before is None or not design.anticipation:
         return
-    distance = layout.periods - layout.cohorts[:, None]
+    distance = matrices.periods - matrices.cohorts[:, None]
     early = ((distance < 0) & (distance >= -design.anticipation)).any(axis=0)
-    found = _columns(layout, options.before, early) & early
+    found = _columns(matrices, options.before, early) & early
     if found.any():
-        names = ", ".join(label(layout.period_kind, int(period)) for period in layout.periods[found])
+        names = ", ".join(label(matrices.period_kind, int(period)) for period in matrices.periods[found])
         raise EstimationError(
             f"two_by_two: before=... names {names}, in which units may already react (anticipation of {design.anticipation}, as "
             "the design states); leave these periods out, or state less anticipation in diagnose."
@@ -143,26 +143,29 @@ def _check_before(design: Design, options: TwoByTwoOptions) -> None:
 
 def _contrasts(design: Design, options: TwoByTwoOptions, slices: tuple[slice, ...]) -> Contrasts | None:
     """Give the two-way regression that the comparison is: one cohort, a balanced panel, no weights, every period used."""
-    layout = design.layout
-    if len(layout.cohorts) != 1 or layout.observed is not None or layout.weight is not None:
+    matrices = design.matrices
+    if len(matrices.cohorts) != 1 or matrices.observed is not None or matrices.weight is not None:
         return None
-    post, reacts = layout.periods >= layout.cohorts[0], layout.periods >= layout.cohorts[0] - design.anticipation
-    after, before = _columns(layout, options.after, post), _columns(layout, options.before, ~reacts)
+    post, reacts = (
+        matrices.periods >= matrices.cohorts[0],
+        matrices.periods >= matrices.cohorts[0] - design.anticipation,
+    )
+    after, before = _columns(matrices, options.after, post), _columns(matrices, options.before, ~reacts)
     used = post | ~reacts
     if (before == after)[used].any() or (before | after)[~used].any():
         return None
-    columns = np.stack([after, np.zeros(layout.n_periods)])[:, used, None]
-    outcome = np.ascontiguousarray(layout.outcome[:, used])
+    columns = np.stack([after, np.zeros(matrices.n_periods)])[:, used, None]
+    outcome = np.ascontiguousarray(matrices.outcome[:, used])
     data = PanelData(outcome, None, np.empty((0, *outcome.shape)), slices)
     return Contrasts(LeastSquares(data, columns), np.ones((1, 1)))
 
 
 def _changes(
-    layout: Layout, rows: slice, before: NDArray[np.bool_], after: NDArray[np.bool_]
+    matrices: Matrices, rows: slice, before: NDArray[np.bool_], after: NDArray[np.bool_]
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Give the units seen on both sides and their change of means as a column."""
-    outcome = layout.outcome[rows]
-    seen = np.ones_like(outcome) if layout.observed is None else layout.observed[rows].astype(float)
+    outcome = matrices.outcome[rows]
+    seen = np.ones_like(outcome) if matrices.observed is None else matrices.observed[rows].astype(float)
     n_before, n_after = seen @ before, seen @ after
     both = (n_before > 0) & (n_after > 0)
     total = outcome * seen

@@ -27,7 +27,7 @@ from evalaid.did.estimators.common.method import (
 from evalaid.did.estimators.common.regression import NOT_IDENTIFIED, observed_cells
 from evalaid.did.panel.comparisons import base_columns
 from evalaid.did.panel.design import Design
-from evalaid.did.panel.matrices import Layout
+from evalaid.did.panel.matrices import Matrices
 
 Floats = NDArray[np.float64]
 BASE = "base period: zero by construction"
@@ -83,28 +83,28 @@ def fit_etwfe(design: Design, options: EtwfeOptions) -> Effects:
     ``etwfe::emfx``, which has no such errors when fixed effects are absorbed. Wooldridge (2021), doi:10.2139/ssrn.3906345;
     Wooldridge (2023), doi:10.1093/ectj/utad016.
     """
-    layout = design.layout
+    matrices = design.matrices
     family = Family(options.family)
-    mass = observation_mass(layout)
-    mass = np.ones_like(layout.outcome) if mass is None else mass
-    _check_range(layout.outcome, mass, family)
-    blocks = [rows for rows in cohort_slices(layout) if rows.stop > rows.start]
+    mass = observation_mass(matrices)
+    mass = np.ones_like(matrices.outcome) if mass is None else mass
+    _check_range(matrices.outcome, mass, family)
+    blocks = [rows for rows in cohort_slices(matrices) if rows.stop > rows.start]
     total = np.array([mass[rows].sum(axis=0) for rows in blocks])
-    summed = np.array([(mass[rows] * layout.outcome[rows]).sum(axis=0) for rows in blocks])
-    seen = observed_cells(layout)
-    event_time = layout.periods[None, :] - layout.cohorts[:, None]
+    summed = np.array([(mass[rows] * matrices.outcome[rows]).sum(axis=0) for rows in blocks])
+    seen = observed_cells(matrices)
+    event_time = matrices.periods[None, :] - matrices.cohorts[:, None]
     cohort, period = np.nonzero(
         seen if options.comparison == "never_treated" else seen & (event_time >= -design.anticipation)
     )
-    base = period == base_columns(layout, design.anticipation)[cohort]
-    n_cells, n_groups, n_periods = len(cohort), len(blocks), layout.n_periods
+    base = period == base_columns(matrices, design.anticipation)[cohort]
+    n_cells, n_groups, n_periods = len(cohort), len(blocks), matrices.n_periods
     columns = np.zeros((n_groups, n_periods, n_cells + n_groups + n_periods - 1))
     columns[cohort, period, np.arange(n_cells)] = ~base
     columns[np.arange(n_groups), :, n_cells + np.arange(n_groups)] = 1.0
     columns[:, np.arange(1, n_periods), n_cells + n_groups + np.arange(n_periods - 1)] = 1.0
     fit = fit_cells(columns.reshape(n_groups * n_periods, -1), total.ravel(), summed.ravel(), family)
     if fit is None:
-        raise EstimationError(_tell_separation(layout, family, total, summed))
+        raise EstimationError(_tell_separation(matrices, family, total, summed))
     index = fit.index.reshape(n_groups, n_periods)[cohort, period]
     without = index - fit.coefficients[:n_cells]
     known = fit.identified[:n_cells]
@@ -114,32 +114,34 @@ def fit_etwfe(design: Design, options: EtwfeOptions) -> Effects:
     right = fit.inverse @ gradient.T
     mean = family.mean(fit.index).reshape(n_groups, n_periods)
     parts = tuple(
-        Block(rows, mass[rows] * (layout.outcome[rows] - mean[group]), columns[group] @ right)
+        Block(rows, mass[rows] * (matrices.outcome[rows] - mean[group]), columns[group] @ right)
         for group, rows in enumerate(blocks)
     )
-    population = population_of(layout)
+    population = population_of(matrices)
     count = np.array([(mass[rows] > 0).sum(axis=0) for rows in blocks])
-    size = total if layout.weight_kind == "analytic" else count.astype(float)
-    reacts = layout.periods >= layout.cohort[:, None] - design.anticipation
+    size = total if matrices.weight_kind == "analytic" else count.astype(float)
+    reacts = matrices.periods >= matrices.cohort[:, None] - design.anticipation
     untreated = (mass > 0).sum(axis=0) - ((mass > 0) & reacts).sum(axis=0)
     cells = cell_frame(
         population,
         count[cohort, period],
         untreated[period],
-        _reasons(layout, base, known, untreated[period], period),
-        cohort=layout.cohorts[cohort],
-        period=layout.periods[period],
+        _reasons(matrices, base, known, untreated[period], period),
+        cohort=matrices.cohorts[cohort],
+        period=matrices.periods[period],
         event_time=event_time[cohort, period],
     )
     observations = int(np.count_nonzero(mass))
     contrasts = None
     if options.family == "gaussian":
-        data = PanelData(layout.outcome, observation_mass(layout), np.empty((0, *layout.outcome.shape)), tuple(blocks))
+        data = PanelData(
+            matrices.outcome, observation_mass(matrices), np.empty((0, *matrices.outcome.shape)), tuple(blocks)
+        )
         contrasts = Contrasts(LeastSquares(data, columns, "none"), np.eye(columns.shape[2], n_cells))
     return Effects(
         cells=cells,
         value=value,
-        influence=Influence(layout.n_units, n_cells, parts),
+        influence=Influence(matrices.n_units, n_cells, parts),
         population=population,
         size=size[cohort, period],
         method=METHOD.name,
@@ -152,7 +154,7 @@ def fit_etwfe(design: Design, options: EtwfeOptions) -> Effects:
 
 
 def _reasons(
-    layout: Layout,
+    matrices: Matrices,
     base: NDArray[np.bool_],
     known: NDArray[np.bool_],
     untreated: NDArray[np.int64],
@@ -161,16 +163,16 @@ def _reasons(
     """Say which cells are zero by construction, and why others are missing."""
     reason = np.where(base, BASE, np.where(known, "", NOT_IDENTIFIED)).astype(object)
     for k in np.flatnonzero(~base & ~known & (untreated == 0)):
-        reason[k] = f"no unit is untreated in {label(layout.period_kind, int(layout.periods[period[k]]))}"
+        reason[k] = f"no unit is untreated in {label(matrices.period_kind, int(matrices.periods[period[k]]))}"
     return reason
 
 
-def _tell_separation(layout: Layout, family: Family, total: Floats, summed: Floats) -> str:
+def _tell_separation(matrices: Matrices, family: Family, total: Floats, summed: Floats) -> str:
     """Say in which cohorts and periods all outcomes lie on the edge of what the family takes: their index is infinite."""
     edges = (summed <= 0) | ((summed >= total) & (family.name == "binomial"))
-    cohorts = [label(layout.period_kind, int(g)) for g in layout.cohorts] + ["never treated"]
+    cohorts = [label(matrices.period_kind, int(g)) for g in matrices.cohorts] + ["never treated"]
     found = [
-        f"{cohorts[row]} in {label(layout.period_kind, int(layout.periods[column]))}"
+        f"{cohorts[row]} in {label(matrices.period_kind, int(matrices.periods[column]))}"
         for row, column in np.argwhere(edges & (total > 0))
     ]
     what = "zeros or only ones" if family.name == "binomial" else "zeros"

@@ -58,9 +58,9 @@ def fit_event_study_subsets(design: Design, options: EventTimeOptions) -> Subset
 
 
 def _plan(design: Design, options: EventTimeOptions) -> Regression:
-    layout = design.layout
-    distance = layout.periods[None, :] - layout.cohorts[:, None]
-    seen = observed_cells(layout)
+    matrices = design.matrices
+    distance = matrices.periods[None, :] - matrices.cohorts[:, None]
+    seen = observed_cells(matrices)
     times = np.unique(distance[seen])
     reference = reference_time(METHOD.name, design, options.reference)
     if reference not in times:
@@ -71,13 +71,13 @@ def _plan(design: Design, options: EventTimeOptions) -> Regression:
     estimated = times[times != reference]
     dummies = (distance[:, :, None] == estimated).astype(float)
     columns = np.concatenate([dummies, np.zeros((1, *dummies.shape[1:]))])
-    population = population_of(layout)
-    sizes = np.diff(layout.starts)[:-1]
+    population = population_of(matrices)
+    sizes = np.diff(matrices.starts)[:-1]
     at_time = [(distance == e) & seen for e in times]
     n_treated = [int(sizes[rows.any(axis=1)].sum()) for rows in at_time]
     clusters = [population.count_clusters(rows.any(axis=1)) for rows in at_time]
     reason = np.where(times == reference, "reference period: zero by construction", "").astype(object)
-    cells = cell_frame(population, n_treated, len(layout.units) - int(layout.starts[-2]), reason, event_time=times)
+    cells = cell_frame(population, n_treated, len(matrices.units) - int(matrices.starts[-2]), reason, event_time=times)
     cells[TREATED_CLUSTERS] = clusters
     return Regression(columns, cells, np.searchsorted(times, estimated), np.ones(len(times)))
 

@@ -29,7 +29,7 @@ from evalaid.did.estimators.common.method import (
 )
 from evalaid.did.estimators.common.regression import panel_data
 from evalaid.did.panel.design import Design
-from evalaid.did.panel.matrices import Layout
+from evalaid.did.panel.matrices import Matrices
 
 Floats = NDArray[np.float64]
 
@@ -108,14 +108,14 @@ def fit_imputation(design: Design, options: ImputationOptions) -> Effects:
     """
     plan = _plan(design, options)
     names = chosen_covariates(METHOD.name, design, options.covariates)
-    return _to_effects(design, plan, fit_untreated(panel_data(design.layout, names), plan.untreated), names)
+    return _to_effects(design, plan, fit_untreated(panel_data(design.matrices, names), plan.untreated), names)
 
 
 def fit_imputation_subsets(design: Design, options: ImputationOptions) -> Subsets:
     """Impute the outcome and each covariate without covariates, for all subsets of the covariates."""
     plan = _plan(design, options)
     names = chosen_covariates(METHOD.name, design, options.covariates)
-    data = panel_data(design.layout, names)
+    data = panel_data(design.matrices, names)
     periods, net = _take_out(data, plan.untreated)
     plain = UntreatedFit(net[0], net[:0], periods, Solver(np.zeros((0, 0))), np.zeros(0))
     raw = np.array([data.outcome, *data.covariates])
@@ -146,30 +146,30 @@ class _Plan:
 
 def _plan(design: Design, options: ImputationOptions) -> _Plan:
     """Find the cells, their weights and the reasons of those that cannot be estimated."""
-    layout = design.layout
+    matrices = design.matrices
     anticipation = effective_anticipation(design, options)
     if anticipation < 0:
         raise EstimationError(f"imputation: anticipation={anticipation} found, 0 or more periods expected.")
-    observed = observation_mass(layout)
-    mass = np.ones_like(layout.outcome) if observed is None else observed
-    start = np.where(np.isnan(layout.cohort), np.inf, layout.cohort) - anticipation
-    treated = layout.periods >= start[:, None]
+    observed = observation_mass(matrices)
+    mass = np.ones_like(matrices.outcome) if observed is None else observed
+    start = np.where(np.isnan(matrices.cohort), np.inf, matrices.cohort) - anticipation
+    treated = matrices.periods >= start[:, None]
     untreated = np.where(treated, 0.0, mass)
     identified = _connected(untreated)
-    slices = cohort_slices(layout)[:-1]
-    rows_c, columns_t = np.nonzero(layout.periods >= (layout.cohorts - anticipation)[:, None])
-    averaged = mass if layout.importance is layout.weight else averaging_mass(layout)
+    slices = cohort_slices(matrices)[:-1]
+    rows_c, columns_t = np.nonzero(matrices.periods >= (matrices.cohorts - anticipation)[:, None])
+    averaged = mass if matrices.importance is matrices.weight else averaging_mass(matrices)
     usable = np.where(treated & identified, averaged, 0.0)
     size = np.array([usable[rows].sum(axis=0) for rows in slices])
     share = np.zeros_like(usable)
     for cohort, rows in enumerate(slices):
         share[rows] = np.divide(usable[rows], size[cohort], out=share[rows], where=size[cohort] > 0)
-    periods, cohorts = layout.periods[columns_t], layout.cohorts[rows_c]
+    periods, cohorts = matrices.periods[columns_t], matrices.cohorts[rows_c]
     cells = cell_frame(
-        population_of(layout),
+        population_of(matrices),
         (np.array([(usable[rows] > 0).sum(axis=0) for rows in slices]))[rows_c, columns_t],
         (untreated > 0).sum(axis=0)[columns_t],
-        _reasons(layout, mass, untreated, size, rows_c, columns_t),
+        _reasons(matrices, mass, untreated, size, rows_c, columns_t),
         cohort=cohorts,
         period=periods,
         event_time=periods - cohorts,
@@ -195,7 +195,7 @@ def _to_effects(design: Design, plan: _Plan, fit: UntreatedFit, names: tuple[str
         cells=cells,
         value=value,
         influence=_influence(fit, plan.untreated, plan.share, plan.slices, (plan.rows, plan.columns)),
-        population=population_of(design.layout),
+        population=population_of(design.matrices),
         size=plan.size,
         method=METHOD.name,
         estimand=METHOD.estimand,
@@ -293,7 +293,7 @@ def _influence(
 
 
 def _reasons(
-    layout: Layout,
+    matrices: Matrices,
     mass: Floats,
     untreated_mass: Floats,
     size: Floats,
@@ -305,14 +305,14 @@ def _reasons(
     reason = np.full(len(rows_c), "", dtype=object)
     for k in np.flatnonzero(size[rows_c, columns_t] == 0):
         cohort, period = rows_c[k], columns_t[k]
-        rows = cohort_slices(layout)[cohort]
-        name = label(layout.period_kind, int(layout.periods[period]))
+        rows = cohort_slices(matrices)[cohort]
+        name = label(matrices.period_kind, int(matrices.periods[period]))
         if not (mass[rows, period] > 0).any():
             reason[k] = f"no observation of the cohort in {name}"
         elif empty_period[period]:
             reason[k] = f"no untreated observation in {name}: its period effect is not identified"
         else:
-            who = f"cohort {label(layout.period_kind, int(layout.cohorts[cohort]))}"
+            who = f"cohort {label(matrices.period_kind, int(matrices.cohorts[cohort]))}"
             if not (untreated_mass[rows] > 0).any():
                 reason[k] = f"{who} has no untreated observation: its unit effects are not identified"
             else:

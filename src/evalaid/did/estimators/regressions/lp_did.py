@@ -22,7 +22,7 @@ from evalaid.did.estimators.common.method import (
 )
 from evalaid.did.panel.comparisons import base_columns
 from evalaid.did.panel.design import Design
-from evalaid.did.panel.matrices import Layout
+from evalaid.did.panel.matrices import Matrices
 
 Floats = NDArray[np.float64]
 REFERENCE = "reference period: zero by construction"
@@ -70,13 +70,13 @@ def fit_lp_did(design: Design, options: LpDidOptions) -> Effects:
     ``equal`` the coefficient is the average of the cohorts' differences, weighted by their treated units. Influence
     under ``variance`` is that of least squares, weights estimated; under ``equal`` weights are taken as known. Dube, Girardi, Jorda and Taylor (2023), doi:10.3386/w31184.
     """
-    layout = design.layout
-    population = population_of(layout)
-    mass = observation_mass(layout)
+    matrices = design.matrices
+    population = population_of(matrices)
+    mass = observation_mass(matrices)
     seen = None if mass is None or (mass > 0).all() else np.ascontiguousarray((mass > 0).T)
-    outcome = np.ascontiguousarray(layout.outcome.T)  # one row a period: a change is a pass over two of them
-    horizons = np.unique(layout.periods - layout.cohorts[:, None])
-    psi = np.zeros((len(horizons), layout.n_units))
+    outcome = np.ascontiguousarray(matrices.outcome.T)  # one row a period: a change is a pass over two of them
+    horizons = np.unique(matrices.periods - matrices.cohorts[:, None])
+    psi = np.zeros((len(horizons), matrices.n_units))
     value, reasons = np.full(len(horizons), np.nan), [""] * len(horizons)
     counts = np.zeros((3, len(horizons)), dtype=int)
     for k, horizon in enumerate(horizons.tolist()):
@@ -84,12 +84,12 @@ def fit_lp_did(design: Design, options: LpDidOptions) -> Effects:
             value[k], reasons[k] = 0.0, REFERENCE
             counts[:, k] = design.n_treated, design.n_never, design.n_treated_clusters
             continue
-        blocks = _clean_blocks(layout, seen, horizon, options.comparison, design.anticipation)
+        blocks = _clean_blocks(matrices, seen, horizon, options.comparison, design.anticipation)
         if not blocks:
             reasons[k] = "no unit is untreated at this horizon and observed in both periods"
             continue
         value[k] = _fit_horizon(outcome, blocks, population.weight, options.weighting, psi[k])
-        entered = np.zeros(len(layout.cohorts), dtype=bool)
+        entered = np.zeros(len(matrices.cohorts), dtype=bool)
         entered[[block.cohort for block in blocks]] = True
         counts[:, k] = (
             sum(block.n_treated for block in blocks),
@@ -126,15 +126,15 @@ class _Block:
 
 
 def _clean_blocks(
-    layout: Layout, seen: NDArray[np.bool_] | None, horizon: int, comparison: str, early: int
+    matrices: Matrices, seen: NDArray[np.bool_] | None, horizon: int, comparison: str, early: int
 ) -> list[_Block]:
     """Find, for each cohort, the units that start and those untreated through the horizon, observed at both ends.
 
     ``seen`` is (T, N), or None when everything is observed.
     """
     blocks = []
-    periods, cohorts, starts = layout.periods.tolist(), layout.cohorts.tolist(), layout.starts.tolist()
-    for number, (cohort, base) in enumerate(zip(cohorts, base_columns(layout, early).tolist(), strict=True)):
+    periods, cohorts, starts = matrices.periods.tolist(), matrices.cohorts.tolist(), matrices.starts.tolist()
+    for number, (cohort, base) in enumerate(zip(cohorts, base_columns(matrices, early).tolist(), strict=True)):
         now = bisect_left(periods, cohort + horizon)
         if now == len(periods) or periods[now] != cohort + horizon:
             continue

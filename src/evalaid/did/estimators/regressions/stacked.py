@@ -14,7 +14,7 @@ from evalaid.did.effects.influence import Block, Influence
 from evalaid.did.estimators.common.method import Method, Needs, cell_frame, population_of, scale_of
 from evalaid.did.estimators.common.two_by_two_scores import panel_scores
 from evalaid.did.panel.design import Design
-from evalaid.did.panel.matrices import Layout
+from evalaid.did.panel.matrices import Matrices
 
 Floats = NDArray[np.float64]
 BASE = "base period: zero by construction"
@@ -65,21 +65,21 @@ def fit_stacked(design: Design, options: StackedOptions) -> Effects:
     (ybar_C,g+e - ybar_C,g-1)]``, computed here cohort by cohort. Wing, Freedman and Hollingsworth (2024),
     doi:10.3386/w32054; Cengiz, Dube, Lindner and Zipperer (2019), doi:10.1093/qje/qjz014.
     """
-    layout = design.layout
+    matrices = design.matrices
     before, after = int(options.before), int(options.after)
     if before < 1 or after < 0:
         raise EstimationError(f"stacked: window -{before} to {after} found; at least -1 to 0 is expected.")
-    population = population_of(layout)
+    population = population_of(matrices)
     early = design.anticipation
     times = np.arange(-before - early, after + 1)
-    stacks = [_stack(layout, number, times, early) for number in range(len(layout.cohorts))]
+    stacks = [_stack(matrices, number, times, early) for number in range(len(matrices.cohorts))]
     total = len(stacks) * len(times)
     value, blocks = np.full((len(stacks), len(times)), np.nan), []
     nothing = np.empty((0, 0))
     for number, stack in enumerate(stacks):
         if stack.reason:
             continue
-        treated, comparison = (layout.outcome[rows][:, stack.columns] for rows in (stack.treated, stack.comparison))
+        treated, comparison = (matrices.outcome[rows][:, stack.columns] for rows in (stack.treated, stack.comparison))
         scores = panel_scores(
             treated - treated[:, [before - 1]],
             nothing,
@@ -94,14 +94,14 @@ def fit_stacked(design: Design, options: StackedOptions) -> Effects:
         blocks += [Block(stack.treated, scores.treated, pick), Block(stack.comparison, scores.comparison, pick)]
     if not blocks:
         why = "; ".join(
-            f"{label(layout.period_kind, int(g))}: {stack.reason}"
-            for g, stack in zip(layout.cohorts, stacks, strict=True)
+            f"{label(matrices.period_kind, int(g))}: {stack.reason}"
+            for g, stack in zip(matrices.cohorts, stacks, strict=True)
         )
         raise EstimationError(
             f"stacked: no cohort has the whole window from {times[0]} to {after} with a clean comparison ({why}); choose a "
             "shorter one with before=... and after=...."
         )
-    cohort = np.repeat(layout.cohorts, len(times))
+    cohort = np.repeat(matrices.cohorts, len(times))
     event_time = np.tile(times, len(stacks))
     reason = [stack.reason or (BASE if time == -1 - early else "") for stack in stacks for time in times]
     return Effects(
@@ -115,7 +115,7 @@ def fit_stacked(design: Design, options: StackedOptions) -> Effects:
             event_time=event_time,
         ),
         value=value.ravel(),
-        influence=Influence(layout.n_units, total, tuple(blocks)),
+        influence=Influence(matrices.n_units, total, tuple(blocks)),
         population=population,
         size=np.repeat([population.weight[stack.treated].sum() for stack in stacks], len(times)),
         method=METHOD.name,
@@ -136,18 +136,22 @@ class _Stack:
     reason: str = ""
 
 
-def _stack(layout: Layout, number: int, times: NDArray[np.int64], early: int) -> _Stack:
+def _stack(matrices: Matrices, number: int, times: NDArray[np.int64], early: int) -> _Stack:
     """Find a cohort's window and the units observed in all of it that do not react by its end."""
-    wanted = layout.cohorts[number] + times
-    columns = np.searchsorted(layout.periods, wanted)
+    wanted = matrices.cohorts[number] + times
+    columns = np.searchsorted(matrices.periods, wanted)
     none = np.empty(0, dtype=np.intp)
-    if columns.max() >= layout.n_periods or (layout.periods[columns] != wanted).any():
+    if columns.max() >= matrices.n_periods or (matrices.periods[columns] != wanted).any():
         missing = f"the panel does not hold event times {times[0]} to {times[-1]} of this cohort"
         return _Stack(none, none, none, missing)
-    seen = np.ones((layout.n_units, len(times)), dtype=bool) if layout.observed is None else layout.observed[:, columns]
+    seen = (
+        np.ones((matrices.n_units, len(times)), dtype=bool)
+        if matrices.observed is None
+        else matrices.observed[:, columns]
+    )
     whole = np.flatnonzero(seen.all(axis=1))
-    first = layout.starts[np.searchsorted(layout.cohorts, wanted[-1] + early, side="right")]
-    own = layout.block(number)
+    first = matrices.starts[np.searchsorted(matrices.cohorts, wanted[-1] + early, side="right")]
+    own = matrices.block(number)
     treated, comparison = whole[(whole >= own.start) & (whole < own.stop)], whole[whole >= first]
     reason = "" if len(comparison) else "no unit is untreated through the end of the cohort's window"
     return _Stack(columns, treated, comparison, reason if len(treated) else "no unit is observed in the whole window")

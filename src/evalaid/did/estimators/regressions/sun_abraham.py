@@ -57,9 +57,9 @@ def fit_sun_abraham_subsets(design: Design, options: EventTimeOptions) -> Subset
 
 
 def _plan(design: Design, options: EventTimeOptions) -> Regression:
-    layout = design.layout
-    seen = observed_cells(layout)
-    distance = layout.periods[None, :] - layout.cohorts[:, None]
+    matrices = design.matrices
+    seen = observed_cells(matrices)
+    distance = matrices.periods[None, :] - matrices.cohorts[:, None]
     reference = reference_time(METHOD.name, design, options.reference)
     if reference not in distance[seen]:
         raise EstimationError(
@@ -69,20 +69,20 @@ def _plan(design: Design, options: EventTimeOptions) -> Regression:
     cohort, period = np.nonzero(seen)
     event_time = distance[cohort, period]
     estimated = np.flatnonzero(event_time != reference)
-    columns = np.zeros((len(layout.cohorts) + 1, layout.n_periods, len(estimated)))
+    columns = np.zeros((len(matrices.cohorts) + 1, matrices.n_periods, len(estimated)))
     columns[cohort[estimated], period[estimated], np.arange(len(estimated))] = 1.0
     reason = np.where(event_time == reference, "reference period: zero by construction", "").astype(object)
-    mass = averaging_mass(layout)
-    rows = cohort_slices(layout)[:-1]
+    mass = averaging_mass(matrices)
+    rows = cohort_slices(matrices)[:-1]
     size = np.array([mass[block].sum(axis=0) for block in rows])[cohort, period]
     count = np.array([(mass[block] > 0).sum(axis=0) for block in rows])[cohort, period]
     cells = cell_frame(
-        population_of(layout),
+        population_of(matrices),
         count,
-        layout.n_units - int(layout.starts[-2]),
+        matrices.n_units - int(matrices.starts[-2]),
         reason,
-        cohort=layout.cohorts[cohort],
-        period=layout.periods[period],
+        cohort=matrices.cohorts[cohort],
+        period=matrices.periods[period],
         event_time=event_time,
     )
     return Regression(columns, cells, estimated, size)

@@ -54,14 +54,16 @@ def fit_twfe_subsets(design: Design, options: TwfeOptions) -> Subsets:
 
 
 def _plan(design: Design) -> Regression:
-    layout = design.layout
-    treated = np.array([layout.periods >= cohort for cohort in layout.cohorts] + [np.zeros(len(layout.periods), bool)])
+    matrices = design.matrices
+    treated = np.array(
+        [matrices.periods >= cohort for cohort in matrices.cohorts] + [np.zeros(len(matrices.periods), bool)]
+    )
     early = (
-        np.array([layout.periods >= cohort - design.anticipation for cohort in layout.cohorts] + [treated[-1]])
+        np.array([matrices.periods >= cohort - design.anticipation for cohort in matrices.cohorts] + [treated[-1]])
         & ~treated
     )
-    n_treated = int(layout.starts[-2])
-    cells = cell_frame(population_of(layout), n_treated, len(layout.units) - n_treated)
+    n_treated = int(matrices.starts[-2])
+    cells = cell_frame(population_of(matrices), n_treated, len(matrices.units) - n_treated)
     return Regression(treated[:, :, None].astype(float), cells, np.array([0]), np.ones(1), early)
 
 

@@ -16,7 +16,7 @@ from evalaid.did.estimators.common.regression import panel_data
 from evalaid.did.estimators.regressions.imputation import fit_untreated
 from evalaid.did.panel.comparisons import base_columns
 from evalaid.did.panel.design import Design
-from evalaid.did.panel.matrices import Layout
+from evalaid.did.panel.matrices import Matrices
 
 Floats = NDArray[np.float64]
 
@@ -230,40 +230,40 @@ def synthetic_weights(design: Design, method: str = "synthetic_did") -> pd.DataF
     pandas.DataFrame
         Columns ``cohort`` (ordinal), ``kind`` (unit or period), ``label``, ``weight``; weights of zero included.
     """
-    layout = _without_covariates(design, tuple(design.covariates))
-    bases = base_columns(layout, design.anticipation)
+    matrices = _without_covariates(design, tuple(design.covariates))
+    bases = base_columns(matrices, design.anticipation)
     rows = []
-    comparison = layout.outcome[layout.never]
-    names = layout.units[layout.never]
-    for number, cohort in enumerate(layout.cohorts):
+    comparison = matrices.outcome[matrices.never]
+    names = matrices.units[matrices.never]
+    for number, cohort in enumerate(matrices.cohorts):
         n_before = int(bases[number]) + 1
-        own = layout.outcome[layout.block(number)]
-        early = slice(n_before, layout.start_column[number])
+        own = matrices.outcome[matrices.block(number)]
+        early = slice(n_before, matrices.start_column[number])
         others, mean = np.delete(comparison, early, axis=1), np.delete(own.mean(axis=0), early)
         found = weigh(others, mean, n_before, len(own), difference=method == SYNTHETIC_DID.name)
         rows += [(cohort, "unit", unit, weight) for unit, weight in zip(names, found.units, strict=True)]
-        periods = layout.periods[:n_before]
+        periods = matrices.periods[:n_before]
         rows += [(cohort, "period", period, weight) for period, weight in zip(periods, found.periods, strict=True)]
     return pd.DataFrame(rows, columns=["cohort", "kind", "label", "weight"])
 
 
 def _fit(design: Design, method: Method, options: SyntheticOptions, *, difference: bool) -> Effects:
-    layout = _without_covariates(design, chosen_covariates(method.name, design, options.covariates))
-    never = layout.never
-    comparison = layout.outcome[never]
-    n_periods, n_cohorts = layout.n_periods, len(layout.cohorts)
-    bases = base_columns(layout, design.anticipation)
+    matrices = _without_covariates(design, chosen_covariates(method.name, design, options.covariates))
+    never = matrices.never
+    comparison = matrices.outcome[never]
+    n_periods, n_cohorts = matrices.n_periods, len(matrices.cohorts)
+    bases = base_columns(matrices, design.anticipation)
     value = np.full((n_cohorts, n_periods), np.nan)
     reason = np.full((n_cohorts, n_periods), "", dtype=object)
     blocks = []
     for number in range(n_cohorts):
-        rows, n_before = layout.block(number), int(bases[number]) + 1
-        own = layout.outcome[rows]
+        rows, n_before = matrices.block(number), int(bases[number]) + 1
+        own = matrices.outcome[rows]
         if n_before < 2:
             when = "units may react" if design.anticipation else "the start"
             reason[number] = f"fewer than two periods before {when}: no synthetic comparison can be fitted"
             continue
-        early = slice(n_before, layout.start_column[number])
+        early = slice(n_before, matrices.start_column[number])
         others, mean = np.delete(comparison, early, axis=1), np.delete(own.mean(axis=0), early)
         weights = weigh(others, mean, n_before, len(own), difference=difference)
         gap = own.mean(axis=0) - weights.units @ comparison
@@ -279,10 +279,10 @@ def _fit(design: Design, method: Method, options: SyntheticOptions, *, differenc
         if np.isnan(psi_own).any():
             reason[number] = ONE_WEIGHT
         blocks += [Block(rows, psi_own, pick), Block(never, psi_comparison, pick)]
-    population = population_of(layout)
-    cohorts = np.repeat(layout.cohorts, n_periods)
-    periods = np.tile(layout.periods, n_cohorts)
-    sizes = np.diff(layout.starts)
+    population = population_of(matrices)
+    cohorts = np.repeat(matrices.cohorts, n_periods)
+    periods = np.tile(matrices.periods, n_cohorts)
+    sizes = np.diff(matrices.starts)
     cells = cell_frame(
         population,
         np.repeat(sizes[:-1], n_periods),
@@ -295,7 +295,7 @@ def _fit(design: Design, method: Method, options: SyntheticOptions, *, differenc
     return Effects(
         cells=cells,
         value=value.ravel(),
-        influence=Influence(layout.n_units, value.size, tuple(blocks)),
+        influence=Influence(matrices.n_units, value.size, tuple(blocks)),
         population=population,
         size=np.repeat(sizes[:-1].astype(float), n_periods),
         method=method.name,
@@ -306,18 +306,18 @@ def _fit(design: Design, method: Method, options: SyntheticOptions, *, differenc
     )
 
 
-def _without_covariates(design: Design, names: tuple[str, ...]) -> Layout:
+def _without_covariates(design: Design, names: tuple[str, ...]) -> Matrices:
     """Take the part of the covariates out of the outcome, with slopes fitted on untreated observations.
 
     Kranz (2022) shows why slopes from all observations would absorb part of the effect.
     """
-    layout = design.layout
+    matrices = design.matrices
     if not names:
-        return layout
-    data = panel_data(layout, names)
-    untreated = ~(layout.periods >= layout.cohort[:, None] - design.anticipation)
+        return matrices
+    data = panel_data(matrices, names)
+    untreated = ~(matrices.periods >= matrices.cohort[:, None] - design.anticipation)
     slopes = fit_untreated(data, untreated.astype(float)).coefficients
-    return replace(layout, outcome=layout.outcome - np.einsum("p,pit->it", slopes, data.covariates))
+    return replace(matrices, outcome=matrices.outcome - np.einsum("p,pit->it", slopes, data.covariates))
 
 
 def _jackknife(own: Floats, comparison: Floats, weights: SyntheticWeights, n_before: int) -> tuple[Floats, Floats]:

@@ -29,7 +29,7 @@ class Assignments:
     Parameters
     ----------
     block : (units,) array of int
-        The block of each unit, in layout order.
+        The block of each unit, in matrix order.
     actual : (blocks,) array of int
         Cohort number of each block; the number of cohorts itself = never treated.
     strata : tuple of arrays of int
@@ -98,16 +98,16 @@ def list_assignments(design: Design, kind: str = "assignment", strata: str | pd.
     """
     if kind not in KINDS:
         raise InferenceError(f"kind={kind!r} is not a choice; choose {' or '.join(KINDS)}.")
-    layout = design.layout
-    cohort = np.repeat(np.arange(len(layout.starts) - 1), np.diff(layout.starts))
-    whole = _whole_clusters(cohort, layout.cluster, layout.n_clusters)
-    by_cluster = whole and not layout.clustered_by_unit
-    block = layout.cluster if by_cluster else np.arange(layout.n_units)
+    matrices = design.matrices
+    cohort = np.repeat(np.arange(len(matrices.starts) - 1), np.diff(matrices.starts))
+    whole = _whole_clusters(cohort, matrices.cluster, matrices.n_clusters)
+    by_cluster = whole and not matrices.clustered_by_unit
+    block = matrices.cluster if by_cluster else np.arange(matrices.n_units)
     n_blocks = int(block.max()) + 1
     actual = np.empty(n_blocks, dtype=np.intp)
     actual[block] = cohort
     labels = _strata_of_blocks(design, strata, block, n_blocks)
-    never = len(layout.cohorts)
+    never = len(matrices.cohorts)
     movable = actual < never if kind == "timing" else np.ones(n_blocks, dtype=bool)
     groups = [np.flatnonzero(movable & (labels == label)) for label in pd.unique(labels)]
     names = [str(label) for label in pd.unique(labels)]
@@ -150,7 +150,7 @@ def _strata_of_blocks(
     labels[block] = series.to_numpy()
     cut = labels[block] != series.to_numpy()
     if cut.any():
-        inside = [str(name) for name in design.layout.clusters[np.unique(block[cut])]]
+        inside = [str(name) for name in design.matrices.clusters[np.unique(block[cut])]]
         raise InferenceError(
             f"strata: {len(inside)} cluster(s) lie in several strata, for example {_shorten(inside)}. Treatment was assigned "
             "by cluster, so whole clusters change places; give strata that hold whole clusters."
@@ -159,14 +159,14 @@ def _strata_of_blocks(
 
 
 def unit_labels(design: Design, given: str | pd.Series, name: str) -> pd.Series:
-    """Give one label for each unit of the layout from a column of the design's table or a Series by unit.
+    """Give one label for each unit of the matrices from a column of the design's table or a Series by unit.
 
     Raises
     ------
     InferenceError
         When the column does not exist or varies within a unit, or a unit has no label.
     """
-    units = design.layout.units
+    units = design.matrices.units
     if isinstance(given, str):
         if given not in design.source:
             raise InferenceError(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from evalaid.base.errors import EvalaidError
 from evalaid.did.effects.effects import Effects
 from evalaid.did.panel.design import Design
-from evalaid.did.panel.matrices import Layout, arrange
+from evalaid.did.panel.matrices import Matrices, arrange
 
 Floats = NDArray[np.float64]
 Estimator = Callable[[Design], Effects]
@@ -44,36 +44,36 @@ def read_contrasts(design: Design, estimator: Estimator, sizes: Floats | None = 
         Contrasts; None when the panel is not balanced or weighted, or the estimator refuses the artificial panel. That the
         estimator is linear is not known from this: hold the contrasts against it (:func:`apply_contrasts`).
     """
-    layout = design.layout
-    if layout.observed is not None or layout.weight is not None:
+    matrices = design.matrices
+    if matrices.observed is not None or matrices.weight is not None:
         return None
-    sizes = np.diff(layout.starts).astype(float) if sizes is None else sizes
-    probe = _unit_paths(layout, sizes)
+    sizes = np.diff(matrices.starts).astype(float) if sizes is None else sizes
+    probe = _unit_paths(matrices, sizes)
     try:
-        effects = estimator(replace(design, layout=probe, covariates=(), outcome_unit="number"))
+        effects = estimator(replace(design, matrices=probe, covariates=(), outcome_unit="number"))
     except EvalaidError:
         return None
     if np.isnan(effects.value).any():
         return None
     psi = effects.influence.matrix()
-    contrasts = np.zeros((psi.shape[1], len(sizes), layout.n_periods))
+    contrasts = np.zeros((psi.shape[1], len(sizes), matrices.n_periods))
     for number in np.flatnonzero(sizes):
-        own = psi[probe.block(int(number))] if number < len(layout.cohorts) else psi[probe.never]
+        own = psi[probe.block(int(number))] if number < len(matrices.cohorts) else psi[probe.never]
         contrasts[:, number] = (own[1:] - own[:1]).T * len(own)
     return contrasts
 
 
-def _unit_paths(layout: Layout, sizes: Floats) -> Layout:
+def _unit_paths(matrices: Matrices, sizes: Floats) -> Matrices:
     """Give each cohort a unit with outcome zero and one for each period that is 1 in that period only."""
-    n_periods = layout.n_periods
+    n_periods = matrices.n_periods
     paths = np.vstack([np.zeros(n_periods), np.eye(n_periods)])
     used = np.flatnonzero(sizes)
-    starts = np.append(layout.cohorts.astype(float), np.nan)[used]
+    starts = np.append(matrices.cohorts.astype(float), np.nan)[used]
     count = len(used) * len(paths)
     return arrange(
         units=pd.RangeIndex(count),
-        periods=layout.periods,
-        period_kind=layout.period_kind,
+        periods=matrices.periods,
+        period_kind=matrices.period_kind,
         outcome=np.tile(paths, (len(used), 1)),
         cohort=np.repeat(starts, len(paths)),
         weight=np.repeat(sizes[used] / len(paths), len(paths))[:, None] * np.ones(n_periods),
@@ -98,11 +98,11 @@ def score_paths(contrasts: Floats, outcome: Floats, sizes: Floats) -> Floats:
     return np.asarray(outcome @ (contrasts / np.where(sizes > 0, sizes, 1.0)[:, None]).T)
 
 
-def apply_contrasts(contrasts: Floats, layout: Layout) -> Floats:
-    """Give the estimates, (cells,), that contrasts (cells, C + 1, T) make of a layout."""
+def apply_contrasts(contrasts: Floats, matrices: Matrices) -> Floats:
+    """Give the estimates, (cells,), that contrasts (cells, C + 1, T) make of the matrices."""
     means = [
-        layout.outcome[first:last].mean(axis=0) if last > first else np.zeros(layout.n_periods)
-        for first, last in zip(layout.starts[:-1], layout.starts[1:], strict=True)
+        matrices.outcome[first:last].mean(axis=0) if last > first else np.zeros(matrices.n_periods)
+        for first, last in zip(matrices.starts[:-1], matrices.starts[1:], strict=True)
     ]
     return np.einsum("kct,ct->k", contrasts, np.array(means))
 

@@ -111,33 +111,33 @@ def few_treated(
     """
     check_options(level=level, draws=draws, seed=seed)
     _check(design, kind)
-    layout = design.layout
-    plain = replace(design, layout=replace(layout, weight=None, covariates={}), covariates=())
+    matrices = design.matrices
+    plain = replace(design, matrices=replace(matrices, weight=None, covariates={}), covariates=())
 
     def estimator(one: Design) -> Effects:
         return estimate(one, method, **options).aggregate(by, "fixed")
 
     effects = estimator(plain)
     contrasts = read_contrasts(plain, estimator)
-    scale = float(np.abs(layout.outcome).max())
-    if contrasts is None or not agree(apply_contrasts(contrasts, layout), effects.value, scale):
+    scale = float(np.abs(matrices.outcome).max())
+    if contrasts is None or not agree(apply_contrasts(contrasts, matrices), effects.value, scale):
         raise InferenceError(
             f"{method} is not a linear contrast of cohort paths on this panel, and residuals of comparison units say nothing of "
             "its error. Choose twfe, callaway_santanna, sun_abraham, imputation or two_by_two; for synthetic methods use "
             "ea.placebo(kind='space')."
         )
-    never, n_comparison = layout.never, layout.n_units - layout.never.start
-    treated_cohort = np.repeat(np.arange(len(layout.cohorts)), np.diff(layout.starts)[:-1])
+    never, n_comparison = matrices.never, matrices.n_units - matrices.never.start
+    treated_cohort = np.repeat(np.arange(len(matrices.cohorts)), np.diff(matrices.starts)[:-1])
     tuples, exact = _draw_tuples(n_comparison, len(treated_cohort), draws, seed)
     if 1 / (1 + len(tuples)) > (1 - level) * (1 + TIE):
         raise InferenceError(
             f"{n_comparison} never-treated units allow {len(tuples)} draws: the smallest reachable p-value is "
             f"{1 / (1 + len(tuples)):.3g}, and at level={level} nothing could be rejected. Use a lower level or more draws."
         )
-    residual = layout.outcome[never] - layout.outcome[never].mean(axis=0)
+    residual = matrices.outcome[never] - matrices.outcome[never].mean(axis=0)
     residual = residual * np.sqrt(n_comparison / (n_comparison - 1))
     sizes = _sizes(design, size) if kind == "ferman_pinto" else None
-    counts = np.diff(layout.starts)
+    counts = np.diff(matrices.starts)
     rows = []
     for k, value in enumerate(effects.value):
         scores = residual @ (contrasts[k] / np.maximum(counts, 1)[:, None]).T
@@ -150,7 +150,7 @@ def few_treated(
             else f"{len(tuples):,} tuples of comparison residuals, seed {seed}"
         ),
         _compare_sizes(sizes, never.start) if sizes is not None else "",
-        "design's weights are not used in the estimate" if layout.weight is not None else "",
+        "design's weights are not used in the estimate" if matrices.weight is not None else "",
         "design's covariates are not used" if design.covariates else "",
     ]
     note = join_texts(said)
@@ -161,7 +161,7 @@ def few_treated(
         level=level,
         vcov=kind,
         distribution=f"residuals of {n_comparison} comparison units",
-        n_clusters=layout.n_units,
+        n_clusters=matrices.n_units,
         note=fixed,
     )
 
@@ -170,19 +170,19 @@ def _check(design: Design, kind: str) -> None:
     """Name everything that rules these methods out."""
     if kind not in KINDS:
         raise InferenceError(f"kind={kind!r} is not a choice; choose {' or '.join(KINDS)}.")
-    layout, faults = design.layout, []
-    if layout.observed is not None:
+    matrices, faults = design.matrices, []
+    if matrices.observed is not None:
         faults.append(
-            f"{int((~layout.observed).sum())} unit-period(s) are not observed and residual paths must be complete; keep the "
+            f"{int((~matrices.observed).sum())} unit-period(s) are not observed and residual paths must be complete; keep the "
             "periods (or units) without gaps"
         )
-    if not layout.clustered_by_unit:
+    if not matrices.clustered_by_unit:
         faults.append(
-            f"the design has {layout.n_clusters} clusters of {layout.n_units} units and the method draws independent units; "
+            f"the design has {matrices.n_clusters} clusters of {matrices.n_units} units and the method draws independent units; "
             "aggregate the panel to one row a cluster and period and diagnose that"
         )
     if design.n_never < 2:
-        instead = "; use ea.randomize(design, method, kind='timing')" if len(layout.cohorts) > 1 else ""
+        instead = "; use ea.randomize(design, method, kind='timing')" if len(matrices.cohorts) > 1 else ""
         faults.append(f"there are {design.n_never} never-treated units to take residuals from{instead}")
     if faults:
         raise InferenceError("few_treated does not apply:" + "".join(f"\n  - {fault}" for fault in faults))
@@ -252,7 +252,7 @@ def _row(value: float, placed: Floats, comparison: float, tuples: NDArray[np.int
 
 
 def _sizes(design: Design, size: str | pd.Series | None) -> Floats:
-    """Find the size of every unit in layout order."""
+    """Find the size of every unit in matrix order."""
     names = design.panel.names
     if size is None:
         size = names.get(TOTAL, names.get(WEIGHT))
@@ -265,7 +265,7 @@ def _sizes(design: Design, size: str | pd.Series | None) -> Floats:
         column = pd.to_numeric(design.source[size], errors="coerce")
         size = column.groupby(design.source[names[UNIT]]).mean()
     values = pd.to_numeric(unit_labels(design, size, "size"), errors="coerce").to_numpy(dtype=float)
-    bad = design.layout.units[~(values > 0) | ~np.isfinite(values)]
+    bad = design.matrices.units[~(values > 0) | ~np.isfinite(values)]
     if len(bad):
         raise InferenceError(
             f"size: {len(bad)} unit(s) have a size that is no positive number, for example {', '.join(map(str, bad[:5]))}."

@@ -57,8 +57,8 @@ def overall(effects: Effects) -> Effects:
 
 def move(design: Design, assignments: Assignments, codes: Codes) -> Design:
     """Give the design under another assignment of cohorts to blocks."""
-    cohorts = np.append(design.layout.cohorts.astype(float), np.nan)
-    return replace(design, layout=reassign(design.layout, cohorts[codes[assignments.block]]))
+    cohorts = np.append(design.matrices.cohorts.astype(float), np.nan)
+    return replace(design, matrices=reassign(design.matrices, cohorts[codes[assignments.block]]))
 
 
 def estimate_all(
@@ -133,7 +133,7 @@ def refits_at(
     effect: float,
 ) -> Iterator[Moments]:
     """Estimate on the outcome less a constant effect of the true treatment, one assignment at a time, the true one first."""
-    shifted = _with_outcome(design, design.layout.outcome - effect * _treatment(design, design))
+    shifted = _with_outcome(design, design.matrices.outcome - effect * _treatment(design, design))
     every = chain([assignments.actual[None]], assignments.runs(draws, seed))
     for codes in chain.from_iterable(every):
         moved = move(shifted, assignments, codes)
@@ -155,7 +155,7 @@ def _refit(
             effects.append(estimator(_with_outcome(design, _treatment(true, design))))
     except EvalaidError:
         return np.nan, np.nan, np.full(3, np.nan)
-    block = dict(zip(true.layout.units, assignments.block, strict=True))
+    block = dict(zip(true.matrices.units, assignments.block, strict=True))
     rows = np.array([block[unit] for unit in effects[0].population.units])
     psi = [np.bincount(rows, one.influence.matrix()[:, 0], len(codes)).astype(np.float64) for one in effects]
     y, d = psi[0], psi[-1]
@@ -172,16 +172,16 @@ def _spread(one: Floats, other: Floats, codes: Codes) -> float:
 
 
 def _treatment(true: Design, design: Design) -> Floats:
-    """Give the indicator of true treatment in the row order of another layout of the same units."""
-    layout = true.layout
-    treated = (layout.periods >= np.where(np.isnan(layout.cohort), np.inf, layout.cohort)[:, None]).astype(float)
-    return treated if design is true else treated[layout.units.get_indexer(design.layout.units)]
+    """Give the indicator of true treatment in the row order of another matrices of the same units."""
+    matrices = true.matrices
+    treated = (matrices.periods >= np.where(np.isnan(matrices.cohort), np.inf, matrices.cohort)[:, None]).astype(float)
+    return treated if design is true else treated[matrices.units.get_indexer(design.matrices.units)]
 
 
 def _with_outcome(design: Design, outcome: Floats) -> Design:
-    layout = design.layout
-    seen = outcome if layout.observed is None else np.where(layout.observed, outcome, 0.0)
-    return replace(design, layout=replace(layout, outcome=np.ascontiguousarray(seen)))
+    matrices = design.matrices
+    seen = outcome if matrices.observed is None else np.where(matrices.observed, outcome, 0.0)
+    return replace(design, matrices=replace(matrices, outcome=np.ascontiguousarray(seen)))
 
 
 def _is_linear(design: Design, estimator: Estimator) -> bool:
@@ -189,7 +189,7 @@ def _is_linear(design: Design, estimator: Estimator) -> bool:
 
     The second outcome is arbitrary numbers: weights that are fitted to untreated outcomes would not move with a treatment.
     """
-    outcome = design.layout.outcome
+    outcome = design.matrices.outcome
     other = np.random.default_rng(0).normal(0.0, float(outcome.std()) or 1.0, outcome.shape)
     try:
         whole, one, two = (
@@ -226,7 +226,7 @@ def by_contrasts(
     actual, drawn : Moments, or None
         None where the estimator is no contrast of cohort paths: for some assignments it gives other numbers.
     """
-    if design.layout.observed is not None or design.layout.weight is not None:
+    if design.matrices.observed is not None or design.matrices.weight is not None:
         return None
     scores = _Scores(design, estimator, assignments)
     done: list[tuple[Floats, Floats, Floats]] = []
@@ -255,7 +255,7 @@ def _holds(design: Design, estimator: Estimator, assignments: Assignments, score
     by_scores = scores(checked)
     if by_scores is None:
         return False
-    size = float(np.abs(design.layout.outcome).max())
+    size = float(np.abs(design.matrices.outcome).max())
     error = float(np.sqrt(max(by_scores[2][0, 0], 0.0)))
     spread = max(error, SAME * size)
     for codes, *quick in zip(checked, *by_scores, strict=True):
@@ -277,7 +277,7 @@ class _Scores:
 
     def sizes(self, run: Codes) -> Floats:
         """Count the units of each cohort under each assignment, (draws, C + 1)."""
-        groups = range(len(self._design.layout.starts) - 1)
+        groups = range(len(self._design.matrices.starts) - 1)
         return np.stack([(run == number) @ self._block_size for number in groups], axis=1)
 
     def __call__(self, run: Codes) -> tuple[Floats, Floats, Floats] | None:
@@ -302,7 +302,7 @@ class _Scores:
 
     def _score(self, contrasts: Floats, sizes: Floats) -> tuple[Floats, Floats]:
         block = self._assignments.block
-        y, d = (score_paths(contrasts, values, sizes) for values in (self._design.layout.outcome, self._treatment))
+        y, d = (score_paths(contrasts, values, sizes) for values in (self._design.matrices.outcome, self._treatment))
         if (block != np.arange(len(block))).any():  # clusters, or units in another order than the blocks
             y, d = (
                 np.stack([np.bincount(block, column).astype(np.float64) for column in scores.T], axis=1)

@@ -172,9 +172,9 @@ def centres(design: Design) -> Effects:
     Effects
         Cells by ``cohort``, ``period`` and ``parameter``, in the order of `cell_means` and `CENTRES`.
     """
-    layout, cells = design.layout, cell_means(design)
+    matrices, cells = design.matrices, cell_means(design)
     values, columns = [], []
-    nothing = np.full(layout.n_units, 0.0)
+    nothing = np.full(matrices.n_units, 0.0)
     for cell in cells:
         change, own = cell.after - cell.before, cell.influence["change"]
         for name in CENTRES:
@@ -190,7 +190,7 @@ def centres(design: Design) -> Effects:
             }[name]
             values.append(value)
             columns.append(influence)
-    population = population_of(layout)
+    population = population_of(matrices)
     n_treated = np.repeat([cell.n_treated for cell in cells], len(CENTRES))
     frame = cell_frame(
         population,

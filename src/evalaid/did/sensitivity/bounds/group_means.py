@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from evalaid.base.periods import label
 from evalaid.did.panel.comparisons import base_columns
 from evalaid.did.panel.design import Design
-from evalaid.did.panel.matrices import Layout
+from evalaid.did.panel.matrices import Matrices
 
 Floats = NDArray[np.float64]
 
@@ -42,7 +42,7 @@ class CellMeans:
     cohort_ordinal, period_ordinal : int
         The labels as ordinals.
     influence : mapping of str to (N,) array
-        Of ``after``, ``change`` (after less before), ``comparison_change`` and ``trend``: how each unit, in layout order, moves
+        Of ``after``, ``change`` (after less before), ``comparison_change`` and ``trend``: how each unit, in matrix order, moves
         them; they sum to zero.
     """
 
@@ -86,13 +86,13 @@ def cell_means(design: Design) -> list[CellMeans]:
     >>> cell.before, cell.after, cell.comparison_change
     (1.0, 4.0, 1.0)
     """
-    layout, cells = design.layout, []
-    bases = base_columns(layout, design.anticipation)
+    matrices, cells = design.matrices, []
+    bases = base_columns(matrices, design.anticipation)
     for number, base in enumerate(bases):
         if base < 0:
             continue
-        treated = np.arange(layout.n_units)[layout.block(number)]
-        for column in range(int(layout.start_column[number]), layout.n_periods):
+        treated = np.arange(matrices.n_units)[matrices.block(number)]
+        for column in range(int(matrices.start_column[number]), matrices.n_periods):
             cell = _one_cell(design, number, treated, int(base), column)
             if cell is not None:
                 cells.append(cell)
@@ -100,65 +100,67 @@ def cell_means(design: Design) -> list[CellMeans]:
 
 
 def _one_cell(design: Design, number: int, treated: np.ndarray, base: int, column: int) -> CellMeans | None:
-    layout = design.layout
-    rows = _observed(layout, treated, base, column)
+    matrices = design.matrices
+    rows = _observed(matrices, treated, base, column)
     if not len(rows):
         return None
     comparison = _untreated(design, number, base, column)
-    kind = layout.period_kind
+    kind = matrices.period_kind
     reason = "" if len(comparison) else "no unit is untreated in this period: no comparison"
-    trend, of_trend = _trend(layout, treated, base)
-    after, of_after = _mean(layout, rows, column, base), _pull(layout, rows, column, base)
-    influence = {"after": of_after, "change": of_after - _pull(layout, rows, base, base), "trend": of_trend}
+    trend, of_trend = _trend(matrices, treated, base)
+    after, of_after = _mean(matrices, rows, column, base), _pull(matrices, rows, column, base)
+    influence = {"after": of_after, "change": of_after - _pull(matrices, rows, base, base), "trend": of_trend}
     if not reason:
-        influence["comparison_change"] = _pull(layout, comparison, column, base) - _pull(layout, comparison, base, base)
+        influence["comparison_change"] = _pull(matrices, comparison, column, base) - _pull(
+            matrices, comparison, base, base
+        )
     return CellMeans(
-        cohort=label(kind, layout.cohorts[number]),
-        period=label(kind, layout.periods[column]),
+        cohort=label(kind, matrices.cohorts[number]),
+        period=label(kind, matrices.periods[column]),
         n_treated=len(rows),
-        periods=int(layout.periods[column] - layout.periods[base]),
-        before=_mean(layout, rows, base, base),
+        periods=int(matrices.periods[column] - matrices.periods[base]),
+        before=_mean(matrices, rows, base, base),
         after=after,
         comparison_change=None
         if reason
-        else _mean(layout, comparison, column, base) - _mean(layout, comparison, base, base),
+        else _mean(matrices, comparison, column, base) - _mean(matrices, comparison, base, base),
         trend=trend,
         reason=reason,
         n_comparison=len(comparison),
-        cohort_ordinal=int(layout.cohorts[number]),
-        period_ordinal=int(layout.periods[column]),
+        cohort_ordinal=int(matrices.cohorts[number]),
+        period_ordinal=int(matrices.periods[column]),
         influence=influence,
     )
 
 
-def _observed(layout: Layout, rows: np.ndarray, *columns: int) -> np.ndarray:
+def _observed(matrices: Matrices, rows: np.ndarray, *columns: int) -> np.ndarray:
     """Keep the rows that are observed in all of the columns."""
-    if layout.observed is None:
+    if matrices.observed is None:
         return rows
-    return rows[layout.observed[rows][:, list(columns)].all(axis=1)]
+    return rows[matrices.observed[rows][:, list(columns)].all(axis=1)]
 
 
-def _mean(layout: Layout, rows: np.ndarray, column: int, base: int) -> float:
-    weight = None if layout.importance is None else layout.importance[rows, base]
-    return float(np.average(layout.outcome[rows, column], weights=weight))
+def _mean(matrices: Matrices, rows: np.ndarray, column: int, base: int) -> float:
+    weight = None if matrices.importance is None else matrices.importance[rows, base]
+    return float(np.average(matrices.outcome[rows, column], weights=weight))
 
 
-def _pull(layout: Layout, rows: np.ndarray, column: int, base: int) -> Floats:
+def _pull(matrices: Matrices, rows: np.ndarray, column: int, base: int) -> Floats:
     """Give the influence of every unit on the mean that `_mean` takes."""
-    weight = np.ones(len(rows)) if layout.importance is None else layout.importance[rows, base]
-    values = layout.outcome[rows, column]
-    pull = np.zeros(layout.n_units)
+    weight = np.ones(len(rows)) if matrices.importance is None else matrices.importance[rows, base]
+    values = matrices.outcome[rows, column]
+    pull = np.zeros(matrices.n_units)
     pull[rows] = weight * (values - np.average(values, weights=weight)) / weight.sum()
     return pull
 
 
-def _trend(layout: Layout, treated: np.ndarray, base: int) -> tuple[float | None, Floats]:
-    rows = _observed(layout, treated, 0, base)
+def _trend(matrices: Matrices, treated: np.ndarray, base: int) -> tuple[float | None, Floats]:
+    rows = _observed(matrices, treated, 0, base)
     if base == 0 or not len(rows):
-        return None, np.zeros(layout.n_units)
-    steps = int(layout.periods[base] - layout.periods[0])
-    trend = (_mean(layout, rows, base, base) - _mean(layout, rows, 0, base)) / steps
-    return trend, (_pull(layout, rows, base, base) - _pull(layout, rows, 0, base)) / steps
+        return None, np.zeros(matrices.n_units)
+    steps = int(matrices.periods[base] - matrices.periods[0])
+    trend = (_mean(matrices, rows, base, base) - _mean(matrices, rows, 0, base)) / steps
+    return trend, (_pull(matrices, rows, base, base) - _pull(matrices, rows, 0, base)) / steps
 
 
 def variation_before(design: Design) -> pd.DataFrame:
@@ -190,23 +192,23 @@ def variation_before(design: Design) -> pd.DataFrame:
     >>> seen[["assumption", "largest"]].values.tolist()
     [['time_variation', 3.0], ['difference_variation', 2.0], ['time_and_difference', 3.0]]
     """
-    layout = design.layout
+    matrices = design.matrices
     rows: list[tuple[str, str, int, float, float]] = []
-    for number, base in enumerate(base_columns(layout, design.anticipation)):
+    for number, base in enumerate(base_columns(matrices, design.anticipation)):
         own, gaps = [], []
-        treated = np.arange(layout.n_units)[layout.block(number)]
+        treated = np.arange(matrices.n_units)[matrices.block(number)]
         for column in range(1, int(base) + 1):
-            both = _observed(layout, treated, column - 1, column)
+            both = _observed(matrices, treated, column - 1, column)
             if not len(both):
                 continue
-            steps = int(layout.periods[column] - layout.periods[column - 1])
-            change = (_mean(layout, both, column, column - 1) - _mean(layout, both, column - 1, column - 1)) / steps
+            steps = int(matrices.periods[column] - matrices.periods[column - 1])
+            change = (_mean(matrices, both, column, column - 1) - _mean(matrices, both, column - 1, column - 1)) / steps
             own.append(change)
             others = _untreated(design, number, column - 1, column)
             if len(others):
-                other = _mean(layout, others, column, column - 1) - _mean(layout, others, column - 1, column - 1)
+                other = _mean(matrices, others, column, column - 1) - _mean(matrices, others, column - 1, column - 1)
                 gaps.append(change - other / steps)
-        name = label(layout.period_kind, layout.cohorts[number])
+        name = label(matrices.period_kind, matrices.cohorts[number])
         kinds = {
             "time_variation": np.abs(own),
             "trend_continued": np.abs(np.array(own) - np.mean(own)) if len(own) > 1 else np.zeros(0),
@@ -223,11 +225,11 @@ def variation_before(design: Design) -> pd.DataFrame:
 
 def _untreated(design: Design, number: int, *columns: int) -> np.ndarray:
     """Give the comparison units of a cohort in some periods: never treated, else another cohort that starts later."""
-    layout = design.layout
-    never = _observed(layout, np.arange(layout.n_units)[layout.never], *columns)
+    matrices = design.matrices
+    never = _observed(matrices, np.arange(matrices.n_units)[matrices.never], *columns)
     if len(never):
         return never
-    later = (layout.cohort > layout.periods[max(columns)] + design.anticipation) & (
-        layout.cohort != layout.cohorts[number]
+    later = (matrices.cohort > matrices.periods[max(columns)] + design.anticipation) & (
+        matrices.cohort != matrices.cohorts[number]
     )
-    return _observed(layout, np.flatnonzero(later), *columns)
+    return _observed(matrices, np.flatnonzero(later), *columns)

@@ -51,9 +51,9 @@ class Specification:
 
     def describe(self, design: Design) -> dict[str, str]:
         """Give the choices in words."""
-        layout = design.layout
+        matrices = design.matrices
         first, last = (
-            label(layout.period_kind, int(layout.periods[k])) if end is None else str(end)
+            label(matrices.period_kind, int(matrices.periods[k])) if end is None else str(end)
             for end, k in zip(self.window, (0, -1), strict=True)
         )
         settings = ", ".join(f"{name}={value}" for name, value in self.options.items())
@@ -181,15 +181,15 @@ def _check(design: Design, declared: Sequence[Specification]) -> None:
 
 def find_window(design: Design, window: Window) -> tuple[int, int]:
     """Turn the labels of a window into ordinals."""
-    layout = design.layout
-    labels = [label(layout.period_kind, int(period)) for period in layout.periods]
+    matrices = design.matrices
+    labels = [label(matrices.period_kind, int(period)) for period in matrices.periods]
     ends = []
     for end, default in zip(window, (0, -1), strict=True):
         if end is not None and str(end) not in labels:
             raise EstimationError(
                 f"Window {window}: {end!r} is not a period of the panel, which has {', '.join(labels)}."
             )
-        ends.append(int(layout.periods[default if end is None else labels.index(str(end))]))
+        ends.append(int(matrices.periods[default if end is None else labels.index(str(end))]))
     if ends[0] >= ends[1]:
         raise EstimationError(f"Window {window}: the first period must come before the last.")
     return ends[0], ends[1]

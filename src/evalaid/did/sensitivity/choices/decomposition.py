@@ -54,7 +54,7 @@ def bacon(design: Design) -> pd.DataFrame:
     >>> table["kind"].nunique(), round(float(table["weight"].sum()), 12)
     (3, 1.0)
     """
-    layout = design.layout
+    matrices = design.matrices
     reasons = unmet(Needs(balanced=True, weights="none"), design)
     if design.anticipation:
         why = (
@@ -66,10 +66,10 @@ def bacon(design: Design) -> pd.DataFrame:
     if reasons:
         listed = "".join(f"\n  - {reason}" for reason in reasons)
         raise NotIdentifiedError(f"The decomposition does not apply to this design:{listed}", reasons, ())
-    sizes = np.diff(layout.starts)
-    means = np.array([layout.outcome[layout.block(k)].mean(axis=0) for k in range(len(sizes)) if sizes[k]])
-    starts = layout.start_column
-    cohorts, n_periods = layout.cohorts, layout.n_periods
+    sizes = np.diff(matrices.starts)
+    means = np.array([matrices.outcome[matrices.block(k)].mean(axis=0) for k in range(len(sizes)) if sizes[k]])
+    starts = matrices.start_column
+    cohorts, n_periods = matrices.cohorts, matrices.n_periods
     share, treated = sizes / sizes.sum(), 1 - starts / n_periods
     rows = []
 

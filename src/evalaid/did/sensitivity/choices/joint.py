@@ -215,13 +215,13 @@ def _estimate_all(
 def estimate_by_paths(design: Design, one: Specification, assignments: Assignments, codes: Codes) -> Floats | None:
     """Give the estimates of all assignments as sums of scores; None where that is not the estimator."""
     cut = cut_design(design, one)
-    layout = cut.layout
-    if layout.n_units != design.n_units:  # who is left depends on the assignment
+    matrices = cut.matrices
+    if matrices.n_units != design.n_units:  # who is left depends on the assignment
         return None
-    position = design.layout.units.get_indexer(layout.units)
-    number = np.full(len(design.layout.cohorts) + 1, len(layout.cohorts))
-    cohort = np.repeat(np.arange(len(number)), np.diff(design.layout.starts))
-    number[cohort[position]] = np.repeat(np.arange(len(layout.starts) - 1), np.diff(layout.starts))
+    position = design.matrices.units.get_indexer(matrices.units)
+    number = np.full(len(design.matrices.cohorts) + 1, len(matrices.cohorts))
+    cohort = np.repeat(np.arange(len(number)), np.diff(design.matrices.starts))
+    number[cohort[position]] = np.repeat(np.arange(len(matrices.starts) - 1), np.diff(matrices.starts))
     inside = replace(assignments, block=assignments.block[position], actual=number[assignments.actual])
     try:
         found = by_contrasts(cut, lambda it: estimate_specification(it, one), inside, [number[codes]], len(codes))

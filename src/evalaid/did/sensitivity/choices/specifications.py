@@ -149,16 +149,16 @@ def group_blocks(declared: Sequence[Specification]) -> dict[tuple[Any, ...], lis
 
 def cut_design(design: Design, specification: Specification) -> Design:
     """Keep the window, the comparison units and the weights of a specification."""
-    layout = design.layout
+    matrices = design.matrices
     if specification.comparison == "eventually_treated":
-        layout = layout.subset(~np.isnan(layout.cohort))
+        matrices = matrices.subset(~np.isnan(matrices.cohort))
     if specification.weights == "none":
-        layout = replace(layout, weight=None)
+        matrices = replace(matrices, weight=None)
     first, last = find_window(design, specification.window)
-    inside = (layout.periods >= first) & (layout.periods <= last)
+    inside = (matrices.periods >= first) & (matrices.periods <= last)
     if not inside.all():
-        layout = mask(layout, np.broadcast_to(inside, layout.outcome.shape))
-    return replace(design, layout=layout)
+        matrices = mask(matrices, np.broadcast_to(inside, matrices.outcome.shape))
+    return replace(design, matrices=matrices)
 
 
 def estimate_specification(design: Design, specification: Specification) -> Effects:

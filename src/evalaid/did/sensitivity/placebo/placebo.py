@@ -20,7 +20,7 @@ from evalaid.did.effects.effects import Effects
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.inference.infer import Vcov, infer
 from evalaid.did.panel.design import Design
-from evalaid.did.panel.matrices import Layout, mask, reassign
+from evalaid.did.panel.matrices import Matrices, mask, reassign
 from evalaid.did.sensitivity.placebo.placebo_outcome import estimate_outcomes
 from evalaid.did.sensitivity.placebo.placebo_units import estimate_pretended
 
@@ -180,17 +180,17 @@ def _in_time(design: Design, method: str, shifts: Sequence[int], level: float, o
         )
     early = _anticipation(design, options)
     without = {**options, "anticipation": 0} if "anticipation" in options else options
-    before = _before_treatment(design.layout, early)
-    start = pd.Series(design.layout.cohort - early, index=design.layout.units)
+    before = _before_treatment(design.matrices, early)
+    start = pd.Series(design.matrices.cohort - early, index=design.matrices.units)
     rows = []
     for shift in shifts:
         pretended = start.reindex(before.units).to_numpy() - int(shift)
         usable = ~(pretended <= before.periods[0])
-        layout = before.subset(usable)
-        layout = reassign(layout, start.reindex(layout.units).to_numpy() - int(shift))
+        matrices = before.subset(usable)
+        matrices = reassign(matrices, start.reindex(matrices.units).to_numpy() - int(shift))
         try:
             table = infer(
-                _overall(estimate(replace(design, layout=layout, anticipation=0), method, **without)), level=level
+                _overall(estimate(replace(design, matrices=matrices, anticipation=0), method, **without)), level=level
             )
             lost = int((~usable).sum())
             if lost:
@@ -204,12 +204,12 @@ def _in_time(design: Design, method: str, shifts: Sequence[int], level: float, o
     return Placebo("time", method, table, actual, np.nan, np.nan, exact=True, seed=0)
 
 
-def _before_treatment(layout: Layout, anticipation: int) -> Layout:
+def _before_treatment(matrices: Matrices, anticipation: int) -> Matrices:
     """Keep what was observed before units may react to the treatment; with one cohort also cut the comparison's later periods."""
-    start = np.where(np.isnan(layout.cohort), np.inf, layout.cohort)
-    if len(layout.cohorts) == 1:
-        start = np.full_like(start, layout.cohorts[0])
-    return mask(layout, layout.periods < start[:, None] - anticipation)
+    start = np.where(np.isnan(matrices.cohort), np.inf, matrices.cohort)
+    if len(matrices.cohorts) == 1:
+        start = np.full_like(start, matrices.cohorts[0])
+    return mask(matrices, matrices.periods < start[:, None] - anticipation)
 
 
 def _in_space(
@@ -220,9 +220,9 @@ def _in_space(
     progress: Callable[[int, int], object] | None,
     options: dict[str, Any],
 ) -> Placebo:
-    layout = design.layout
-    never = np.arange(layout.never.start, layout.never.stop)
-    sizes = np.diff(layout.starts)[:-1]
+    matrices = design.matrices
+    never = np.arange(matrices.never.start, matrices.never.stop)
+    sizes = np.diff(matrices.starts)[:-1]
     n_treated = int(sizes.sum())
     if len(never) <= n_treated:
         raise DesignError(
@@ -231,17 +231,17 @@ def _in_space(
         )
     early = _anticipation(design, options)
     actual = _summarise(estimate(design, method, **options), "treated units", early)
-    untreated = layout.subset(never)
-    starts = np.repeat(layout.cohorts, sizes).astype(float)
+    untreated = matrices.subset(never)
+    starts = np.repeat(matrices.cohorts, sizes).astype(float)
     exact = n_treated == 1
     generator = np.random.default_rng(seed)
     chosen = never[:, None] if exact else np.array([generator.permutation(never)[:n_treated] for _ in range(draws)])
     rows = []
     for units in chosen:
-        cohort = np.full(layout.n_units, np.nan)
+        cohort = np.full(matrices.n_units, np.nan)
         cohort[units] = starts
-        pretended = replace(design, layout=reassign(untreated, cohort[never]))
-        names = ", ".join(map(str, layout.units[units]))
+        pretended = replace(design, matrices=reassign(untreated, cohort[never]))
+        names = ", ".join(map(str, matrices.units[units]))
         rows.append(_summarise(estimate(pretended, method, **options), names, early))
         if progress is not None:
             progress(len(rows), len(chosen))

@@ -61,7 +61,7 @@ def estimate_outcomes(
 
 def with_outcome(design: Design, column: str, outcome_unit: str | None = None) -> Design:
     """Give the design with another column of its table as outcome: the same units, periods, cohorts and roles."""
-    names, layout = design.panel.names, design.layout
+    names, matrices = design.panel.names, design.matrices
     other = diagnose(
         design.source,
         names[UNIT],
@@ -75,11 +75,11 @@ def with_outcome(design: Design, column: str, outcome_unit: str | None = None) -
         outcome_unit=outcome_unit,
         anticipation=design.anticipation,
     )
-    found = other.layout.subset(other.layout.units.isin(layout.units))
-    if len(found.periods) != len(layout.periods):
-        found = mask(found, np.broadcast_to(np.isin(found.periods, layout.periods), found.outcome.shape))
-    found = reassign(found, layout.cohort[layout.units.get_indexer(found.units)])
-    return replace(other, layout=found if layout.weight is not None else replace(found, weight=None))
+    found = other.matrices.subset(other.matrices.units.isin(matrices.units))
+    if len(found.periods) != len(matrices.periods):
+        found = mask(found, np.broadcast_to(np.isin(found.periods, matrices.periods), found.outcome.shape))
+    found = reassign(found, matrices.cohort[matrices.units.get_indexer(found.units)])
+    return replace(other, matrices=found if matrices.weight is not None else replace(found, weight=None))
 
 
 def _check(design: Design, columns: Sequence[str]) -> None:

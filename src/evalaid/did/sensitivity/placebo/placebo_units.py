@@ -51,24 +51,24 @@ def estimate_pretended(
     DesignError
         With fewer than four never-treated units (or clusters), or fewer than the cohorts need.
     """
-    layout = design.layout
+    matrices = design.matrices
     if design.n_never < FEWEST:
         raise DesignError(
             f"Placebo in units needs at least {FEWEST} never-treated units; the design has {design.n_never}. Use placebo in "
             "time, or ea.randomize(kind='timing')."
         )
     assignments = list_assignments(design)
-    n_cohorts = len(layout.cohorts)
+    n_cohorts = len(matrices.cohorts)
     what = "clusters" if assignments.by_cluster else "units"
-    blocks = np.unique(assignments.block[layout.never.start :])
+    blocks = np.unique(assignments.block[matrices.never.start :])
     sizes, note = _scale(np.bincount(assignments.actual, minlength=n_cohorts + 1)[:n_cohorts], len(blocks), what)
-    untreated = layout.subset(np.arange(layout.never.start, layout.n_units))
-    start = np.append(np.repeat(layout.cohorts.astype(float), sizes), np.full(len(blocks) - sizes.sum(), np.nan))
-    position = np.searchsorted(blocks, assignments.block[layout.units.get_indexer(untreated.units)])
+    untreated = matrices.subset(np.arange(matrices.never.start, matrices.n_units))
+    start = np.append(np.repeat(matrices.cohorts.astype(float), sizes), np.full(len(blocks) - sizes.sum(), np.nan))
+    position = np.searchsorted(blocks, assignments.block[matrices.units.get_indexer(untreated.units)])
     generator = np.random.default_rng(seed)
     rows = []
     for draw in range(draws):
-        pretended = replace(design, layout=reassign(untreated, generator.permutation(start)[position]))
+        pretended = replace(design, matrices=reassign(untreated, generator.permutation(start)[position]))
         try:
             effects = estimate(pretended, method, **options).aggregate("overall")
             rows.append(infer(effects, level=level, vcov=vcov))

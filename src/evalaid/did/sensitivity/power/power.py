@@ -225,16 +225,16 @@ class _Simulation:
     """Simulated panels, each estimated and given its interval."""
 
     def __init__(self, design: Design, method: str, options: dict[str, Any], level: float, source: Source) -> None:
-        layout = design.layout
+        matrices = design.matrices
         self._design, self._method, self._options, self._level, self._source = design, method, options, level, source
-        self._expected, _ = untreated_paths(layout, design.anticipation)
-        start = np.where(np.isnan(layout.cohort), np.inf, layout.cohort)
-        self._treated = (layout.periods >= start[:, None]).astype(float)
-        seen = np.ones_like(layout.outcome, dtype=bool) if layout.observed is None else layout.observed
-        self._range = float(layout.outcome[seen].min()), float(layout.outcome[seen].max())
+        self._expected, _ = untreated_paths(matrices, design.anticipation)
+        start = np.where(np.isnan(matrices.cohort), np.inf, matrices.cohort)
+        self._treated = (matrices.periods >= start[:, None]).astype(float)
+        seen = np.ones_like(matrices.outcome, dtype=bool) if matrices.observed is None else matrices.observed
+        self._range = float(matrices.outcome[seen].min()), float(matrices.outcome[seen].max())
         self._cut = False
         self.notes: list[str] = []
-        self.slope = self._find_slope(float(layout.outcome[seen].std()) / 100)
+        self.slope = self._find_slope(float(matrices.outcome[seen].std()) / 100)
 
     def run(self, generator: np.random.Generator, effect: float = 0.0) -> tuple[float, float]:
         """Give the estimate and half the length of its interval; NaN where there is none."""
@@ -263,7 +263,7 @@ class _Simulation:
 
     def _find_slope(self, effect: float) -> float:
         """How much the overall estimate moves with an effect of one."""
-        own = self._design.layout.outcome
+        own = self._design.matrices.outcome
         try:
             self._estimate(self._expected)
         except EstimationError:
@@ -281,12 +281,12 @@ class _Simulation:
         return slope
 
     def _estimate(self, outcome: Floats) -> Effects:
-        layout = self._design.layout
+        matrices = self._design.matrices
         if self._cut:
             outcome = np.clip(outcome, *self._range)
-        if layout.observed is not None:
-            outcome = np.where(layout.observed, outcome, 0.0)
-        drawn = replace(self._design, layout=replace(layout, outcome=outcome))
+        if matrices.observed is not None:
+            outcome = np.where(matrices.observed, outcome, 0.0)
+        drawn = replace(self._design, matrices=replace(matrices, outcome=outcome))
         return estimate(drawn, self._method, **self._options).aggregate("overall")
 
 

@@ -13,7 +13,7 @@ from evalaid.base.errors import DesignError
 from evalaid.did.effects.linear import PanelData
 from evalaid.did.estimators.common.method import cohort_slices
 from evalaid.did.estimators.regressions.imputation import fit_untreated
-from evalaid.did.panel.matrices import Layout
+from evalaid.did.panel.matrices import Matrices
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -85,14 +85,14 @@ class Process:
         return path
 
 
-def untreated(layout: Layout, anticipation: int = 0) -> Bools:
+def untreated(matrices: Matrices, anticipation: int = 0) -> Bools:
     """Mark the observations before a unit reacts to its treatment, (N, T)."""
-    start = np.where(np.isnan(layout.cohort), np.inf, layout.cohort) - anticipation
-    before = layout.periods < start[:, None]
-    return before if layout.observed is None else before & layout.observed
+    start = np.where(np.isnan(matrices.cohort), np.inf, matrices.cohort) - anticipation
+    before = matrices.periods < start[:, None]
+    return before if matrices.observed is None else before & matrices.observed
 
 
-def untreated_paths(layout: Layout, anticipation: int = 0) -> tuple[Floats, Floats]:
+def untreated_paths(matrices: Matrices, anticipation: int = 0) -> tuple[Floats, Floats]:
     """Split outcomes into unit plus period effects, fitted on untreated observations, and what is left.
 
     Returns
@@ -100,15 +100,15 @@ def untreated_paths(layout: Layout, anticipation: int = 0) -> tuple[Floats, Floa
     expected, residual : (N, T) arrays
         ``expected`` is defined for every unit and period; ``residual`` is the outcome less it, zero where not observed.
     """
-    data = PanelData(layout.outcome, None, np.zeros((0, *layout.outcome.shape)), cohort_slices(layout))
-    gap = fit_untreated(data, untreated(layout, anticipation).astype(float)).gap
-    residual = gap if layout.observed is None else np.where(layout.observed, gap, 0.0)
-    return layout.outcome - gap, residual
+    data = PanelData(matrices.outcome, None, np.zeros((0, *matrices.outcome.shape)), cohort_slices(matrices))
+    gap = fit_untreated(data, untreated(matrices, anticipation).astype(float)).gap
+    residual = gap if matrices.observed is None else np.where(matrices.observed, gap, 0.0)
+    return matrices.outcome - gap, residual
 
 
-def deviations(layout: Layout, anticipation: int = 0) -> Floats:
+def deviations(matrices: Matrices, anticipation: int = 0) -> Floats:
     """Give outcomes less the period effects of untreated observations, centred over units, (N, T)."""
-    expected, residual = untreated_paths(layout, anticipation)
+    expected, residual = untreated_paths(matrices, anticipation)
     return residual + (expected - expected.mean(axis=0)).mean(axis=1, keepdims=True)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from evalaid.base.errors import DesignError
 from evalaid.base.partial_dates import earliest_day, latest_day
 from evalaid.base.periods import PER_YEAR, containing_period, recognise_periods
-from evalaid.did.panel.matrices import Layout
+from evalaid.did.panel.matrices import Matrices
 
 Bools = NDArray[np.bool_]
 COLUMNS = ("unit", "start", "end", "programme")
@@ -26,7 +26,7 @@ class Events:
     Parameters
     ----------
     running : mapping of str to (N, T) array of bool
-        By programme, in layout order.
+        By programme, in matrix order.
     notes : tuple of str
         How the rows were read and what was left out.
     """
@@ -35,7 +35,7 @@ class Events:
     notes: tuple[str, ...]
 
 
-def read_events(events: pd.DataFrame, layout: Layout) -> Events:
+def read_events(events: pd.DataFrame, matrices: Matrices) -> Events:
     """Place events on the units and periods of a panel.
 
     A programme counts as running in a period when any day of the period falls within it.
@@ -46,7 +46,7 @@ def read_events(events: pd.DataFrame, layout: Layout) -> Events:
         ``unit`` (a unit or a cluster of the design; missing = all units), ``start``, ``end`` (periods of the panel, or years,
         months and days such as ``2020-02``; missing start = from before the panel, missing end = still running),
         ``programme``.
-    layout : Layout
+    matrices : Matrices
 
     Returns
     -------
@@ -64,21 +64,22 @@ def read_events(events: pd.DataFrame, layout: Layout) -> Events:
         raise DesignError(f"The table of events has no column {', '.join(map(repr, missing))}; its columns are {held}.")
     table = events[list(COLUMNS)].reset_index(drop=True)
     table = table.assign(
-        first=_place_dates(table["start"], layout, at_end=False), last=_place_dates(table["end"], layout, at_end=True)
+        first=_place_dates(table["start"], matrices, at_end=False),
+        last=_place_dates(table["end"], matrices, at_end=True),
     )
-    rows, words = _place_units(table["unit"], layout)
+    rows, words = _place_units(table["unit"], matrices)
     _raise_faults(events, table, rows)
     programmes = table["programme"].astype(str)
     running = {}
     for name in programmes.unique():
         mine = (programmes == name).to_numpy()
-        running[name] = _cover(table[mine], rows.loc[rows["event"].isin(np.flatnonzero(mine))], layout)
+        running[name] = _cover(table[mine], rows.loc[rows["event"].isin(np.flatnonzero(mine))], matrices)
     return Events(running, words)
 
 
-def _place_dates(values: pd.Series, layout: Layout, *, at_end: bool) -> pd.Series:
+def _place_dates(values: pd.Series, matrices: Matrices, *, at_end: bool) -> pd.Series:
     """Give ordinals; minus or plus infinity where missing, NaN where unreadable."""
-    known = {value: _ordinal(value, layout.period_kind, at_end=at_end) for value in values.dropna().unique()}
+    known = {value: _ordinal(value, matrices.period_kind, at_end=at_end) for value in values.dropna().unique()}
     return values.map(known).astype(float).where(values.notna(), np.inf if at_end else -np.inf)
 
 
@@ -99,14 +100,14 @@ def _ordinal(value: Any, kind: str, *, at_end: bool) -> float:
     return np.nan if day is None else float(containing_period(kind, day))
 
 
-def _place_units(labels: pd.Series, layout: Layout) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Give the rows of the layout that each event is about: columns ``event``, ``row``."""
+def _place_units(labels: pd.Series, matrices: Matrices) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Give the rows of the matrices that each event is about: columns ``event``, ``row``."""
     named = labels.dropna()
-    by_unit = int(named.isin(layout.units).sum())
-    by_cluster = int(named.isin(layout.clusters).sum())
+    by_unit = int(named.isin(matrices.units).sum())
+    by_cluster = int(named.isin(matrices.clusters).sum())
     level = "units" if by_unit >= by_cluster else "clusters"
-    owner = layout.units if level == "units" else layout.clusters[layout.cluster]
-    members = pd.DataFrame({"label": owner, "row": np.arange(layout.n_units)})
+    owner = matrices.units if level == "units" else matrices.clusters[matrices.cluster]
+    members = pd.DataFrame({"label": owner, "row": np.arange(matrices.n_units)})
     pairs = (
         pd.DataFrame({"label": named, "event": named.index}).merge(members, on="label")
         if by_unit + by_cluster
@@ -143,12 +144,12 @@ def _raise_faults(events: pd.DataFrame, table: pd.DataFrame, rows: pd.DataFrame)
         raise DesignError(f"These events cannot be used:{listed}", events[bad] if bad.any() else None)
 
 
-def _cover(table: pd.DataFrame, rows: pd.DataFrame, layout: Layout) -> Bools:
+def _cover(table: pd.DataFrame, rows: pd.DataFrame, matrices: Matrices) -> Bools:
     """Mark the periods between start and end of each event on its units."""
-    first = np.searchsorted(layout.periods, table["first"].to_numpy(), side="left")
-    stop = np.searchsorted(layout.periods, table["last"].to_numpy(), side="right")
+    first = np.searchsorted(matrices.periods, table["first"].to_numpy(), side="left")
+    stop = np.searchsorted(matrices.periods, table["last"].to_numpy(), side="right")
     place = pd.Series(np.arange(len(table)), index=table.index)[rows["event"]].to_numpy()
-    change = np.zeros((layout.n_units, layout.n_periods + 1))
+    change = np.zeros((matrices.n_units, matrices.n_periods + 1))
     np.add.at(change, (rows["row"].to_numpy(), first[place]), 1.0)
     np.add.at(change, (rows["row"].to_numpy(), np.maximum(stop, first)[place]), -1.0)
     return np.asarray(np.cumsum(change, axis=1)[:, :-1] > 0)

@@ -12,7 +12,7 @@ from scipy.sparse import coo_array, csr_array
 from evalaid.base.errors import DesignError
 from evalaid.base.periods import label
 from evalaid.did.panel.design import Design
-from evalaid.did.panel.matrices import Layout
+from evalaid.did.panel.matrices import Matrices
 
 Floats = NDArray[np.float64]
 
@@ -27,7 +27,7 @@ CATEGORIES = {
 
 @dataclass(frozen=True)
 class Exposure:
-    """What the neighbours of each unit of a layout do.
+    """What the neighbours of each unit of a panel do.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class Exposure:
     since: Floats
     notes: tuple[str, ...]
 
-    def by_period(self, layout: Layout) -> pd.DataFrame:
+    def by_period(self, matrices: Matrices) -> pd.DataFrame:
         """Count observed units by period and category.
 
         Returns
@@ -55,9 +55,9 @@ class Exposure:
             ``period`` (ordinal), ``label``, ``category`` (see `CATEGORIES`), ``n_units``, ``treated_neighbours`` (mean share of
             a unit's neighbours that are treated; missing without units).
         """
-        treated = layout.periods >= np.where(np.isnan(layout.cohort), np.inf, layout.cohort)[:, None]
+        treated = matrices.periods >= np.where(np.isnan(matrices.cohort), np.inf, matrices.cohort)[:, None]
         exposed = self.count > 0
-        seen = np.ones_like(treated) if layout.observed is None else layout.observed
+        seen = np.ones_like(treated) if matrices.observed is None else matrices.observed
         share = self.count / np.maximum(self.degree, 1)[:, None]
         parts = []
         for name, which in (
@@ -70,8 +70,8 @@ class Exposure:
             mean = np.where(number > 0, (share * (which & seen)).sum(axis=0) / np.maximum(number, 1), np.nan)
             parts.append(
                 pd.DataFrame({
-                    "period": layout.periods,
-                    "label": [label(layout.period_kind, period) for period in layout.periods],
+                    "period": matrices.periods,
+                    "label": [label(matrices.period_kind, period) for period in matrices.periods],
                     "category": name,
                     "n_units": number,
                     "treated_neighbours": mean,
@@ -99,7 +99,7 @@ def map_exposure(design: Design, adjacency: pd.DataFrame | None = None, groups: 
     Returns
     -------
     Exposure
-        Rows in layout order.
+        Rows in matrix order.
 
     Raises
     ------
@@ -108,15 +108,15 @@ def map_exposure(design: Design, adjacency: pd.DataFrame | None = None, groups: 
     """
     if (adjacency is None) == (groups is None):
         raise DesignError("Give either adjacency (a frame of pairs: unit, neighbour) or groups (a Series by unit).")
-    layout, stated = design.layout, design.treatment.stated
+    matrices, stated = design.matrices, design.treatment.stated
     start = np.where(stated.isna(), np.inf, stated.to_numpy(dtype=float, na_value=np.nan))
-    treated = (layout.periods >= start[:, None]).astype(float)
+    treated = (matrices.periods >= start[:, None]).astype(float)
     if adjacency is not None:
-        links, notes = _read_pairs(adjacency, layout.units, stated.index)
+        links, notes = _read_pairs(adjacency, matrices.units, stated.index)
         count, degree = np.asarray(links @ treated), np.asarray(links.sum(axis=1)).ravel()
         since = _earliest(links, start)
     else:
-        count, degree, since, notes = _within_groups(groups, layout, stated.index, start, treated)
+        count, degree, since, notes = _within_groups(groups, matrices, stated.index, start, treated)
     lonely = int((degree == 0).sum())
     if lonely:
         notes = (*notes, f"{lonely} unit(s) have no neighbour in the panel and count as not exposed")
@@ -157,7 +157,7 @@ def _earliest(links: csr_array, start: Floats) -> Floats:
 
 
 def _within_groups(
-    groups: pd.Series | None, layout: Layout, known: pd.Index, start: Floats, treated: Floats
+    groups: pd.Series | None, matrices: Matrices, known: pd.Index, start: Floats, treated: Floats
 ) -> tuple[Floats, Floats, Floats, tuple[str, ...]]:
     """Count the other members of each unit's group; no list of pairs is made."""
     series = pd.Series(groups)
@@ -167,7 +167,7 @@ def _within_groups(
             f"The groups have several rows for a unit, for example {twice!r}; give each unit one, or list pairs in adjacency."
         )
     codes, labels = pd.factorize(series.reindex(known))
-    place = known.get_indexer(layout.units)
+    place = known.get_indexer(matrices.units)
     if not len(labels) or (codes[place] < 0).all():
         raise DesignError("No unit of the design has a group; pass a Series indexed by unit, labels as in the panel.")
     member = codes >= 0

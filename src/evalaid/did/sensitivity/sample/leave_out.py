@@ -193,14 +193,14 @@ def leave_out(
 
 def _group(design: Design, by: str | pd.Series) -> _Groups:
     """Find what is left out in turn."""
-    layout = design.layout
+    matrices = design.matrices
     if isinstance(by, pd.Series):
-        known = by[~by.index.duplicated()].reindex(layout.units)
+        known = by[~by.index.duplicated()].reindex(matrices.units)
         codes, found = pd.factorize(known, sort=True)
         if len(found) < 2:
             raise DesignError(
                 f"by names {len(found)} group(s) of the units of the design; a Series indexed by unit with two or more is "
-                f"expected. Its index holds for example {by.index[:1].tolist()}, the design {layout.units[:1].tolist()}."
+                f"expected. Its index holds for example {by.index[:1].tolist()}, the design {matrices.units[:1].tolist()}."
             )
         return _Groups(
             "group" if by.name is None else str(by.name), [str(name) for name in found], codes.astype(np.intp)
@@ -208,14 +208,14 @@ def _group(design: Design, by: str | pd.Series) -> _Groups:
     if by not in BY:
         raise DesignError(f"by={by!r} is not a choice; choose {', '.join(BY)}, or give a Series indexed by unit.")
     if by == "unit":
-        return _Groups(by, [str(unit) for unit in layout.units], np.arange(layout.n_units))
+        return _Groups(by, [str(unit) for unit in matrices.units], np.arange(matrices.n_units))
     if by == "cluster":
-        return _Groups(by, [str(name) for name in layout.clusters], layout.cluster.astype(np.intp))
+        return _Groups(by, [str(name) for name in matrices.clusters], matrices.cluster.astype(np.intp))
     if by == "period":
-        return _Groups(by, labels(layout.period_kind, layout.periods), np.full(layout.n_units, -1))
-    codes = np.searchsorted(layout.cohorts, np.where(np.isnan(layout.cohort), np.inf, layout.cohort))
-    names = labels(layout.period_kind, layout.cohorts)
-    return _Groups(by, names + [NEVER] * bool(np.isnan(layout.cohort).any()), codes.astype(np.intp))
+        return _Groups(by, labels(matrices.period_kind, matrices.periods), np.full(matrices.n_units, -1))
+    codes = np.searchsorted(matrices.cohorts, np.where(np.isnan(matrices.cohort), np.inf, matrices.cohort))
+    names = labels(matrices.period_kind, matrices.cohorts)
+    return _Groups(by, names + [NEVER] * bool(np.isnan(matrices.cohort).any()), codes.astype(np.intp))
 
 
 def _first_order(overall: Effects, groups: _Groups) -> Floats:
@@ -239,9 +239,9 @@ def _estimate_without(
     """Estimate on the sample without one group, or say why that cannot be."""
     try:
         if groups.by == "period":
-            layout = design.layout
-            kept = np.broadcast_to(np.arange(layout.n_periods) != number, layout.outcome.shape)
-            smaller = replace(design, layout=mask(layout, kept))
+            matrices = design.matrices
+            kept = np.broadcast_to(np.arange(matrices.n_periods) != number, matrices.outcome.shape)
+            smaller = replace(design, matrices=mask(matrices, kept))
             left = estimate(smaller, method, **options).aggregate("overall")
         else:
             keep = groups.codes != number
@@ -253,7 +253,7 @@ def _estimate_without(
     found = _summarise(left, vcov, level)
     if np.isnan(found[ESTIMATE]):
         found["note"] = f"no estimate: {found['note']}"
-    if groups.by == "period" and int(layout.periods[number]) in layout.cohorts:
+    if groups.by == "period" and int(matrices.periods[number]) in matrices.cohorts:
         found["note"] = join_texts((found["note"], "the cohort that starts in it starts in the next period instead"))
     return found
 

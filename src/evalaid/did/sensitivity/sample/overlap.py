@@ -15,7 +15,7 @@ from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.panel.design import Design
-from evalaid.did.panel.matrices import Layout, mask
+from evalaid.did.panel.matrices import Matrices, mask
 from evalaid.did.sensitivity.sample.events import read_events
 from evalaid.did.sensitivity.sample.variants import Variant, estimate_variant, no_estimate, say_row, why_not_by_unit
 
@@ -117,15 +117,15 @@ def overlap(design: Design, events: pd.DataFrame, method: str, *, level: float =
     >>> found.table[["sample", "estimate"]].head(2).values.tolist()
     [['all units', 3.0], ['without overlapping units', 2.0]]
     """
-    read = read_events(events, design.layout)
-    layout = design.layout
+    read = read_events(events, design.matrices)
+    matrices = design.matrices
     main = estimate(design, method, **options)  # refused here when it does not apply
-    seen = np.ones_like(layout.outcome, dtype=bool) if layout.observed is None else layout.observed
+    seen = np.ones_like(matrices.outcome, dtype=bool) if matrices.observed is None else matrices.observed
     running = {name: where & seen for name, where in read.running.items()}
     common = {name for name, where in running.items() if _reaches_all(where, seen)}
     touched = {name: _comes_or_goes(where, seen) & (name not in common) for name, where in running.items()}
     some = [where for name, where in running.items() if name not in common]
-    anything = np.any([*touched.values(), np.zeros(layout.n_units, dtype=bool)], axis=0)
+    anything = np.any([*touched.values(), np.zeros(matrices.n_units, dtype=bool)], axis=0)
     nothing = np.zeros_like(seen)
     passing = np.any([nothing, *(where & touched[name][:, None] for name, where in running.items())], axis=0)
     shared = (design, method, options, level, main.aggregate("overall"))
@@ -138,9 +138,9 @@ def overlap(design: Design, events: pd.DataFrame, method: str, *, level: float =
     return Overlap(
         method=method,
         table=pd.concat([variant.row for variant in variants.values()], ignore_index=True),
-        counts=_count({ANY: np.any([nothing, *some], axis=0), **running}, layout, seen),
-        programmes=_describe_programmes(running, touched, common, layout),
-        free=_count_free(anything, layout),
+        counts=_count({ANY: np.any([nothing, *some], axis=0), **running}, matrices, seen),
+        programmes=_describe_programmes(running, touched, common, matrices),
+        free=_count_free(anything, matrices),
         effects={name: variant.effects for name, variant in variants.items() if variant.effects is not None},
         notes=read.notes,
     )
@@ -160,7 +160,7 @@ def _reaches_all(running: Bools, seen: Bools) -> bool:
 def _without_units(
     design: Design, method: str, options: dict[str, Any], level: float, main: Effects, sample: str, units: Bools
 ) -> Variant:
-    treated = ~np.isnan(design.layout.cohort)
+    treated = ~np.isnan(design.matrices.cohort)
     said = f"{int((units & treated).sum())} treated and {int((units & ~treated).sum())} never-treated units left out"
     if not units.any():
         return no_estimate(sample, "no unit overlaps: nothing to leave out")
@@ -172,35 +172,35 @@ def _without_units(
 def _without_periods(
     design: Design, method: str, options: dict[str, Any], level: float, main: Effects, passing: Bools
 ) -> Variant:
-    layout = design.layout
+    matrices = design.matrices
     if not passing.any():
         return no_estimate(WITHOUT_PERIODS, "no period overlaps: nothing to leave out")
     if reason := why_not_by_unit(method):
         return no_estimate(WITHOUT_PERIODS, reason)
     total = design.n_observations
     said = f"{int(passing.sum())} of {total} observations left out"
-    cut = mask(layout, ~passing)
-    lost = layout.n_units - cut.n_units
+    cut = mask(matrices, ~passing)
+    lost = matrices.n_units - cut.n_units
     said = join_texts((said, f"{lost} unit(s) have no untreated period left" if lost else ""))
-    return estimate_variant(replace(design, layout=cut), method, options, level, WITHOUT_PERIODS, said, main)
+    return estimate_variant(replace(design, matrices=cut), method, options, level, WITHOUT_PERIODS, said, main)
 
 
-def _count(running: Mapping[str, Bools], layout: Layout, seen: Bools) -> pd.DataFrame:
+def _count(running: Mapping[str, Bools], matrices: Matrices, seen: Bools) -> pd.DataFrame:
     """Count units with a programme running by cohort and period."""
     parts = []
-    names = [label(layout.period_kind, period) for period in layout.periods]
+    names = [label(matrices.period_kind, period) for period in matrices.periods]
     for programme, where in running.items():
-        for number in range(len(layout.cohorts) + 1):
-            rows = layout.block(number)
-            never = number == len(layout.cohorts)
-            cohort = np.nan if never else float(layout.cohorts[number])
+        for number in range(len(matrices.cohorts) + 1):
+            rows = matrices.block(number)
+            never = number == len(matrices.cohorts)
+            cohort = np.nan if never else float(matrices.cohorts[number])
             n_units, n_running = seen[rows].sum(axis=0), where[rows].sum(axis=0)
             parts.append(
                 pd.DataFrame({
                     "programme": programme,
                     "cohort": cohort,
-                    "label": "never treated" if never else label(layout.period_kind, cohort),
-                    "event_time": layout.periods - cohort,
+                    "label": "never treated" if never else label(matrices.period_kind, cohort),
+                    "event_time": matrices.periods - cohort,
                     "period": names,
                     "n_units": n_units,
                     "n_overlapping": n_running,
@@ -212,10 +212,10 @@ def _count(running: Mapping[str, Bools], layout: Layout, seen: Bools) -> pd.Data
 
 
 def _describe_programmes(
-    running: Mapping[str, Bools], touched: Mapping[str, Bools], common: set[str], layout: Layout
+    running: Mapping[str, Bools], touched: Mapping[str, Bools], common: set[str], matrices: Matrices
 ) -> pd.DataFrame:
     rows = []
-    treated = ~np.isnan(layout.cohort)
+    treated = ~np.isnan(matrices.cohort)
     for name, where in running.items():
         units, columns = where.any(axis=1), np.flatnonzero(where.any(axis=0))
         note = "" if len(columns) else "does not run within the panel"
@@ -223,24 +223,26 @@ def _describe_programmes(
             note = COMMON
         elif len(columns) and not touched[name].any():
             note = "runs throughout wherever it runs: it cancels in differences over time"
-        first, last = (label(layout.period_kind, layout.periods[columns[k]]) if len(columns) else "" for k in (0, -1))
+        first, last = (
+            label(matrices.period_kind, matrices.periods[columns[k]]) if len(columns) else "" for k in (0, -1)
+        )
         rows.append((name, first, last, int((units & treated).sum()), int((units & ~treated).sum()),
                      int(touched[name].sum()), note))  # fmt: skip
     names = ["programme", "first", "last", "units_treated", "units_never", "changes_within", "note"]
     return pd.DataFrame(rows, columns=names)
 
 
-def _count_free(anything: Bools, layout: Layout) -> pd.DataFrame:
+def _count_free(anything: Bools, matrices: Matrices) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
-    for number in range(len(layout.cohorts) + 1):
-        block = layout.block(number)
-        never = number == len(layout.cohorts)
+    for number in range(len(matrices.cohorts) + 1):
+        block = matrices.block(number)
+        never = number == len(matrices.cohorts)
         free = ~anything[block]
         rows.append({
-            "cohort": pd.NA if never else int(layout.cohorts[number]),
-            "label": "never treated" if never else label(layout.period_kind, layout.cohorts[number]),
+            "cohort": pd.NA if never else int(matrices.cohorts[number]),
+            "label": "never treated" if never else label(matrices.period_kind, matrices.cohorts[number]),
             "n_units": block.stop - block.start,
             "n_free": int(free.sum()),
-            "n_clusters_free": len(np.unique(layout.cluster[block][free])),
+            "n_clusters_free": len(np.unique(matrices.cluster[block][free])),
         })  # fmt: skip
     return pd.DataFrame(rows).astype({"cohort": "Int64"})

@@ -15,7 +15,7 @@ from evalaid.did.estimators.estimation import find_method
 from evalaid.did.inference.infer import infer
 from evalaid.did.panel.comparisons import base_columns
 from evalaid.did.panel.design import Design
-from evalaid.did.panel.matrices import Layout
+from evalaid.did.panel.matrices import Matrices
 from evalaid.did.sensitivity.sample.variants import estimate_variant, name_row, no_estimate
 
 Floats = NDArray[np.float64]
@@ -53,7 +53,7 @@ def match_on_history(
         reason.
     """
     rows = [name_row(infer(whole, level=level), "all comparison units")]
-    counts, reason = count_matches(design.layout, design.anticipation, neighbours)
+    counts, reason = count_matches(design.matrices, design.anticipation, neighbours)
     if reason:
         rows.append(no_estimate(MATCHED, reason).row)
     else:
@@ -62,7 +62,7 @@ def match_on_history(
     return pd.concat(rows, ignore_index=True)
 
 
-def count_matches(layout: Layout, anticipation: int, neighbours: int) -> tuple[NDArray[np.int64], str]:
+def count_matches(matrices: Matrices, anticipation: int, neighbours: int) -> tuple[NDArray[np.int64], str]:
     """Count how often each unit is among the closest never-treated units of a treated one.
 
     Returns
@@ -71,20 +71,22 @@ def count_matches(layout: Layout, anticipation: int, neighbours: int) -> tuple[N
     note : str
         Why nothing can be matched; "" otherwise.
     """
-    never = np.flatnonzero(np.isnan(layout.cohort))
-    counts = np.zeros(layout.n_units, dtype=np.int64)
+    never = np.flatnonzero(np.isnan(matrices.cohort))
+    counts = np.zeros(matrices.n_units, dtype=np.int64)
     if len(never) < 2:
         return counts, f"{len(never)} never-treated unit(s): nobody to match with over the whole panel"
-    seen = np.ones_like(layout.outcome, dtype=bool) if layout.observed is None else layout.observed
-    for number, base in enumerate(base_columns(layout, anticipation)):
+    seen = np.ones_like(matrices.outcome, dtype=bool) if matrices.observed is None else matrices.observed
+    for number, base in enumerate(base_columns(matrices, anticipation)):
         columns = np.arange(max(base + 1 - PERIODS, 0), base + 1)
-        treated = np.arange(layout.n_units)[layout.block(number)]
+        treated = np.arange(matrices.n_units)[matrices.block(number)]
         one, two = (rows[seen[np.ix_(rows, columns)].all(axis=1)] for rows in (treated, never))
         if base < 0 or not len(one) or not len(two):
             continue
         taken = min(neighbours, len(two))
-        _, found = cKDTree(layout.outcome[np.ix_(two, columns)]).query(layout.outcome[np.ix_(one, columns)], k=taken)
-        counts += np.bincount(two[np.ravel(found)], minlength=layout.n_units)
+        _, found = cKDTree(matrices.outcome[np.ix_(two, columns)]).query(
+            matrices.outcome[np.ix_(one, columns)], k=taken
+        )
+        counts += np.bincount(two[np.ravel(found)], minlength=matrices.n_units)
     return (
         counts,
         "" if counts.any() else "no treated unit and never-treated unit are observed in the same periods before",
@@ -93,19 +95,19 @@ def count_matches(layout: Layout, anticipation: int, neighbours: int) -> tuple[N
 
 def _takes_weights(design: Design, method: str) -> bool:
     """Say whether weights for how often a unit counts can be added: not to weights of precision."""
-    precision = design.layout.weight is not None and design.layout.weight_kind == "precision"
+    precision = design.matrices.weight is not None and design.matrices.weight_kind == "precision"
     return find_method(method).needs.weights != "none" and not precision
 
 
 def _weigh(design: Design, counts: NDArray[np.int64], *, weighted: bool) -> tuple[Design, str]:
-    layout = design.layout
-    treated = ~np.isnan(layout.cohort)
+    matrices = design.matrices
+    treated = ~np.isnan(matrices.cohort)
     taken = int((counts > 0).sum())
     said = f"{taken} of {design.n_never} never-treated units"
     if weighted:
         factor = np.where(treated, 1.0, counts * treated.sum() / counts.sum())[:, None]
-        base = np.ones_like(layout.outcome) if layout.weight is None else layout.weight
-        weight = base * factor if layout.observed is None else base * factor * layout.observed
-        design = replace(design, layout=replace(layout, weight=weight, weight_kind="analytic"))
+        base = np.ones_like(matrices.outcome) if matrices.weight is None else matrices.weight
+        weight = base * factor if matrices.observed is None else base * factor * matrices.observed
+        design = replace(design, matrices=replace(matrices, weight=weight, weight_kind="analytic"))
         said += ", weighted by how often each is taken"
     return design.subset(treated | (counts > 0)), said

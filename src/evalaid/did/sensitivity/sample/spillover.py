@@ -132,7 +132,7 @@ def spillover(
     if kind not in get_args(Kind):
         raise DesignError(f"kind={kind!r} is not a choice; choose {', '.join(get_args(Kind))}.")
     exposure = map_exposure(design, adjacency, groups)
-    layout = design.layout
+    matrices = design.matrices
     variants = (
         _donut(design, method, options, level, exposure)
         if kind == "donut"
@@ -142,9 +142,9 @@ def spillover(
         }
     )
     units = pd.DataFrame({
-        "unit": layout.units,
+        "unit": matrices.units,
         "neighbours": exposure.degree.astype(np.int64),
-        "cohort": layout.cohort,
+        "cohort": matrices.cohort,
         "exposed_since": exposure.since,
         "largest_share": exposure.count.max(axis=1) / np.maximum(exposure.degree, 1),
     }).astype({"cohort": "Int64", "exposed_since": "Int64"})  # fmt: skip
@@ -152,7 +152,7 @@ def spillover(
         kind=kind,
         method=method,
         table=pd.concat([variant.row for variant in variants.values()], ignore_index=True),
-        exposure=exposure.by_period(layout),
+        exposure=exposure.by_period(matrices),
         units=units,
         effects={name: variant.effects for name, variant in variants.items() if variant.effects is not None},
         notes=exposure.notes,
@@ -163,12 +163,12 @@ def _donut(
     design: Design, method: str, options: dict[str, Any], level: float, exposure: Exposure
 ) -> dict[str, Variant]:
     """Leave out never-treated units that have a treated neighbour within the panel or before."""
-    layout = design.layout
-    never = np.isnan(layout.cohort)
-    exposed = exposure.since <= layout.periods[-1]
+    matrices = design.matrices
+    never = np.isnan(matrices.cohort)
+    exposed = exposure.since <= matrices.periods[-1]
     whole = estimate_variant(design, method, options, level, ALL)
     left_out = never & exposed
-    waiting = ~never & (exposure.since < layout.cohort)
+    waiting = ~never & (exposure.since < matrices.cohort)
     said = f"{int(left_out.sum())} of {int(never.sum())} never-treated units left out"
     also = f"{int(waiting.sum())} unit(s) that are treated later are exposed before and stay" if waiting.any() else ""
     main = None if whole.effects is None else whole.effects.aggregate("overall")
@@ -189,11 +189,11 @@ def _by_category(
     name: str, design: Design, method: str, options: dict[str, Any], level: float, exposure: Exposure
 ) -> Variant:
     """Compare the observations of one category with those of neither, each unit before and after it enters."""
-    layout = design.layout
-    own = np.where(np.isnan(layout.cohort), np.inf, layout.cohort)
+    matrices = design.matrices
+    own = np.where(np.isnan(matrices.cohort), np.inf, matrices.cohort)
     reacts = own - design.anticipation
     since = np.where(np.isnan(exposure.since), np.inf, exposure.since)
-    periods = layout.periods
+    periods = matrices.periods
     clean = periods < np.minimum(reacts, since)[:, None]
     enters, inside = {
         "indirect": (
@@ -204,17 +204,17 @@ def _by_category(
         "both": (np.maximum(own, since), periods >= np.maximum(own, since)[:, None]),
     }[name]
     kept = clean | inside
-    before = clean.any(axis=1) if layout.observed is None else (clean & layout.observed).any(axis=1)
+    before = clean.any(axis=1) if matrices.observed is None else (clean & matrices.observed).any(axis=1)
     entered = np.isfinite(enters) & (enters <= periods[-1]) & before
     words = CATEGORIES[name]
     if not entered.any():
         return no_estimate(name, f"{words}: no unit is seen both before and in it")
     if reason := why_not_by_unit(method):
         return no_estimate(name, f"{words}: {reason}")
-    pretended = pd.Series(np.where(entered, enters, np.nan), index=layout.units)
-    cut = mask(layout, kept & before[:, None])
+    pretended = pd.Series(np.where(entered, enters, np.nan), index=matrices.units)
+    cut = mask(matrices, kept & before[:, None])
     cut = reassign(cut, pretended.reindex(cut.units).to_numpy())
-    changed = replace(design, layout=cut, anticipation=0)
+    changed = replace(design, matrices=cut, anticipation=0)
     lost = int((~before).sum())
     note = join_texts(
         (

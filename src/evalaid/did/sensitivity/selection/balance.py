@@ -15,7 +15,7 @@ from evalaid.base.periods import label
 from evalaid.did.estimators.common.method import chosen_covariates, population_of
 from evalaid.did.panel.comparisons import NEVER_TREATED, NOT_YET_TREATED, base_columns
 from evalaid.did.panel.design import Design
-from evalaid.did.panel.matrices import Layout
+from evalaid.did.panel.matrices import Matrices
 
 Floats = NDArray[np.float64]
 
@@ -86,19 +86,19 @@ def balance(
     if not threshold > 0:
         raise DesignError(f"threshold={threshold!r} found; a positive number is expected, for example {LARGE}.")
     names = chosen_covariates("balance", design, covariates)
-    layout = design.layout
-    codes = None if strata is None else _read_strata(strata, layout)
-    weight = population_of(layout).weight
-    bases = base_columns(layout, design.anticipation)
+    matrices = design.matrices
+    codes = None if strata is None else _read_strata(strata, matrices)
+    weight = population_of(matrices).weight
+    bases = base_columns(matrices, design.anticipation)
     rows: list[dict[str, Any]] = []
     for number, base in enumerate(bases):
-        variables = None if base < 0 else describe_history(layout, int(base), names)
-        treated = np.arange(layout.n_units)[layout.block(number)]
+        variables = None if base < 0 else describe_history(matrices, int(base), names)
+        treated = np.arange(matrices.n_units)[matrices.block(number)]
         where = {
-            "cohort": int(layout.cohorts[number]),
-            "label": label(layout.period_kind, layout.cohorts[number]),
+            "cohort": int(matrices.cohorts[number]),
+            "label": label(matrices.period_kind, matrices.cohorts[number]),
         }
-        for comparison, others in _comparisons(layout, number, design.anticipation):
+        for comparison, others in _comparisons(matrices, number, design.anticipation):
             here = where | {"comparison": comparison}
             reason = "" if len(others) else "no unit is never treated"
             if not len(others) and comparison == NOT_YET_TREATED:
@@ -130,27 +130,27 @@ class History:
     values: Floats
 
 
-def describe_history(layout: Layout, base: int, covariates: Sequence[str] = ()) -> History:
+def describe_history(matrices: Matrices, base: int, covariates: Sequence[str] = ()) -> History:
     """Give covariates in the base period and level, trend and variability of the outcome up to it, for every unit.
 
     Parameters
     ----------
-    layout : Layout
+    matrices : Matrices
         The panel.
     base : int
         Column of the last period that counts as before.
     covariates : sequence of str
-        Names in the layout.
+        Names in the matrices.
 
     Returns
     -------
     History
     """
-    seen = np.ones_like(layout.outcome, dtype=bool) if layout.observed is None else layout.observed
+    seen = np.ones_like(matrices.outcome, dtype=bool) if matrices.observed is None else matrices.observed
     seen = seen[:, : base + 1]
-    outcome = np.where(seen, layout.outcome[:, : base + 1], np.nan)
+    outcome = np.where(seen, matrices.outcome[:, : base + 1], np.nan)
     count = seen.sum(axis=1)
-    time = np.where(seen, layout.periods[: base + 1].astype(float), 0.0)
+    time = np.where(seen, matrices.periods[: base + 1].astype(float), 0.0)
     safe = np.where(count > 0, count, 1)
     filled = np.where(seen, outcome, 0.0)
     mean = filled.sum(axis=1) / safe
@@ -160,9 +160,9 @@ def describe_history(layout: Layout, base: int, covariates: Sequence[str] = ()) 
     line = mean[:, None] + np.where(spread > 0, slope, 0.0)[:, None] * centred
     rest = (np.where(seen, filled - line, 0.0) ** 2).sum(axis=1)
     about = np.where(count > 2, np.sqrt(rest / np.where(count > 2, count - 2, 1)), np.nan)
-    names = [label(layout.period_kind, period) for period in layout.periods[: base + 1]]
+    names = [label(matrices.period_kind, period) for period in matrices.periods[: base + 1]]
     columns: list[tuple[str, str, Floats]] = [
-        ("covariate", name, np.where(seen[:, base], layout.covariates[name][:, base], np.nan)) for name in covariates
+        ("covariate", name, np.where(seen[:, base], matrices.covariates[name][:, base], np.nan)) for name in covariates
     ]
     columns += [
         ("last level", f"outcome in {names[base]}", outcome[:, base]),
@@ -175,14 +175,14 @@ def describe_history(layout: Layout, base: int, covariates: Sequence[str] = ()) 
     return History(tuple(kinds), tuple(variables), np.column_stack(values))
 
 
-def _read_strata(strata: pd.Series, layout: Layout) -> NDArray[np.int64]:
+def _read_strata(strata: pd.Series, matrices: Matrices) -> NDArray[np.int64]:
     """Give the code of each unit's stratum."""
     series = pd.Series(strata)
     if series.index.has_duplicates:
         twice = series.index[series.index.duplicated()][0]
         raise DesignError(f"The strata have several rows for a unit, for example {twice!r}; give each unit one.")
-    aligned = series.reindex(layout.units)
-    missing = layout.units[aligned.isna().to_numpy()]
+    aligned = series.reindex(matrices.units)
+    missing = matrices.units[aligned.isna().to_numpy()]
     if len(missing):
         raise DesignError(
             f"{len(missing)} unit(s) have no stratum, for example {', '.join(map(str, missing[:5]))}; pass a Series indexed "
@@ -191,9 +191,9 @@ def _read_strata(strata: pd.Series, layout: Layout) -> NDArray[np.int64]:
     return pd.factorize(aligned, sort=True)[0].astype(np.int64)
 
 
-def _comparisons(layout: Layout, number: int, anticipation: int) -> Iterator[tuple[str, NDArray[np.intp]]]:
-    yield NEVER_TREATED, np.flatnonzero(np.isnan(layout.cohort))
-    later = np.isnan(layout.cohort) | (layout.cohort > layout.cohorts[number] + anticipation)
+def _comparisons(matrices: Matrices, number: int, anticipation: int) -> Iterator[tuple[str, NDArray[np.intp]]]:
+    yield NEVER_TREATED, np.flatnonzero(np.isnan(matrices.cohort))
+    later = np.isnan(matrices.cohort) | (matrices.cohort > matrices.cohorts[number] + anticipation)
     yield NOT_YET_TREATED, np.flatnonzero(later)
 
 

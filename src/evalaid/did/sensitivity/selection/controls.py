@@ -53,17 +53,17 @@ def bad_controls(design: Design, level: float = 0.95) -> pd.DataFrame:
     >>> bad_controls(design)["kind"].tolist()
     ['time-varying']
     """
-    layout = design.layout
-    observed = np.ones_like(layout.outcome, dtype=bool) if layout.observed is None else layout.observed
+    matrices = design.matrices
+    observed = np.ones_like(matrices.outcome, dtype=bool) if matrices.observed is None else matrices.observed
     rows = []
     for name in design.covariates:
-        values = layout.covariates[name]
-        first = values[np.arange(layout.n_units), observed.argmax(axis=1)][:, None]
+        values = matrices.covariates[name]
+        first = values[np.arange(matrices.n_units), observed.argmax(axis=1)][:, None]
         if not (observed & (values != first)).any():
             rows.append({"covariate": name, "kind": "baseline", "responds": False, "note": "constant within units"})
             continue
         as_outcome = replace(
-            design, layout=replace(layout, outcome=values, covariates={}), covariates=(), outcome_unit="number"
+            design, matrices=replace(matrices, outcome=values, covariates={}), covariates=(), outcome_unit="number"
         )
         found = infer(estimate(as_outcome, "imputation").aggregate("overall"), level=level).iloc[0]
         responds = leaves_out_zero(found)

@@ -8,7 +8,7 @@ import pandas as pd
 from evalaid.base.effect_columns import STD_ERROR
 from evalaid.base.errors import DesignError
 from evalaid.base.periods import label
-from evalaid.did.panel.matrices import Layout
+from evalaid.did.panel.matrices import Matrices
 from evalaid.did.sensitivity.power.process import Process, fit_process, moments_of
 from evalaid.did.sensitivity.selection.selection import ChosenPanel, Floats
 
@@ -40,11 +40,11 @@ def find_process(data: ChosenPanel) -> tuple[Process | None, str]:
     return (process, "") if process.variance > 0 else (None, "the outcome does not vary before treatment")
 
 
-def expect_rise(data: ChosenPanel, layout: Layout) -> pd.DataFrame:
+def expect_rise(data: ChosenPanel, matrices: Matrices) -> pd.DataFrame:
     """Give the rise expected in each cohort and period, with delete-a-group jackknife errors."""
     n_units = len(data.outcome)
     cells, values = _expected_values(data)
-    # Shuffled once by a fixed seed: layout order groups cohorts, and every group should hold units of each.
+    # Shuffled once by a fixed seed: matrix order groups cohorts, and every group should hold units of each.
     group = np.random.default_rng(0).permutation(n_units) % min(GROUPS, n_units)
     again = [_expected_values(data.subset(group != k))[1] for k in range(int(group.max()) + 1)]
     with np.errstate(invalid="ignore"):
@@ -65,7 +65,7 @@ def expect_rise(data: ChosenPanel, layout: Layout) -> pd.DataFrame:
         rows.append(
             {
                 "cohort": pd.NA if cell is None else int(data.cohorts[cell[0]]),
-                "label": "all" if cell is None else label(layout.period_kind, data.cohorts[cell[0]]),
+                "label": "all" if cell is None else label(matrices.period_kind, data.cohorts[cell[0]]),
                 "event_time": pd.NA if cell is None else int(data.periods[cell[1]] - data.cohorts[cell[0]]),
                 "n_treated": int(values[k, 0]), "n_comparison": int(values[k, 1]), "baseline_gap": values[k, 2],
                 "reliability": np.nan if cell is None else values[k, 5], "expected": values[k, 3], STD_ERROR: error[k, 3],

@@ -15,7 +15,7 @@ from evalaid.base.texts import join_texts
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.panel.comparisons import NEVER_TREATED, base_columns
 from evalaid.did.panel.design import Design
-from evalaid.did.panel.matrices import Layout, arrange, reassign
+from evalaid.did.panel.matrices import Matrices, arrange, reassign
 from evalaid.did.sensitivity.power.process import Process
 from evalaid.did.sensitivity.sample.similar_history import match_on_history
 from evalaid.did.sensitivity.selection.expected_rise import FEW, expect_rise, find_process
@@ -185,7 +185,7 @@ def regression_to_mean(
         expected=expect_rise(data, chosen),
         simulated=_simulate(ways, method, options, draws, seed, progress),
         matched=match_on_history(design, method, found, neighbours=neighbours, level=level, **options),
-        unit="unit" if chosen is design.layout else "cluster",
+        unit="unit" if chosen is design.matrices else "cluster",
         method=method,
         reason=reason,
         draws=draws,
@@ -199,28 +199,33 @@ def _check(design: Design, window: int, neighbours: int, draws: int) -> None:
         for name, value, least in (("window", window, 1), ("neighbours", neighbours, 1), ("draws", draws, 2))
         if isinstance(value, bool) or value != int(value) or value < least
     ]
-    if not (base_columns(design.layout, design.anticipation) >= 0).any():
+    if not (base_columns(design.matrices, design.anticipation) >= 0).any():
         faults.append("no cohort has a period before it reacts: there is no baseline")
     if faults:
         raise DesignError("Regression to the mean: " + "; ".join(faults) + ".")
 
 
 def _panels_without_effect(
-    design: Design, chosen: Layout, owner: NDArray[np.intp], data: ChosenPanel, strength: Floats, process: Process | str
+    design: Design,
+    chosen: Matrices,
+    owner: NDArray[np.intp],
+    data: ChosenPanel,
+    strength: Floats,
+    process: Process | str,
 ) -> dict[str, Draw | str]:
     """Give the ways to draw a panel in which nothing happens and the rule that was seen chooses, or why there is none."""
     sizes = np.diff(chosen.starts)[:-1]
     never = np.flatnonzero(np.isnan(chosen.cohort))
     scaled = np.maximum(np.round(sizes * len(never) / chosen.n_units), 1).astype(int)
     level = float(data.outcome[data.seen].mean())
-    layout = design.layout
+    matrices = design.matrices
 
     def from_process(generator: np.random.Generator) -> Design:
         assert not isinstance(process, str)  # noqa: S101  (called only with one)
         paths = level + process.draw(generator, chosen.n_units, chosen.periods)
         cohort = choose_again(paths, data, sizes, strength, generator)
-        outcome = paths[owner] if layout.observed is None else np.where(layout.observed, paths[owner], 0.0)
-        return replace(design, layout=reassign(replace(layout, outcome=outcome), cohort[owner]))
+        outcome = paths[owner] if matrices.observed is None else np.where(matrices.observed, paths[owner], 0.0)
+        return replace(design, matrices=reassign(replace(matrices, outcome=outcome), cohort[owner]))
 
     def from_never(generator: np.random.Generator) -> Design:
         rows = generator.choice(never, len(never))
@@ -234,7 +239,7 @@ def _panels_without_effect(
             observed=None if part.seen.all() else part.seen,
             cohort=cohort,
         )
-        return replace(design, layout=drawn, covariates=())
+        return replace(design, matrices=drawn, covariates=())
 
     few = len(never) < max(4 * FEW, 2 * scaled.sum())
     return {

@@ -13,40 +13,40 @@ from scipy.special import ndtri
 from evalaid.base.periods import label
 from evalaid.did.panel.comparisons import base_columns
 from evalaid.did.panel.design import Design
-from evalaid.did.panel.matrices import Layout, arrange
+from evalaid.did.panel.matrices import Matrices, arrange
 
 Floats = NDArray[np.float64]
 
 
-def find_chosen(design: Design) -> tuple[Layout, NDArray[np.intp]]:
+def find_chosen(design: Design) -> tuple[Matrices, NDArray[np.intp]]:
     """Give the panel of what was chosen, units or means of clusters, and the row in it of every unit."""
-    layout = design.layout
-    n_units = layout.n_units
-    if layout.clustered_by_unit or not _one_cohort_each(layout):
-        return layout, np.arange(n_units)
-    member = np.zeros((layout.n_clusters, n_units))
-    member[layout.cluster, np.arange(n_units)] = 1.0
-    there = np.ones_like(layout.outcome) if layout.observed is None else layout.observed.astype(float)
+    matrices = design.matrices
+    n_units = matrices.n_units
+    if matrices.clustered_by_unit or not _one_cohort_each(matrices):
+        return matrices, np.arange(n_units)
+    member = np.zeros((matrices.n_clusters, n_units))
+    member[matrices.cluster, np.arange(n_units)] = 1.0
+    there = np.ones_like(matrices.outcome) if matrices.observed is None else matrices.observed.astype(float)
     counts = member @ there
-    means = member @ (layout.outcome * there) / np.where(counts > 0, counts, 1)
-    cohort = np.full(layout.n_clusters, np.nan)
-    cohort[layout.cluster] = layout.cohort
+    means = member @ (matrices.outcome * there) / np.where(counts > 0, counts, 1)
+    cohort = np.full(matrices.n_clusters, np.nan)
+    cohort[matrices.cluster] = matrices.cohort
     arranged = arrange(
-        units=layout.clusters,
-        periods=layout.periods,
-        period_kind=layout.period_kind,
+        units=matrices.clusters,
+        periods=matrices.periods,
+        period_kind=matrices.period_kind,
         outcome=means,
         observed=None if (counts > 0).all() else counts > 0,
         cohort=cohort,
     )
-    return arranged, arranged.units.get_indexer(layout.clusters)[layout.cluster]
+    return arranged, arranged.units.get_indexer(matrices.clusters)[matrices.cluster]
 
 
-def _one_cohort_each(layout: Layout) -> bool:
-    start = np.nan_to_num(layout.cohort, nan=-1.0)
-    first = np.zeros(layout.n_clusters)
-    first[layout.cluster] = start
-    return bool((first[layout.cluster] == start).all())
+def _one_cohort_each(matrices: Matrices) -> bool:
+    start = np.nan_to_num(matrices.cohort, nan=-1.0)
+    first = np.zeros(matrices.n_clusters)
+    first[matrices.cluster] = start
+    return bool((first[matrices.cluster] == start).all())
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,13 @@ class ChosenPanel:
     window: int
 
     @classmethod
-    def of(cls, layout: Layout, anticipation: int, window: int) -> ChosenPanel:
-        """Take a layout apart; the baseline is the mean over ``window`` periods before a cohort reacts."""
-        seen = np.ones_like(layout.outcome, dtype=bool) if layout.observed is None else layout.observed
-        bases = base_columns(layout, anticipation)
-        return cls(layout.outcome, seen, layout.periods, layout.cohort, layout.cohorts, bases, anticipation, window)
+    def of(cls, matrices: Matrices, anticipation: int, window: int) -> ChosenPanel:
+        """Take a panel apart; the baseline is the mean over ``window`` periods before a cohort reacts."""
+        seen = np.ones_like(matrices.outcome, dtype=bool) if matrices.observed is None else matrices.observed
+        bases = base_columns(matrices, anticipation)
+        return cls(
+            matrices.outcome, seen, matrices.periods, matrices.cohort, matrices.cohorts, bases, anticipation, window
+        )
 
     def subset(self, keep: NDArray[np.bool_]) -> ChosenPanel:
         """Keep some of what could be chosen."""
@@ -84,10 +86,10 @@ class ChosenPanel:
         return np.where(self.seen[:, columns].all(axis=1), values[:, columns].mean(axis=1), np.nan)
 
 
-def describe_selection(data: ChosenPanel, layout: Layout) -> pd.DataFrame:
+def describe_selection(data: ChosenPanel, matrices: Matrices) -> pd.DataFrame:
     """Hold the baseline of each cohort against that of all units that could have been chosen."""
     rows = []
-    kind = layout.period_kind
+    kind = matrices.period_kind
     for cohort, base in zip(data.cohorts, data.bases, strict=True):
         row: dict[str, Any] = {"cohort": int(cohort), "label": label(kind, cohort)}
         if base < 0:

@@ -4,7 +4,9 @@ Standard library only. The file must stay readable for Python 3.7, so that an ol
 """
 
 import contextlib
+import difflib
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -29,14 +31,15 @@ python run.py [COMMAND] [ARGUMENTS]
 
   run [STUDY ...]     run the studies and write reports/ (the default; arguments go to `evalaid run`)
   verify [STUDY ...]  run again in a temporary folder and hold every number against the committed ones
-  test                pytest, then ruff (rules and format) and mypy; --slow adds the slow tests, other arguments go to pytest
+  test [NAME ...]     pytest, then ruff (rules and format) and mypy; with names only the tests of these wings, folders or files:
+                      `test roster`, `test did -k wild`; --slow adds the slow tests, other options go to pytest
   lab                 JupyterLab on notebooks/ with the project's kernel
   bench               time the estimators (benchmarks/bench.py)
   coverage            simulate how often each interval holds the effect (writes docs/coverage.md)
   lock                refresh requirements.lock from requirements.in; --upgrade takes the newest versions
   new NAME --panel FILE --roster FILE
                       make a study of your own files
-  check | design | methods | --version
+  check | compare | design | methods | --version
                       the other commands of `evalaid`
   exec PROGRAM ...    any program of the environment
   setup               only make the environment
@@ -46,7 +49,7 @@ python run.py [COMMAND] [ARGUMENTS]
 The first call makes .venv beside run.py from requirements.lock (with uv when it is on PATH, else with pip);
 later calls start at once. Needs Python 3.11 or newer and about 1.2 GB of disk."""
 
-EVALAID_COMMANDS = ("run", "verify", "check", "new", "design", "methods", "--version")
+EVALAID_COMMANDS = ("run", "verify", "compare", "check", "new", "design", "methods", "--version")
 
 NO_NETWORK = (
     "could not connect",
@@ -510,28 +513,81 @@ def hand_over(command: List[str], variables: Dict[str, str], folder: str) -> int
 
 def evalaid(arguments: List[str]) -> int:
     """Hand over to the `evalaid` command; the file that `check` is given is looked for where the caller stands."""
-    folder = os.getcwd() if arguments[0] in ("check", "new") else ROOT
+    folder = os.getcwd() if arguments[0] in ("check", "compare", "new") else ROOT
     return hand_over([venv_python(), "-m", "evalaid", *arguments], environment(), folder)
 
 
 def test(arguments: List[str]) -> int:
-    """Run pytest, ruff (rules, then format) and mypy, each even when the one before it failed."""
+    """Run the tests that are named; without a name run all of them, ruff (rules, then format) and mypy, whichever fails."""
     chosen = [argument for argument in arguments if argument != "--slow"]
+    names = list(itertools.takewhile(lambda argument: not argument.startswith("-"), chosen))
+    paths = [path for name in names for path in find_tests(name)]
     options = ["-m", "slow or not slow"] if "--slow" in arguments else []
-    if not chosen:  # one worker a core, a test file stays together: its fixtures are made once
+    if not chosen or any(os.path.isdir(os.path.join(ROOT, path)) for path in paths):
+        # one worker a core; a test file stays together: its fixtures are made once
         options += ["-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile"]
+    checks = [("pytest", ["pytest", *options, *dict.fromkeys(paths), *chosen[len(names) :]])]
+    if not names:
+        checks += [("ruff", ["ruff", "check"]), ("format", ["ruff", "format", "--check"]), ("mypy", ["mypy"])]
     verdicts = []
-    for name, command in (
-        ("pytest", ["pytest", *options, *chosen]),
-        ("ruff", ["ruff", "check"]),
-        ("format", ["ruff", "format", "--check"]),
-        ("mypy", ["mypy"]),
-    ):
+    for name, command in checks:
         start = time.monotonic()
         code = subprocess.call([venv_python(), "-m", *command], env=environment(), cwd=ROOT)
         verdicts.append((name, code, time.monotonic() - start))
     say("  ".join("{} {} ({:.0f} s)".format(name, "failed" if code else "ok", took) for name, code, took in verdicts))
     return max(abs(code) for _, code, _ in verdicts)
+
+
+def find_tests(name: str) -> List[str]:
+    """Return what a name stands for: the folders, test files and modules (for their examples) of tests/ and src/ that bear it.
+
+    A name is the end of a path without `test_` and `.py`: "roster", "inference", "did/inference", "tests/did/panel/test_design.py".
+    A module without a test file of its own brings the tests of the folder that mirrors its own. One test ("FILE::NAME") is left
+    as it is.
+    """
+    if "::" in name:
+        return [name]
+    tests, modules = nameable("tests"), nameable(os.path.join("src", "evalaid"))
+    wanted = plain(os.path.normpath(name))
+    found = [[path for path in paths if ("/" + plain(path)).endswith("/" + wanted)] for paths in (tests, modules)]
+    if not any(found):
+        known = sorted({plain(path).rpartition("/")[2] for path in tests + modules})
+        near = difflib.get_close_matches(wanted.rpartition("/")[2], known, 3)
+        wings = ", ".join(sorted(path.split(os.sep)[1] for path in tests if path.count(os.sep) == 1))
+        raise SetupError(
+            "There are no tests of {!r}.{} A name is a wing ({}), a folder, or a file of tests or src.".format(
+                name, " Nearest: " + ", ".join(near) + "." if near else "", wings
+            )
+        )
+    if not found[0]:
+        found[0] = [mirror(path, tests) for path in found[1]]
+    return found[0] + found[1]
+
+
+def nameable(top: str) -> List[str]:
+    """Return the folders and Python files below a folder of the project whose tests can be asked for by name."""
+    paths = [top]
+    for folder, folders, files in os.walk(os.path.join(ROOT, top)):
+        folders[:] = sorted(set(folders) - {"__pycache__", "golden", "support"})
+        wanted = [file for file in sorted(files) if file.endswith(".py") and file not in ("__init__.py", "conftest.py")]
+        paths += [os.path.relpath(os.path.join(folder, file), ROOT) for file in [*folders, *wanted]]
+    return paths
+
+
+def plain(path: str) -> str:
+    """Return a path as people name it: "tests/programme/test_roster.py" is "tests/programme/roster"."""
+    folder, _, file = path.replace(os.sep, "/").rstrip("/").rpartition("/")
+    file = file[: -len(".py")] if file.endswith(".py") else file
+    file = file[len("test_") :] if file.startswith("test_") else file
+    return folder + "/" + file if folder else file
+
+
+def mirror(path: str, tests: Sequence[str]) -> str:
+    """Return the deepest folder of tests that mirrors where a module lies."""
+    parts = path.split(os.sep)[2:-1]
+    while parts and os.path.join("tests", *parts) not in tests:
+        parts.pop()
+    return os.path.join("tests", *parts)
 
 
 def lab(arguments: List[str]) -> int:

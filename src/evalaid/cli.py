@@ -149,6 +149,25 @@ def verify(study: Sequence[str], jobs: int | None) -> None:
 
 
 @main.command()
+@click.argument("before", type=click.Path(path_type=Path))
+@click.argument("after", type=click.Path(path_type=Path))
+@click.option("--tolerance", type=click.FloatRange(min=0), default=1e-8, show_default=True, help="Relative tolerance.")
+@told
+def compare(before: Path, after: Path, tolerance: float) -> None:
+    """Compare the numbers of two reports, or of two folders of reports, by study.
+
+    Counts and words must be equal, estimates within the tolerance. Exit code 0: all agree; 1: a number differs; 2: there is
+    nothing to compare.
+    """
+    from evalaid.running.comparison import compare_reports
+
+    comparisons = compare_reports(before, after, tolerance)
+    for comparison in comparisons:
+        click.echo(comparison.text())
+    sys.exit(0 if all(comparison.differences.empty for comparison in comparisons) else 1)
+
+
+@main.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--unit", help="Column of the unit (county, district).")
 @click.option("--period", help="Column of the period (year, quarter, month).")

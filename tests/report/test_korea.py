@@ -7,15 +7,17 @@ from itertools import pairwise
 
 import pandas as pd
 import pytest
-from support.projects import KOREA, ROOT, korea_run
+from support.projects import ROOT
 
 from evalaid.did.estimators.identities import ROUNDING
 from evalaid.report.display import fonts
-from evalaid.running.verify import compare_numbers
+from evalaid.running.comparison import compare_numbers
+from evalaid.running.notebooks import run_study
 from evalaid.study.manifest import hash_file, read_manifest
 from evalaid.study.sample import load_design, load_frame
-from evalaid.study.spec import load_study
+from evalaid.study.spec import StudySpec, load_study
 
+KOREA = "korea_responsible_hospitals"
 FIGURES = {
     "status_map",
     "assignment",
@@ -30,8 +32,8 @@ FIGURES = {
 
 
 @pytest.fixture(scope="module")
-def run():
-    return korea_run()
+def run(tmp_path_factory):
+    return run_study(StudySpec(study=KOREA), folder=tmp_path_factory.mktemp("report") / KOREA)
 
 
 @pytest.fixture(scope="module")

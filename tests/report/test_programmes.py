@@ -1,7 +1,10 @@
 """The notebooks on every kind of design: refused, few treated, by dose, one treated unit; simulated is always said."""
 
+import ast
+import json
+
 import pytest
-from support.projects import ROOT, run_cells
+from support.projects import ROOT
 
 from evalaid.study.spec import StudySpec
 
@@ -39,6 +42,21 @@ XINYI = {
 def here(monkeypatch):
     monkeypatch.chdir(ROOT)
     monkeypatch.delenv("EVALAID_RUN_FOLDER", raising=False)
+
+
+def run_cells(notebook, **parameters):
+    """Run the code cells of a notebook in this process, as one who opens it by hand; return what they show, as text."""
+    names, shown = dict(parameters), []
+    for cell in json.loads((ROOT / "notebooks" / f"{notebook}.ipynb").read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] != "code" or "parameters" in cell["metadata"].get("tags", []):
+            continue
+        tree = ast.parse("".join(cell["source"]))
+        last = tree.body.pop().value if isinstance(tree.body[-1], ast.Expr) else None
+        exec(compile(tree, notebook, "exec"), names)
+        if last is not None:
+            value = eval(compile(ast.Expression(last), notebook, "eval"), names)
+            shown.append(value.to_html() if hasattr(value, "to_html") else str(value))
+    return "\n".join(shown), names["section"].recorder.numbers
 
 
 def run(study, *notebooks):

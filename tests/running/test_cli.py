@@ -16,7 +16,7 @@ from support.projects import ROOT, make_project, toy_frame, write_study
 from evalaid.cli import main
 from evalaid.did.estimators.estimation import methods
 
-COMMANDS = ["check", "design", "methods", "new", "run", "verify"]
+COMMANDS = ["check", "compare", "design", "methods", "new", "run", "verify"]
 
 
 def call(*arguments):

@@ -455,6 +455,66 @@ def test_the_tests_style_and_types_are_all_run_and_any_failure_counts(run, monke
     assert started[1:3] == [["ruff", "check"], ["ruff", "format", "--check"]]
 
 
+@pytest.fixture
+def tree(run, project):
+    """Tests and modules as they lie in the project: a wing, a folder in it, a file with and one without tests of its own."""
+    for path in (
+        "tests/did/wild/test_draws.py", "tests/did/test_panel.py", "tests/reading/test_panel.py", "tests/support/makers.py",
+        "src/evalaid/did/__init__.py", "src/evalaid/did/panel.py", "src/evalaid/did/wild/ties.py",
+    ):  # fmt: skip
+        (project / path).parent.mkdir(parents=True, exist_ok=True)
+        (project / path).touch()
+
+
+@pytest.mark.parametrize(
+    ("name", "paths"),
+    [
+        ("did", ["tests/did", "src/evalaid/did"]),
+        ("wild", ["tests/did/wild", "src/evalaid/did/wild"]),
+        ("draws", ["tests/did/wild/test_draws.py"]),
+        ("ties", ["tests/did/wild", "src/evalaid/did/wild/ties.py"]),  # no test file of its own: those of its folder
+        ("panel", ["tests/did/test_panel.py", "tests/reading/test_panel.py", "src/evalaid/did/panel.py"]),
+        ("did/panel", ["tests/did/test_panel.py", "src/evalaid/did/panel.py"]),
+        ("./tests/reading/", ["tests/reading"]),
+        ("test_draws.py", ["tests/did/wild/test_draws.py"]),
+        ("tests/did/test_panel.py", ["tests/did/test_panel.py"]),
+        ("tests/did/test_panel.py::test_x", ["tests/did/test_panel.py::test_x"]),
+    ],
+)
+def test_a_name_stands_for_a_wing_a_folder_or_a_file(run, tree, name, paths):
+    assert [path.replace(os.sep, "/") for path in run.find_tests(name)] == paths
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("panle", " Nearest: panel."), ("xyzxyz", ""), ("support", ""), ("id", " Nearest: did, wild.")]
+)
+def test_an_unknown_name_names_the_nearest_and_starts_nothing(run, tree, monkeypatch, name, near):
+    monkeypatch.setattr(run.subprocess, "call", lambda *_, **__: pytest.fail("started something"))
+    with pytest.raises(run.SetupError) as caught:
+        run.test(["did", name])
+    assert f"There are no tests of '{name}'.{near} A name is a wing (did, reading), a folder, or a file" in str(
+        caught.value
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["draws"], ["tests/did/wild/test_draws.py"]),
+        (["draws", "draws", "-k", "wild"], ["tests/did/wild/test_draws.py", "-k", "wild"]),
+        (["-k", "did"], ["-k", "did"]),
+        (["reading", "-x"], ["-n", "4", "--dist", "loadfile", "tests/reading", "-x"]),
+    ],
+)
+def test_named_tests_are_run_alone(run, tree, monkeypatch, given, expected):
+    started = []
+    monkeypatch.setattr(run.os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(run.subprocess, "call", lambda command, **_: started.append(command[2:]) or 0)
+    assert run.test(given) == 0
+    assert [part.replace(os.sep, "/") for part in started[0]] == ["pytest", *expected]
+    assert len(started) == (4 if given[0].startswith("-") else 1)
+
+
 @pytest.mark.parametrize(("given", "marker"), [(["--slow"], True), ([], False)])
 def test_slow_tests_are_asked_for(run, monkeypatch, given, marker):
     started = []

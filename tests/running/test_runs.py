@@ -5,13 +5,11 @@ import json
 import re
 import shutil
 import signal
-import subprocess
 import sys
-import time
 
 import pytest
 from click.testing import CliRunner
-from support.projects import EFFECT, ROOT, SAMPLE, TOY, environment, make_project, write_notebook, write_study
+from support.projects import EFFECT, ROOT, SAMPLE, TOY, make_project, write_notebook, write_study
 
 from evalaid.cli import main
 from evalaid.running.runs import count_processors, find_synthesis, is_done, list_missing, run_studies
@@ -76,23 +74,16 @@ def test_a_report_that_is_up_to_date_is_left_and_any_change_makes_it_again(proje
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals differ")
-def test_an_interrupt_keeps_the_studies_that_are_finished(project):
-    write_notebook(project, ("import time; time.sleep(0 if study == 'toy' else 60)",))
+def test_an_interrupt_keeps_the_studies_that_are_finished(project, start):
+    write_notebook(project, ("import time; time.sleep(0 if study == 'toy' else 10**6)",))
     write_study(project, "slow", TOY)
-    command = [sys.executable, "-m", "evalaid", "run", "toy", "slow", "--jobs", "2"]
-    process = subprocess.Popen(
-        command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
-    )
-    deadline = time.monotonic() + 90
-    while not ((project / "reports" / "toy" / "index.html").is_file() and any(project.glob("reports/.slow-*/*.ipynb"))):
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    _, complained = process.communicate(timeout=40)
-    assert process.returncode == 130
-    assert "Interrupted. Kept: 2_toy.ipynb in reports/slow.failed" in " ".join(complained.split())
-    assert sorted(path.name for path in (project / "reports").iterdir()) == ["index.html", "slow.failed", "toy"]
+    reports = project / "reports"
+    process = start(project, "run", "toy", "slow", "--jobs", "2")
+    process.wait_until(lambda: (reports / "toy" / "index.html").is_file() and any(reports.glob(".slow-*/*.ipynb")))
+    code, complained = process.send(signal.SIGINT)
+    assert code == 130
+    assert "Interrupted. Kept: 2_toy.ipynb in reports/slow.failed" in complained
+    assert sorted(path.name for path in reports.iterdir()) == ["index.html", "slow.failed", "toy"]
 
 
 def add_synthesis(project):

@@ -9,8 +9,9 @@ import pytest
 from support.projects import make_project
 
 from evalaid.base.errors import ManifestError
+from evalaid.running.comparison import compare_numbers, compare_reports
 from evalaid.running.notebooks import run_study
-from evalaid.running.verify import compare_numbers, verify_study
+from evalaid.running.verify import verify_study
 from evalaid.study.manifest import Manifest, Number, Recorder, read_manifest, read_parts, write_manifest
 from evalaid.study.spec import StudySpec
 
@@ -136,6 +137,25 @@ def test_differences_come_in_the_order_of_the_notebooks():
     }
     found = {key: replace(value, value=2.0) for key, value in expected.items()}
     assert compare_numbers(expected, found)["key"].tolist() == ["c", "b", "a"]
+
+
+def test_two_folders_of_reports_are_compared_by_study(tmp_path):
+    for folder, value in (("before", 1.0), ("after", 1.0 + 1e-9)):
+        for study in ("one", "two"):
+            (tmp_path / folder / study).mkdir(parents=True)
+            made = Manifest(study, "T", "real", HASH, HASH, {}, 1, {"a.b": number(value=value), "c": number("c", None)})
+            write_manifest(made, tmp_path / folder / study / "numbers.json")
+    before, after = tmp_path / "before", tmp_path / "after"
+    assert [one.text() for one in compare_reports(before, after)] == [
+        f"{study}: 2 numbers: all equal (largest relative difference 1e-09)" for study in ("one", "two")
+    ]
+    strict = compare_reports(before / "one", after / "one" / "numbers.json", 1e-12)
+    assert [one.differences["key"].tolist() for one in strict] == [["a.b"]]
+    (after / "two" / "numbers.json").unlink()
+    with pytest.raises(ManifestError, match="Only one of 'before' and 'after' has numbers of two"):
+        compare_reports(before, after)
+    with pytest.raises(ManifestError, match=r"holds no numbers\.json"):
+        compare_reports(tmp_path, after)
 
 
 def test_a_study_is_confirmed_and_every_change_is_named(tmp_path, monkeypatch):

@@ -1,24 +1,14 @@
-"""Small projects in a temporary folder: one simulated study, one short notebook; and one run of the Korean study a session."""
+"""Small projects in a temporary folder: one simulated study, one short notebook."""
 
-import ast
-import atexit
 import hashlib
 import json
-import os
-import shutil
-import tempfile
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import yaml
 
-from evalaid.running.notebooks import run_study
-from evalaid.study.spec import StudySpec
-
 ROOT = Path(__file__).parents[2]
-KOREA = "korea_responsible_hospitals"
 
 TOY = {
     "title": "A simulated programme",
@@ -78,8 +68,9 @@ def write_study(folder, name, content):
     (folder / "notebooks" / "studies" / f"{name}.yaml").write_text(text, encoding="utf-8")
 
 
-def write_notebook(folder, cells, name="2_toy"):
-    stored = [code_cell('study = "toy"\nlevel = None', tags=["parameters"]), *map(code_cell, (OPEN, *cells))]
+def write_notebook(folder, cells, name="2_toy", opening=OPEN):
+    """Write a notebook of these code cells below its parameters and the cell that opens its section."""
+    stored = [code_cell('study = "toy"\nlevel = None', tags=["parameters"]), *map(code_cell, (opening, *cells))]
     content = {"cells": stored, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
     (folder / "notebooks" / f"{name}.ipynb").write_text(json.dumps(content), encoding="utf-8")
 
@@ -90,38 +81,3 @@ def code_cell(source, tags=()):
     return {
         "cell_type": "code", "id": digest, "metadata": metadata, "source": source, "execution_count": None, "outputs": [],
     }  # fmt: skip
-
-
-@cache
-def korea_run():
-    """Run the Korean study once, into a temporary folder, for all tests of the session."""
-    folder = Path(tempfile.mkdtemp())
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return run_study(StudySpec(study=KOREA), folder=folder / KOREA)
-
-
-def run_cells(notebook, **parameters):
-    """Run the code cells of a notebook in this process, as one who opens it by hand; return what they show, as text."""
-    names, shown = dict(parameters), []
-    for cell in json.loads((ROOT / "notebooks" / f"{notebook}.ipynb").read_text(encoding="utf-8"))["cells"]:
-        if cell["cell_type"] != "code" or "parameters" in cell["metadata"].get("tags", []):
-            continue
-        tree = ast.parse("".join(cell["source"]))
-        last = tree.body.pop().value if isinstance(tree.body[-1], ast.Expr) else None
-        exec(compile(tree, notebook, "exec"), names)
-        if last is not None:
-            value = eval(compile(ast.Expression(last), notebook, "eval"), names)
-            shown.append(value.to_html() if hasattr(value, "to_html") else str(value))
-    return "\n".join(shown), names["section"].recorder.numbers
-
-
-def cells_of(notebook):
-    """The sources of a notebook's code cells, in their order."""
-    for cell in json.loads((ROOT / "notebooks" / f"{notebook}.ipynb").read_text(encoding="utf-8"))["cells"]:
-        if cell["cell_type"] == "code":
-            yield "".join(cell["source"])
-
-
-def environment():
-    """Return the variables of a process that runs the package from its sources."""
-    return {**os.environ, "PYTHONPATH": str(ROOT / "src"), "COLUMNS": "200"}

@@ -1,7 +1,7 @@
 """Execute one notebook with Papermill, in this process: ``python -m evalaid.running.engine < job.json``.
 
 Every notebook has a process of its own (and its kernel is a child of it), so nothing leaks from one notebook to the
-next. The job comes on standard input, progress goes to standard output, one JSON object a line. What differs between
+next. The job comes on standard input, progress goes to standard output, one JSON object per line. What differs between
 two runs of the same notebook (times, random cell ids, paths) is removed from the executed notebook.
 """
 
@@ -21,19 +21,7 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 @dataclass(frozen=True)
 class Job:
-    """One notebook to execute.
-
-    Parameters
-    ----------
-    source, output : str
-        The notebook and where the executed one goes.
-    parameters : dict
-        Papermill parameters, checked before.
-    folder : str
-        Working directory of the kernel: the project.
-    cell_seconds, start_seconds : int
-        Time-outs for one cell and for the kernel's start.
-    """
+    """One notebook to execute: where it is and goes, its parameters, the kernel's working folder, its time-outs in seconds."""
 
     source: str
     output: str
@@ -48,7 +36,7 @@ class Job:
 
 
 def execute(job: Job) -> None:
-    """Execute a notebook with Papermill and tell its progress on standard output.
+    """Execute a notebook with Papermill and report its progress on standard output.
 
     The kernel is the current interpreter, whether or not a kernel specification is registered for it. The events are
     ``start`` (cells), ``cell`` (index), ``done``, ``failed`` (cell index, number, source, error, last line of the
@@ -113,7 +101,7 @@ def execute(job: Job) -> None:
         _tell(event="timeout", seconds=job.cell_seconds)
     except DeadKernelError as error:
         _tell(event="broken", error=f"the kernel died ({error})")
-    except Exception as error:  # noqa: BLE001 (whatever Papermill raises is told to the parent process)
+    except Exception as error:  # noqa: BLE001 (whatever Papermill raises goes to the parent process)
         _tell(event="broken", error=f"{type(error).__name__}: {error}")
     else:
         _tell(event="done")

@@ -49,14 +49,14 @@ class Halt:
                 process.terminate()
 
     def watch(self, process: subprocess.Popen[str]) -> None:
-        """Take note of a process that started."""
+        """Add a process that started."""
         with self._lock:
             self._processes.add(process)
             if self.asked:
                 process.terminate()
 
     def forget(self, process: subprocess.Popen[str]) -> None:
-        """Leave out a process that ended."""
+        """Remove a process that ended."""
         with self._lock:
             self._processes.discard(process)
 
@@ -69,26 +69,10 @@ def execute_notebook(
     seconds: float = NOTEBOOK_SECONDS,
     halt: Halt | None = None,
 ) -> Path:
-    """Execute one notebook of a study, in a process of its own, into the run's folder.
+    """Execute one notebook of a study, in a process of its own, into the run's folder, and return the executed notebook.
 
-    Parameters
-    ----------
-    notebook : Path
-        The notebook as stored in the project.
-    work : Path
-        The run's folder; the notebook's figures, tables and numbers go there, too.
-    spec : StudySpec
-    tell : callable
-        Called with (study, notebook, event).
-    seconds : float
-        Time-out for the whole notebook.
-    halt : Halt, optional
-        Through which another thread can interrupt the notebook.
-
-    Returns
-    -------
-    Path
-        The executed notebook.
+    ``tell`` is called with (study, notebook, event); ``seconds`` is the time-out of the whole notebook; ``halt`` lets another
+    thread interrupt it.
 
     Raises
     ------
@@ -151,7 +135,7 @@ def _environment(work: Path, notebook: str, ipython: str) -> dict[str, str]:
 
 
 def _follow(process: subprocess.Popen[str], job: Job, tell: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
-    """Hand the job to the process, pass on its progress and return its last event (with the cell it was in)."""
+    """Send the job to the process, pass on its progress and return its last event (with the cell it was in)."""
     given, told, complained = process.stdin, process.stdout, process.stderr
     assert given is not None  # noqa: S101 (for the type checker: all three are pipes)
     assert told is not None  # noqa: S101
@@ -186,7 +170,7 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 
 def _failure(notebook: Path, event: Mapping[str, Any]) -> str:
-    """Say what failed where, with the cell's source."""
+    """Return what failed where, with the cell's source."""
     kind, index = event["event"], event.get("cell")
     place = f"{notebook.name}" + (f", cell {index + 1}" if index is not None else "")
     if kind == "failed":

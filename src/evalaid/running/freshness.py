@@ -24,22 +24,7 @@ LIBRARIES = ("matplotlib", "numpy", "pandas", "papermill", "scipy", "seaborn")
 
 
 def describe_making(spec: StudySpec, inputs: Mapping[str, str], notebooks: Sequence[Path]) -> str:
-    """Hash all that a report is made from.
-
-    Parameters
-    ----------
-    spec : StudySpec
-        Parameters and prose.
-    inputs : mapping
-        Hashes of the data that it reads (`evalaid.study.sources.hash_inputs`).
-    notebooks : sequence of Path
-        The notebooks that the study runs.
-
-    Returns
-    -------
-    str
-        A sha256.
-    """
+    """Return one sha256 of all that a report is made from: parameters and prose, data (by hash), notebooks, code, libraries."""
     package = Path(__file__).parents[1]
     code = sorted(path for path in package.rglob("*") if path.suffix in {".py", ".html", ".css", ".mplstyle"})
     digest = hashlib.sha256()
@@ -52,20 +37,20 @@ def describe_making(spec: StudySpec, inputs: Mapping[str, str], notebooks: Seque
 
 
 def mark(spec: StudySpec, folder: Path, inputs: Mapping[str, str], notebooks: Sequence[Path]) -> None:
-    """Leave the mark in a finished report: what it was made from, and the numbers that came out."""
+    """Write the mark into a finished report: what it was made from, and the numbers that came out."""
     text = f"{describe_making(spec, inputs, notebooks)} {hash_file(folder / NUMBERS_FILE)}\n"
     (folder / MARK).write_text(text, encoding="utf-8")
 
 
 def is_up_to_date(spec: StudySpec, notebooks: Sequence[Path]) -> bool:
-    """Say whether a study's report was made from what is there now, and its numbers are still those that came out."""
+    """Return whether a study's report was made from what is there now, and its numbers are still those that came out."""
     folder = report_folder(spec)
     if not all((folder / name).is_file() for name in (MARK, PAGE, NUMBERS_FILE)):
         return False
     found = (folder / MARK).read_text(encoding="utf-8").split()
     try:
         return found == [describe_making(spec, hash_inputs(spec), notebooks), hash_file(folder / NUMBERS_FILE)]
-    except (EvalaidError, OSError):  # a missing file is told by the run itself
+    except (EvalaidError, OSError):  # the run itself reports a missing file
         return False
 
 

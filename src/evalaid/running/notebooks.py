@@ -36,18 +36,7 @@ SIMULATED_DATA = "data"
 
 @dataclass(frozen=True)
 class StudyRun:
-    """What a run of a study left on disk.
-
-    Parameters
-    ----------
-    spec : StudySpec
-    folder, page : Path
-        The report's folder and its HTML page.
-    notebooks : tuple of Path
-        The executed notebooks.
-    manifest : Manifest
-        Every reported number.
-    """
+    """What a run of a study left on disk: the report's folder and page, the executed notebooks, every reported number."""
 
     spec: StudySpec
     folder: Path

@@ -1,4 +1,4 @@
-"""The progress of a run on the terminal: study, notebook, cell and time, one line a study."""
+"""The progress of a run on the terminal: study, notebook, cell and time, one line per study."""
 
 from __future__ import annotations
 
@@ -14,10 +14,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 class ProgressDisplay:
     """Show the events of `evalaid.running.runs`; a context manager that is called with each event, from any thread.
 
-    Parameters
-    ----------
-    console : rich.console.Console, optional
-        Where to show it. Default: standard error, so that standard output stays free for results.
+    Default: on standard error, so that standard output stays free for results.
     """
 
     def __init__(self, console: Console | None = None) -> None:

@@ -1,6 +1,6 @@
 """Many studies at once: as many notebooks run side by side, each in processes of its own, as there are processors.
 
-One thread a study waits for that study's processes. A study that fails does not stop the others; an interruption ends the
+One thread per study waits for that study's processes. A study that fails does not stop the others; an interruption ends the
 notebooks that run and keeps the reports of the studies that are finished.
 """
 
@@ -43,21 +43,10 @@ def count_processors() -> int:
 def run_studies(
     specs: Sequence[StudySpec], *, jobs: int | None = None, only: str | None = None, tell: Tell | None = None
 ) -> list[Outcome[StudyRun]]:
-    """Run studies side by side and write their reports.
+    """Run studies side by side, ``jobs`` at a time (default: as many as there are processors), and write their reports.
 
-    Parameters
-    ----------
-    specs : sequence of StudySpec
-    jobs : int, optional
-        How many studies run at a time. Default: as many as there are processors.
-    only, tell
-        As in `evalaid.running.notebooks.run_study`; a study that is finished tells the event ``finished``, one that could not be
-        run ``stopped``.
-
-    Returns
-    -------
-    list of Outcome
-        In the order of ``specs``.
+    ``only`` and ``tell`` as in `evalaid.running.notebooks.run_study`; a finished study sends the event ``finished``, one that
+    could not be run ``stopped``. Outcomes come in the order of ``specs``.
 
     Raises
     ------
@@ -89,17 +78,17 @@ def find_synthesis() -> StudySpec | None:
 
 
 def is_done(spec: StudySpec) -> bool:
-    """Say whether a study's report is up to date and need not be made again."""
+    """Return whether a study's report is up to date and need not be made again."""
     return is_up_to_date(spec, list_notebooks(spec))
 
 
 def list_missing() -> list[str]:
-    """List the project's studies without numbers: the synthesis needs those of all."""
+    """Return the project's studies without numbers: the synthesis needs those of all."""
     return [name for name in list_studies(PROJECT) if not has_numbers(name)]
 
 
 def has_numbers(name: str) -> bool:
-    """Say whether a study was run, so that there are numbers to compare with."""
+    """Return whether a study was run, so that there are numbers to compare with."""
     return (report_folder(StudySpec(study=name)) / NUMBERS_FILE).is_file()
 
 

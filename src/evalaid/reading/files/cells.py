@@ -13,17 +13,7 @@ FORMULA_SIGNS = ("=", "+", "-", "@")
 
 
 def cell_address(row: int, column: int) -> str:
-    """Name a cell as a spreadsheet does.
-
-    Parameters
-    ----------
-    row, column : int
-        Position, from zero.
-
-    Returns
-    -------
-    str
-        Letters of the column, number of the row.
+    """Return the name of a cell as a spreadsheet does.
 
     Examples
     --------
@@ -34,7 +24,7 @@ def cell_address(row: int, column: int) -> str:
 
 
 def column_letters(column: int) -> str:
-    """Name a column, counted from zero, by its letters.
+    """Return the name of a column, counted from zero, by its letters.
 
     Examples
     --------
@@ -78,16 +68,6 @@ def cell_place(address: str) -> tuple[int, int]:
 def make_cells(rows: Sequence[Sequence[Any]]) -> np.ndarray:
     """Make a rectangle from rows of any length; an empty text is no value.
 
-    Parameters
-    ----------
-    rows : sequence of sequences
-        Values of each row.
-
-    Returns
-    -------
-    numpy.ndarray
-        (rows, longest row) object, None where nothing stands.
-
     Examples
     --------
     >>> make_cells([["a", ""], [1, 2, 3]]).tolist()
@@ -102,17 +82,7 @@ def make_cells(rows: Sequence[Sequence[Any]]) -> np.ndarray:
 
 
 def has_value(cells: np.ndarray) -> bool:
-    """Tell whether anything but blanks stands in a rectangle.
-
-    Parameters
-    ----------
-    cells : numpy.ndarray
-        (rows, columns) object.
-
-    Returns
-    -------
-    bool
-        True when there is a number, a date or a text that is not all blanks.
+    """Return whether anything but blanks stands in a rectangle.
 
     Examples
     --------

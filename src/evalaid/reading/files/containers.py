@@ -31,25 +31,7 @@ _END, _SECTOR_LIMIT = 0xFFFFFFFA, 1 << 22
 
 
 def kind_of(snapshot: Snapshot, limits: Limits) -> str:
-    """Tell what a file is by its content.
-
-    Parameters
-    ----------
-    snapshot : Snapshot
-        The file.
-    limits : Limits
-        How large a workbook may be unpacked.
-
-    Returns
-    -------
-    str
-        "xlsx", "xls", "ods", "html" or "text".
-
-    Raises
-    ------
-    ReadingError
-        For a password, a damaged or dangerous container, and every other kind of file.
-    """
+    """Return what a file is by its content."""
     content = snapshot.content
     if content.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _kind_of_zip(snapshot, limits)
@@ -69,27 +51,7 @@ def kind_of(snapshot: Snapshot, limits: Limits) -> str:
 
 
 def part(archive: zipfile.ZipFile, name: str, snapshot: Snapshot) -> bytes:
-    """Unpack one part of a workbook whose sizes were checked.
-
-    Parameters
-    ----------
-    archive : zipfile.ZipFile
-        The workbook.
-    name : str
-        The part.
-    snapshot : Snapshot
-        The file, for messages.
-
-    Returns
-    -------
-    bytes
-        Its content.
-
-    Raises
-    ------
-    ReadingError
-        When it is missing, damaged or larger than declared.
-    """
+    """Unpack one part of a workbook whose sizes were checked."""
     try:
         with archive.open(name) as stream:
             declared = archive.getinfo(name).file_size
@@ -111,20 +73,7 @@ def part(archive: zipfile.ZipFile, name: str, snapshot: Snapshot) -> bytes:
 
 
 def damaged(snapshot: Snapshot, why: str) -> ReadingError:
-    """Make the error for a workbook that cannot be read.
-
-    Parameters
-    ----------
-    snapshot : Snapshot
-        The file.
-    why : str
-        What was found.
-
-    Returns
-    -------
-    ReadingError
-        To be raised.
-    """
+    """Make the error for a workbook that cannot be read."""
     text = (
         f"{snapshot.file}: the workbook is damaged or incomplete ({why}). Expected a workbook that Excel or LibreOffice opens "
         "without repair: open it there and save it as .xlsx, or ask for it again."
@@ -133,18 +82,7 @@ def damaged(snapshot: Snapshot, why: str) -> ReadingError:
 
 
 def protected(snapshot: Snapshot) -> ReadingError:
-    """Make the error for a workbook with a password.
-
-    Parameters
-    ----------
-    snapshot : Snapshot
-        The file.
-
-    Returns
-    -------
-    ReadingError
-        To be raised.
-    """
+    """Make the error for a workbook with a password."""
     text = (
         f"{snapshot.file}: the workbook is protected by a password. Expected one without: open it with its password and save "
         "a copy without (Excel: File, Info, Protect Workbook)."
@@ -225,21 +163,6 @@ def ole_streams(snapshot: Snapshot) -> dict[str, tuple[int, int]]:
     """List the streams of a compound file (the container of xls).
 
     Assumes the layout of [MS-CFB].
-
-    Parameters
-    ----------
-    snapshot : Snapshot
-        The file.
-
-    Returns
-    -------
-    dict
-        Name -> (first sector, bytes).
-
-    Raises
-    ------
-    ReadingError
-        When its directory is damaged.
     """
     content = snapshot.content
     try:
@@ -264,27 +187,7 @@ def ole_streams(snapshot: Snapshot) -> dict[str, tuple[int, int]]:
 
 
 def ole_chain(snapshot: Snapshot, first: int, size: int | None = None) -> bytes:
-    """Join the sectors of one chain of a compound file.
-
-    Parameters
-    ----------
-    snapshot : Snapshot
-        The file.
-    first : int
-        Its first sector.
-    size : int, optional
-        Bytes of the stream. Default: whole sectors.
-
-    Returns
-    -------
-    bytes
-        The stream.
-
-    Raises
-    ------
-    ReadingError
-        When the chain leaves the file or runs in a circle.
-    """
+    """Join the sectors of one chain of a compound file."""
     content = snapshot.content
     try:
         (shift,) = struct.unpack_from("<H", content, 30)

@@ -19,45 +19,17 @@ _REGULAR = 0.8
 
 @dataclass(frozen=True)
 class Fields:
-    """Hold the fields of a text file.
+    """Hold the fields of a text file."""
 
-    Parameters
-    ----------
-    rows : list of lists of str
-        Fields of each row; a blank line is an empty row, so that the position is the row's number.
-    note : str
-        Which separator, and why.
-    """
-
+    # fields of each row; a blank line is an empty row, so that the position is the row's number
     rows: list[list[str]]
-    note: str
+    note: str  # which separator, and why
 
 
 def split(path: Path | str, text: str, limits: Limits, separator: str | None = None) -> Fields:
     r"""Split a text into rows and fields.
 
     Assumes the usual quoting: a field with separators, quotes or line ends stands in double quotes, quotes doubled.
-
-    Parameters
-    ----------
-    path : Path or str
-        The file, for messages.
-    text : str
-        Its text.
-    limits : Limits
-        How many cells there may be.
-    separator : str, optional
-        The separator, when it is known.
-
-    Returns
-    -------
-    Fields
-        Rows and the decision.
-
-    Raises
-    ------
-    ReadingError
-        When two separators fit, a quote is not closed, or there are too many cells.
 
     Examples
     --------

@@ -27,21 +27,11 @@ _TEXT_CONTROLS = frozenset("\t\n\r\x0b\x0c\x1a\x85")
 
 @dataclass(frozen=True)
 class Decoded:
-    """Hold a decoded text.
+    """Hold a decoded text."""
 
-    Parameters
-    ----------
-    text : str
-        The text, without its byte-order mark.
-    encoding : str
-        Python's name of the encoding.
-    note : str
-        One sentence: which encoding, and why.
-    """
-
-    text: str
-    encoding: str
-    note: str
+    text: str  # the text, without its byte-order mark
+    encoding: str  # python's name of the encoding
+    note: str  # one sentence: which encoding, and why
 
 
 def decode(path: Path | str, content: bytes, encoding: str | None = None) -> Decoded:
@@ -49,25 +39,6 @@ def decode(path: Path | str, content: bytes, encoding: str | None = None) -> Dec
 
     Assumes UTF-8 (with or without a byte-order mark), UTF-16 or GB18030; a file that fits two of them with different
     texts is refused until the encoding is named.
-
-    Parameters
-    ----------
-    path : Path or str
-        The file, for messages.
-    content : bytes
-        Its bytes.
-    encoding : str, optional
-        The encoding, when it is known.
-
-    Returns
-    -------
-    Decoded
-        Text, encoding, evidence.
-
-    Raises
-    ------
-    ReadingError
-        For bytes that are no text, lines in different encodings, or undecodable bytes, each with its lines.
 
     Examples
     --------
@@ -168,7 +139,7 @@ def _wide(content: bytes) -> str | None:
 
 
 def _common(text: str) -> bool:
-    """Tell whether a text holds only the 7,445 characters of GB2312, those of everyday Chinese."""
+    """Return whether a text holds only the 7,445 characters of GB2312, those of everyday Chinese."""
     try:
         text.encode("gb2312")
     except UnicodeEncodeError:
@@ -177,7 +148,7 @@ def _common(text: str) -> bool:
 
 
 def _unassigned(text: str) -> bool:
-    """Tell whether a line holds several characters for private use, as Big5 read as GB18030 does."""
+    """Return whether a line holds several characters for private use, as Big5 read as GB18030 does."""
     return sum(unicodedata.category(character) in {"Cn", "Co"} for character in text) > 1
 
 

@@ -21,47 +21,22 @@ TEXTS = frozenset({".csv", ".tsv", ".txt"})
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Hold one sheet, cell by cell, unchanged.
+    """Hold one sheet, cell by cell, unchanged."""
 
-    Parameters
-    ----------
-    file : str
-        Name of the file without its folder.
-    sheet : str
-        Name of the sheet; empty for a text file.
-    cells : numpy.ndarray
-        (rows, columns) object: None, str, int, float, bool, date or datetime. Texts are neither stripped nor changed.
-        Position (0, 0) is cell A1.
-    merged : tuple of tuples
-        Merged ranges (top, left, bottom, right), inclusive, counted from zero; the value stands in the top-left cell.
-    encoding : str
-        Encoding of a text file, as Python names it; empty for a workbook.
-    notes : tuple of str
-        What was decided while opening, one sentence each.
-    sha256 : str
-        Hash of the file.
-    """
-
-    file: str
-    sheet: str
+    file: str  # name of the file without its folder
+    sheet: str  # name of the sheet; empty for a text file
+    # (rows, columns) object: None, str, int, float, bool, date or datetime. Texts are neither stripped nor
+    # changed. Position (0, 0) is cell A1
     cells: np.ndarray
+    # merged ranges (top, left, bottom, right), inclusive, counted from zero; the value stands in the top-left
+    # cell
     merged: tuple[tuple[int, int, int, int], ...] = ()
-    encoding: str = ""
-    notes: tuple[str, ...] = ()
-    sha256: str = ""
+    encoding: str = ""  # encoding of a text file, as Python names it; empty for a workbook
+    notes: tuple[str, ...] = ()  # what was decided while opening, one sentence each
+    sha256: str = ""  # hash of the file
 
     def address(self, row: int, column: int) -> str:
-        """Name a cell as a spreadsheet does.
-
-        Parameters
-        ----------
-        row, column : int
-            Position in ``cells``, from zero.
-
-        Returns
-        -------
-        str
-            For example ``"B7"``.
+        """Return the name of a cell as a spreadsheet does.
 
         Examples
         --------
@@ -83,27 +58,6 @@ def open_grids(
     """Open a workbook or a text file, one grid for each sheet.
 
     Assumes nothing about what the sheets hold; cells are given as they stand.
-
-    Parameters
-    ----------
-    path : Path or str
-        A file: xlsx, xlsm, xls, ods, csv, tsv or txt.
-    sheet : str, optional
-        Only this sheet. Default: all sheets with at least one value, in the order of the workbook.
-    limits : Limits, optional
-        How large a file may be.
-    encoding, separator : str, optional
-        Of a text file, when they are known. Default: detected, with the evidence in ``notes``.
-
-    Returns
-    -------
-    tuple of Grid
-        At least one.
-
-    Raises
-    ------
-    ReadingError
-        When the file cannot be opened, is no table, is larger than the limits, or changed while it was read.
     """
     limits = limits or Limits()
     snapshot = take(path, limits)

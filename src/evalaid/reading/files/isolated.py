@@ -20,22 +20,7 @@ SECONDS = 300
 
 
 def load(content: bytes, wanted: str | None, skipped: Iterable[str]) -> dict[str, Any]:
-    """Read the sheets of a workbook.
-
-    Parameters
-    ----------
-    content : bytes
-        The file.
-    wanted : str, optional
-        Only this sheet.
-    skipped : iterable of str
-        Sheets that may be unreadable, for they are charts or macros.
-
-    Returns
-    -------
-    dict
-        ``sheets``: name -> (visible, rows, merged); or ``fault``: "password" or what was found.
-    """
+    """Read the sheets of a workbook."""
     import python_calamine
 
     try:
@@ -67,18 +52,7 @@ def load(content: bytes, wanted: str | None, skipped: Iterable[str]) -> dict[str
 
 
 def load_apart(content: bytes, wanted: str | None, skipped: Iterable[str]) -> dict[str, Any]:
-    """Read the sheets of a workbook in a process of its own.
-
-    Parameters
-    ----------
-    content, wanted, skipped : see `load`
-        The same.
-
-    Returns
-    -------
-    dict
-        As `load`; a process that ended is a fault.
-    """
+    """Read the sheets of a workbook in a process of its own."""
     request = pickle.dumps((content, wanted, list(skipped)))
     command = [sys.executable, "-P", str(Path(__file__).resolve())]
     try:

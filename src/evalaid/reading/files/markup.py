@@ -10,26 +10,16 @@ _SPAN_LIMIT = 1000
 
 
 @dataclass
-class Table:
-    """Collect one table.
+class PageTable:
+    """Collect one table."""
 
-    Parameters
-    ----------
-    cells : dict
-        (row, column) -> text.
-    merged : list
-        (top, left, bottom, right).
-    rows, columns : int
-        Its size.
-    """
-
-    cells: dict[tuple[int, int], str] = field(default_factory=dict)
-    merged: list[tuple[int, int, int, int]] = field(default_factory=list)
-    rows: int = 0
-    columns: int = 0
+    cells: dict[tuple[int, int], str] = field(default_factory=dict)  # (row, column) -> text
+    merged: list[tuple[int, int, int, int]] = field(default_factory=list)  # (top, left, bottom, right)
+    rows: int = 0  # its size
+    columns: int = 0  # its size
 
 
-def read_tables(text: str, most: int) -> list[Table]:
+def read_tables(text: str, most: int) -> list[PageTable]:
     """Find the tables of a page.
 
     Assumes that tables inside tables are layout: the inner ones are read as tables of their own.
@@ -43,7 +33,7 @@ def read_tables(text: str, most: int) -> list[Table]:
 
     Returns
     -------
-    list of Table
+    list of PageTable
         In the order of the page; empty ones left out.
 
     Examples
@@ -63,7 +53,7 @@ class _Parser(HTMLParser):
     def __init__(self, most: int) -> None:
         super().__init__(convert_charrefs=True)
         self.most = most
-        self.tables: list[Table] = []
+        self.tables: list[PageTable] = []
         self.open: list[dict[str, Any]] = []
         self.silent = 0
 
@@ -71,7 +61,7 @@ class _Parser(HTMLParser):
         if tag in {"script", "style"}:
             self.silent += 1
         if tag == "table":
-            self.tables.append(Table())
+            self.tables.append(PageTable())
             self.open.append(
                 {"table": self.tables[-1], "row": -1, "column": 0, "taken": set(), "text": None, "at": None}
             )

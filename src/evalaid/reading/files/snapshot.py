@@ -19,19 +19,9 @@ _BLOCK = 1 << 20
 
 
 def readable_name(name: str) -> str:
-    """Give the name of a file as a person would read it.
+    """Return the name of a file as a person would read it.
 
     Assumes that a name whose bytes are no UTF-8 (from an archive made on a Chinese system) is GB18030.
-
-    Parameters
-    ----------
-    name : str
-        Name or path as the operating system gives it.
-
-    Returns
-    -------
-    str
-        Text that can be printed and written.
 
     Examples
     --------
@@ -49,43 +39,22 @@ def readable_name(name: str) -> str:
 
 @dataclass(frozen=True)
 class Limits:
-    """Say how large a file may be before it is refused unread.
+    """Describe how large a file may be before it is refused unread."""
 
-    Parameters
-    ----------
-    file_bytes : int
-        Largest file that is opened.
-    unpacked_bytes : int
-        Largest size, unpacked, of all parts of a workbook together (a workbook is a zip archive).
-    ratio : float
-        Largest ratio of unpacked to packed size of one part of more than a megabyte.
-    cells : int
-        Largest rectangle around what stands on one sheet, in cells.
-    """
-
-    file_bytes: int = 100_000_000
+    file_bytes: int = 100_000_000  # largest file that is opened
+    # largest size, unpacked, of all parts of a workbook together (a workbook is a zip archive)
     unpacked_bytes: int = 1_000_000_000
-    ratio: float = 200.0
-    cells: int = 5_000_000
+    ratio: float = 200.0  # largest ratio of unpacked to packed size of one part of more than a megabyte
+    cells: int = 5_000_000  # largest rectangle around what stands on one sheet, in cells
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Hold the bytes of a file as they were at one moment.
+    """Hold the bytes of a file as they were at one moment."""
 
-    Parameters
-    ----------
-    path : Path
-        Where the file lies.
-    content : bytes
-        All of it.
-    sha256 : str
-        Hash of ``content``.
-    """
-
-    path: Path
-    content: bytes
-    sha256: str
+    path: Path  # where the file lies
+    content: bytes  # all of it
+    sha256: str  # hash of ``content``
 
     @property
     def file(self) -> str:
@@ -93,13 +62,7 @@ class Snapshot:
         return readable_name(self.path.name)
 
     def check_unchanged(self) -> None:
-        """Raise when the file is no longer what was read.
-
-        Raises
-        ------
-        ReadingError
-            When its hash differs or it has gone.
-        """
+        """Raise when the file is no longer what was read."""
         digest = hashlib.sha256()
         try:
             with self.path.open("rb") as stream:
@@ -116,24 +79,6 @@ def fault(
 ) -> ReadingError:
     """Make the error for one fault of a file.
 
-    Parameters
-    ----------
-    path : Path or str
-        The file; only its name is shown.
-    message : str
-        The whole sentence for a person.
-    found, expected : str
-        The fault and what was expected, for the frame.
-    sheet : str, optional
-        Sheet of a workbook.
-    rows : pandas.DataFrame, optional
-        The faults by cell. Default: one row about the whole file.
-
-    Returns
-    -------
-    ReadingError
-        To be raised.
-
     Examples
     --------
     >>> fault("a.csv", "a.csv: the file is empty. Expected a table.", found="empty", expected="a table").rows.shape
@@ -146,25 +91,7 @@ def fault(
 
 
 def take(path: Path | str, limits: Limits) -> Snapshot:
-    """Read a file once, whole, within a limit.
-
-    Parameters
-    ----------
-    path : Path or str
-        The file.
-    limits : Limits
-        How large it may be; a larger file is not read at all.
-
-    Returns
-    -------
-    Snapshot
-        Its bytes and their hash.
-
-    Raises
-    ------
-    ReadingError
-        When there is no such file, it is a folder, may not be read, is empty, too large, or changes meanwhile.
-    """
+    """Read a file once, whole, within a limit."""
     path = Path(path)
     try:
         before = path.stat()

@@ -23,65 +23,32 @@ _XLS_ROWS, _XLS_COLUMNS = 65_536, 256
 
 
 @dataclass
-class Survey:
-    """Collect what was found on one sheet.
+class SheetFacts:
+    """Collect what was found on one sheet."""
 
-    Parameters
-    ----------
-    rows, columns : int
-        How far its values reach from A1.
-    declared : tuple of int
-        How far it says that they reach.
-    errors : dict
-        (row, column) -> error text.
-    unvalued : list
-        (row, column) of formulas whose value is not stored.
-    hidden_rows : list
-        Hidden rows with values.
-    hidden_columns : list
-        Hidden columns.
-    merged : list
-        (top, left, bottom, right).
-    """
-
-    rows: int = 0
-    columns: int = 0
-    declared: tuple[int, int] = (0, 0)
-    errors: dict[tuple[int, int], str] = field(default_factory=dict)
+    rows: int = 0  # how far its values reach from A1
+    columns: int = 0  # how far its values reach from A1
+    declared: tuple[int, int] = (0, 0)  # how far it says that they reach
+    errors: dict[tuple[int, int], str] = field(default_factory=dict)  # (row, column) -> error text
+    # (row, column) of formulas whose value is not stored
     unvalued: list[tuple[int, int]] = field(default_factory=list)
-    hidden_rows: list[int] = field(default_factory=list)
-    hidden_columns: list[int] = field(default_factory=list)
-    merged: list[tuple[int, int, int, int]] = field(default_factory=list)
+    hidden_rows: list[int] = field(default_factory=list)  # hidden rows with values
+    hidden_columns: list[int] = field(default_factory=list)  # hidden columns
+    merged: list[tuple[int, int, int, int]] = field(default_factory=list)  # (top, left, bottom, right)
 
     def reach(self, row: int, column: int) -> None:
-        """Note that a value stands in a cell."""
+        """Record that a value stands in a cell."""
         self.rows, self.columns = max(self.rows, row + 1), max(self.columns, column + 1)
 
 
-def survey_xlsx(snapshot: Snapshot) -> dict[str, Survey]:
-    """Survey every sheet of an xlsx or xlsm workbook.
-
-    Parameters
-    ----------
-    snapshot : Snapshot
-        The file, whose sizes were checked.
-
-    Returns
-    -------
-    dict
-        Sheet -> survey.
-
-    Raises
-    ------
-    ReadingError
-        When a part is missing or damaged.
-    """
+def facts_of_xlsx(snapshot: Snapshot) -> dict[str, SheetFacts]:
+    """Collect the facts of every sheet of an xlsx or xlsm workbook."""
     with zipfile.ZipFile(io.BytesIO(snapshot.content)) as archive:
         names = set(archive.namelist())
         index = _Index()
         for name in ("xl/_rels/workbook.xml.rels", "xl/workbook.xml"):
             _parse(snapshot, part(archive, name, snapshot), index)
-        surveys = {}
+        every = {}
         for name, key in index.sheets:
             target = index.targets.get(key, "")
             if target not in names:
@@ -89,8 +56,8 @@ def survey_xlsx(snapshot: Snapshot) -> dict[str, Survey]:
             if "worksheets/" in target:
                 sheet = _XlsxSheet()
                 _parse(snapshot, part(archive, target, snapshot), sheet)
-                surveys[name] = sheet.survey
-    return surveys
+                every[name] = sheet.facts
+    return every
 
 
 class _Handler:
@@ -122,10 +89,10 @@ class _Index(_Handler):
 
 
 class _XlsxSheet(_Handler):
-    """Survey a sheet of an xlsx workbook."""
+    """SheetFacts a sheet of an xlsx workbook."""
 
     def __init__(self) -> None:
-        self.survey = Survey()
+        self.facts = SheetFacts()
         self.row = self.column = -1
         self.hidden = self.formula = False
         self.type = self.value = self.inside = ""
@@ -145,7 +112,7 @@ class _XlsxSheet(_Handler):
             self.formula = True
         elif tag == "col" and values.get("hidden") in {"1", "true"}:
             first, last = int(values.get("min", "1")), int(values.get("max", "1"))
-            self.survey.hidden_columns.extend(range(first - 1, min(last, first + 255)))
+            self.facts.hidden_columns.extend(range(first - 1, min(last, first + 255)))
 
     def end(self, tag: str) -> None:
         if tag in {"v", "t"}:
@@ -153,13 +120,13 @@ class _XlsxSheet(_Handler):
         if tag != "c":
             return
         if self.value:
-            self.survey.reach(self.row, self.column)
+            self.facts.reach(self.row, self.column)
             if self.type == "e":
-                self.survey.errors[self.row, self.column] = self.value
-            if self.hidden and self.survey.hidden_rows[-1:] != [self.row]:
-                self.survey.hidden_rows.append(self.row)
+                self.facts.errors[self.row, self.column] = self.value
+            if self.hidden and self.facts.hidden_rows[-1:] != [self.row]:
+                self.facts.hidden_rows.append(self.row)
         elif self.formula and self.type != "str":
-            self.survey.unvalued.append((self.row, self.column))
+            self.facts.unvalued.append((self.row, self.column))
 
     def text(self, content: str) -> None:
         if self.inside:
@@ -167,11 +134,11 @@ class _XlsxSheet(_Handler):
 
 
 class _OdsSheets(_Handler):
-    """Survey all sheets of an OpenDocument spreadsheet."""
+    """SheetFacts all sheets of an OpenDocument spreadsheet."""
 
     def __init__(self) -> None:
-        self.surveys: dict[str, Survey] = {}
-        self.survey = Survey()
+        self.every: dict[str, SheetFacts] = {}
+        self.facts = SheetFacts()
         self.row = self.column = self.depth = 0
         self.rows = 1
         self.cell: dict[str, str] | None = None
@@ -182,8 +149,8 @@ class _OdsSheets(_Handler):
         if tag == "table":
             self.depth += 1
             if self.depth == 1:
-                self.survey, self.row, self.column = Survey(), 0, 0
-                self.surveys[values.get("name", "")] = self.survey
+                self.facts, self.row, self.column = SheetFacts(), 0, 0
+                self.every[values.get("name", "")] = self.facts
         elif tag == "table-row":
             self.rows, self.column = _count(values.get("number-rows-repeated")), 0
             self.hidden = values.get("visibility", "visible") != "visible"
@@ -200,20 +167,20 @@ class _OdsSheets(_Handler):
             self.cell = None
 
     def _end_cell(self, values: dict[str, str]) -> None:
-        survey, row, column = self.survey, self.row, self.column
+        facts, row, column = self.facts, self.row, self.column
         repeated = _count(values.get("number-columns-repeated"))
         if values.get("value-type") or self.written:
-            survey.reach(row + self.rows - 1, column + repeated - 1)
+            facts.reach(row + self.rows - 1, column + repeated - 1)
             failed = values.get("formula") and re.match(r"#[A-Z]|Err:\d", self.written)
             if values.get("calcext-type") == "error" or failed:
-                survey.errors[row, column] = self.written or "error"
+                facts.errors[row, column] = self.written or "error"
             if self.hidden:
-                survey.hidden_rows.extend(range(row, row + min(self.rows, 1000)))
+                facts.hidden_rows.extend(range(row, row + min(self.rows, 1000)))
         elif values.get("formula"):
-            survey.unvalued.append((row, column))
+            facts.unvalued.append((row, column))
         down, across = _count(values.get("number-rows-spanned")), _count(values.get("number-columns-spanned"))
         if down > 1 or across > 1:
-            survey.merged.append((row, column, row + down - 1, column + across - 1))
+            facts.merged.append((row, column, row + down - 1, column + across - 1))
         self.column += repeated
 
     def text(self, content: str) -> None:
@@ -221,49 +188,17 @@ class _OdsSheets(_Handler):
             self.written = (self.written + content)[:_KEPT]
 
 
-def survey_ods(snapshot: Snapshot) -> dict[str, Survey]:
-    """Survey every sheet of an OpenDocument spreadsheet.
-
-    Parameters
-    ----------
-    snapshot : Snapshot
-        The file, whose sizes were checked.
-
-    Returns
-    -------
-    dict
-        Sheet -> survey.
-
-    Raises
-    ------
-    ReadingError
-        When its content is damaged.
-    """
+def facts_of_ods(snapshot: Snapshot) -> dict[str, SheetFacts]:
+    """Collect the facts of every sheet of an OpenDocument spreadsheet."""
     with zipfile.ZipFile(io.BytesIO(snapshot.content)) as archive:
         content = part(archive, "content.xml", snapshot)
     sheets = _OdsSheets()
     _parse(snapshot, content, sheets)
-    return sheets.surveys
+    return sheets.every
 
 
-def survey_xls(snapshot: Snapshot) -> dict[str, Survey]:
-    """Survey every sheet of an xls workbook (BIFF8, [MS-XLS]).
-
-    Parameters
-    ----------
-    snapshot : Snapshot
-        The file.
-
-    Returns
-    -------
-    dict
-        Sheet -> survey; errors and hidden rows only, an xls sheet has at most 65,536 x 256 cells.
-
-    Raises
-    ------
-    ReadingError
-        When it has a password or is damaged.
-    """
+def facts_of_xls(snapshot: Snapshot) -> dict[str, SheetFacts]:
+    """Collect the facts of every sheet of an xls workbook (BIFF8, [MS-XLS])."""
     streams = ole_streams(snapshot)
     name = next(name for name in streams if name.lower() in {"workbook", "book"})
     first, size = streams[name]
@@ -271,8 +206,8 @@ def survey_xls(snapshot: Snapshot) -> dict[str, Survey]:
         return {}
     stream = ole_chain(snapshot, first, size)
     sheets: dict[int, str] = {}
-    surveys: dict[str, Survey] = {}
-    survey, at = None, 0
+    every: dict[str, SheetFacts] = {}
+    facts, at = None, 0
     while at + 4 <= len(stream):
         kind, length = struct.unpack_from("<HH", stream, at)
         body = stream[at + 4 : at + 4 + length]
@@ -281,34 +216,34 @@ def survey_xls(snapshot: Snapshot) -> dict[str, Survey]:
         if kind == 0x0085 and length >= 8:
             sheets[struct.unpack_from("<I", body)[0]] = _sheet_name(body)
         elif kind == 0x0809:
-            survey = surveys.setdefault(sheets[at], Survey()) if at in sheets else None
+            facts = every.setdefault(sheets[at], SheetFacts()) if at in sheets else None
         elif kind == 0x00FC and length >= 8 and struct.unpack_from("<I", body, 4)[0] > size:
             raise damaged(snapshot, "it declares more texts than it can hold")
-        elif survey is not None:
-            _survey_record(survey, kind, body)
-            rows, columns = survey.declared
-            if max(survey.rows, rows) > _XLS_ROWS or max(survey.columns, columns) > _XLS_COLUMNS:
+        elif facts is not None:
+            _note_record(facts, kind, body)
+            rows, columns = facts.declared
+            if max(facts.rows, rows) > _XLS_ROWS or max(facts.columns, columns) > _XLS_COLUMNS:
                 raise damaged(snapshot, "a cell lies outside the sheet")
         at += 4 + length
-    return surveys
+    return every
 
 
-def _survey_record(survey: Survey, kind: int, body: bytes) -> None:
+def _note_record(facts: SheetFacts, kind: int, body: bytes) -> None:
     if kind in {0x0006, 0x0205, 0x0203, 0x027E, 0x00FD, 0x0204} and len(body) >= 8:
         row, column = struct.unpack_from("<HH", body)
-        survey.reach(row, column)
+        facts.reach(row, column)
         if kind == 0x0006 and len(body) >= 14 and body[12:14] == b"\xff\xff" and body[6] == 2:
-            survey.errors[row, column] = _BIFF_ERRORS.get(body[8], "#VALUE!")
+            facts.errors[row, column] = _BIFF_ERRORS.get(body[8], "#VALUE!")
         elif kind == 0x0205 and body[7]:
-            survey.errors[row, column] = _BIFF_ERRORS.get(body[6], "#VALUE!")
+            facts.errors[row, column] = _BIFF_ERRORS.get(body[6], "#VALUE!")
     elif kind == 0x00BD and len(body) >= 6:
-        survey.reach(struct.unpack_from("<H", body)[0], struct.unpack_from("<H", body, len(body) - 2)[0])
+        facts.reach(struct.unpack_from("<H", body)[0], struct.unpack_from("<H", body, len(body) - 2)[0])
     elif kind == 0x0200 and len(body) >= 10:  # the library sets memory aside for what is declared here
         top, rows, left, columns = struct.unpack_from("<IIHH" if len(body) >= 12 else "<HHHH", body)
         backwards = top > rows or left > columns
-        survey.declared = (_XLS_ROWS + 1, columns) if backwards else (rows, columns)
+        facts.declared = (_XLS_ROWS + 1, columns) if backwards else (rows, columns)
     elif kind == 0x0208 and len(body) >= 14 and body[12] & 0x20:
-        survey.hidden_rows.append(struct.unpack_from("<H", body)[0])
+        facts.hidden_rows.append(struct.unpack_from("<H", body)[0])
 
 
 def _sheet_name(body: bytes) -> str:

@@ -13,66 +13,37 @@ from evalaid.reading.files.cells import cell_address, has_value, make_cells
 from evalaid.reading.files.containers import ODS, XLS, XLSX, damaged, protected
 from evalaid.reading.files.isolated import load_apart
 from evalaid.reading.files.snapshot import FAULT_COLUMNS, Limits, Snapshot, fault
-from evalaid.reading.files.workbook_facts import Survey, survey_ods, survey_xls, survey_xlsx
+from evalaid.reading.files.workbook_facts import SheetFacts, facts_of_ods, facts_of_xls, facts_of_xlsx
 
 _SHOWN = 5
-_SURVEYS: dict[str, Callable[[Snapshot], dict[str, Survey]]] = {XLSX: survey_xlsx, ODS: survey_ods, XLS: survey_xls}
+_FACTS: dict[str, Callable[[Snapshot], dict[str, SheetFacts]]] = {
+    XLSX: facts_of_xlsx,
+    ODS: facts_of_ods,
+    XLS: facts_of_xls,
+}
 
 
 @dataclass(frozen=True, eq=False)
 class Sheet:
-    """Hold one sheet.
+    """Hold one sheet."""
 
-    Parameters
-    ----------
-    name : str
-        Its name.
-    cells : numpy.ndarray
-        (rows, columns) object.
-    merged : tuple of tuples
-        (top, left, bottom, right), inclusive, from zero.
-    notes : tuple of str
-        What a person should know.
-    """
-
-    name: str
-    cells: np.ndarray
-    merged: tuple[tuple[int, int, int, int], ...]
-    notes: tuple[str, ...]
+    name: str  # its name
+    cells: np.ndarray  # (rows, columns) object
+    merged: tuple[tuple[int, int, int, int], ...]  # (top, left, bottom, right), inclusive, from zero
+    notes: tuple[str, ...]  # what a person should know
 
 
 def read_sheets(snapshot: Snapshot, kind: str, sheet: str | None, limits: Limits) -> tuple[Sheet, ...]:
     """Read the sheets of a workbook.
 
     Assumes that the values that the spreadsheet program stored beside its formulas are right.
-
-    Parameters
-    ----------
-    snapshot : Snapshot
-        The file.
-    kind : str
-        "xlsx", "xls" or "ods".
-    sheet : str, optional
-        Only this sheet. Default: all with a value.
-    limits : Limits
-        How far a sheet may reach.
-
-    Returns
-    -------
-    tuple of Sheet
-        Those with at least one value.
-
-    Raises
-    ------
-    ReadingError
-        For a damaged or protected workbook, an unknown sheet, formulas without values, too many cells, no values.
     """
-    surveys = _SURVEYS[kind](snapshot)
-    for name, survey in surveys.items():
+    every = _FACTS[kind](snapshot)
+    for name, facts in every.items():
         if sheet in {None, name}:
-            _check_reach(snapshot, name, survey, limits)
-            _check_formulas(snapshot, name, survey)
-    odd = [name for name, survey in surveys.items() if not survey.rows]
+            _check_reach(snapshot, name, facts, limits)
+            _check_formulas(snapshot, name, facts)
+    odd = [name for name, facts in every.items() if not facts.rows]
     answer = load_apart(snapshot.content, sheet, odd)
     if "fault" in answer:
         raise protected(snapshot) if answer["fault"] == "password" else damaged(snapshot, answer["fault"])
@@ -82,16 +53,16 @@ def read_sheets(snapshot: Snapshot, kind: str, sheet: str | None, limits: Limits
     found = []
     left = limits.cells
     for name in names if sheet is None else [sheet]:
-        survey = surveys.get(name, Survey())
+        facts = every.get(name, SheetFacts())
         visible, rows, ranges = answer["sheets"].pop(name)
-        cells = _with_errors(make_cells(rows), survey)
+        cells = _with_errors(make_cells(rows), facts)
         if not has_value(cells):
             continue
-        merged = {(top, left, bottom, right) for (top, left), (bottom, right) in ranges} | set(survey.merged)
+        merged = {(top, left, bottom, right) for (top, left), (bottom, right) in ranges} | set(facts.merged)
         left -= cells.size
         if left < 0:
             raise _too_many(snapshot, name, f"{limits.cells - left:,} cells on the sheets up to it", limits)
-        found.append(Sheet(name, cells, tuple(sorted(merged)), _notes(survey, name, visible=visible)))
+        found.append(Sheet(name, cells, tuple(sorted(merged)), _notes(facts, name, visible=visible)))
     if not found:
         what = f"the sheet {sheet!r} is empty" if sheet is not None else "all sheets are empty"
         text = f"{snapshot.file}: {what}. Expected a table with values: check that the right file and sheet were named."
@@ -103,22 +74,22 @@ def read_sheets(snapshot: Snapshot, kind: str, sheet: str | None, limits: Limits
     return tuple(found)
 
 
-def _with_errors(cells: np.ndarray, survey: Survey) -> np.ndarray:
+def _with_errors(cells: np.ndarray, facts: SheetFacts) -> np.ndarray:
     """Put the text of an error where the library leaves nothing."""
-    if not survey.errors:
+    if not facts.errors:
         return cells
-    height = max(cells.shape[0], *(row + 1 for row, _ in survey.errors))
-    width = max(cells.shape[1], *(column + 1 for _, column in survey.errors))
+    height = max(cells.shape[0], *(row + 1 for row, _ in facts.errors))
+    width = max(cells.shape[1], *(column + 1 for _, column in facts.errors))
     wider = np.full((height, width), None, dtype=object)
     wider[: cells.shape[0], : cells.shape[1]] = cells
-    for at, text in survey.errors.items():
+    for at, text in facts.errors.items():
         wider[at] = text
     return wider
 
 
-def _check_reach(snapshot: Snapshot, name: str, survey: Survey, limits: Limits) -> None:
-    if survey.rows * survey.columns > limits.cells:
-        raise _too_many(snapshot, name, f"values down to {cell_address(survey.rows - 1, survey.columns - 1)}", limits)
+def _check_reach(snapshot: Snapshot, name: str, facts: SheetFacts, limits: Limits) -> None:
+    if facts.rows * facts.columns > limits.cells:
+        raise _too_many(snapshot, name, f"values down to {cell_address(facts.rows - 1, facts.columns - 1)}", limits)
 
 
 def _too_many(snapshot: Snapshot, name: str, found: str, limits: Limits) -> ReadingError:
@@ -129,10 +100,10 @@ def _too_many(snapshot: Snapshot, name: str, found: str, limits: Limits) -> Read
     return fault(snapshot.path, text, found=found, expected=f"at most {limits.cells:,} cells", sheet=name)
 
 
-def _check_formulas(snapshot: Snapshot, name: str, survey: Survey) -> None:
-    if not survey.unvalued:
+def _check_formulas(snapshot: Snapshot, name: str, facts: SheetFacts) -> None:
+    if not facts.unvalued:
         return
-    cells = [cell_address(*at) for at in survey.unvalued]
+    cells = [cell_address(*at) for at in facts.unvalued]
     text = (
         f"{snapshot.file}, sheet {name!r}: {len(cells):,} formula{'s' if len(cells) > 1 else ''} without a stored value ({_first(cells)}): "
         "the file was written by a program that does not calculate. Expected values: open it in Excel or LibreOffice and save it, or "
@@ -140,7 +111,7 @@ def _check_formulas(snapshot: Snapshot, name: str, survey: Survey) -> None:
     )
     rows = [
         (snapshot.file, name, at[0] + 1, cell, None, "formula without a value", "a value")
-        for at, cell in zip(survey.unvalued, cells, strict=True)
+        for at, cell in zip(facts.unvalued, cells, strict=True)
     ]
     frame = pd.DataFrame(rows, columns=FAULT_COLUMNS)
     raise fault(snapshot.path, text, found="formulas without values", expected="values", rows=frame)
@@ -151,15 +122,15 @@ def _no_sheet(snapshot: Snapshot, sheet: str, names: list[str]) -> ReadingError:
     return fault(snapshot.path, text, found="unknown sheet", expected="a sheet of the workbook", sheet=sheet)
 
 
-def _notes(survey: Survey, name: str, *, visible: bool) -> tuple[str, ...]:
+def _notes(facts: SheetFacts, name: str, *, visible: bool) -> tuple[str, ...]:
     notes = []
     if not visible:
         notes.append(f"The sheet {name!r} is hidden; it was read all the same.")
-    if rows := [str(row + 1) for row in survey.hidden_rows]:
+    if rows := [str(row + 1) for row in facts.hidden_rows]:
         notes.append(f"{_were(rows, 'hidden row')} with values {_was(rows)} read all the same ({_first(rows)}).")
-    if columns := [cell_address(0, column)[:-1] for column in survey.hidden_columns if column < survey.columns]:
+    if columns := [cell_address(0, column)[:-1] for column in facts.hidden_columns if column < facts.columns]:
         notes.append(f"{_were(columns, 'hidden column')} {_was(columns)} read all the same ({_first(columns)}).")
-    if errors := [f"{cell_address(*at)} {text}" for at, text in survey.errors.items()]:
+    if errors := [f"{cell_address(*at)} {text}" for at, text in facts.errors.items()]:
         hold = "holds" if len(errors) == 1 else "hold"
         notes.append(f"{_were(errors, 'cell')} {hold} an error in place of a value ({_first(errors)}).")
     return tuple(notes)

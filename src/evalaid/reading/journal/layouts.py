@@ -25,7 +25,7 @@ _LETTERS = re.compile(r"[A-Z]{1,3}")
 
 @dataclass(frozen=True)
 class ColumnLayout:
-    """Say what one column holds.
+    """Return what one column holds.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class ColumnLayout:
 
 @dataclass(frozen=True)
 class TableLayout:
-    """Say how one sheet is read. What is None is detected.
+    """Describe how one sheet is read. What is None is detected.
 
     Parameters
     ----------
@@ -119,8 +119,8 @@ class TableLayout:
 
 
 @dataclass(frozen=True)
-class Layout:
-    r"""Say how the files of a panel are read.
+class FileLayout:
+    r"""Describe how the files of a panel are read.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ class Layout:
 
     Examples
     --------
-    >>> Layout.from_yaml("periods: quarter\ntables:\n- sheet: 表1\n  header_rows: [2, 3]\n").tables[0].header_rows
+    >>> FileLayout.from_yaml("periods: quarter\ntables:\n- sheet: 表1\n  header_rows: [2, 3]\n").tables[0].header_rows
     (2, 3)
     """
 
@@ -155,7 +155,7 @@ class Layout:
         return None
 
     def text_options(self, file: str) -> dict[str, Any]:
-        """Give encoding and separator of a text file, as far as they are stated."""
+        """Return encoding and separator of a text file, as far as they are stated."""
         tables = [table for table in self.tables if table.file in (None, file)]
         return {
             name: next((value for table in tables if (value := getattr(table, name)) is not None), None)
@@ -167,14 +167,8 @@ class Layout:
         return "\n".join(_write(self)) + "\n"
 
     @classmethod
-    def from_yaml(cls, text: str, name: str = "layout") -> Layout:
-        """Read a layout.
-
-        Raises
-        ------
-        ReadingError
-            With all faults at once, when it is no YAML, has an unknown key or a value of the wrong kind.
-        """
+    def from_yaml(cls, text: str, name: str = "layout") -> FileLayout:
+        """Read a layout."""
         try:
             stored = yaml.safe_load(text)
         except yaml.YAMLError as error:
@@ -190,14 +184,8 @@ class Layout:
         return layout
 
     @classmethod
-    def read(cls, path: Path | str) -> Layout:
-        """Read a layout file.
-
-        Raises
-        ------
-        ReadingError
-            If it cannot be read, or has faults.
-        """
+    def read(cls, path: Path | str) -> FileLayout:
+        """Read a layout file."""
         path = Path(path)
         try:
             return cls.from_yaml(path.read_text(encoding="utf-8-sig"), path.name)
@@ -206,7 +194,11 @@ class Layout:
             raise ReadingError(f"The layout {path.name} cannot be read: {reason}.") from None
 
 
-def _write(layout: Layout) -> Iterator[str]:
+Layout = FileLayout
+"""The public name of `FileLayout`."""
+
+
+def _write(layout: FileLayout) -> Iterator[str]:
     yield "# How the files are read. Rows and columns are named as a spreadsheet shows them; null = detect."
     yield f"periods: {_scalar(layout.periods)}  # {', '.join(PERIODS)}: the kind of period of the panel"
     yield f"within: {_scalar(layout.within)}  # province or prefecture that all units lie in"
@@ -262,13 +254,13 @@ class _Reader:
     def __init__(self) -> None:
         self.faults: list[str] = []
 
-    def layout(self, stored: Mapping[str, Any]) -> Layout:
-        self._known(stored, [f.name for f in fields(Layout)], "the layout")
+    def layout(self, stored: Mapping[str, Any]) -> FileLayout:
+        self._known(stored, [f.name for f in fields(FileLayout)], "the layout")
         tables = stored.get("tables") or []
         if not isinstance(tables, list):
             self.faults.append(f"tables must be a list, found {tables!r}")
             tables = []
-        return Layout(
+        return FileLayout(
             tables=tuple(self._table(entry, f"tables[{place}]") for place, entry in enumerate(tables, start=1)),
             periods=self._one_of(stored.get("periods"), PERIODS, "periods"),
             within=self._text(stored.get("within"), "within"),

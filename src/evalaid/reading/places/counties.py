@@ -26,7 +26,7 @@ class PlacedUnit:
 
 
 def is_total(text: str, table: TableLayout) -> bool:
-    """Tell whether a name is that of a total or an average, by its words or by the layout."""
+    """Return whether a name is that of a total or an average, by its words or by the layout."""
     return bool(_TOTAL.fullmatch(text)) or text in {plain(total) for total in table.totals}
 
 
@@ -42,7 +42,7 @@ def read_heading(
 
 
 def _larger(text: str, within: str | None) -> str | None:
-    """Give the code of a prefecture or province; None for anything else."""
+    """Return the code of a prefecture or province; None for anything else."""
     found = find_region(text, within=within)
     return found.code if isinstance(found, Region) and found.level != "county" else None
 

@@ -77,22 +77,12 @@ _GENERIC = ("矿区", "郊区", "城区", "新区")
 
 @dataclass(frozen=True)
 class Division:
-    """Hold one name of one code.
+    """Hold one name of one code."""
 
-    Parameters
-    ----------
-    code : str
-        GB/T 2260 code, six digits.
-    name : str
-        Name as listed.
-    first_listed, last_listed : int
-        Years of the first and the last list with this code and name.
-    """
-
-    code: str
-    name: str
-    first_listed: int
-    last_listed: int
+    code: str  # GB/T 2260 code, six digits
+    name: str  # name as listed
+    first_listed: int  # years of the first and the last list with this code and name
+    last_listed: int  # years of the first and the last list with this code and name
 
     @property
     def current(self) -> bool:
@@ -107,22 +97,15 @@ class Division:
 
 @dataclass(frozen=True, eq=False)
 class Divisions:
-    """Hold all divisions, findable by code and by any form of the name.
+    """Hold all divisions, findable by code and by any form of the name."""
 
-    Parameters
-    ----------
-    by_code : dict
-        Code -> its divisions, the latest name last.
-    by_form : dict
-        Form of a name -> (rank, division) pairs: 0 current name, 1 current name without its peoples, 2 former name, 3
-        former without peoples, 4 current without its ending, 5 former without its ending.
-    """
-
-    by_code: dict[str, tuple[Division, ...]]
+    by_code: dict[str, tuple[Division, ...]]  # code -> its divisions, the latest name last
+    # form of a name -> (rank, division) pairs: 0 current name, 1 current name without its peoples, 2 former
+    # name, 3 former without peoples, 4 current without its ending, 5 former without its ending
     by_form: dict[str, tuple[tuple[int, Division], ...]]
 
     def current(self, code: str) -> Division | None:
-        """Give the division that has a code today, if there is one."""
+        """Return the division that has a code today, if there is one."""
         found = self.by_code.get(code, ())
         return found[-1] if found and found[-1].current else None
 
@@ -131,16 +114,6 @@ class Divisions:
 
         Assumes that one name is borne once in a prefecture; that a division that took the name, with the same or another ending, in the same prefecture (else in the
         same province), first listed in or after the last year of the former name, continues it. Whether its land is the same is in no list.
-
-        Parameters
-        ----------
-        former : Division
-            A division that is not current.
-
-        Returns
-        -------
-        Division or None
-            None when none took the name (it was merged or renamed), or several did.
         """
         namesakes = [d for _, d in self.by_form.get(former.name, ()) if d.current and d.name == former.name]
         by_province = former.code[2] == "9"  # administered by the province: such codes were given anew more than once
@@ -167,21 +140,6 @@ class Divisions:
 def load_divisions(path: Path | str | None = None) -> Divisions:
     """Read the list of divisions.
 
-    Parameters
-    ----------
-    path : Path or str, optional
-        A file with ``code``, ``name``, ``first_listed``, ``last_listed``. Default: that of the project.
-
-    Returns
-    -------
-    Divisions
-        All of them; read once.
-
-    Raises
-    ------
-    ReadingError
-        When the file is not there or lacks a column.
-
     Examples
     --------
     >>> load_divisions().current("441826").name
@@ -194,16 +152,6 @@ def stem(name: str) -> str:
     """Take a name without its peoples and its ending.
 
     Assumes a name as listed. What would leave less than two characters, or nothing that is the division's own, stays.
-
-    Parameters
-    ----------
-    name : str
-        For example 连南瑶族自治县.
-
-    Returns
-    -------
-    str
-        For example 连南.
 
     Examples
     --------
@@ -224,16 +172,6 @@ def stem(name: str) -> str:
 
 def short_forms(name: str) -> tuple[str, ...]:
     """List the forms of an autonomous division's name without its peoples.
-
-    Parameters
-    ----------
-    name : str
-        A name as listed.
-
-    Returns
-    -------
-    tuple of str
-        For 连南瑶族自治县: 连南县 and 连南自治县; nothing for other names.
 
     Examples
     --------

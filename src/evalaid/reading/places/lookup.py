@@ -25,28 +25,14 @@ _BETWEEN = re.compile(r"[\s\u200b\ufeff·•、,;/|>_\-\u2013\u2014:]+")
 
 @dataclass(frozen=True)
 class Region:
-    """Hold one division.
+    """Hold one division."""
 
-    Parameters
-    ----------
-    code : str
-        GB/T 2260 code, six digits.
-    name : str
-        Its name today.
-    prefecture, province : str
-        Names of what it belongs to; empty where there is none.
-    how : str
-        How it was found, for the provenance.
-    level : str
-        "county", "prefecture" or "province".
-    """
-
-    code: str
-    name: str
-    prefecture: str
-    province: str
-    how: str
-    level: str
+    code: str  # GB/T 2260 code, six digits
+    name: str  # its name today
+    prefecture: str  # names of what it belongs to; empty where there is none
+    province: str  # names of what it belongs to; empty where there is none
+    how: str  # how it was found, for the provenance
+    level: str  # "county", "prefecture" or "province"
 
     def __str__(self) -> str:
         return f"{self.name} ({self.code}{', ' + (self.prefecture or self.province) if self.level == 'county' else ''})"
@@ -54,21 +40,11 @@ class Region:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Hold why a name or a code is no single division, and which it may be.
+    """Hold why a name or a code is no single division, and which it may be."""
 
-    Parameters
-    ----------
-    text : str
-        What was looked for.
-    reason : str
-        Why there is no answer.
-    regions : tuple of Region
-        The nearest, best first.
-    """
-
-    text: str
-    reason: str
-    regions: tuple[Region, ...]
+    text: str  # what was looked for
+    reason: str  # why there is no answer
+    regions: tuple[Region, ...]  # the nearest, best first
 
     def __str__(self) -> str:
         near = ", ".join(map(str, self.regions))
@@ -80,17 +56,7 @@ AS_NAME = "name as listed"
 
 
 def is_blank(cell: object) -> bool:
-    """Tell whether a cell holds nothing.
-
-    Parameters
-    ----------
-    cell : object
-        A value of a grid.
-
-    Returns
-    -------
-    bool
-        True for None, NaN and blanks.
+    """Return whether a cell holds nothing.
 
     Examples
     --------
@@ -102,22 +68,6 @@ def is_blank(cell: object) -> bool:
 
 def look_up(divisions: Divisions, value: object, prefix: str, level: str | None) -> Region | Candidates:
     """Find the division that a code, a name, or both in one cell mean.
-
-    Parameters
-    ----------
-    divisions : Divisions
-        All divisions.
-    value : object
-        The cell.
-    prefix : str
-        Leading digits that the code must have.
-    level : str, optional
-        Only divisions of this level.
-
-    Returns
-    -------
-    Region or Candidates
-        The division today, or why there is none.
 
     Examples
     --------
@@ -141,22 +91,7 @@ def look_up(divisions: Divisions, value: object, prefix: str, level: str | None)
 
 
 def agree(by_code: Region, by_name: Region | Candidates, cell: object) -> Region | Candidates:
-    """Hold a code against the name that stands beside it.
-
-    Parameters
-    ----------
-    by_code : Region
-        What the code is.
-    by_name : Region or Candidates
-        What the name is, or may be.
-    cell : object
-        The name, for messages.
-
-    Returns
-    -------
-    Region or Candidates
-        The division of the code when the name is its own or one of several; else why they differ.
-    """
+    """Hold a code against the name that stands beside it."""
     if isinstance(by_name, Region):
         if by_name.code == by_code.code:
             return by_code

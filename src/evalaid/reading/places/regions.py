@@ -18,23 +18,12 @@ __all__ = ["Candidates", "Region", "Regions", "find_region", "former_counties", 
 
 @dataclass(frozen=True)
 class Regions:
-    """Hold the divisions of a column.
+    """Hold the divisions of a column."""
 
-    Parameters
-    ----------
-    regions : tuple of (Region, Candidates or None)
-        One for each cell; None for an empty cell.
-    evidence : str
-        How many were found, and how.
-    faults : list of tuples
-        (position, text, why) of every cell that is no single division.
-    notes : list of tuples
-        (position, text, decided) of every cell that is not simply the code or the name as listed.
-    """
-
-    regions: tuple[Region | Candidates | None, ...]
-    evidence: str
-    faults: list[tuple[int, str, str]]
+    regions: tuple[Region | Candidates | None, ...]  # one for each cell; None for an empty cell
+    evidence: str  # how many were found, and how
+    faults: list[tuple[int, str, str]]  # (position, text, why) of every cell that is no single division
+    # (position, text, decided) of every cell that is not simply the code or the name as listed
     notes: list[tuple[int, str, str]]
 
 
@@ -45,27 +34,6 @@ def find_region(
 
     Assumes the lists of 2002 to 2014 and 2023 (``data/regions/divisions.csv``). A former name is followed to the division
     that took it; a name that several divisions have is not decided without ``within`` or a code beside it.
-
-    Parameters
-    ----------
-    value : object
-        A code (440222, 440222.0, "440222000000"), a name (连南县, 清远市连南瑶族自治县), or both ("440222始兴县").
-    within : str, optional
-        Name or code of a province or prefecture that it lies in.
-    level : {"county", "prefecture", "province"}, optional
-        Only divisions of this level.
-    path : Path or str, optional
-        Another list of divisions.
-
-    Returns
-    -------
-    Region or Candidates
-        The division as it is called today, or why there is none, with the nearest.
-
-    Raises
-    ------
-    ReadingError
-        When ``within`` is no single division, or the list is not found.
 
     Examples
     --------
@@ -89,25 +57,6 @@ def read_regions(
     path: Path | str | None = None,
 ) -> Regions:
     """Find the divisions that a column of names or codes means.
-
-    Parameters
-    ----------
-    cells : sequence
-        (n,) names or codes.
-    codes : sequence, optional
-        (n,) codes that stand beside the names: they decide between divisions of one name, and must agree with it.
-    within, level, path : optional
-        As for `find_region`.
-
-    Returns
-    -------
-    Regions
-        The divisions with every decision.
-
-    Raises
-    ------
-    ReadingError
-        As `find_region`; when ``codes`` has another length.
 
     Examples
     --------
@@ -142,16 +91,6 @@ def read_regions(
 
 def former_counties(path: Path | str | None = None) -> pd.DataFrame:
     """List the codes of former counties whose land goes under another code today, because another division took the name.
-
-    Parameters
-    ----------
-    path : Path or str, optional
-        Another list of divisions.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``was`` and ``now`` (codes as integers), ``how`` (in words).
 
     Examples
     --------

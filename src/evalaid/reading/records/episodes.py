@@ -93,28 +93,6 @@ def stays(
     """Bring records to one form: residence, seat (county of the hospital), dates, period, fate, weight, hospital, person.
 
     A date outside of `YEARS` is missing; a time with a zone belongs to the day that it is in China.
-
-    Parameters
-    ----------
-    table : ibis table
-        The records; only the columns named in ``columns`` are read.
-    hospitals : ibis table or None
-        ``code`` and ``county`` (integer); None when the records name the hospital's county themselves.
-    heirs : ibis table or None
-        ``was`` and ``now`` (integers): former codes of counties and those of today.
-    columns : dict
-        Role -> column.
-    period : {"year", "quarter", "month"}
-        What one step on the time axis is.
-    dated : {"discharge", "admission"}
-        Which date decides the period.
-    base_values, insurance : tuple of str
-        Values of these columns that are kept; empty = all.
-
-    Returns
-    -------
-    ibis table
-        One row a record.
     """
     import ibis
 
@@ -164,18 +142,7 @@ def stays(
 
 
 def count_stays(rows: ir.Table) -> ir.Table:
-    """Count records as they are, each an episode.
-
-    Parameters
-    ----------
-    rows : ibis table
-        As `stays` gives them.
-
-    Returns
-    -------
-    ibis table
-        The columns of `SUMMARY`.
-    """
+    """Count records as they are, each an episode."""
     return rows.group_by("residence", "period", "fate").aggregate(
         rows=rows.count(),
         episodes=rows.count(),
@@ -198,24 +165,6 @@ def count_episodes(rows: ir.Table, engine: str, *, days: int, dated: str, taken:
     of its heaviest stay.
 
     Stays that stand alone, nearly all, are counted before the rest is put into episodes, so the second pass is small.
-
-    Parameters
-    ----------
-    rows : ibis table
-        As `stays` gives them, with ``person``.
-    engine : str
-        Name of the Ibis backend.
-    days : int
-        Largest number of days between discharge and admission of a transfer.
-    dated : {"discharge", "admission"}
-        Which date decides the period.
-    taken : str
-        One of `TAKEN`.
-
-    Returns
-    -------
-    ibis table
-        The columns of `SUMMARY`.
     """
     import ibis
 

@@ -57,20 +57,6 @@ _BETWEEN = re.compile(r"(?<=\d)[ -](?=[\dXx])")
 def refuse_identifiers(frame: pd.DataFrame, columns: Iterable[str] | None = None, where: str = "the table") -> None:
     """Refuse a table with a column that looks like an identity or telephone number, a pseudonym or a name.
 
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        The table.
-    columns : iterable of str, optional
-        Which columns are written. Default: all.
-    where : str, optional
-        What the table is called in the message.
-
-    Raises
-    ------
-    ReadingError
-        Names each column, what it looks like, and an example with most of it masked.
-
     Examples
     --------
     >>> refuse_identifiers(pd.DataFrame({"who": ["11010519491231002X"]}))
@@ -92,19 +78,7 @@ def refuse_identifiers(frame: pd.DataFrame, columns: Iterable[str] | None = None
 
 
 def looks_like(values: pd.Series, name: object = "") -> tuple[str, str] | None:
-    """Say what a column seems to tell about persons.
-
-    Parameters
-    ----------
-    values : pandas.Series
-        The column.
-    name : object, optional
-        Its heading.
-
-    Returns
-    -------
-    tuple of str or None
-        What it looks like, and an example; None when it tells nothing about persons.
+    """Return what a column seems to tell about persons.
 
     Examples
     --------
@@ -166,16 +140,6 @@ def _long_floats(values: pd.Series) -> tuple[str, str] | None:
 
 def mask(text: str) -> str:
     """Hide most of a text: its first two and last two characters stay, of a short one the first only.
-
-    Parameters
-    ----------
-    text : str
-        What may not be shown.
-
-    Returns
-    -------
-    str
-        The same length.
 
     Examples
     --------

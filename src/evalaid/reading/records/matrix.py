@@ -126,7 +126,7 @@ def count_matrix(
         faults.add(
             "residence",
             "a pair of counties occurs more than once in a period",
-            "one count a pair",
+            "one count per pair",
             rows=list(shown.index),
             values=values,
         )

@@ -33,24 +33,7 @@ Line = tuple[Any, ...]
 
 
 def find_pieces(source: Any) -> tuple[tuple[Path, ...], list[Line]]:
-    """Find the files of a source in order of their names; of folders everything below them.
-
-    Parameters
-    ----------
-    source : path or sequence of paths
-        Files and folders.
-
-    Returns
-    -------
-    tuple
-        The files, and a row of the decisions frame for each file of a folder that is not read. Hidden files, and files in
-        hidden folders, are not mentioned: programs keep copies and unfinished files there.
-
-    Raises
-    ------
-    ReadingError
-        For what is not there, is empty, or is named twice.
-    """
+    """Find the files of a source in order of their names; of folders everything below them."""
     given = [source] if isinstance(source, str | os.PathLike) else source
     if not isinstance(given, Sequence) or not all(isinstance(item, str | os.PathLike) for item in given):
         raise ReadingError(
@@ -101,7 +84,7 @@ def find_pieces(source: Any) -> tuple[tuple[Path, ...], list[Line]]:
 
 
 def kind_of_one(path: Path) -> str:
-    """Tell the kind of a file by its name: "parquet", "csv", or its ending.
+    """Return the kind of a file by its name: "parquet", "csv", or its ending.
 
     Examples
     --------
@@ -115,13 +98,7 @@ def kind_of_one(path: Path) -> str:
 
 
 def kind_of(files: Sequence[Path]) -> str:
-    """Tell the one kind of all files, "parquet" or "csv".
-
-    Raises
-    ------
-    ReadingError
-        When there are several kinds, or others.
-    """
+    """Return the one kind of all files, "parquet" or "csv"."""
     kinds = {kind_of_one(path) for path in files}
     if len(kinds) > 1 or not kinds <= set(ENDINGS.values()):
         shown = ", ".join(sorted(path.name for path in files)[:3])
@@ -136,7 +113,7 @@ def kind_of(files: Sequence[Path]) -> str:
 
 
 def mark(path: Path) -> tuple[str, int]:
-    """Give a fingerprint that costs no reading of the whole file (size, first and last megabyte), and the time of its last change."""
+    """Return a fingerprint that costs no reading of the whole file (size, first and last megabyte), and the time of its last change."""
     try:
         status = path.stat()
         digest = hashlib.sha256(f"{status.st_size}".encode())
@@ -150,25 +127,14 @@ def mark(path: Path) -> tuple[str, int]:
 
 
 def refuse_copies(marks: Mapping[Path, tuple[str, int]]) -> None:
-    """Refuse files with the same content: every record in them would count twice. Files without a record may be alike.
-
-    Parameters
-    ----------
-    marks : mapping
-        File -> what `mark` gives.
-
-    Raises
-    ------
-    ReadingError
-        Names the files.
-    """
+    """Refuse files with the same content: every record in them would count twice. Files without a record may be alike."""
     times = Counter(found for found, _ in marks.values())
     alike = [path for path, (found, _) in marks.items() if times[found] > 1 and not _without_records(path)]
     _refuse_twins([marks[path][0] for path in alike], alike, "is a copy of another")
 
 
 def encoding_of(path: Path) -> str:
-    """Tell the encoding of a CSV file from its first megabyte."""
+    """Return the encoding of a CSV file from its first megabyte."""
     with _opener(path)(path, "rb") as stream:
         head = stream.read(HEAD)
     if len(head) == HEAD and b"\0" not in head:  # of UTF-16 a whole number of characters is there
@@ -198,7 +164,7 @@ def header_of(path: Path, encoding: str) -> tuple[list[str], str]:
 
 
 def parquet_kinds(path: Path) -> dict[str, str]:
-    """Tell what each column of a Parquet file holds, from its last bytes: no record is read."""
+    """Return what each column of a Parquet file holds, from its last bytes: no record is read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -218,17 +184,7 @@ def parquet_kinds(path: Path) -> dict[str, str]:
 
 
 def check_pieces(kinds: Mapping[Path, Mapping[str, str]], used: Mapping[str, str], faults: Faults) -> None:
-    """Note the files that lack a column that is needed, and columns whose values cannot be told to be equal across files.
-
-    Parameters
-    ----------
-    kinds : mapping
-        File -> column -> what it holds.
-    used : mapping of str to str
-        Role -> column.
-    faults : Faults
-        Where they are noted.
-    """
+    """Record the files that lack a column that is needed, and columns whose values cannot be told to be equal across files."""
     for role, name in used.items():
         held = {
             path: {k.casefold(): v for k, v in columns.items()}.get(name.casefold()) for path, columns in kinds.items()
@@ -246,7 +202,7 @@ def check_pieces(kinds: Mapping[Path, Mapping[str, str]], used: Mapping[str, str
 
 
 def looks_like_a_record(names: Sequence[str]) -> bool:
-    """Tell whether what stands in the first row are values, not names of columns.
+    """Return whether what stands in the first row are values, not names of columns.
 
     Examples
     --------

@@ -39,31 +39,6 @@ def hide_small(
 
     Assumes that whoever reads the table knows that counts are whole numbers >= 0 and which of them add up to which.
 
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        The table; it is not changed. Its index labels are distinct.
-    counts : sequence of str
-        Columns that count people or episodes.
-    sums : mapping of str to sequence of str, optional
-        Column -> columns among ``counts`` that add up to it in each row.
-    totals : mapping, optional
-        Index label of a row -> labels of the rows that add up to it in each of ``counts``.
-    ratios : mapping of str to sequence of str, optional
-        Column computed from counts -> these; hidden where one of them is.
-    threshold : int, optional
-        Counts below it are hidden, zeros included.
-
-    Returns
-    -------
-    pandas.DataFrame
-        With missing values where something is hidden.
-
-    Raises
-    ------
-    ReadingError
-        When the threshold is below `THRESHOLD`, or a sum is not the sum of its parts.
-
     Notes
     -----
     A hidden count is safe when the sums that are shown neither determine it nor bound it below the threshold. Complementary cells
@@ -106,29 +81,6 @@ def publishable(
     above or below them, or of all others, and shares that are the ratio of two counts, are found by trying. A share of a count
     that is shown tells the count that it is a share of, also when that one has no column: both parts are held against the
     threshold.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        The table.
-    columns : sequence of str
-        Columns that are written.
-    counts : sequence of str
-        Those that count people or episodes.
-    where : str
-        What the table is called in messages.
-    threshold : int, optional
-        See `hide_small`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The same frame when nothing had to be hidden.
-
-    Raises
-    ------
-    ReadingError
-        For columns about persons.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Discharge records, one row an episode, to counts by county of residence and period."""
+"""Discharge records, one row per episode, to counts by county of residence and period."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def _county_numbers(codes: Sequence[object], heirs: pd.DataFrame) -> set[int | N
 
 
 def _renamed(heirs: pd.DataFrame, frame: pd.DataFrame) -> list[tuple[Any, ...]]:
-    """Say which of the counties counted had other codes before."""
+    """Return which of the counties counted had other codes before."""
     there = heirs[heirs["now"].isin(frame["county"].astype("int64"))]
     return [
         ("", "", "", f"code {was}", None, f"counted as {now}", how)
@@ -313,7 +313,7 @@ def _read_hospitals(hospitals: Any, heirs: pd.DataFrame) -> tuple[pd.DataFrame, 
     if (twice := seats["code"].duplicated(keep=False)).any():
         rows = seats[twice]
         faults.add(
-            roles["code"], "one hospital in several counties", "one county a hospital",
+            roles["code"], "one hospital in several counties", "one county per hospital",
             rows=list(rows.index), values=[f"{a} in {b}" for a, b in zip(rows["code"], rows["county"], strict=True)],
         )  # fmt: skip
     faults.raise_if_any(ReadingError, "hospital table")

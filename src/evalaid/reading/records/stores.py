@@ -42,32 +42,15 @@ POLL_SECONDS = 0.2
 
 @dataclass
 class Store:
-    """Hold an open source of records: its table, its engine, and the marks of its files.
+    """Hold an open source of records: its table, its engine, and the marks of its files."""
 
-    Parameters
-    ----------
-    table : ibis table
-        The records.
-    connection : ibis backend
-        What runs expressions on it.
-    embedded : bool
-        Whether the connection is a DuckDB of our own.
-    files : tuple of Path
-        Files that are read here; empty for tables of another engine.
-    notes : list of tuple
-        Rows for the decisions frame.
-    marks : dict
-        File -> its mark when it was opened.
-    kinds : dict
-        File -> column -> what it holds; empty for tables of another engine.
-    """
-
-    table: ir.Table
-    connection: Any
-    embedded: bool = False
-    files: tuple[Path, ...] = ()
-    notes: list[tuple[Any, ...]] = field(default_factory=list)
-    marks: dict[Path, tuple[str, int]] = field(default_factory=dict)
+    table: ir.Table  # the records
+    connection: Any  # what runs expressions on it
+    embedded: bool = False  # whether the connection is a DuckDB of our own
+    files: tuple[Path, ...] = ()  # files that are read here; empty for tables of another engine
+    notes: list[tuple[Any, ...]] = field(default_factory=list)  # rows for the decisions frame
+    marks: dict[Path, tuple[str, int]] = field(default_factory=dict)  # file -> its mark when it was opened
+    # file -> column -> what it holds; empty for tables of another engine
     kinds: Mapping[Path, Mapping[str, str]] = field(default_factory=dict)
 
     @property
@@ -157,27 +140,7 @@ def open_store(
     threads: int | None = None,
     scratch: Path | str | None = None,
 ) -> Iterator[Store]:
-    """Open records for reading.
-
-    Parameters
-    ----------
-    source : path, sequence of paths, pandas.DataFrame, ibis table or str
-        See `evalaid.reading.records.records.count_records`.
-    backend : str or ibis backend, optional
-        Address or connection of another engine.
-    memory, threads, scratch
-        Limits of the embedded DuckDB.
-
-    Yields
-    ------
-    Store
-        Closed, and its scratch files deleted, at the end.
-
-    Raises
-    ------
-    ReadingError
-        When nothing readable is there.
-    """
+    """Open records for reading."""
     import ibis
 
     if backend is not None:
@@ -209,18 +172,6 @@ def read_small(source: Any, headings: Collection[str] = ()) -> tuple[pd.DataFram
 
     Assumes of a workbook that the first row is the header, unless one of ``headings`` (as `plain_name` writes them) stands in a
     later row: what is above it are titles.
-
-    Parameters
-    ----------
-    source : path or pandas.DataFrame
-        The table.
-    headings : collection of str, optional
-        Names of columns that it may have.
-
-    Returns
-    -------
-    tuple
-        The frame, and the name of the file.
     """
     if isinstance(source, pd.DataFrame):
         return source, ""

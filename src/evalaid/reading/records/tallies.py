@@ -60,24 +60,7 @@ class RecordCounts:
 
 
 def make_frame(groups: pd.DataFrame, period: str, denominator: str, *, weighted: bool = False) -> pd.DataFrame:
-    """Turn counts by residence, period and fate into one row for each county and period.
-
-    Parameters
-    ----------
-    groups : pandas.DataFrame
-        ``residence``, ``period`` (ordinal), ``fate``, ``episodes``, ``weight``, ``weighted``.
-    period : str
-        What a period is.
-    denominator : {"country", "province"}
-        Whether the total includes other provinces.
-    weighted : bool
-        Whether to give mean weights.
-
-    Returns
-    -------
-    pandas.DataFrame
-        As in `RecordCounts`.
-    """
+    """Turn counts by residence, period and fate into one row for each county and period."""
     names = {
         Fate.INSIDE: COUNTS[0],
         Fate.OUTSIDE: COUNTS[1],
@@ -110,22 +93,7 @@ def make_decisions(lines: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
 
 
 def sort_out(summary: pd.DataFrame, wanted: set[int | None] | None, window: tuple[int, int] | None) -> pd.DataFrame:
-    """Say why a group of records is not counted, in the order in which the reasons are asked.
-
-    Parameters
-    ----------
-    summary : pandas.DataFrame
-        ``residence``, ``period``, ``fate`` and the counts.
-    wanted : set of int or None
-        Counties that were asked for.
-    window : tuple of int or None
-        First and last period that were asked for.
-
-    Returns
-    -------
-    pandas.DataFrame
-        With ``left_out``, "" where the group is counted.
-    """
+    """Return why a group of records is not counted, in the order in which the reasons are asked."""
     residence, period = summary["residence"], summary["period"]
     fate = summary["fate"].astype("int64")
     province = residence // 10_000
@@ -170,24 +138,7 @@ WHY = {
 def account(
     groups: pd.DataFrame, definition: Mapping[str, str], found: Mapping[str, str], period: str
 ) -> list[tuple[Any, ...]]:
-    """Say what became of the records; ``rows`` of all lines after the first add up to those read.
-
-    Parameters
-    ----------
-    groups : pandas.DataFrame
-        As `sort_out` gives them.
-    definition : mapping of str to str
-        See `RecordCounts`.
-    found : mapping of str to str
-        Role -> column.
-    period : str
-        What a period is.
-
-    Returns
-    -------
-    list of tuple
-        Rows of the decisions frame.
-    """
+    """Return what became of the records; ``rows`` of all lines after the first add up to those read."""
     lines: list[tuple[Any, ...]] = []
 
     def say(what: str, rows: int | None, decided: str, because: str) -> None:

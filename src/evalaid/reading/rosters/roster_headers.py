@@ -28,8 +28,8 @@ from evalaid.base.names import (
 from evalaid.reading.files.cells import column_letters, column_number
 from evalaid.reading.journal.decisions import Journal
 from evalaid.reading.journal.layouts import ColumnLayout, TableLayout
-from evalaid.reading.tables.headers import Block, fill_down, find_block
-from evalaid.reading.values.kinds import Kind, classify, plain
+from evalaid.reading.tables.headers import TableBlock, fill_down, find_block
+from evalaid.reading.values.kinds import CellKind, classify, plain
 
 STARTS = (START, SPELL, ARRIVED, AGREED, ANNOUNCED)
 """Columns that say when a partnership began; where there are several, the first of these is the start."""
@@ -48,16 +48,6 @@ def find_roster_role(path: Sequence[str]) -> str:
 
     Assumes texts as `evalaid.reading.tables.headers.plain` gives them, from the top row of the header to the bottom row.
 
-    Parameters
-    ----------
-    path : sequence of str
-        Header texts of the column.
-
-    Returns
-    -------
-    str
-        The role; empty when no known header fits.
-
     Examples
     --------
     >>> find_roster_role(["帮扶时间", "开始"]), find_roster_role(["支援医院"]), find_roster_role(["派驻人数(人)"])
@@ -73,21 +63,8 @@ def find_roster_role(path: Sequence[str]) -> str:
     return ""
 
 
-def detect_roster(given: TableLayout | None, journal: Journal) -> tuple[TableLayout, Block] | None:
-    """Complete the layout of a sheet of a roster.
-
-    Parameters
-    ----------
-    given : TableLayout or None
-        What is fixed.
-    journal : Journal
-        The sheet; receives decisions and faults.
-
-    Returns
-    -------
-    (TableLayout, Block) or None
-        None when the sheet has no header of a roster.
-    """
+def detect_roster(given: TableLayout | None, journal: Journal) -> tuple[TableLayout, TableBlock] | None:
+    """Complete the layout of a sheet of a roster."""
     grid = journal.grid
     given = given or TableLayout()
     cells = fill_down(grid)
@@ -97,7 +74,7 @@ def detect_roster(given: TableLayout | None, journal: Journal) -> tuple[TableLay
     data = (given.data_rows[0] - 1, given.data_rows[1] - 1) if given.data_rows else _find_body(cells, header[1])
     block = None if data is None else find_block(grid, header, data)
     if block is None:
-        journal.find(header[1], "", "", "no row stands below the header", "one row for each partnership")
+        journal.fault(header[1], "", "", "no row stands below the header", "one row for each partnership")
         return None
     rows = f"{header[0] + 1}" if header[0] == header[1] else f"{header[0] + 1} to {header[1] + 1}"
     because = (
@@ -150,12 +127,12 @@ def _find_body(cells: np.ndarray, header: int) -> tuple[int, int] | None:
     filled = [
         row
         for row in range(header + 1, len(cells))
-        if len({plain(value) for value in cells[row] if classify(value) != Kind.BLANK}) > 1
+        if len({plain(value) for value in cells[row] if classify(value) != CellKind.BLANK}) > 1
     ]
     return (header + 1, filled[-1]) if filled else None
 
 
-def _read_columns(given: TableLayout, block: Block, journal: Journal) -> list[ColumnLayout]:
+def _read_columns(given: TableLayout, block: TableBlock, journal: Journal) -> list[ColumnLayout]:
     fixed = {column_number(column.column): column for column in given.columns}
     columns = []
     for number, path in enumerate(block.paths):
@@ -175,7 +152,7 @@ def _read_columns(given: TableLayout, block: Block, journal: Journal) -> list[Co
     return columns
 
 
-def _check_columns(columns: Sequence[ColumnLayout], block: Block, journal: Journal) -> None:
+def _check_columns(columns: Sequence[ColumnLayout], block: TableBlock, journal: Journal) -> None:
     places: dict[str, list[ColumnLayout]] = {}
     for column in columns:
         places.setdefault(column.read, []).append(column)
@@ -183,13 +160,13 @@ def _check_columns(columns: Sequence[ColumnLayout], block: Block, journal: Journ
     top = block.header[0]
     if not {NAME, CODE, RECIPIENT} & places.keys():
         example = "the column in the layout, for example 'B: {read: name}', or of the hospitals that are helped, 'B: {read: recipient}'"
-        journal.find(top, "", "", f"no column of counties (names or codes) was found among {headers}", example)
+        journal.fault(top, "", "", f"no column of counties (names or codes) was found among {headers}", example)
     if not set(STARTS) & places.keys():
         example = "the column in the layout, for example 'D: {read: start}'"
-        journal.find(top, "", "", f"no column of starts was found among {headers}", example)
+        journal.fault(top, "", "", f"no column of starts was found among {headers}", example)
     for role in (NAME, CODE, END, *STARTS, "hospital"):
         if len(group := places.get(role, [])) > 1:
             which = ", ".join(f"{column.column} {column.header!r}" for column in group)
             fault = f"several columns are read as {role}: {which}"
             expected = f"one of them as {{read: {role}}} in the layout, the others as {{read: nothing}}"
-            journal.find(top, f"{group[0].column}{top + 1}", group[0].header, fault, expected)
+            journal.fault(top, f"{group[0].column}{top + 1}", group[0].header, fault, expected)

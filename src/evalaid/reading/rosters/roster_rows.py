@@ -24,13 +24,13 @@ from evalaid.base.names import (  # fmt: skip
     SPELL,
     START,
 )
-from evalaid.reading.journal.decisions import Finding, Journal, show
+from evalaid.reading.journal.decisions import Fault, Journal, show
 from evalaid.reading.journal.layouts import TableLayout
 from evalaid.reading.places.counties import PlacedUnit
 from evalaid.reading.rosters.roster_headers import STARTS
-from evalaid.reading.tables.headers import Block
+from evalaid.reading.tables.headers import TableBlock
 from evalaid.reading.values.dates import EXPECTED, StatedDate, read_date, read_spell, says_no_end
-from evalaid.reading.values.kinds import Kind, classify, plain
+from evalaid.reading.values.kinds import CellKind, classify, plain
 from evalaid.reading.values.numbers import read_numbers
 
 DATES = (START, ANNOUNCED, AGREED, ARRIVED, END)
@@ -47,7 +47,7 @@ class RosterSheet:
     journal: Journal
     cells: np.ndarray
     rows: list[dict[str, Any]] = field(default_factory=list)
-    notes: list[Finding] = field(default_factory=list)
+    notes: list[Fault] = field(default_factory=list)
     columns: Mapping[str, int] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -56,16 +56,6 @@ def split_names(value: object) -> tuple[str, ...]:
     """Take a cell with several names apart.
 
     Assumes that names are set apart by 、；;/ or line breaks; what stands in brackets stays together.
-
-    Parameters
-    ----------
-    value : object
-        A cell.
-
-    Returns
-    -------
-    tuple of str
-        Empty for a blank cell.
 
     Examples
     --------
@@ -86,16 +76,6 @@ def split_names(value: object) -> tuple[str, ...]:
 def find_mechanism(text: str) -> str:
     """Find the kind of partnership that words name.
 
-    Parameters
-    ----------
-    text : str
-        For example ``"组团式帮扶"``.
-
-    Returns
-    -------
-    str
-        A kind of `evalaid.base.names.MECHANISMS`; empty when none is known.
-
     Examples
     --------
     >>> find_mechanism("整体托管"), find_mechanism("紧密型医共体"), find_mechanism("义诊")
@@ -105,7 +85,7 @@ def find_mechanism(text: str) -> str:
 
 
 def value_of(sheet: RosterSheet, role: str, row: int) -> object:
-    """Give the cell of a role in a row; None where no column has the role."""
+    """Return the cell of a role in a row; None where no column has the role."""
     column = sheet.columns.get(role)
     return None if column is None else sheet.cells[row, column]
 
@@ -129,9 +109,7 @@ def read_amounts(sheet: RosterSheet, role: str, rows: Sequence[int]) -> list[flo
         )
     except ReadingError as error:
         sheet.notes.append(
-            Finding(
-                sheet.journal.grid.file, sheet.journal.grid.sheet, None, where, "", str(error), "numbers in one unit"
-            )
+            Fault(sheet.journal.grid.file, sheet.journal.grid.sheet, None, where, "", str(error), "numbers in one unit")
         )
         return [float(number) if number else None for number in counted]
     sheet.journal.decide(where, f"numbers of {role}", read.unit, read.evidence)
@@ -145,7 +123,7 @@ def read_amounts(sheet: RosterSheet, role: str, rows: Sequence[int]) -> list[flo
         cell = sheet.journal.grid.address(rows[at], sheet.columns[role])
         grid = sheet.journal.grid
         sheet.notes.append(
-            Finding(grid.file, grid.sheet, rows[at] + 1, cell, text, f"{role}: {why}", "a number; it is missing")
+            Fault(grid.file, grid.sheet, rows[at] + 1, cell, text, f"{role}: {why}", "a number; it is missing")
         )
     return [number or value for number, value in zip(counted, read.values.tolist(), strict=True)]
 
@@ -154,7 +132,7 @@ def _names_departments(value: object) -> bool:
     text = plain(value)
     return (
         isinstance(value, str)
-        and classify(value) == Kind.TEXT
+        and classify(value) == CellKind.TEXT
         and not re.search(r"\d|^[一二三四五六七八九十两]+个", text)
     )
 
@@ -168,8 +146,8 @@ def _bare_amount(value: object) -> object:
     return whole[1] if whole else text or value
 
 
-def tell_start(sheet: RosterSheet, block: Block) -> None:
-    """Note which column of dates is the start, where there are several or it is none of starts."""
+def tell_start(sheet: RosterSheet, block: TableBlock) -> None:
+    """Record which column of dates is the start, where there are several or it is none of starts."""
     there = [role for role in STARTS if role in sheet.columns]
     if len(there) > 1 or there[0] not in (START, SPELL):
         where = sheet.journal.grid.address(block.header[0], sheet.columns[there[0]])
@@ -242,7 +220,7 @@ def _checked(sheet: RosterSheet, role: str, row: int) -> StatedDate | None:
         return None
     date = read_date(value)
     if date.fault:
-        sheet.journal.find(
+        sheet.journal.fault(
             row, sheet.journal.grid.address(row, sheet.columns[role]), value, f"{role}: {date.fault}", EXPECTED
         )
     return date if date.earliest is not None else None
@@ -251,13 +229,13 @@ def _checked(sheet: RosterSheet, role: str, row: int) -> StatedDate | None:
 def _check_start(sheet: RosterSheet, row: int, where: str, start: StatedDate, end: StatedDate | None) -> None:
     journal = sheet.journal
     if start.fault:
-        journal.find(row, where, start.text, f"start: {start.fault}", EXPECTED)
+        journal.fault(row, where, start.text, f"start: {start.fault}", EXPECTED)
     elif start.earliest is None:
-        journal.find(row, where, start.text, "the start is missing", f"{EXPECTED}, or the row in leave_out")
+        journal.fault(row, where, start.text, "the start is missing", f"{EXPECTED}, or the row in leave_out")
     else:
         if end is not None and end.latest is not None and end.latest < start.earliest:
             found = f"{start.text} to {end.text}"
-            journal.find(row, where, found, "the end is before the start", "a start that is not after the end")
+            journal.fault(row, where, found, "the end is before the start", "a start that is not after the end")
         if start.precision in _VAGUE or start.note:
             decided = f"{start.earliest} to {start.latest}" + (f" ({start.note})" if start.note else "")
             because = {
@@ -269,7 +247,7 @@ def _check_start(sheet: RosterSheet, row: int, where: str, start: StatedDate, en
 
 
 def tell_precision(sheet: RosterSheet) -> None:
-    """Note how many starts are exact to the day, the month, the year."""
+    """Record how many starts are exact to the day, the month, the year."""
     exact: dict[str, int] = {}
     for entry in sheet.rows:
         precision = read_date(entry[START]).precision

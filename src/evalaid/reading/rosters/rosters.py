@@ -32,13 +32,13 @@ from evalaid.reading.files.snapshot import FAULT_COLUMNS
 from evalaid.reading.journal.decisions import (
     DECISION_COLUMNS,
     LEFT_OUT_COLUMNS,
-    Finding,
+    Fault,
     Journal,
     LeftOut,
     show,
     tabulate,
 )
-from evalaid.reading.journal.layouts import Layout, TableLayout
+from evalaid.reading.journal.layouts import FileLayout, TableLayout
 from evalaid.reading.places.counties import PlacedUnit, place_unit, read_heading
 from evalaid.reading.places.regions import Region, find_region
 from evalaid.reading.rosters.roster_headers import STARTS, detect_roster
@@ -52,8 +52,8 @@ from evalaid.reading.rosters.roster_rows import (
     tell_start,
     value_of,
 )
-from evalaid.reading.tables.headers import Block, fill_down
-from evalaid.reading.tables.tables import LayoutError, describe_findings
+from evalaid.reading.tables.headers import TableBlock, fill_down
+from evalaid.reading.tables.tables import LayoutError, describe_faults
 from evalaid.reading.values.kinds import plain
 
 PARTNERSHIP_COLUMNS = [
@@ -68,33 +68,21 @@ _TOTAL = re.compile(TOTAL_ROW, re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Partnerships:
-    """Hold the partnerships of a file, one row each.
+    """Hold the partnerships of a file, one row each."""
 
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        Columns of `PARTNERSHIP_COLUMNS`. Dates are as they are stated (texts or dates; `evalaid.programme.roster.Roster.read` reads them),
-        None where none is stated; ``mechanism`` is a kind of `evalaid.base.names.MECHANISMS`, or the text; ``departments`` and
-        ``experts`` are numbers.
-    decisions : pandas.DataFrame
-        Everything that was decided: ``file``, ``sheet``, ``cell``, ``what``, ``decided``, ``because``.
-    left_out : pandas.DataFrame
-        Rows that are no partnership: ``file``, ``sheet``, ``row``, ``cell``, ``value``, ``reason``.
-    faults : pandas.DataFrame
-        What a person should look at although the file could be read: ``file``, ``sheet``, ``row``, ``cell``, ``value``,
-        ``fault``, ``expected``.
-    layout : Layout
-        The layout that was used, complete.
-    files : dict
-        sha256 of the file by its name.
-    """
-
+    # columns of `PARTNERSHIP_COLUMNS`. Dates are as they are stated (texts or dates;
+    # `evalaid.programme.roster.Roster.read` reads them), None where none is stated; ``mechanism`` is a kind of
+    # `evalaid.base.names.MECHANISMS`, or the text; ``departments`` and ``experts`` are numbers
     frame: pd.DataFrame
+    # everything that was decided: ``file``, ``sheet``, ``cell``, ``what``, ``decided``, ``because``
     decisions: pd.DataFrame
+    # rows that are no partnership: ``file``, ``sheet``, ``row``, ``cell``, ``value``, ``reason``
     left_out: pd.DataFrame
+    # what a person should look at although the file could be read: ``file``, ``sheet``, ``row``, ``cell``,
+    # ``value``, ``fault``, ``expected``
     faults: pd.DataFrame
-    layout: Layout
-    files: dict[str, str]
+    layout: FileLayout  # the layout that was used, complete
+    files: dict[str, str]  # sha256 of the file by its name
 
     @property
     def dates(self) -> tuple[str, ...]:
@@ -102,31 +90,13 @@ class Partnerships:
         return tuple(name for name in (START, ANNOUNCED, AGREED, ARRIVED) if self.frame[name].notna().any())
 
 
-def read_partnerships(path: Path | str, layout: Layout | Path | str | None = None) -> Partnerships:
+def read_partnerships(path: Path | str, layout: FileLayout | Path | str | None = None) -> Partnerships:
     r"""Read a roster of partnerships from a workbook or a text file.
 
-    Assumes one header a sheet and below it a row for each partnership, or for each county with its hospitals in one cell (set
+    Assumes one header per sheet and below it a row for each partnership, or for each county with its hospitals in one cell (set
     apart by 、；;/ or line breaks). A blank or merged county cell belongs to the county above it; without a
     column of counties the county is the one that the name of the helped hospital begins with. Where a file has several
     columns of dates, ``start`` is the stated start, else the arrival, else the agreement, else the announcement.
-
-    Parameters
-    ----------
-    path : Path or str
-        xlsx, xlsm, xls, ods, csv, tsv or txt.
-    layout : Layout, Path or str, optional
-        What is known about the file, or the YAML file that says it. Columns are read as name, code, city, province, hospital,
-        recipient, start, end, spell (start and end in one cell), announced, agreed, arrived, mechanism, departments, experts.
-
-    Returns
-    -------
-    Partnerships
-
-    Raises
-    ------
-    ReadingError
-        When the file cannot be opened, or with all its faults at once: ``rows`` has the columns file, sheet, row, cell, value,
-        fault, expected, and ``layout`` what was detected.
 
     Examples
     --------
@@ -140,24 +110,22 @@ def read_partnerships(path: Path | str, layout: Layout | Path | str | None = Non
     [['441826', '省人民医院', '约2014年'], ['441826', '南方医院', '约2014年'], ['441825', '省中医院', '2018年下半年']]
     """
     path = Path(path)
-    given = layout if isinstance(layout, Layout) else Layout() if layout is None else Layout.read(layout)
+    given = layout if isinstance(layout, FileLayout) else FileLayout() if layout is None else FileLayout.read(layout)
     grids = open_grids(path, **given.text_options(path.name))
     sheets = [_read_sheet(grid, given) for grid in grids]
     found = [sheet for sheet in sheets if sheet is not None]
     decisions = [entry for sheet in sheets for entry in sheet.journal.decisions]
-    findings = [entry for sheet in sheets for entry in sheet.journal.findings]
+    faults = [entry for sheet in sheets for entry in sheet.journal.faults]
     complete = replace(given, tables=tuple(sheet.table for sheet in found))
     rows = [row for sheet in found for row in sheet.rows]
-    if not rows and not findings:
+    if not rows and not faults:
         fault = "no roster was found: no row of headers that names a county and a date or a hospital"
-        findings.append(
-            Finding(path.name, "", None, "", "", fault, "'header_rows: [first, last]' and columns in a layout")
-        )
+        faults.append(Fault(path.name, "", None, "", "", fault, "'header_rows: [first, last]' and columns in a layout"))
     rows, left = _without_repetitions(rows)
     left_out = tabulate([entry for sheet in sheets for entry in sheet.journal.left_out] + left, LEFT_OUT_COLUMNS)
     decided = tabulate(decisions, DECISION_COLUMNS)
-    if findings:
-        message, faults = describe_findings(findings, "rows of the roster"), tabulate(findings, FAULT_COLUMNS)
+    if faults:
+        message, faults = describe_faults(faults, "rows of the roster"), tabulate(faults, FAULT_COLUMNS)
         raise LayoutError(message, faults, complete, decided, left_out, len({row["unit"] for row in rows}))
     notes = [entry for sheet in sheets for entry in sheet.notes]
     frame = pd.DataFrame(rows, columns=PARTNERSHIP_COLUMNS, dtype=object)
@@ -172,7 +140,7 @@ def read_partnerships(path: Path | str, layout: Layout | Path | str | None = Non
     )
 
 
-def _read_sheet(grid: Grid, layout: Layout) -> RosterSheet:
+def _read_sheet(grid: Grid, layout: FileLayout) -> RosterSheet:
     journal = Journal(grid)
     for note in grid.notes:
         journal.decide("", "opening", note, "found while the file was opened")
@@ -183,7 +151,7 @@ def _read_sheet(grid: Grid, layout: Layout) -> RosterSheet:
         return sheet
     detected = detect_roster(given, journal)
     if detected is None:
-        if not journal.findings:
+        if not journal.faults:
             sheet.table = replace(sheet.table, read=False)
             journal.decide("", "sheet", "not read", "no row names a county and a date or a hospital")
         return sheet
@@ -201,8 +169,8 @@ def _read_sheet(grid: Grid, layout: Layout) -> RosterSheet:
     return sheet
 
 
-def _read_units(sheet: RosterSheet, block: Block, layout: Layout) -> list[tuple[int, PlacedUnit]]:
-    """Tell partnerships from headings, totals and notes, and find the county or counties of each."""
+def _read_units(sheet: RosterSheet, block: TableBlock, layout: FileLayout) -> list[tuple[int, PlacedUnit]]:
+    """Separate partnerships from headings, totals and notes, and find the county or counties of each."""
     journal, grid, table = sheet.journal, sheet.journal.grid, sheet.table
     cells = sheet.cells
     by_hospital = not {NAME, CODE} & sheet.columns.keys()
@@ -242,7 +210,7 @@ def _read_units(sheet: RosterSheet, block: Block, layout: Layout) -> list[tuple[
             for unit in last:
                 if unit.fault or unit.left_out:
                     what = unit.fault or f"{name or code}: {unit.left_out}"
-                    journal.find(
+                    journal.fault(
                         row,
                         grid.address(row, key),
                         name or code,
@@ -267,7 +235,7 @@ def _read_units(sheet: RosterSheet, block: Block, layout: Layout) -> list[tuple[
     return kept
 
 
-def _place_hospitals(row: int, name: str, near: str, layout: Layout, sheet: RosterSheet) -> list[PlacedUnit]:
+def _place_hospitals(row: int, name: str, near: str, layout: FileLayout, sheet: RosterSheet) -> list[PlacedUnit]:
     """Find the counties that the hospitals of a cell lie in, by the names that theirs begin with."""
     units = []
     for hospital in split_names(name):
@@ -287,18 +255,6 @@ def _place_hospitals(row: int, name: str, near: str, layout: Layout, sheet: Rost
 def find_county(hospital: str, within: str | None) -> str:
     """Find the name of the county that a hospital's name begins with.
 
-    Parameters
-    ----------
-    hospital : str
-        Name of a hospital.
-    within : str or None
-        Province or prefecture that it lies in.
-
-    Returns
-    -------
-    str
-        The part of the name that is a county's, the longest; empty when there is none.
-
     Examples
     --------
     >>> find_county("韶关市始兴县人民医院", None), find_county("高州市人民医院", None), find_county("第三人民医院", None)
@@ -313,7 +269,7 @@ def find_county(hospital: str, within: str | None) -> str:
     return ""
 
 
-def _place(row: int, code: str, name: str, near: str, layout: Layout, sheet: RosterSheet) -> list[PlacedUnit]:
+def _place(row: int, code: str, name: str, near: str, layout: FileLayout, sheet: RosterSheet) -> list[PlacedUnit]:
     """Find the county of a row; several names in one cell are several counties when each of them is one."""
     before = len(sheet.journal.decisions)
     unit = place_unit(row, code, name, near, layout.within, layout.units, sheet.table, sheet.journal)

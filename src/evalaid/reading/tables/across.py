@@ -11,15 +11,15 @@ import numpy as np
 from evalaid.base.names import CITY, CODE, EDITION, INDICATOR, MEASURE, NAME, NOTHING, PERIOD, TOTAL_ROW
 from evalaid.reading.files.cells import column_number
 from evalaid.reading.journal.decisions import Journal
-from evalaid.reading.journal.layouts import ColumnLayout, Layout, TableLayout
+from evalaid.reading.journal.layouts import ColumnLayout, FileLayout, TableLayout
 from evalaid.reading.places.counties import PlacedUnit, is_total, place_unit
 from evalaid.reading.places.lookup import SEVERAL, Candidates
 from evalaid.reading.places.regions import find_region
 from evalaid.reading.tables.column_roles import is_value, read_header
-from evalaid.reading.tables.headers import Block
+from evalaid.reading.tables.headers import TableBlock
 from evalaid.reading.tables.table_rows import rank_edition
 from evalaid.reading.tables.titles import find_place
-from evalaid.reading.values.kinds import Kind, classify, is_unit, plain
+from evalaid.reading.values.kinds import CellKind, classify, is_unit, plain
 
 ENOUGH = 2
 """So many counties in different columns of a header make a table with a column for each county."""
@@ -38,18 +38,6 @@ def find_places(paths: Mapping[int, Sequence[str]], within: str | None) -> dict[
 
     Assumes texts as `evalaid.reading.values.kinds.plain` gives them. Fewer than `ENOUGH` counties are none: a header may name one by
     chance.
-
-    Parameters
-    ----------
-    paths : mapping of int to sequence of str
-        Header texts of each column, from the top row to the bottom row.
-    within : str, optional
-        Province or prefecture that all counties lie in.
-
-    Returns
-    -------
-    dict of int to str
-        Column -> the text that names its county, or the total, the average or the prefecture that it is of.
 
     Examples
     --------
@@ -75,7 +63,7 @@ def _larger(path: Sequence[str]) -> str:
 
 
 def is_other(text: str) -> bool:
-    """Tell whether a text of a header names a total, an average, a prefecture or a province."""
+    """Return whether a text of a header names a total, an average, a prefecture or a province."""
     return bool(_TOTAL.fullmatch(text)) or _level(text, None) in {"prefecture", "province"}
 
 
@@ -90,20 +78,7 @@ def _level(text: str, within: str | None) -> str:
 
 
 def find_content(body: np.ndarray, *, counties: bool) -> str:
-    """Tell by what stands in a column what it holds.
-
-    Parameters
-    ----------
-    body : numpy.ndarray
-        Its cells below the header.
-    counties : bool
-        Whether units are counties.
-
-    Returns
-    -------
-    str
-        "name" or "code" (of counties), "city" (prefectures or provinces), "period", "indicator", "measure" (units of measurement), "edition",
-        or empty.
+    """Decide by what stands in a column what it holds.
 
     Examples
     --------
@@ -120,7 +95,7 @@ def find_content(body: np.ndarray, *, counties: bool) -> str:
     def most(hits: Sequence[bool]) -> bool:
         return sum(hits) >= MOST * len(texts)
 
-    if most([classify(value) in {Kind.PERIOD, Kind.YEAR} for value in cells]):
+    if most([classify(value) in {CellKind.PERIOD, CellKind.YEAR} for value in cells]):
         return PERIOD
     if most([rank_edition(text) is not None for text in texts]):
         return EDITION
@@ -135,7 +110,7 @@ def find_content(body: np.ndarray, *, counties: bool) -> str:
     return ""
 
 
-def stated_places(given: TableLayout, block: Block, layout: Layout) -> dict[int, str]:
+def stated_places(given: TableLayout, block: TableBlock, layout: FileLayout) -> dict[int, str]:
     """Find the columns of counties: as the layout names them, else by their headers."""
     stated = {column_number(column.column): column.place for column in given.columns if column.place is not None}
     if layout.units != "counties":
@@ -146,7 +121,7 @@ def stated_places(given: TableLayout, block: Block, layout: Layout) -> dict[int,
 
 
 def place_table(
-    given: TableLayout, columns: list[ColumnLayout], block: Block, layout: Layout, journal: Journal
+    given: TableLayout, columns: list[ColumnLayout], block: TableBlock, layout: FileLayout, journal: Journal
 ) -> tuple[list[ColumnLayout], str | None]:
     """Find the county of a table of one county, where neither rows nor columns name any; all its figures are of it."""
     if {NAME, CODE} & {column.read for column in columns} or any(column.place for column in columns):
@@ -160,7 +135,7 @@ def place_table(
 
 
 def place_columns(
-    columns: list[ColumnLayout], block: Block, layout: Layout, given: TableLayout, journal: Journal
+    columns: list[ColumnLayout], block: TableBlock, layout: FileLayout, given: TableLayout, journal: Journal
 ) -> tuple[list[ColumnLayout], dict[str, PlacedUnit]]:
     """Find the county of every column that names one; columns of totals and prefectures are left out."""
     placed: dict[str, PlacedUnit] = {}
@@ -179,7 +154,7 @@ def place_columns(
             else place_unit(top, "", name, near, layout.within, layout.units, given, journal)
         )
         if unit.fault:
-            journal.find(
+            journal.fault(
                 top,
                 where,
                 column.place,

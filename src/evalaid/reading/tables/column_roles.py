@@ -29,27 +29,14 @@ _YEAR = re.compile(r"(?:19|20)\d{2}")
 
 @dataclass(frozen=True)
 class Header:
-    """Hold what the header of a column says.
+    """Hold what the header of a column says."""
 
-    Parameters
-    ----------
-    read : str
-        Role or variable; empty when the words are not known.
-    unit : str
-        Unit as written; empty when there is none.
-    period : str
-        Period as written, year first; empty when there is none.
-    cumulative : bool or None
-        Whether the header says that figures count from the start of the year; None when it says nothing.
-    words : str
-        The header without unit and period.
-    """
-
-    read: str
-    unit: str
-    period: str
+    read: str  # role or variable; empty when the words are not known
+    unit: str  # unit as written; empty when there is none
+    period: str  # period as written, year first; empty when there is none
+    # whether the header says that figures count from the start of the year; None when it says nothing
     cumulative: bool | None
-    words: str
+    words: str  # the header without unit and period
 
 
 def read_header(path: Sequence[str]) -> Header:
@@ -57,15 +44,6 @@ def read_header(path: Sequence[str]) -> Header:
 
     Assumes texts as `evalaid.reading.tables.headers.plain` gives them, from the top row to the bottom row; a variable may be told by
     one of the texts or by several together.
-
-    Parameters
-    ----------
-    path : sequence of str
-        Header texts of the column.
-
-    Returns
-    -------
-    Header
 
     Examples
     --------
@@ -110,18 +88,6 @@ def read_header(path: Sequence[str]) -> Header:
 def choose_unit(unit: str, read: str) -> str:
     """Choose among the units of a note (``万人次、%``) the one that fits a variable.
 
-    Parameters
-    ----------
-    unit : str
-        Unit or units as written.
-    read : str
-        Variable.
-
-    Returns
-    -------
-    str
-        The unit; empty when none fits.
-
     Examples
     --------
     >>> choose_unit("万人次、%", "share"), choose_unit("万人次", "share"), choose_unit("人次", "inside")
@@ -135,17 +101,7 @@ def choose_unit(unit: str, read: str) -> str:
 
 
 def is_value(read: str) -> bool:
-    """Tell whether a column holds figures.
-
-    Parameters
-    ----------
-    read : str
-        Role or variable.
-
-    Returns
-    -------
-    bool
-    """
+    """Return whether a column holds figures."""
     return bool(read) and read != NOTHING and read not in KEY_HEADERS
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from evalaid.base.names import COUNTS, SHARES
 from evalaid.base.periods import label
-from evalaid.reading.journal.decisions import Decision, Finding, LeftOut, find, leave
+from evalaid.reading.journal.decisions import Decision, Fault, LeftOut, fault_of, leave
 
 YES, NO, UNSAID = 1, 0, -1
 """Whether a figure is cumulative: its words say so, they say that it is not, or they leave it open."""
@@ -26,16 +26,7 @@ _SERIES = ["unit", "variable", "year"]
 
 
 def name_span(first: int, last: int) -> str:
-    """Name the months from first to last (months since January 1970).
-
-    Parameters
-    ----------
-    first, last : int
-        Months.
-
-    Returns
-    -------
-    str
+    """Return the name of the months from first to last (months since January 1970).
 
     Examples
     --------
@@ -49,17 +40,7 @@ def name_span(first: int, last: int) -> str:
 
 
 def kind_of(first: int, last: int) -> str:
-    """Tell which kind of period a span of months is; empty when it is none.
-
-    Parameters
-    ----------
-    first, last : int
-        Months since January 1970.
-
-    Returns
-    -------
-    str
-        "year", "half-year", "quarter", "month" or "".
+    """Return which kind of period a span of months is; empty when it is none.
 
     Examples
     --------
@@ -72,17 +53,7 @@ def kind_of(first: int, last: int) -> str:
 
 
 def ordinal_of(kind: str, first: int) -> int:
-    """Give the ordinal of the period that begins with a month (see `evalaid.base.periods`).
-
-    Parameters
-    ----------
-    kind : {"year", "half-year", "quarter", "month"}
-    first : int
-        Month since January 1970.
-
-    Returns
-    -------
-    int
+    """Return the ordinal of the period that begins with a month (see `evalaid.base.periods`).
 
     Examples
     --------
@@ -94,77 +65,45 @@ def ordinal_of(kind: str, first: int) -> int:
 
 @dataclass(frozen=True)
 class Differenced:
-    """Hold records without cumulative ones.
+    """Hold records without cumulative ones."""
 
-    Parameters
-    ----------
-    records : pandas.DataFrame
-        With ``was_cumulative`` and ``minus`` (index of the record that was subtracted, -1 = none).
-    decisions : list of Decision
-    findings : list of Finding
-        What stops the reading: rates that cannot be taken apart.
-    falls : list of Finding
-        Cumulative counts that fall.
-    left_out : list of LeftOut
-    """
-
+    # with ``was_cumulative`` and ``minus`` (index of the record that was subtracted, -1 = none)
     records: pd.DataFrame
     decisions: list[Decision] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-    falls: list[Finding] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)  # what stops the reading: rates that cannot be taken apart
+    falls: list[Fault] = field(default_factory=list)  # cumulative counts that fall
     left_out: list[LeftOut] = field(default_factory=list)
 
 
 def is_open(records: pd.DataFrame) -> pd.Series:
-    """Tell of which figures neither words nor the calendar say whether they are cumulative.
+    """Return for which figures neither words nor the calendar say whether they are cumulative.
 
     Assumes that a figure from January on is the same either way, and that only single months and quarters are in question.
-
-    Parameters
-    ----------
-    records : pandas.DataFrame
-        ``first``, ``last``, ``cumulative``.
-
-    Returns
-    -------
-    pandas.Series
-        Bool.
     """
     months = records["last"] - records["first"] + 1
     return (records["cumulative"] == UNSAID) & (records["first"] % 12 != 0) & months.isin([1, 3])
 
 
-def settle(records: pd.DataFrame) -> tuple[pd.DataFrame, list[Decision], list[Finding]]:
+def settle(records: pd.DataFrame) -> tuple[pd.DataFrame, list[Decision], list[Fault]]:
     """Decide of every figure whether it is cumulative.
 
     Assumes that the figures of one table and variable are alike. Words decide where there are any. The first quarter or month
     of a year and a full year are the same either way. For the rest the counts of one unit within one year are compared: the
     count of quarter k of a year is about k / j times that of quarter j if they are cumulative, about as large if not. Where the
     counts contradict the words, or there are no two periods of one year to compare, a person must say it.
-
-    Parameters
-    ----------
-    records : pandas.DataFrame
-        One row a figure: ``unit``, ``variable``, ``value``, ``first``, ``last``, ``cumulative`` (1, 0, -1), ``file``, ``sheet``,
-        ``cell``.
-
-    Returns
-    -------
-    (pandas.DataFrame, list of Decision, list of Finding)
-        The records with ``cumulative`` 1 or 0, what was decided, and what a person must say.
     """
     records = records.copy()
     months = records["last"] - records["first"] + 1
     open_ = is_open(records)
     decisions: list[Decision] = []
-    findings: list[Finding] = []
+    faults: list[Fault] = []
     if open_.any():
         answer, because, where = _compare(records, open_)
         first = records[open_].iloc[0]
         shown = name_span(int(first["first"]), int(first["last"]))
         if answer is None and (records["variable"].isin(COUNTS) & open_).any():
-            findings.append(
-                Finding(
+            faults.append(
+                Fault(
                     first["file"],
                     first["sheet"],
                     None,
@@ -198,7 +137,7 @@ def settle(records: pd.DataFrame) -> tuple[pd.DataFrame, list[Decision], list[Fi
     joins &= (records["first"] % 12 == 0) & months.isin([1, 3, 12]) & in_series & ~span.isin(span[yes])
     records.loc[joins, "cumulative"] = YES  # the first part of a year, and the whole, belong to its cumulative figures
     records.loc[records["cumulative"] == UNSAID, "cumulative"] = NO
-    return records, decisions, findings
+    return records, decisions, faults
 
 
 def _compare(records: pd.DataFrame, open_: pd.Series) -> tuple[int | None, str, tuple[str, str]]:
@@ -229,28 +168,14 @@ def difference(records: pd.DataFrame, periods: str | None, decreases: str) -> Di
     """Turn cumulative counts into counts of each period.
 
     Assumes settled records. Counts are differenced within a unit, variable and year. A cumulative share is not: it is left to be
-    computed from the differenced counts, and without these it is a finding that stops, as soon as its span is no period. A
+    computed from the differenced counts, and without these it is a fault that stops, as soon as its span is no period. A
     stock (population, beds) belongs to the last period of its span.
-
-    Parameters
-    ----------
-    records : pandas.DataFrame
-        As `settle` returns them, no value missing.
-    periods : {"year", "half-year", "quarter", "month"} or None
-        The kind of period of the panel, when it is known: figures that end inside one are left out, so that for "year" the full
-        years are taken as they stand.
-    decreases : {"keep", "missing"}
-        What becomes of a count that falls within a year.
-
-    Returns
-    -------
-    Differenced
     """
     records = records.assign(was_cumulative=False, minus=-1, year=records["first"] // 12)
     is_cumulative = records["cumulative"] == YES
     if not is_cumulative.any():
         return Differenced(records)
-    falls: list[Finding] = []
+    falls: list[Fault] = []
     left: list[LeftOut] = []
     plain, cumulative = records[~is_cumulative], records[is_cumulative].assign(was_cumulative=True)
     if periods:
@@ -270,7 +195,7 @@ def difference(records: pd.DataFrame, periods: str | None, decreases: str) -> Di
     for place in np.flatnonzero(fell):
         now, then = counts.iloc[place], counts.iloc[place - 1]
         falls.append(
-            Finding(
+            Fault(
                 now["file"],
                 now["sheet"],
                 int(now["row"]),
@@ -307,7 +232,7 @@ def difference(records: pd.DataFrame, periods: str | None, decreases: str) -> Di
 
 
 def _whole_spans(records: pd.DataFrame, periods: str | None) -> list[int]:
-    """Say how many months from January on are a period of the panel: such a rate needs no counts."""
+    """Return how many months from January on are a period of the panel: such a rate needs no counts."""
     if periods:
         return [MONTHS[periods]]
     months = records["last"] - records["first"] + 1
@@ -316,7 +241,7 @@ def _whole_spans(records: pd.DataFrame, periods: str | None) -> list[int]:
 
 def _place_shares(
     shares: pd.DataFrame, increments: pd.DataFrame, plain: pd.DataFrame, whole: list[int]
-) -> tuple[pd.DataFrame, list[Finding], list[LeftOut]]:
+) -> tuple[pd.DataFrame, list[Fault], list[LeftOut]]:
     """Keep cumulative shares whose span is a period or the year; others need counts, or the period's own share beside them."""
     if not len(shares):
         return shares, [], []
@@ -330,12 +255,12 @@ def _place_shares(
     months = (shares["last"] - shares["first"] + 1).to_numpy()
     starts = (shares["first"] % 12 == 0).to_numpy() & (np.isin(months, whole) | ((months == 12) & ~recomputed))
     refused = shares[~recomputed & ~starts & ~own]
-    findings = []
+    faults = []
     for _, group in refused.groupby(["file", "sheet", "variable"], sort=False):
         one = group.iloc[0]
         span = name_span(int(one["first"]), int(one["last"]))
-        findings.append(
-            find(
+        faults.append(
+            fault_of(
                 one,
                 f"{len(group):,} cumulative rate(s) of {one['variable']}, the first of {span}, cannot be taken apart: the difference of "
                 "two cumulative rates is no rate",
@@ -347,7 +272,7 @@ def _place_shares(
     gone += _leave(
         shares[own & ~recomputed & ~starts], "a cumulative rate beside the rate of the period that ends with it"
     )
-    return shares[starts], findings, gone
+    return shares[starts], faults, gone
 
 
 def _leave(records: pd.DataFrame, reason: str) -> list[LeftOut]:
@@ -355,6 +280,6 @@ def _leave(records: pd.DataFrame, reason: str) -> list[LeftOut]:
 
 
 def _place(group: pd.DataFrame) -> tuple[str, str, str]:
-    """Name the file and the sheet that all records come from; empty where they come from several."""
+    """Return the name of the file and the sheet that all records come from; empty where they come from several."""
     files, sheets = group["file"].unique(), group["sheet"].unique()
     return str(files[0]) if len(files) == 1 else "", str(sheets[0]) if len(sheets) == 1 else "", ""

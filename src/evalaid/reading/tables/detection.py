@@ -25,65 +25,33 @@ from evalaid.base.names import (  # fmt: skip
 from evalaid.reading.files.cells import column_letters, column_number
 from evalaid.reading.files.grids import Grid
 from evalaid.reading.journal.decisions import Journal
-from evalaid.reading.journal.layouts import ColumnLayout, Layout, TableLayout
+from evalaid.reading.journal.layouts import ColumnLayout, FileLayout, TableLayout
 from evalaid.reading.places.counties import PlacedUnit
 from evalaid.reading.tables.across import find_content, is_other, place_columns, place_table, stated_places
 from evalaid.reading.tables.column_roles import Header, choose_unit, is_value, read_header
-from evalaid.reading.tables.headers import Block, fill_down, find_block, find_unit
+from evalaid.reading.tables.headers import TableBlock, fill_down, find_block, find_unit
 from evalaid.reading.tables.titles import find_edition, find_period, find_variable, say_cumulative, say_whose
-from evalaid.reading.values.kinds import Kind, classify, plain
+from evalaid.reading.values.kinds import CellKind, classify, plain
 
 _FIGURE = re.compile(FIGURE_HEADER)
 
 
 @dataclass(frozen=True)
 class Detected:
-    """Hold what is known about a sheet before its figures are read.
+    """Hold what is known about a sheet before its figures are read."""
 
-    Parameters
-    ----------
-    table : TableLayout
-        The complete layout, except for units and cumulative counts that only the figures tell.
-    block : Block
-        Where the table stands.
-    units : dict
-        Letters of a column -> the unit that its header or a note states.
-    unit_note : str
-        Unit or units that a note states for the whole table.
-    period : str
-        Period of the whole table as written, empty when rows or columns have their own.
-    year : int or None
-        Year for periods that have none.
-    placed : dict
-        Letters of a column -> the county of its figures, in a table with a column for each county; else empty.
-    """
-
-    table: TableLayout
-    block: Block
-    units: dict[str, str]
-    unit_note: str
-    period: str
-    year: int | None
+    table: TableLayout  # the complete layout, except for units and cumulative counts that only the figures tell
+    block: TableBlock  # where the table stands
+    units: dict[str, str]  # letters of a column -> the unit that its header or a note states
+    unit_note: str  # unit or units that a note states for the whole table
+    period: str  # period of the whole table as written, empty when rows or columns have their own
+    year: int | None  # year for periods that have none
+    # letters of a column -> the county of its figures, in a table with a column for each county; else empty
     placed: dict[str, PlacedUnit]
 
 
-def detect(given: TableLayout | None, journal: Journal, layout: Layout) -> Detected | None:
-    """Complete the layout of a sheet.
-
-    Parameters
-    ----------
-    given : TableLayout or None
-        What is fixed.
-    journal : Journal
-        The sheet; receives decisions and faults.
-    layout : Layout
-        The layout of all files: whether units are looked up among the divisions, and where they lie.
-
-    Returns
-    -------
-    Detected or None
-        None when no table was found (listed as a fault).
-    """
+def detect(given: TableLayout | None, journal: Journal, layout: FileLayout) -> Detected | None:
+    """Complete the layout of a sheet."""
     grid = journal.grid
     given = given or TableLayout()
     if _outside(given, journal):
@@ -93,7 +61,7 @@ def detect(given: TableLayout | None, journal: Journal, layout: Layout) -> Detec
         journal.decide("", "sheet", "not read", "it has no row with a text and a figure")
         return None
     if block is None:
-        journal.find(
+        journal.fault(
             None,
             "",
             "",
@@ -125,7 +93,7 @@ def detect(given: TableLayout | None, journal: Journal, layout: Layout) -> Detec
     }
     columns, stated, unnamed = _read_columns(given, block, headers, places, journal, layout.units)
     if any(column.place for column in columns) and (keys := [c for c in columns if c.read in {NAME, CODE}]):
-        journal.find(
+        journal.fault(
             first,
             f"{keys[0].column}{first + 1}",
             keys[0].header,
@@ -168,14 +136,14 @@ def _outside(given: TableLayout, journal: Journal) -> bool:
     wrong = [f"{name} names row {row}" for name, row in stated.items() if row > height]
     wrong += [f"columns names column {c.column}" for c in given.columns if column_number(c.column) >= width]
     for found in wrong:
-        journal.find(None, "", "", f"the layout's {found}, outside the sheet", f"rows and columns within A1:{end}")
+        journal.fault(None, "", "", f"the layout's {found}, outside the sheet", f"rows and columns within A1:{end}")
     return bool(wrong)
 
 
 def _has_figures(grid: Grid) -> bool:
-    """Tell whether any row holds a figure beside something else."""
+    """Return whether any row holds a figure beside something else."""
     kinds = np.array([[classify(value) for value in row] for row in grid.cells]).reshape(grid.cells.shape)
-    return bool(((kinds == Kind.NUMBER).any(axis=1) & ((kinds != Kind.BLANK).sum(axis=1) > 1)).any())
+    return bool(((kinds == CellKind.NUMBER).any(axis=1) & ((kinds != CellKind.BLANK).sum(axis=1) > 1)).any())
 
 
 def _from_zero(rows: tuple[int, int] | None) -> tuple[int, int] | None:
@@ -184,7 +152,7 @@ def _from_zero(rows: tuple[int, int] | None) -> tuple[int, int] | None:
 
 def _read_columns(
     given: TableLayout,
-    block: Block,
+    block: TableBlock,
     headers: dict[int, Header],
     places: dict[int, str],
     journal: Journal,
@@ -257,12 +225,12 @@ def _read_columns(
 
 
 def _lone(headers: dict[int, Header]) -> bool:
-    """Tell whether the columns of figures say periods and no variable."""
+    """Return whether the columns of figures say periods and no variable."""
     return not any(is_value(header.read) for header in headers.values())
 
 
 def _read_contents(
-    block: Block, headers: dict[int, Header], known: set[int], cells: np.ndarray, units: str, *, across: bool
+    block: TableBlock, headers: dict[int, Header], known: set[int], cells: np.ndarray, units: str, *, across: bool
 ) -> dict[int, str]:
     """Find what columns hold by what stands in them, where their headers do not say it or say 单位 (a county, or a measure)."""
     names = [column for column, header in headers.items() if header.read == NAME]
@@ -298,12 +266,12 @@ def _completed(fixed: ColumnLayout, header: Header, text: str, place: str | None
     )
 
 
-def _check_columns(columns: list[ColumnLayout], block: Block, journal: Journal, *, unnamed: bool) -> None:
+def _check_columns(columns: list[ColumnLayout], block: TableBlock, journal: Journal, *, unnamed: bool) -> None:
     reads = [column.read for column in columns]
     top = block.header[0]
     across = any(column.place for column in columns)
     if across and not {PERIOD, YEAR, INDICATOR} & set(reads):
-        journal.find(
+        journal.fault(
             top,
             "",
             "",
@@ -312,7 +280,7 @@ def _check_columns(columns: list[ColumnLayout], block: Block, journal: Journal, 
         )
     if not across and not {NAME, CODE} & set(reads):
         headers = ", ".join(f"{column.column} {column.header!r}" for column in columns[:8])
-        journal.find(
+        journal.fault(
             top,
             "",
             "",
@@ -321,7 +289,7 @@ def _check_columns(columns: list[ColumnLayout], block: Block, journal: Journal, 
         )
     if not any(is_value(read) for read in reads):
         headers = ", ".join(f"{column.column} {column.header!r}" for column in columns[:8])
-        journal.find(
+        journal.fault(
             top,
             "",
             "",
@@ -335,7 +303,7 @@ def _check_columns(columns: list[ColumnLayout], block: Block, journal: Journal, 
     for role in (NAME, CODE, INDICATOR, MEASURE, BASE):
         places = [column.column for column in columns if column.read == role]
         if len(places) > 1:
-            journal.find(
+            journal.fault(
                 top,
                 "",
                 "",
@@ -350,7 +318,7 @@ def _check_columns(columns: list[ColumnLayout], block: Block, journal: Journal, 
         if len(group) > 1:
             which = ", ".join(f"{column.column} {column.header!r}" for column in group)
             when = f" of {period}" if period else ""
-            journal.find(
+            journal.fault(
                 top,
                 f"{group[0].column}{top + 1}",
                 group[0].header,

@@ -11,7 +11,7 @@ import numpy as np
 from evalaid.base.names import KEY_HEADERS, UNIT_NOTE
 from evalaid.reading.files.grids import Grid
 from evalaid.reading.places.regions import Region, find_region
-from evalaid.reading.values.kinds import Kind, classify, find_role, is_unit, plain
+from evalaid.reading.values.kinds import CellKind, classify, find_role, is_unit, plain
 
 _UNIT = re.compile(UNIT_NOTE, re.IGNORECASE)
 _PLACE = re.compile(r".{1,}(县|市|区|旗|州|盟|地区|林区|特区)")
@@ -27,43 +27,21 @@ class Note:
 
 
 @dataclass(frozen=True)
-class Block:
-    """Say where the parts of a table stand; rows count from zero.
+class TableBlock:
+    """Hold where the parts of a table stand; rows count from zero."""
 
-    Parameters
-    ----------
-    header : tuple of int
-        First and last row of the header.
-    data : tuple of int
-        First and last row below the header that may hold data.
-    paths : tuple of tuples of str
-        The header of every column, from the top row to the bottom row, each text once.
-    above, below : tuple of Note
-        Titles and notes.
-    filled : tuple of str
-        Cells of the header that stand blank and were taken to belong to the cell on their left.
-    """
-
-    header: tuple[int, int]
-    data: tuple[int, int]
+    header: tuple[int, int]  # first and last row of the header
+    data: tuple[int, int]  # first and last row below the header that may hold data
+    # the header of every column, from the top row to the bottom row, each text once
     paths: tuple[tuple[str, ...], ...]
-    above: tuple[Note, ...]
-    below: tuple[Note, ...]
+    above: tuple[Note, ...]  # titles and notes
+    below: tuple[Note, ...]  # titles and notes
+    # cells of the header that stand blank and were taken to belong to the cell on their left
     filled: tuple[str, ...] = ()
 
 
 def find_unit(notes: Sequence[Note]) -> Note | None:
     """Find the note that says the unit of the table (``单位：万人次``).
-
-    Parameters
-    ----------
-    notes : sequence of Note
-        Titles and notes.
-
-    Returns
-    -------
-    Note or None
-        The note, its text cut to the unit.
 
     Examples
     --------
@@ -81,23 +59,13 @@ def find_unit(notes: Sequence[Note]) -> Note | None:
     return None
 
 
-def find_block(grid: Grid, header: tuple[int, int] | None = None, data: tuple[int, int] | None = None) -> Block | None:
+def find_block(
+    grid: Grid, header: tuple[int, int] | None = None, data: tuple[int, int] | None = None
+) -> TableBlock | None:
     """Find the header and the rows of data of a sheet.
 
-    Assumes one table a sheet, its header above its rows. The first row of data is the first with a number, or with the name of
+    Assumes one table per sheet, its header above its rows. The first row of data is the first with a number, or with the name of
     a place under a header; the header is the row of texts above it with the rows that stand on it.
-
-    Parameters
-    ----------
-    grid : Grid
-        The sheet.
-    header, data : tuple of int, optional
-        First and last row, from zero, where they are known.
-
-    Returns
-    -------
-    Block or None
-        None when no header is found.
     """
     cells = fill_down(grid)
     kinds = np.array([[classify(value) for value in row] for row in cells], dtype=np.int8).reshape(cells.shape)
@@ -111,22 +79,11 @@ def find_block(grid: Grid, header: tuple[int, int] | None = None, data: tuple[in
     paths, filled = _read_paths(grid, cells, header)
     above = _notes(cells, range(header[0]))
     below = _notes(cells, range(body[1] + 1, len(cells)))
-    return Block(header, body, paths, above, below, filled)
+    return TableBlock(header, body, paths, above, below, filled)
 
 
 def fill_down(grid: Grid) -> np.ndarray:
-    """Give the cells with every value repeated over its merged range.
-
-    Parameters
-    ----------
-    grid : Grid
-        A sheet.
-
-    Returns
-    -------
-    numpy.ndarray
-        (rows, columns) object; the grid's own cells are not changed.
-    """
+    """Return the cells with every value repeated over its merged range."""
     cells = grid.cells.copy()
     for top, left, bottom, right in grid.merged:
         if top < cells.shape[0] and left < cells.shape[1]:
@@ -135,16 +92,7 @@ def fill_down(grid: Grid) -> np.ndarray:
 
 
 def is_numbering(cells: np.ndarray) -> bool:
-    """Tell whether a row numbers the columns (甲, 乙, 1, 2, 3).
-
-    Parameters
-    ----------
-    cells : numpy.ndarray
-        A row.
-
-    Returns
-    -------
-    bool
+    """Return whether a row numbers the columns (甲, 乙, 1, 2, 3).
 
     Examples
     --------
@@ -185,52 +133,46 @@ def _find_header(cells: np.ndarray, kinds: np.ndarray, data: tuple[int, int] | N
 
 def _first_data(cells: np.ndarray, kinds: np.ndarray) -> int | None:
     for row in range(len(cells)):
-        if is_numbering(cells[row]) or (kinds[row] == Kind.NOTE).any():
+        if is_numbering(cells[row]) or (kinds[row] == CellKind.NOTE).any():
             continue
-        filled = int((kinds[row] != Kind.BLANK).sum())
-        figures = np.isin(kinds[row], [Kind.NUMBER, Kind.MISSING]).any()
-        names = [plain(cells[row, column]) for column in np.flatnonzero(kinds[row] == Kind.TEXT)]
+        filled = int((kinds[row] != CellKind.BLANK).sum())
+        figures = np.isin(kinds[row], [CellKind.NUMBER, CellKind.MISSING]).any()
+        names = [plain(cells[row, column]) for column in np.flatnonzero(kinds[row] == CellKind.TEXT)]
         place = bool(names) and _PLACE.fullmatch(names[0]) and not find_role(names[0])
-        if filled > 1 and (figures or (place and np.isin(kinds[row], [Kind.YEAR, Kind.PERIOD]).any())):
+        if filled > 1 and (figures or (place and np.isin(kinds[row], [CellKind.YEAR, CellKind.PERIOD]).any())):
             return row
     return None
 
 
 def is_header(cells: np.ndarray, kinds: np.ndarray) -> bool:
-    """Tell whether a row holds several headers and no figure (a row that numbers the columns is part of the header).
-
-    Parameters
-    ----------
-    cells, kinds : numpy.ndarray
-        The row, and what stands in each cell (`Kind`).
-
-    Returns
-    -------
-    bool
-    """
-    if (kinds == Kind.NOTE).any():
+    """Return whether a row holds several headers and no figure (a row that numbers the columns is part of the header)."""
+    if (kinds == CellKind.NOTE).any():
         return False
     if is_numbering(cells):
         return True
-    texts = list(dict.fromkeys(plain(cells[column]) for column in np.flatnonzero(kinds != Kind.BLANK)))
-    return len(texts) > 1 and not _is_unreadable(texts, kinds) and not np.isin(kinds, [Kind.NUMBER, Kind.MISSING]).any()
+    texts = list(dict.fromkeys(plain(cells[column]) for column in np.flatnonzero(kinds != CellKind.BLANK)))
+    return (
+        len(texts) > 1
+        and not _is_unreadable(texts, kinds)
+        and not np.isin(kinds, [CellKind.NUMBER, CellKind.MISSING]).any()
+    )
 
 
 def _is_unreadable(texts: Sequence[str], kinds: np.ndarray) -> bool:
-    """Tell whether a row is one of data whose figures are words: it begins with a county's name and no other stands in it."""
-    if not _PLACE.fullmatch(texts[0]) or find_role(texts[0]) or np.isin(kinds, [Kind.YEAR, Kind.PERIOD]).any():
+    """Return whether a row is one of data whose figures are words: it begins with a county's name and no other stands in it."""
+    if not _PLACE.fullmatch(texts[0]) or find_role(texts[0]) or np.isin(kinds, [CellKind.YEAR, CellKind.PERIOD]).any():
         return False
     places = [isinstance(find_region(text), Region) for text in texts]
     return places[0] and not any(places[1:]) and not any(map(find_role, texts))
 
 
 def _is_dates(kinds: np.ndarray) -> bool:
-    filled = kinds[kinds != Kind.BLANK]
-    return len(filled) > 0 and bool(np.isin(filled, [Kind.YEAR, Kind.PERIOD]).all())
+    filled = kinds[kinds != CellKind.BLANK]
+    return len(filled) > 0 and bool(np.isin(filled, [CellKind.YEAR, CellKind.PERIOD]).all())
 
 
 def _is_title(row: np.ndarray, below: np.ndarray) -> bool:
-    """Tell whether a row is a title over the first column or left of it, alone or with a unit at the side."""
+    """Return whether a row is a title over the first column or left of it, alone or with a unit at the side."""
     first, *others = [column for column, value in enumerate(row) if plain(value)]
     above_first = first <= next((at for at, value in enumerate(below) if plain(value)), -1)
     side = [plain(row[column]).strip("()") for column in others]
@@ -238,8 +180,8 @@ def _is_title(row: np.ndarray, below: np.ndarray) -> bool:
 
 
 def _find_body(kinds: np.ndarray, header: int) -> tuple[int, int] | None:
-    figures = np.isin(kinds, [Kind.NUMBER, Kind.MISSING, Kind.YEAR, Kind.PERIOD]).any(axis=1)
-    figures &= (kinds != Kind.BLANK).sum(axis=1) > 1
+    figures = np.isin(kinds, [CellKind.NUMBER, CellKind.MISSING, CellKind.YEAR, CellKind.PERIOD]).any(axis=1)
+    figures &= (kinds != CellKind.BLANK).sum(axis=1) > 1
     rows = np.flatnonzero(figures)
     rows = rows[rows > header]
     return (header + 1, int(rows[-1])) if len(rows) else None

@@ -9,7 +9,7 @@ import pandas as pd
 
 from evalaid.base.names import COUNTS, INSIDE, OUTSIDE, PERIOD, SHARE, SHARES, TOTAL, UNIT
 from evalaid.base.periods import labels
-from evalaid.reading.journal.decisions import Decision, Finding, LeftOut, find, leave
+from evalaid.reading.journal.decisions import Decision, Fault, LeftOut, fault_of, leave
 from evalaid.reading.tables.cumulative import MONTHS, kind_of, name_span, ordinal_of
 
 _CELL = ["unit", "variable", "first", "last", "cumulative"]
@@ -20,21 +20,11 @@ SLACK = 1e-9
 """Room for the last digit of floating-point arithmetic beside the rounding of the written figures."""
 
 
-def keep_last_editions(records: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding], list[LeftOut]]:
+def keep_last_editions(records: pd.DataFrame) -> tuple[pd.DataFrame, list[Fault], list[LeftOut]]:
     """Keep one figure of each unit, variable and period: the latest edition.
 
     Assumes that ``edition`` orders figures that are given more than once; a figure whose edition is not named counts as later
     than a preliminary one and earlier than an official or revised one.
-
-    Parameters
-    ----------
-    records : pandas.DataFrame
-        One row a figure.
-
-    Returns
-    -------
-    (pandas.DataFrame, list of Finding, list of LeftOut)
-        Records without repetitions, repetitions that contradict each other without an order, and what was replaced.
     """
     twice = records.duplicated(_CELL, keep=False)
     if not twice.any():
@@ -47,7 +37,7 @@ def keep_last_editions(records: pd.DataFrame) -> tuple[pd.DataFrame, list[Findin
     rest = ranked[~is_last]
     rest = pd.concat([rest, best.loc[group[~is_last]].set_axis(rest.index)], axis=1)
     rest["same"] = np.isclose(rest["value"], rest["value_kept"], rtol=0, atol=SLACK)
-    findings: list[Finding] = []
+    faults: list[Fault] = []
     left: list[LeftOut] = []
     row: Any
     for row in rest.itertuples():
@@ -60,34 +50,24 @@ def keep_last_editions(records: pd.DataFrame) -> tuple[pd.DataFrame, list[Findin
             left.append(leave(row, f"the same figure as in {where}"))
         else:
             span = name_span(int(row.first), int(row.last))
-            findings.append(
-                find(
+            faults.append(
+                fault_of(
                     row,
                     f"{row.variable} of {row.name} in {span} stands twice: {row.text} here, {row.text_kept} in {where}",
                     "one figure, or words or a line 'edition: 1' that say which is later, or the row in leave_out",
                 )
             )
-    return records.drop(index=rest.index), findings, left
+    return records.drop(index=rest.index), faults, left
 
 
-def check_shares(records: pd.DataFrame) -> list[Finding]:
+def check_shares(records: pd.DataFrame) -> list[Fault]:
     """Hold every share against inside / total of the same unit and span, and counts against each other.
 
     Assumes that figures are rounded to the digits they are written with; a difference beyond what rounding allows is listed.
-
-    Parameters
-    ----------
-    records : pandas.DataFrame
-        One row a figure, before any differencing.
-
-    Returns
-    -------
-    list of Finding
-        One for each difference.
     """
     key = ["unit", "first", "last", "cumulative"]
     parts = {name: group.drop_duplicates(key).set_index(key) for name, group in records.groupby("variable")}
-    findings = _check_ranges(records)
+    faults = _check_ranges(records)
     if {SHARE, INSIDE, TOTAL} <= parts.keys():
         joined = parts[SHARE].join(parts[INSIDE][["value", "resolution", "cell"]].add_suffix("_in"), how="inner")
         joined = joined.join(parts[TOTAL][["value", "resolution", "cell"]].add_suffix("_all"), how="inner")
@@ -100,8 +80,8 @@ def check_shares(records: pd.DataFrame) -> list[Finding]:
         )
         unlike = (joined["value"] - ratio).abs() > room
         for row, quotient in zip(joined[unlike].itertuples(), ratio[unlike], strict=True):
-            findings.append(
-                find(
+            faults.append(
+                fault_of(
                     row,
                     f"the share of {row.name} is written as {row.text}, but {row.cell_in} / {row.cell_all} is {quotient:.4f}",
                     "numerator and denominator of the same base and period as the share",
@@ -112,53 +92,41 @@ def check_shares(records: pd.DataFrame) -> list[Finding]:
             parts[TOTAL][["value", "resolution", "cell", "text"]].add_suffix("_all"), how="inner"
         )
         more = joined["value"] > joined["value_all"] + joined["resolution"] + joined["resolution_all"] + SLACK
-        findings += [
-            find(row,
+        faults += [
+            fault_of(row,
                 f"more episodes of {row.name} inside ({row.text}) than in total ({row.text_all} in {row.cell_all})",
                 "a total that holds the episodes inside",
             )
             for row in joined[more].itertuples()
         ]  # fmt: skip
-    return findings
+    return faults
 
 
-def _check_ranges(records: pd.DataFrame) -> list[Finding]:
+def _check_ranges(records: pd.DataFrame) -> list[Fault]:
     """List shares outside 0 to 1 and counts below zero."""
     value, variable = records["value"], records["variable"]
     share = variable.isin(SHARES) & ((value < 0) | (value > 1 + SLACK))
     count = variable.isin(COUNTS) & (value < 0)
     return [
-        find(row, f"{row.variable} of {row.name} is {row.text}", "a share from 0 to 100 per cent; check its unit")
+        fault_of(row, f"{row.variable} of {row.name} is {row.text}", "a share from 0 to 100 per cent; check its unit")
         for row in records[share].itertuples()
     ] + [
-        find(row, f"{row.variable} of {row.name} is {row.text}", "a count that is not negative")
+        fault_of(row, f"{row.variable} of {row.name} is {row.text}", "a count that is not negative")
         for row in records[count].itertuples()
     ]
 
 
-def check_sums(chosen: pd.DataFrame, others: pd.DataFrame, kind: str) -> list[Finding]:
+def check_sums(chosen: pd.DataFrame, others: pd.DataFrame, kind: str) -> list[Fault]:
     """Hold counts of longer spans against the sum of their periods.
 
     Assumes that figures are rounded to the digits they are written with; spans of which a period is missing are left alone.
-
-    Parameters
-    ----------
-    chosen, others : pandas.DataFrame
-        Records of the panel's kind of period, and of longer spans.
-    kind : str
-        Kind of period of the panel.
-
-    Returns
-    -------
-    list of Finding
-        One for each difference.
     """
     others = others[others["variable"].isin(COUNTS)]
     if not len(others):
         return []
     key = ["unit", "variable", "first"]
     parts = {tuple(row[:3]): row[3:] for row in chosen[[*key, "value", "resolution"]].itertuples(index=False)}
-    findings = []
+    faults = []
     row: Any
     for row in others.itertuples():
         found = [parts.get((row.unit, row.variable, month)) for month in range(row.first, row.last + 1, MONTHS[kind])]
@@ -167,35 +135,23 @@ def check_sums(chosen: pd.DataFrame, others: pd.DataFrame, kind: str) -> list[Fi
         total, room = (sum(part[place] for part in found if part is not None) for place in (0, 1))
         if abs(total - row.value) > room + row.resolution + SLACK:
             fault = f"{row.variable} of {row.name} in {name_span(row.first, row.last)} is {row.text}, its {kind}s add up to {total:g}"
-            findings.append(find(row, fault, "a sum of its parts, or the reason why they differ"))
-    return findings
+            faults.append(fault_of(row, fault, "a sum of its parts, or the reason why they differ"))
+    return faults
 
 
 def choose_kind(
     records: pd.DataFrame, periods: str | None
-) -> tuple[str, pd.DataFrame, list[Decision], list[Finding], list[LeftOut]]:
+) -> tuple[str, pd.DataFrame, list[Decision], list[Fault], list[LeftOut]]:
     """Choose the kind of period of the panel and leave out figures of other spans.
 
     Assumes differenced records. Without a word in the layout it is the shortest kind, when the longer spans are sums of
     periods that are there; otherwise a person must say it.
-
-    Parameters
-    ----------
-    records : pandas.DataFrame
-        One row a figure.
-    periods : {"year", "half-year", "quarter", "month"} or None
-        The kind that the layout names.
-
-    Returns
-    -------
-    (str, pandas.DataFrame, list of Decision, list of Finding, list of LeftOut)
-        The kind ("" when there is none) and its records, with ``ordinal``.
     """
     kinds = np.array(
         [kind_of(first, last) for first, last in zip(records["first"], records["last"], strict=True)], dtype=object
     )
     there = [kind for kind in MONTHS if (kinds == kind).any()]
-    findings: list[Finding] = []
+    faults: list[Fault] = []
     kind = periods or (there[-1] if there else "")
     if not kind or kind not in there:
         spans = sorted(
@@ -203,8 +159,8 @@ def choose_kind(
         )
         what = f"no figure of a whole {', '.join(reversed(MONTHS))}" if not kind else f"no figure of a {kind}"
         one = records.iloc[0]
-        findings.append(
-            Finding(
+        faults.append(
+            Fault(
                 one["file"],
                 one["sheet"],
                 None,
@@ -214,7 +170,7 @@ def choose_kind(
                 "the other parts of the year, so that counts can be differenced, or another kind in 'periods' of the layout",
             )
         )
-        return "", records.assign(ordinal=0), [], findings, []
+        return "", records.assign(ordinal=0), [], faults, []
     picked = kinds == kind
     chosen = records[picked]
     others = records[~picked]
@@ -237,8 +193,8 @@ def choose_kind(
         ]
         if alone:
             span = name_span(alone[0].first, alone[0].last)
-            findings.append(
-                find(
+            faults.append(
+                fault_of(
                     alone[0],
                     f"the files mix spans: {_figures(len(chosen))} of a {kind}, and {_figures(len(alone))} of others, such as {span}, "
                     f"of which not every {kind} is there",
@@ -253,7 +209,7 @@ def choose_kind(
         for row in others.itertuples()
     ]
     ordinal = np.array([ordinal_of(kind, first) for first in chosen["first"]], dtype=np.int64)
-    return kind, chosen.assign(ordinal=ordinal), decisions, findings, left
+    return kind, chosen.assign(ordinal=ordinal), decisions, faults, left
 
 
 def _figures(count: int) -> str:
@@ -261,24 +217,7 @@ def _figures(count: int) -> str:
 
 
 def spread(records: pd.DataFrame, timeless: pd.DataFrame, kind: str) -> tuple[pd.DataFrame, list[Decision]]:
-    """Lay records out with one row for each unit and period, and compute what follows from counts.
-
-    Parameters
-    ----------
-    records : pandas.DataFrame
-        One row a figure, with ``ordinal``; unit, variable and period occur once.
-    timeless : pandas.DataFrame
-        Figures of a unit for all periods.
-    kind : str
-        Kind of period.
-
-    Returns
-    -------
-    (pandas.DataFrame, list of Decision)
-        Columns ``unit``, ``name``, ``period``, then ``inside``, ``outside``, ``total``, ``share`` and other variables as far as they
-        are there, ``cumulative`` (whether a figure was differenced), ``file``, ``sheet``, ``row`` and a column ``<variable>_cell``
-        for every variable.
-    """
+    """Lay records out with one row for each unit and period, and compute what follows from counts."""
     decisions = []
     keys = [UNIT, "ordinal"]
     records = records.sort_values(keys, kind="stable")

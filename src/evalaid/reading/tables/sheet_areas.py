@@ -11,36 +11,26 @@ import numpy as np
 from evalaid.base.names import CITY, CODE, NAME, PROVINCE, SERIAL
 from evalaid.reading.files.cells import cell_address, cell_place
 from evalaid.reading.files.grids import Grid
-from evalaid.reading.journal.layouts import Layout, TableLayout
+from evalaid.reading.journal.layouts import FileLayout, TableLayout
 from evalaid.reading.tables.column_roles import is_value, read_header
-from evalaid.reading.tables.headers import Block, fill_down, find_block, is_header
-from evalaid.reading.values.kinds import LONGEST_HEADER, Kind, classify, find_role, plain, split_period
+from evalaid.reading.tables.headers import TableBlock, fill_down, find_block, is_header
+from evalaid.reading.values.kinds import LONGEST_HEADER, CellKind, classify, find_role, plain, split_period
 
 _KEYS = {NAME, CODE, CITY, PROVINCE, SERIAL}
 
 
 @dataclass(frozen=True)
-class Part:
-    """Hold one table of a sheet.
+class SheetArea:
+    """Hold one table of a sheet."""
 
-    Parameters
-    ----------
-    grid : Grid
-        The sheet with the cells of its other tables blank; addresses are those of the sheet.
-    table : TableLayout or None
-        What the layout says about it; with its ``area`` where the sheet has several.
-    because : str
-        Why the sheet was taken apart; empty when it has one table or the layout says it.
-    """
-
-    grid: Grid
-    table: TableLayout | None
-    because: str = ""
+    grid: Grid  # the sheet with the cells of its other tables blank; addresses are those of the sheet
+    table: TableLayout | None  # what the layout says about it; with its ``area`` where the sheet has several
+    because: str = ""  # why the sheet was taken apart; empty when it has one table or the layout says it
 
 
 @dataclass(frozen=True)
-class Area:
-    """Say where a table stands, inclusive, from zero."""
+class CellArea:
+    """Hold where a table stands, inclusive, from zero."""
 
     top: int
     left: int
@@ -51,45 +41,33 @@ class Area:
         return f"{cell_address(self.top, self.left)}:{cell_address(self.bottom, self.right)}"
 
     @classmethod
-    def of(cls, text: str) -> Area:
+    def of(cls, text: str) -> CellArea:
         """Read an area such as ``A2:C14``."""
         one, other = (cell_place(corner) for corner in text.split(":"))
         return cls(one[0], one[1], other[0], other[1])
 
 
-def split_sheet(grid: Grid, layout: Layout) -> list[Part]:
+def split_sheet(grid: Grid, layout: FileLayout) -> list[SheetArea]:
     """Take a sheet apart into its tables.
 
     Assumes that tables below each other have headers of their own, with another title or other columns, and that tables beside
     each other have columns of counties of their own. Titles and notes outside all tables belong to each of them. A sheet whose
     rows or columns the layout names is taken as it says.
-
-    Parameters
-    ----------
-    grid : Grid
-        The sheet.
-    layout : Layout
-        What is fixed.
-
-    Returns
-    -------
-    list of Part
-        At least one.
     """
     given = [table for table in layout.tables if table.file in (None, grid.file) and table.sheet in (None, grid.sheet)]
     if any(table.area for table in given):
         stated = [table for table in given if table.area]
-        areas = [Area.of(str(table.area)) for table in stated]
-        return [Part(_mask(grid, area, areas), table) for area, table in zip(areas, stated, strict=True)]
+        areas = [CellArea.of(str(table.area)) for table in stated]
+        return [SheetArea(_mask(grid, area, areas), table) for area, table in zip(areas, stated, strict=True)]
     table = given[0] if given else None
     if table is not None and (not table.read or table.header_rows or table.data_rows or table.columns):
-        return [Part(grid, table)]
+        return [SheetArea(grid, table)]
     areas, because = _find_areas(grid)
     if len(areas) < 2:
-        return [Part(grid, table)]
+        return [SheetArea(grid, table)]
     said = f"{because}; tables stand in {', '.join(map(str, areas))}"
     return [
-        Part(
+        SheetArea(
             replace(_mask(grid, area, areas), notes=() if place else grid.notes),
             replace(table or TableLayout(), area=str(area)),
             said,
@@ -98,7 +76,7 @@ def split_sheet(grid: Grid, layout: Layout) -> list[Part]:
     ]
 
 
-def _mask(grid: Grid, area: Area, areas: Sequence[Area]) -> Grid:
+def _mask(grid: Grid, area: CellArea, areas: Sequence[CellArea]) -> Grid:
     """Blank the cells of all other tables, and what stands beside this one."""
     cells = grid.cells.copy()
     beside = cells[area.top : area.bottom + 1]
@@ -117,11 +95,11 @@ def _mask(grid: Grid, area: Area, areas: Sequence[Area]) -> Grid:
     return replace(grid, cells=cells, merged=merged)
 
 
-def _find_areas(grid: Grid) -> tuple[list[Area], str]:
+def _find_areas(grid: Grid) -> tuple[list[CellArea], str]:
     """Find the tables below each other, and in each those beside each other."""
     bands = _find_bands(grid) if _headers_below(grid) else [(0, len(grid.cells) - 1)]
-    whole = [Area(top, 0, bottom, grid.cells.shape[1] - 1) for top, bottom in bands]
-    areas: list[Area] = []
+    whole = [CellArea(top, 0, bottom, grid.cells.shape[1] - 1) for top, bottom in bands]
+    areas: list[CellArea] = []
     because = ["a header stands below figures"] if len(bands) > 1 else []
     for place, band in enumerate(whole):
         own = _mask(grid, band, whole)
@@ -137,7 +115,7 @@ def _find_areas(grid: Grid) -> tuple[list[Area], str]:
             because.append(_BESIDE)
         top = block.header[0]
         edges = [*beside, grid.cells.shape[1]]
-        areas += [Area(top, left, block.data[1], right - 1) for left, right in pairwise(edges)]
+        areas += [CellArea(top, left, block.data[1], right - 1) for left, right in pairwise(edges)]
     return areas, " and ".join(because)
 
 
@@ -147,7 +125,7 @@ _BESIDE = "the header names counties several times, each with figures beside it"
 
 
 def _headers_below(grid: Grid) -> bool:
-    """Tell quickly whether several rows name a column of counties."""
+    """Return quickly whether several rows name a column of counties."""
     texts = {value for value in grid.cells.flat if isinstance(value, str)}
     names = {text for text in texts if len(text) <= LONGEST_HEADER and find_role(plain(text)) in {NAME, CODE}}
     return (
@@ -164,7 +142,9 @@ def _find_bands(grid: Grid) -> list[tuple[int, int]]:
         return [(0, len(grid.cells) - 1)]
     cells = fill_down(grid)
     kinds = np.array([[classify(value) for value in row] for row in cells], dtype=np.int8).reshape(cells.shape)
-    figures = np.isin(kinds, [Kind.NUMBER, Kind.MISSING]).any(axis=1) & ((kinds != Kind.BLANK).sum(axis=1) > 1)
+    figures = np.isin(kinds, [CellKind.NUMBER, CellKind.MISSING]).any(axis=1) & (
+        (kinds != CellKind.BLANK).sum(axis=1) > 1
+    )
     first = [tuple(plain(value) for value in cells[row]) for row in range(block.header[0], block.header[1] + 1)]
     starts: list[int] = []
     dated_below = False
@@ -196,7 +176,7 @@ def _find_bands(grid: Grid) -> list[tuple[int, int]]:
     return [(begin, end - 1) for begin, end in pairwise(edges)]
 
 
-def _find_beside(block: Block) -> list[int]:
+def _find_beside(block: TableBlock) -> list[int]:
     """Find the first column of each of several tables beside each other; empty when there is one."""
     reads = [read_header(path) for path in block.paths]
     names = [column for column, header in enumerate(reads) if header.read == NAME]

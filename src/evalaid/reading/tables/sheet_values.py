@@ -1,4 +1,4 @@
-"""The figures of one sheet as records: one row a figure, with its unit, period, variable and cell."""
+"""The figures of one sheet as records: one row per figure, with its unit, period, variable and cell."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from evalaid.reading.tables.detection import Detected
 from evalaid.reading.tables.headers import fill_down
 from evalaid.reading.tables.table_rows import Rows, ask_for_step
 from evalaid.reading.values.calendar_words import NO_YEAR
-from evalaid.reading.values.kinds import Kind, classify, plain
+from evalaid.reading.values.kinds import CellKind, classify, plain
 from evalaid.reading.values.numbers import read_numbers
 from evalaid.reading.values.spans import Span, read_spans
 
@@ -35,21 +35,6 @@ def read_figures(detected: Detected, rows: Rows, journal: Journal) -> tuple[pd.D
     """Read the figures of a table.
 
     Assumes that the figures of one variable in one table have one unit where no header says otherwise.
-
-    Parameters
-    ----------
-    detected : Detected
-        Where the table stands and what its columns hold.
-    rows : Rows
-        Its rows of data.
-    journal : Journal
-        Receives decisions and faults.
-
-    Returns
-    -------
-    (pandas.DataFrame, pandas.DataFrame, TableLayout)
-        Records; figures without any period (one value a unit, for all periods), in the same columns; and the layout with the
-        units that were decided.
     """
     table = detected.table
     values = [column for column in table.columns if is_value(column.read)]
@@ -105,7 +90,7 @@ def _check_merged(
     for top, left, bottom, right in journal.grid.merged:
         places = [of_row[row] for row in range(top, bottom + 1) if row in of_row]
         columns = [column for column in range(left, right + 1) if column in of_column]
-        if len(places) * len(columns) < 2 or classify(cells[top, left]) not in {Kind.NUMBER, Kind.YEAR}:
+        if len(places) * len(columns) < 2 or classify(cells[top, left]) not in {CellKind.NUMBER, CellKind.YEAR}:
             continue
         variables = {
             indicators[place] if rows.indicator[place] else of_column[c].read for place in places for c in columns
@@ -113,7 +98,7 @@ def _check_merged(
         units = {_unit(of_column[c], rows, place, detected) for place in places for c in columns}
         where = f"{journal.grid.address(top, left)}:{journal.grid.address(bottom, right)}"
         if len(variables) > 1 or variables & {*COUNTS, *SHARES} - {CITY_SHARE}:
-            journal.find(
+            journal.fault(
                 top,
                 where,
                 cells[top, left],
@@ -135,7 +120,7 @@ def _refuse_undated(
     for column in values:
         if dated and column.read in {*dated, *COUNTS, *SHARES} and spans.get(column.column) is None:
             top = detected.block.header[0]
-            journal.find(
+            journal.fault(
                 top,
                 f"{column.column}{top + 1}",
                 column.header,
@@ -157,11 +142,11 @@ def _column_spans(detected: Detected, values: list[ColumnLayout], journal: Journ
         try:
             read = read_spans(words, year=detected.year, step=detected.table.step)
         except ReadingError as error:
-            journal.find(detected.block.header[0], place, words[0], *ask_for_step(error))
+            journal.fault(detected.block.header[0], place, words[0], *ask_for_step(error))
             return dict.fromkeys(spans)
         for at, text, why in read.faults:
             place = f"{dated[at].column}{detected.block.header[0] + 1}"
-            journal.find(
+            journal.fault(
                 detected.block.header[0],
                 place,
                 text,
@@ -179,7 +164,7 @@ def _column_spans(detected: Detected, values: list[ColumnLayout], journal: Journ
     if detected.period:
         read = read_spans([detected.period], step=detected.table.step or "month")
         for _, text, why in read.faults:
-            journal.find(None, "", text, why, "a line 'period: 2019Q3' in this table of the layout")
+            journal.fault(None, "", text, why, "a line 'period: 2019Q3' in this table of the layout")
         spans.update({column.column: read.spans[0] for column in values if not column.period})
     return spans
 
@@ -228,7 +213,7 @@ def _read_pool(
             [] if error.rows is None else [row for row in error.rows["row"] if isinstance(row, (int, np.integer))]
         )
         place = doubtful[0] if doubtful else 0
-        journal.find(
+        journal.fault(
             int(at[place]),
             addresses[place],
             raw[place],
@@ -238,7 +223,7 @@ def _read_pool(
         )
         return pd.DataFrame(columns=RECORD_COLUMNS), None
     for place, text, why in read.faults:
-        journal.find(int(at[place]), addresses[place], text, why, "a number, or a mark for no value (—, …, blank)")
+        journal.fault(int(at[place]), addresses[place], text, why, "a number, or a mark for no value (—, …, blank)")
     for place, text, decided in read.notes:
         journal.decide(addresses[place], f"figure {text!r}", decided, "unlike the rest of its column")
     journal.decide(addresses[0] if addresses else "", f"unit of {variable} (columns {where})", read.unit, read.evidence)
@@ -277,13 +262,13 @@ def _read_pool(
 
 
 def _unit(column: ColumnLayout, rows: Rows, row: int, detected: Detected) -> tuple[str, str]:
-    """Give code and name of the county of a figure: that of its column, else that of its row."""
+    """Return code and name of the county of a figure: that of its column, else that of its row."""
     placed = detected.placed.get(column.column)
     return (rows.unit[row], rows.name[row]) if placed is None else (placed.code, placed.name)
 
 
 def _heading(variable: str, header: str) -> str:
-    """Name a variable for the reading of its numbers, with its last header."""
+    """Return the name of a variable for the reading of its numbers, with its last header."""
     tail = header.rpartition(" / ")[2] if header else ""
     return (
         f"{variable} {'count 人次' if variable in COUNTS else ''} {tail}".strip()
@@ -293,7 +278,7 @@ def _heading(variable: str, header: str) -> str:
 
 
 def _spell(unit: str | None) -> str | None:
-    """Give a unit in the words of `read_numbers`; None where it must find it itself."""
+    """Return a unit in the words of `read_numbers`; None where it must find it itself."""
     if unit is None:
         return None
     plain_unit = plain(unit).lower()
@@ -308,7 +293,7 @@ def _combine(of_column: Span | None, of_row: Span | None) -> Span | None:
 
 
 def _cumulative(span: Span | None, column: ColumnLayout, period: str, table: TableLayout) -> int:
-    """Say whether a figure is cumulative, by its span, its header, its period's words, its table."""
+    """Return whether a figure is cumulative, by its span, its header, its period's words, its table."""
     if span is None:
         return NO
     if span.cumulative or _CUMULATIVE.search(period) or column.cumulative:

@@ -29,9 +29,9 @@ from evalaid.reading.files.grids import Grid
 from evalaid.reading.journal.decisions import Journal, show
 from evalaid.reading.journal.layouts import TableLayout
 from evalaid.reading.places.counties import PlacedUnit, is_total, place_unit, read_heading
-from evalaid.reading.tables.headers import Block, fill_down, is_numbering
+from evalaid.reading.tables.headers import TableBlock, fill_down, is_numbering
 from evalaid.reading.values.calendar_words import NO_YEAR
-from evalaid.reading.values.kinds import Kind, classify, plain, split_period
+from evalaid.reading.values.kinds import CellKind, classify, plain, split_period
 from evalaid.reading.values.spans import Span, read_spans
 
 _TOTAL = re.compile(TOTAL_ROW, re.IGNORECASE)
@@ -40,38 +40,22 @@ _OF_WHICH = re.compile(OF_WHICH)
 
 @dataclass
 class Rows:
-    """Hold the rows of data of a table, in their order.
+    """Hold the rows of data of a table, in their order."""
 
-    Parameters
-    ----------
-    position : list of int
-        Row in the grid, from zero.
-    unit, name : list of str
-        Code and name of the unit.
-    span : list of (Span or None)
-        Period of the row; None when columns or the table have it.
-    period : list of str
-        The period as written.
-    indicator : list of str
-        Variable of the row, where rows hold indicators; else empty.
-    edition : list of (int or None)
-        Order of the edition that the row says it is.
-    """
-
-    position: list[int] = field(default_factory=list)
-    unit: list[str] = field(default_factory=list)
-    name: list[str] = field(default_factory=list)
-    span: list[Span | None] = field(default_factory=list)
-    period: list[str] = field(default_factory=list)
-    indicator: list[str] = field(default_factory=list)
-    edition: list[int | None] = field(default_factory=list)
+    position: list[int] = field(default_factory=list)  # row in the grid, from zero
+    unit: list[str] = field(default_factory=list)  # code and name of the unit
+    name: list[str] = field(default_factory=list)  # code and name of the unit
+    span: list[Span | None] = field(default_factory=list)  # period of the row; None when columns or the table have it
+    period: list[str] = field(default_factory=list)  # the period as written
+    indicator: list[str] = field(default_factory=list)  # variable of the row, where rows hold indicators; else empty
+    edition: list[int | None] = field(default_factory=list)  # order of the edition that the row says it is
 
 
 _IN_HEADER = PlacedUnit("in the header")
 
 
 def read_rows(
-    block: Block,
+    block: TableBlock,
     table: TableLayout,
     roles: Mapping[str, Sequence[int]],
     journal: Journal,
@@ -81,34 +65,10 @@ def read_rows(
     units: str,
     across: bool = False,
 ) -> Rows:
-    """Tell data from what is not, and find unit, period, indicator and edition of every row.
+    """Separate data from what is not, and find unit, period, indicator and edition of every row.
 
     Assumes that every row of data says its unit by code or name; a blank name below a name belongs to it when the row has a
     period of its own.
-
-    Parameters
-    ----------
-    block : Block
-        Where the table stands.
-    table : TableLayout
-        What the layout says about it.
-    roles : mapping
-        Role (name, code, period, ...) -> its columns, from zero.
-    journal : Journal
-        Receives decisions, faults and what is left out.
-    year : int or None
-        Year of periods that have none.
-    within : str or None
-        Province or prefecture of all units.
-    units : {"counties", "as_written"}
-        Whether units are looked up among the divisions.
-    across : bool
-        Whether the columns are counties: rows then say their period or indicator, and no unit.
-
-    Returns
-    -------
-    Rows
-        Rows whose unit was found; with ``across`` all rows with a period or an indicator, units empty.
     """
     grid = journal.grid
     cells = fill_down(grid)
@@ -128,7 +88,7 @@ def read_rows(
         return seen[code, name, near]
 
     for row in range(block.data[0], block.data[1] + 1):
-        filled = np.flatnonzero([classify(value) != Kind.BLANK for value in cells[row]])
+        filled = np.flatnonzero([classify(value) != CellKind.BLANK for value in cells[row]])
         if not len(filled):
             continue
         texts = [plain(cells[row, column]) for column in filled]
@@ -144,15 +104,15 @@ def read_rows(
             continue
         if len(set(texts)) == 1:
             other = split_period(texts[0])[0]
-            noted = classify(cells[row, filled[0]]) == Kind.NOTE
+            noted = classify(cells[row, filled[0]]) == CellKind.NOTE
             elsewhere = bool(roles.get(PERIOD) or roles.get(YEAR)) or noted or texts[0] in headers
             if re.search(r"\d{4}", other) and not elsewhere and other not in plain(table.period):
-                journal.find(
+                journal.fault(
                     row,
                     grid.address(row, int(filled[0])),
                     texts[0],
                     f"a title inside the table names {other}: figures below it would get the period of the header or the title above",
-                    "one table a sheet: the rows below it on a sheet of their own, or a column of periods",
+                    "one table per sheet: the rows below it on a sheet of their own, or a column of periods",
                 )
             heading = read_heading(row, texts[0], heading, within, units, journal)
             continue
@@ -185,8 +145,8 @@ def read_rows(
             unit = last
             blanks.append(row)
         elif not keyed:
-            if any(classify(cells[row, column]) == Kind.NUMBER for column in filled):
-                journal.find(
+            if any(classify(cells[row, column]) == CellKind.NUMBER for column in filled):
+                journal.fault(
                     row,
                     _address(grid, row, keys),
                     shown,
@@ -203,7 +163,7 @@ def read_rows(
         else:
             unit = last = place(row, code, name, city or heading or "")
         if unit.fault:
-            journal.find(
+            journal.fault(
                 row,
                 _address(grid, row, keys),
                 name or code,
@@ -230,7 +190,7 @@ def read_rows(
     if len(bases) > 1:
         listed = ", ".join(bases)
         first = min(bases.values())
-        journal.find(
+        journal.fault(
             first,
             _address(grid, first, roles[BASE]),
             next(iter(bases)),
@@ -251,19 +211,9 @@ def read_rows(
 
 
 def rank_edition(text: str) -> int | None:
-    """Tell the order of an edition of a figure by its words.
+    """Return the order of an edition of a figure by its words.
 
     Assumes that preliminary figures come before official ones, these before revised and final ones.
-
-    Parameters
-    ----------
-    text : str
-        For example ``"2019年（初步数）"``.
-
-    Returns
-    -------
-    int or None
-        None when the text names no edition.
 
     Examples
     --------
@@ -309,7 +259,7 @@ def _read_periods(
     try:
         read = read_spans([filled[at] for at in firsts], year=year if years is None else each, step=step)
     except ReadingError as error:
-        journal.find(rows.position[0], journal.grid.address(rows.position[0], column), filled[0], *ask_for_step(error))
+        journal.fault(rows.position[0], journal.grid.address(rows.position[0], column), filled[0], *ask_for_step(error))
         rows.span, rows.period = [None] * len(filled), [str(value).strip() for value in filled]
         return
     number = {pair: place for place, pair in enumerate(places)}
@@ -317,7 +267,7 @@ def _read_periods(
     for row, pair in zip(rows.position, pairs, strict=True):
         if number[pair] in wrong:
             text, why = wrong[number[pair]]
-            journal.find(
+            journal.fault(
                 row,
                 journal.grid.address(row, column),
                 text,
@@ -330,15 +280,15 @@ def _read_periods(
     rows.period = [str(value).strip() for value in filled]
 
 
-def _step_of_header(block: Block, columns: Sequence[int]) -> str | None:
-    """Tell by its header what dates or plain numbers in a column of periods stand for (季度, 月份)."""
+def _step_of_header(block: TableBlock, columns: Sequence[int]) -> str | None:
+    """Decide by its header what dates or plain numbers in a column of periods stand for (季度, 月份)."""
     header = "".join(block.paths[columns[0]]).lower() if columns else ""
     found = [step for step, words in STEP_WORDS.items() if re.search(words, header)]
     return found[0] if len(found) == 1 else None
 
 
 def ask_for_step(error: ReadingError) -> tuple[str, str]:
-    """Say what is wrong with periods that may be several things, and what settles it."""
+    """Return what is wrong with periods that may be several things, and what settles it."""
     return str(error).partition(" Expected one:")[0].rstrip(
         "."
     ), "a line 'step: quarter' (or month, half-year, year) in this table of the layout"
@@ -350,7 +300,7 @@ def _dated(why: str, examples: str) -> str:
 
 
 def _fill(cells: np.ndarray, position: Sequence[int], column: int, journal: Journal) -> list[object]:
-    """Give the periods of all rows; a blank one is that of the row above."""
+    """Return the periods of all rows; a blank one is that of the row above."""
     filled: list[object] = []
     blank = []
     for row in position:

@@ -18,17 +18,17 @@ from evalaid.reading.journal.decisions import (
     DECISION_COLUMNS,
     LEFT_OUT_COLUMNS,
     Decision,
-    Finding,
+    Fault,
     Journal,
     LeftOut,
     leave,
     tabulate,
 )
-from evalaid.reading.journal.layouts import Layout, TableLayout
+from evalaid.reading.journal.layouts import FileLayout, TableLayout
 from evalaid.reading.tables import cumulative, panels
 from evalaid.reading.tables.column_roles import is_value
 from evalaid.reading.tables.detection import Detected, detect
-from evalaid.reading.tables.sheet_areas import Part, split_sheet
+from evalaid.reading.tables.sheet_areas import SheetArea, split_sheet
 from evalaid.reading.tables.sheet_values import RECORD_COLUMNS, read_figures
 from evalaid.reading.tables.table_rows import read_rows
 
@@ -56,7 +56,7 @@ class Reading:
     faults : pandas.DataFrame
         What a person should look at although the files could be read (shares that differ from their counts, cumulative counts
         that fall): ``file``, ``sheet``, ``row``, ``cell``, ``value``, ``fault``, ``expected``.
-    layout : Layout
+    layout : FileLayout
         The layout that was used, complete; it reads the same files to the same frame.
     files : dict
         sha256 of every file by its name.
@@ -67,7 +67,7 @@ class Reading:
     decisions: pd.DataFrame
     left_out: pd.DataFrame
     faults: pd.DataFrame
-    layout: Layout
+    layout: FileLayout
     files: dict[str, str]
 
 
@@ -82,7 +82,7 @@ class LayoutError(ReadingError):
         self,
         message: str,
         rows: pd.DataFrame,
-        layout: Layout,
+        layout: FileLayout,
         decisions: pd.DataFrame,
         left_out: pd.DataFrame,
         n_units: int,
@@ -94,10 +94,10 @@ class LayoutError(ReadingError):
         self.n_units = n_units
 
 
-def read_table(path: Path | str, layout: Layout | Path | str | None = None, *, sheet: str | None = None) -> Reading:
+def read_table(path: Path | str, layout: FileLayout | Path | str | None = None, *, sheet: str | None = None) -> Reading:
     r"""Read a table of counties and periods from a file as it was sent.
 
-    Assumes one table a sheet: headers in one or more rows, above them titles and notes, below them rows of counties, mixed with
+    Assumes one table per sheet: headers in one or more rows, above them titles and notes, below them rows of counties, mixed with
     totals. What the headers, the notes and the figures tell is detected and noted; what they leave open stops the reading with
     the line of the layout that settles it.
 
@@ -105,7 +105,7 @@ def read_table(path: Path | str, layout: Layout | Path | str | None = None, *, s
     ----------
     path : Path or str
         A workbook (xlsx, xlsm, xls, ods; every sheet with a table is read) or a text file (csv, tsv, txt), or a folder of them.
-    layout : Layout, Path or str, optional
+    layout : FileLayout, Path or str, optional
         What is known about the file, or the YAML file that says it. Default: everything is detected.
     sheet : str, optional
         The only sheet of a workbook that is read. Default: every sheet with a value.
@@ -139,9 +139,9 @@ def read_table(path: Path | str, layout: Layout | Path | str | None = None, *, s
 
 
 def read_tables(
-    paths: Iterable[Path | str], layout: Layout | Path | str | None = None, *, sheet: str | None = None
+    paths: Iterable[Path | str], layout: FileLayout | Path | str | None = None, *, sheet: str | None = None
 ) -> Reading:
-    """Read the tables of several files (a year each, for example) into one frame.
+    """Read the tables of several files (one per year, for example) into one frame.
 
     Assumes that the files belong to one panel: a unit and period that stands in several of them is one figure.
 
@@ -165,14 +165,14 @@ def read_tables(
     --------
     See `read_table`.
     """
-    given = layout if isinstance(layout, Layout) else Layout() if layout is None else Layout.read(layout)
+    given = layout if isinstance(layout, FileLayout) else FileLayout() if layout is None else FileLayout.read(layout)
     grids = [grid for path in paths for grid in open_grids(path, sheet, **given.text_options(Path(path).name))]
     sheets = [_read_part(part, given) for grid in grids for part in split_sheet(grid, given)]
     result = _Result.of(sheets)
     complete = replace(given, tables=tuple(sheet.table for sheet in sheets))
     unused = [table for table in given.tables if not any(_fits(table, grid) for grid in grids)]
-    result.findings += [
-        Finding(
+    result.faults += [
+        Fault(
             table.file or "",
             table.sheet or "",
             None,
@@ -200,7 +200,7 @@ class _Result:
     records: pd.DataFrame
     timeless: pd.DataFrame
     decisions: list[Decision]
-    findings: list[Finding]
+    faults: list[Fault]
     left_out: list[LeftOut]
     n_units: int
 
@@ -210,7 +210,7 @@ class _Result:
             _join([sheet.records for sheet in sheets]),
             _join([sheet.timeless for sheet in sheets]),
             [entry for sheet in sheets for entry in sheet.journal.decisions],
-            [entry for sheet in sheets for entry in sheet.journal.findings],
+            [entry for sheet in sheets for entry in sheet.journal.faults],
             [entry for sheet in sheets for entry in sheet.journal.left_out],
             len({unit for sheet in sheets for unit in sheet.units}),
         )
@@ -241,7 +241,7 @@ def _fits(table: TableLayout, grid: Grid) -> bool:
     return table.file in (None, grid.file) and table.sheet in (None, grid.sheet)
 
 
-def _read_part(part: Part, layout: Layout) -> _Sheet:
+def _read_part(part: SheetArea, layout: FileLayout) -> _Sheet:
     grid, given = part.grid, part.table
     journal = Journal(grid)
     for note in grid.notes:
@@ -256,10 +256,10 @@ def _read_part(part: Part, layout: Layout) -> _Sheet:
         return _Sheet(replace(given, file=grid.file, sheet=grid.sheet), nothing, nothing, journal)
     detected = detect(given, journal, layout)
     if detected is None:
-        table = replace(given or TableLayout(), file=grid.file, sheet=grid.sheet, read=bool(journal.findings))
+        table = replace(given or TableLayout(), file=grid.file, sheet=grid.sheet, read=bool(journal.faults))
         return _Sheet(table, nothing, nothing, journal)
     if given is not None and given.area and not _within(detected, given):
-        journal.find(
+        journal.fault(
             None,
             given.area,
             "",
@@ -289,31 +289,31 @@ def _read_part(part: Part, layout: Layout) -> _Sheet:
 
 
 def _within(detected: Detected, given: TableLayout) -> bool:
-    """Tell whether a table lies in the rows of its area; a header that the layout names may stand above it."""
+    """Return whether a table lies in the rows of its area; a header that the layout names may stand above it."""
     (top, _), (bottom, _) = (cell_place(corner) for corner in str(given.area).split(":"))
     return (given.header_rows is not None or detected.block.header[0] >= top) and detected.block.data[1] <= bottom
 
 
-def _assemble(result: _Result, layout: Layout, files: dict[str, str]) -> Reading:
+def _assemble(result: _Result, layout: FileLayout, files: dict[str, str]) -> Reading:
     """Turn the records of all sheets into the frame; every step notes what it decides, finds and leaves out."""
     records = result.records
-    notes: list[Finding] = []
+    notes: list[Fault] = []
     if len(records):
         records, kept, left = panels.keep_last_editions(records)
-        result.findings += kept
+        result.faults += kept
         result.left_out += left
         unsaid = records[cumulative.is_open(records)]
         open_tables = set(zip(unsaid["file"], unsaid["sheet"], strict=True))
-        records, decisions, findings = cumulative.settle(records)
+        records, decisions, faults = cumulative.settle(records)
         result.decisions += decisions
-        result.findings += findings
-        layout = layout if findings else _with_answers(layout, open_tables)
+        result.faults += faults
+        layout = layout if faults else _with_answers(layout, open_tables)
         notes += panels.check_shares(records)
         source = records
         differenced = cumulative.difference(records, layout.periods, layout.decreases)
         records = differenced.records
         notes += differenced.falls
-        result.findings += differenced.findings
+        result.faults += differenced.faults
         result.decisions += differenced.decisions
         result.left_out += differenced.left_out
         records, left = _prefer_own(records)
@@ -321,17 +321,17 @@ def _assemble(result: _Result, layout: Layout, files: dict[str, str]) -> Reading
         kind = ""
         if len(records):
             every = records
-            kind, records, decisions, findings, left = panels.choose_kind(every, layout.periods)
+            kind, records, decisions, faults, left = panels.choose_kind(every, layout.periods)
             notes += panels.check_sums(records, every.drop(index=records.index), kind) if kind else []
             result.decisions += decisions
-            result.findings += findings
+            result.faults += faults
             result.left_out += left
             layout = replace(layout, periods=kind or layout.periods)
-    if not len(records) and not result.findings:
-        result.findings.append(
-            Finding("", "", None, "", "", "no figure was found", "a table with a figure for each county and period")
+    if not len(records) and not result.faults:
+        result.faults.append(
+            Fault("", "", None, "", "", "no figure was found", "a table with a figure for each county and period")
         )
-    if result.findings:
+    if result.faults:
         raise _error(result, layout)
     records = records.assign(origin=_origin(records, source))
     frame, decisions = panels.spread(records, result.timeless, kind)
@@ -347,7 +347,7 @@ def _assemble(result: _Result, layout: Layout, files: dict[str, str]) -> Reading
     )
 
 
-def _with_answers(layout: Layout, open_tables: set[tuple[str, str]]) -> Layout:
+def _with_answers(layout: FileLayout, open_tables: set[tuple[str, str]]) -> FileLayout:
     """Write into the layout that the figures of these sheets are of each period alone, as their counts show."""
     tables = tuple(
         replace(table, cumulative=False)
@@ -367,7 +367,7 @@ def _prefer_own(records: pd.DataFrame) -> tuple[pd.DataFrame, list[LeftOut]]:
 
 
 def _origin(records: pd.DataFrame, source: pd.DataFrame) -> pd.Series:
-    """Name the cell of every figure; of a difference both cells."""
+    """Return the name of the cell of every figure; of a difference both cells."""
     minus = source.reindex(records["minus"].where(records["minus"] >= 0))
     place = minus["cell"].to_numpy(dtype=object)
     other = (minus[["file", "sheet"]].to_numpy() != records[["file", "sheet"]].to_numpy()).any(axis=1)
@@ -393,10 +393,10 @@ def _origins(records: pd.DataFrame, source: pd.DataFrame, kind: str) -> pd.DataF
     return both.sort_values(["unit", "period", "variable"], kind="stable").reset_index(drop=True)
 
 
-def _error(result: _Result, layout: Layout) -> LayoutError:
+def _error(result: _Result, layout: FileLayout) -> LayoutError:
     return LayoutError(
-        describe_findings(result.findings, "tables"),
-        tabulate(result.findings, FAULT_COLUMNS),
+        describe_faults(result.faults, "tables"),
+        tabulate(result.faults, FAULT_COLUMNS),
         layout,
         tabulate(result.decisions, DECISION_COLUMNS),
         tabulate(result.left_out, LEFT_OUT_COLUMNS),
@@ -404,27 +404,14 @@ def _error(result: _Result, layout: Layout) -> LayoutError:
     )
 
 
-def describe_findings(findings: Sequence[Finding], what: str) -> str:
-    """Say what is wrong, each finding with its place and what was expected.
-
-    Parameters
-    ----------
-    findings : sequence of Finding
-        What is wrong.
-    what : str
-        What could not be read, in the plural.
-
-    Returns
-    -------
-    str
-        The first `SHOWN` of them, one a line.
-    """
-    count = len(findings)
+def describe_faults(faults: Sequence[Fault], what: str) -> str:
+    """Return what is wrong, each fault with its place and what was expected."""
+    count = len(faults)
     lines = [f"The {what} cannot be read as they stand: {count} fault{'s' if count > 1 else ''}."]
-    for finding in findings[:SHOWN]:
-        cell = finding.cell or (f"row {finding.row}" if finding.row else "")
-        place = " ".join(part for part in (finding.file, finding.sheet, cell) if part)
-        lines.append(f"- {place}: {finding.fault}. Expected {finding.expected}.")
+    for fault in faults[:SHOWN]:
+        cell = fault.cell or (f"row {fault.row}" if fault.row else "")
+        place = " ".join(part for part in (fault.file, fault.sheet, cell) if part)
+        lines.append(f"- {place}: {fault.fault}. Expected {fault.expected}.")
     if count > SHOWN:
         lines.append(f"... and {count - SHOWN} more.")
     return "\n".join(lines)

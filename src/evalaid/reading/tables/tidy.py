@@ -1,4 +1,4 @@
-"""A tidy table of any file (one header row, then one row an observation) as a frame: `read_tidy`."""
+"""A tidy table of any file (one header row, then one row per observation) as a frame: `read_tidy`."""
 
 from __future__ import annotations
 
@@ -20,45 +20,17 @@ KINDS = TEXTS | WORKBOOKS | PARQUET
 
 @dataclass(frozen=True, eq=False)
 class TidyTable:
-    """Hold a tidy table and how its file was opened.
+    """Hold a tidy table and how its file was opened."""
 
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        One row for each row of the file; columns of numbers are numeric.
-    decisions : pandas.DataFrame
-        ``file``, ``sheet``, ``cell``, ``what``, ``decided``, ``because``.
-    first_line : int
-        Number of the first row of data as a spreadsheet or an editor shows it.
-    """
-
-    frame: pd.DataFrame
-    decisions: pd.DataFrame
-    first_line: int = 2
+    frame: pd.DataFrame  # one row for each row of the file; columns of numbers are numeric
+    decisions: pd.DataFrame  # ``file``, ``sheet``, ``cell``, ``what``, ``decided``, ``because``
+    first_line: int = 2  # number of the first row of data as a spreadsheet or an editor shows it
 
 
 def read_tidy(path: Path | str, *, sheet: str | None = None, encoding: str | None = None) -> TidyTable:
     r"""Read a tidy table from a text file, a workbook or a Parquet file.
 
     Assumes that the first row holds the names of the columns and every other row an observation.
-
-    Parameters
-    ----------
-    path : Path or str
-        A file that ends in csv, tsv, txt, xlsx, xlsm, xls, ods, parquet or pq.
-    sheet : str, optional
-        Sheet of a workbook; default: the first one with values.
-    encoding : str, optional
-        Of a text file; default: detected.
-
-    Returns
-    -------
-    TidyTable
-
-    Raises
-    ------
-    ReadingError
-        If the file cannot be opened or has no rows, no sheet of that name, or two columns of one name.
 
     Examples
     --------
@@ -135,7 +107,7 @@ def _from_grid(path: Path, sheet: str | None, encoding: str | None) -> TidyTable
 
 
 def _typed(cells: object) -> pd.Series:
-    """Give a column as numbers where every value is one, else as it stands; blanks are missing."""
+    """Return a column as numbers where every value is one, else as it stands; blanks are missing."""
     values = pd.Series(cells, dtype=object)
     values = values.map(lambda cell: cell.strip() if isinstance(cell, str) else cell)
     values = values.mask(values.map(lambda cell: cell is None or cell == ""))

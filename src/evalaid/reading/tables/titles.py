@@ -24,10 +24,10 @@ from evalaid.reading.journal.decisions import Journal
 from evalaid.reading.journal.layouts import ColumnLayout, TableLayout
 from evalaid.reading.places.regions import Region, find_region
 from evalaid.reading.tables.column_roles import is_value, read_header
-from evalaid.reading.tables.headers import Block
+from evalaid.reading.tables.headers import TableBlock
 from evalaid.reading.tables.table_rows import rank_edition
 from evalaid.reading.values.calendar_words import write_months
-from evalaid.reading.values.kinds import LONGEST_HEADER, Kind, classify, plain, split_period
+from evalaid.reading.values.kinds import LONGEST_HEADER, CellKind, classify, plain, split_period
 
 _SINGLE = re.compile(SINGLE_WORDS)
 _CUMULATIVE = re.compile(CUMULATIVE_WORDS, re.IGNORECASE)
@@ -39,7 +39,7 @@ _FILED = re.compile(rf"[(（]?({FILED_WORDS})[^,，;；]*|[(（]?截?至?(?:19|2
 SHEET, FILE = "name of the sheet", "name of the file"
 
 
-def find_variable(block: Block, journal: Journal) -> tuple[str, str]:
+def find_variable(block: TableBlock, journal: Journal) -> tuple[str, str]:
     """Find the variable, and its unit, of a table whose columns are periods in its titles, its sheet's name or its file's name."""
     texts = [note.text for note in block.above] + [journal.grid.sheet, Path(journal.grid.file).stem]
     for text in texts:
@@ -51,7 +51,7 @@ def find_variable(block: Block, journal: Journal) -> tuple[str, str]:
     return "", ""
 
 
-def find_place(block: Block, journal: Journal, within: str | None) -> tuple[str, str]:
+def find_place(block: TableBlock, journal: Journal, within: str | None) -> tuple[str, str]:
     """Find the one county that titles, the sheet's or the file's name give the whole table, and where it stands."""
     texts = [(note.text, journal.grid.address(note.row, note.column)) for note in block.above]
     texts += [(journal.grid.sheet, SHEET), (Path(journal.grid.file).stem, FILE)]
@@ -67,7 +67,7 @@ def find_place(block: Block, journal: Journal, within: str | None) -> tuple[str,
 
 
 def find_period(
-    given: TableLayout, block: Block, columns: list[ColumnLayout], journal: Journal
+    given: TableLayout, block: TableBlock, columns: list[ColumnLayout], journal: Journal
 ) -> tuple[str, int | None]:
     """Find the period, or only the year, that a title, the sheet or the file gives the whole table."""
     own = {column.read for column in columns}
@@ -76,7 +76,7 @@ def find_period(
     texts = [
         (note.text, journal.grid.address(note.row, note.column))
         for note in block.above
-        if classify(note.text) != Kind.NOTE or len(note.text) > LONGEST_HEADER
+        if classify(note.text) != CellKind.NOTE or len(note.text) > LONGEST_HEADER
     ]
     texts += [(journal.grid.sheet, SHEET), (Path(journal.grid.file).stem, FILE)]
     read = [(_FILED.sub("", write_months(plain(text))), where) for text, where in texts if text]
@@ -97,7 +97,7 @@ def find_period(
     if not whole and not any(is_value(read) for read in own):
         return "", year  # without figures there is nothing to date
     if not whole or len(years) > 1:
-        journal.find(
+        journal.fault(
             block.header[0],
             "",
             "",
@@ -122,7 +122,7 @@ def find_period(
     return period, year
 
 
-def say_cumulative(block: Block, journal: Journal) -> bool | None:
+def say_cumulative(block: TableBlock, journal: Journal) -> bool | None:
     """Find a note that says that figures are cumulative, or that they are not."""
     for note in block.above + block.below:
         text = plain(note.text)
@@ -138,8 +138,8 @@ def say_cumulative(block: Block, journal: Journal) -> bool | None:
     return None
 
 
-def say_whose(block: Block, columns: list[ColumnLayout], journal: Journal) -> None:
-    """Note whose episodes a total counts that stands without a count inside or outside: residents', or the hospitals' own.
+def say_whose(block: TableBlock, columns: list[ColumnLayout], journal: Journal) -> None:
+    """Record whose episodes a total counts that stands without a count inside or outside: residents', or the hospitals' own.
 
     The share needs residents', wherever they were treated. A table of the work of hospitals has the same headers.
     """
@@ -162,7 +162,7 @@ def say_whose(block: Block, columns: list[ColumnLayout], journal: Journal) -> No
     )
 
 
-def find_edition(block: Block, journal: Journal) -> int | None:
+def find_edition(block: TableBlock, journal: Journal) -> int | None:
     """Find the edition that a title, the sheet or the file gives all figures of the table (初步数, 修订数)."""
     texts = [(note.text, journal.grid.address(note.row, note.column)) for note in block.above]
     texts += [(journal.grid.sheet, ""), (Path(journal.grid.file).stem, "")]

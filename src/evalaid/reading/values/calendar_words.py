@@ -62,39 +62,17 @@ _PATTERNS = tuple(
 
 @dataclass(frozen=True)
 class Said:
-    """Hold what one cell says about a period.
+    """Hold what one cell says about a period."""
 
-    Parameters
-    ----------
-    text : str
-        The cell.
-    span : tuple of (first month, last month), optional
-        Months since January 1970.
-    cumulative : bool
-        Whether the cell itself says that it counts from January (累计, 前三季度, 截至).
-    day : date, optional
-        A date, whose step only the column tells.
-    number : int, optional
-        A plain number from 1 to 12 in a column with years, whose step only the column tells.
-    year : int, optional
-        The year of ``number``.
-    bare_quarter : bool
-        A quarter written without 第 or Q, as it is in cumulative reports too.
-    note : str
-        What was left out or supplied.
-    fault : str
-        Why it is unreadable.
-    """
-
-    text: str
-    span: tuple[int, int] | None = None
-    cumulative: bool = False
-    day: dt.date | None = None
-    number: int | None = None
-    year: int | None = None
-    bare_quarter: bool = False
-    note: str = ""
-    fault: str = ""
+    text: str  # the cell
+    span: tuple[int, int] | None = None  # months since January 1970
+    cumulative: bool = False  # whether the cell itself says that it counts from January (累计, 前三季度, 截至)
+    day: dt.date | None = None  # A date, whose step only the column tells
+    number: int | None = None  # A plain number from 1 to 12 in a column with years, whose step only the column tells
+    year: int | None = None  # the year of ``number``
+    bare_quarter: bool = False  # A quarter written without 第 or Q, as it is in cumulative reports too
+    note: str = ""  # what was left out or supplied
+    fault: str = ""  # why it is unreadable
 
 
 def write_months(text: str) -> str:
@@ -120,18 +98,6 @@ def _as_months(match: re.Match[str]) -> str:
 
 def read_period(cell: object, year: object = None) -> Said:
     """Read one cell.
-
-    Parameters
-    ----------
-    cell : object
-        A text, a whole number, a date; None is no period.
-    year : object, optional
-        The year of a cell without one: 2019, "2019年".
-
-    Returns
-    -------
-    Said
-        A span, or a date or plain number that the column must decide, or a fault; all empty for an empty cell.
 
     Examples
     --------

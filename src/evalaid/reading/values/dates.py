@@ -82,32 +82,19 @@ _SERIAL = (20_000, 60_000)
 
 @dataclass(frozen=True)
 class StatedDate:
-    """Hold a date as it is stated.
+    """Hold a date as it is stated."""
 
-    Parameters
-    ----------
-    text : str
-        As written; empty when nothing is.
-    earliest, latest : datetime.date or None
-        First and last day that it can mean; None when nothing or nothing readable is stated.
-    precision : str
-        "day", "month", "quarter", "half", "year", "part" (a third of a year or month), "about" or "range".
-    note : str
-        What was left out or supplied.
-    fault : str
-        Why it is unreadable; empty when it is not.
-    first, last : datetime.date or None
-        First and last day of what is stated, "about" aside: of "about 2014" those of 2014.
-    """
-
-    text: str
+    text: str  # as written; empty when nothing is
+    # first and last day that it can mean; None when nothing or nothing readable is stated
     earliest: dt.date | None = None
+    # first and last day that it can mean; None when nothing or nothing readable is stated
     latest: dt.date | None = None
+    # "day", "month", "quarter", "half", "year", "part" (a third of a year or month), "about" or "range"
     precision: str = ""
-    note: str = ""
-    fault: str = ""
-    first: dt.date | None = None
-    last: dt.date | None = None
+    note: str = ""  # what was left out or supplied
+    fault: str = ""  # why it is unreadable; empty when it is not
+    first: dt.date | None = None  # first and last day of what is stated, "about" aside: of "about 2014" those of 2014
+    last: dt.date | None = None  # first and last day of what is stated, "about" aside: of "about 2014" those of 2014
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "first", self.first or self.earliest)
@@ -116,32 +103,16 @@ class StatedDate:
 
 @dataclass(frozen=True)
 class StatedSpell:
-    """Hold a start and an end that stand in one cell.
+    """Hold a start and an end that stand in one cell."""
 
-    Parameters
-    ----------
-    start, end : StatedDate
-        The end is empty when none is stated.
-    """
-
-    start: StatedDate
-    end: StatedDate
+    start: StatedDate  # the end is empty when none is stated
+    end: StatedDate  # the end is empty when none is stated
 
 
 def read_date(cell: object) -> StatedDate:
     """Read one date.
 
     Assumes that a range means one day somewhere within it; `read_spell` takes it as a start and an end.
-
-    Parameters
-    ----------
-    cell : object
-        A text, a date, a year, a day number of a spreadsheet; None or blank is no date.
-
-    Returns
-    -------
-    StatedDate
-        Its first and last possible day, or why there is none.
 
     Notes
     -----
@@ -175,16 +146,6 @@ def read_spell(cell: object) -> StatedSpell:
     """Read a start and an end from one cell.
 
     Assumes that one date alone is the start.
-
-    Parameters
-    ----------
-    cell : object
-        As for `read_date`, or ``"2018-2020"``, ``"2019年12月至2022年12月"``, ``"2018年至今"``, ``"2019年12月17日起三年"``.
-
-    Returns
-    -------
-    StatedSpell
-        A fault of either date is that of the start.
 
     Examples
     --------
@@ -233,7 +194,7 @@ def _read_term(cell: str, begin: str, length: str) -> StatedSpell | None:
 
 
 def says_no_end(cell: object) -> bool:
-    """Tell whether a cell of ends says that there is none (至今, ongoing, a dash).
+    """Return whether a cell of ends says that there is none (至今, ongoing, a dash).
 
     Examples
     --------
@@ -312,7 +273,7 @@ def _from_period(text: str, cell: object) -> StatedDate:
 
 
 def _split(text: str) -> Iterator[tuple[StatedDate, StatedDate]]:
-    """Give the pairs of dates that a text can be taken apart into, the surest first."""
+    """Return the pairs of dates that a text can be taken apart into, the surest first."""
     for separator in (_STRONG, _WEAK):
         for match in separator.finditer(text):
             left, right = text[: match.start()].strip(), text[match.end() :].strip()

@@ -46,8 +46,8 @@ _UNIT = re.compile(UNIT_NOTE, re.IGNORECASE)
 _HEADERS = {name: re.compile(pattern) for name, pattern in {**VALUE_HEADERS, **KEY_HEADERS}.items()}
 
 
-class Kind(IntEnum):
-    """Name what stands in a cell."""
+class CellKind(IntEnum):
+    """Kinds of content of a cell."""
 
     BLANK, TEXT, NUMBER, YEAR, PERIOD, MISSING, NOTE = range(7)
 
@@ -56,16 +56,6 @@ def plain(value: object) -> str:
     r"""Write a cell as text without spaces, in half-width and simplified characters.
 
     Assumes that spaces, line ends and marks of footnotes carry no meaning, as in Chinese headers and names.
-
-    Parameters
-    ----------
-    value : object
-        A cell.
-
-    Returns
-    -------
-    str
-        Empty for a blank cell; whole floats without their decimals; a date as ``2019-09-30``.
 
     Examples
     --------
@@ -86,17 +76,8 @@ def _plain_text(text: str) -> str:
     return _SPACES.sub("", unify(_FOOTNOTES.sub("", text)))
 
 
-def classify(value: object) -> Kind:
-    """Tell what stands in a cell.
-
-    Parameters
-    ----------
-    value : object
-        A cell.
-
-    Returns
-    -------
-    Kind
+def classify(value: object) -> CellKind:
+    """Return what stands in a cell.
 
     Examples
     --------
@@ -104,47 +85,37 @@ def classify(value: object) -> Kind:
     ['NUMBER', 'YEAR', 'PERIOD', 'MISSING', 'TEXT', 'NOTE', 'BLANK']
     """
     if value is None:
-        return Kind.BLANK
+        return CellKind.BLANK
     if isinstance(value, bool):
-        return Kind.TEXT
+        return CellKind.TEXT
     if isinstance(value, (int, float, np.number)):
         whole = float(value).is_integer() and FIRST_YEAR <= value <= LAST_YEAR
-        return Kind.YEAR if whole else Kind.NUMBER
+        return CellKind.YEAR if whole else CellKind.NUMBER
     if isinstance(value, (dt.date, dt.datetime)):
-        return Kind.PERIOD
+        return CellKind.PERIOD
     return _classify_text(str(value))
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _classify_text(raw: str) -> Kind:
+def _classify_text(raw: str) -> CellKind:
     text = unify(raw).strip()
     if not text:
-        return Kind.BLANK
+        return CellKind.BLANK
     if _MISSING.fullmatch(text):
-        return Kind.MISSING
+        return CellKind.MISSING
     if _NUMBER.fullmatch(text):
-        return Kind.YEAR if re.fullmatch(_YEAR, text) else Kind.NUMBER
+        return CellKind.YEAR if re.fullmatch(_YEAR, text) else CellKind.NUMBER
     if _PERIOD.fullmatch(text.removesuffix("累计").strip()):
-        return Kind.PERIOD
+        return CellKind.PERIOD
     if _NOTE.match(text) or _UNIT.search(text) or len(text) > LONGEST_HEADER:
-        return Kind.NOTE
-    return Kind.TEXT
+        return CellKind.NOTE
+    return CellKind.TEXT
 
 
 def find_role(text: str) -> str:
     """Find the role or variable that a header names.
 
     Assumes that the whole text is the header, without unit and period.
-
-    Parameters
-    ----------
-    text : str
-        As `plain` gives it.
-
-    Returns
-    -------
-    str
-        Empty when no known header fits.
 
     Examples
     --------
@@ -160,16 +131,6 @@ def split_period(text: str) -> tuple[str, str]:
 
     Assumes that a text names at most one period.
 
-    Parameters
-    ----------
-    text : str
-        As `plain` gives it.
-
-    Returns
-    -------
-    tuple of str
-        The period as written (empty when there is none) and the rest.
-
     Examples
     --------
     >>> split_period("2019年第一季度县域内住院人次"), split_period("床位数"), split_period("1-9月住院率")
@@ -182,7 +143,7 @@ def split_period(text: str) -> tuple[str, str]:
 
 
 def is_unit(text: str) -> bool:
-    """Tell whether a text is a unit of measurement and nothing else.
+    """Return whether a text is a unit of measurement and nothing else.
 
     Examples
     --------

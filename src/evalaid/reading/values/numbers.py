@@ -47,63 +47,29 @@ FINE_DIGITS = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Column:
-    """Hold a column of numbers.
+class NumberColumn:
+    """Hold a column of numbers."""
 
-    Parameters
-    ----------
-    values : numpy.ndarray
-        (n,) float64 in the basic unit: fractions for shares, single persons, episodes or yuan for counts. NaN: no value.
-    unit : str
-        The unit that plain numbers of the column are written in: "fraction", "percent", "per mille", "count" (whole
-        numbers), "number", or a multiplier with what is counted ("万人次").
-    factor : float
-        What plain numbers were multiplied by: 0.01 for percentages, 10,000 for 万人次, else 1.
-    evidence : str
-        How the unit was decided.
-    faults : list of tuples
-        (position, text, why) of every cell that could not be read.
-    notes : list of tuples
-        (position, text, decided) of every cell that was read after leaving something out, or in another unit.
-    missing : dict
-        How often each mark for no value occurs ("empty" for an empty cell).
-    """
-
+    # (n,) float64 in the basic unit: fractions for shares, single persons, episodes or yuan for counts. NaN: no
+    # value
     values: np.ndarray
+    # the unit that plain numbers of the column are written in: "fraction", "percent", "per mille", "count"
+    # (whole numbers), "number", or a multiplier with what is counted ("万人次")
     unit: str
-    factor: float
-    evidence: str
-    faults: list[tuple[int, str, str]]
+    factor: float  # what plain numbers were multiplied by: 0.01 for percentages, 10,000 for 万人次, else 1
+    evidence: str  # how the unit was decided
+    faults: list[tuple[int, str, str]]  # (position, text, why) of every cell that could not be read
+    # (position, text, decided) of every cell that was read after leaving something out, or in another unit
     notes: list[tuple[int, str, str]]
-    missing: dict[str, int]
+    missing: dict[str, int]  # how often each mark for no value occurs ("empty" for an empty cell)
 
 
-def read_numbers(cells: Sequence[object], *, name: str, unit: str | None = None) -> Column:
+def read_numbers(cells: Sequence[object], *, name: str, unit: str | None = None) -> NumberColumn:
     """Read the cells of one column as numbers.
 
     Assumes that plain numbers of one column are written in one unit; a cell with a mark of its own (%, 万) keeps it. A
     share whose numbers are partly percentages, partly fractions is read only when just one reading of the small numbers
     lies near the others.
-
-    Parameters
-    ----------
-    cells : sequence
-        (n,) cells: None, texts, numbers.
-    name : str
-        The column's heading with its unit, for example ``"住院人次（万）"``.
-    unit : str, optional
-        The unit of plain numbers, when it is known: "fraction", "percent", "per mille", "count", "number" or a
-        multiplier such as "万人次". Default: decided from the heading and the numbers.
-
-    Returns
-    -------
-    Column
-        Numbers in the basic unit, and every decision.
-
-    Raises
-    ------
-    ReadingError
-        When two units fit; the message shows the numbers for each, ``rows`` the cells in doubt.
 
     Examples
     --------
@@ -171,16 +137,6 @@ def unit_in_heading(name: str) -> str:
     """Find the unit that a heading states.
 
     Assumes that a unit stands in brackets, after 单位, or at the end as 万人次, 万元 and the like; "每千人" is none.
-
-    Parameters
-    ----------
-    name : str
-        A heading.
-
-    Returns
-    -------
-    str
-        "percent", "per mille", a multiplier with what is counted, or an empty text.
 
     Examples
     --------
@@ -319,7 +275,7 @@ def _check_multiplied(column: _Draft, unit: _Unit) -> _Unit:
     return unit
 
 
-def _build(column: _Draft, unit: _Unit) -> Column:
+def _build(column: _Draft, unit: _Unit) -> NumberColumn:
     values = np.full(len(column.numerals), np.nan)
     faults, notes = [], []
     missing: Counter[str] = Counter()
@@ -348,7 +304,7 @@ def _build(column: _Draft, unit: _Unit) -> Column:
         f"{mark!r} {count}" if mark != "empty" else f"empty {count}" for mark, count in missing.most_common()
     )
     evidence = unit.evidence + (f" No value: {marks}." if marks else "")
-    return Column(values, unit.name, float(unit.factor), evidence, faults, notes, dict(missing))
+    return NumberColumn(values, unit.name, float(unit.factor), evidence, faults, notes, dict(missing))
 
 
 def _decimals(value: Decimal) -> int:

@@ -83,43 +83,20 @@ _LONGEST = 200
 
 @dataclass(frozen=True)
 class Numeral:
-    """Hold what one cell says.
+    """Hold what one cell says."""
 
-    Parameters
-    ----------
-    value : Decimal, optional
-        The number as written, before any unit. None: no value, or unreadable.
-    unit : str
-        "%", "‰", "‱", a multiplier with or without what is counted ("万人次"), what is counted ("人次"), or "".
-    missing : str
-        The mark that stands for no value; empty when there is a value.
-    fault : str
-        Why it is unreadable; empty when it is readable.
-    remark : str
-        What was left out beside the number (a footnote mark, "约", a note in brackets).
-    """
-
-    value: Decimal | None = None
+    value: Decimal | None = None  # the number as written, before any unit. None: no value, or unreadable
+    # "%", "‰", "‱", a multiplier with or without what is counted ("万人次"), what is counted ("人次"), or ""
     unit: str = ""
-    missing: str = ""
-    fault: str = ""
-    remark: str = ""
+    missing: str = ""  # the mark that stands for no value; empty when there is a value
+    fault: str = ""  # why it is unreadable; empty when it is readable
+    remark: str = ""  # what was left out beside the number (a footnote mark, "约", a note in brackets)
 
 
 def read_numeral(cell: object) -> Numeral:
     """Read one cell.
 
     Assumes a point as decimal mark and, between thousands, commas, spaces or apostrophes in groups of three.
-
-    Parameters
-    ----------
-    cell : object
-        A value of a grid.
-
-    Returns
-    -------
-    Numeral
-        Number and unit, or the mark for no value, or the fault.
 
     Examples
     --------

@@ -43,16 +43,6 @@ def simplify(text: str) -> str:
     Assumes a name of a division or a heading about hospital care: only the characters of these are simplified. Pinyin
     is taken to be one syllable in small letters in brackets, as OCR leaves it.
 
-    Parameters
-    ----------
-    text : str
-        Text from a file.
-
-    Returns
-    -------
-    str
-        The same text in one form, its spaces kept.
-
     Examples
     --------
     >>> simplify("醫(yī)療機構"), simplify("連南瑤族自治縣"), simplify("ＣＭＩ")
@@ -63,16 +53,6 @@ def simplify(text: str) -> str:
 
 def unify(text: str) -> str:
     """Write a heading in one form: as `simplify`, but only pinyin with marks of tone is taken out, for units look like it.
-
-    Parameters
-    ----------
-    text : str
-        Text from a file.
-
-    Returns
-    -------
-    str
-        The same text in one form, its spaces kept.
 
     Examples
     --------

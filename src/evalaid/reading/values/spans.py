@@ -23,19 +23,11 @@ _ENOUGH_DATES = 3
 
 @dataclass(frozen=True)
 class Span:
-    """Hold a span of whole months.
+    """Hold a span of whole months."""
 
-    Parameters
-    ----------
-    first_month, last_month : int
-        Months since January 1970 (0), both inclusive.
-    cumulative : bool
-        Whether it is one of a series that counts from January: January to June, January to September.
-    """
-
-    first_month: int
-    last_month: int
-    cumulative: bool
+    first_month: int  # months since January 1970 (0), both inclusive
+    last_month: int  # months since January 1970 (0), both inclusive
+    cumulative: bool  # whether it is one of a series that counts from January: January to June, January to September
 
     @property
     def months(self) -> int:
@@ -72,23 +64,13 @@ class Span:
 
 @dataclass(frozen=True)
 class Spans:
-    """Hold the spans of a column.
+    """Hold the spans of a column."""
 
-    Parameters
-    ----------
-    spans : tuple of (Span or None)
-        One for each cell; None where it is empty or unreadable.
-    evidence : str
-        What the column holds and what was decided.
-    faults : list of tuples
-        (position, text, why) of every cell that could not be read.
-    notes : list of tuples
-        (position, text, decided) where something was left out or supplied (a remark, a year, two digits of a year).
-    """
-
-    spans: tuple[Span | None, ...]
-    evidence: str
-    faults: list[tuple[int, str, str]]
+    spans: tuple[Span | None, ...]  # one for each cell; None where it is empty or unreadable
+    evidence: str  # what the column holds and what was decided
+    faults: list[tuple[int, str, str]]  # (position, text, why) of every cell that could not be read
+    # (position, text, decided) where something was left out or supplied (a remark, a year, two digits of a
+    # year)
     notes: list[tuple[int, str, str]]
 
 
@@ -99,25 +81,6 @@ def read_spans(
 
     Assumes that "三季度" is the quarter itself unless 累计 stands with it, and that spans from January of more than a
     quarter count from the start of the year (1-9月, 前三季度, 上半年) unless second halves of years stand beside them.
-
-    Parameters
-    ----------
-    cells : sequence
-        (n,) texts, whole numbers or dates.
-    year : int or sequence, optional
-        The year of cells without one; a sequence has one year (2019, "2019年") for each cell.
-    step : {"month", "quarter", "half-year", "year"}, optional
-        What plain numbers 1, 2, 3 (with ``year``) and dates stand for. Default: decided from the column.
-
-    Returns
-    -------
-    Spans
-        The spans with every decision; ``cumulative`` is decided for the column.
-
-    Raises
-    ------
-    ReadingError
-        When dates or plain numbers may be months or quarters; the message shows them.
 
     Examples
     --------
@@ -200,7 +163,7 @@ def _span(item: Said, dates: str, numbers: str) -> tuple[int, int] | None:
 
 
 def _misfit(item: Said, dates: str, numbers: str) -> str:
-    """Say why a date or a plain number does not fit the column's step."""
+    """Return why a date or a plain number does not fit the column's step."""
     if item.number is not None and item.number > 12 // STEPS[numbers]:
         return f"{item.number} is no {numbers} of a year"
     if item.day is None:

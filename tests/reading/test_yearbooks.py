@@ -3,7 +3,7 @@
 import openpyxl
 import pytest
 from openpyxl.utils import column_index_from_string as column_index
-from tests.tables import name, quarters, write_xlsx
+from support.tables import name, quarters, write_xlsx
 
 from evalaid.base.errors import ReadingError
 from evalaid.reading.journal.layouts import Layout

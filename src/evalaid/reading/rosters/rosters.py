@@ -125,8 +125,8 @@ def read_partnerships(path: Path | str, layout: FileLayout | Path | str | None =
     left_out = tabulate([entry for sheet in sheets for entry in sheet.journal.left_out] + left, LEFT_OUT_COLUMNS)
     decided = tabulate(decisions, DECISION_COLUMNS)
     if faults:
-        message, faults = describe_faults(faults, "rows of the roster"), tabulate(faults, FAULT_COLUMNS)
-        raise LayoutError(message, faults, complete, decided, left_out, len({row["unit"] for row in rows}))
+        message, table = describe_faults(faults, "rows of the roster"), tabulate(faults, FAULT_COLUMNS)
+        raise LayoutError(message, table, complete, decided, left_out, len({row["unit"] for row in rows}))
     notes = [entry for sheet in sheets for entry in sheet.notes]
     frame = pd.DataFrame(rows, columns=PARTNERSHIP_COLUMNS, dtype=object)
     frame = frame.where(frame.notna(), None).astype({DEPARTMENTS: float, EXPERTS: float, "row": int})

@@ -12,13 +12,14 @@ from typing import Any
 import yaml
 
 from evalaid.base.errors import ReadingError
-from evalaid.base.names import FIGURE, KEY_HEADERS, NOTHING, VALUE_HEADERS
+from evalaid.base.names import FIGURE, KEY_ROLES, NOTHING
 from evalaid.reading.files.cells import cell_place
+from evalaid.reading.words.vocabulary import patterns
 
 PERIODS = ("year", "half-year", "quarter", "month")
 UNITS = ("counties", "as_written")
 DECREASES = ("keep", "missing")
-ROLES = (NOTHING, FIGURE, *KEY_HEADERS)
+ROLES = (NOTHING, FIGURE, *KEY_ROLES)
 _AREA = re.compile(r"[A-Z]{1,3}[1-9]\d{0,6}:[A-Z]{1,3}[1-9]\d{0,6}")
 _LETTERS = re.compile(r"[A-Z]{1,3}")
 
@@ -328,8 +329,8 @@ class _Reader:
         read = value["read"]
         if not re.fullmatch(r"[^\W\d]\w*", read):
             self.faults.append(f"{where}.read must be a name of letters, digits and _, found {read!r}")
-        elif read not in (*ROLES, *VALUE_HEADERS):
-            near = difflib.get_close_matches(read, [*ROLES, *VALUE_HEADERS], n=1, cutoff=0.8)
+        elif read not in (known := [*ROLES, *patterns("variables")]):
+            near = difflib.get_close_matches(read, known, n=1, cutoff=0.8)
             if near:
                 self.faults.append(f"{where}.read is {read!r}: did you mean {near[0]!r}?")
         return ColumnLayout(

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
-from evalaid.base.names import OF_WHICH, TOTAL_ROW
 from evalaid.reading.journal.decisions import Journal
 from evalaid.reading.journal.layouts import TableLayout
 from evalaid.reading.places.regions import Region, find_region, read_regions
 from evalaid.reading.values.kinds import plain
-
-_TOTAL = re.compile(TOTAL_ROW, re.IGNORECASE)
-_OF_WHICH = re.compile(OF_WHICH)
+from evalaid.reading.words.vocabulary import pattern_of
 
 
 @dataclass(frozen=True)
@@ -27,14 +23,14 @@ class PlacedUnit:
 
 def is_total(text: str, table: TableLayout) -> bool:
     """Return whether a name is that of a total or an average, by its words or by the layout."""
-    return bool(_TOTAL.fullmatch(text)) or text in {plain(total) for total in table.totals}
+    return bool(pattern_of("total_row").fullmatch(text)) or text in {plain(total) for total in table.totals}
 
 
 def read_heading(
     row: int, text: str, heading: str | None, within: str | None, units: str, journal: Journal
 ) -> str | None:
     """Take a row with one text as a heading: a prefecture's name says where the rows below it lie."""
-    if units == "counties" and not _TOTAL.fullmatch(text) and (place := _larger(text, within)):
+    if units == "counties" and not pattern_of("total_row").fullmatch(text) and (place := _larger(text, within)):
         journal.leave(row, "", text, "a heading; the rows below it lie in it")
         return place
     journal.leave(row, "", text, "a heading or a note: one text and nothing else")
@@ -51,7 +47,7 @@ def place_unit(
     row: int, code: str, name: str, near: str, within: str | None, units: str, table: TableLayout, journal: Journal
 ) -> PlacedUnit:
     """Find code and name of a row's unit, or why it has none."""
-    name = _OF_WHICH.sub("", name)
+    name = pattern_of("of_which").sub("", name)
     if units == "as_written":
         return PlacedUnit(code or name, name or code)
     place = (_larger(near, within) if near else None) or within

@@ -10,8 +10,10 @@ from datetime import date
 import pandas as pd
 
 from evalaid.base.errors import ReadingError
-from evalaid.base.names import PERSON_COLUMNS, PERSON_WORDS, plain_name
+from evalaid.reading.records.record_columns import plain_name
+from evalaid.reading.words.vocabulary import load_words
 
+_PERSONS = load_words("records")["persons"]
 NAMES_OF_PLACES = tuple("省市县区州盟旗镇乡村")
 SURNAMES = frozenset(
     "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许邓韩冯曹彭曾肖田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟谭陆汪范金石廖贾夏韦付方白邹孟熊秦邱江"
@@ -86,7 +88,7 @@ def looks_like(values: pd.Series, name: object = "") -> tuple[str, str] | None:
     (('telephone numbers', '13800138000'), None)
     """
     heading = plain_name(name)
-    if heading in PERSON_COLUMNS or any(word in heading for word in PERSON_WORDS):
+    if heading in _PERSONS["columns"] or any(part in heading for part in _PERSONS["parts"]):
         return "data about persons, by its heading", ""
     if pd.api.types.is_float_dtype(values.dtype):
         return _long_floats(values.dropna())

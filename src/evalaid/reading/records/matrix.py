@@ -11,20 +11,11 @@ import pandas as pd
 
 from evalaid.base.errors import ReadingError
 from evalaid.base.faults import Faults
-from evalaid.base.names import (
-    BASE_VALUES,
-    MATRIX_HOMES,
-    MATRIX_OUT_OF_PROVINCE,
-    MATRIX_TOTALS,
-    MATRIX_UNKNOWN,
-    RECORD_COLUMNS,
-    RESIDENCE_COLUMNS,
-    plain_name,
-)
 from evalaid.base.periods import recognise_periods
 from evalaid.reading.places.lookup import Region, is_blank
 from evalaid.reading.places.regions import find_region, former_counties
 from evalaid.reading.records.episodes import Fate
+from evalaid.reading.records.record_columns import BASE_VALUES, RECORD_COLUMNS, RESIDENCE_COLUMNS, plain_name
 from evalaid.reading.records.stores import read_small
 from evalaid.reading.records.tallies import (
     CITIES_WITHOUT_COUNTIES,
@@ -36,9 +27,11 @@ from evalaid.reading.records.tallies import (
     sort_out,
 )
 from evalaid.reading.values.spans import read_spans
+from evalaid.reading.words.vocabulary import load_words
 
 COUNT_COLUMNS = ("count", "n", "episodes", "人次", "人次数", "住院人次", "例数")
-HOMES = (*RECORD_COLUMNS["residence"], *(n for names in RESIDENCE_COLUMNS.values() for n in names), *MATRIX_HOMES)
+_WORDS = load_words("records")["matrix"]
+HOMES = (*RECORD_COLUMNS["residence"], *(n for names in RESIDENCE_COLUMNS.values() for n in names), *_WORDS["homes"])
 MOST = 1e12
 """More admissions than there are."""
 NONE = ("", "-", "--", "—", "——", "–", "/", "…", "...")
@@ -178,7 +171,7 @@ def _pairs(matrix: Any, when: object, faults: Faults, notes: list[tuple[Any, ...
     if roles["period"] is None and when is None:
         faults.add("period", "no period", "a column 'period', or period=")
     plain = table[roles["residence"]].map(plain_name)
-    totals = plain.isin(MATRIX_TOTALS)
+    totals = plain.isin(_WORDS["totals"])
     rows_of_totals = table[totals]
     if totals.any():
         notes.append((file, "", "", "rows of totals", None, f"{int(totals.sum())} left out", "they are sums of others"))
@@ -327,8 +320,8 @@ def _county(value: object) -> int | None:
 
 def _place(heading: object) -> str | None:
     name = plain_name(heading)
-    for words, place in ((MATRIX_TOTALS, "total"), (MATRIX_OUT_OF_PROVINCE, "out"), (MATRIX_UNKNOWN, "unknown")):
-        if name in words:
+    for key, place in (("totals", "total"), ("out_of_province", "out"), ("unknown", "unknown")):
+        if name in _WORDS[key]:
             return place
     number = _county(heading)
     return None if number is None else f"{number:06d}"

@@ -11,11 +11,11 @@ import pandas as pd
 
 from evalaid.base.errors import ReadingError
 from evalaid.base.faults import Faults
-from evalaid.base.names import BASE_VALUES, RECORD_COLUMNS, find_record_columns, plain_name
 from evalaid.base.periods import parse_periods
 from evalaid.reading.places.regions import former_counties
 from evalaid.reading.records.episodes import TAKEN, count_episodes, count_stays, stays
 from evalaid.reading.records.pieces import check_pieces, looks_like_a_record
+from evalaid.reading.records.record_columns import BASE_VALUES, RECORD_COLUMNS, find_record_columns, plain_name
 from evalaid.reading.records.stores import Progress, Store, open_store, read_small
 from evalaid.reading.records.tallies import (
     CITIES_WITHOUT_COUNTIES,

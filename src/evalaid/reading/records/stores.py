@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from evalaid.base.errors import ReadingError
-from evalaid.base.names import plain_name
 from evalaid.reading.files.encodings import NAMES
 from evalaid.reading.files.grids import open_grids
 from evalaid.reading.files.snapshot import fault
@@ -31,6 +30,7 @@ from evalaid.reading.records.pieces import (
     parquet_kinds,
     refuse_copies,
 )
+from evalaid.reading.records.record_columns import plain_name
 from evalaid.reading.records.tallies import plain_code
 
 if TYPE_CHECKING:

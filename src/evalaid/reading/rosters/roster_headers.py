@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,12 +15,10 @@ from evalaid.base.names import (
     CITY,
     CODE,
     END,
-    KEY_HEADERS,
     NAME,
     NOTHING,
     PROVINCE,
     RECIPIENT,
-    ROSTER_HEADERS,
     SERIAL,
     SPELL,
     START,
@@ -30,6 +28,7 @@ from evalaid.reading.journal.decisions import Journal
 from evalaid.reading.journal.layouts import ColumnLayout, TableLayout
 from evalaid.reading.tables.headers import TableBlock, fill_down, find_block
 from evalaid.reading.values.kinds import CellKind, classify, plain
+from evalaid.reading.words.vocabulary import patterns
 
 STARTS = (START, SPELL, ARRIVED, AGREED, ANNOUNCED)
 """Columns that say when a partnership began; where there are several, the first of these is the start."""
@@ -38,8 +37,6 @@ SEARCHED_ROWS = 30
 """A header stands among the first rows of its sheet."""
 
 _HEADER_ROWS = 3
-_PATTERNS = {name: re.compile(pattern) for name, pattern in ROSTER_HEADERS.items()}
-_PATTERNS |= {f"{key}+": re.compile(KEY_HEADERS[key]) for key in (CODE, CITY, PROVINCE, NAME, SERIAL)}
 _BRACKET = re.compile(r"[(\[](?:单位[:：])?[^()\[\]]{0,8}[)\]]$")
 
 
@@ -57,10 +54,16 @@ def find_roster_role(path: Sequence[str]) -> str:
     for text in [*joined, "".join(reversed(path)), *reversed(path)]:
         bare = re.sub(r"[、,·:*]", "", text).lower()
         for candidate in (bare, _BRACKET.sub("", bare)):
-            for name, pattern in _PATTERNS.items():
+            for name, pattern in _patterns():
                 if pattern.fullmatch(candidate):
-                    return name.rstrip("+")
+                    return name
     return ""
+
+
+def _patterns() -> Iterator[tuple[str, re.Pattern[str]]]:
+    """Yield the roles of a roster's columns, its own words before those of any table."""
+    yield from patterns("roster").items()
+    yield from ((key, patterns("keys")[key]) for key in (CODE, CITY, PROVINCE, NAME, SERIAL))
 
 
 def detect_roster(given: TableLayout | None, journal: Journal) -> tuple[TableLayout, TableBlock] | None:

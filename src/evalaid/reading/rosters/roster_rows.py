@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from evalaid.base.errors import ReadingError
-from evalaid.base.names import (  # fmt: skip
+from evalaid.base.names import (
     AGREED,
     ANNOUNCED,
     ARRIVED,
@@ -19,7 +19,6 @@ from evalaid.base.names import (  # fmt: skip
     END,
     HOSPITAL,
     MECHANISM,
-    MECHANISMS,
     RECIPIENT,
     SPELL,
     START,
@@ -32,6 +31,7 @@ from evalaid.reading.tables.headers import TableBlock
 from evalaid.reading.values.dates import EXPECTED, StatedDate, read_date, read_spell, says_no_end
 from evalaid.reading.values.kinds import CellKind, classify, plain
 from evalaid.reading.values.numbers import read_numbers
+from evalaid.reading.words.vocabulary import patterns
 
 DATES = (START, ANNOUNCED, AGREED, ARRIVED, END)
 _ASIDE = re.compile(r"(?<=[\d人名位个科])[(（][^()（）]*[)）]$")
@@ -81,7 +81,7 @@ def find_mechanism(text: str) -> str:
     >>> find_mechanism("整体托管"), find_mechanism("紧密型医共体"), find_mechanism("义诊")
     ('trusteeship', 'tight county medical community', '')
     """
-    return next((kind for kind, words in MECHANISMS if re.search(words, text, re.IGNORECASE)), "")
+    return next((kind for kind, words in patterns("mechanisms").items() if words.search(text)), "")
 
 
 def value_of(sheet: RosterSheet, role: str, row: int) -> object:

@@ -24,7 +24,6 @@ from evalaid.base.names import (
     PROVINCE,
     RECIPIENT,
     START,
-    TOTAL_ROW,
 )
 from evalaid.reading.files.cells import column_number
 from evalaid.reading.files.grids import Grid, open_grids
@@ -55,6 +54,7 @@ from evalaid.reading.rosters.roster_rows import (
 from evalaid.reading.tables.headers import TableBlock, fill_down
 from evalaid.reading.tables.tables import LayoutError, describe_faults
 from evalaid.reading.values.kinds import plain
+from evalaid.reading.words.vocabulary import pattern_of
 
 PARTNERSHIP_COLUMNS = [
     "unit", "name", HOSPITAL, RECIPIENT, START, END, ANNOUNCED, AGREED, ARRIVED, MECHANISM, "mechanism_text",
@@ -63,7 +63,6 @@ PARTNERSHIP_COLUMNS = [
 """Columns of `Partnerships.frame`; ``row`` and ``cell`` are those of the start."""
 
 _INSTITUTION = re.compile(r"(人民|中医|中西医|妇幼|第[一二三四五]|中心|综合|县|市|区)")
-_TOTAL = re.compile(TOTAL_ROW, re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class Partnerships:
 
     # columns of `PARTNERSHIP_COLUMNS`. Dates are as they are stated (texts or dates;
     # `evalaid.programme.roster.Roster.read` reads them), None where none is stated; ``mechanism`` is a kind of
-    # `evalaid.base.names.MECHANISMS`, or the text; ``departments`` and ``experts`` are numbers
+    # the words' "mechanisms", or the text; ``departments`` and ``experts`` are numbers
     frame: pd.DataFrame
     # everything that was decided: ``file``, ``sheet``, ``cell``, ``what``, ``decided``, ``because``
     decisions: pd.DataFrame
@@ -192,7 +191,7 @@ def _read_units(sheet: RosterSheet, block: TableBlock, layout: FileLayout) -> li
             journal.leave(row, "", shown, "the layout leaves it out")
         elif len(set(texts)) == 1:
             heading = read_heading(row, texts[0], heading, layout.within, layout.units, journal)
-        elif any(_TOTAL.fullmatch(text) for text in (name, code, texts[0]) if text):
+        elif any(pattern_of("total_row").fullmatch(text) for text in (name, code, texts[0]) if text):
             journal.leave(row, "", name or code or texts[0], "a total, by its name")
         elif not name and not code:
             if last and any(plain(value_of(sheet, role, row)) for role in (HOSPITAL, *STARTS)):

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from evalaid.base.names import CITY, CODE, EDITION, INDICATOR, MEASURE, NAME, NOTHING, PERIOD, TOTAL_ROW
+from evalaid.base.names import CITY, CODE, EDITION, INDICATOR, MEASURE, NAME, NOTHING, PERIOD
 from evalaid.reading.files.cells import column_number
 from evalaid.reading.journal.decisions import Journal
 from evalaid.reading.journal.layouts import ColumnLayout, FileLayout, TableLayout
@@ -20,6 +20,7 @@ from evalaid.reading.tables.headers import TableBlock
 from evalaid.reading.tables.table_rows import rank_edition
 from evalaid.reading.tables.titles import find_place
 from evalaid.reading.values.kinds import CellKind, classify, is_unit, plain
+from evalaid.reading.words.vocabulary import pattern_of
 
 ENOUGH = 2
 """So many counties in different columns of a header make a table with a column for each county."""
@@ -30,7 +31,6 @@ MOST = 0.6
 SAMPLE = 40
 
 _NAME = re.compile(r"[\u4e00-\u9fff]{1,12}[县市区旗]")
-_TOTAL = re.compile(TOTAL_ROW, re.IGNORECASE)
 
 
 def find_places(paths: Mapping[int, Sequence[str]], within: str | None) -> dict[int, str]:
@@ -64,7 +64,7 @@ def _larger(path: Sequence[str]) -> str:
 
 def is_other(text: str) -> bool:
     """Return whether a text of a header names a total, an average, a prefecture or a province."""
-    return bool(_TOTAL.fullmatch(text)) or _level(text, None) in {"prefecture", "province"}
+    return bool(pattern_of("total_row").fullmatch(text)) or _level(text, None) in {"prefecture", "province"}
 
 
 def _level(text: str, within: str | None) -> str:

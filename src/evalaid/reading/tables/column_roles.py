@@ -6,22 +6,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evalaid.base.names import (
-    CHANGE_WORDS,
-    CUMULATIVE_WORDS,
-    KEY_HEADERS,
-    NOTHING,
-    PART_WORDS,
-    SINGLE_WORDS,
-    names_a_share,
-)
+from evalaid.base.names import KEY_ROLES, NOTHING, names_a_share
 from evalaid.reading.values.kinds import UNIT_WORDS, find_role, is_unit, split_period
+from evalaid.reading.words.vocabulary import pattern_of
 
 _BRACKET = re.compile(rf"[(\[](?:单位[:：])?((?:{UNIT_WORDS})(?:[、,/](?:{UNIT_WORDS}))*)[)\]]", re.IGNORECASE)
-_CUMULATIVE = re.compile(CUMULATIVE_WORDS, re.IGNORECASE)
-_CHANGE = re.compile(CHANGE_WORDS, re.IGNORECASE)
-_PART = re.compile(PART_WORDS, re.IGNORECASE)
-_SINGLE = re.compile(SINGLE_WORDS)
 _MARKS = re.compile(r"([①-⑳*#※†]|\[\d+\]|注\d?)+$")
 _NUMBERED = re.compile(r"^(?:\d+(?:\.\d+)*|[一二三四五六七八九十]+)[、.]|^其中[:：]?")
 _YEAR = re.compile(r"(?:19|20)\d{2}")
@@ -60,7 +49,7 @@ def read_header(path: Sequence[str]) -> Header:
     parts: list[str] = []
     words: list[str] = []
     for place, whole in enumerate(path):
-        if find_role(whole) in KEY_HEADERS:
+        if find_role(whole) in KEY_ROLES:
             words.append(whole)
             continue
         found = _BRACKET.search(whole)
@@ -69,9 +58,9 @@ def read_header(path: Sequence[str]) -> Header:
         if place and is_unit(text) and not find_role("".join([*words, text])):
             unit = text
             continue
-        if _SINGLE.search(text) or _CUMULATIVE.search(text):
-            cumulative = not _SINGLE.search(text)
-        bare = _CUMULATIVE.sub("", _SINGLE.sub("", text))
+        if pattern_of("single").search(text) or pattern_of("cumulative").search(text):
+            cumulative = not pattern_of("single").search(text)
+        bare = pattern_of("cumulative").sub("", pattern_of("single").sub("", text))
         period, rest = split_period(bare)
         if period and not (rest and find_role(bare)):
             bare = rest
@@ -81,7 +70,7 @@ def read_header(path: Sequence[str]) -> Header:
     if not unit and words and (found := re.search(r"(%|‰)$", words[-1])):
         unit, words[-1] = found[1], words[-1][:-1]
     period = "".join(_in_order(years, parts))
-    read = "" if any(_CHANGE.search(text) for text in path) else _match(words)
+    read = "" if any(pattern_of("change").search(text) for text in path) else _match(words)
     return Header(read, unit, period, cumulative, "/".join(words))
 
 
@@ -102,16 +91,18 @@ def choose_unit(unit: str, read: str) -> str:
 
 def is_value(read: str) -> bool:
     """Return whether a column holds figures."""
-    return bool(read) and read != NOTHING and read not in KEY_HEADERS
+    return bool(read) and read != NOTHING and read not in KEY_ROLES
 
 
 def _match(words: Sequence[str]) -> str:
     """Find the role that the texts of a header name: together, from any row down, upside down, or one alone beside no part."""
     together = ["".join(words[start:]) for start in range(len(words))] + ["".join(reversed(words))]
-    alone = [] if len(words) > 1 and any(_PART.fullmatch(text) for text in words) else list(reversed(words))
+    alone = (
+        [] if len(words) > 1 and any(pattern_of("part").fullmatch(text) for text in words) else list(reversed(words))
+    )
     for start, text in enumerate([*together, *alone]):
         role = find_role(text)
-        if role and not (start < len(words) and any(_PART.fullmatch(word) for word in words[:start])):
+        if role and not (start < len(words) and any(pattern_of("part").fullmatch(word) for word in words[:start])):
             return role
     return ""
 

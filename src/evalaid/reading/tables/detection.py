@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evalaid.base.names import (  # fmt: skip
-    BASE,
-    CITY,
-    CODE,
-    EDITION,
-    FIGURE,
-    FIGURE_HEADER,
-    INDICATOR,
-    MEASURE,
-    NAME,
-    NOTHING,
-    PERIOD,
-    YEAR,
-)
+from evalaid.base.names import BASE, CITY, CODE, EDITION, FIGURE, INDICATOR, MEASURE, NAME, NOTHING, PERIOD, YEAR
 from evalaid.reading.files.cells import column_letters, column_number
 from evalaid.reading.files.grids import Grid
 from evalaid.reading.journal.decisions import Journal
@@ -32,8 +18,7 @@ from evalaid.reading.tables.column_roles import Header, choose_unit, is_value, r
 from evalaid.reading.tables.headers import TableBlock, fill_down, find_block, find_unit
 from evalaid.reading.tables.titles import find_edition, find_period, find_variable, say_cumulative, say_whose
 from evalaid.reading.values.kinds import CellKind, classify, plain
-
-_FIGURE = re.compile(FIGURE_HEADER)
+from evalaid.reading.words.vocabulary import pattern_of
 
 
 @dataclass(frozen=True)
@@ -191,7 +176,7 @@ def _read_columns(
             and (column in places or (header.period and (INDICATOR in named or _lone(headers))))
         ):
             read, because = FIGURE, f"its header is a {'county' if column in places else 'period'}, {text!r}"
-        if not read and INDICATOR in named and _FIGURE.fullmatch(header.words.lower()):
+        if not read and INDICATOR in named and pattern_of("figure").fullmatch(header.words.lower()):
             read = FIGURE
         if read == FIGURE and INDICATOR not in named:
             read, of_title = (given.variable, "") if given.variable else find_variable(block, journal)

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evalaid.base.names import KEY_HEADERS, UNIT_NOTE
+from evalaid.base.names import KEY_ROLES
 from evalaid.reading.files.grids import Grid
 from evalaid.reading.places.regions import Region, find_region
-from evalaid.reading.values.kinds import CellKind, classify, find_role, is_unit, plain
+from evalaid.reading.values.kinds import CellKind, classify, find_role, find_unit_note, is_unit, plain
 
-_UNIT = re.compile(UNIT_NOTE, re.IGNORECASE)
 _PLACE = re.compile(r".{1,}(县|市|区|旗|州|盟|地区|林区|特区)")
 
 
@@ -52,7 +51,7 @@ def find_unit(notes: Sequence[Note]) -> Note | None:
     """
     for note in notes:
         text = plain(note.text)
-        if found := _UNIT.search(text):
+        if found := find_unit_note(text):
             return Note(note.row, note.column, found[1].rstrip(")。"))
         if is_unit(bare := text.strip("()[]")):
             return Note(note.row, note.column, bare)
@@ -176,7 +175,7 @@ def _is_title(row: np.ndarray, below: np.ndarray) -> bool:
     first, *others = [column for column, value in enumerate(row) if plain(value)]
     above_first = first <= next((at for at, value in enumerate(below) if plain(value)), -1)
     side = [plain(row[column]).strip("()") for column in others]
-    return above_first and len(side) < 2 and all(map(is_unit, side)) and find_role(plain(row[first])) not in KEY_HEADERS
+    return above_first and len(side) < 2 and all(map(is_unit, side)) and find_role(plain(row[first])) not in KEY_ROLES
 
 
 def _find_body(kinds: np.ndarray, header: int) -> tuple[int, int] | None:

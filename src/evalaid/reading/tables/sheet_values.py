@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from evalaid.base.errors import ReadingError
-from evalaid.base.names import CITY_SHARE, COUNTS, CUMULATIVE_WORDS, SHARES
+from evalaid.base.names import CITY_SHARE, COUNTS, SHARES
 from evalaid.reading.files.cells import column_number
 from evalaid.reading.journal.decisions import Journal, show
 from evalaid.reading.journal.layouts import ColumnLayout, TableLayout
@@ -23,12 +23,12 @@ from evalaid.reading.values.calendar_words import NO_YEAR
 from evalaid.reading.values.kinds import CellKind, classify, plain
 from evalaid.reading.values.numbers import read_numbers
 from evalaid.reading.values.spans import Span, read_spans
+from evalaid.reading.words.vocabulary import pattern_of
 
 RECORD_COLUMNS = [
     "unit", "name", "first", "last", "cumulative", "variable", "value", "resolution", "edition",
     "file", "sheet", "row", "cell", "text",
 ]  # fmt: skip
-_CUMULATIVE = re.compile(CUMULATIVE_WORDS, re.IGNORECASE)
 
 
 def read_figures(detected: Detected, rows: Rows, journal: Journal) -> tuple[pd.DataFrame, pd.DataFrame, TableLayout]:
@@ -296,7 +296,7 @@ def _cumulative(span: Span | None, column: ColumnLayout, period: str, table: Tab
     """Return whether a figure is cumulative, by its span, its header, its period's words, its table."""
     if span is None:
         return NO
-    if span.cumulative or _CUMULATIVE.search(period) or column.cumulative:
+    if span.cumulative or pattern_of("cumulative").search(period) or column.cumulative:
         return YES
     if column.cumulative is False:
         return NO

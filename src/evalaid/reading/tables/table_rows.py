@@ -9,22 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from evalaid.base.errors import ReadingError
-from evalaid.base.names import (
-    BASE,
-    CITY,
-    CODE,
-    EDITION,
-    EDITIONS,
-    INDICATOR,
-    MEASURE,
-    NAME,
-    OF_WHICH,
-    PERIOD,
-    PROVINCE,
-    STEP_WORDS,
-    TOTAL_ROW,
-    YEAR,
-)
+from evalaid.base.names import BASE, CITY, CODE, EDITION, INDICATOR, MEASURE, NAME, PERIOD, PROVINCE, YEAR
 from evalaid.reading.files.grids import Grid
 from evalaid.reading.journal.decisions import Journal, show
 from evalaid.reading.journal.layouts import TableLayout
@@ -33,9 +18,7 @@ from evalaid.reading.tables.headers import TableBlock, fill_down, is_numbering
 from evalaid.reading.values.calendar_words import NO_YEAR
 from evalaid.reading.values.kinds import CellKind, classify, plain, split_period
 from evalaid.reading.values.spans import Span, read_spans
-
-_TOTAL = re.compile(TOTAL_ROW, re.IGNORECASE)
-_OF_WHICH = re.compile(OF_WHICH)
+from evalaid.reading.words.vocabulary import pattern_of, patterns
 
 
 @dataclass
@@ -121,13 +104,13 @@ def read_rows(
         city = next(
             (plain(cells[row, c]) for role in (CITY, PROVINCE) for c in roles.get(role, ()) if plain(cells[row, c])), ""
         )
-        keyed = _OF_WHICH.sub("", name or code)
+        keyed = pattern_of("of_which").sub("", name or code)
         if any(is_total(text, table) for text in (name, code, city) if text) and keyed not in table.keep:
             last = PlacedUnit(left_out="a total or average, by its name")
             journal.leave(row, "", name or code or city, last.left_out)
             continue
         dates = [plain(cells[row, column]) for role in (PERIOD, YEAR) for column in roles.get(role, ())]
-        if any(_TOTAL.fullmatch(text) for text in dates if text):
+        if any(pattern_of("total_row").fullmatch(text) for text in dates if text):
             journal.leave(row, "", "; ".join(text for text in (name or code, *dates) if text), "a total over periods")
             last = last if not keyed else place(row, code, name, city or heading or "")
             continue
@@ -220,7 +203,7 @@ def rank_edition(text: str) -> int | None:
     >>> rank_edition("初步数"), rank_edition("修订数"), rank_edition("二次修订"), rank_edition("2019年")
     (0, 20, 22, None)
     """
-    found = [rank for rank, words in EDITIONS if re.search(words, text, re.IGNORECASE)]
+    found = [rank for rank, words in patterns("editions").items() if words.search(text)]
     if not found:
         return None
     again = re.search(r"第?([二三四五2-5])次", text)
@@ -283,7 +266,7 @@ def _read_periods(
 def _step_of_header(block: TableBlock, columns: Sequence[int]) -> str | None:
     """Decide by its header what dates or plain numbers in a column of periods stand for (季度, 月份)."""
     header = "".join(block.paths[columns[0]]).lower() if columns else ""
-    found = [step for step, words in STEP_WORDS.items() if re.search(words, header)]
+    found = [step for step, words in patterns("steps").items() if words.search(header)]
     return found[0] if len(found) == 1 else None
 
 

@@ -5,21 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from evalaid.base.names import (
-    CUMULATIVE_WORDS,
-    FILED_WORDS,
-    INSIDE,
-    OF_HOSPITALS,
-    OF_RESIDENTS,
-    OUTSIDE,
-    PERIOD,
-    SEVERAL_YEARS,
-    SHARE,
-    SINGLE_WORDS,
-    TITLE_WORDS,
-    TOTAL,
-    YEAR,
-)
+from evalaid.base.names import INSIDE, OUTSIDE, PERIOD, SHARE, TOTAL, YEAR
 from evalaid.reading.journal.decisions import Journal
 from evalaid.reading.journal.layouts import ColumnLayout, TableLayout
 from evalaid.reading.places.regions import Region, find_region
@@ -28,15 +14,17 @@ from evalaid.reading.tables.headers import TableBlock
 from evalaid.reading.tables.table_rows import rank_edition
 from evalaid.reading.values.calendar_words import write_months
 from evalaid.reading.values.kinds import LONGEST_HEADER, CellKind, classify, plain, split_period
+from evalaid.reading.words.vocabulary import joined, pattern_of
 
-_SINGLE = re.compile(SINGLE_WORDS)
-_CUMULATIVE = re.compile(CUMULATIVE_WORDS, re.IGNORECASE)
-_SEVERAL_YEARS = re.compile(SEVERAL_YEARS)
 _YEAR = re.compile(r"(?:19|20)\d{2}")
 _COUNTY = re.compile(r"^.{1,11}?(?:自治县|县|市|区|旗)")
-_FILED = re.compile(rf"[(（]?({FILED_WORDS})[^,，;；]*|[(（]?截?至?(?:19|20)\d{{2}}年\d{{1,2}}月\d{{1,2}}日[^,，;；]*")
-"""When a table was made or sent: no period of its figures."""
+_DAY = re.compile(r"[(（]?截?至?(?:19|20)\d{2}年\d{1,2}月\d{1,2}日[^,，;；]*")
 SHEET, FILE = "name of the sheet", "name of the file"
+
+
+def _without_day_of_filing(text: str) -> str:
+    """Leave out when a table was made or sent: it is no period of its figures."""
+    return _DAY.sub("", re.sub(rf"[(（]?({joined('filed')})[^,，;；]*", "", text))
 
 
 def find_variable(block: TableBlock, journal: Journal) -> tuple[str, str]:
@@ -44,7 +32,7 @@ def find_variable(block: TableBlock, journal: Journal) -> tuple[str, str]:
     texts = [note.text for note in block.above] + [journal.grid.sheet, Path(journal.grid.file).stem]
     for text in texts:
         _, rest = split_period(plain(text))
-        pieces = re.split(TITLE_WORDS, rest)
+        pieces = pattern_of("title").split(rest)
         for piece in [rest, *pieces]:
             if is_value(read := read_header([piece]).read if piece else ""):
                 return read, read_header([rest]).unit
@@ -79,9 +67,11 @@ def find_period(
         if classify(note.text) != CellKind.NOTE or len(note.text) > LONGEST_HEADER
     ]
     texts += [(journal.grid.sheet, SHEET), (Path(journal.grid.file).stem, FILE)]
-    read = [(_FILED.sub("", write_months(plain(text))), where) for text, where in texts if text]
+    read = [(_without_day_of_filing(write_months(plain(text))), where) for text, where in texts if text]
     found = [(split_period(text)[0], text, where) for text, where in read]
-    found = [entry for entry in found if not _SEVERAL_YEARS.search(entry[1])]  # 2018-2021年 is the span of the panel
+    found = [
+        entry for entry in found if not pattern_of("several_years").search(entry[1])
+    ]  # 2018-2021年 is the span of the panel
     found = [(period, text, where) for period, text, where in found if period]
     if given.period is not None:
         found = [(given.period, given.period, "layout")]
@@ -114,7 +104,7 @@ def find_period(
         and len(period) <= 5
     ):
         period = f"{period.rstrip('年')}年{part}"
-    if _CUMULATIVE.search(text):
+    if pattern_of("cumulative").search(text):
         period += "累计"
     journal.decide(
         where if re.fullmatch(r"[A-Z]+\d+", where) else "", "period of the whole table", period, f"{where}: {text!r}"
@@ -126,8 +116,8 @@ def say_cumulative(block: TableBlock, journal: Journal) -> bool | None:
     """Find a note that says that figures are cumulative, or that they are not."""
     for note in block.above + block.below:
         text = plain(note.text)
-        if _SINGLE.search(text) or _CUMULATIVE.search(text):
-            answer = not _SINGLE.search(text)
+        if pattern_of("single").search(text) or pattern_of("cumulative").search(text):
+            answer = not pattern_of("single").search(text)
             journal.decide(
                 journal.grid.address(note.row, note.column),
                 "figures that say neither",
@@ -148,8 +138,8 @@ def say_whose(block: TableBlock, columns: list[ColumnLayout], journal: Journal) 
         return
     texts = [column.header for column in totals]
     texts += [plain(note.text) for note in block.above] + [journal.grid.sheet, Path(journal.grid.file).stem]
-    said = next((text for text in texts if re.search(OF_RESIDENTS, text, re.IGNORECASE)), "")
-    work = next((text for text in texts if re.search(OF_HOSPITALS, text, re.IGNORECASE)), "")
+    said = next((text for text in texts if pattern_of("of_residents").search(text)), "")
+    work = next((text for text in texts if pattern_of("of_hospitals").search(text)), "")
     if said:
         journal.decide("", "whose episodes the total counts", "residents'", f"{said!r}")
         return

@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import re
 from enum import IntEnum
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 
-from evalaid.base.names import KEY_HEADERS, NOTE_START, UNIT_NOTE, VALUE_HEADERS
 from evalaid.base.periods import FIRST_YEAR, LAST_YEAR
 from evalaid.reading.values.script import unify
+from evalaid.reading.words.vocabulary import joined, patterns
 
 LONGEST_HEADER = 40
 """A text longer than this is a note or a title, not the header of a column."""
@@ -37,13 +37,10 @@ _PERIOD = re.compile(
     rf"{_YEAR}\s*年?度?\s*[-./]?\s*{_PART}|{_YEAR}[-./](?:1[0-2]|0?[1-9])(?!\d)(?:[-./](?:3[01]|[12]\d|0?[1-9])(?!\d))?|{_YEAR}(?:0[1-9]|1[0-2])(?!\d)|"
     rf"[Qq][1-4]\s*[-/ ]?\s*{_YEAR}|{_YEAR}\s*年?[度末底]?(?!\d)|(?<![A-Za-z0-9]){_PART}(?![A-Za-z0-9])"
 )
-_NOTE = re.compile(rf"[(（]?{NOTE_START}\s*[\d一二三四]*\s*[)）]?\s*[:：.、]|[*※①]", re.IGNORECASE)
 UNIT_WORDS = (
     r"(?:万|亿|千|百)?(?:人次|人|例次|例|次|张|元|个|名|家|天|日|公里|km)|%|‰|百分比|percent|per ?cent|pct|fraction|10k"
 )
 _BARE = re.compile(UNIT_WORDS, re.IGNORECASE)
-_UNIT = re.compile(UNIT_NOTE, re.IGNORECASE)
-_HEADERS = {name: re.compile(pattern) for name, pattern in {**VALUE_HEADERS, **KEY_HEADERS}.items()}
 
 
 class CellKind(IntEnum):
@@ -107,11 +104,27 @@ def _classify_text(raw: str) -> CellKind:
         return CellKind.YEAR if re.fullmatch(_YEAR, text) else CellKind.NUMBER
     if _PERIOD.fullmatch(text.removesuffix("累计").strip()):
         return CellKind.PERIOD
-    if _NOTE.match(text) or _UNIT.search(text) or len(text) > LONGEST_HEADER:
+    if _note().match(text) or find_unit_note(text) or len(text) > LONGEST_HEADER:
         return CellKind.NOTE
     return CellKind.TEXT
 
 
+@cache
+def _note() -> re.Pattern[str]:
+    return re.compile(rf"[(（]?({joined('note_start')})\s*[\d一二三四]*\s*[)）]?\s*[:：.、]|[*※①]", re.IGNORECASE)
+
+
+@cache
+def _unit_note() -> re.Pattern[str]:
+    return re.compile(rf"(?:{joined('unit_note')})[:：]\s*(.+)", re.IGNORECASE)
+
+
+def find_unit_note(text: str) -> re.Match[str] | None:
+    """Find what says the unit of a table (group 1); 填报单位 (who filled it in) is an office and no unit."""
+    return _unit_note().search(text)
+
+
+@lru_cache(maxsize=_REMEMBERED)
 def find_role(text: str) -> str:
     """Find the role or variable that a header names.
 
@@ -123,7 +136,14 @@ def find_role(text: str) -> str:
     ('name', 'inside', '')
     """
     bare = re.sub(r"[、,·]", "", text).lower()
-    return next((name for name, pattern in _HEADERS.items() if pattern.fullmatch(bare)), "")
+    return next(
+        (
+            name
+            for name, pattern in (*patterns("variables").items(), *patterns("keys").items())
+            if pattern.fullmatch(bare)
+        ),
+        "",
+    )
 
 
 def split_period(text: str) -> tuple[str, str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from evalaid.base.errors import EvalaidError, ReadingError
-from evalaid.base.names import find_record_columns, plain_name
 from evalaid.reading.files.snapshot import readable_name
 from evalaid.reading.journal.layouts import Layout
 from evalaid.reading.records.matrix import COUNT_COLUMNS
+from evalaid.reading.records.record_columns import find_record_columns, plain_name
 from evalaid.reading.records.tallies import county_number
 from evalaid.reading.tables.tables import LayoutError
 from evalaid.reading.tables.tidy import KINDS, PARQUET, read_tidy

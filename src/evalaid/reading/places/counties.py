@@ -21,6 +21,11 @@ class PlacedUnit:
     fault: str = ""
 
 
+def bare(text: str) -> str:
+    """Take the words "of which" from the front of a name."""
+    return pattern_of("of_which").sub("", text)
+
+
 def is_total(text: str, table: TableLayout) -> bool:
     """Return whether a name is that of a total or an average, by its words or by the layout."""
     return bool(pattern_of("total_row").fullmatch(text)) or text in {plain(total) for total in table.totals}
@@ -47,7 +52,7 @@ def place_unit(
     row: int, code: str, name: str, near: str, within: str | None, units: str, table: TableLayout, journal: Journal
 ) -> PlacedUnit:
     """Find code and name of a row's unit, or why it has none."""
-    name = pattern_of("of_which").sub("", name)
+    name = bare(name)
     if units == "as_written":
         return PlacedUnit(code or name, name or code)
     place = (_larger(near, within) if near else None) or within

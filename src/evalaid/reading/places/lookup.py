@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from functools import cache, cached_property, lru_cache
 
 import numpy as np
 
@@ -15,6 +17,8 @@ from evalaid.reading.values.script import simplify
 
 _MOST = 5
 """How many candidates are named."""
+_ALIKE = 0.6
+"""Two names are alike from this ratio of `difflib` on."""
 
 _CODE = re.compile(r"(?<!\d)[1-8]\d{5}(?:\d{3}(?:\d{3})?)?(?!\d)")
 _MARKS = re.compile(r"[*#※†‡△▲☆★\u2460-\u249b\u00b9\u00b2\u00b3\u2070-\u2079]+$")
@@ -44,7 +48,13 @@ class Candidates:
 
     text: str  # what was looked for
     reason: str  # why there is no answer
-    regions: tuple[Region, ...]  # the nearest, best first
+    known: tuple[Region, ...] = ()
+    search: Callable[[], tuple[Region, ...]] | None = field(default=None, compare=False, repr=False)
+
+    @cached_property
+    def regions(self) -> tuple[Region, ...]:
+        """The nearest, best first; names that sound alike are searched for when somebody asks."""
+        return self.known if self.search is None else self.search()
 
     def __str__(self) -> str:
         near = ", ".join(map(str, self.regions))
@@ -97,11 +107,14 @@ def agree(by_code: Region, by_name: Region | Candidates, cell: object) -> Region
             return by_code
         reason = f"the code {by_code.code} is {by_code.name}, the name is another"
         return Candidates(str(cell), reason, (by_name, by_code))
-    if any(region.code == by_code.code for region in by_name.regions) and by_name.reason.startswith(SEVERAL):
+    if by_name.reason.startswith(SEVERAL) and any(region.code == by_code.code for region in by_name.regions):
         return Region(**{**vars(by_code), "how": "several divisions have this name: decided by the code beside it"})
     reason = f"the code {by_code.code} is {by_code.name}, and the name is unknown: {by_name.reason}"
-    others = [region for region in by_name.regions if region.code != by_code.code]
-    return Candidates(str(cell), reason, (by_code, *others)[:_MOST])
+
+    def near() -> tuple[Region, ...]:
+        return (by_code, *(region for region in by_name.regions if region.code != by_code.code))[:_MOST]
+
+    return Candidates(str(cell), reason, search=near)
 
 
 def _digits(value: object) -> str | None:
@@ -136,9 +149,9 @@ def _by_code(divisions: Divisions, text: str, digits: str, prefix: str, level: s
         return Candidates(text, f"{len(digits)} digits, expected six", ())
     known = divisions.by_code.get(digits)
     if not known:
-        codes = [code for code in divisions.by_code if code.startswith(prefix) and divisions.current(code)]
-        close = difflib.get_close_matches(digits, codes, _MOST, 0.8)
-        return Candidates(text, "no list from 2002 on has this code", _regions(divisions, close))
+        return Candidates(
+            text, "no list from 2002 on has this code", search=lambda: _nearest_codes(divisions, digits, prefix)
+        )
     if how == AS_CODE and known[-1].current and len(known) > 1:
         how = f"the code's name today; until {known[-2].last_listed} it was {known[-2].name}"
     found = _today(divisions, known[-1], how)
@@ -180,7 +193,7 @@ def _by_name(divisions: Divisions, text: str, prefix: str, level: str | None) ->
         found = _with_remark(divisions, text, name, remark, found, prefix, level)
     if found is not None:
         return found
-    return Candidates(text.strip(), "unknown name", _nearest(divisions, name, prefix, level))
+    return Candidates(text.strip(), "unknown name", search=lambda: _nearest(divisions, name, prefix, level))
 
 
 def _plain(text: str) -> tuple[str, str]:
@@ -282,17 +295,42 @@ def _with_remark(
     former = _exact(divisions, remark.removeprefix("原").removeprefix("现").removeprefix("即"), prefix, level)
     if isinstance(found, Region) and isinstance(former, Region) and former.code == found.code:
         return found
-    near = (found,) if isinstance(found, Region) else found.regions if isinstance(found, Candidates) else ()
-    return Candidates(text.strip(), f"what ({remark}) means beside the name is unknown", near)
+    reason = f"what ({remark}) means beside the name is unknown"
+    if isinstance(found, Candidates):
+        return Candidates(text.strip(), reason, search=lambda: found.regions)
+    return Candidates(text.strip(), reason, (found,) if found is not None else ())
 
 
+@cache
+def _nearest_codes(divisions: Divisions, digits: str, prefix: str) -> tuple[Region, ...]:
+    codes = [code for code in divisions.by_code if code.startswith(prefix) and divisions.current(code)]
+    return _regions(divisions, difflib.get_close_matches(digits, codes, _MOST, 0.8))
+
+
+@cache
+def _forms_by_character(divisions: Divisions) -> dict[str, tuple[str, ...]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for form in divisions.by_form:
+        for character in set(form):
+            found[character].append(form)
+    return {character: tuple(forms) for character, forms in found.items()}
+
+
+@lru_cache(maxsize=1 << 14)
 def _nearest(divisions: Divisions, name: str, prefix: str, level: str | None) -> tuple[Region, ...]:
+    """Return the divisions whose names are most alike; only forms that share enough characters can be, and are compared."""
+    short, by_character = name[:20], _forms_by_character(divisions)
+    shared = Counter(form for character in set(short) for form in by_character.get(character, ()))
     forms = [
         form
-        for form, ranked in divisions.by_form.items()
-        if any(division.code.startswith(prefix) and level in {None, division.level} for _, division in ranked)
+        for form in shared
+        if 2 * _common(short, form) >= _ALIKE * (len(short) + len(form))
+        if any(
+            division.code.startswith(prefix) and level in {None, division.level}
+            for _, division in divisions.by_form[form]
+        )
     ]
-    close = difflib.get_close_matches(name[:20], forms, _MOST, 0.6)
+    close = difflib.get_close_matches(short, forms, _MOST, _ALIKE)
     codes: list[str] = []
     for form in close:
         for _, division in divisions.by_form[form]:
@@ -300,6 +338,11 @@ def _nearest(divisions: Divisions, name: str, prefix: str, level: str | None) ->
             if isinstance(now, Region) and now.code.startswith(prefix) and now.code not in codes:
                 codes.append(now.code)
     return _regions(divisions, codes[:_MOST])
+
+
+def _common(one: str, other: str) -> int:
+    """How many characters two texts share, each as often as both have it."""
+    return (Counter(one) & Counter(other)).total()
 
 
 def _regions(divisions: Divisions, codes: Sequence[str]) -> tuple[Region, ...]:

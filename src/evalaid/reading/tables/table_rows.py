@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from evalaid.base.names import BASE, CITY, CODE, EDITION, INDICATOR, MEASURE, NA
 from evalaid.reading.files.grids import Grid
 from evalaid.reading.journal.decisions import Journal, show
 from evalaid.reading.journal.layouts import TableLayout
-from evalaid.reading.places.counties import PlacedUnit, is_total, place_unit, read_heading
+from evalaid.reading.places.counties import PlacedUnit, bare, is_total, place_unit, read_heading
 from evalaid.reading.tables.headers import TableBlock, fill_down, is_numbering
 from evalaid.reading.values.calendar_words import NO_YEAR
 from evalaid.reading.values.kinds import CellKind, classify, plain, split_period
@@ -34,6 +35,144 @@ class Rows:
     edition: list[int | None] = field(default_factory=list)  # order of the edition that the row says it is
 
 
+class RowKind(Enum):
+    """Kinds of rows below a header."""
+
+    EMPTY = "nothing stands in it"
+    LEFT_OUT = "the layout leaves it out"
+    HEADER = "the header again"
+    NUMBERING = "numbers of the columns"
+    HEADING = "a heading or a note: one text and nothing else"
+    TOTAL = "a total or average, by its name"
+    PERIOD_TOTAL = "a total over periods"
+    OTHER_BASE = "another base than the layout's"
+    IN_HEADER = "figures of the counties that the columns name"
+    CONTINUED = "figures of the unit above it"
+    NAMELESS = "figures without a unit"
+    NOTE = "a note: no unit and no figure"
+    DATA = "figures of the unit that it names"
+
+
+_LEFT_OUT = {RowKind.LEFT_OUT, RowKind.HEADER, RowKind.NUMBERING, RowKind.NOTE}
+_OF_A_BASE = {RowKind.IN_HEADER, RowKind.CONTINUED, RowKind.NAMELESS, RowKind.NOTE, RowKind.DATA}
+
+
+@dataclass(frozen=True)
+class RowTexts:
+    """Hold what one row says; every text as `plain` writes it."""
+
+    number: int  # as a spreadsheet shows it
+    texts: tuple[str, ...]  # of all its filled cells
+    shown: str
+    code: str
+    name: str
+    near: str  # its prefecture or province
+    dates: tuple[str, ...]
+    base: str
+    dated: bool  # whether it has a period, a year or an indicator
+    figures: bool
+    numbering: bool
+
+
+def kind_of_row(row: RowTexts, table: TableLayout, headers: Collection[str], *, follows: bool, across: bool) -> RowKind:
+    """Return what a row is: ``follows`` whether a unit stands above it, ``across`` whether the columns are counties.
+
+    Examples
+    --------
+    >>> row = RowTexts(7, ("合计", "9800"), "合计; 9800", "", "合计", "", (), "", dated=False, figures=True, numbering=False)
+    >>> kind_of_row(row, TableLayout(), set(), follows=True, across=False).name
+    'TOTAL'
+    """
+    if not row.texts:
+        return RowKind.EMPTY
+    if row.number in table.leave_out:
+        return RowKind.LEFT_OUT
+    if len(row.texts) > 1 and all(text in headers for text in row.texts):
+        return RowKind.HEADER
+    if row.numbering:
+        return RowKind.NUMBERING
+    if len(set(row.texts)) == 1:
+        return RowKind.HEADING
+    key = row.name or row.code
+    if any(is_total(text, table) for text in (row.name, row.code, row.near) if text) and bare(key) not in table.keep:
+        return RowKind.TOTAL
+    if any(pattern_of("total_row").fullmatch(text) for text in row.dates):
+        return RowKind.PERIOD_TOTAL
+    if row.base and table.base is not None and row.base != plain(table.base):
+        return RowKind.OTHER_BASE
+    if across and row.dated:
+        return RowKind.IN_HEADER
+    if bare(key):
+        return RowKind.DATA
+    if follows and row.dated:
+        return RowKind.CONTINUED
+    return RowKind.NAMELESS if row.figures else RowKind.NOTE
+
+
+_NOWHERE = PlacedUnit()
+
+
+@dataclass(frozen=True)
+class _Above:
+    """What the rows above a row leave for it: the heading that they stand under, and the unit of the last."""
+
+    heading: str | None = None
+    unit: PlacedUnit = _NOWHERE
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    block: TableBlock
+    table: TableLayout
+    roles: Mapping[str, Sequence[int]]
+    journal: Journal
+    cells: np.ndarray
+    headers: Collection[str]
+    within: str | None
+    units: str
+    across: bool
+    seen: dict[tuple[str, str, str], PlacedUnit] = field(default_factory=dict)
+
+    def first_text(self, row: int, *roles: str) -> str:
+        """The first text in the columns of these roles."""
+        texts = (plain(self.cells[row, column]) for role in roles for column in self.roles.get(role, ()))
+        return next((text for text in texts if text), "")
+
+    def joined(self, row: int, role: str) -> str:
+        """The text in the first column of a role."""
+        return "".join(plain(self.cells[row, column]) for column in self.roles.get(role, ())[:1])
+
+    def read(self, row: int) -> RowTexts:
+        """Collect what a row says."""
+        cells = self.cells[row]
+        filled = np.flatnonzero([classify(value) != CellKind.BLANK for value in cells])
+        dates = [plain(cells[column]) for role in (PERIOD, YEAR) for column in self.roles.get(role, ())]
+        return RowTexts(
+            row + 1,
+            tuple(plain(cells[column]) for column in filled),
+            "; ".join(show(cells[column]) for column in filled[:3]),
+            self.first_text(row, CODE),
+            self.first_text(row, NAME),
+            self.first_text(row, CITY, PROVINCE),
+            tuple(text for text in dates if text),
+            self.joined(row, BASE),
+            bool(self.first_text(row, PERIOD, YEAR, INDICATOR)),
+            any(classify(cells[column]) == CellKind.NUMBER for column in filled),
+            is_numbering(cells),
+        )
+
+    def place(self, row: int, said: RowTexts, above: _Above) -> PlacedUnit:
+        """Find the unit that a row names, once for each name."""
+        key = (said.code, said.name, said.near or above.heading or "")
+        if key not in self.seen:
+            self.seen[key] = place_unit(row, *key, self.within, self.units, self.table, self.journal)
+        return self.seen[key]
+
+    def key_address(self, row: int) -> str:
+        """Where the name or the code of a row's unit stands."""
+        return _address(self.journal.grid, row, [*self.roles.get(NAME, ()), *self.roles.get(CODE, ())])
+
+
 _IN_HEADER = PlacedUnit("in the header")
 
 
@@ -51,146 +190,141 @@ def read_rows(
     """Separate data from what is not, and find unit, period, indicator and edition of every row.
 
     Assumes that every row of data says its unit by code or name; a blank name below a name belongs to it when the row has a
-    period of its own.
+    period of its own. With ``across`` the columns are counties: rows say their period or indicator, and no unit.
     """
-    grid = journal.grid
-    cells = fill_down(grid)
+    cells = fill_down(journal.grid)
     headers = {plain(value) for row in range(block.header[0], block.header[1] + 1) for value in cells[row]} - {""}
-    keys = [column for role in (NAME, CODE) for column in roles.get(role, ())]
-    rows = Rows()
-    seen: dict[tuple[str, str, str], PlacedUnit] = {}
-    heading: str | None = None
-    last = PlacedUnit()
-    blanks: list[int] = []
-    bases: dict[str, int] = {}
-    follows: list[int] = []
-
-    def place(row: int, code: str, name: str, near: str) -> PlacedUnit:
-        if (code, name, near) not in seen:
-            seen[code, name, near] = place_unit(row, code, name, near, within, units, table, journal)
-        return seen[code, name, near]
-
+    sheet = _Sheet(block, table, roles, journal, cells, headers, within, units, across)
+    above = _Above()
+    kinds: dict[int, tuple[RowKind, RowTexts]] = {}
+    placed: dict[int, PlacedUnit] = {}
     for row in range(block.data[0], block.data[1] + 1):
-        filled = np.flatnonzero([classify(value) != CellKind.BLANK for value in cells[row]])
-        if not len(filled):
-            continue
-        texts = [plain(cells[row, column]) for column in filled]
-        shown = "; ".join(show(cells[row, column]) for column in filled[:3])
-        if row + 1 in table.leave_out:
-            journal.leave(row, "", shown, "the layout leaves it out")
-            continue
-        if len(filled) > 1 and set(texts) <= headers:
-            journal.leave(row, "", shown, "the header again")
-            continue
-        if is_numbering(cells[row]):
-            journal.leave(row, "", shown, "numbers of the columns")
-            continue
-        if len(set(texts)) == 1:
-            other = split_period(texts[0])[0]
-            noted = classify(cells[row, filled[0]]) == CellKind.NOTE
-            elsewhere = bool(roles.get(PERIOD) or roles.get(YEAR)) or noted or texts[0] in headers
-            if re.search(r"\d{4}", other) and not elsewhere and other not in plain(table.period):
-                journal.fault(
-                    row,
-                    grid.address(row, int(filled[0])),
-                    texts[0],
-                    f"a title inside the table names {other}: figures below it would get the period of the header or the title above",
-                    "one table per sheet: the rows below it on a sheet of their own, or a column of periods",
-                )
-            heading = read_heading(row, texts[0], heading, within, units, journal)
-            continue
-        code = next((plain(cells[row, column]) for column in roles.get(CODE, ()) if plain(cells[row, column])), "")
-        name = next((plain(cells[row, column]) for column in roles.get(NAME, ()) if plain(cells[row, column])), "")
-        city = next(
-            (plain(cells[row, c]) for role in (CITY, PROVINCE) for c in roles.get(role, ()) if plain(cells[row, c])), ""
-        )
-        keyed = pattern_of("of_which").sub("", name or code)
-        if any(is_total(text, table) for text in (name, code, city) if text) and keyed not in table.keep:
-            last = PlacedUnit(left_out="a total or average, by its name")
-            journal.leave(row, "", name or code or city, last.left_out)
-            continue
-        dates = [plain(cells[row, column]) for role in (PERIOD, YEAR) for column in roles.get(role, ())]
-        if any(pattern_of("total_row").fullmatch(text) for text in dates if text):
-            journal.leave(row, "", "; ".join(text for text in (name or code, *dates) if text), "a total over periods")
-            last = last if not keyed else place(row, code, name, city or heading or "")
-            continue
-        said = "".join(plain(cells[row, column]) for column in roles.get(BASE, ())[:1])
-        if said and table.base is not None and said != plain(table.base):
-            journal.leave(row, "", said, f"another base than the layout's {table.base}")
-            last = last if not keyed else place(row, code, name, city or heading or "")
-            continue
-        if said:
-            bases.setdefault(said, row)
-        told = any(plain(cells[row, c]) for r in (PERIOD, YEAR, INDICATOR) for c in roles.get(r, ()))
-        if across and told:
-            unit = _IN_HEADER
-        elif not keyed and last != PlacedUnit() and told:
-            unit = last
-            blanks.append(row)
-        elif not keyed:
-            if any(classify(cells[row, column]) == CellKind.NUMBER for column in filled):
-                journal.fault(
-                    row,
-                    _address(grid, row, keys),
-                    shown,
-                    "a row with figures and without a period or an indicator"
-                    if across
-                    else "a row with figures and without a unit",
-                    "a period or an indicator, or the row in leave_out"
-                    if across
-                    else "a county's name or code, or the row in leave_out",
-                )
-            else:
-                journal.leave(row, "", shown, "a note: no unit and no figure")
-            continue
-        else:
-            unit = last = place(row, code, name, city or heading or "")
-        if unit.fault:
-            journal.fault(
-                row,
-                _address(grid, row, keys),
-                name or code,
-                unit.fault,
-                "a county's name or code, the row in leave_out, or in the layout 'within: 广东省' where several have the name, or 'units: as_written' where "
-                "units are no counties of China",
-            )
-        if unit.left_out:
-            journal.leave(row, "", name or code, unit.left_out)
-        if not unit.code:
-            continue
-        rows.position.append(row)
-        rows.unit.append("" if across else unit.code)
-        rows.name.append(unit.name)
-        indicator = "".join(plain(cells[row, column]) for column in roles.get(INDICATOR, ())[:1])
-        measure = "".join(plain(cells[row, column]) for column in roles.get(MEASURE, ())[:1])
-        if not indicator and rows.indicator and rows.indicator[-1] and rows.unit[-1] == rows.unit[-2]:
-            indicator = rows.indicator[-1]
-            follows.append(row)
-        elif indicator and measure:
-            indicator += f"({measure})"
-        rows.indicator.append(indicator)
-        rows.edition.append(rank_edition(" ".join(plain(cells[row, column]) for column in roles.get(EDITION, ()))))
-    if len(bases) > 1:
-        listed = ", ".join(bases)
-        first = min(bases.values())
-        journal.fault(
-            first,
-            _address(grid, first, roles[BASE]),
-            next(iter(bases)),
-            f"the rows have several bases: {listed}; figures of two populations make no share",
-            f"a line 'base: {next(iter(bases))}' in this table of the layout",
-        )
+        said = sheet.read(row)
+        kind = kind_of_row(said, table, headers, follows=above.unit != _NOWHERE, across=across)
+        kinds[row] = kind, said
+        above, unit = _step(sheet, above, row, kind, said)
+        if unit.code:
+            placed[row] = unit
+    rows = _collect(sheet, placed)
+    _check_bases(sheet, kinds)
+    blanks = [row for row, (kind, _) in kinds.items() if kind == RowKind.CONTINUED]
     if blanks:
-        where = f"{grid.address(blanks[0], keys[0])} and below" if keys else ""
-        journal.decide(
-            where, "blank names", "the unit above them", f"{len(blanks)} rows have a period or an indicator and no name"
-        )
-    if follows:
-        where = f"{grid.address(follows[0], roles[INDICATOR][0])} and below"
-        journal.decide(where, "blank indicators", "the indicator above them", f"{len(follows)} rows of data have none")
+        where = f"{sheet.key_address(blanks[0])} and below" if sheet.key_address(blanks[0]) else ""
+        because = f"{len(blanks)} rows have a period or an indicator and no name"
+        journal.decide(where, "blank names", "the unit above them", because)
+    _tell_blank_indicators(sheet, rows)
     step = table.step or _step_of_header(block, [*roles.get(PERIOD, ()), *roles.get(YEAR, ())])
     _read_periods(cells, rows, roles, year, step, journal)
     return rows
+
+
+def _step(sheet: _Sheet, above: _Above, row: int, kind: RowKind, said: RowTexts) -> tuple[_Above, PlacedUnit]:
+    """Take one row: record what is left out, and return what the next row finds above it and the unit of this one."""
+    journal = sheet.journal
+    key = said.name or said.code
+    if kind in _LEFT_OUT:
+        journal.leave(row, "", said.shown, kind.value)
+    elif kind == RowKind.HEADING:
+        return replace(above, heading=_read_heading(sheet, row, said, above.heading)), _NOWHERE
+    elif kind == RowKind.TOTAL:
+        journal.leave(row, "", key or said.near, kind.value)
+        return replace(above, unit=PlacedUnit(left_out=kind.value)), _NOWHERE
+    elif kind in {RowKind.PERIOD_TOTAL, RowKind.OTHER_BASE}:
+        of_base = kind == RowKind.OTHER_BASE
+        shown = said.base if of_base else "; ".join(text for text in (key, *said.dates) if text)
+        journal.leave(row, "", shown, f"{kind.value} {sheet.table.base}" if of_base else kind.value)
+        return (replace(above, unit=sheet.place(row, said, above)) if bare(key) else above), _NOWHERE
+    elif kind == RowKind.NAMELESS:
+        fault, expected = _NAMELESS_ACROSS if sheet.across else _NAMELESS
+        journal.fault(row, sheet.key_address(row), said.shown, fault, f"{expected}, or the row in leave_out")
+    elif kind == RowKind.IN_HEADER:
+        return above, _IN_HEADER
+    elif kind == RowKind.CONTINUED:
+        return above, _noted(sheet, row, said, above.unit)
+    elif kind == RowKind.DATA:
+        unit = sheet.place(row, said, above)
+        return replace(above, unit=unit), _noted(sheet, row, said, unit)
+    return above, _NOWHERE
+
+
+_NAMELESS = ("a row with figures and without a unit", "a county's name or code")
+_NAMELESS_ACROSS = ("a row with figures and without a period or an indicator", "a period or an indicator")
+
+
+def _noted(sheet: _Sheet, row: int, said: RowTexts, unit: PlacedUnit) -> PlacedUnit:
+    """Record what is wrong with the unit of a row, or why it is left out."""
+    if unit.fault:
+        sheet.journal.fault(
+            row,
+            sheet.key_address(row),
+            said.name or said.code,
+            unit.fault,
+            "a county's name or code, the row in leave_out, or in the layout 'within: 广东省' where several have the name, or 'units: as_written' where "
+            "units are no counties of China",
+        )
+    if unit.left_out:
+        sheet.journal.leave(row, "", said.name or said.code, unit.left_out)
+    return unit
+
+
+def _read_heading(sheet: _Sheet, row: int, said: RowTexts, heading: str | None) -> str | None:
+    """Take a row with one text as a heading; a title of another year inside a table without periods is a fault."""
+    text, journal = said.texts[0], sheet.journal
+    period = split_period(text)[0]
+    column = next(column for column, value in enumerate(sheet.cells[row]) if classify(value) != CellKind.BLANK)
+    noted = classify(sheet.cells[row, column]) == CellKind.NOTE
+    elsewhere = bool(sheet.roles.get(PERIOD) or sheet.roles.get(YEAR)) or noted or text in sheet.headers
+    if re.search(r"\d{4}", period) and not elsewhere and period not in plain(sheet.table.period):
+        journal.fault(
+            row,
+            journal.grid.address(row, column),
+            text,
+            f"a title inside the table names {period}: figures below it would get the period of the header or the title above",
+            "one table per sheet: the rows below it on a sheet of their own, or a column of periods",
+        )
+    return read_heading(row, text, heading, sheet.within, sheet.units, journal)
+
+
+def _collect(sheet: _Sheet, placed: Mapping[int, PlacedUnit]) -> Rows:
+    """Build the rows of data; a blank indicator below one of the same unit is the same indicator."""
+    rows = Rows()
+    for row, unit in placed.items():
+        code = "" if sheet.across else unit.code
+        indicator, measure = sheet.joined(row, INDICATOR), sheet.joined(row, MEASURE)
+        if not indicator and rows.indicator and rows.indicator[-1] and code == rows.unit[-1]:
+            indicator = rows.indicator[-1]
+        elif indicator and measure:
+            indicator += f"({measure})"
+        editions = " ".join(plain(sheet.cells[row, column]) for column in sheet.roles.get(EDITION, ()))
+        rows.position.append(row)
+        rows.unit.append(code)
+        rows.name.append(unit.name)
+        rows.indicator.append(indicator)
+        rows.edition.append(rank_edition(editions))
+    return rows
+
+
+def _check_bases(sheet: _Sheet, kinds: Mapping[int, tuple[RowKind, RowTexts]]) -> None:
+    """Refuse rows of several populations."""
+    bases: dict[str, int] = {}
+    for row, (kind, said) in kinds.items():
+        if said.base and kind in _OF_A_BASE:
+            bases.setdefault(said.base, row)
+    if len(bases) > 1:
+        name, row = next(iter(bases.items()))
+        fault = f"the rows have several bases: {', '.join(bases)}; figures of two populations make no share"
+        where = _address(sheet.journal.grid, row, sheet.roles[BASE])
+        sheet.journal.fault(row, where, name, fault, f"a line 'base: {name}' in this table of the layout")
+
+
+def _tell_blank_indicators(sheet: _Sheet, rows: Rows) -> None:
+    follows = [
+        at for at, name in zip(rows.position, rows.indicator, strict=True) if name and not sheet.joined(at, INDICATOR)
+    ]
+    if follows:
+        where = f"{sheet.journal.grid.address(follows[0], sheet.roles[INDICATOR][0])} and below"
+        because = f"{len(follows)} rows of data have none"
+        sheet.journal.decide(where, "blank indicators", "the indicator above them", because)
 
 
 def rank_edition(text: str) -> int | None:
@@ -248,15 +382,9 @@ def _read_periods(
     number = {pair: place for place, pair in enumerate(places)}
     wrong = {at: (text, why) for at, text, why in read.faults}
     for row, pair in zip(rows.position, pairs, strict=True):
-        if number[pair] in wrong:
-            text, why = wrong[number[pair]]
-            journal.fault(
-                row,
-                journal.grid.address(row, column),
-                text,
-                why,
-                _dated(why, "2019年第三季度, 2019Q3, 2019年1-9月 or 2019"),
-            )
+        if found := wrong.get(number[pair]):
+            where = journal.grid.address(row, column)
+            journal.fault(row, where, *found, _dated(found[1], "2019年第三季度, 2019Q3, 2019年1-9月 or 2019"))
     top = rows.position[0] if rows.position else 0
     journal.decide(journal.grid.address(top, column), "periods of the rows", read.evidence, "read as one column")
     rows.span = [read.spans[number[pair]] for pair in pairs]

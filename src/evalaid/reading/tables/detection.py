@@ -145,68 +145,91 @@ def _read_columns(
 ) -> tuple[list[ColumnLayout], dict[str, str], bool]:
     fixed = {column_number(column.column): column for column in given.columns}
     cells = fill_down(journal.grid)
-    note = find_unit(block.above + block.below)
-    columns: list[ColumnLayout] = []
-    stated: dict[str, str] = {}
-    unnamed = False
     contents = _read_contents(block, headers, {*places, *fixed}, cells, units, across=bool(places))
     reads = {column: contents.get(column, header.read) for column, header in headers.items() if column not in fixed}
     named = {*reads.values(), *(column.read for column in fixed.values())}
+    columns: list[ColumnLayout] = []
+    stated: dict[str, str] = {}
+    unnamed = False
     for column, header in headers.items():
-        where = journal.grid.address(block.header[0], column)
+        letters = column_letters(column)
         text = " / ".join(block.paths[column])
-        body = cells[block.data[0] : block.data[1] + 1, column]
-        blank = all(value is None or not plain(value) for value in body)
         if column in fixed:
             columns.append(_completed(fixed[column], header, text, places.get(column)))
-            stated[column_letters(column)] = header.unit or (
-                choose_unit(note.text, fixed[column].read) if note and fixed[column].read != FIGURE else ""
-            )
-            journal.decide(where, f"column {column_letters(column)}", fixed[column].read, "the layout says so")
-            continue
-        if blank and not header.words:
-            continue
-        of_title = ""
-        read, because = reads[column], f"its header is {text!r}"
-        if column in contents:
-            because = f"what stands in it (its header is {text!r})"
-        if (
-            not read
-            and not header.words
-            and (column in places or (header.period and (INDICATOR in named or _lone(headers))))
-        ):
-            read, because = FIGURE, f"its header is a {'county' if column in places else 'period'}, {text!r}"
-        if not read and INDICATOR in named and pattern_of("figure").fullmatch(header.words.lower()):
-            read = FIGURE
-        if read == FIGURE and INDICATOR not in named:
-            read, of_title = (given.variable, "") if given.variable else find_variable(block, journal)
-            because += f", and {'the layout' if given.variable else 'a title'} names the variable"
-            unnamed |= not read
-        if not read or blank:
-            read = NOTHING
-            because = (
-                f"nothing stands in it (header {text!r})"
-                if blank
-                else f"its header {text!r} is no known variable; to read it, name it in the layout"
-            )
-        unit = header.unit or of_title
-        if is_value(read) and read != FIGURE and not unit and note and (unit := choose_unit(note.text, read)):
-            because += f"; the unit is that of the note {note.text!r} in {journal.grid.address(note.row, note.column)}"
-        stated[column_letters(column)] = unit
-        columns.append(
-            ColumnLayout(
-                column_letters(column),
-                read,
-                None,
-                (header.period or None) if is_value(read) else None,
-                header.cumulative if is_value(read) else None,
-                places.get(column),
-                text,
-            )
-        )
-        decided = ", ".join(str(part) for part in (read, is_value(read) and unit, columns[-1].period) if part)
-        journal.decide(where, f"column {column_letters(column)}", decided, because)
+            stated[letters] = header.unit or _unit_of_note(fixed[column].read, block, journal)[0]
+            decided, because = fixed[column].read, "the layout says so"
+        else:
+            body = cells[block.data[0] : block.data[1] + 1, column]
+            blank = all(value is None or not plain(value) for value in body)
+            if blank and not header.words:
+                continue
+            found = _Found(reads[column], header.unit, f"its header is {text!r}")
+            if column in contents:
+                found = replace(found, because=f"what stands in it (its header is {text!r})")
+            found = _as_figures(found, header, text, in_county=column in places, named=named, lone=_lone(headers))
+            if found.read == FIGURE and INDICATOR not in named:
+                found = _named_by_title(found, given, block, journal)
+                unnamed |= not found.read
+            found = _as_nothing(found, text, blank=blank)
+            if is_value(found.read) and not found.unit:
+                unit, because = _unit_of_note(found.read, block, journal)
+                found = replace(found, unit=unit, because=found.because + because)
+            columns.append(_column_of(letters, found.read, header, places.get(column), text))
+            stated[letters] = found.unit
+            parts = (found.read, is_value(found.read) and found.unit, columns[-1].period)
+            decided, because = ", ".join(str(part) for part in parts if part), found.because
+        journal.decide(journal.grid.address(block.header[0], column), f"column {letters}", decided, because)
     return columns, stated, unnamed
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a column was found to hold, its unit, and why."""
+
+    read: str
+    unit: str
+    because: str
+
+
+def _as_figures(found: _Found, header: Header, text: str, *, in_county: bool, named: set[str], lone: bool) -> _Found:
+    """Take a column without a variable of its own for figures of the variable that its row or a title names."""
+    by_period = bool(header.period) and (INDICATOR in named or lone)
+    if not found.read and not header.words and (in_county or by_period):
+        what = "county" if in_county else "period"
+        return replace(found, read=FIGURE, because=f"its header is a {what}, {text!r}")
+    if not found.read and INDICATOR in named and pattern_of("figure").fullmatch(header.words.lower()):
+        return replace(found, read=FIGURE)
+    return found
+
+
+def _named_by_title(found: _Found, given: TableLayout, block: TableBlock, journal: Journal) -> _Found:
+    read, unit = (given.variable, "") if given.variable else find_variable(block, journal)
+    who = "the layout" if given.variable else "a title"
+    return _Found(read, found.unit or unit, f"{found.because}, and {who} names the variable")
+
+
+def _as_nothing(found: _Found, text: str, *, blank: bool) -> _Found:
+    if blank:
+        return replace(found, read=NOTHING, because=f"nothing stands in it (header {text!r})")
+    if not found.read:
+        because = f"its header {text!r} is no known variable; to read it, name it in the layout"
+        return replace(found, read=NOTHING, because=because)
+    return found
+
+
+def _unit_of_note(read: str, block: TableBlock, journal: Journal) -> tuple[str, str]:
+    """Return the unit that a note states for a variable, and where it stands; both empty when none does."""
+    note = find_unit(block.above + block.below)
+    unit = choose_unit(note.text, read) if note is not None and read != FIGURE else ""
+    if note is None or not unit:
+        return "", ""
+    return unit, f"; the unit is that of the note {note.text!r} in {journal.grid.address(note.row, note.column)}"
+
+
+def _column_of(letters: str, read: str, header: Header, place: str | None, text: str) -> ColumnLayout:
+    if not is_value(read):
+        return ColumnLayout(letters, read, None, None, None, place, text)
+    return ColumnLayout(letters, read, None, header.period or None, header.cumulative, place, text)
 
 
 def _lone(headers: dict[int, Header]) -> bool:
@@ -285,6 +308,12 @@ def _check_columns(columns: list[ColumnLayout], block: TableBlock, journal: Jour
             if unnamed
             else "the columns in the layout, for example 'D: {read: share, unit: percent}'",
         )
+    _check_repeated(columns, block, journal)
+
+
+def _check_repeated(columns: list[ColumnLayout], block: TableBlock, journal: Journal) -> None:
+    """Refuse several columns of one role, or of one variable, period and county."""
+    top = block.header[0]
     for role in (NAME, CODE, INDICATOR, MEASURE, BASE):
         places = [column.column for column in columns if column.read == role]
         if len(places) > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from evalaid.base.names import INSIDE, OUTSIDE, PERIOD, SHARE, TOTAL, YEAR
@@ -61,6 +62,50 @@ def find_period(
     own = {column.read for column in columns}
     by_column = any(column.period for column in columns if is_value(column.read))
     needs_period = PERIOD not in own and YEAR not in own and not by_column
+    nearest = (
+        [_TitlePeriod(given.period, given.period, "layout")] if given.period else _periods_of_titles(block, journal)
+    )
+    years = list(dict.fromkeys(entry.year for entry in nearest if entry.year))
+    year = int(years[0]) if len(years) == 1 else None
+    said = "; ".join(f"{entry.where}: {entry.text!r}" for entry in nearest)
+    if len(years) > 1:
+        journal.decide("", "year of periods that have none", "none", f"titles and sheet name several years ({said})")
+    if not needs_period:
+        return (given.period or ""), year
+    if not years and not any(is_value(read) for read in own):
+        return "", year  # without figures there is nothing to date
+    if len(years) != 1:
+        fault = (
+            f"the titles and the sheet name several years: {said}"
+            if years
+            else "no period: neither rows nor columns, title, sheet or file name one"
+        )
+        expected = "a line 'period: 2019Q3' in this table of the layout, or a column of periods"
+        journal.fault(block.header[0], "", "", fault, expected)
+        return "", None
+    period, where = _most_exact(nearest)
+    address = where.partition(":")[0]
+    cell = address if re.fullmatch(r"[A-Z]+\d+", address) else ""
+    journal.decide(cell, "period of the whole table", period, where)
+    return period, year
+
+
+@dataclass(frozen=True)
+class _TitlePeriod:
+    """A period in a title, or in the name of the sheet or the file."""
+
+    period: str
+    text: str
+    where: str
+
+    @property
+    def year(self) -> str:
+        found = _YEAR.search(self.period)
+        return found[0] if found else ""
+
+
+def _periods_of_titles(block: TableBlock, journal: Journal) -> list[_TitlePeriod]:
+    """List the periods that titles, sheet and file name; the file's only where no other does, for it may tell when it was sent."""
     texts = [
         (note.text, journal.grid.address(note.row, note.column))
         for note in block.above
@@ -68,48 +113,25 @@ def find_period(
     ]
     texts += [(journal.grid.sheet, SHEET), (Path(journal.grid.file).stem, FILE)]
     read = [(_without_day_of_filing(write_months(plain(text))), where) for text, where in texts if text]
-    found = [(split_period(text)[0], text, where) for text, where in read]
     found = [
-        entry for entry in found if not pattern_of("several_years").search(entry[1])
-    ]  # 2018-2021年 is the span of the panel
-    found = [(period, text, where) for period, text, where in found if period]
-    if given.period is not None:
-        found = [(given.period, given.period, "layout")]
-    nearest = [entry for entry in found if entry[2] != FILE] or found  # a file's name may tell when it was sent
-    years = list(dict.fromkeys(match[0] for period, _, _ in nearest if (match := _YEAR.search(period))))
-    year = int(years[0]) if len(years) == 1 else None
-    if len(years) > 1:
-        said = "; ".join(f"{where}: {text!r}" for _, text, where in nearest)
-        journal.decide("", "year of periods that have none", "none", f"titles and sheet name several years ({said})")
-    if not needs_period:
-        return (given.period or ""), year
-    whole = [entry for entry in nearest if _YEAR.search(entry[0])]
-    if not whole and not any(is_value(read) for read in own):
-        return "", year  # without figures there is nothing to date
-    if not whole or len(years) > 1:
-        journal.fault(
-            block.header[0],
-            "",
-            "",
-            f"the titles and the sheet name several years: {said}"
-            if len(years) > 1
-            else "no period: neither rows nor columns, title, sheet or file name one",
-            "a line 'period: 2019Q3' in this table of the layout, or a column of periods",
-        )
-        return "", None
-    period, text, where = max(whole, key=lambda entry: len(entry[0]) > 5)  # a quarter says more than a year
-    if (
-        not split_period(period)[1]
-        and (part := next((p for p, _, _ in nearest if not _YEAR.search(p)), ""))
-        and len(period) <= 5
-    ):
+        _TitlePeriod(period, text, where)
+        for text, where in read
+        if (period := split_period(text)[0])
+        and not pattern_of("several_years").search(text)  # 2018-2021年 is the span of the panel
+    ]
+    return [entry for entry in found if entry.where != FILE] or found
+
+
+def _most_exact(nearest: list[_TitlePeriod]) -> tuple[str, str]:
+    """Return the period that says most (a quarter says more than a year), put together from two titles if need be, and its evidence."""
+    best = max((entry for entry in nearest if entry.year), key=lambda entry: len(entry.period) > 5)
+    period = best.period
+    part = next((entry.period for entry in nearest if not entry.year), "")
+    if part and len(period) <= 5 and not split_period(period)[1]:
         period = f"{period.rstrip('年')}年{part}"
-    if pattern_of("cumulative").search(text):
+    if pattern_of("cumulative").search(best.text):
         period += "累计"
-    journal.decide(
-        where if re.fullmatch(r"[A-Z]+\d+", where) else "", "period of the whole table", period, f"{where}: {text!r}"
-    )
-    return period, year
+    return period, f"{best.where}: {best.text!r}"
 
 
 def say_cumulative(block: TableBlock, journal: Journal) -> bool | None:

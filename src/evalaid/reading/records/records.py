@@ -241,44 +241,53 @@ def _assign_columns(
             "The first row of the records holds values, not names of columns. Expected a header row: write the names of the "
             "columns (residence, hospital, admission, discharge) into the first row of every file."
         )
-    twice = [name for name in found.values() if f"{name}_1" in there]
-    for name in twice:
-        faults.add(name, "the header has this name more than once", "every name once")
     optional = ["admission", "discharge", "base", "weight", *(["hospital"] if "person" in needed else [])]
+    _check_roles(found, several, there, needed, optional, faults)
+    used = {role: found[role] for role in RECORD_COLUMNS if role in found and role in {*needed, *optional}}
+    for role, name in used.items():
+        _check_type(store.table[name].type(), name, role, faults)
+    check_pieces(store.kinds, used, faults)
+    faults.raise_if_any(ReadingError, "records")
+    remarks: list[tuple[Any, ...]] = []
+    for role, name in used.items():
+        because = "named by the caller" if role in given else "by its name"
+        remarks.append(("", "", "", f"column {name!r}", None, f"read as {role}", because))
+    unread = len(there) - len(set(used.values()))
+    remarks.append(("", "", "", "other columns", None, f"{unread} not read", "they are not needed"))
+    return used, remarks
+
+
+def _check_roles(
+    found: Mapping[str, str],
+    several: Mapping[str, list[str]],
+    there: list[str],
+    needed: list[str],
+    optional: list[str],
+    faults: Faults,
+) -> None:
+    """Refuse names that occur twice, roles without a column and roles that several columns may have."""
+    for name in found.values():
+        if f"{name}_1" in there:
+            faults.add(name, "the header has this name more than once", "every name once")
     for role in needed:
         if role not in found and role not in several and not any(role == str(row) for row in faults.frame()["row"]):
             do = f"a column for it: columns={{{role!r}: ...}}; there are {', '.join(there[:12])}"
             faults.add(role, f"no column was recognised as {role}", do)
-    for role in [role for role in several if role in {*needed, *optional}]:
-        faults.add(role, f"several columns may be the {role}: {', '.join(several[role])}", f"columns={{{role!r}: ...}}")
-    used = {role: found[role] for role in (*RECORD_COLUMNS,) if role in found and role in {*needed, *optional}}
-    for role, name in used.items():
-        dtype = store.table[name].type()
-        plain = dtype.is_string() or dtype.is_numeric() or dtype.is_null()
-        day = role in {"admission", "discharge"}
-        if dtype.is_boolean() or not (plain or (day and (dtype.is_date() or dtype.is_timestamp()))):
-            do = "dates, or dates as text (2019-07-01, 20190701)" if day else "text or numbers"
-            faults.add(name, f"holds {dtype}, read as {role}", do)
-        if role == "person" and (dtype.is_floating() or dtype.is_decimal()):
-            do = "text or whole numbers: long ones lose digits as numbers with a decimal point, and people become one"
-            faults.add(name, f"holds {dtype}, read as {role}", do)
-    check_pieces(store.kinds, used, faults)
-    faults.raise_if_any(ReadingError, "records")
-    remarks = [
-        (
-            "",
-            "",
-            "",
-            f"column {name!r}",
-            None,
-            f"read as {role}",
-            "named by the caller" if role in given else "by its name",
-        )
-        for role, name in used.items()
-    ]
-    unread = len(there) - len(set(used.values()))
-    remarks.append(("", "", "", "other columns", None, f"{unread} not read", "they are not needed"))
-    return used, remarks
+    for role, names in several.items():
+        if role in {*needed, *optional}:
+            faults.add(role, f"several columns may be the {role}: {', '.join(names)}", f"columns={{{role!r}: ...}}")
+
+
+def _check_type(dtype: Any, name: str, role: str, faults: Faults) -> None:
+    """Refuse a column whose type cannot hold what its role says."""
+    plain = dtype.is_string() or dtype.is_numeric() or dtype.is_null()
+    day = role in {"admission", "discharge"}
+    if dtype.is_boolean() or not (plain or (day and (dtype.is_date() or dtype.is_timestamp()))):
+        do = "dates, or dates as text (2019-07-01, 20190701)" if day else "text or numbers"
+        faults.add(name, f"holds {dtype}, read as {role}", do)
+    if role == "person" and (dtype.is_floating() or dtype.is_decimal()):
+        do = "text or whole numbers: long ones lose digits as numbers with a decimal point, and people become one"
+        faults.add(name, f"holds {dtype}, read as {role}", do)
 
 
 def _read_hospitals(hospitals: Any, heirs: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[Any, ...]]]:

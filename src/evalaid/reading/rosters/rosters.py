@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from evalaid.base.names import (
@@ -170,8 +171,7 @@ def _read_sheet(grid: Grid, layout: FileLayout) -> RosterSheet:
 
 def _read_units(sheet: RosterSheet, block: TableBlock, layout: FileLayout) -> list[tuple[int, PlacedUnit]]:
     """Separate partnerships from headings, totals and notes, and find the county or counties of each."""
-    journal, grid, table = sheet.journal, sheet.journal.grid, sheet.table
-    cells = sheet.cells
+    journal, grid, cells = sheet.journal, sheet.journal.grid, sheet.cells
     by_hospital = not {NAME, CODE} & sheet.columns.keys()
     key = next(sheet.columns[role] for role in (NAME, CODE, RECIPIENT) if role in sheet.columns)
     if by_hospital:
@@ -183,55 +183,72 @@ def _read_units(sheet: RosterSheet, block: TableBlock, layout: FileLayout) -> li
     blanks = []
     for row in range(block.data[0], block.data[1] + 1):
         texts = [text for value in cells[row] if (text := plain(value))]
+        name, code = (plain(value_of(sheet, role, row)) for role in (RECIPIENT if by_hospital else NAME, CODE))
         if not texts:
             continue
-        shown = "; ".join(show(value) for value in cells[row] if plain(value))[:80]
-        name, code = (plain(value_of(sheet, role, row)) for role in (RECIPIENT if by_hospital else NAME, CODE))
-        if row + 1 in table.leave_out:
-            journal.leave(row, "", shown, "the layout leaves it out")
+        if (reason := _left_out(sheet, row, texts, name, code)) is not None:
+            journal.leave(row, "", *reason)
         elif len(set(texts)) == 1:
             heading = read_heading(row, texts[0], heading, layout.within, layout.units, journal)
-        elif any(pattern_of("total_row").fullmatch(text) for text in (name, code, texts[0]) if text):
-            journal.leave(row, "", name or code or texts[0], "a total, by its name")
-        elif not name and not code:
-            if last and any(plain(value_of(sheet, role, row)) for role in (HOSPITAL, *STARTS)):
-                kept += [(row, unit) for unit in last]
-                blanks.append(row)
-            else:
-                journal.leave(row, "", shown, "a note: no county")
-        else:
+        elif name or code:
             near = next((text for r in (CITY, PROVINCE) if (text := plain(value_of(sheet, r, row)))), heading or "")
-            last = tuple(
-                _place(row, code, name, near, layout, sheet)
-                if not by_hospital
-                else _place_hospitals(row, name, near, layout, sheet)
-            )
-            for unit in last:
-                if unit.fault or unit.left_out:
-                    what = unit.fault or f"{name or code}: {unit.left_out}"
-                    journal.fault(
-                        row,
-                        grid.address(row, key),
-                        name or code,
-                        what,
-                        "a hospital whose name begins with that of its county, a column 'county' beside it, or the row in leave_out"
-                        if by_hospital
-                        else "a county's name or code, or the row in leave_out",
-                    )
-            last = tuple(unit for unit in last if unit.code)
+            last = _counties_of(sheet, row, name, code, near, layout)
             kept += [(row, unit) for unit in last]
+        elif last and any(plain(value_of(sheet, role, row)) for role in (HOSPITAL, *STARTS)):
+            kept += [(row, unit) for unit in last]
+            blanks.append(row)
+        else:
+            journal.leave(row, "", _shown(cells[row]), "a note: no county")
+    _tell_blank_counties(sheet, block, key, blanks)
+    return kept
+
+
+def _shown(cells: np.ndarray) -> str:
+    return "; ".join(show(value) for value in cells if plain(value))[:80]
+
+
+def _left_out(sheet: RosterSheet, row: int, texts: list[str], name: str, code: str) -> tuple[str, str] | None:
+    """What is shown of a row that is no partnership by its own words or the layout, and why it is none."""
+    if row + 1 in sheet.table.leave_out:
+        return _shown(sheet.cells[row]), "the layout leaves it out"
+    if len(set(texts)) > 1 and any(pattern_of("total_row").fullmatch(text) for text in (name, code, texts[0]) if text):
+        return name or code or texts[0], "a total, by its name"
+    return None
+
+
+def _counties_of(
+    sheet: RosterSheet, row: int, name: str, code: str, near: str, layout: FileLayout
+) -> tuple[PlacedUnit, ...]:
+    """Find the counties of a row, by their names or by those of the hospitals that are helped; what is none is a fault."""
+    by_hospital = not {NAME, CODE} & sheet.columns.keys()
+    if by_hospital:
+        units = _place_hospitals(row, name, near, layout, sheet)
+        expected = (
+            "a hospital whose name begins with that of its county, a column 'county' beside it, or the row in leave_out"
+        )
+    else:
+        units = _place(row, code, name, near, layout, sheet)
+        expected = "a county's name or code, or the row in leave_out"
+    key = next(sheet.columns[role] for role in (NAME, CODE, RECIPIENT) if role in sheet.columns)
+    for unit in units:
+        if unit.fault or unit.left_out:
+            what = unit.fault or f"{name or code}: {unit.left_out}"
+            sheet.journal.fault(row, sheet.journal.grid.address(row, key), name or code, what, expected)
+    return tuple(unit for unit in units if unit.code)
+
+
+def _tell_blank_counties(sheet: RosterSheet, block: TableBlock, key: int, blanks: list[int]) -> None:
+    """Record which rows belong to the county above them, because their cell is blank or merged with it."""
+    journal, grid = sheet.journal, sheet.journal.grid
     if blanks:
         where = ", ".join(grid.address(row, key) for row in blanks[:8]) + (", ..." if len(blanks) > 8 else "")
-        journal.decide(
-            where, "blank county", "the county above it", f"{len(blanks)} rows name a hospital or a date and no county"
-        )
-    repeated = [(t, b) for t, left, b, right in grid.merged if left <= key <= right and b > t >= block.data[0]]
-    if repeated:
-        where = ", ".join(f"{grid.address(t, key)}:{grid.address(b, key)}" for t, b in repeated[:8])
-        journal.decide(
-            where, "merged county cells", "the county holds for every row of them", f"{len(repeated)} merged cells"
-        )
-    return kept
+        because = f"{len(blanks)} rows name a hospital or a date and no county"
+        journal.decide(where, "blank county", "the county above it", because)
+    merged = [(t, b) for t, left, b, right in grid.merged if left <= key <= right and b > t >= block.data[0]]
+    if merged:
+        where = ", ".join(f"{grid.address(t, key)}:{grid.address(b, key)}" for t, b in merged[:8])
+        because = f"{len(merged)} merged cells"
+        journal.decide(where, "merged county cells", "the county holds for every row of them", because)
 
 
 def _place_hospitals(row: int, name: str, near: str, layout: FileLayout, sheet: RosterSheet) -> list[PlacedUnit]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -145,35 +145,45 @@ def _find_bands(grid: Grid) -> list[tuple[int, int]]:
     figures = np.isin(kinds, [CellKind.NUMBER, CellKind.MISSING]).any(axis=1) & (
         (kinds != CellKind.BLANK).sum(axis=1) > 1
     )
-    first = [tuple(plain(value) for value in cells[row]) for row in range(block.header[0], block.header[1] + 1)]
+    first = {_row_texts(cells[row]) for row in range(block.header[0], block.header[1] + 1)}
     starts: list[int] = []
     dated_below = False
-    row = block.data[0]
-    while row <= block.data[1]:
-        if not (is_header(cells[row], kinds[row]) and any(find_role(plain(v)) in {NAME, CODE} for v in cells[row])):
-            row += 1
+    for row, last in _further_headers(block, cells, kinds):
+        before = [at for at in range(block.header[1] + 1, row) if figures[at]]
+        if not before or not any(figures[last + 1 : block.data[1] + 1]):
             continue
-        last = row
-        while last < block.data[1] and is_header(cells[last + 1], kinds[last + 1]):
-            last += 1
-        before = [at for at in range(row) if figures[at] and at > block.header[1]]
-        begin = before[-1] + 1 if before else row
-        own = [tuple(plain(value) for value in cells[at]) for at in range(row, last + 1)]
-        titles = {plain(value) for at in range(begin, row) for value in cells[at]} - {""}
-        dated = any(split_period(text)[0] for text in titles)
-        if before and (dated or not set(own) <= set(first)) and any(figures[last + 1 : block.data[1] + 1]):
+        begin = before[-1] + 1
+        dated = any(split_period(text)[0] for at in range(begin, row) for text in _row_texts(cells[at]) if text)
+        if dated or any(_row_texts(cells[at]) not in first for at in range(row, last + 1)):
             dated_below |= dated
-            starts.append(next((at for at in range(begin, row) if any(plain(value) for value in cells[at])), row))
-        row = last + 1
+            starts.append(next((at for at in range(begin, row) if any(_row_texts(cells[at]))), row))
     if not starts:
         return [(0, len(cells) - 1)]
     top = block.header[0]
-    for at in range(top - 1, -1, -1) if dated_below else ():  # the lowest title with a period is the first table's own
-        if any(split_period(plain(value))[0] for value in cells[at] if plain(value)):
-            top = at
-            break
+    if dated_below:  # the lowest title with a period is the first table's own
+        dates = [at for at in range(top) if any(split_period(text)[0] for text in _row_texts(cells[at]) if text)]
+        top = dates[-1] if dates else top
     edges = [top, *starts, block.data[1] + 1]
     return [(begin, end - 1) for begin, end in pairwise(edges)]
+
+
+def _row_texts(cells: np.ndarray) -> tuple[str, ...]:
+    return tuple(plain(value) for value in cells)
+
+
+def _further_headers(block: TableBlock, cells: np.ndarray, kinds: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Yield first and last row of every header below the first that names a column of counties."""
+    row = block.data[0]
+    while row <= block.data[1]:
+        if is_header(cells[row], kinds[row]) and any(
+            find_role(text) in {NAME, CODE} for text in _row_texts(cells[row])
+        ):
+            last = row
+            while last < block.data[1] and is_header(cells[last + 1], kinds[last + 1]):
+                last += 1
+            yield row, last
+            row = last
+        row += 1
 
 
 def _find_beside(block: TableBlock) -> list[int]:

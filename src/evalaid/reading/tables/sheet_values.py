@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ from evalaid.reading.tables.headers import fill_down
 from evalaid.reading.tables.table_rows import Rows, ask_for_step
 from evalaid.reading.values.calendar_words import NO_YEAR
 from evalaid.reading.values.kinds import CellKind, classify, plain
-from evalaid.reading.values.numbers import read_numbers
+from evalaid.reading.values.numbers import NumberColumn, read_numbers
 from evalaid.reading.values.spans import Span, read_spans
 from evalaid.reading.words.vocabulary import pattern_of
 
@@ -199,44 +200,26 @@ def _read_pool(
 ) -> tuple[pd.DataFrame, str | None]:
     """Read the cells of one variable and unit together, and lay them out as records."""
     position = np.array(rows.position, dtype=np.int64)
-    at = np.concatenate([position[picked] for _, picked in members])
-    number = np.concatenate([np.full(len(picked), column_number(column.column)) for column, picked in members])
-    raw = [cells[row, column] for row, column in zip(at, number, strict=True)]
-    addresses = [journal.grid.address(row, column) for row, column in zip(at, number, strict=True)]
-    first = members[0][0]
-    label = _heading(variable, first.header)
-    where = ", ".join(dict.fromkeys(column.column for column, _ in members))
-    try:
-        read = read_numbers(raw, name=f"{label}({stated})" if stated else label, unit=_spell(unit))
-    except ReadingError as error:
-        doubtful = (
-            [] if error.rows is None else [row for row in error.rows["row"] if isinstance(row, (int, np.integer))]
-        )
-        place = doubtful[0] if doubtful else 0
-        journal.fault(
-            int(at[place]),
-            addresses[place],
-            raw[place],
-            f"{variable}: " + re.sub(r"^Column '.*?': ", "", str(error)).partition(" Expected one unit")[0].rstrip("."),
-            f"the unit in the layout, for example '{first.column}: {{read: {variable}, unit: {'percent' if variable in SHARES else '万人次'}}}' (or "
-            + ("fraction)" if variable in SHARES else "人次)"),
-        )
-        return pd.DataFrame(columns=RECORD_COLUMNS), None
-    for place, text, why in read.faults:
-        journal.fault(int(at[place]), addresses[place], text, why, "a number, or a mark for no value (—, …, blank)")
-    for place, text, decided in read.notes:
-        journal.decide(addresses[place], f"figure {text!r}", decided, "unlike the rest of its column")
-    journal.decide(addresses[0] if addresses else "", f"unit of {variable} (columns {where})", read.unit, read.evidence)
-    for place in np.flatnonzero(np.isnan(read.values)):
-        if not any(place == fault[0] for fault in read.faults):
-            journal.leave(int(at[place]), addresses[place], raw[place], f"no value of {variable}")
     of_row = np.concatenate([picked for _, picked in members])
     owner = np.concatenate([np.full(len(picked), place) for place, (_, picked) in enumerate(members)])
-    units = [_unit(members[own][0], rows, row, detected) for own, row in zip(owner, of_row, strict=True)]
-    span = [_combine(spans.get(members[own][0].column), rows.span[row]) for own, row in zip(owner, of_row, strict=True)]
+    number = np.array([column_number(column.column) for column, _ in members], dtype=np.int64)[owner]
+    at = position[of_row]
+    pool = _Pool(
+        variable,
+        members,
+        [cells[row, column] for row, column in zip(at, number, strict=True)],
+        [journal.grid.address(row, column) for row, column in zip(at, number, strict=True)],
+        at,
+    )
+    read = _read_pool_numbers(pool, unit, stated, journal)
+    if read is None:
+        return pd.DataFrame(columns=RECORD_COLUMNS), None
+    columns = [members[own][0] for own in owner]
+    units = [_unit(column, rows, row, detected) for column, row in zip(columns, of_row, strict=True)]
+    span = [_combine(spans.get(column.column), rows.span[row]) for column, row in zip(columns, of_row, strict=True)]
     said = [
-        _cumulative(one, members[own][0], rows.period[row], detected.table)
-        for one, own, row in zip(span, owner, of_row, strict=True)
+        _cumulative(one, column, rows.period[row], detected.table)
+        for one, column, row in zip(span, columns, of_row, strict=True)
     ]
     frame = pd.DataFrame(
         {
@@ -247,18 +230,64 @@ def _read_pool(
             "cumulative": said,
             "variable": variable,
             "value": read.values,
-            "resolution": [_resolution(text, read.factor) for text in raw],
+            "resolution": [_resolution(text, read.factor) for text in pool.raw],
             "edition": [detected.table.edition if rows.edition[row] is None else rows.edition[row] for row in of_row],
             "file": journal.grid.file,
             "sheet": journal.grid.sheet,
             "row": at + 1,
-            "cell": addresses,
-            "text": [show(one) for one in raw],
+            "cell": pool.addresses,
+            "text": [show(one) for one in pool.raw],
         },
         columns=RECORD_COLUMNS,
     )
     mixed = any("fraction" in decided for _, _, decided in read.notes)
     return frame[frame["value"].notna()], None if mixed else read.unit
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """The cells of one variable and unit that are read together, with where they stand."""
+
+    variable: str
+    members: list[tuple[ColumnLayout, np.ndarray]]
+    raw: list[Any]
+    addresses: list[str]
+    rows: np.ndarray  # row of each, from zero
+
+
+def _read_pool_numbers(pool: _Pool, unit: str | None, stated: str, journal: Journal) -> NumberColumn | None:
+    """Read the numbers of a pool and record what was decided; None when their unit cannot be told."""
+    variable, first = pool.variable, pool.members[0][0]
+    label = _heading(variable, first.header)
+    try:
+        read = read_numbers(pool.raw, name=f"{label}({stated})" if stated else label, unit=_spell(unit))
+    except ReadingError as error:
+        rows = [] if error.rows is None else [row for row in error.rows["row"] if isinstance(row, int | np.integer)]
+        place = rows[0] if rows else 0
+        fault = re.sub(r"^Column '.*?': ", "", str(error)).partition(" Expected one unit")[0].rstrip(".")
+        one, other = ("percent", "fraction") if variable in SHARES else ("万人次", "人次")
+        example = f"'{first.column}: {{read: {variable}, unit: {one}}}' (or {other})"
+        journal.fault(
+            int(pool.rows[place]),
+            pool.addresses[place],
+            pool.raw[place],
+            f"{variable}: {fault}",
+            f"the unit in the layout, for example {example}",
+        )
+        return None
+    for place, text, why in read.faults:
+        expected = "a number, or a mark for no value (—, …, blank)"
+        journal.fault(int(pool.rows[place]), pool.addresses[place], text, why, expected)
+    for place, text, decided in read.notes:
+        journal.decide(pool.addresses[place], f"figure {text!r}", decided, "unlike the rest of its column")
+    where = ", ".join(dict.fromkeys(column.column for column, _ in pool.members))
+    top = pool.addresses[0] if pool.addresses else ""
+    journal.decide(top, f"unit of {variable} (columns {where})", read.unit, read.evidence)
+    faulty = {place for place, _, _ in read.faults}
+    for place in np.flatnonzero(np.isnan(read.values)):
+        if place not in faulty:
+            journal.leave(int(pool.rows[place]), pool.addresses[place], pool.raw[place], f"no value of {variable}")
+    return read
 
 
 def _unit(column: ColumnLayout, rows: Rows, row: int, detected: Detected) -> tuple[str, str]:

@@ -9,64 +9,13 @@ from functools import cache
 from pathlib import Path
 
 from evalaid.base.errors import ReadingError
+from evalaid.reading.words.vocabulary import load_words
 
 DIVISIONS = Path("data") / "regions" / "divisions.csv"
 LATEST = 2023
 """Year of the newest list; a division that is in it is current."""
 
-_PEOPLES = [
-    "各族",
-    "汉族",
-    "蒙古族",
-    "蒙古",
-    "回族",
-    "藏族",
-    "维吾尔族",
-    "维吾尔",
-    "苗族",
-    "彝族",
-    "壮族",
-    "布依族",
-    "朝鲜族",
-    "满族",
-    "侗族",
-    "瑶族",
-    "白族",
-    "土家族",
-    "哈尼族",
-    "哈萨克族",
-    "哈萨克",
-    "傣族",
-    "黎族",
-    "傈僳族",
-    "佤族",
-    "畲族",
-    "拉祜族",
-    "水族",
-    "东乡族",
-    "纳西族",
-    "景颇族",
-    "柯尔克孜族",
-    "柯尔克孜",
-    "土族",
-    "达斡尔族",
-    "仫佬族",
-    "羌族",
-    "布朗族",
-    "撒拉族",
-    "毛南族",
-    "仡佬族",
-    "锡伯族",
-    "锡伯",
-    "普米族",
-    "塔吉克族",
-    "塔吉克",
-    "怒族",
-    "独龙族",
-    "鄂温克族",
-    "保安族",
-    "裕固族",
-]
+_PEOPLES: list[str] = load_words("characters")["peoples"]
 """Peoples in the names of autonomous divisions, with the shorter forms that occur."""
 
 _AUTONOMOUS = {"自治区": "区", "自治州": "州", "自治县": "县", "自治旗": "旗"}

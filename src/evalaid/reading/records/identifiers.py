@@ -15,27 +15,9 @@ from evalaid.reading.words.vocabulary import load_words
 
 _PERSONS = load_words("records")["persons"]
 NAMES_OF_PLACES = tuple("省市县区州盟旗镇乡村")
-SURNAMES = frozenset(
-    "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许邓韩冯曹彭曾肖田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟谭陆汪范金石廖贾夏韦付方白邹孟熊秦邱江"
-)
+SURNAMES = frozenset("".join(load_words("characters")["surnames"].split()))
 """The hundred or so surnames of six in seven people in China."""
-TWO_SURNAMES = (
-    "欧阳",
-    "司马",
-    "诸葛",
-    "上官",
-    "皇甫",
-    "尉迟",
-    "公孙",
-    "慕容",
-    "令狐",
-    "司徒",
-    "夏侯",
-    "端木",
-    "轩辕",
-    "南宫",
-    "东方",
-)
+TWO_SURNAMES: tuple[str, ...] = tuple(load_words("characters")["two_surnames"])
 TITLES = re.compile(r"(副?(主任)?(医师|医生|护师|护士|教授|主任|院长|科长)|先生|女士|同志)+$")
 ENOUGH, MOST = 5, 0.9
 """Values are taken for pseudonyms when at least so many differ, and at least this part of them looks so."""

@@ -83,16 +83,8 @@ def kind_of_row(row: RowTexts, table: TableLayout, headers: Collection[str], *, 
     >>> kind_of_row(row, TableLayout(), set(), follows=True, across=False).name
     'TOTAL'
     """
-    if not row.texts:
-        return RowKind.EMPTY
-    if row.number in table.leave_out:
-        return RowKind.LEFT_OUT
-    if len(row.texts) > 1 and all(text in headers for text in row.texts):
-        return RowKind.HEADER
-    if row.numbering:
-        return RowKind.NUMBERING
-    if len(set(row.texts)) == 1:
-        return RowKind.HEADING
+    if (kind := _kind_by_form(row, table, headers)) is not None:
+        return kind
     key = row.name or row.code
     if any(is_total(text, table) for text in (row.name, row.code, row.near) if text) and bare(key) not in table.keep:
         return RowKind.TOTAL
@@ -107,6 +99,21 @@ def kind_of_row(row: RowTexts, table: TableLayout, headers: Collection[str], *, 
     if follows and row.dated:
         return RowKind.CONTINUED
     return RowKind.NAMELESS if row.figures else RowKind.NOTE
+
+
+def _kind_by_form(row: RowTexts, table: TableLayout, headers: Collection[str]) -> RowKind | None:
+    """Return what a row is that is none of units, by its place and its form."""
+    if not row.texts:
+        return RowKind.EMPTY
+    if row.number in table.leave_out:
+        return RowKind.LEFT_OUT
+    if len(row.texts) > 1 and all(text in headers for text in row.texts):
+        return RowKind.HEADER
+    if row.numbering:
+        return RowKind.NUMBERING
+    if len(set(row.texts)) == 1:
+        return RowKind.HEADING
+    return None
 
 
 _NOWHERE = PlacedUnit()

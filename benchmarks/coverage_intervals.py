@@ -98,7 +98,7 @@ def staggered(sample: Sample) -> Iterator[Found]:
 
 
 def reassigned(sample: Sample) -> Iterator[Found]:
-    """Give randomisation and the residuals of comparison clusters, on one row a cluster and period."""
+    """Give randomisation and the residuals of comparison clusters, on one row per cluster and period."""
     design = sample.aggregated
     for statistic in ("estimate", "studentised"):
         found = ea.randomize(design, "twfe", draws=ASSIGNMENTS, statistic=statistic, seed=sample.replication)

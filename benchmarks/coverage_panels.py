@@ -135,7 +135,7 @@ class Sample:
 
     @cached_property
     def aggregated(self) -> ea.Design:
-        """Give the panel of one row a cluster and period, of means over its units."""
+        """Give the panel of one row per cluster and period, of means over its units."""
         members = self.cluster == np.arange(self.cell.n_clusters)[:, None]
         error = members @ self.error / members.sum(axis=1)[:, None]
         start = np.where(np.arange(self.cell.n_clusters) < self.cell.n_treated, float(START), np.nan)

@@ -23,7 +23,7 @@ NAMES = {
     "difference": "Callaway-Sant'Anna less two-way",
     "sun_abraham": "Sun-Abraham",
     "etwfe": "extended two-way",
-    "twfe by cluster": "two-way, one row a cluster",
+    "twfe by cluster": "two-way, one row per cluster",
     "twfe, crossed": "two-way, crossed shocks",
 }
 

@@ -2,7 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from support.panels import simulated_panel
+
+# A busy machine is no fault of the code: no deadline for an example, no complaint that making examples took long.
+settings.register_profile("evalaid", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("evalaid")
 
 
 @pytest.fixture

@@ -451,7 +451,7 @@ WHOLE = {
     ".ods": ods({"表1": ROWS}),
     ".csv": CSV.encode("gb18030"),
 }
-many = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+many = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def opens_or_says_why(folder, suffix, content):

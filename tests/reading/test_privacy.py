@@ -43,7 +43,7 @@ def possible(shown, limit):
     return worlds[((worlds == told) | np.isnan(told)).all(axis=(1, 2))]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), min_size=2, max_size=2))
 def test_no_hidden_small_count_can_be_computed(values):
     """By trying every table that agrees with what is shown: a small count could be another, and could be large."""

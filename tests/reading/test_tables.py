@@ -698,7 +698,7 @@ def refused(error):
     return bool(str(error)) and (error.rows is None or len(error.rows) > 0)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(sheets() | arrangements() | st.lists(st.lists(PIECES, min_size=1, max_size=6), min_size=1, max_size=9))
 def test_whatever_stands_in_a_sheet_it_is_read_or_refused_with_reasons(rows):
     grid = Grid("any.xlsx", "s", make_cells(rows))

@@ -13,6 +13,12 @@ WEIGHT = "weight"
 CLUSTER = "cluster"
 COHORT = "cohort"
 
+FIRST_TREATED = "first_treated"
+"""The column in which a roster's cohorts join a panel: never a word that a source uses for something else."""
+
+NEVER = "never treated"
+"""What stands where others have a cohort: a missing cohort, never a number (0, 1000 or infinity would be read as a time)."""
+
 PANEL_COLUMNS = (UNIT, PERIOD, OUTCOME, INSIDE, TOTAL, WEIGHT, CLUSTER)
 """Columns of a canonical panel, in this order; covariates follow under their own names."""
 

@@ -15,6 +15,7 @@ from evalaid.base.columns import find_column
 from evalaid.base.effect_columns import ESTIMATE, RESULTS, no_results, results_of
 from evalaid.base.errors import DesignError, EvalaidError, reason_of
 from evalaid.base.faults import Faults
+from evalaid.base.names import FIRST_TREATED
 from evalaid.base.periods import parse_periods
 from evalaid.did.effects.effects import Effects
 from evalaid.did.estimators.estimation import estimate
@@ -23,7 +24,6 @@ from evalaid.did.panel.design import diagnose
 from evalaid.programme.cohorts import assign_cohorts, possible_cohorts
 from evalaid.programme.roster import Roster
 
-COHORT = "first_treated"
 LIMIT = 64
 DRAWS = 49
 STATED, EARLIEST, LATEST, ONE, COMBINED, DRAWN = (
@@ -166,8 +166,10 @@ def vary_starts(
         cohort = stated.astype(object).copy()
         for name, start in moved.items():
             cohort[name] = start
-        table = frame.assign(**{COHORT: frame[group].map(cohort)})
-        design = diagnose(table, unit=unit, period=period, outcome=outcome, cohort=COHORT, **dict(design_options or {}))
+        table = frame.assign(**{FIRST_TREATED: frame[group].map(cohort)})
+        design = diagnose(
+            table, unit=unit, period=period, outcome=outcome, cohort=FIRST_TREATED, **dict(design_options or {})
+        )
         effects = estimate(design, method, **options)
         return infer(_overall(effects), vcov=vcov, level=level).iloc[0]
 

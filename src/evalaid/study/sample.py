@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from evalaid.base.errors import StudyError
+from evalaid.base.names import FIRST_TREATED
 from evalaid.base.periods import parse_periods
 from evalaid.did.panel.design import Design, diagnose
 from evalaid.programme.cohorts import assign_cohorts
@@ -20,7 +21,6 @@ from evalaid.study.sources import (
 )
 from evalaid.study.spec import StudySpec
 
-COHORT = "first_treated"
 ALL_GROUPS = "all"  # an event that concerns every group, such as a national strike
 
 
@@ -112,12 +112,12 @@ def treat(frame: pd.DataFrame, spec: StudySpec, cohorts: pd.Series | None) -> pd
     """
     if cohorts is None:
         need_columns(frame, "the panel", [str(spec.cohort)])
-        frame = frame.assign(**{COHORT: frame[str(spec.cohort)]})
+        frame = frame.assign(**{FIRST_TREATED: frame[str(spec.cohort)]})
     else:
-        frame = frame.assign(**{COHORT: roster_units(frame, spec).map(cohorts)})
+        frame = frame.assign(**{FIRST_TREATED: roster_units(frame, spec).map(cohorts)})
     if spec.only_cohorts:
         named = {str(cohort) for cohort in spec.only_cohorts}
-        frame = frame[frame[COHORT].isna() | frame[COHORT].map(_name).isin(named)]
+        frame = frame[frame[FIRST_TREATED].isna() | frame[FIRST_TREATED].map(_name).isin(named)]
     if frame.empty:
         raise StudyError(
             f"Nothing stays in the sample of '{spec.study}': check keep, leave_out_events and the periods."
@@ -201,7 +201,7 @@ def diagnose_frame(frame: pd.DataFrame, spec: StudySpec) -> Design:
         unit=spec.unit,
         period=spec.period,
         outcome=spec.outcome,
-        cohort=COHORT,
+        cohort=FIRST_TREATED,
         covariates=spec.covariates,
         weight=spec.weight,
         weight_kind=spec.weight_kind,

@@ -36,7 +36,7 @@ def dense_twin(data: PanelData, design: np.ndarray) -> tuple[np.ndarray, np.ndar
     return solution[: width + len(data.covariates)], (sums @ bread)[:, :width]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10_000), weighted=st.booleans(), missing=st.booleans(), n_covariates=st.integers(0, 2))
 def test_the_engine_equals_dense_dummies(seed, weighted, missing, n_covariates):
     rng = np.random.default_rng(seed)

@@ -134,7 +134,7 @@ def test_the_jackknife_subsets_and_a_file_keep_the_scale():
     np.testing.assert_allclose(part.value, again.value, atol=EXACT)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 10_000), factor=st.floats(0.01, 100), missing=st.sampled_from([0.0, 0.08]))
 def test_sizes_row_order_and_labels_change_nothing(seed, factor, missing):
     frame = with_counts(86, n_units=12, missing=missing)

@@ -155,7 +155,7 @@ def test_a_known_effect_is_found():
 # ---- invariances ----------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(seed=st.integers(0, 1000), missing=st.sampled_from([0.0, 0.1]))
 @pytest.mark.parametrize("method", METHODS)
 def test_row_order_and_labels_and_the_calendar_do_not_matter(method, seed, missing):

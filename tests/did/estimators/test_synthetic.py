@@ -95,7 +95,7 @@ def test_the_jackknife_with_the_references_weights_is_the_references_error(block
     assert np.sqrt((psi**2).sum()) == pytest.approx(expected, rel=1e-8)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10_000), rows=st.integers(2, 8), columns=st.integers(2, 12), penalty=st.floats(0.01, 2))
 def test_the_simplex_solution_meets_its_optimality_conditions(seed, rows, columns, penalty):
     rng = np.random.default_rng(seed)

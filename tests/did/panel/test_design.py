@@ -58,7 +58,7 @@ def count_slowly(matrices, anticipation):
     return rows
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32 - 1), share_missing=st.sampled_from([0, 0.1, 0.5]), anticipation=st.integers(0, 2))
 def test_cells_equal_a_count_unit_by_unit(seed, share_missing, anticipation):
     matrices = random_matrices(seed, share_missing)
@@ -260,7 +260,7 @@ def test_a_subset_counts_its_own_units(simulated_balanced):
     assert design.n_units == 12
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_row_order_and_new_names_change_no_count(seed):
     rng = np.random.default_rng(seed)

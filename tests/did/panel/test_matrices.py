@@ -62,7 +62,7 @@ def rows_by_unit(matrices):
 seeds = st.integers(0, 2**32 - 1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=seeds)
 def test_every_observation_stands_in_its_place_and_cohorts_are_blocks(seed):
     frame = random_panel(seed)
@@ -91,14 +91,14 @@ def test_every_observation_stands_in_its_place_and_cohorts_are_blocks(seed):
     assert (matrices.cohorts > matrices.periods[0]).all() if matrices.n_periods else True
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=seeds)
 def test_row_order_never_matters(seed):
     frame = random_panel(seed)
     assert_same(build_matrices(frame.sample(frac=1, random_state=seed)), build_matrices(frame))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=seeds)
 def test_new_names_in_the_same_order_change_the_names_only(seed):
     frame = random_panel(seed)
@@ -106,7 +106,7 @@ def test_new_names_in_the_same_order_change_the_names_only(seed):
     assert_same(build_matrices(renamed), build_matrices(frame), but={"units"})
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=seeds)
 def test_new_names_in_another_order_leave_every_unit_its_rows(seed):
     frame = random_panel(seed)
@@ -119,7 +119,7 @@ def test_new_names_in_another_order_leave_every_unit_its_rows(seed):
     assert after == {new[unit]: rows for unit, rows in before.items()}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=seeds, years=st.integers(-50, 50))
 def test_a_shifted_calendar_shifts_periods_and_cohorts_only(seed, years):
     frame = random_panel(seed)
@@ -131,7 +131,7 @@ def test_a_shifted_calendar_shifts_periods_and_cohorts_only(seed, years):
     np.testing.assert_array_equal(shifted.cohorts, matrices.cohorts + years)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=seeds, cluster=st.sampled_from([None, "area"]))
 def test_a_subset_is_the_matrices_of_the_subset(seed, cluster):
     frame = random_panel(seed)

@@ -261,7 +261,7 @@ def test_unit_labels_that_are_numbers_stay_whole_numbers(labels):
     assert read_panel(frame, **KEYS).keys.units.tolist() == [int(value) for value in labels]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_hash_depends_on_content_and_not_on_the_order_of_rows_or_columns(seed):
     rng = np.random.default_rng(seed)

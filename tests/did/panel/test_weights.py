@@ -61,7 +61,7 @@ def test_equal_weights_of_either_kind_are_none(method, kind):
     np.testing.assert_allclose(found.influence.matrix(), plain.influence.matrix(), atol=EXACT)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(factor=st.floats(0.001, 1e5), seed=st.integers(0, 1000))
 @pytest.mark.parametrize("kind", ["analytic", "precision"])
 @pytest.mark.parametrize("adjustment", ["none", "doubly_robust"])

@@ -32,7 +32,7 @@ def test_the_decomposition_equals_bacondecomp():
     np.testing.assert_allclose(found["weight"], found["weight_r"], rtol=1e-8)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10_000), cohorts=st.sampled_from([(4, None), (3, 5), (2, 4, 7, None), (3, 6, 8)]))
 def test_weights_sum_to_one_and_estimates_to_the_coefficient(seed, cohorts):
     panel = diagnose(simulate(seed, n_units=24, cohorts=cohorts))

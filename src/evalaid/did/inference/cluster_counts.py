@@ -7,17 +7,10 @@ from numpy.typing import NDArray
 
 from evalaid.base.effect_columns import TREATED_CLUSTERS
 from evalaid.base.errors import InferenceError
+from evalaid.base.few import FEW_CLUSTERS, FEW_TREATED, VERY_FEW_CLUSTERS, WILD_FAILS
 from evalaid.did.effects.effects import Effects
 from evalaid.did.inference.intervals import FIXED
 from evalaid.did.inference.variance.cluster import Clusters
-
-# Below these counts t tests with CR1 reject too often (MacKinnon, Nielsen and Webb 2023, section 3).
-FEW_CLUSTERS = 30
-FEW_TREATED = 10
-# With fewer treated clusters than this the wild bootstrap fails: one sign of the treated clusters decides each draw.
-VERY_FEW_TREATED = 4
-# With fewer clusters than this the 2^(G-1) distinct Rademacher draws give no p-value below 0.05.
-VERY_FEW = 6
 
 ONE_TREATED = "one treated cluster: no error can be seen from it; use placebo in space"
 RESAMPLE = "report the wild bootstrap (for regressions) or randomisation inference beside it"
@@ -43,7 +36,7 @@ def say_few(count: int, treated: int) -> str:
     found = [f"{number} {what}" for number, enough, what in counts if number < enough]
     if not found:
         return ""
-    advice = REASSIGN if treated < VERY_FEW_TREATED else RESAMPLE
+    advice = REASSIGN if treated < WILD_FAILS else RESAMPLE
     return f"only {' and '.join(found)}: {say_very_few(count) or advice}"
 
 
@@ -62,7 +55,7 @@ def careful_degrees(count: int, treated: NDArray[np.int64]) -> NDArray[np.float6
 
 def say_very_few(count: int) -> str:
     """Say what fewer than six clusters allow; "" for more."""
-    if count >= VERY_FEW:
+    if count >= VERY_FEW_CLUSTERS:
         return ""
     return (
         f"no error is reliable, and the wild bootstrap gives no p-value below {2.0 ** (1 - count):g}; "

@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from evalaid.base.few import FEW_CLUSTERS, FEW_TREATED
 from evalaid.base.periods import label
 from evalaid.did.panel.comparisons import base_columns
 from evalaid.did.panel.matrices import Matrices
-
-FEW_CLUSTERS, FEW_TREATED_CLUSTERS = 30, 10
-"""Below these numbers normal and plain cluster-robust intervals are too short."""
 
 ADD_UNITS = "add units that are treated later or never (outside the programme)"
 OTHER_ROUTES = "use differences in dose between units, or bounds"
@@ -173,14 +171,14 @@ def list_warnings(matrices: Matrices, groups: pd.DataFrame) -> tuple[str, ...]:
             f"{clusters} cluster{'s' * (clusters != 1)} (fewer than {FEW_CLUSTERS}): normal intervals are too short; use t with "
             "G - 1 degrees of freedom, CR3 or a wild bootstrap"
         )
-    if 0 < treated < FEW_TREATED_CLUSTERS:
+    if 0 < treated < FEW_TREATED:
         warnings.append(
-            f"{treated} treated cluster{'s' * (treated != 1)} (fewer than {FEW_TREATED_CLUSTERS}): cluster-robust errors are too "
+            f"{treated} treated cluster{'s' * (treated != 1)} (fewer than {FEW_TREATED}): cluster-robust errors are too "
             "small; randomisation inference is the one to report"
         )
-    if 0 < untreated < FEW_TREATED_CLUSTERS and matrices.never.start < matrices.never.stop:
+    if 0 < untreated < FEW_TREATED and matrices.never.start < matrices.never.stop:
         warnings.append(
-            f"{untreated} cluster{'s' * (untreated != 1)} with never-treated units (fewer than {FEW_TREATED_CLUSTERS}): the "
+            f"{untreated} cluster{'s' * (untreated != 1)} with never-treated units (fewer than {FEW_TREATED}): the "
             "comparison rests on few independent units"
         )
     for column, count in zip(groups["column"], groups["n_groups"], strict=True):

@@ -11,7 +11,7 @@ from evalaid.base.faults import SHOWN, Faults
 from evalaid.base.periods import FIRST_YEAR, LAST_YEAR, PeriodKind, label, recognise_periods
 from evalaid.did.panel.keys import Keys, is_text, varies_within
 
-NEVER = np.iinfo(np.int64).min
+NO_COHORT = np.iinfo(np.int64).min
 """Stands for "missing" among whole numbers inside this module; outside it, never treated is a missing cohort."""
 
 SAY_MISSING = "a missing value (NaN, None) for units that are never treated, else the first treated period"
@@ -82,14 +82,14 @@ def gather_treatment(keys: Keys, cohort: pd.Series, faults: Faults) -> Treatment
             _report_changes(keys, cohort, varies, faults)
     if faults or not len(keys.units):
         return None
-    by_unit = np.full(len(keys.units), NEVER, dtype=np.int64)
+    by_unit = np.full(len(keys.units), NO_COHORT, dtype=np.int64)
     by_unit[keys.unit] = ordinal
-    stated = np.where(by_unit == NEVER, np.nan, by_unit.astype(np.float64))
+    stated = np.where(by_unit == NO_COHORT, np.nan, by_unit.astype(np.float64))
     return _place(keys, pd.Series(stated, index=keys.units, name=cohort.name))
 
 
 def _read_ordinals(keys: Keys, cohort: pd.Series, faults: Faults) -> tuple[np.ndarray, np.ndarray]:
-    """Read the column row by row: (n,) int64 ordinals (NEVER where missing), and which rows are faulty."""
+    """Read the column row by row: (n,) int64 ordinals (NO_COHORT where missing), and which rows are faulty."""
     name, kind = cohort.name, keys.kind
     missing = cohort.isna().to_numpy()
     if kind in {PeriodKind.YEAR, PeriodKind.NUMBER} and not keys.from_text and is_text(cohort):
@@ -101,12 +101,12 @@ def _read_ordinals(keys: Keys, cohort: pd.Series, faults: Faults) -> tuple[np.nd
             "cohorts are text while the periods are numbers",
             f"numbers like the periods; {SAY_MISSING}",
         )
-        return np.full(len(cohort), NEVER), ~missing
+        return np.full(len(cohort), NO_COHORT), ~missing
     parsed, unreadable = recognise_periods(cohort, kind)
     ordinal = parsed.ordinal
     if missing.any():
         unreadable = unreadable & ~missing
-        ordinal = np.where(missing, NEVER, ordinal)
+        ordinal = np.where(missing, NO_COHORT, ordinal)
     coded = _codes_for_never(keys, cohort, ordinal, missing, unreadable)
     if coded.any():
         fault = "a number stands for 'never treated' (or is no period)"

@@ -20,7 +20,7 @@ from evalaid.study.spec import StudySpec
 Listing = tuple[pd.DataFrame, str, Sequence[str], str, Sequence[str], Mapping[str, Column]]
 """A table of texts as `evalaid.report.section.Section.table_if_any` takes it."""
 
-NEVER = "never"
+_NEVER_KEY = "never"
 MOST_CLUSTERS = 80  # lines of a figure that can still be read
 ASSIGNMENT = ["cluster", "cohort_label", "period_label", "status", "n_units"]
 
@@ -209,7 +209,13 @@ def map_status(design: Design) -> pd.DataFrame:
     """
     matrices = design.matrices
     rows = [
-        (f"Cohort {name}" if key != NEVER else "Never treated", when, status, members.stop - members.start, n_clusters)
+        (
+            f"Cohort {name}" if key != _NEVER_KEY else "Never treated",
+            when,
+            status,
+            members.stop - members.start,
+            n_clusters,
+        )
         for key, name, members in _cohorts(design)
         for n_clusters in [len(np.unique(matrices.cluster[members]))]
         for when, status in _statuses(design, matrices.cohort[members.start])
@@ -239,7 +245,7 @@ def map_assignment(design: Design) -> pd.DataFrame:
             cluster = str(matrices.clusters[code])
             shown = cluster if cluster not in taken else f"{cluster} ({name})"
             taken.add(cluster)
-            cohort = f"cohort {name}" if key != NEVER else "never treated"
+            cohort = f"cohort {name}" if key != _NEVER_KEY else "never treated"
             rows += [(shown, cohort, *pair, int(count)) for pair in _statuses(design, matrices.cohort[members.start])]
     return pd.DataFrame(rows, columns=ASSIGNMENT)
 
@@ -257,8 +263,8 @@ def average_outcome(design: Design) -> pd.DataFrame:
     scale = 100 if design.outcome_unit == "fraction" else 1
     rows = []
     for key, name, members in _cohorts(design):
-        start = "" if key == NEVER else name
-        shown = "Never treated" if key == NEVER else f"Cohort {name}"
+        start = "" if key == _NEVER_KEY else name
+        shown = "Never treated" if key == _NEVER_KEY else f"Cohort {name}"
         for column, period in enumerate(matrices.periods):
             seen = slice(None) if matrices.observed is None else matrices.observed[members, column]
             values = matrices.outcome[members, column][seen]
@@ -296,7 +302,7 @@ def _cohorts(design: Design) -> Iterator[tuple[str, str, slice]]:
         name = label(matrices.period_kind, cohort)
         yield name, name, matrices.block(number)
     if matrices.never.stop > matrices.never.start:
-        yield NEVER, "never treated", matrices.never
+        yield _NEVER_KEY, "never treated", matrices.never
 
 
 def _statuses(design: Design, cohort: float) -> list[tuple[str, str]]:

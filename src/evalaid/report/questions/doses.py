@@ -7,6 +7,7 @@ import pandas as pd
 
 from evalaid.base.effect_columns import DISTRIBUTION, VCOV
 from evalaid.base.errors import NotIdentifiedError
+from evalaid.base.names import FIRST_TREATED
 from evalaid.did.effects.effects import Effects
 from evalaid.did.inference.infer import infer
 from evalaid.report.display.formatted_tables import Column
@@ -37,7 +38,7 @@ def describe_doses(spec: StudySpec) -> pd.DataFrame:
         ``key``, ``label``, ``value``, ``unit``, ``digits``, ``made_by``.
     """
     frame = load_frame(spec.change(spec.dose.get("changes", {})))
-    treated = frame[frame["first_treated"].notna()]
+    treated = frame[frame[FIRST_TREATED].notna()]
     dose = treated.groupby(spec.unit, sort=False)[spec.dose["column"]].mean()
     rows = [("units", f"Treated {spec.unit_label} with a dose", len(dose), "count", 0)]
     for key, name, value in (

@@ -8,9 +8,10 @@ import pandas as pd
 
 from evalaid.base.effect_columns import ENDS, ESTIMATE, IN_UNIT, with_estimate
 from evalaid.base.errors import EvalaidError
+from evalaid.base.names import NEVER
 from evalaid.base.texts import one_line
 from evalaid.did.inference.variance.leverage import leverage
-from evalaid.did.sensitivity.sample.leave_out import NEVER, LeaveOut, leave_out
+from evalaid.did.sensitivity.sample.leave_out import LeaveOut, leave_out
 from evalaid.report.display.formatted_tables import Column
 from evalaid.report.questions.analysis import Refusal
 from evalaid.report.questions.units import multiply

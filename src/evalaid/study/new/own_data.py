@@ -20,7 +20,7 @@ from typing import Any
 import pandas as pd
 
 from evalaid.base.errors import EvalaidError, ReadingError, StudyError
-from evalaid.base.names import CLUSTER, INSIDE, NAME, OUTCOME, PERIOD, TOTAL, UNIT, names_a_share
+from evalaid.base.names import CLUSTER, FIRST_TREATED, INSIDE, NAME, OUTCOME, PERIOD, TOTAL, UNIT, names_a_share
 from evalaid.base.periods import parse_periods
 from evalaid.base.project import LAYOUTS, OWN, list_studies, project_root, study_file
 from evalaid.did.panel.design import Design, diagnose
@@ -36,7 +36,7 @@ from evalaid.study.inspection.office_roster import RosterInspection
 from evalaid.study.inspection.office_table import TableInspection, table_roles
 from evalaid.study.inspection.tidy_panel import Inspection
 from evalaid.study.new.own_parameters import DATA, Draft, choose_method, write_parameters
-from evalaid.study.sample import COHORT, load_design
+from evalaid.study.sample import load_design
 from evalaid.study.sources import DATA_PACKAGE
 from evalaid.study.spec import check_name, load_study
 
@@ -330,8 +330,8 @@ def _diagnose(draft: Draft, partnerships: Partnerships, start: str) -> Design:
     cohort = units.map(assigned.cohort_by_unit)
     counts = {role: draft.roles.get(role) for role in (INSIDE, TOTAL)}
     return diagnose(
-        draft.frame.assign(**{COHORT: cohort}), unit=draft.roles[UNIT], period=draft.roles[PERIOD], outcome=draft.roles[OUTCOME],
-        cohort=COHORT, outcome_unit=draft.outcome_unit, inside=counts[INSIDE], total=counts[TOTAL],
+        draft.frame.assign(**{FIRST_TREATED: cohort}), unit=draft.roles[UNIT], period=draft.roles[PERIOD], outcome=draft.roles[OUTCOME],
+        cohort=FIRST_TREATED, outcome_unit=draft.outcome_unit, inside=counts[INSIDE], total=counts[TOTAL],
         cluster=draft.roles.get(CLUSTER),
     )  # fmt: skip
 

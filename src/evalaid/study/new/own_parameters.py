@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from evalaid.base.errors import EvalaidError, NotIdentifiedError
+from evalaid.base.few import SYNTHETIC_FIRST
 from evalaid.base.names import CLUSTER, INSIDE, NAME, OUTCOME, PERIOD, SHARE, TOTAL, UNIT
 from evalaid.base.project import LAYOUTS, OWN, project_root
 from evalaid.did.estimators.estimation import estimate
@@ -37,7 +38,6 @@ CHOICES: tuple[tuple[str, dict[str, Any], str], ...] = (
 )
 """Methods in the order in which they are tried for the main one, with their options and what they do."""
 
-FEW_TREATED = 3
 ADJACENCY, PAIR = "data/published/guangdong_adjacency.csv", ("adcode_a", "adcode_b")
 OTHERS: tuple[tuple[str, str, str, str, dict[str, Any]], ...] = (
     ("never_treated", "Callaway-Sant'Anna, never-treated comparison",
@@ -85,7 +85,7 @@ def choose_method(design: Design) -> tuple[str, dict[str, Any], tuple[str, ...]]
         Method (empty when none applies), its options, why it was chosen and why those before it were not.
     """
     order = list(CHOICES)
-    if 0 < design.n_treated <= FEW_TREATED:
+    if 0 < design.n_treated <= SYNTHETIC_FIRST:
         order.sort(key=lambda choice: choice[0] != "synthetic_did")
     refused: list[str] = []
     for method, options, what in order:

@@ -28,7 +28,7 @@ OPTIMAL = 1e-13
 SWITCHES = 100
 CAUTION = "the jackknife of a synthetic control can be many times its true error: use placebo in space"
 ONE_WEIGHT = "one comparison unit carries all the weight: no standard error from leaving it out; use placebo in space"
-ONE_TREATED = "one treated unit: no standard error from variation between units; use placebo in space"
+ONE_UNIT = "one treated unit: no standard error from variation between units; use placebo in space"
 
 
 @dataclass(frozen=True)
@@ -272,7 +272,7 @@ def _fit(design: Design, method: Method, options: SyntheticOptions, *, differenc
         pick = np.zeros((n_periods, n_cohorts * n_periods))
         pick[np.arange(n_periods), columns] = 1.0
         if len(own) == 1:
-            reason[number] = ONE_TREATED
+            reason[number] = ONE_UNIT
             blocks.append(Block(rows, np.full((1, n_periods), np.nan), pick))
             continue
         psi_own, psi_comparison = _jackknife(own, comparison, weights, n_before)

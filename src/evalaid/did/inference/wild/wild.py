@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evalaid.base.errors import InferenceError
+from evalaid.base.few import WILD_UNSURE
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.contrasts import Contrasts
 from evalaid.did.effects.effects import Effects
@@ -23,15 +24,13 @@ from evalaid.did.inference.wild.wild_scores import KINDS, wild_scores
 
 Floats = NDArray[np.float64]
 
-# With fewer treated clusters either bootstrap can be far from its level (MacKinnon and Webb 2017, doi:10.1002/jae.2508).
-FEW_TREATED = 5
 # One treated (or one comparison) cluster among G equal ones has the partial leverage (G-1)/G, one of two less than a half.
 DOMINANT = 0.5
 # Residuals of a perfect fit are rounding error of the outcome.
 NO_VARIATION = 1e-12
 TAILS = ("symmetric", "equal")
 
-ONE_TREATED = (
+WILD_NEEDS_TWO = (
     "one treated cluster: the p-value of a wild bootstrap means nothing (WCR hardly ever rejects, WCU nearly always); use "
     "randomisation inference (evalaid.randomize), placebo in space (evalaid.placebo) or evalaid.few_treated"
 )
@@ -208,11 +207,11 @@ def _refusal(effects: Effects, contrasts: Contrasts, row: int, treated: int) -> 
     """Say why a row cannot be tested, where its own reason does not."""
     if np.isnan(effects.value[row]) or not contrasts.weights[:, row].any():
         return "" if effects.cells["reason"].iloc[row] else "fixed by construction"
-    return ONE_TREATED if treated == 1 else ""
+    return WILD_NEEDS_TWO if treated == 1 else ""
 
 
 def _few(treated: int) -> str:
-    if treated >= FEW_TREATED:
+    if treated >= WILD_UNSURE:
         return ""
     return f"{treated} treated clusters: a wild bootstrap may be far from its level; report randomisation inference beside it"
 

@@ -10,7 +10,6 @@ from evalaid.base.errors import NotIdentifiedError
 from evalaid.did.estimators.common.method import Needs, unmet
 from evalaid.did.panel.design import Design
 
-NEVER = "never treated"
 KINDS = ("treated vs never treated", "earlier vs later treated", "later vs earlier treated")
 
 

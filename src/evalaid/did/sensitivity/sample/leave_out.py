@@ -22,6 +22,7 @@ from evalaid.base.effect_columns import (
     results_of,
 )
 from evalaid.base.errors import DesignError, EstimationError, InferenceError, NotIdentifiedError
+from evalaid.base.names import NEVER
 from evalaid.base.periods import labels
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
@@ -34,7 +35,6 @@ from evalaid.did.panel.matrices import mask
 Floats = NDArray[np.float64]
 
 BY = ("unit", "cluster", "cohort", "period")
-NEVER = "never treated"
 FIRST_ORDER_ONLY = "first order only: not estimated again"
 _NAMED = 5  # exclusions that a note names
 

@@ -23,27 +23,13 @@ _LABELS = ("cohort", "period", "event_time")
 
 @dataclass(frozen=True)
 class Population:
-    """The units behind the estimates, in the row order of the influence.
+    """The units behind the estimates, in the row order of the influence."""
 
-    Parameters
-    ----------
-    units : pandas.Index
-        Labels, (units,).
-    cohort : numpy.ndarray
-        First treated period as ordinal; NaN = never treated. (units,)
-    weight : numpy.ndarray
-        Sampling weight of a unit, mean one. (units,)
-    cluster : numpy.ndarray
-        Cluster code 0..G-1. (units,)
-    clusters : pandas.Index
-        Cluster labels, (G,).
-    """
-
-    units: pd.Index
-    cohort: Floats
-    weight: Floats
-    cluster: NDArray[np.int64]
-    clusters: pd.Index
+    units: pd.Index  # Labels, (units,)
+    cohort: Floats  # First treated period as ordinal; NaN = never treated. (units,)
+    weight: Floats  # Sampling weight of a unit, mean one. (units,)
+    cluster: NDArray[np.int64]  # Cluster code 0..G-1. (units,)
+    clusters: pd.Index  # Cluster labels, (G,)
 
     @cached_property
     def cohorts(self) -> Floats:
@@ -69,7 +55,7 @@ class Population:
         return bool((self.presence.sum(axis=0) <= 1).all())
 
     def place(self, cohort: ArrayLike) -> NDArray[np.intp]:
-        """Give the position in ``cohorts``; that of the next (or last) for a cohort without units: it counts for nothing."""
+        """Return the position in ``cohorts``; that of the next (or last) for a cohort without units: it counts for nothing."""
         position = np.searchsorted(self.cohorts, np.asarray(cohort, dtype=float))
         return np.minimum(position, len(self.cohorts) - 1)
 
@@ -78,9 +64,9 @@ class Population:
         return int(self.presence[chosen].any(axis=0).sum())
 
     def share_influence(self) -> Floats:
-        """Give the influence of each unit on the share of each of ``cohorts``, (units, C)."""
+        """Return the influence of each unit on the share of each of ``cohorts``, (units, C)."""
         member = (self.cohort[:, None] == self.cohorts) * self.weight[:, None]
-        return (member - self.shares) / len(self.units)
+        return np.asarray((member - self.shares) / len(self.units))
 
     def _count(self, weight: Floats) -> Floats:
         treated = ~np.isnan(self.cohort)
@@ -90,34 +76,17 @@ class Population:
 
 @dataclass(frozen=True)
 class Groups:
-    """The averages to form.
+    """The averages to form."""
 
-    Parameters
-    ----------
-    labels : pandas.DataFrame
-        One row an average; no column for the overall one.
-    members : (cells, averages) array of bool
-        The cells that belong to each average, missing ones included.
-    used : (cells, averages) array of bool
-        Those with an estimate.
-    plain : bool
-        Whether cells enter with equal weights instead of their sizes.
-    """
-
-    labels: pd.DataFrame
+    labels: pd.DataFrame  # One row per average; no column for the overall one
+    # (cells, averages) bool: The cells that belong to each average, missing ones included
     members: NDArray[np.bool_]
-    used: NDArray[np.bool_]
-    plain: bool
+    used: NDArray[np.bool_]  # (cells, averages) bool: Those with an estimate
+    plain: bool  # Whether cells enter with equal weights instead of their sizes
 
 
 def group_cells(cells: pd.DataFrame, value: Floats, by: str, method: str) -> Groups:
-    """Find the averages and their cells.
-
-    Raises
-    ------
-    EstimationError
-        When ``by`` is unknown, the cells lack the labels it needs, or none is treated.
-    """
+    """Find the averages and their cells."""
     if by not in (*GROUP_KEY, "overall"):
         raise EstimationError(f"Cannot aggregate by {by!r}; choose event_time, cohort, calendar or overall.")
     has = {name for name in _LABELS if name in cells}
@@ -142,14 +111,14 @@ def group_cells(cells: pd.DataFrame, value: Floats, by: str, method: str) -> Gro
 
 
 def average_weights(groups: Groups, size: Floats) -> Floats:
-    """Give the weights of the averages, (cells, averages); a column of zeros where no cell has an estimate."""
+    """Return the weights of the averages, (cells, averages); a column of zeros where no cell has an estimate."""
     mass = groups.used * (1.0 if groups.plain else size[:, None])
     total = mass.sum(axis=0)
     return mass / np.where(total > 0, total, 1.0)
 
 
 def weight_influence(groups: Groups, cells: pd.DataFrame, value: Floats, size: Floats, people: Population) -> Influence:
-    """Give the influence of estimated cohort shares on the averages.
+    """Return the influence of estimated cohort shares on the averages.
 
     With weights ``s_k / S``, ``S = sum_k s_k`` and sizes proportional to the cohort's share p_c, the derivative with
     respect to p_c is ``sum_{k in c} (a_k / S - (sum_j a_j s_j) / S**2) s_k / p_c``; unit i moves the share of its cohort
@@ -196,7 +165,7 @@ def describe(cells: pd.DataFrame, used: NDArray[np.bool_], people: Population) -
 
 
 def explain(cells: pd.DataFrame, groups: Groups) -> list[str]:
-    """Say for each average why it is missing, what it leaves out, or that it is fixed by construction."""
+    """Explain for each average why it is missing, what it leaves out, or that it is fixed by construction."""
     reason = cells["reason"].to_numpy(dtype=object)
     if not reason.astype(bool).any():
         return [""] * groups.members.shape[1]

@@ -26,21 +26,13 @@ class LeastSquares:
 
     Throughout, X is the (observations, J) matrix of regressors, net of unit means where unit effects are absorbed, and M
     the diagonal matrix of observation weights; J counts the ``columns`` and then the covariates. Neither is ever formed.
-
-    Parameters
-    ----------
-    data : PanelData
-        Outcome, observation weights (``mass``), the covariates in use; units sorted by cohort.
-    design : (C, T, K) array
-        Columns by cohort and period. With ``absorbed="unit"`` the period effects are added behind them; with
-        ``absorbed="none"`` these are all columns there are.
-    absorbed : {"unit", "none"}
-        Whether unit effects are taken out of everything.
     """
 
-    data: PanelData
+    data: PanelData  # Outcome, observation weights (``mass``), the covariates in use; units sorted by cohort
+    # (C, T, K): Columns by cohort and period. With ``absorbed="unit"`` the period effects are added behind them; with
+    # ``absorbed="none"`` these are all columns there are
     design: Floats
-    absorbed: Literal["unit", "none"] = "unit"
+    absorbed: Literal["unit", "none"] = "unit"  # Whether unit effects are taken out of everything
 
     @cached_property
     def columns(self) -> Floats:
@@ -77,7 +69,7 @@ class LeastSquares:
         return self._net(self.data.outcome) - self.fitted(self.coefficient)
 
     def same_as(self, other: LeastSquares) -> bool:
-        """Say whether the other regression has the same outcome, weights, regressors and rows."""
+        """Return whether the other regression has the same outcome, weights, regressors and rows."""
         if self is other:
             return True
         one, two = self.data, other.data
@@ -96,7 +88,7 @@ class LeastSquares:
         return values if self.data.mass is None else values * self.data.mass
 
     def fitted(self, coefficient: Floats) -> Floats:
-        """Give ``X b`` as an (N, T) array, zero where not observed."""
+        """Return ``X b`` as an (N, T) array, zero where not observed."""
         n_columns = self.columns.shape[2]
         index = self.columns @ coefficient[:n_columns]
         fitted = np.empty_like(self.data.outcome)
@@ -108,7 +100,7 @@ class LeastSquares:
         return fitted
 
     def products(self, values: Floats) -> Floats:
-        """Give ``X'M v`` of (N, T) values net of unit means: (J,)."""
+        """Return ``X'M v`` of (N, T) values net of unit means: (J,)."""
         weighted = self.weighted(values)
         sums = np.array([weighted[rows].sum(axis=0) for rows in self.data.slices])
         return np.concatenate([
@@ -138,7 +130,7 @@ class LeastSquares:
         return gram
 
     def _mass_grams(self) -> Floats:
-        """Give each cohort's Gram matrix of period dummies, (C, T, T), net of unit means where these are absorbed."""
+        """Return each cohort's Gram matrix of period dummies, (C, T, T), net of unit means where these are absorbed."""
         if self.absorbed == "unit":
             return within_gram(self.data)
         return np.array(
@@ -153,21 +145,15 @@ class Contrasts:
     What an :class:`evalaid.did.effects.effects.Effects` carries in ``contrasts`` when its estimates are such combinations, with weights
     that do not depend on the outcome. ``select``, ``combine``, ``aggregate`` with fixed weights and the difference of two sets
     from one regression keep it; JSON, other scales (:func:`evalaid.did.estimators.scales.report_back`) and averages with estimated weights do not.
-
-    Parameters
-    ----------
-    problem : LeastSquares
-        The regression, shared by all combinations.
-    weights : (K, cells) array
-        Of the first K coefficients (those of ``problem.design``) in each estimate; a column of zeros for an estimate that is
-        fixed by construction. An estimate that is not identified has a column, too: its value is NaN.
     """
 
-    problem: LeastSquares
+    problem: LeastSquares  # The regression, shared by all combinations
+    # (K, cells): Of the first K coefficients (those of ``problem.design``) in each estimate; a column of zeros for an
+    # estimate that is fixed by construction. An estimate that is not identified has a column, too: its value is NaN
     weights: Floats
 
     def combine(self, matrix: Floats) -> Contrasts:
-        """Give the combinations in the columns of a (cells, combinations) matrix."""
+        """Return the combinations in the columns of a (cells, combinations) matrix."""
         return replace(self, weights=self.weights @ matrix)
 
     def minus(self, other: Contrasts) -> Contrasts | None:

@@ -33,25 +33,15 @@ CELL_KEYS = ("cohort", "period", "event_time", "parameter", "dose")
 
 @dataclass(frozen=True)
 class Convention:
-    """How the reference implementation of a method turns influence into errors and p-values.
+    """How the reference implementation of a method turns influence into errors and p-values."""
 
-    Parameters
-    ----------
-    correction : {"none", "regression"}
-        ``regression`` multiplies the variance by ``G/(G-1) * (n-1)/(n-k)`` (fixest's default), ``none`` by one.
-    distribution : {"normal", "t"}
-        Reference distribution; ``t`` has G-1 degrees of freedom.
-    observations, parameters : int
-        n and k of the correction; absorbed effects that are nested in the clusters are not counted in k.
-    caution : str
-        Why errors from this influence should not be relied on; "" when they may be.
-    """
-
+    # ``regression`` multiplies the variance by ``G/(G-1) * (n-1)/(n-k)`` (fixest's default), ``none`` by one
     correction: Literal["none", "regression"]
-    distribution: Literal["normal", "t"]
+    distribution: Literal["normal", "t"]  # Reference distribution; ``t`` has G-1 degrees of freedom
+    # n and k of the correction; absorbed effects that are nested in the clusters are not counted in k
     observations: int = 0
     parameters: int = 0
-    caution: str = ""
+    caution: str = ""  # Why errors from this influence should not be relied on; "" when they may be
 
 
 @dataclass(frozen=True)
@@ -61,7 +51,7 @@ class Effects:
     Parameters
     ----------
     cells : pandas.DataFrame
-        One row an estimate: those of ``cohort``, ``period`` (ordinals), ``event_time``, ``parameter``, ``dose`` that apply, and
+        One row per estimate: those of ``cohort``, ``period`` (ordinals), ``event_time``, ``parameter``, ``dose`` that apply, and
         ``n_treated``, ``n_comparison`` (units), ``treated_clusters``, ``reason`` (why a value is missing or fixed).
     value : numpy.ndarray
         The estimates, (cells,); NaN where ``reason`` says why.
@@ -114,7 +104,7 @@ class Effects:
         return len(self.value)
 
     def tidy(self) -> pd.DataFrame:
-        """Give the cells with their estimates, one row each, in the scale of the outcome.
+        """Return the cells with their estimates, one row each, in the scale of the outcome.
 
         Returns
         -------
@@ -130,7 +120,7 @@ class Effects:
         Parameters
         ----------
         mask : array of bool, optional
-            One entry a cell.
+            One entry per cell.
         **labels
             Column of ``cells`` = a value or a collection of values.
 
@@ -157,7 +147,7 @@ class Effects:
         return self._derive(cells, np.eye(len(self))[:, keep], lambda other: other.align(source).select(keep))
 
     def combine(self, weights: ArrayLike, cells: pd.DataFrame | None = None) -> Effects:
-        """Give linear combinations of the estimates with fixed weights.
+        """Return linear combinations of the estimates with fixed weights.
 
         Parameters
         ----------
@@ -170,12 +160,12 @@ class Effects:
         Returns
         -------
         Effects
-            One cell a combination; missing where a missing cell has weight.
+            One cell per combination; missing where a missing cell has weight.
         """
         matrix = np.asarray(weights, dtype=float)
         matrix = matrix[:, None] if matrix.ndim == 1 else matrix
         if matrix.shape[0] != len(self):
-            raise EstimationError(f"{matrix.shape[0]} weights for {len(self)} cells; give one weight a cell.")
+            raise EstimationError(f"{matrix.shape[0]} weights for {len(self)} cells; expected one weight per cell.")
         labels = pd.DataFrame(index=range(matrix.shape[1])) if cells is None else cells.reset_index(drop=True)
         counts = describe(self.cells, matrix != 0, self.population)
         described = labels.assign(**{key: column for key, column in counts.items() if key not in labels})
@@ -207,7 +197,7 @@ class Effects:
         Returns
         -------
         Effects
-            One cell a value of ``by``; cells without an estimate are left out of the averages and named in
+            One cell per value of ``by``; cells without an estimate are left out of the averages and named in
             ``reason``.
 
         Raises
@@ -296,7 +286,7 @@ class Effects:
         )
 
     def _derive(self, cells: pd.DataFrame, matrix: NDArray[np.float64], again: Callable[[Effects], Effects]) -> Effects:
-        """Give the combinations in the columns of ``matrix``; ``again`` repeats the step on a refitted twin."""
+        """Return the combinations in the columns of ``matrix``; ``again`` repeats the step on a refitted twin."""
         touched = np.isnan(self.value) & matrix.any(axis=1)
         value = np.where(np.isnan(self.value), 0.0, self.value) @ matrix
         value[(matrix[touched] != 0).any(axis=0)] = np.nan
@@ -325,7 +315,7 @@ class Effects:
         Returns
         -------
         Effects
-            One cell a row of ``cells``.
+            One cell per row of ``cells``.
         """
         keys = [key for key in CELL_KEYS if key in cells]
         if not keys or self.cells[keys].equals(cells[keys]):
@@ -345,7 +335,7 @@ class Effects:
 
 
 def _labels(cells: pd.DataFrame, keys: list[str]) -> pd.MultiIndex:
-    """Give what identifies each cell; a dose by its place among those of the same parameter."""
+    """Return what identifies each cell; a dose by its place among those of the same parameter."""
     labels = cells[keys]
     if "dose" in labels:
         labels = labels.assign(dose=cells.groupby("parameter").cumcount())

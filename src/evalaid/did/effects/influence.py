@@ -42,13 +42,6 @@ class Block:
 class Influence:
     """Influence as a sum of factored blocks; linear in the estimates, so combinations only touch ``right``.
 
-    Parameters
-    ----------
-    n_units, n_cells : int
-        Shape of the full matrix.
-    blocks : tuple of Block
-        The parts; rows may overlap, their contributions add up.
-
     Examples
     --------
     >>> import numpy as np
@@ -57,9 +50,9 @@ class Influence:
     [1.0, 0.0]
     """
 
-    n_units: int
+    n_units: int  # Shape of the full matrix
     n_cells: int
-    blocks: tuple[Block, ...]
+    blocks: tuple[Block, ...]  # The parts; rows may overlap, their contributions add up
 
     @classmethod
     def dense(cls, values: Floats) -> Influence:
@@ -69,11 +62,11 @@ class Influence:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Give (units, cells)."""
+        """Return (units, cells)."""
         return self.n_units, self.n_cells
 
     def combine(self, weights: Floats) -> Influence:
-        """Give the influence of ``weights.T @ estimates`` without forming any matrix of units."""
+        """Return the influence of ``weights.T @ estimates`` without forming any matrix of units."""
         shared = {id(block.right): block.right for block in self.blocks}
         right = {key: matrix @ weights for key, matrix in shared.items()}
         blocks = tuple(replace(block, right=right[id(block.right)]) for block in self.blocks)
@@ -107,7 +100,7 @@ class Influence:
         return total
 
     def _split(self, *, as_reference: bool) -> tuple[list[_Run], list[Block]]:
-        """Tell the blocks that are runs of rows from the others."""
+        """Separate the blocks that are runs of rows from the others."""
         runs, scattered = [], []
         for block in self.blocks:
             if block.reference_only and not as_reference:

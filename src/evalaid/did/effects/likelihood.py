@@ -22,22 +22,10 @@ LOGIT_ITERATIONS = 60
 def fit_logits(regressors: Floats, treated: Floats, weights: Floats) -> tuple[Floats, Floats]:
     """Fit several weighted logits by Newton's method, all at once.
 
-    Parameters
-    ----------
-    regressors : (g, k, n) array
-        With the constant; logits of fewer than n observations are filled up with zeros.
-    treated : (g, n) array
-        The binary outcomes, 0.0 or 1.0.
-    weights : (g, n) array
-        Non-negative weights, zero where filled up.
+    Shapes: ``regressors`` (g, k, n), ``treated`` (g, n), ``weights`` (g, n).
 
-    Returns
-    -------
-    probability : (g, n) array
-        Fitted probabilities.
-    inverse_hessian : (g, k, k) array
-        Inverse of ``X' diag(w p (1-p)) X``. Both are not-a-number throughout for a logit whose regressors are collinear, or
-        whose treated and untreated units are perfectly separated.
+    Returns the fitted probabilities (g, n) and the inverse (g, k, k) of ``X' diag(w p (1-p)) X``. Both are not-a-number
+    throughout for a logit whose regressors are collinear, or whose treated and untreated units are perfectly separated.
     """
     share = (weights * treated).sum(axis=1) / weights.sum(axis=1)
     inside = (share > 0) & (share < 1)
@@ -66,7 +54,7 @@ def fit_logits(regressors: Floats, treated: Floats, weights: Floats) -> tuple[Fl
 
 
 def _at(linear: Floats, regressors: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """Give probabilities (g, n) and the Hessian (g, k, k) at a linear predictor (g, n)."""
+    """Return probabilities (g, n) and the Hessian (g, k, k) at a linear predictor (g, n)."""
     probability = 1.0 / (1.0 + np.exp(-linear))
     curvature = weights * probability * (1 - probability)
     return probability, (regressors * curvature[:, None]) @ regressors.transpose(0, 2, 1)
@@ -74,35 +62,29 @@ def _at(linear: Floats, regressors: Floats, weights: Floats) -> tuple[Floats, Fl
 
 @dataclass(frozen=True)
 class Family:
-    """A quasi-likelihood with its canonical link: identity, logit or log.
+    """A quasi-likelihood with its canonical link: identity, logit or log."""
 
-    Parameters
-    ----------
-    name : {"gaussian", "binomial", "poisson"}
-        The family.
-    """
-
-    name: str
+    name: str  # {"gaussian", "binomial", "poisson"}: The family
 
     @property
     def range(self) -> tuple[float, float]:
-        """Give the smallest and largest outcome that the family takes."""
+        """Return the smallest and largest outcome that the family takes."""
         return {"gaussian": (-np.inf, np.inf), "binomial": (0.0, 1.0), "poisson": (0.0, np.inf)}[self.name]
 
     def mean(self, index: Floats) -> Floats:
-        """Give the mean at a linear index."""
+        """Return the mean at a linear index."""
         if self.name == "gaussian":
             return index
         exponential = np.exp(np.clip(index, -700, 700))
         return exponential if self.name == "poisson" else exponential / (1 + exponential)
 
     def slope(self, index: Floats) -> Floats:
-        """Give the derivative of the mean with respect to the index (with a canonical link also the variance)."""
+        """Return the derivative of the mean with respect to the index (with a canonical link also the variance)."""
         mean = self.mean(index)
         return {"gaussian": np.ones_like(index), "binomial": mean * (1 - mean), "poisson": mean}[self.name]
 
     def start(self, mean: Floats) -> Floats:
-        """Give an index to start from, near the observed means."""
+        """Return an index to start from, near the observed means."""
         if self.name == "gaussian":
             return mean
         if self.name == "poisson":
@@ -113,45 +95,19 @@ class Family:
 
 @dataclass(frozen=True)
 class CellFit:
-    """A quasi-likelihood fit on cell sums.
+    """A quasi-likelihood fit on cell sums."""
 
-    Parameters
-    ----------
-    coefficients : (k,) array
-        Of the columns; those that are not identified hold the shortest solution.
-    identified : (k,) array of bool
-        Which coefficients are identified.
-    index : (cells,) array
-        Linear index.
-    inverse : (k, k) array
-        Inverse Hessian.
-    rank : int
-        Number of identified directions.
-    """
-
-    coefficients: Floats
-    identified: NDArray[np.bool_]
-    index: Floats
-    inverse: Floats
-    rank: int
+    coefficients: Floats  # (k,): Of the columns; those that are not identified hold the shortest solution
+    identified: NDArray[np.bool_]  # (k,) bool: Which coefficients are identified
+    index: Floats  # (cells,): Linear index
+    inverse: Floats  # (k, k): Inverse Hessian
+    rank: int  # Number of identified directions
 
 
 def fit_cells(columns: Floats, mass: Floats, summed: Floats, family: Family) -> CellFit | None:
     """Fit a quasi-likelihood whose regressors are constant within cells, from the cells' weights and weighted sums.
 
-    Parameters
-    ----------
-    columns : (cells, k) array
-        Regressors.
-    mass, summed : (cells,) arrays
-        Sum of weights and of weighted outcomes; cells without observations have mass zero.
-    family : Family
-        Family and link.
-
-    Returns
-    -------
-    CellFit or None
-        None when Newton's method does not converge (separation).
+    Shapes: ``columns`` (cells, k), ``mass``, ``summed`` (cells,).
     """
     mean = np.divide(summed, mass, out=np.zeros_like(summed), where=mass > 0)
     index = family.start(mean)

@@ -29,74 +29,45 @@ CONSTANT_TOLERANCE = 1e-12
 
 @dataclass(frozen=True)
 class PanelData:
-    """The part of a panel that a regression sees, units sorted by cohort.
+    """The part of a panel that a regression sees, units sorted by cohort."""
 
-    Parameters
-    ----------
-    outcome : (N, T) array
-        Zero where not observed.
-    mass : (N, T) array or None
-        Observation weights, zero where not observed; None = balanced and unweighted.
-    covariates : (p, N, T) array
-        Time-varying regressors, zero where not observed.
-    slices : tuple of slice
-        Rows of each cohort, in the order of the design's first axis.
-    """
-
-    outcome: Floats
-    mass: Floats | None
-    covariates: Floats
-    slices: tuple[slice, ...]
+    outcome: Floats  # (N, T): Zero where not observed
+    mass: Floats | None  # (N, T) or None: Observation weights, zero where not observed; None = balanced and unweighted
+    covariates: Floats  # (p, N, T): Time-varying regressors, zero where not observed
+    slices: tuple[slice, ...]  # Rows of each cohort, in the order of the design's first axis
 
 
 @dataclass(frozen=True)
 class PanelFit:
-    """A least-squares fit with unit effects.
+    """A least-squares fit with unit effects."""
 
-    Parameters
-    ----------
-    value : (K,) array
-        Coefficients of the treatment columns; NaN where not identified.
-    influence : Influence
-        Of units on the coefficients.
-    covariate_value : (p,) array
-        Coefficients of the covariates; NaN where absorbed by the fixed effects.
-    residual : (N, T) array
-        Residuals times observation weights.
-    observations, parameters : int
-        n and the number of identified columns including one constant, unit effects not counted.
-    """
-
-    value: Floats
-    influence: Influence
-    covariate_value: Floats
-    residual: Floats
-    observations: int
+    value: Floats  # (K,): Coefficients of the treatment columns; NaN where not identified
+    influence: Influence  # Of units on the coefficients
+    covariate_value: Floats  # (p,): Coefficients of the covariates; NaN where absorbed by the fixed effects
+    residual: Floats  # (N, T): Residuals times observation weights
+    observations: int  # n and the number of identified columns including one constant, unit effects not counted
     parameters: int
 
 
 def within(values: Floats, mass: Floats | None) -> Floats:
     """Subtract each unit's (weighted) mean over its observed periods; zero where nothing is observed."""
     if mass is None:
-        return values - values.mean(axis=1, keepdims=True)
+        return np.asarray(values - values.mean(axis=1, keepdims=True))
     total = mass.sum(axis=1, keepdims=True)
     mean = np.einsum("it,it->i", mass, values)[:, None] / np.where(total > 0, total, 1.0)
-    return (values - mean) * (mass > 0)
+    return np.asarray((values - mean) * (mass > 0))
 
 
 def within_gram(data: PanelData) -> Floats:
-    """Give each cohort's period x period Gram matrix of period dummies with unit means taken out.
+    """Return each cohort's period x period Gram matrix of period dummies with unit means taken out.
 
     ``S_c = diag(sum_i m_i) - sum_i m_i m_i' / sum_t m_it``; on a balanced panel ``N_c (I - 11'/T)``.
-
-    Returns
-    -------
-    (C, T, T) array
     """
     n_periods = data.outcome.shape[1]
     if data.mass is None:
         sizes = np.array([rows.stop - rows.start for rows in data.slices], dtype=float)
-        return sizes[:, None, None] * (np.eye(n_periods) - 1.0 / n_periods)
+        gram: Floats = sizes[:, None, None] * (np.eye(n_periods) - 1.0 / n_periods)
+        return gram
     total = data.mass.sum(axis=1, keepdims=True)
     scaled = data.mass / np.sqrt(np.where(total > 0, total, 1.0))
     grams = [np.diag(data.mass[rows].sum(axis=0)) - scaled[rows].T @ scaled[rows] for rows in data.slices]
@@ -108,35 +79,19 @@ class Projection:
     """Outcome and covariates, each net of unit effects, period effects and cohort x period columns.
 
     By Frisch, Waugh and Lovell a regression on any of the covariates follows from these.
-
-    Parameters
-    ----------
-    data : PanelData
-        The panel.
-    coefficient : (1 + p, K) array
-        Of the treatment columns, in the regression of the outcome and of each covariate on all columns.
-    residual : (1 + p, N, T) array
-        Of the same regressions, not weighted; zero where not observed and for covariates that the columns absorb.
-    size : (1 + p,) array
-        Root of the sum of squares within units.
-    weights : (C, T, K) array
-        Weight of an observation's residual in the influence of its unit on each coefficient.
-    identified : (K,) array of bool
-        Which coefficients the columns alone identify.
-    column_size : (K,) array
-        Root of the sum of squares of the treatment columns within units.
-    rank : int
-        Number of identified columns.
     """
 
-    data: PanelData
+    data: PanelData  # The panel
+    # (1 + p, K): Of the treatment columns, in the regression of the outcome and of each covariate on all columns
     coefficient: Floats
+    # (1 + p, N, T): Of the same regressions, not weighted; zero where not observed and for covariates that the columns
+    # absorb
     residual: Floats
-    size: Floats
-    weights: Floats
-    identified: NDArray[np.bool_]
-    column_size: Floats
-    rank: int
+    size: Floats  # (1 + p,): Root of the sum of squares within units
+    weights: Floats  # (C, T, K): Weight of an observation's residual in the influence of its unit on each coefficient
+    identified: NDArray[np.bool_]  # (K,) bool: Which coefficients the columns alone identify
+    column_size: Floats  # (K,): Root of the sum of squares of the treatment columns within units
+    rank: int  # Number of identified columns
 
     def fit(self, target: int = 0, covariates: Sequence[int] = ()) -> PanelFit:
         """Regress a variable (0 = the outcome, k = the k-th covariate) on the columns and on the given covariates."""
@@ -170,7 +125,7 @@ class Projection:
         )
 
     def products(self) -> Floats:
-        """Give the (weighted) products of residuals summed over the periods of each unit, (N, 1 + p, 1 + p)."""
+        """Return the (weighted) products of residuals summed over the periods of each unit, (N, 1 + p, 1 + p)."""
         return unit_products(self.residual, self.data.mass)
 
     def _product(self, one: int, other: int) -> float:
@@ -192,16 +147,7 @@ def unit_products(residual: Floats, mass: Floats | None) -> Floats:
 def fit_panel(data: PanelData, design: Floats) -> PanelFit:
     """Regress the outcome on cohort x period columns, all covariates, unit effects and period effects.
 
-    Parameters
-    ----------
-    data : PanelData
-        The panel.
-    design : (C, T, K) array
-        Treatment columns by cohort and period.
-
-    Returns
-    -------
-    PanelFit
+    Shapes: ``design`` (C, T, K).
     """
     return project(data, design).fit(0, range(1, 1 + len(data.covariates)))
 
@@ -209,16 +155,7 @@ def fit_panel(data: PanelData, design: Floats) -> PanelFit:
 def project(data: PanelData, design: Floats) -> Projection:
     """Take unit effects, period effects and cohort x period columns out of the outcome and of each covariate.
 
-    Parameters
-    ----------
-    data : PanelData
-        The panel.
-    design : (C, T, K) array
-        Treatment columns by cohort and period.
-
-    Returns
-    -------
-    Projection
+    Shapes: ``design`` (C, T, K).
 
     Notes
     -----
@@ -320,7 +257,7 @@ class Solver:
             if self._factor is None
             else cho_solve((self._factor, True), scaled, check_finite=False)
         )
-        return solved * scale
+        return np.asarray(solved * scale)
 
 
 def inverse_gram(regressors: Floats, weights: Floats) -> Floats | None:
@@ -346,6 +283,6 @@ def inverse_grams(grams: Floats) -> Floats:
         eigenvalues = np.linalg.eigvalsh(correlation[doubtful])
         regular[doubtful] &= eigenvalues[:, 0] > RANK_TOLERANCE * eigenvalues[:, -1]
         correlation[~regular] = np.eye(grams.shape[1])
-    inverse = np.linalg.inv(correlation) / both
+    inverse: Floats = np.linalg.inv(correlation) / both
     inverse[~regular] = np.nan
     return inverse

@@ -27,36 +27,19 @@ AT_A_TIME = 64
 
 @dataclass(frozen=True)
 class Subsets:
-    """A linear estimator on the outcome and, in its place, on each covariate.
+    """A linear estimator on the outcome and, in its place, on each covariate."""
 
-    Parameters
-    ----------
-    effects : tuple of Effects
-        Without covariates: of the outcome, then of each covariate, (1 + p,); the same cells, averaged with fixed weights.
-    products : (N, 1 + p, 1 + p) array
-        By unit: (weighted) sums of products of the residuals of the equation in which the covariates' slopes are fitted.
-    size : (1 + p,) array
-        Root mean square of each variable within units; what is small against it is rounding error.
-    """
-
+    # Without covariates: of the outcome, then of each covariate, (1 + p,); the same cells, averaged with fixed weights
     effects: tuple[Effects, ...]
+    # (N, 1 + p, 1 + p): By unit: (weighted) sums of products of the residuals of the equation in which the covariates'
+    # slopes are fitted
     products: Floats
-    size: Floats
+    size: Floats  # (1 + p,): Root mean square of each variable within units; what is small against it is rounding error
 
     def overall(self, chosen: Sequence[Sequence[int]]) -> Iterator[tuple[list[int], Effects]]:
-        """Give the overall effect with each chosen subset of covariates.
+        """Return the overall effect with each chosen subset of covariates.
 
-        Parameters
-        ----------
-        chosen : sequence of sequences of int
-            Covariates by position, from 0.
-
-        Yields
-        ------
-        positions : list of int
-            Positions in ``chosen``; those that are not identified appear in none.
-        effects : Effects
-            One cell for each of them.
+        Yields positions in ``chosen`` (those that are not identified appear in none) and their effects, one cell each.
 
         Notes
         -----

@@ -22,32 +22,17 @@ COUNTS = {"log_inside": "inside", "log_outside": "outside"}
 
 
 def has_counts(design: Design) -> bool:
-    """Say whether the design names the counts inside and in total."""
+    """Return whether the design names the counts inside and in total."""
     return {INSIDE, TOTAL} <= set(design.panel.columns)
 
 
 def count_episodes(design: Design, name: str) -> NDArray[np.float64]:
-    """Give the episodes inside or outside by unit and period of the matrices.
+    """Return the episodes inside or outside by unit and period of the matrices.
 
     Assumes nothing. Counts are looked up in the panel by the labels of units and periods, so that designs pay for them only
     when they are asked for.
 
-    Parameters
-    ----------
-    design : Design
-        From ``diagnose(..., inside=..., total=...)``, or cut from one.
-    name : {"log_inside", "log_outside"}
-        The scale that needs them.
-
-    Returns
-    -------
-    numpy.ndarray
-        (N, T) episodes; outside is total minus inside; zero where nothing is observed.
-
-    Raises
-    ------
-    EstimationError
-        When the design names no counts.
+    (N, T) episodes; outside is total minus inside; zero where nothing is observed.
 
     Examples
     --------
@@ -78,20 +63,7 @@ def count_episodes(design: Design, name: str) -> NDArray[np.float64]:
 
 
 def on_count(design: Design, name: str) -> Design:
-    """Give the design with the logarithm of a count as its outcome.
-
-    Parameters
-    ----------
-    design : Design
-        Of any outcome, with the counts named.
-    name : {"log_inside", "log_outside"}
-        Which count.
-
-    Raises
-    ------
-    EstimationError
-        When the design names no counts, or a count is zero: it has no logarithm.
-    """
+    """Return the design with the logarithm of a count as its outcome."""
     counts, matrices = count_episodes(design, name), design.matrices
     observed = np.ones_like(counts, dtype=bool) if matrices.observed is None else matrices.observed
     empty = observed & (counts <= 0)
@@ -114,18 +86,8 @@ def as_change(effects: Effects, name: str) -> Effects:
     there would have been are ``exp(b)`` in every observation and in their sum, whatever the sizes of the units, so there is no
     average over observations and no influence of one.
 
-    Parameters
-    ----------
-    effects : Effects
-        Estimated on ``on_count(design, name)``.
-    name : {"log_inside", "log_outside"}
-        Which count.
-
-    Returns
-    -------
-    Effects
-        ``scale="relative"``: ``exp(b) - 1``, fractions (times 100 = per cent of the episodes without the programme). Averages
-        over cells weigh changes as the method weighs cells, not by episodes.
+    ``scale="relative"``: ``exp(b) - 1``, fractions (times 100 = per cent of the episodes without the programme).
+    Averages over cells weigh changes as the method weighs cells, not by episodes.
     """
     value = np.expm1(effects.value)
     slope = np.where(np.isnan(effects.value), 0.0, np.exp(effects.value))

@@ -93,23 +93,7 @@ def estimate(design: Design, method: str, *, scale: str = "share", **options: An
 
 
 def estimate_subsets(design: Design, method: str, **options: Any) -> Subsets | None:
-    """Prepare the estimates with every subset of the covariates, or refuse with every reason.
-
-    Parameters
-    ----------
-    design, method, **options
-        As in :func:`estimate`, on the scale of the outcome; ``covariates`` are those of which subsets are taken.
-
-    Returns
-    -------
-    Subsets or None
-        None where covariates do not enter the method by least squares: estimate each subset by itself.
-
-    Raises
-    ------
-    EstimationError, NotIdentifiedError
-        As :func:`estimate`.
-    """
+    """Prepare the estimates with every subset of the covariates, or refuse with every reason."""
     entry, parsed = _admit(design, method, options)
     if entry.subsets is None:
         return None
@@ -150,13 +134,7 @@ def _leave_out_early(design: Design, method: Method, early: int) -> tuple[Design
 
 
 def find_method(name: str) -> Method:
-    """Find a registered method by name.
-
-    Raises
-    ------
-    EstimationError
-        Naming the methods that exist and the closest one.
-    """
+    """Find a registered method by name."""
     known = {entry.name: entry for entry in METHODS}
     if name not in known:
         close = get_close_matches(str(name), known, n=1)
@@ -166,7 +144,7 @@ def find_method(name: str) -> Method:
 
 
 def applies(method: Method, design: Design) -> bool:
-    """Say whether the design meets the needs of a method with some choice of its comparison."""
+    """Return whether the design meets the needs of a method with some choice of its comparison."""
     compared = [entry for entry in fields(method.options) if entry.name == "comparison"]
     choices = [{"comparison": word} for entry in compared for word in entry.metadata["choices"]] or [{}]
     return any(not unmet(method.needs, design, method.parse(options)) for options in choices)

@@ -29,15 +29,8 @@ def check_identities(design: Design) -> pd.DataFrame:
     Assumes nothing about trends: these are identities of arithmetic. They hold on balanced panels without weights and
     covariates; on any other design the rows say so.
 
-    Parameters
-    ----------
-    design : Design
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``key``, ``label``, ``cells`` (numbers compared), ``largest_gap`` (largest absolute difference, percentage points
-        for a share), ``unit``, ``reason``, ``made_by``.
+    ``key``, ``label``, ``cells`` (numbers compared), ``largest_gap`` (largest absolute difference, percentage points
+    for a share), ``unit``, ``reason``, ``made_by``.
 
     Examples
     --------

@@ -63,20 +63,7 @@ NAMES = ("share", *SCALES)
 
 
 def on_scale(design: Design, name: str) -> Design:
-    """Give the design with its outcome on another scale.
-
-    Parameters
-    ----------
-    design : Design
-        Of a share held as a fraction; with its counts for the last two scales.
-    name : {"share", "log_odds", "log_outflow", "log_inside", "log_outside"}
-        ``share`` changes nothing.
-
-    Raises
-    ------
-    EstimationError
-        For an unknown scale, an outcome that is no share, or shares of 0 or 1 (counts of 0) where the scale has no value.
-    """
+    """Return the design with its outcome on another scale."""
     if name not in (*NAMES, *COUNTS):
         raise EstimationError(f"scale={name!r} is not a choice; choose {', '.join((*NAMES, *COUNTS))}.")
     if name == "share":
@@ -108,20 +95,8 @@ def report_back(effects: Effects, design: Design, name: str) -> Effects:
     the one that the scale gives without the effect, ``y - h(g(y) - b)``, and averaged. Effects on counts become relative
     changes (`evalaid.did.estimators.count_effects.as_change`).
 
-    Parameters
-    ----------
-    effects : Effects
-        Estimated on ``on_scale(design, name)``; cells by cohort, period or event time, or one overall.
-    design : Design
-        The design on the share.
-    name : str
-        The scale.
-
-    Returns
-    -------
-    Effects
-        In the scale of the share; the influence holds that of the estimate (delta method) and of the average over treated
-        observations. Of counts: in the scale ``relative``.
+    In the scale of the share; the influence holds that of the estimate (delta method) and of the average over treated
+    observations. Of counts: in the scale ``relative``.
     """
     if name == "share":
         return effects
@@ -164,25 +139,10 @@ def report_back(effects: Effects, design: Design, name: str) -> Effects:
 def diagnose_ceiling(design: Design, threshold: float = 0.95) -> pd.DataFrame:
     """Count the units near the ceiling of a share, by cohort.
 
-    Parameters
-    ----------
-    design : Design
-        Of a share.
-    threshold : float
-        Share from which a unit counts as near the ceiling, in [0, 1].
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``cohort`` (ordinal; missing = never treated), ``n_units``, ``above_before`` and ``above_ever`` (units whose share
-        reaches the threshold in some period before any unit may react, and in any period), ``room_pp`` (mean distance to
-        100% before, in percentage points). Before means: before the first cohort starts, and before the periods in which the
-        design says that units may react to it.
-
-    Raises
-    ------
-    EstimationError
-        When the outcome is no share.
+    ``cohort`` (ordinal; missing = never treated), ``n_units``, ``above_before`` and ``above_ever`` (units whose share
+    reaches the threshold in some period before any unit may react, and in any period), ``room_pp`` (mean distance to
+    100% before, in percentage points). Before means: before the first cohort starts, and before the periods in which
+    the design says that units may react to it.
     """
     if design.outcome_unit != "fraction":
         raise EstimationError("A ceiling is diagnosed for shares; this outcome is a plain number.")

@@ -32,17 +32,7 @@ CELLS: dict[str, type] = {
 def base_columns(matrices: Matrices, anticipation: int = 0) -> np.ndarray:
     """Find the last period before each cohort reacts to the treatment.
 
-    Parameters
-    ----------
-    matrices : Matrices
-        The panel as matrices.
-    anticipation : int
-        Periods before the start in which units may already react.
-
-    Returns
-    -------
-    numpy.ndarray
-        (C,) column of the last observed period before ``cohort - anticipation``; -1 where there is none.
+    (C,) column of the last observed period before ``cohort - anticipation``; -1 where there is none.
 
     Examples
     --------
@@ -63,18 +53,8 @@ def list_cells(matrices: Matrices, anticipation: int = 0) -> pd.DataFrame:
     than ``max(t, base period) + anticipation``, as in R ``did``. With a varying base period, pre-treatment cells compare t
     with the period before it: more of them may then have a comparison, and on unbalanced panels their counts may differ.
 
-    Parameters
-    ----------
-    matrices : Matrices
-        The panel as matrices.
-    anticipation : int
-        Periods before the start in which units may already react.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``cohort``, ``period`` (ordinals), ``event_time``, ``comparison`` ("never_treated" or "not_yet_treated"),
-        ``n_treated``, ``n_comparison``, ``treated_clusters``, ``comparison_clusters``, ``admissible``, ``reason``.
+    Columns ``cohort``, ``period`` (ordinals), ``event_time``, ``comparison`` ("never_treated" or "not_yet_treated"),
+    ``n_treated``, ``n_comparison``, ``treated_clusters``, ``comparison_clusters``, ``admissible``, ``reason``.
 
     Source
     ------
@@ -190,16 +170,8 @@ def _describe_cells(
 def count_available(matrices: Matrices) -> pd.DataFrame:
     """Count observed units by treatment status in each period.
 
-    Parameters
-    ----------
-    matrices : Matrices
-        The panel as matrices.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``period`` (ordinal), ``label``, ``never_treated``, ``not_yet_treated`` (treated later within the panel),
-        ``treated``.
+    Columns ``period`` (ordinal), ``label``, ``never_treated``, ``not_yet_treated`` (treated later within the panel),
+    ``treated``.
 
     Examples
     --------
@@ -229,19 +201,9 @@ def count_available(matrices: Matrices) -> pd.DataFrame:
 def describe_cohorts(matrices: Matrices, anticipation: int = 0) -> pd.DataFrame:
     """Describe the cohorts, and in a last row the never-treated units.
 
-    Parameters
-    ----------
-    matrices : Matrices
-        The panel as matrices.
-    anticipation : int
-        Periods before the start in which units may already react; they do not count as pre-periods.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``cohort`` (ordinal, missing = never treated), ``label``, ``n_units``, ``n_clusters``, ``pre_periods``,
-        ``post_periods`` and ``baseline_mean`` (mean outcome over the periods before the first cohort reacts, the same
-        periods in every row; weighted by analytic weights).
+    Columns ``cohort`` (ordinal, missing = never treated), ``label``, ``n_units``, ``n_clusters``, ``pre_periods``,
+    ``post_periods`` and ``baseline_mean`` (mean outcome over the periods before the first cohort reacts, the same
+    periods in every row; weighted by analytic weights).
 
     Examples
     --------

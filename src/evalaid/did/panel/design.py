@@ -180,7 +180,7 @@ class Design:
         return replace(self, matrices=matrices, notes=(*self.notes, note))
 
     def describe(self) -> pd.DataFrame:
-        """Give the counts of the design as one tidy frame.
+        """Return the counts of the design as one tidy frame.
 
         Returns
         -------
@@ -218,7 +218,7 @@ class Design:
         return pd.DataFrame(rows, columns=["key", "value", "unit"])
 
     def text(self) -> str:
-        """Say in plain words what the design holds, what it admits and what it cannot tell.
+        """Describe in plain words what the design holds, what it admits and what it cannot tell.
 
         Returns
         -------
@@ -355,7 +355,7 @@ def _list_excluded(treatment: Treatment, matrices: Matrices) -> pd.DataFrame:
 
 
 def _example() -> pd.DataFrame:
-    """Give a tiny simulated panel for the examples above."""
+    """Return a tiny simulated panel for the examples above."""
     return pd.DataFrame(
         {
             "county": np.repeat(["A", "B", "C", "D"], 4),

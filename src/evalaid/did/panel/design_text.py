@@ -18,7 +18,7 @@ _SHOWN_COHORTS = 12
 
 
 def tell_panel(matrices: Matrices, panel: Panel, outcome_unit: str, covariates: Sequence[str]) -> list[str]:
-    """Say how large the panel is and what its columns are; the first line is the whole in short."""
+    """Describe how large the panel is and what its columns are; the first line is the whole in short."""
     kind, periods = matrices.period_kind, matrices.periods
     span = f" ({label(kind, periods[0])} to {label(kind, periods[-1])})" if len(periods) else ""
     measure = "a share, held as a fraction" if outcome_unit == "fraction" else "a number"
@@ -39,21 +39,7 @@ def tell_panel(matrices: Matrices, panel: Panel, outcome_unit: str, covariates: 
 
 
 def tell_treatment(matrices: Matrices, panel: Panel, cohorts: pd.DataFrame, n_excluded: int) -> list[str]:
-    """Say how many units are treated, and give each cohort a line.
-
-    Parameters
-    ----------
-    matrices : Matrices
-    panel : Panel
-    cohorts : pandas.DataFrame
-        From `evalaid.did.panel.comparisons.describe_cohorts`.
-    n_excluded : int
-        Units of the panel that are not in the matrices.
-
-    Returns
-    -------
-    list of str
-    """
+    """Describe how many units are treated, and give each cohort a line."""
     by = repr(panel.names[names.CLUSTER]) if names.CLUSTER in panel.names else "each unit is one"
     period = "period" if matrices.period_kind == "number" else matrices.period_kind
     n_treated = int(matrices.never.start)
@@ -77,20 +63,7 @@ def tell_treatment(matrices: Matrices, panel: Panel, cohorts: pd.DataFrame, n_ex
 
 
 def tell_comparison(matrices: Matrices, cells: pd.DataFrame, availability: pd.DataFrame, anticipation: int) -> str:
-    """Say who serves as comparison, and until when.
-
-    Parameters
-    ----------
-    matrices : Matrices
-    cells, availability : pandas.DataFrame
-        From `list_cells` and `count_available` of `evalaid.did.panel.comparisons`.
-    anticipation : int
-        Periods before the start in which units may already react.
-
-    Returns
-    -------
-    str
-    """
+    """Describe who serves as comparison, and until when."""
     if not len(matrices.cohorts) or not cells["admissible"].any():
         return "Comparison: none."
     parts = []

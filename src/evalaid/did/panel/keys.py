@@ -13,30 +13,14 @@ from evalaid.base.periods import recognise_periods
 
 @dataclass(frozen=True, eq=False)
 class Keys:
-    """Hold which unit and which period each row belongs to.
+    """Hold which unit and which period each row belongs to."""
 
-    Parameters
-    ----------
-    units : pandas.Index
-        (N,) distinct unit labels, sorted.
-    unit : numpy.ndarray
-        (n,) int64 code of the unit of each row, -1 where the label is missing.
-    periods : numpy.ndarray
-        (T,) int64 distinct ordinals, ascending.
-    period : numpy.ndarray
-        (n,) int64 code of the period of each row, -1 where unreadable.
-    kind : str
-        "year", "quarter", "month" or "number".
-    from_text : bool
-        Whether the periods were written as text.
-    """
-
-    units: pd.Index
-    unit: np.ndarray
-    periods: np.ndarray
-    period: np.ndarray
-    kind: str
-    from_text: bool
+    units: pd.Index  # (N,) distinct unit labels, sorted
+    unit: np.ndarray  # (n,) int64 code of the unit of each row, -1 where the label is missing
+    periods: np.ndarray  # (T,) int64 distinct ordinals, ascending
+    period: np.ndarray  # (n,) int64 code of the period of each row, -1 where unreadable
+    kind: str  # "year", "quarter", "month" or "number"
+    from_text: bool  # Whether the periods were written as text
 
     @cached_property
     def cell(self) -> np.ndarray:
@@ -50,18 +34,6 @@ class Keys:
 
 def read_keys(units: pd.Series, periods: pd.Series) -> Keys:
     """Number the units and the periods of a table's rows.
-
-    Parameters
-    ----------
-    units : pandas.Series
-        (n,) labels.
-    periods : pandas.Series
-        (n,) periods (see `evalaid.base.periods.parse_periods`).
-
-    Returns
-    -------
-    Keys
-        Codes of every row, -1 where a label is missing or a period unreadable.
 
     Examples
     --------
@@ -86,15 +58,7 @@ def code_labels(values: pd.Series) -> tuple[pd.Index, np.ndarray]:
     Assumes that the labels can be compared with each other. Floats that are all whole numbers (an administrative code
     that passed through a spreadsheet) become integers.
 
-    Parameters
-    ----------
-    values : pandas.Series
-        (n,) labels of any type.
-
-    Returns
-    -------
-    tuple of pandas.Index and numpy.ndarray
-        Sorted distinct labels, and the (n,) int64 code of every row (-1 where missing).
+    Sorted distinct labels, and the (n,) int64 code of every row (-1 where missing).
 
     Examples
     --------
@@ -120,17 +84,7 @@ def code_labels(values: pd.Series) -> tuple[pd.Index, np.ndarray]:
 
 
 def is_text(values: pd.Series) -> bool:
-    """Tell whether a column holds text.
-
-    Parameters
-    ----------
-    values : pandas.Series
-        A column of any type.
-
-    Returns
-    -------
-    bool
-        True when at least one value is a string.
+    """Return whether a column holds text.
 
     Examples
     --------
@@ -145,19 +99,7 @@ def is_text(values: pd.Series) -> bool:
 
 
 def varies_within(group: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """Tell which groups hold more than one value.
-
-    Parameters
-    ----------
-    group : numpy.ndarray
-        (n,) int codes; rows with code -1 are left out.
-    value : numpy.ndarray
-        (n,) int codes; -1 is a value like any other.
-
-    Returns
-    -------
-    numpy.ndarray
-        (max(group) + 2,) bool, so that code -1 finds False at the end.
+    """Find which groups hold more than one value.
 
     Examples
     --------

@@ -20,17 +20,7 @@ def list_not_identified(matrices: Matrices, anticipation: int = 0) -> pd.DataFra
 
     Assumes that untreated units of other cohorts, or never-treated units, are the only admissible comparison.
 
-    Parameters
-    ----------
-    matrices : Matrices
-        The panel as matrices.
-    anticipation : int
-        Periods before the start in which units may already react.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``what``, ``where``, ``why``, ``what_could_be_done``; no rows when everything is identified.
+    Columns ``what``, ``where``, ``why``, ``what_could_be_done``; no rows when everything is identified.
 
     Examples
     --------
@@ -48,7 +38,7 @@ def list_not_identified(matrices: Matrices, anticipation: int = 0) -> pd.DataFra
 
 
 def _nothing_at_all(matrices: Matrices) -> list[tuple[str, str, str, str]]:
-    """Give the reasons why not one effect is identified."""
+    """Return the reasons why not one effect is identified."""
     what, where = "any effect", "the whole panel"
     if matrices.n_units == 0:
         why = "no unit is observed untreated: every unit is treated at or before the first period"
@@ -138,19 +128,7 @@ def _unseen(matrices: Matrices, anticipation: int) -> list[tuple[str, str, str, 
 
 
 def list_warnings(matrices: Matrices, groups: pd.DataFrame) -> tuple[str, ...]:
-    """Say what does not stop an estimate but changes how it must be read.
-
-    Parameters
-    ----------
-    matrices : Matrices
-        The panel as matrices.
-    groups : pandas.DataFrame
-        Result of `find_coarser_groups`.
-
-    Returns
-    -------
-    tuple of str
-        One sentence each.
+    """List what does not stop an estimate but changes how it must be read.
 
     Examples
     --------
@@ -198,18 +176,6 @@ def list_warnings(matrices: Matrices, groups: pd.DataFrame) -> tuple[str, ...]:
 def count_clusters(matrices: Matrices, *, treated: bool) -> int:
     """Count the clusters that hold at least one treated (or one never-treated) unit.
 
-    Parameters
-    ----------
-    matrices : Matrices
-        The panel as matrices.
-    treated : bool
-        Which units to look for.
-
-    Returns
-    -------
-    int
-        Number of clusters.
-
     Examples
     --------
     >>> from evalaid.did.panel.matrices import arrange
@@ -234,23 +200,7 @@ def find_coarser_groups(
     never-treated units and positive for the others: doses. Where all units have one cohort every column would do: none is
     given.
 
-    Parameters
-    ----------
-    source : pandas.DataFrame
-        The caller's table.
-    candidates : list of str
-        Columns to look at.
-    unit : numpy.ndarray
-        (n,) code of the unit of each row.
-    stated : numpy.ndarray
-        (N,) cohort by unit code, NaN = never treated.
-    cluster : numpy.ndarray
-        (N,) code of the present cluster by unit code.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``column``, ``n_groups``.
+    Columns ``column``, ``n_groups``.
 
     Examples
     --------
@@ -280,7 +230,7 @@ def find_coarser_groups(
 
 
 def _is_dose(values: pd.Series, never: np.ndarray) -> bool:
-    """Say whether these numbers, one a unit, are zero where nothing was received and positive elsewhere."""
+    """Return whether these numbers, one a unit, are zero where nothing was received and positive elsewhere."""
     if not never.any() or not pd.api.types.is_numeric_dtype(values.dtype):
         return False
     received = values.to_numpy()

@@ -25,36 +25,6 @@ class Matrices:
     Units of one cohort are sorted by label, so the row order of the caller's frame never matters. Units that are treated
     at or before the first period are not here (see ``Design.excluded``).
 
-    Parameters
-    ----------
-    units : pandas.Index
-        (N,) labels in matrix order.
-    periods : numpy.ndarray
-        (T,) int64 observed ordinals, ascending.
-    period_kind : str
-        "year", "quarter", "month" or "number".
-    outcome : numpy.ndarray
-        (N, T) float64, C order; a share is a fraction; 0.0 where unobserved.
-    observed : numpy.ndarray or None
-        (N, T) bool, or None when every unit is observed in every period.
-    weight : numpy.ndarray or None
-        (N, T) float64 (0.0 where unobserved), or None when unweighted.
-    covariates : mapping of str to numpy.ndarray
-        (N, T) float64 each, in the units of the caller's columns; 0.0 where unobserved.
-    cohort : numpy.ndarray
-        (N,) float64 ordinal of the first treated period; NaN = never treated within the panel.
-    cohorts : numpy.ndarray
-        (C,) int64 distinct cohorts, ascending.
-    starts : numpy.ndarray
-        (C + 2,) int64 offsets: units of cohort number c are ``slice(starts[c], starts[c + 1])``, never-treated units are
-        ``slice(starts[C], starts[C + 1])``.
-    cluster : numpy.ndarray
-        (N,) int64 codes 0..G-1 into ``clusters``.
-    clusters : pandas.Index
-        (G,) labels of the clusters; the units themselves unless another cluster was named.
-    weight_kind : {"analytic", "precision"} or None
-        Whether weights say how much a unit counts or how exactly its outcome is measured; None = not stated.
-
     Examples
     --------
     >>> matrices = arrange(
@@ -68,18 +38,22 @@ class Matrices:
            [4., 5.]])
     """
 
-    units: pd.Index
-    periods: np.ndarray
-    period_kind: str
-    outcome: np.ndarray
-    observed: np.ndarray | None
-    weight: np.ndarray | None
+    units: pd.Index  # (N,) labels in matrix order
+    periods: np.ndarray  # (T,) int64 observed ordinals, ascending
+    period_kind: str  # "year", "quarter", "month" or "number"
+    outcome: np.ndarray  # (N, T) float64, C order; a share is a fraction; 0.0 where unobserved
+    observed: np.ndarray | None  # (N, T) bool, or None when every unit is observed in every period
+    weight: np.ndarray | None  # (N, T) float64 (0.0 where unobserved), or None when unweighted
+    # (N, T) float64 each, in the units of the caller's columns; 0.0 where unobserved
     covariates: Mapping[str, np.ndarray]
-    cohort: np.ndarray
-    cohorts: np.ndarray
+    cohort: np.ndarray  # (N,) float64 ordinal of the first treated period; NaN = never treated within the panel
+    cohorts: np.ndarray  # (C,) int64 distinct cohorts, ascending
+    # (C + 2,) int64 offsets: units of cohort number c are ``slice(starts[c], starts[c + 1])``, never-treated units are
+    # ``slice(starts[C], starts[C + 1])``
     starts: np.ndarray
-    cluster: np.ndarray
-    clusters: pd.Index
+    cluster: np.ndarray  # (N,) int64 codes 0..G-1 into ``clusters``
+    clusters: pd.Index  # (G,) labels of the clusters; the units themselves unless another cluster was named
+    # Whether weights say how much a unit counts or how exactly its outcome is measured; None = not stated
     weight_kind: str | None = None
 
     def __repr__(self) -> str:
@@ -111,18 +85,7 @@ class Matrices:
         return slice(int(self.starts[-2]), int(self.starts[-1]))
 
     def block(self, number: int) -> slice:
-        """Give the rows of one cohort.
-
-        Parameters
-        ----------
-        number : int
-            Position of the cohort in ``cohorts``; ``len(cohorts)`` gives the never-treated units.
-
-        Returns
-        -------
-        slice
-            Rows of its units.
-        """
+        """Return the rows of one cohort."""
         return slice(int(self.starts[number]), int(self.starts[number + 1]))
 
     @property
@@ -146,20 +109,7 @@ class Matrices:
         Periods in which no kept unit is observed are dropped; so are units that then have no untreated period left. A
         cohort whose first period is dropped starts in the next one that is left, or counts as never treated.
 
-        Parameters
-        ----------
-        keep : numpy.ndarray
-            (N,) bool (or unit positions) in matrix order.
-
-        Returns
-        -------
-        Matrices
-            The kept units, in the same order.
-
-        Raises
-        ------
-        IndexError
-            When ``keep`` is a boolean array of another length.
+        Shapes: ``keep`` (N,).
         """
         rows = np.unique(np.arange(self.n_units)[np.asarray(keep)])
         while True:
@@ -197,19 +147,9 @@ class Matrices:
 
 
 def reassign(matrices: Matrices, cohort: np.ndarray) -> Matrices:
-    """Give the units other cohorts, as placebo and permutation tests do.
+    """Return the units other cohorts, as placebo and permutation tests do.
 
-    Parameters
-    ----------
-    matrices : Matrices
-        The panel.
-    cohort : numpy.ndarray
-        (N,) ordinal of the first treated period in matrix order, NaN = never treated; none at or before the first period.
-
-    Returns
-    -------
-    Matrices
-        The same observations, sorted by the new cohorts.
+    Shapes: ``cohort`` (N,).
     """
     by_label = np.argsort(pd.factorize(matrices.units, sort=True)[0])
 
@@ -234,17 +174,9 @@ def reassign(matrices: Matrices, cohort: np.ndarray) -> Matrices:
 def mask(matrices: Matrices, observed: np.ndarray) -> Matrices:
     """Hide observations; periods and units without any are dropped.
 
-    Parameters
-    ----------
-    matrices : Matrices
-        The panel.
-    observed : numpy.ndarray
-        (N, T) bool; what stays.
+    Shapes: ``observed`` (N, T).
 
-    Returns
-    -------
-    Matrices
-        With ``observed`` None when what is left is balanced.
+    With ``observed`` None when what is left is balanced.
     """
     seen = observed if matrices.observed is None else observed & matrices.observed
     hidden = replace(matrices, observed=seen, outcome=np.where(seen, matrices.outcome, 0.0))
@@ -255,23 +187,6 @@ def build_matrices(panel: Panel, treatment: Treatment) -> Matrices:
     """Write the rows of a panel into unit x period matrices, without the always-treated units.
 
     Periods in which none of the other units is observed are dropped.
-
-    Parameters
-    ----------
-    panel : Panel
-        The validated panel.
-    treatment : Treatment
-        The cohort of every unit of the panel.
-
-    Returns
-    -------
-    Matrices
-        Matrices whose rows are sorted by cohort. When nothing had to be moved they share memory with the panel: do not write
-        into them.
-
-    Examples
-    --------
-    See `Matrices`.
     """
     keys = panel.keys
     shape = (len(keys.units), len(keys.periods))
@@ -329,35 +244,8 @@ def arrange(
     starts at or before the first period. A cohort between two periods moves to the later one; a cohort after the last period is
     set to NaN (never treated within the panel).
 
-    Parameters
-    ----------
-    units : pandas.Index
-        (N,) labels.
-    periods : numpy.ndarray
-        (T,) int64 ordinals.
-    period_kind : str
-        "year", "quarter", "month" or "number".
-    outcome, observed, weight : numpy.ndarray
-        (N, T) matrices as in `Matrices`; ``observed`` None = balanced, ``weight`` None = unweighted.
-    cohort : numpy.ndarray
-        (N,) float64 ordinal, NaN = never treated.
-    covariates : mapping of str to numpy.ndarray, optional
-        (N, T) each.
-    cluster : numpy.ndarray, optional
-        (N,) codes into ``clusters``. Default: every unit is its own cluster.
-    clusters : pandas.Index, optional
-        Labels of the clusters; those without a unit are dropped.
-    weight_kind : str, optional
-        As in `Matrices`.
-
-    Returns
-    -------
-    Matrices
-        Rows sorted by cohort, never-treated units last.
-
-    Examples
-    --------
-    See `Matrices`.
+    Shapes: ``units`` (N,), ``periods`` (T,), ``outcome``, ``observed``, ``weight`` (N, T), ``cohort`` (N,),
+    ``covariates`` (N, T), ``cluster`` (N,).
     """
     # NaN and cohorts after the last period both find the end of the list
     cohort = np.append(periods.astype(np.float64), np.nan)[np.searchsorted(periods, cohort)]

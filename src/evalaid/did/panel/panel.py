@@ -236,30 +236,6 @@ def gather_panel(
     """Bring a frame to canonical form and add what is wrong with it to ``faults``.
 
     Assumes that the caller raises the faults before the panel is used.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        Long table.
-    roles : mapping of str to str or None
-        Canonical name -> the caller's column, None when not given.
-    covariates : sequence of str
-        The caller's covariate columns.
-    outcome_unit : str or None
-        As in `read_panel`.
-    faults : Faults
-        Receives every fault.
-    weight_kind : str or None
-        As in `read_panel`.
-
-    Returns
-    -------
-    Panel or None
-        None when the unit or the period column is missing, so that nothing can be placed.
-
-    Examples
-    --------
-    See `read_panel`.
     """
     if not isinstance(frame, pd.DataFrame):
         raise PanelError(
@@ -323,7 +299,7 @@ def _count_notes(numeric: Mapping[str, np.ndarray], names: Mapping[str, str]) ->
 
 
 def _time_notes(keys: Keys) -> list[str]:
-    """Say when periods are missing from the calendar, and when numbers look like dates."""
+    """Note when periods are missing from the calendar, and when numbers look like dates."""
     periods = keys.periods
     if keys.kind == "number" and len(periods) > 1 and np.all((periods >= 190001) & (periods <= 210012)):
         return [

@@ -42,25 +42,6 @@ def check_columns(
 
     Assumes that all columns have the same length and the same index.
 
-    Parameters
-    ----------
-    found : mapping of str to pandas.Series
-        Canonical name (covariates: own name) -> the caller's column.
-    names : mapping of str to str
-        Canonical name -> the caller's name.
-    numeric : mapping of str to numpy.ndarray
-        Columns as float64, NaN where a value is missing or no number.
-    keys : Keys or None
-        Codes of units and periods, None when one of the two columns is missing.
-    cluster : numpy.ndarray or None
-        (n,) codes of the clusters, -1 where missing.
-    outcome_unit : {"fraction", "percent", "number"}
-        Unit in which the outcome is written.
-    declared : str or None
-        The unit that the caller declared; when None, the range error asks instead of guessing.
-    faults : Faults
-        Receives every failing row with the caller's index label, column and value.
-
     Examples
     --------
     >>> faults = Faults()
@@ -102,7 +83,7 @@ def _ask(values: np.ndarray) -> str:
 def _translate(
     failure: pa.errors.SchemaError, found: Mapping[str, pd.Series], names: Mapping[str, str], faults: Faults
 ) -> None:
-    """Say in the caller's rows, columns and values what a failed check found."""
+    """Describe in the caller's rows, columns and values what a failed check found."""
     failed = np.flatnonzero(~failure.check_output.to_numpy())
     columns = SHOWN.get(failure.check.name, (failure.schema.name,))
     values = [found[column].iloc[failed].tolist() for column in columns]
@@ -149,7 +130,7 @@ def _check(holds: Callable[[Any], np.ndarray], fault: str, expected: str) -> pa.
 
 
 def _finite(values: pd.Series) -> np.ndarray:
-    return np.isfinite(values.to_numpy())
+    return np.asarray(np.isfinite(values.to_numpy()))
 
 
 def _positive_and_finite(values: pd.Series) -> np.ndarray:
@@ -166,14 +147,14 @@ def _between(values: pd.Series, highest: float) -> np.ndarray:
 
 
 def _unrepeated(cell: pd.Series) -> np.ndarray:
-    """Tell which rows have a unit and period of their own; rows without a key fail elsewhere."""
+    """Find which rows have a unit and period of their own; rows without a key fail elsewhere."""
     codes = cell.to_numpy()
     placed = codes if not len(codes) or codes.min() >= 0 else codes[codes >= 0]
     seen = np.zeros(int(codes.max(initial=0)) + 1, dtype=bool)
     seen[placed] = True
     if np.count_nonzero(seen) == len(placed):
         return np.ones(len(codes), dtype=bool)
-    return (np.bincount(placed)[codes] == 1) | (codes < 0)
+    return np.asarray((np.bincount(placed)[codes] == 1) | (codes < 0))
 
 
 def _inside_at_most_total(frame: pd.DataFrame) -> np.ndarray:
@@ -182,4 +163,4 @@ def _inside_at_most_total(frame: pd.DataFrame) -> np.ndarray:
 
 def _constant_cluster(frame: pd.DataFrame) -> np.ndarray:
     unit = frame[UNIT].to_numpy()
-    return ~varies_within(unit, frame[CLUSTER].to_numpy())[unit]
+    return np.asarray(~varies_within(unit, frame[CLUSTER].to_numpy())[unit])

@@ -19,28 +19,15 @@ SAY_MISSING = "a missing value (NaN, None) for units that are never treated, els
 
 @dataclass(frozen=True, eq=False)
 class Treatment:
-    """Hold when each unit is first treated.
+    """Hold when each unit is first treated."""
 
-    Parameters
-    ----------
-    stated : pandas.Series
-        (N,) float64 ordinal of the stated cohort by unit label, NaN = never treated.
-    cohort : numpy.ndarray
-        (N,) float64 ordinal of the first observed treated period, units in label order; NaN = not treated within the
-        panel.
-    always : numpy.ndarray
-        (N,) bool, treated at or before the first period.
-    excluded : pandas.DataFrame
-        The always-treated units: columns ``unit``, ``cohort`` (ordinal), ``reason``.
-    notes : tuple of str
-        What was moved or set aside.
-    """
-
-    stated: pd.Series
+    stated: pd.Series  # (N,) float64 ordinal of the stated cohort by unit label, NaN = never treated
+    # (N,) float64 ordinal of the first observed treated period, units in label order; NaN = not treated within the
+    # panel
     cohort: np.ndarray
-    always: np.ndarray
-    excluded: pd.DataFrame
-    notes: tuple[str, ...]
+    always: np.ndarray  # (N,) bool, treated at or before the first period
+    excluded: pd.DataFrame  # The always-treated units: columns ``unit``, ``cohort`` (ordinal), ``reason``
+    notes: tuple[str, ...]  # What was moved or set aside
 
 
 def gather_treatment(keys: Keys, cohort: pd.Series, faults: Faults) -> Treatment | None:
@@ -48,23 +35,6 @@ def gather_treatment(keys: Keys, cohort: pd.Series, faults: Faults) -> Treatment
 
     Assumes that the cohort is the first treated period, written like the panel's periods, the same in all rows of a
     unit, and missing for units that are never treated (never 0, 9999 or inf). Treatment is absorbing.
-
-    Parameters
-    ----------
-    keys : Keys
-        Which unit and period each row belongs to.
-    cohort : pandas.Series
-        (n,) first treated periods in the same row order: integers, integral floats, nullable integers, pandas Periods,
-        period text, or dates that are first days of periods.
-    faults : Faults
-        Receives every fault.
-
-    Returns
-    -------
-    Treatment or None
-        Cohort by unit; None when there are faults. A cohort between two observed periods starts at the next observed one, a
-        cohort after the last period counts as not treated within the panel, a cohort at or before the first period is set
-        aside; notes say so.
 
     Examples
     --------
@@ -123,7 +93,7 @@ def _read_ordinals(keys: Keys, cohort: pd.Series, faults: Faults) -> tuple[np.nd
 def _codes_for_never(
     keys: Keys, cohort: pd.Series, ordinal: np.ndarray, missing: np.ndarray, unreadable: np.ndarray
 ) -> np.ndarray:
-    """Tell which values are a code for "never": infinity, no year at all, or 0 and less before the first period."""
+    """Find which values are a code for "never": infinity, no year at all, or 0 and less before the first period."""
     coded = np.zeros(len(cohort), dtype=bool)
     if not pd.api.types.is_numeric_dtype(cohort.dtype) and cohort.dtype != object:
         return coded

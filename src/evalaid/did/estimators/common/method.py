@@ -27,72 +27,37 @@ def choice(default: str, *others: str) -> Any:
 
 @dataclass(frozen=True)
 class Needs:
-    """What a method needs of a design, as data.
+    """What a method needs of a design, as data."""
 
-    Parameters
-    ----------
-    comparison : {"never_treated", "not_yet_treated", "dose"}
-        The weakest comparison that identifies the estimand: never-treated units, units that start later, or treated
-        units with another dose; an option ``comparison`` of the method overrides it.
-    pre_periods : int
-        Untreated periods that at least one cohort must have.
-    balanced : bool
-        Whether every unit must be observed in every period.
-    covariates : int
-        Covariates that the design must name.
-    covariate : str
-        What such a covariate holds, in words.
-    weights : {"any", "analytic", "none"}
-        Which weights the method has a place for: both kinds, only those that say how much a unit counts, or none.
-    """
-
+    # The weakest comparison that identifies the estimand: never-treated units, units that start later, or treated units
+    # with another dose; an option ``comparison`` of the method overrides it
     comparison: Literal["never_treated", "not_yet_treated", "dose"] = "not_yet_treated"
-    pre_periods: int = 1
-    balanced: bool = False
-    covariates: int = 0
-    covariate: str = ""
+    pre_periods: int = 1  # Untreated periods that at least one cohort must have
+    balanced: bool = False  # Whether every unit must be observed in every period
+    covariates: int = 0  # Covariates that the design must name
+    covariate: str = ""  # What such a covariate holds, in words
+    # Which weights the method has a place for: both kinds, only those that say how much a unit counts, or none
     weights: Literal["any", "analytic", "none"] = "any"
 
 
 @dataclass(frozen=True)
 class Method:
-    """One entry of the registry.
+    """One entry of the registry."""
 
-    Parameters
-    ----------
-    name : str
-        What ``estimate`` is asked for.
-    fit : callable
-        ``fit(design, options) -> Effects``; called only when the design meets the needs.
-    options : type
-        Frozen dataclass of the options with their defaults.
-    needs : Needs
-        Held against the design before the fit.
-    estimand : str
-        The quantity in words.
-    reference : str
-        Reference implementation whose numbers it equals.
-    source : str
-        The paper, with DOI.
-    test : str
-        The test that holds it against the reference.
-    subsets : callable, optional
-        ``subsets(design, options) -> Subsets``: the same fit for every subset of the covariates at once; None where
-        covariates do not enter by least squares.
-    by_cohort : bool
-        Whether the estimates are by cohort, so that one without a period before its units may react is missing with the
-        reason; otherwise its units are left out of the sample.
-    """
-
-    name: str
+    name: str  # What ``estimate`` is asked for
+    # ``fit(design, options) -> Effects``; called only when the design meets the needs
     fit: Callable[[Design, Any], Effects]
-    options: type
-    needs: Needs
-    estimand: str
-    reference: str
-    source: str
-    test: str
+    options: type  # Frozen dataclass of the options with their defaults
+    needs: Needs  # Held against the design before the fit
+    estimand: str  # The quantity in words
+    reference: str  # Reference implementation whose numbers it equals
+    source: str  # The paper, with DOI
+    test: str  # The test that holds it against the reference
+    # ``subsets(design, options) -> Subsets``: the same fit for every subset of the covariates at once; None where
+    # covariates do not enter by least squares
     subsets: Callable[[Design, Any], Subsets] | None = None
+    # Whether the estimates are by cohort, so that one without a period before its units may react is missing with the
+    # reason; otherwise its units are left out of the sample
     by_cohort: bool = True
 
     def parse(self, given: dict[str, Any]) -> Any:
@@ -165,19 +130,13 @@ def unmet(needs: Needs, design: Design, options: Any = None) -> tuple[str, ...]:
 
 
 def effective_anticipation(design: Design, options: Any) -> int:
-    """Give the option's anticipation, or the design's where the option leaves it open."""
+    """Return the option's anticipation, or the design's where the option leaves it open."""
     anticipation = getattr(options, "anticipation", None)
     return design.anticipation if anticipation is None else int(anticipation)
 
 
 def chosen_covariates(method: str, design: Design, names: Sequence[str] | None) -> tuple[str, ...]:
-    """Give the covariates to use: all of the design's when ``names`` is None, else the named ones.
-
-    Raises
-    ------
-    EstimationError
-        When a name is not among the design's covariates.
-    """
+    """Return the covariates to use: all of the design's when ``names`` is None, else the named ones."""
     if names is None:
         return tuple(design.covariates)
     names = (names,) if isinstance(names, str) else tuple(names)
@@ -191,7 +150,7 @@ def chosen_covariates(method: str, design: Design, names: Sequence[str] | None) 
 
 
 def population_of(matrices: Matrices) -> Population:
-    """Give labels, cohorts, unit weights (scaled to mean one) and clusters.
+    """Return labels, cohorts, unit weights (scaled to mean one) and clusters.
 
     A unit's weight is that of its first period, as in R ``did``; on an unbalanced panel the mean over its observations.
     With precision weights every unit counts once.
@@ -229,17 +188,17 @@ def scale_of(design: Design) -> str:
 
 
 def cohort_slices(matrices: Matrices) -> tuple[slice, ...]:
-    """Give the rows of each cohort, never-treated last."""
+    """Return the rows of each cohort, never-treated last."""
     return tuple(matrices.block(number) for number in range(len(matrices.cohorts) + 1))
 
 
 def observation_mass(matrices: Matrices) -> np.ndarray | None:
-    """Give the weight of each observation in a fit, zero where nothing is observed; None when balanced and unweighted."""
+    """Return the weight of each observation in a fit, zero where nothing is observed; None when balanced and unweighted."""
     return _where_observed(matrices.weight, matrices)
 
 
 def averaging_mass(matrices: Matrices) -> np.ndarray:
-    """Give the weight of each observation in an average, zero where nothing is observed: precision weights are none."""
+    """Return the weight of each observation in an average, zero where nothing is observed: precision weights are none."""
     mass = _where_observed(matrices.importance, matrices)
     return np.ones_like(matrices.outcome) if mass is None else mass
 

@@ -30,42 +30,22 @@ NOT_IDENTIFIED = "not identified: collinear with the fixed effects"
 
 @dataclass(frozen=True)
 class EventTimeOptions:
-    """Options of the regressions on event times.
+    """Options of the regressions on event times."""
 
-    Parameters
-    ----------
-    reference : int, optional
-        Event time whose effect is set to zero; None = the last before units may react (-1 without anticipation).
-    covariates : tuple of str, optional
-        Covariates; None = all of the design's.
-    """
-
+    # Event time whose effect is set to zero; None = the last before units may react (-1 without anticipation)
     reference: int | None = None
-    covariates: tuple[str, ...] | None = None
+    covariates: tuple[str, ...] | None = None  # Covariates; None = all of the design's
 
 
 @dataclass(frozen=True)
 class Regression:
-    """A two-way regression before any fit: its columns, and the cells that its coefficients fill.
+    """A two-way regression before any fit: its columns, and the cells that its coefficients fill."""
 
-    Parameters
-    ----------
-    columns : (C + 1, T, K) array
-        Treatment columns by cohort and period.
-    cells : pandas.DataFrame
-        Of the effects, with the reason of those that are zero by construction.
-    place : (K,) array of int
-        The cell of each coefficient.
-    size : (cells,) array
-        Weights of the cells in averages.
-    left_out : (C + 1, T) array of bool, optional
-        Observations that the fit does not see, by cohort and period.
-    """
-
-    columns: NDArray[np.float64]
-    cells: pd.DataFrame
-    place: NDArray[np.intp]
-    size: NDArray[np.float64]
+    columns: NDArray[np.float64]  # (C + 1, T, K): Treatment columns by cohort and period
+    cells: pd.DataFrame  # Of the effects, with the reason of those that are zero by construction
+    place: NDArray[np.intp]  # (K,) int: The cell of each coefficient
+    size: NDArray[np.float64]  # (cells,): Weights of the cells in averages
+    # (C + 1, T) bool: Observations that the fit does not see, by cohort and period
     left_out: NDArray[np.bool_] | None = None
 
 
@@ -129,27 +109,21 @@ def _to_effects(
 
 
 def _spread(regression: Regression) -> NDArray[np.float64]:
-    """Give the (K, cells) matrix that puts coefficients into cells."""
+    """Return the (K, cells) matrix that puts coefficients into cells."""
     spread = np.zeros((len(regression.place), len(regression.cells)))
     spread[np.arange(len(regression.place)), regression.place] = 1.0
     return spread
 
 
 def observed_cells(matrices: Matrices) -> NDArray[np.bool_]:
-    """Say which (cohort, period) hold an observation; never-treated units are not a cohort."""
+    """Find which (cohort, period) hold an observation; never-treated units are not a cohort."""
     if matrices.observed is None:
         return np.ones((len(matrices.cohorts), len(matrices.periods)), dtype=bool)
     return np.array([matrices.observed[rows].any(axis=0) for rows in cohort_slices(matrices)[:-1]])
 
 
 def reference_time(method: str, design: Design, reference: int | None) -> int:
-    """Give the event time that effects are measured from: the last before units may react, unless another is named.
-
-    Raises
-    ------
-    EstimationError
-        When the named one is a period in which units may already react.
-    """
+    """Return the event time that effects are measured from: the last before units may react, unless another is named."""
     last = -1 - design.anticipation
     if reference is None:
         return last

@@ -16,25 +16,9 @@ NO_OVERLAP = "no overlap: at some covariate values (almost) all units are treate
 def explain_adjustment(
     reason: str, cohort: str, names: tuple[str, ...], treated: Floats, comparison: Floats, noun: str = "units"
 ) -> str:
-    """Say which covariates stand in the way of a cohort's comparison, and what is left.
+    """Find which covariates stand in the way of a cohort's comparison, and what is left.
 
-    Parameters
-    ----------
-    reason : str
-        `COLLINEAR` or `NO_OVERLAP`; any other is returned as it is.
-    cohort : str
-        Label of the cohort.
-    names : tuple of str
-        The covariates.
-    treated, comparison : (n1, k) and (n0, k) arrays
-        Their values.
-    noun : str
-        What the rows are: units, or observations of an unbalanced panel.
-
-    Returns
-    -------
-    str
-        Cohort, covariates with their ranges, numbers of rows, and what to do.
+    Shapes: ``treated``, ``comparison`` (n1, k).
     """
     if reason == NO_OVERLAP and (doubled := _redundant(names, np.concatenate([treated, comparison]))):
         return f"cohort {cohort}: covariates are collinear among the cohort and its comparison: {doubled}"
@@ -49,14 +33,7 @@ def explain_adjustment(
 def describe_overlap(names: tuple[str, ...], treated: Floats, comparison: Floats, noun: str = "units") -> str:
     """Name the covariate that sets cohort and comparison furthest apart, with both ranges and who lies in the other's.
 
-    Parameters
-    ----------
-    names : tuple of str
-        The covariates.
-    treated, comparison : (n1, k) and (n0, k) arrays
-        Their values.
-    noun : str
-        What the rows are.
+    Shapes: ``treated``, ``comparison`` (n1, k).
     """
     spread = np.sqrt((treated.var(axis=0) + comparison.var(axis=0)) / 2)
     gap = np.abs(treated.mean(axis=0) - comparison.mean(axis=0)) / np.where(spread > 0, spread, 1.0)

@@ -57,21 +57,10 @@ def panel_scores(
 ) -> PanelScores:
     """Compare outcome changes of treated and comparison units, all columns at once.
 
-    Parameters
-    ----------
-    change_treated, change_comparison : (n1, m) and (n0, m) arrays
-        Outcome changes between two periods, one column a pair of periods.
-    covariates_treated, covariates_comparison : (n1, k) and (n0, k) arrays
-        Without the constant.
-    mass_treated, mass_comparison : (n1,) and (n0,) arrays
-        Sampling weights.
-    adjustment : {"none", "regression", "ipw", "doubly_robust"}
-        The estimator.
+    Shapes: ``change_treated``, ``change_comparison`` (n1, m), ``covariates_treated``, ``covariates_comparison`` (n1,
+    k), ``mass_treated``, ``mass_comparison`` (n1,).
 
-    Returns
-    -------
-    PanelScores
-        With ``reason`` set (and nothing else of use) when the comparison is not possible.
+    With ``reason`` set (and nothing else of use) when the comparison is not possible.
     """
     if adjustment == "none":
         share, weight = mass_treated / mass_treated.sum(), mass_comparison / mass_comparison.sum()
@@ -93,41 +82,16 @@ def panel_scores(
 
 @dataclass(frozen=True, slots=True)
 class PanelSample:
-    """What an adjusted comparison is made from, treated units first.
+    """What an adjusted comparison is made from, treated units first."""
 
-    Parameters
-    ----------
-    change : (n, m) array
-        Outcome changes, one column a pair of periods.
-    regressors : (k, n) array
-        The constant and the covariates.
-    mass : (n,) array
-        Sampling weights.
-    n_treated : int
-        Number of treated units.
-    """
-
-    change: Floats
-    regressors: Floats
-    mass: Floats
-    n_treated: int
+    change: Floats  # (n, m): Outcome changes, one column per pair of periods
+    regressors: Floats  # (k, n): The constant and the covariates
+    mass: Floats  # (n,): Sampling weights
+    n_treated: int  # Number of treated units
 
 
 def adjusted_scores(samples: list[PanelSample], adjustment: str) -> list[PanelScores]:
-    """Compare outcome changes with covariates, for several samples whose small fits are made at once.
-
-    Parameters
-    ----------
-    samples : list of PanelSample
-        With the same number of regressors.
-    adjustment : {"regression", "ipw", "doubly_robust"}
-        The estimator.
-
-    Returns
-    -------
-    list of PanelScores
-        As :func:`panel_scores`, one a sample.
-    """
+    """Compare outcome changes with covariates, for several samples whose small fits are made at once."""
     size = max(len(sample.mass) for sample in samples)
     x = np.zeros((len(samples), len(samples[0].regressors), size))
     mass, treated, real = np.zeros((3, len(samples), size))
@@ -155,7 +119,7 @@ def adjusted_scores(samples: list[PanelSample], adjustment: str) -> list[PanelSc
 def _adjusted_panel(
     sample: PanelSample, inverse: Floats | None, probability: Floats | None, hessian: Floats | None
 ) -> PanelScores:
-    """Give estimates and influence from the fits that the adjustment has."""
+    """Return estimates and influence from the fits that the adjustment has."""
     n = sample.n_treated
     x_treated, x_comparison = sample.regressors[:, :n], sample.regressors[:, n:]
     mass_treated, mass_comparison = sample.mass[:n], sample.mass[n:]
@@ -199,21 +163,9 @@ def section_scores(
 ) -> SectionScores:
     """Compare two periods of treated and comparison observations that need not be of the same units.
 
-    Parameters
-    ----------
-    outcome, mass : (n,) arrays
-        Outcome and sampling weight of each observation.
-    covariates : (n, k) array
-        Without the constant, of the same observation.
-    treated, post : (n,) arrays of bool
-        Group and period of the observation.
-    adjustment : {"none", "regression", "ipw", "doubly_robust"}
-        ``doubly_robust`` is the locally efficient estimator of Sant'Anna and Zhao (2020), equation 3.4.
+    Shapes: ``outcome``, ``mass`` (n,), ``covariates`` (n, k), ``treated``, ``post`` (n,).
 
-    Returns
-    -------
-    SectionScores
-        With ``reason`` set when a group has no observation in a period or the adjustment is not possible.
+    With ``reason`` set when a group has no observation in a period or the adjustment is not possible.
 
     Notes
     -----
@@ -277,7 +229,7 @@ def section_scores(
 
     def of_regression(side: tuple[bool, bool], gradient: Floats) -> Floats:
         error = mass * sides[side] * (outcome - predicted[side])
-        return error * (x @ (inverses[side] @ gradient))
+        return np.asarray(error * (x @ (inverses[side] @ gradient)))
 
     for side, gradient in gradients.items():
         psi += of_regression(side, gradient)
@@ -310,14 +262,14 @@ def _propensities(x: Floats, treated: Floats, mass: Floats, real: Floats) -> tup
 
 
 def _hajek(weight: Floats, values: Floats) -> tuple[float, Floats]:
-    """Give the weighted mean and the influence of each row on it."""
+    """Return the weighted mean and the influence of each row on it."""
     share = weight / weight.sum()
     mean = float(share @ values)
     return mean, share * (values - mean)
 
 
 def _mean(weight: Floats, values: Floats) -> Floats:
-    return (weight @ values) / weight.sum()
+    return np.asarray((weight @ values) / weight.sum())
 
 
 def _with_constant(covariates: Floats) -> Floats:

@@ -22,26 +22,14 @@ BASE_PERIOD = "base period: zero by construction"
 
 @dataclass(frozen=True)
 class Comparison:
-    """A cohort against other units, in a period and its base period.
+    """A cohort against other units, in a period and its base period."""
 
-    Parameters
-    ----------
-    now, base : int
-        Columns of the panel.
-    treated, untreated : numpy.ndarray
-        Rows of the cohort and of its comparison.
-    cohort : str
-        Its label.
-    reason : str
-        Why there is nothing to estimate; "" where there is.
-    """
-
-    now: int
+    now: int  # Columns of the panel
     base: int
-    treated: NDArray[np.intp]
+    treated: NDArray[np.intp]  # Rows of the cohort and of its comparison
     untreated: NDArray[np.intp]
-    cohort: str
-    reason: str = ""
+    cohort: str  # Its label
+    reason: str = ""  # Why there is nothing to estimate; "" where there is
 
 
 def keep_seen_twice(observed: NDArray[np.bool_], comparison: Comparison) -> Comparison:
@@ -121,7 +109,7 @@ def compare_sections(
 
 
 def _start(comparisons: Sequence[Comparison]) -> tuple[Floats, list[str]]:
-    """Give the values and reasons that are known beforehand: zero in the base period."""
+    """Return the values and reasons that are known beforehand: zero in the base period."""
     value = np.array([0.0 if pair.reason == BASE_PERIOD else np.nan for pair in comparisons])
     return value, [pair.reason for pair in comparisons]
 
@@ -133,7 +121,7 @@ def _open(comparisons: Sequence[Comparison]) -> Iterator[tuple[int, Comparison]]
 def _values(
     matrices: Matrices, covariates: tuple[str, ...], rows: NDArray[np.intp], period: NDArray[np.intp] | int
 ) -> Floats:
-    """Give covariates of rows in a period, (n, k)."""
+    """Return covariates of rows in a period, (n, k)."""
     return (
         np.array([matrices.covariates[name][rows, period] for name in covariates]).reshape(len(covariates), len(rows)).T
     )

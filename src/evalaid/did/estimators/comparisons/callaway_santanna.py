@@ -43,31 +43,22 @@ BATCH = 8_192
 
 @dataclass(frozen=True)
 class CallawaySantannaOptions:
-    """Options of ``callaway_santanna``.
+    """Options of ``callaway_santanna``."""
 
-    Parameters
-    ----------
-    comparison : {"not_yet_treated", "never_treated"}
-        Units not treated by the later of the two periods (plus anticipation), or never-treated units only.
-    adjustment : {"doubly_robust", "regression", "ipw", "none"}
-        How covariates enter; all are the plain comparison of means when there are none.
-    base_period : {"varying", "universal"}
-        For periods before treatment: the period just before, or the last one before treatment (and anticipation).
-    anticipation : int, optional
-        Periods before the start in which behaviour may already respond; None = the design's.
-    covariates : tuple of str, optional
-        Baseline covariates, read in the earlier period of each comparison; None = all of the design's.
-    unbalanced : {"same_units", "cross_sections"}
-        Where units are not observed in every period: compare changes of the units that are observed in both periods of a
-        cell, or means of all observations of each period, as R ``did`` does with ``allow_unbalanced_panel=TRUE``. The second
-        takes a change in who is observed for an effect: it is for samples drawn anew in each period, not for counties.
-    """
-
+    # Units not treated by the later of the two periods (plus anticipation), or never-treated units only
     comparison: str = choice("not_yet_treated", "never_treated")
+    # How covariates enter; all are the plain comparison of means when there are none
     adjustment: str = choice("doubly_robust", "regression", "ipw", "none")
+    # For periods before treatment: the period just before, or the last one before treatment (and anticipation)
     base_period: str = choice("varying", "universal")
+    # Periods before the start in which behaviour may already respond; None = the design's
     anticipation: int | None = None
+    # Baseline covariates, read in the earlier period of each comparison; None = all of the design's
     covariates: tuple[str, ...] | None = None
+    # Where units are not observed in every period: compare changes of the units that are observed in both periods of a
+    # cell, or means of all observations of each period, as R ``did`` does with ``allow_unbalanced_panel=TRUE``. The
+    # second takes a change in who is observed for an effect: it is for samples drawn anew in each period, not for
+    # counties
     unbalanced: str = choice("same_units", "cross_sections")
 
 
@@ -87,24 +78,6 @@ def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> E
 
     Assumes parallel trends between a cohort and its comparison units (given the covariates, when there are any), no
     anticipation beyond the stated number of periods, and overlap: no covariate value at which all units are treated.
-
-    Parameters
-    ----------
-    design : Design
-        The admissible comparisons. Analytic weights weigh all units; precision weights weigh comparison units, whose changes
-        are fitted, while treated units count once each.
-    options : CallawaySantannaOptions
-        Comparison group, adjustment, base period, anticipation, covariates.
-
-    Returns
-    -------
-    Effects
-        One cell a cohort and period. Cells without a comparison, overlap or observations are missing with the reason.
-
-    Raises
-    ------
-    EstimationError
-        When the anticipation is negative or a covariate is unknown.
 
     Notes
     -----
@@ -196,7 +169,7 @@ def _comparisons(matrices: Matrices, comparison: str, base_period: str, anticipa
 
 
 def _comparison_rows(matrices: Matrices, cell: _Cell) -> tuple[slice, ...]:
-    """Give the rows of the comparison units: the tail of the matrices without the cohort itself."""
+    """Return the rows of the comparison units: the tail of the matrices without the cohort itself."""
     start, n_units = int(matrices.starts[cell.comparison_from]), len(matrices.units)
     if cell.cohort < cell.comparison_from:
         return (slice(start, n_units),)
@@ -211,7 +184,7 @@ def _comparison_size(starts: list[int], cell: _Cell) -> int:
 
 
 def _weights(matrices: Matrices) -> tuple[Floats | None, Floats | None]:
-    """Give the weights of treated and of comparison units; precision has mean one, so that its unit does not matter."""
+    """Return the weights of treated and of comparison units; precision has mean one, so that its unit does not matter."""
     if matrices.weight is None or matrices.weight_kind != "precision":
         return matrices.weight, matrices.weight
     seen = matrices.weight.size if matrices.observed is None else np.count_nonzero(matrices.observed)
@@ -330,7 +303,7 @@ def _batches(
 
     def size(item: tuple[tuple[int, int, int], list[int]]) -> int:
         cell = cells[item[1][0]]
-        return _comparison_size(starts, cell) + starts[cell.cohort + 1] - starts[cell.cohort]
+        return int(_comparison_size(starts, cell) + starts[cell.cohort + 1] - starts[cell.cohort])
 
     batch: list[tuple[tuple[int, int, int], list[int]]] = []
     for item in sorted(groups.items(), key=size):
@@ -364,7 +337,7 @@ def _with_gaps(matrices: Matrices, cells: list[_Cell]) -> list[Comparison]:
 
 
 def _constant(matrix: Floats) -> bool:
-    """Tell whether nothing changes within units."""
+    """Return whether nothing changes within units."""
     return bool((matrix == matrix[:, :1]).all())
 
 

@@ -20,18 +20,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class DcdhOptions:
-    """Options of ``dcdh``.
+    """Options of ``dcdh``."""
 
-    Parameters
-    ----------
-    path : str, optional
-        Covariate of the design with each unit's treatment intensity by period (zero before the start, possibly back to zero
-        after an end); None = treated for good with intensity one.
-    effect : {"actual", "normalised"}
-        Effect of having had the path rather than none; or that effect for each unit of intensity and period received so far.
-    """
-
+    # Covariate of the design with each unit's treatment intensity by period (zero before the start, possibly back to
+    # zero after an end); None = treated for good with intensity one
     path: str | None = None
+    # Effect of having had the path rather than none; or that effect for each unit of intensity and period received so
+    # far
     effect: str = choice("actual", "normalised")
 
 
@@ -41,24 +36,9 @@ def fit_dcdh(design: Design, options: DcdhOptions) -> Effects:
     Assumes parallel trends of the outcome without any change and no anticipation. Nothing is assumed about how effects
     build up, last or fade, so the programme may end or change its intensity after the start.
 
-    Parameters
-    ----------
-    design : Design
-        Balanced panel; a cohort is the first period with a positive intensity.
-    options : DcdhOptions
-        Path and effect.
-
-    Returns
-    -------
-    Effects
-        One cell a cohort and period against the last period before the start. ``normalised`` effects average, by event time
-        or overall, as a ratio of sums: units with more treatment received weigh more. Cells without treatment received so
-        far (placebos before the start) are then missing.
-
-    Raises
-    ------
-    EstimationError
-        When the path is unknown, negative, positive before the start, or zero at the start.
+    One cell per cohort and period against the last period before the start. ``normalised`` effects average, by event time
+    or overall, as a ratio of sums: units with more treatment received weigh more. Cells without treatment received so
+    far (placebos before the start) are then missing.
 
     Notes
     -----

@@ -35,28 +35,18 @@ QUANTILES = np.arange(0.1, 0.95, 0.1)
 
 @dataclass(frozen=True)
 class DoseOptions:
-    """Options of ``dose``.
+    """Options of ``dose``."""
 
-    Parameters
-    ----------
-    dose : str, optional
-        Covariate of the design with the intensity, constant within units and positive for treated units; None = the
-        design's only covariate.
-    degree : int
-        Degree of the polynomial of outcome changes in the dose, or of the pieces of the spline: 1 (default), 2 or 3.
-    knots : int
-        Inner knots of a spline at quantiles of the dose; 0 (default) is a single polynomial.
-    comparison : {"never_treated", "lowest_dose"}
-        Never-treated units, or nobody: all are treated and the curve is relative to the lowest dose.
-    base : {"last", "mean"}
-        What the treated periods are compared with: the last period before units may react, or the mean of all periods before
-        (for quarters and months, where one period holds a season).
-    """
-
+    # Covariate of the design with the intensity, constant within units and positive for treated units; None = the
+    # design's only covariate
     dose: str | None = None
+    # Degree of the polynomial of outcome changes in the dose, or of the pieces of the spline: 1 (default), 2 or 3
     degree: int = 1
-    knots: int = 0
+    knots: int = 0  # Inner knots of a spline at quantiles of the dose; 0 (default) is a single polynomial
+    # Never-treated units, or nobody: all are treated and the curve is relative to the lowest dose
     comparison: str = choice("never_treated", "lowest_dose")
+    # What the treated periods are compared with: the last period before units may react, or the mean of all periods
+    # before (for quarters and months, where one period holds a season)
     base: str = choice("last", "mean")
 
 
@@ -70,25 +60,9 @@ def fit_dose(design: Design, options: DoseOptions) -> Effects:
     comparison of doses, strong parallel trends: the average effect of a dose on all units is the effect on those that
     got it. Without untreated units only differences between doses exist, under the strong assumption.
 
-    Parameters
-    ----------
-    design : Design
-        Balanced panel; ``dose`` is one of its covariates.
-    options : DoseOptions
-        Dose, degree, comparison.
-
-    Returns
-    -------
-    Effects
-        Cells by ``parameter``: "average level" and "average slope" (over the doses of the treated units; slope per unit
-        of dose), and "level" and "slope" at deciles of the dose (column ``dose``). ``reason`` is empty; ``estimand``
-        states the assumption.
-
-    Raises
-    ------
-    EstimationError
-        When the dose is not a covariate, varies within a unit, is missing or not positive for treated units, is positive for
-        never-treated units that serve as comparison, does not vary, or takes fewer values than the polynomial needs.
+    Cells by ``parameter``: "average level" and "average slope" (over the doses of the treated units; slope per unit of
+    dose), and "level" and "slope" at deciles of the dose (column ``dose``). ``reason`` is empty; ``estimand`` states
+    the assumption.
 
     Notes
     -----
@@ -199,13 +173,9 @@ def _doses(design: Design, options: DoseOptions, treated: slice) -> Floats:
 
 
 def _changes(matrices: Matrices, n_treated: int, base: str, early: int, *, alone: bool) -> tuple[Floats, Floats]:
-    """Give each treated unit's change net of the comparison's, and the comparison's influence on each cohort's changes.
+    """Return each treated unit's change net of the comparison's, and the comparison's influence on each cohort's changes.
 
-    Returns
-    -------
-    change : (n1,) array
-    psi : (n0, C) array
-        How each comparison unit moves the comparison's mean change over the periods of each cohort.
+    Returns the changes, and psi (n0, C): how each comparison unit moves the comparison's mean change over the periods of each cohort.
     """
     change = np.empty(n_treated)
     never, bases = matrices.never, base_columns(matrices, early)
@@ -244,16 +214,17 @@ class _Curve:
         return cls(knots, degree, low if relative else None)
 
     def basis(self, dose: Floats) -> Floats:
-        """Give the basis functions, (n, k); they sum to one."""
-        return BSpline.design_matrix(dose, self.knots, self.degree).toarray()
+        """Return the basis functions, (n, k); they sum to one."""
+        basis: Floats = BSpline.design_matrix(dose, self.knots, self.degree).toarray()
+        return basis
 
     def levels(self, dose: Floats) -> Floats:
-        """Give the basis functions relative to the origin, (n, k)."""
+        """Return the basis functions relative to the origin, (n, k)."""
         terms = self.basis(dose)
         return terms if self.origin is None else terms - self.basis(np.array([self.origin]))
 
     def slopes(self, dose: Floats) -> Floats:
-        """Give the derivatives of the basis functions, (n, k)."""
+        """Return the derivatives of the basis functions, (n, k)."""
         size = len(self.knots) - self.degree - 1
         return np.column_stack([BSpline(self.knots, unit, self.degree)(dose, nu=1) for unit in np.eye(size)])
 

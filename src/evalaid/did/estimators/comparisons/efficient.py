@@ -28,15 +28,10 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class EfficientOptions:
-    """Options of ``efficient``.
+    """Options of ``efficient``."""
 
-    Parameters
-    ----------
-    estimand : {"event_time", "overall", "cohort", "calendar"}
-        By event time; or one average over treated unit-periods, over cohorts of their own averages, over periods. The
-        adjustment is chosen for the estimand, so it cannot be averaged afterwards.
-    """
-
+    # By event time; or one average over treated unit-periods, over cohorts of their own averages, over periods. The
+    # adjustment is chosen for the estimand, so it cannot be averaged afterwards
     estimand: str = choice("event_time", "overall", "cohort", "calendar")
 
 
@@ -46,18 +41,6 @@ def fit_efficient(design: Design, options: EfficientOptions) -> Effects:
     Assumes that the timing of treatment is as good as random (not only parallel trends) and no anticipation. The difference
     before the start then has mean zero, and subtracting ``beta`` times it is unbiased for every ``beta``: one is
     difference-in-differences (Callaway and Sant'Anna), zero the plain difference of means.
-
-    Parameters
-    ----------
-    design : Design
-        Balanced panel without weights; cohorts of one unit give no variance.
-    options : EfficientOptions
-        The estimand.
-
-    Returns
-    -------
-    Effects
-        One cell an event time, or one overall.
 
     Notes
     -----
@@ -136,7 +119,7 @@ def _weights(
     event_time: NDArray[np.int64],
     sizes: Floats,
 ) -> tuple[dict[str, NDArray[np.int64]], Floats]:
-    """Give the labels of the estimands and the weight of each cell in them, (cells, estimands)."""
+    """Return the labels of the estimands and the weight of each cell in them, (cells, estimands)."""
     size = sizes[cohort]
     if estimand == "event_time":
         levels = np.unique(event_time)
@@ -160,7 +143,7 @@ def _coefficients(
     sizes: Floats,
     early: int = 0,
 ) -> tuple[Floats, Floats]:
-    """Give the coefficients of cohort means, (groups, T, estimands): in the cells, and in the last period before any reaction."""
+    """Return the coefficients of cohort means, (groups, T, estimands): in the cells, and in the last period before any reaction."""
     base = base_columns(matrices, early)
     n_groups = len(sizes) if sizes[-1] else len(sizes) - 1
     after = np.zeros((n_groups, matrices.n_periods, weights.shape[1]))

@@ -18,22 +18,14 @@ from evalaid.did.panel.matrices import Matrices
 
 @dataclass(frozen=True)
 class TripleDifferenceOptions:
-    """Options of ``triple_difference``.
+    """Options of ``triple_difference``."""
 
-    Parameters
-    ----------
-    eligible : str, optional
-        Covariate of the design: 1 for the part that the programme can reach, 0 for the other part, constant within units;
-        None = the design's only covariate.
-    comparison : {"not_yet_treated", "never_treated"}
-        Comparison units, within each part.
-    base_period : {"varying", "universal"}
-        As for ``callaway_santanna``.
-    """
-
+    # Covariate of the design: 1 for the part that the programme can reach, 0 for the other part, constant within units;
+    # None = the design's only covariate
     eligible: str | None = None
+    # Comparison units, within each part
     comparison: str = choice("not_yet_treated", "never_treated")
-    base_period: str = choice("varying", "universal")
+    base_period: str = choice("varying", "universal")  # As for ``callaway_santanna``
 
 
 def fit_triple_difference(design: Design, options: TripleDifferenceOptions) -> Effects:
@@ -43,24 +35,6 @@ def fit_triple_difference(design: Design, options: TripleDifferenceOptions) -> E
     did in comparison units. Shocks that hit a whole unit (a new road, a closed ward) cancel. Each row of the panel is one
     part of a unit (a county's eligible episodes, a department); both parts carry the unit's cohort, and the units are the
     clusters.
-
-    Parameters
-    ----------
-    design : Design
-        Parts as units, clustered by the unit that they belong to.
-    options : TripleDifferenceOptions
-        Which covariate says eligible, comparison, base period.
-
-    Returns
-    -------
-    Effects
-        One cell a cohort and period.
-
-    Raises
-    ------
-    EstimationError
-        When ``eligible`` is not a covariate of zeros and ones that is constant within parts, or a cohort or the comparison
-        lacks one of the two.
 
     Notes
     -----

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,17 +24,12 @@ NO_UNIT = "no {who} unit is observed both before and after"
 
 @dataclass(frozen=True)
 class TwoByTwoOptions:
-    """Options of ``two_by_two``.
+    """Options of ``two_by_two``."""
 
-    Parameters
-    ----------
-    before, after : tuple, optional
-        Periods that are averaged, as they are labelled (2019, "2019Q3", ...); None = all periods before the cohort may
-        react (its start, earlier by the design's anticipation), and all from the start on.
-    """
-
-    before: tuple | None = None
-    after: tuple | None = None
+    # Periods that are averaged, as they are labelled (2019, "2019Q3", ...); None = all periods before the cohort may
+    # react (its start, earlier by the design's anticipation), and all from the start on
+    before: tuple[Any, ...] | None = None
+    after: tuple[Any, ...] | None = None
 
 
 def fit_two_by_two(design: Design, options: TwoByTwoOptions) -> Effects:
@@ -41,23 +37,6 @@ def fit_two_by_two(design: Design, options: TwoByTwoOptions) -> Effects:
 
     Assumes parallel trends between a cohort and the never-treated units from the periods before to the periods after.
     Each unit's change is its mean after minus its mean before; a unit without observations on both sides is left out.
-
-    Parameters
-    ----------
-    design : Design
-        Panel with never-treated units.
-    options : TwoByTwoOptions
-        Which periods count as before and after.
-
-    Returns
-    -------
-    Effects
-        One cell a cohort. With one cohort and a balanced panel it equals the two-way fixed-effects coefficient.
-
-    Raises
-    ------
-    EstimationError
-        When a named period is not in the panel, or one named as before is one in which units may already react.
 
     Notes
     -----
@@ -111,7 +90,7 @@ def fit_two_by_two(design: Design, options: TwoByTwoOptions) -> Effects:
     )
 
 
-def _columns(matrices: Matrices, wanted: tuple | None, default: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _columns(matrices: Matrices, wanted: tuple[Any, ...] | None, default: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Turn named periods into a mask of columns."""
     if wanted is None:
         return default
@@ -142,7 +121,7 @@ def _check_before(design: Design, options: TwoByTwoOptions) -> None:
 
 
 def _contrasts(design: Design, options: TwoByTwoOptions, slices: tuple[slice, ...]) -> Contrasts | None:
-    """Give the two-way regression that the comparison is: one cohort, a balanced panel, no weights, every period used."""
+    """Return the two-way regression that the comparison is: one cohort, a balanced panel, no weights, every period used."""
     matrices = design.matrices
     if len(matrices.cohorts) != 1 or matrices.observed is not None or matrices.weight is not None:
         return None
@@ -163,7 +142,7 @@ def _contrasts(design: Design, options: TwoByTwoOptions, slices: tuple[slice, ..
 def _changes(
     matrices: Matrices, rows: slice, before: NDArray[np.bool_], after: NDArray[np.bool_]
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Give the units seen on both sides and their change of means as a column."""
+    """Return the units seen on both sides and their change of means as a column."""
     outcome = matrices.outcome[rows]
     seen = np.ones_like(outcome) if matrices.observed is None else matrices.observed[rows].astype(float)
     n_before, n_after = seen @ before, seen @ after

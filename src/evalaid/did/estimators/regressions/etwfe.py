@@ -35,19 +35,13 @@ BASE = "base period: zero by construction"
 
 @dataclass(frozen=True)
 class EtwfeOptions:
-    """Options of ``etwfe``.
+    """Options of ``etwfe``."""
 
-    Parameters
-    ----------
-    family : {"gaussian", "binomial", "poisson"}
-        Linear; fractional logit for a share (with its denominators as weights of the design, if they are at hand); Poisson
-        for counts and other outcomes that are not negative.
-    comparison : {"not_yet_treated", "never_treated"}
-        Dummies only for cells in which units are treated or may already react, or for all cells of treated cohorts but the
-        last period before that.
-    """
-
+    # Linear; fractional logit for a share (with its denominators as weights of the design, if they are at hand);
+    # Poisson for counts and other outcomes that are not negative
     family: str = choice("gaussian", "binomial", "poisson")
+    # Dummies only for cells in which units are treated or may already react, or for all cells of treated cohorts but
+    # the last period before that
     comparison: str = choice("not_yet_treated", "never_treated")
 
 
@@ -57,23 +51,7 @@ def fit_etwfe(design: Design, options: EtwfeOptions) -> Effects:
     Assumes parallel trends of the linear index: of the outcome itself (gaussian), its log-odds (binomial) or its log
     (poisson). These are three different assumptions; a share near one cannot satisfy the first and another at once.
 
-    Parameters
-    ----------
-    design : Design
-        Its weights weigh observations in the fit (the number of episodes behind a share makes the logit a binomial one).
-        Averages count every observed unit-period once, as ``emfx`` does, unless the weights are stated to be analytic.
-    options : EtwfeOptions
-        Family and comparison.
-
-    Returns
-    -------
-    Effects
-        One cell a cohort and period: the average effect on the scale of the outcome, ``h(index) - h(index - dummy)``.
-
-    Raises
-    ------
-    EstimationError
-        When the outcome does not fit the family, or the fit does not converge.
+    One cell per cohort and period: the average effect on the scale of the outcome, ``h(index) - h(index - dummy)``.
 
     Notes
     -----
@@ -160,7 +138,7 @@ def _reasons(
     untreated: NDArray[np.int64],
     period: NDArray[np.intp],
 ) -> NDArray[np.object_]:
-    """Say which cells are zero by construction, and why others are missing."""
+    """Find which cells are zero by construction, and why others are missing."""
     reason = np.where(base, BASE, np.where(known, "", NOT_IDENTIFIED)).astype(object)
     for k in np.flatnonzero(~base & ~known & (untreated == 0)):
         reason[k] = f"no unit is untreated in {label(matrices.period_kind, int(matrices.periods[period[k]]))}"
@@ -168,7 +146,7 @@ def _reasons(
 
 
 def _tell_separation(matrices: Matrices, family: Family, total: Floats, summed: Floats) -> str:
-    """Say in which cohorts and periods all outcomes lie on the edge of what the family takes: their index is infinite."""
+    """Find in which cohorts and periods all outcomes lie on the edge of what the family takes: their index is infinite."""
     edges = (summed <= 0) | ((summed >= total) & (family.name == "binomial"))
     cohorts = [label(matrices.period_kind, int(g)) for g in matrices.cohorts] + ["never treated"]
     found = [

@@ -27,23 +27,6 @@ def fit_event_study(design: Design, options: EventTimeOptions) -> Effects:
     (otherwise a coefficient also holds effects of other event times: Sun and Abraham 2021). Needs never-treated units:
     without them event-time effects are identified only up to a linear trend.
 
-    Parameters
-    ----------
-    design : Design
-        Panel with never-treated units.
-    options : EventTimeOptions
-        ``reference`` is the event time whose effect is set to zero.
-
-    Returns
-    -------
-    Effects
-        One cell an event time; the reference is a cell with value zero and the reason.
-
-    Raises
-    ------
-    EstimationError
-        When no cohort is observed at the reference event time, or units may already react in it.
-
     Notes
     -----
     ``y_it = a_i + l_t + sum_{e != r} 1{t - g_i = e} b_e + x_it' c + u_it``. Errors as in :func:`evalaid.did.estimators.regressions.twfe.fit_twfe`.

@@ -50,27 +50,13 @@ class ImputationOptions:
 
 @dataclass(frozen=True)
 class UntreatedFit:
-    """Unit effects, period effects and slopes fitted on untreated observations, applied to all observations.
+    """Unit effects, period effects and slopes fitted on untreated observations, applied to all observations."""
 
-    Parameters
-    ----------
-    gap : (N, T) array
-        Outcome minus imputed untreated outcome; zero where not observed.
-    covariates : (p, N, T) array
-        Covariates net of unit and period effects (of the untreated observations).
-    periods : Solver
-        Period equations with unit effects eliminated.
-    slopes : Solver
-        Covariate equations with both effects eliminated.
-    coefficients : (p,) array
-        Slopes of the covariates; zero where they do not vary beyond the effects.
-    """
-
-    gap: Floats
-    covariates: Floats
-    periods: Solver
-    slopes: Solver
-    coefficients: Floats
+    gap: Floats  # (N, T): Outcome minus imputed untreated outcome; zero where not observed
+    covariates: Floats  # (p, N, T): Covariates net of unit and period effects (of the untreated observations)
+    periods: Solver  # Period equations with unit effects eliminated
+    slopes: Solver  # Covariate equations with both effects eliminated
+    coefficients: Floats  # (p,): Slopes of the covariates; zero where they do not vary beyond the effects
 
 
 def fit_imputation(design: Design, options: ImputationOptions) -> Effects:
@@ -79,24 +65,9 @@ def fit_imputation(design: Design, options: ImputationOptions) -> Effects:
     Assumes parallel trends in all periods (unit plus period effects, plus covariates, describe every untreated outcome)
     and no anticipation beyond the stated periods; efficient when errors are homoskedastic and serially uncorrelated.
 
-    Parameters
-    ----------
-    design : Design
-        The panel and its cohorts; analytic weights weigh both the fit and the averages, precision weights only the fit.
-    options : ImputationOptions
-        Anticipation and covariates. Covariates that do not vary within units are absorbed by the unit effects.
-
-    Returns
-    -------
-    Effects
-        One cell a cohort and treated period. Observations whose unit or period has no untreated observation are left
-        out; a cell of only such observations is missing with the reason. Average with ``aggregate``: every treated
-        observation has the same weight (times its analytic weight).
-
-    Raises
-    ------
-    EstimationError
-        When anticipation is negative or a covariate is unknown.
+    One cell per cohort and treated period. Observations whose unit or period has no untreated observation are left out; a
+    cell of only such observations is missing with the reason. Average with ``aggregate``: every treated observation has
+    the same weight (times its analytic weight).
 
     Notes
     -----
@@ -239,17 +210,17 @@ def _residualise(values: Floats, mass: Floats, periods: Solver) -> Floats:
     unit_mean = np.einsum("it,it->i", mass, values) / safe
     period_effect = periods(np.einsum("it,it->t", mass, values) - mass.T @ unit_mean)
     unit_effect = unit_mean - (mass @ period_effect) / safe
-    return values - unit_effect[:, None] - period_effect
+    return np.asarray(values - unit_effect[:, None] - period_effect)
 
 
 def _connected(mass: Floats) -> NDArray[np.bool_]:
-    """Say for each unit and period whether untreated observations connect them (their effects can be compared)."""
+    """Find for each unit and period whether untreated observations connect them (their effects can be compared)."""
     present = mass > 0
     linked = present.astype(np.float32)
     _, component = connected_components(linked.T @ linked > 0, directed=False)
     has_unit = np.asarray(present.any(axis=1))
     of_unit = component[present.argmax(axis=1)]
-    return (of_unit[:, None] == component) & has_unit[:, None] & present.any(axis=0)
+    return np.asarray((of_unit[:, None] == component) & has_unit[:, None] & present.any(axis=0))
 
 
 def _influence(
@@ -259,7 +230,7 @@ def _influence(
     slices: tuple[slice, ...],
     cells: tuple[NDArray[np.intp], NDArray[np.intp]],
 ) -> Influence:
-    """Give unit influence: treated gaps, recentred, minus what the fit on untreated observations contributes.
+    """Return unit influence: treated gaps, recentred, minus what the fit on untreated observations contributes.
 
     The weights of equation 6 are ``v0_it = -m_it (a_i + l_t + x_it' c)``; the unit part never matters because untreated
     residuals sum to zero by unit, ``l`` solves the period equations and ``c`` the covariate equations for all cells at
@@ -300,7 +271,7 @@ def _reasons(
     rows_c: NDArray[np.intp],
     columns_t: NDArray[np.intp],
 ) -> NDArray[np.object_]:
-    """Say why cells are missing or leave observations out."""
+    """Explain why cells are missing or leave observations out."""
     empty_period = np.asarray(~(untreated_mass > 0).any(axis=0))
     reason = np.full(len(rows_c), "", dtype=object)
     for k in np.flatnonzero(size[rows_c, columns_t] == 0):
@@ -321,7 +292,7 @@ def _reasons(
 
 
 def _blocked_by_covariates(fit: UntreatedFit, share: Floats, slices: tuple[slice, ...]) -> NDArray[np.bool_]:
-    """Say which cells load on a combination of covariates whose slope untreated observations do not identify.
+    """Find which cells load on a combination of covariates whose slope untreated observations do not identify.
 
     Covariates that are collinear in all observations have no slopes of their own; their joint part in a cell is known.
     """

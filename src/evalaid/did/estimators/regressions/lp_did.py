@@ -30,18 +30,12 @@ REFERENCE = "reference period: zero by construction"
 
 @dataclass(frozen=True)
 class LpDidOptions:
-    """Options of ``lp_did``.
+    """Options of ``lp_did``."""
 
-    Parameters
-    ----------
-    comparison : {"not_yet_treated", "never_treated"}
-        Units untreated at the horizon, or never-treated units only.
-    weighting : {"variance", "equal"}
-        How cohorts are averaged at a horizon: as least squares does (by the variance of treatment among cohort and
-        comparison), or every treated unit equally.
-    """
-
+    # Units untreated at the horizon, or never-treated units only
     comparison: str = choice("not_yet_treated", "never_treated")
+    # How cohorts are averaged at a horizon: as least squares does (by the variance of treatment among cohort and
+    # comparison), or every treated unit equally
     weighting: str = choice("variance", "equal")
 
 
@@ -50,19 +44,6 @@ def fit_lp_did(design: Design, options: LpDidOptions) -> Effects:
 
     Assumes parallel trends and no anticipation; cohorts may have different effects. With ``variance`` weights all are
     positive but larger where the comparison is larger.
-
-    Parameters
-    ----------
-    design : Design
-        The panel; sampling weights weigh units.
-    options : LpDidOptions
-        Comparison and weighting.
-
-    Returns
-    -------
-    Effects
-        One cell an event time; the last period before units may react is zero by construction. Horizons without a clean comparison
-        are missing with the reason.
 
     Notes
     -----
@@ -74,7 +55,7 @@ def fit_lp_did(design: Design, options: LpDidOptions) -> Effects:
     population = population_of(matrices)
     mass = observation_mass(matrices)
     seen = None if mass is None or (mass > 0).all() else np.ascontiguousarray((mass > 0).T)
-    outcome = np.ascontiguousarray(matrices.outcome.T)  # one row a period: a change is a pass over two of them
+    outcome = np.ascontiguousarray(matrices.outcome.T)  # one row per period: a change is a pass over two of them
     horizons = np.unique(matrices.periods - matrices.cohorts[:, None])
     psi = np.zeros((len(horizons), matrices.n_units))
     value, reasons = np.full(len(horizons), np.nan), [""] * len(horizons)
@@ -156,7 +137,7 @@ def _clean_blocks(
 
 
 def _fit_horizon(outcome: Floats, blocks: list[_Block], weight: Floats, weighting: str, psi: Floats) -> float:
-    """Give the coefficient of one horizon and add the influence of every unit on it to ``psi``.
+    """Return the coefficient of one horizon and add the influence of every unit on it to ``psi``.
 
     ``outcome`` is (T, N). Of two groups with masses m1 and m0 the residual of treatment has the sum of squares
     ``m1 m0 / (m1 + m0)``, and the coefficient is their difference in mean changes.

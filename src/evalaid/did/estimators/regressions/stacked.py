@@ -22,15 +22,10 @@ BASE = "base period: zero by construction"
 
 @dataclass(frozen=True)
 class StackedOptions:
-    """Options of ``stacked``.
+    """Options of ``stacked``."""
 
-    Parameters
-    ----------
-    before, after : int
-        Event times from ``-before`` to ``after`` that every cohort in the stack must have; with anticipation the window
-        starts as many periods earlier, so that ``before`` counts periods in which nobody reacts.
-    """
-
+    # Event times from ``-before`` to ``after`` that every cohort in the stack must have; with anticipation the window
+    # starts as many periods earlier, so that ``before`` counts periods in which nobody reacts
     before: int = 2
     after: int = 1
 
@@ -40,24 +35,6 @@ def fit_stacked(design: Design, options: StackedOptions) -> Effects:
 
     Assumes parallel trends within each window. Cohorts without the whole window are left out, so that every event time
     averages the same cohorts: differences between event times are not differences between cohorts.
-
-    Parameters
-    ----------
-    design : Design
-        Panel; units must be observed in the whole window to enter a stack.
-    options : StackedOptions
-        The window.
-
-    Returns
-    -------
-    Effects
-        One cell a cohort and period of its window; cohorts outside the stack are missing with the reason. Averages weigh
-        cohorts by their treated units (the trimmed aggregate effect).
-
-    Raises
-    ------
-    EstimationError
-        When the window is not positive or no cohort has it.
 
     Notes
     -----

@@ -25,24 +25,6 @@ def fit_sun_abraham(design: Design, options: EventTimeOptions) -> Effects:
     Assumes parallel trends between each cohort and the never-treated units; effects may differ by cohort. Without
     covariates on a balanced panel a cell is the plain difference of mean changes from the reference period.
 
-    Parameters
-    ----------
-    design : Design
-        Panel with never-treated units.
-    options : EventTimeOptions
-        Reference event time and covariates.
-
-    Returns
-    -------
-    Effects
-        One cell a cohort and period; the reference period of each cohort is zero by construction. Averages weigh cells by
-        their number of observations, weighted by analytic weights as fixest does, plain with precision weights.
-
-    Raises
-    ------
-    EstimationError
-        When no cohort is observed at the reference event time, or units may already react in it.
-
     Notes
     -----
     ``y_it = a_i + l_t + sum_g sum_{e != r} 1{G_i = g, t - g = e} b_ge + x_it' c + u_it``. Errors as R fixest's ``sunab``:

@@ -27,18 +27,6 @@ def fit_twfe(design: Design, options: TwfeOptions) -> Effects:
     is a weighted average of two-by-two comparisons in which treated units also serve as comparisons, with weights
     that may be negative.
 
-    Parameters
-    ----------
-    design : Design
-        Panel with at least one comparison. Periods in which a treated unit may already react are left out of the fit.
-    options : TwfeOptions
-        Covariates enter linearly, observation by observation.
-
-    Returns
-    -------
-    Effects
-        One cell.
-
     Notes
     -----
     ``y_it = a_i + l_t + D_it b + x_it' c + e_it``, least squares with the panel's weights. Errors by the convention of

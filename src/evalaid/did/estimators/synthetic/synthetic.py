@@ -33,15 +33,10 @@ ONE_UNIT = "one treated unit: no standard error from variation between units; us
 
 @dataclass(frozen=True)
 class SyntheticOptions:
-    """Options of the synthetic methods (penalties follow the paper).
+    """Options of the synthetic methods (penalties follow the paper)."""
 
-    Parameters
-    ----------
-    covariates : tuple of str, optional
-        Time-varying covariates whose part in the outcome is taken out first, with slopes from untreated observations
-        (unit and period effects included); None = all of the design's. Baseline covariates have no part to take out.
-    """
-
+    # Time-varying covariates whose part in the outcome is taken out first, with slopes from untreated observations
+    # (unit and period effects included); None = all of the design's. Baseline covariates have no part to take out
     covariates: tuple[str, ...] | None = None
 
 
@@ -59,18 +54,8 @@ def fit_synthetic_did(design: Design, options: SyntheticOptions) -> Effects:
     Assumes that the weighted comparison would have moved in parallel with the cohort; weights are chosen so that it did
     before the start. Needs a balanced panel, never-treated units, and two periods before.
 
-    Parameters
-    ----------
-    design : Design
-        Balanced panel without weights.
-    options : SyntheticOptions
-        Covariates; the influence takes their slopes as known.
-
-    Returns
-    -------
-    Effects
-        One cell a cohort and period; periods before are the fit (their weighted mean is zero), periods from the start on
-        are effects. Average with ``aggregate``.
+    One cell per cohort and period; periods before are the fit (their weighted mean is zero), periods from the start on
+    are effects. Average with ``aggregate``.
 
     Notes
     -----
@@ -89,18 +74,6 @@ def fit_synthetic_control(design: Design, options: SyntheticOptions) -> Effects:
     Assumes that the weights that reproduce the cohort's outcomes before the start also reproduce what would have been.
     Needs a balanced panel, never-treated units, and two periods before; with a poor fit before, do not use it.
 
-    Parameters
-    ----------
-    design : Design
-        Balanced panel without weights.
-    options : SyntheticOptions
-        Covariates; the influence takes their slopes as known.
-
-    Returns
-    -------
-    Effects
-        One cell a cohort and period: outcome minus synthetic outcome, before (the fit) and after (the effect).
-
     Notes
     -----
     Unit weights minimise ``sum_t (sum_i w_i Y_it - Ybar_t)^2`` over the simplex, with a penalty that only makes them
@@ -114,21 +87,7 @@ def fit_synthetic_control(design: Design, options: SyntheticOptions) -> Effects:
 def weigh(outcome: Floats, treated: Floats, n_before: int, n_treated: int, *, difference: bool) -> SyntheticWeights:
     """Solve for the unit and period weights of one cohort.
 
-    Parameters
-    ----------
-    outcome : (n0, T) array
-        Comparison units.
-    treated : (T,) array
-        Mean outcome of the cohort.
-    n_before, n_treated : int
-        Periods before the start, units of the cohort.
-    difference : bool
-        Synthetic difference-in-differences (intercepts, ridge, period weights) or synthetic control.
-
-    Returns
-    -------
-    SyntheticWeights
-        Period weights are zero for synthetic control.
+    Shapes: ``outcome`` (n0, T), ``treated`` (T,), ``difference`` (intercepts, ridge, period weights).
     """
     before = outcome[:, :n_before]
     steps = np.diff(before, axis=1)
@@ -146,20 +105,7 @@ def weigh(outcome: Floats, treated: Floats, n_before: int, n_treated: int, *, di
 def solve_simplex(regressors: Floats, target: Floats, penalty: float, *, intercept: bool) -> Floats:
     """Minimise ``|A w - b|^2 / n + penalty^2 |w|^2`` over weights that are non-negative and sum to one, exactly.
 
-    Parameters
-    ----------
-    regressors : (n, k) array
-        A.
-    target : (n,) array
-        b.
-    penalty : float
-        In the units of the outcome.
-    intercept : bool
-        Whether a free constant is fitted, too.
-
-    Returns
-    -------
-    (k,) array
+    Shapes: ``regressors`` (n, k), ``target`` (n,).
 
     Notes
     -----
@@ -188,7 +134,7 @@ def solve_simplex(regressors: Floats, target: Floats, penalty: float, *, interce
     right = np.zeros(len(stacked))
     right[-1] = 1.0
     solution, _ = nnls(stacked, right, maxiter=30 * n_columns)
-    return solution / solution.sum()
+    return np.asarray(solution / solution.sum())
 
 
 def _switch_weights(regressors: Floats, target: Floats, ridge: float) -> Floats | None:
@@ -218,17 +164,7 @@ def _switch_weights(regressors: Floats, target: Floats, ridge: float) -> Floats 
 def synthetic_weights(design: Design, method: str = "synthetic_did") -> pd.DataFrame:
     """List which comparison units and periods a synthetic method leans on, by cohort.
 
-    Parameters
-    ----------
-    design : Design
-        Balanced panel with never-treated units.
-    method : {"synthetic_did", "synthetic_control"}
-        Whose weights.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``cohort`` (ordinal), ``kind`` (unit or period), ``label``, ``weight``; weights of zero included.
+    Columns ``cohort`` (ordinal), ``kind`` (unit or period), ``label``, ``weight``; weights of zero included.
     """
     matrices = _without_covariates(design, tuple(design.covariates))
     bases = base_columns(matrices, design.anticipation)
@@ -321,7 +257,7 @@ def _without_covariates(design: Design, names: tuple[str, ...]) -> Matrices:
 
 
 def _jackknife(own: Floats, comparison: Floats, weights: SyntheticWeights, n_before: int) -> tuple[Floats, Floats]:
-    """Give influence from leaving out one unit with the weights of the others kept (rescaled to sum to one).
+    """Return influence from leaving out one unit with the weights of the others kept (rescaled to sum to one).
 
     ``psi_i = -sqrt((n-1)/n) (theta_(i) - mean)``, so that the sum of squares is the jackknife variance.
     """

@@ -1,6 +1,7 @@
 """Every published figure is met whatever the effect is, the effect is known, and nothing hides that it is simulated."""
 
 import json
+import math
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from evalaid.base.errors import SimulationError
 from evalaid.simulate import county, levels, solve
 from evalaid.simulate.generators import GENERATORS, simulate
 from evalaid.simulate.noise import condition, correlate, draw_ar1, draw_from, round_to_total
+from evalaid.simulate.programme_figures import read_figures
 from evalaid.simulate.target import Target, hold_against
 from evalaid.simulate.truth import summarise_truth, unfold
 
@@ -461,3 +463,22 @@ def test_no_scale_of_shocks_is_an_error():
     years = np.repeat([2017, 2018], 4)
     with pytest.raises(SimulationError, match="47 rising and 9 falling"):
         solve.find_shock_scale(episodes, np.zeros((57, 8)), np.zeros((57, 8)), years)
+
+
+@pytest.mark.parametrize("name", ["guangdong", "hospitals", "pairings", "funds"])
+def test_published_figures_of_the_panels_are_those_of_the_register(name):
+    facts, figures = ea.Facts.read("data/published"), read_figures(name)
+    by_fact = {}
+    for figure in figures.published.values():
+        if figure["unit"] != "yes" and " " not in figure["facts"]:
+            by_fact.setdefault(figure["facts"], set()).add(figure["value"])
+    assert by_fact
+    for fact_id, values in by_fact.items():  # a sentence can hold further numbers: 20 hospitals for 2
+        value = facts[fact_id].value
+        assert math.isnan(value) or values & {value, value * 10_000, -value}, fact_id
+
+
+def test_the_share_of_2018_is_the_one_of_the_counts():
+    figures = read_figures("guangdong")
+    episodes, outside = figures.value("episodes"), figures.value("outside")
+    assert figures.value("share_2018") == 100 * (episodes - outside) / episodes

@@ -31,7 +31,7 @@ INPATIENT_SHARE = "county_inpatient_share"
 
 @dataclass(frozen=True)
 class Fact:
-    """Hold one published figure.
+    """One published figure.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Say whether two figures are like for like.
+    """Check whether two figures are like for like.
 
     Parameters
     ----------
@@ -131,20 +131,10 @@ class Comparison:
 
 
 def compare_facts(one: Fact, other: Fact) -> Comparison:
-    """Hold two figures against each other: indicator, place, base, period, and how each is stated.
+    """Compare two figures: indicator, place, base, period, and how each is stated.
 
     Assumes that what a source leaves unstated is unknown. Two figures with an unstated base or coverage are taken as alike
     in it only when they come from the same source.
-
-    Parameters
-    ----------
-    one, other : Fact
-        The figures, in any order in time.
-
-    Returns
-    -------
-    Comparison
-        ``alike`` is true when there is no reason against.
 
     Examples
     --------
@@ -164,16 +154,6 @@ def compare_facts(one: Fact, other: Fact) -> Comparison:
 
 def years_apart(one: Fact, other: Fact) -> float | None:
     """Measure the time between the middles of two periods.
-
-    Parameters
-    ----------
-    one, other : Fact
-        The figures.
-
-    Returns
-    -------
-    float or None
-        Years, to two decimals; None when a period is unstated.
 
     Examples
     --------

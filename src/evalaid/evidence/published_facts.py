@@ -31,7 +31,7 @@ _TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class Change:
-    """Hold the difference of two published figures.
+    """The difference of two published figures.
 
     Parameters
     ----------
@@ -67,14 +67,14 @@ class Change:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Facts:
-    """Hold the register of published figures and of the programmes they belong to.
+    """The register of published figures and of the programmes they belong to.
 
     Parameters
     ----------
     frame : pandas.DataFrame
-        One row a figure; ``value`` and ``digits`` are numbers, all other columns text (see ``data/README.md``).
+        One row per figure; ``value`` and ``digits`` are numbers, all other columns text (see ``data/README.md``).
     registry : pandas.DataFrame
-        One row a programme.
+        One row per programme.
 
     Examples
     --------
@@ -128,7 +128,7 @@ class Facts:
         return self._facts[fact_id]
 
     def programmes(self) -> pd.DataFrame:
-        """Give the registry of programmes.
+        """Return the registry of programmes.
 
         Returns
         -------
@@ -193,7 +193,7 @@ class Facts:
         return found.assign(low=[figure.low for figure in figures], high=[figure.high for figure in figures])
 
     def like_for_like(self, fact_a: str, fact_b: str) -> Comparison:
-        """Say whether two figures may be compared (see `evalaid.evidence.comparability.compare_facts`).
+        """Check whether two figures may be compared (see `evalaid.evidence.comparability.compare_facts`).
 
         Parameters
         ----------
@@ -311,17 +311,6 @@ class Facts:
 def recompute(facts: Facts) -> pd.DataFrame:
     """Compute every figure that has arithmetic from the figures it names.
 
-    Parameters
-    ----------
-    facts : Facts
-        The register.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``fact_id``, ``arithmetic``, ``value`` (as stated), ``computed``, ``agrees`` (equal once rounded as stated),
-        ``derived``.
-
     Examples
     --------
     >>> bool(recompute(Facts.read("data/published"))["agrees"].all())
@@ -342,7 +331,7 @@ def recompute(facts: Facts) -> pd.DataFrame:
 def _find_figure(
     fact_id: str, rows: Mapping[str, Mapping[Any, Any]], figures: dict[str, Figure], path: tuple[str, ...]
 ) -> Figure:
-    """Give the interval of a figure; that of a derived one follows from the figures it was computed from."""
+    """Return the interval of a figure; that of a derived one follows from the figures it was computed from."""
     if fact_id in path:
         raise FactsError(f"The arithmetic of {fact_id} leads back to itself: {' -> '.join((*path, fact_id))}.")
     if fact_id not in figures:

@@ -133,15 +133,6 @@ def read_table(path: Path, patterns: Mapping[str, str], key: str, faults: Faults
 def check_facts(frame: pd.DataFrame, programmes: Collection[str], faults: Faults) -> None:
     """Check what concerns several cells of the facts: references, periods, values and arithmetic.
 
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        From `read_table`.
-    programmes : collection of str
-        Keys of the registry.
-    faults : Faults
-        Receives every failing row; ``row`` is the fact's id.
-
     Examples
     --------
     >>> from evalaid.evidence.published_facts import Facts
@@ -186,15 +177,6 @@ def check_facts(frame: pd.DataFrame, programmes: Collection[str], faults: Faults
 
 def check_claims(frame: pd.DataFrame, facts: Collection[str], programmes: Collection[str], faults: Faults) -> None:
     """Check that every claim names facts and a programme that exist.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        From `read_table`.
-    facts, programmes : collection of str
-        Known ids and keys.
-    faults : Faults
-        Receives every failing row; ``row`` is the claim's id.
 
     Examples
     --------

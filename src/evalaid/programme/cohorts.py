@@ -19,7 +19,7 @@ _MONTHS = {"month": 1, "quarter": 3, "half": 6, "year": 12}
 
 @dataclass(frozen=True, eq=False)
 class Assignment:
-    """Hold the first treated period of each unit of a roster.
+    """The first treated period of each unit of a roster.
 
     Parameters
     ----------
@@ -110,26 +110,6 @@ def possible_cohorts(roster: Roster, kind: str, rule: str = "containing_period")
 
     Assumes that a unit counts as treated from its earliest partnership on; with several, the earliest day is the first on which
     any of them can have begun and the latest the first by which one of them must have.
-
-    Parameters
-    ----------
-    roster : Roster
-        The partnerships.
-    kind : {"year", "quarter", "month"}
-        What one period of the panel is.
-    rule : {"containing_period", "first_full_period"}
-        As in `assign_cohorts`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row for each such unit: ``unit``, ``cohort`` (as `assign_cohorts` takes it), ``earliest``, ``latest`` (cohorts),
-        ``possible`` (tuple of all cohorts from one to the other), ``start_precision``.
-
-    Raises
-    ------
-    RosterError
-        As `assign_cohorts`.
 
     Examples
     --------

@@ -23,7 +23,7 @@ _PERIODS = {"Y": "year", "Q": "quarter", "M": "month", "D": "day"}
 
 @dataclass(frozen=True, eq=False)
 class Roster:
-    """Hold the partnerships of a programme, one row each.
+    """The partnerships of a programme, one row each.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ class Roster:
 
 @dataclass(frozen=True, eq=False)
 class RosterReading:
-    """Hold the roster of a file, with everything that was decided about it.
+    """The roster of a file, with everything that was decided about it.
 
     Parameters
     ----------
@@ -210,24 +210,7 @@ def read_roster(path: Path | str, layout: Layout | Path | str | None = None, *, 
 
 
 def roster_of(partnerships: Partnerships, start: str = "start") -> Roster:
-    """Make the roster of partnerships that were read from a file.
-
-    Parameters
-    ----------
-    partnerships : Partnerships
-        From `evalaid.reading.rosters.rosters.read_partnerships`.
-    start : {"start", "announced", "agreed", "arrived"}
-        Which of their dates is the start.
-
-    Returns
-    -------
-    Roster
-
-    Raises
-    ------
-    RosterError
-        When the file has no such dates, or not for every partnership; rows are named by the cell of the start.
-    """
+    """Make the roster of partnerships that were read from a file."""
     if start not in partnerships.dates:
         raise RosterError(f"The roster has no dates {start!r}; it has {', '.join(partnerships.dates)}.")
     frame = partnerships.frame.set_index("cell")

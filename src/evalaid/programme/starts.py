@@ -50,7 +50,7 @@ class StartVariation:
         moved, combination, drawn), ``moved`` (units with another cohort than the stated one, with that cohort), ``n_moved``,
         ``estimate``, ``std_error``, ``p_value``, ``conf_low``, ``conf_high``, ``reason`` (why there is no estimate).
     units : pandas.DataFrame
-        One row a unit whose start is not exact, by how far its date alone moves the estimate: ``unit``, ``cohort`` (stated),
+        One row per unit whose start is not exact, by how far its date alone moves the estimate: ``unit``, ``cohort`` (stated),
         ``earliest``, ``latest``, ``possible`` (tuple of cohorts), ``start_precision``, ``smallest``, ``largest`` (estimates when only
         this unit's start is moved), ``range``.
     exact : bool
@@ -185,21 +185,7 @@ def try_starts(
     seed: int = 1,
     progress: Callable[[int, int], object] | None = None,
 ) -> StartVariation:
-    """Estimate under the stated and the other possible starts.
-
-    Parameters
-    ----------
-    possible : pandas.DataFrame
-        As `evalaid.programme.cohorts.possible_cohorts` gives it.
-    estimate_with : callable
-        From the cohorts of moved units to one row of `evalaid.infer`; may raise an `EvalaidError`.
-    limit, draws, seed, progress
-        As in `vary_starts`.
-
-    Returns
-    -------
-    StartVariation
-    """
+    """Estimate under the stated and the other possible starts."""
     assignments, total = _list_assignments(possible, limit, draws, np.random.default_rng(seed))
     rows = []
     for done, (starts, moved) in enumerate(assignments, start=1):
@@ -245,7 +231,7 @@ def _list_assignments(
 
 
 def _by_unit(possible: pd.DataFrame, assignments: list[dict[Any, Any]], estimates: np.ndarray) -> pd.DataFrame:
-    """Say how far the estimate moves with each unit's own date, the others as stated."""
+    """Compute how far the estimate moves with each unit's own date, the others as stated."""
     alone: dict[Any, list[float]] = {name: [float(estimates[0])] for name in possible["unit"]}
     for moved, value in zip(assignments[1:], estimates[1:], strict=True):
         if len(moved) == 1:

@@ -26,7 +26,7 @@ LIBRARIES = ("matplotlib", "numpy", "pandas", "papermill", "scipy", "seaborn")
 def describe_making(spec: StudySpec, inputs: Mapping[str, str], notebooks: Sequence[Path]) -> str:
     """Return one sha256 of all that a report is made from: parameters and prose, data (by hash), notebooks, code, libraries."""
     package = Path(__file__).parents[1]
-    code = sorted(path for path in package.rglob("*") if path.suffix in {".py", ".html", ".css", ".mplstyle"})
+    code = sorted(path for path in package.rglob("*") if path.suffix in {".py", ".yaml", ".html", ".css", ".mplstyle"})
     digest = hashlib.sha256()
     for path in code:
         digest.update(path.relative_to(package).as_posix().encode())

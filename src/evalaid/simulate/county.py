@@ -24,13 +24,12 @@ Floats = NDArray[np.float64]
 QUARTERS = tuple(f"{year}Q{quarter}" for year in range(2016, 2026) for quarter in range(1, 5))
 ORDINALS = parse_periods(QUARTERS).ordinal
 YEARS = np.array([int(name[:4]) for name in QUARTERS])
-SHOCK = 0.012  # assumed sd of a county's shock in a quarter, before the published 47 / 9 / 1 rescales it
-SHARED = 0.7  # part of its variance that lasts; the rest is gone a quarter later
-FULL_ROOM = 0.12  # counties with less than 12 points of headroom follow trends and effects in proportion to it
+SHOCK, SHARED, FULL_ROOM = (levels.FIGURES.assumed[key] for key in ("shock", "shared", "full_room"))
 ATTEMPTS = 60
 HIGHEST, LOWEST = 0.992, 0.25
 COUNTED = np.array([QUARTERS.index(f"2019Q{quarter}") for quarter in (1, 2, 3)])
-ABOVE_LIANNAN = 28  # rank 29 in 2019Q1-Q3
+LIANNAN_2019, LIANZHOU_2025 = (levels.FIGURES.fraction(key) for key in ("liannan_2019", "lianzhou_2025H1"))
+ABOVE_LIANNAN = levels.FIGURES.value("liannan_rank_2019") - 1
 
 
 @dataclass(frozen=True)
@@ -85,13 +84,7 @@ class Background:
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Background:
-        """Take options by name.
-
-        Raises
-        ------
-        SimulationError
-            Naming the unknown option and those that exist.
-        """
+        """Read options by name."""
         known = [item.name for item in fields(cls)]
         for name in given:
             if name not in known:
@@ -103,7 +96,7 @@ class Background:
         return cls(**given)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give all options for the record."""
+        """Return all options for the record."""
         return asdict(self)
 
 
@@ -133,7 +126,7 @@ class Draft:
     room: Floats
 
     def find(self, adcode: str) -> int:
-        """Give the position of a county."""
+        """Return the position of a county."""
         return int(np.flatnonzero(self.counties["adcode"] == adcode)[0])
 
 
@@ -184,24 +177,6 @@ def draw_counties(
 
     Assumes that the untreated path takes what the effect leaves: the larger the effect, the smaller the common rise.
     Draws are repeated (at most 60 times) until the counts that no equation can force hold, too.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of randomness.
-    programme : callable
-        Chooses counties and gives their effects.
-    background : Background
-        What else happens.
-
-    Returns
-    -------
-    Drawn
-
-    Raises
-    ------
-    SimulationError
-        When no draw meets the published figures: the effect is too large for them.
 
     Notes
     -----
@@ -293,16 +268,17 @@ def _draw_concurrent(
 
 
 def _published_pins(rng: np.random.Generator, draft: Draft) -> list[solve.Pin]:
-    """Give the county figures that are published for years other than 2018."""
+    """Return the county figures that are published for years other than 2018."""
     near = rng.uniform(-0.003, 0.003, 2)
-    gaozhou, in_2019 = draft.find(levels.GAOZHOU), np.flatnonzero(YEARS == 2019)
+    gaozhou, about_95 = draft.find(levels.GAOZHOU), levels.FIGURES.fraction("gaozhou_2016")
+    in_2019 = np.flatnonzero(YEARS == 2019)
     in_2025h1 = np.array([QUARTERS.index("2025Q1"), QUARTERS.index("2025Q2")])
     return [
-        solve.Pin(draft.find(levels.LIANNAN), COUNTED, 0.801, 0.98),
-        solve.Pin(draft.find(levels.YUNAN), in_2019, 0.833, 0.98),
-        solve.Pin(gaozhou, np.flatnonzero(YEARS == 2016), 0.95 + near[0], 0.3),
-        solve.Pin(gaozhou, np.flatnonzero(YEARS == 2017), 0.95 + near[1], 0.3),
-        solve.Pin(draft.find(levels.LIANZHOU), in_2025h1, 0.920, 0.9),
+        solve.Pin(draft.find(levels.LIANNAN), COUNTED, LIANNAN_2019, 0.98),
+        solve.Pin(draft.find(levels.YUNAN), in_2019, levels.FIGURES.fraction("yunan_2019"), 0.98),
+        solve.Pin(gaozhou, np.flatnonzero(YEARS == 2016), about_95 + near[0], 0.3),
+        solve.Pin(gaozhou, np.flatnonzero(YEARS == 2017), about_95 + near[1], 0.3),
+        solve.Pin(draft.find(levels.LIANZHOU), in_2025h1, LIANZHOU_2025, 0.9),
     ]
 
 
@@ -314,19 +290,19 @@ def _rank_liannan(
     pins: list[solve.Pin],
     observed: Floats,
 ) -> Floats:
-    """Give Liannan rank 29 in 2019Q1-Q3 by moving the counties nearest to it; shares before 2019 stay as they are."""
+    """Bring Liannan to rank 29 in 2019Q1-Q3 by moving the counties nearest to it; shares before 2019 stay as they are."""
     named = [pin.county for pin in pins]
     weight = draft.episodes[:, COUNTED]
     moved = dict[int, float]()
     for _ in range(4):
         value = (observed[:, COUNTED] * weight).sum(axis=1) / weight.sum(axis=1)
-        excess = int((np.delete(value, named[0]) > 0.801).sum()) - ABOVE_LIANNAN
+        excess = int((np.delete(value, named[0]) > LIANNAN_2019).sum()) - ABOVE_LIANNAN
         if excess == 0:
             return observed
         order = np.argsort(value if excess > 0 else -value, kind="stable")
-        beyond = [i for i in order if (value[i] > 0.801) == (excess > 0) and i not in named and i not in moved]
+        beyond = [i for i in order if (value[i] > LIANNAN_2019) == (excess > 0) and i not in named and i not in moved]
         for county in beyond[: abs(excess)]:
-            moved[int(county)] = 0.801 - np.sign(excess) * rng.uniform(0.001, 0.004)
+            moved[int(county)] = LIANNAN_2019 - np.sign(excess) * rng.uniform(0.001, 0.004)
         extra = [solve.Pin(county, COUNTED, share, 0.7) for county, share in moved.items()]
         (observed,) = solve.solve_levels(problem, [given], [*pins, *extra])
     raise SimulationError("Liannan does not reach rank 29 in 2019Q1-Q3.")
@@ -348,7 +324,7 @@ def _count_inside(share: Floats, episodes: NDArray[np.int64], in_2018: NDArray[n
 
 
 def _check_counts(drawn: Drawn, background: Background) -> None:
-    """Hold the counts of counties against those published; a draw that misses one is thrown away."""
+    """Check the counts of counties against those published; a draw that misses one is thrown away."""
     share, episodes = drawn.inside / drawn.draft.episodes, drawn.draft.episodes
     by_year = {year: _mean(share, episodes, year == YEARS) for year in np.unique(YEARS)}
     if solve.count_changes(by_year[2018] - by_year[2017]) != (solve.N_RISING, solve.N_FALLING, solve.N_FLAT):

@@ -36,23 +36,6 @@ def simulate(generator: str, **parameters: Any) -> SimulatedPanel:
 
     Assumes nothing: the assumptions are those of the generator.
 
-    Parameters
-    ----------
-    generator : str
-        Name in `GENERATORS`.
-    **parameters
-        ``effect_pp``, ``seed`` and what else the generator takes.
-
-    Returns
-    -------
-    SimulatedPanel
-        Labelled "simulated".
-
-    Raises
-    ------
-    SimulationError
-        For an unknown generator or parameter, naming those that exist, and for impossible values.
-
     Examples
     --------
     >>> simulate("xinjiang", effect_pp=4.0, seed=1)

@@ -23,18 +23,6 @@ def read_counties() -> pd.DataFrame:
     Assumes that the programme's 57 counties are the 57 county-level units that are no districts (the number is
     published, the list is not).
 
-    Returns
-    -------
-    pandas.DataFrame
-        57 rows by ``adcode`` (text), with ``name_zh``, ``name_pinyin``, ``type``, ``prefecture_zh``,
-        ``prefecture_pinyin``, ``region_group`` (North, East, West, PRD-periphery), ``above_90`` (named among the nine
-        counties above 90 per cent in 2018).
-
-    Raises
-    ------
-    SimulationError
-        When the file is not in the project.
-
     Examples
     --------
     >>> int(read_counties()["above_90"].sum())
@@ -47,21 +35,6 @@ def read_neighbours(adcodes: Sequence[str]) -> NDArray[np.bool_]:
     """Read which of the given units share a border.
 
     Assumes the simplified boundaries that the list was computed from.
-
-    Parameters
-    ----------
-    adcodes : sequence of str
-        (N,) codes.
-
-    Returns
-    -------
-    numpy.ndarray
-        (N, N) bool, symmetric, false on the diagonal; an island has no neighbour.
-
-    Raises
-    ------
-    SimulationError
-        When the file is not in the project.
     """
     pairs = _read(str(ADJACENCY))
     place = {code: position for position, code in enumerate(adcodes)}

@@ -12,24 +12,19 @@ from numpy.typing import NDArray
 from evalaid.simulate import county, levels
 from evalaid.simulate.county import ORDINALS, QUARTERS, YEARS, Background, Draft, Drawn, Programme
 from evalaid.simulate.noise import draw_from
-from evalaid.simulate.province import PUBLISHED
+from evalaid.simulate.province import PROVINCE
 from evalaid.simulate.simulated_panel import SimulatedPanel, check_choice, check_number, check_seed, generator_of
 from evalaid.simulate.solve import count_changes
-from evalaid.simulate.target import Target, hold_against
 from evalaid.simulate.truth import SHAPES, event_times, summarise_truth, unfold
 
 Floats = NDArray[np.float64]
 
-N_EARLY, N_BOTH = 14, 21
-N_GENERAL, N_TCM = 37, 17
-EARLY_STARTS = tuple(f"2018Q{quarter}" for quarter in range(1, 5))
-LATE_START = "2020Q1"  # launched on 2019-12-17: the last two weeks of 2019Q4 are not counted as treated
-NOTES = (
-    "Simulated. The 14 early pairs are not public except Yunan: the others are drawn, low shares first.",
-    "Quarterly values, sizes, covariates, supporting hospitals and experts are drawn; no source has them.",
-    "No county is untreated from 2020Q1 on: effects after 2019Q4 are in the panel and cannot be told from it.",
-    "Episodes move from outside to inside the county; the programme adds none.",
+FIGURES = levels.FIGURES
+N_EARLY, N_BOTH, N_GENERAL, N_TCM = (
+    FIGURES.programme[key] for key in ("early_pairs", "counties_with_two", "general_supporters", "tcm_supporters")
 )
+EARLY_STARTS = tuple(f"2018Q{quarter}" for quarter in range(1, 5))
+LATE_START: str = FIGURES.programme["late_start"]
 
 
 def simulate_guangdong(
@@ -64,21 +59,6 @@ def simulate_guangdong(
     **background
         See `evalaid.simulate.county.Background`.
 
-    Returns
-    -------
-    SimulatedPanel
-        ``frame`` columns: ``adcode`` (text), ``county``, ``prefecture``, ``region``, ``quarter``, ``share`` (fraction),
-        ``n_inside``, ``n_total``, ``n_city`` (outside the county, inside the prefecture), ``share_city`` (both, of all),
-        ``population`` (10,000 persons), ``cohort`` (quarter), ``dose`` (experts posted), ``hospitals`` (1 or 2), ``supporter``
-        (of the general hospital), ``supporters`` (all), covariates,
-        ``neighbours`` (codes), ``neighbours_treated`` (fraction), ``base`` (resident, insured), ``true_effect`` and
-        ``true_spillover`` (fractions).
-
-    Raises
-    ------
-    SimulationError
-        For impossible parameters, and for effects that the published figures rule out.
-
     Notes
     -----
     ``share_it = a_i + l_i b_t + s u_it + other_it + spillover_it + effect_it``; see
@@ -109,7 +89,7 @@ def simulate_guangdong(
         "early_start": early_start,
         **options.to_dict(),
     }
-    return finish("guangdong", seed, choose, options, parameters, NOTES)
+    return finish("guangdong", seed, choose, options, parameters)
 
 
 def draw_rollout(
@@ -118,22 +98,6 @@ def draw_rollout(
     """Draw the 14 early pairs, the 21 counties with a second (Chinese medicine) pair, supporters and experts.
 
     Assumes that low recent shares come first; Yunan is early, as published.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of randomness.
-    draft : Draft
-        The counties.
-    early_start : str
-        Quarter of the early start.
-    targeting : float
-        See `evalaid.simulate.county.Background`.
-
-    Returns
-    -------
-    tuple
-        (N,) cohorts as ordinals, and the columns ``dose``, ``hospitals``, ``supporter``, ``supporters``.
     """
     n_units = len(draft.share_2018)
     chance = -targeting * draft.score / 0.06
@@ -159,22 +123,7 @@ def draw_rollout(
 
 
 def unfold_effect(effect_pp: float, shape: str, build_up: int, cohort: Floats, dose: Floats, room: Floats) -> Floats:
-    """Give the effect of every county and quarter.
-
-    Parameters
-    ----------
-    effect_pp : float
-        Full effect in percentage points.
-    shape, build_up : str, int
-        See `simulate_guangdong`.
-    cohort, dose, room : numpy.ndarray
-        (N,) ordinals (NaN = never); experts; headroom in (0, 1].
-
-    Returns
-    -------
-    numpy.ndarray
-        (N, T) fractions.
-    """
+    """Compute the effect of every county and quarter."""
     size = room * (dose / dose[~np.isnan(cohort)].mean() if shape == "dose" else 1.0)
     return effect_pp / 100 * size[:, None] * unfold(shape, event_times(cohort, ORDINALS), build_up)
 
@@ -185,36 +134,12 @@ def finish(
     choose: Callable[[np.random.Generator, Draft], Programme],
     background: Background,
     parameters: Mapping[str, Any],
-    notes: tuple[str, ...],
-    extra_targets: Callable[[Drawn], list[Target]] | None = None,
+    extra: Callable[[Drawn], dict[str, float]] | None = None,
 ) -> SimulatedPanel:
-    """Draw the counties of Guangdong for a programme and put the result together.
-
-    Parameters
-    ----------
-    name : str
-        Name of the generator.
-    seed : int
-        Checked seed.
-    choose : callable
-        Gives the programme, see `evalaid.simulate.county.draw_counties`.
-    background : Background
-        What else happens.
-    parameters : mapping
-        For the record.
-    notes : tuple of str
-        For the reader.
-    extra_targets : callable, optional
-        Published figures beyond those of the roll-out.
-
-    Returns
-    -------
-    SimulatedPanel
-        With the columns that `simulate_guangdong` lists.
-    """
+    """Draw the counties of Guangdong for a programme and put the result together."""
     rng = generator_of(seed)
     drawn = county.draw_counties(rng, choose, background)
-    targets = list_targets(drawn, background) + (extra_targets(drawn) if extra_targets else [])
+    met = count_published(drawn, background) | (extra(drawn) if extra else {})
     frame = lay_out_frame(rng, drawn)
     weight = frame["population"].to_numpy().reshape(drawn.share.shape)[:, 0]
     roles = {
@@ -227,7 +152,9 @@ def finish(
     }
     truth = summarise_truth(drawn.programme.effect, drawn.programme.cohort, ORDINALS, "quarter", weight)
     solved = {"shock_scale": drawn.shock_scale, "size_gradient": drawn.gradient, "attempts": drawn.attempts}
-    return SimulatedPanel(name, frame, truth, dict(parameters), hold_against(targets), roles, notes, solved)
+    return SimulatedPanel(
+        name, frame, truth, dict(parameters), FIGURES.compare(met), roles, FIGURES.notes[name], solved
+    )
 
 
 def lay_out_frame(rng: np.random.Generator, drawn: Drawn) -> pd.DataFrame:
@@ -235,18 +162,6 @@ def lay_out_frame(rng: np.random.Generator, drawn: Drawn) -> pd.DataFrame:
 
     Assumes that richer, younger counties with more beds keep more of their patients; covariates do not cause the share
     here, except through the buildings and communities.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of randomness.
-    drawn : Drawn
-        From `evalaid.simulate.county.draw_counties`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        57 x 40 rows, counties in the order of their codes.
     """
     draft, programme = drawn.draft, drawn.programme
     n_units, n_periods = drawn.share.shape
@@ -305,20 +220,8 @@ def lay_out_frame(rng: np.random.Generator, drawn: Drawn) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def list_targets(drawn: Drawn, background: Background) -> list[Target]:
-    """List the published figures of the 57 counties with their simulated values, from the counts of the panel.
-
-    Parameters
-    ----------
-    drawn : Drawn
-        The draw.
-    background : Background
-        With ``named="free"`` the county figures of other years than 2018 are left out.
-
-    Returns
-    -------
-    list of Target
-    """
+def count_published(drawn: Drawn, background: Background) -> dict[str, float]:
+    """Compute the simulated values of the published figures; with ``named="free"`` county figures of 2018 only."""
     inside, total = drawn.inside, drawn.draft.episodes
 
     def share(quarters: tuple[str, ...], rows: Any = slice(None)) -> Any:
@@ -332,56 +235,39 @@ def list_targets(drawn: Drawn, background: Background) -> list[Target]:
     def year(number: int) -> tuple[str, ...]:
         return tuple(f"{number}Q{quarter}" for quarter in range(1, 5))
 
-    targets = [
-        Target(f"share, 57 counties, {item.name}", "%", item.share, share(item.quarters), item.tolerance, item.facts)
-        for item in PUBLISHED
-    ]
-    in_2018 = YEARS == 2018
-    outside = int((total - inside)[:, in_2018].sum())
-    targets += [
-        Target("episodes, 2018", "episodes", levels.EPISODES_2018, int(total[:, in_2018].sum()), 0, "F085"),
-        Target("episodes outside the county, 2018", "episodes", levels.OUTSIDE_2018, outside, 0, "F086"),
-    ]
-    of_2018 = by_county(year(2018))
-    for name, low, high, size in levels.TIERS:
-        found = int(((of_2018 >= low) & (of_2018 < high)).sum())
-        facts = {"> 90": "F092", "85-90": "F093", "80-85": "F094", "70-80": "F096"}[name]
-        targets.append(Target(f"counties with a share of {name} % in 2018", "counties", size, found, 0, facts))
-    below = int((of_2018 < 70).sum())
-    named = int((of_2018[drawn.draft.counties["above_90"].to_numpy()] > 90).sum())
+    def rank(values: Floats, county: int) -> int:
+        return int((values > values[county]).sum()) + 1
+
+    in_2018, of_2018 = YEARS == 2018, by_county(year(2018))
     rising, falling, flat = count_changes((of_2018 - by_county(year(2017))) / 100)
-    liannan, yunan = drawn.draft.find(levels.LIANNAN), drawn.draft.find(levels.YUNAN)
-    gaozhou, lianzhou = drawn.draft.find(levels.GAOZHOU), drawn.draft.find(levels.LIANZHOU)
-    targets += [
-        Target("counties with a share below 70 % in 2018", "counties", levels.N_BELOW_70, below, 0, "F095"),
-        Target(
-            "counties named above 90 % that are above it, 2018",
-            "counties",
-            9,
-            named,
-            0,
-            "F092 F101 F102 F103 F104 F105 F106 F107 F108 F109",
-        ),
-        Target("counties rising, 2018 against 2017", "counties", 47, rising, 0, "F097"),
-        Target("counties falling, 2018 against 2017", "counties", 9, falling, 0, "F097b"),
-        Target("counties unchanged, 2018 against 2017", "counties", 1, flat, 0, "F097c"),
-        Target("Liannan, 2018", "%", 71, of_2018[liannan], 0.5, "F036"),
-        Target("Liannan, rank 2018", "rank", 46, int((of_2018 > of_2018[liannan]).sum()) + 1, 0, "F037"),
-        Target("Yunan, 2018", "%", 77.7, of_2018[yunan], 0.05, "F112"),
-        Target("Gaozhou, 2018 (about)", "%", 95, of_2018[gaozhou], 0.5, "F130"),
-    ]
+    codes = (levels.LIANNAN, levels.YUNAN, levels.GAOZHOU, levels.LIANZHOU)
+    liannan, yunan, gaozhou, lianzhou = (drawn.draft.find(code) for code in codes)
+    tiers = {key: FIGURES.published[key] for key in levels.TIERS}
+    met: dict[str, float] = {item.key: share(item.quarters) for item in PROVINCE}
+    met |= {
+        "episodes": int(total[:, in_2018].sum()),
+        "outside": int((total - inside)[:, in_2018].sum()),
+        **{key: int(((of_2018 >= t["low"]) & (of_2018 < t["high"])).sum()) for key, t in tiers.items()},
+        "below_70": int((of_2018 < 70).sum()),
+        "named_above_90": int((of_2018[drawn.draft.counties["above_90"].to_numpy()] > 90).sum()),
+        "rising": rising,
+        "falling": falling,
+        "flat": flat,
+        "liannan_2018": of_2018[liannan],
+        "liannan_rank_2018": rank(of_2018, liannan),
+        "yunan_2018": of_2018[yunan],
+        "gaozhou_2018": of_2018[gaozhou],
+    }
     if background.named == "published":
         counted = by_county(("2019Q1", "2019Q2", "2019Q3"))
-        rank = int((counted > counted[liannan]).sum()) + 1
-        targets += [
-            Target("Liannan, 2019Q1-Q3 cumulative", "%", 80.1, counted[liannan], 0.05, "F038"),
-            Target("Liannan, rank 2019Q1-Q3", "rank", 29, rank, 0, "F039"),
-            Target("Yunan, 2019", "%", 83.3, by_county(year(2019))[yunan], 0.05, "F111"),
-            Target("Gaozhou, 2016 (about)", "%", 95, by_county(year(2016))[gaozhou], 0.5, "F130"),
-            Target("Gaozhou, 2017 (about)", "%", 95, by_county(year(2017))[gaozhou], 0.5, "F130"),
-            Target("Lianzhou, 2025H1", "%", 92.0, by_county(("2025Q1", "2025Q2"))[lianzhou], 0.05, "F128"),
-        ]
         lowest = min(float(by_county(year(number))[lianzhou]) for number in range(int(YEARS[0]), int(YEARS[-1]) + 1))
-        always = int(lowest > 90)
-        targets.append(Target("Lianzhou above 90 % in every year (1 = yes)", "yes", 1, always, 0, "F129"))
-    return targets
+        met |= {
+            "liannan_2019": counted[liannan],
+            "liannan_rank_2019": rank(counted, liannan),
+            "yunan_2019": by_county(year(2019))[yunan],
+            "gaozhou_2016": by_county(year(2016))[gaozhou],
+            "gaozhou_2017": by_county(year(2017))[gaozhou],
+            "lianzhou_2025H1": by_county(("2025Q1", "2025Q2"))[lianzhou],
+            "lianzhou_always": int(lowest > 90),
+        }
+    return met

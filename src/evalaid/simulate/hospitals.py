@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,14 @@ from numpy.typing import NDArray
 
 from evalaid.base.errors import SimulationError
 from evalaid.simulate.noise import draw_ar1, draw_from, round_to_total
+from evalaid.simulate.programme_figures import read_figures
 from evalaid.simulate.simulated_panel import SimulatedPanel, check_choice, check_number, check_seed, generator_of
-from evalaid.simulate.target import Target, hold_against
 from evalaid.simulate.truth import SHAPES, event_times, summarise_truth, unfold
 
 Floats = NDArray[np.float64]
-N_AIDED, N_OTHERS = 8, 12
-N_TAKEN, N_DEPARTMENTS = 20, 36
+FIGURES = read_figures("hospitals")
+N_AIDED, N_OTHERS = FIGURES.value("xinjiang_aided"), FIGURES.assumed["comparison_hospitals"]
+N_TAKEN, N_DEPARTMENTS = FIGURES.value("departments_taken"), FIGURES.assumed["departments"]
 
 
 def xinjiang(
@@ -40,17 +42,6 @@ def xinjiang(
     n_others : int
         Comparison hospitals, 2 to 60.
 
-    Returns
-    -------
-    SimulatedPanel
-        ``frame`` columns ``hospital``, ``year``, ``surgery_share`` (fraction), ``n_inside`` (level 3-4 operations),
-        ``n_total`` (operations), ``cohort``, ``experts``, ``beds``, ``true_effect``.
-
-    Raises
-    ------
-    SimulationError
-        For impossible parameters.
-
     Examples
     --------
     >>> xinjiang(4.0, 1).calibration["simulated"].round(2).tolist()
@@ -64,12 +55,15 @@ def xinjiang(
     aided = np.arange(n_units) < N_AIDED
     cohort = np.where(aided, 2016.0, np.nan)
     effect = effect_pp / 100 * unfold(shape, event_times(cohort, years), build_up)
-    given = rng.normal(0.35, 0.04, n_units)[:, None] + 0.018 * draw_ar1(rng, n_units, len(years), 0.5) + effect
-    operations = np.exp(rng.normal(9.0, 0.35, n_units))[:, None] * 1.05 ** (years - 2016)
+    surgery, volume, path = (FIGURES.assumed[key] for key in ("surgery", "operations", "surgery_path"))
+    level = rng.normal(surgery["mean"], surgery["sd"], n_units)[:, None]
+    given = level + surgery["shock"] * draw_ar1(rng, n_units, len(years), surgery["persistence"]) + effect
+    operations = np.exp(rng.normal(volume["log_mean"], volume["log_sd"], n_units))[:, None]
+    operations = operations * volume["growth"] ** (years - 2016)
     total = np.round(operations).astype(np.int64)
     weight = total[:N_AIDED] / total[:N_AIDED].sum(axis=0)
-    aim = np.interp(years, [2011, 2015, 2016, 2018, 2019], [0.27, 0.335, 0.3570, 0.4885, 0.51])
-    aim += np.where(np.isin(years, (2016, 2018)), 0.0, rng.normal(0, 0.006, len(years)))
+    aim = np.interp(years, list(path), list(path.values()))
+    aim += np.where(np.isin(years, (2016, 2018)), 0.0, rng.normal(0, surgery["path_sd"], len(years)))
     # Only 2016 and 2018 are published; elsewhere the common path follows the aim without the effect.
     common = aim - (weight * (given - effect)[:N_AIDED]).sum(axis=0)
     lift = (weight * effect[:N_AIDED]).sum(axis=0)
@@ -84,13 +78,13 @@ def xinjiang(
         return float(100 * inside[:N_AIDED, years == year].sum() / total[:N_AIDED, years == year].sum())
 
     experts = np.zeros(n_units, dtype=int)
-    experts[:N_AIDED] = round_to_total(315 * rng.dirichlet(np.full(N_AIDED, 20.0)), 315)
-    targets = [
-        Target("aided hospitals", "hospitals", 8, int(aided.sum()), 0, "F015"),
-        Target("experts by the end of 2018", "persons", 315, int(experts.sum()), 0, "F014"),
-        Target("level 3-4 surgery of aided hospitals, 2016", "%", 35.70, mean(2016), 0.005, "F166"),
-        Target("level 3-4 surgery of aided hospitals, 2018", "%", 48.85, mean(2018), 0.005, "F166b"),
-    ]
+    experts[:N_AIDED] = _share_out(rng, FIGURES.value("xinjiang_experts"))
+    met = {
+        "xinjiang_aided": int(aided.sum()),
+        "xinjiang_experts": int(experts.sum()),
+        "surgery_2016": mean(2016),
+        "surgery_2018": mean(2018),
+    }
     frame = _lay_out(
         {
             "hospital": _number("X", n_units),
@@ -104,11 +98,7 @@ def xinjiang(
     roles = {"unit": "hospital", "period": "year", "outcome": "surgery_share", "cohort": "cohort"}
     roles |= {"inside": "n_inside", "total": "n_total"}
     parameters = {"effect_pp": effect_pp, "seed": seed, "shape": shape, "build_up": build_up, "n_others": n_others}
-    notes = (
-        "Simulated. Published: the two means of the aided hospitals. The comparison hospitals are assumed altogether.",
-        "Eight treated units: report randomisation or placebo inference.",
-    )
-    return _finish("xinjiang", frame, effect, cohort, years, parameters, targets, roles, notes)
+    return _finish("xinjiang", frame, effect, cohort, years, parameters, met, roles)
 
 
 def tibet(effect_pp: float = 60.0, seed: int = 1, *, shape: str = "gradual", build_up: int = 5) -> SimulatedPanel:
@@ -127,17 +117,6 @@ def tibet(effect_pp: float = 60.0, seed: int = 1, *, shape: str = "gradual", bui
     shape, build_up : {"constant", "gradual", "none"}, int
         How the effect unfolds (years).
 
-    Returns
-    -------
-    SimulatedPanel
-        ``frame`` columns ``hospital``, ``year``, ``disease_types`` (number), ``cohort`` (2015 for all), ``experts``,
-        ``true_effect``.
-
-    Raises
-    ------
-    SimulationError
-        For impossible parameters.
-
     Examples
     --------
     >>> tibet(60.0, 1).frame["cohort"].unique().tolist()
@@ -150,13 +129,12 @@ def tibet(effect_pp: float = 60.0, seed: int = 1, *, shape: str = "gradual", bui
     rng, years = generator_of(seed), np.arange(2010, 2022)
     cohort = np.full(N_AIDED, 2015.0)
     effect = effect_pp * unfold(shape, event_times(cohort, years), build_up)
-    level = rng.normal(400, 40, N_AIDED)[:, None] + 12.0 * (years - 2010)
-    types = level + rng.normal(0, 4, len(years)) + 10 * draw_ar1(rng, N_AIDED, len(years), 0.7) + effect
-    experts = round_to_total(699 * rng.dirichlet(np.full(N_AIDED, 20.0)), 699)
-    targets = [
-        Target("aided hospitals", "hospitals", 8, N_AIDED, 0, "F021"),
-        Target("experts by the end of 2018", "persons", 699, int(experts.sum()), 0, "F020"),
-    ]
+    size = FIGURES.assumed["disease_types"]
+    level = rng.normal(size["mean"], size["sd"], N_AIDED)[:, None] + size["per_year"] * (years - 2010)
+    types = level + rng.normal(0, size["common_sd"], len(years))
+    types = types + size["shock"] * draw_ar1(rng, N_AIDED, len(years), size["persistence"]) + effect
+    experts = _share_out(rng, FIGURES.value("tibet_experts"))
+    met = {"tibet_aided": N_AIDED, "tibet_experts": int(experts.sum())}
     frame = _lay_out(
         {"hospital": _number("T", N_AIDED), "cohort": cohort, "experts": experts},
         years,
@@ -165,8 +143,7 @@ def tibet(effect_pp: float = 60.0, seed: int = 1, *, shape: str = "gradual", bui
     roles = {"unit": "hospital", "period": "year", "outcome": "disease_types", "cohort": "cohort"}
     roles |= {"outcome_unit": "number"}
     parameters = {"effect_pp": effect_pp, "seed": seed, "shape": shape, "build_up": build_up}
-    notes = ("Simulated. Every hospital starts in the same year: no comparison exists, whatever the outcome is.",)
-    return _finish("tibet", frame, effect, cohort, years, parameters, targets, roles, notes)
+    return _finish("tibet", frame, effect, cohort, years, parameters, met, roles)
 
 
 def shanghai_departments(
@@ -197,17 +174,6 @@ def shanghai_departments(
     within : float
         Loss of departments that were not taken, as a fraction of the mean effect in their hospital.
 
-    Returns
-    -------
-    SimulatedPanel
-        ``frame`` columns ``department``, ``hospital`` (Kashgar No. 2, Shigatse), ``year``, ``discharge_index``, ``cohort``,
-        ``beds``, ``true_effect``, ``true_spillover``.
-
-    Raises
-    ------
-    SimulationError
-        For impossible parameters.
-
     Examples
     --------
     >>> panel = shanghai_departments(12.0, 1)
@@ -231,12 +197,11 @@ def shanghai_departments(
     for one in (0, 1):
         free = (hospital == one) & np.isnan(cohort)
         loss[free] = -within * effect[hospital == one].mean(axis=0)
-    common = np.array([4.0, 5.0])[hospital][:, None] * (years - 2015) + rng.normal(0, 2, (2, len(years)))[hospital]
-    index = 100 + common + 6 * draw_ar1(rng, N_DEPARTMENTS, len(years), 0.5) + effect + loss
-    targets = [
-        Target("supporting hospitals, one department each", "hospitals", 20, len(taken), 0, "F025"),
-        Target("recipient hospitals", "hospitals", 2, len(np.unique(hospital)), 0, "F025"),
-    ]
+    size = FIGURES.assumed["discharges"]
+    common = np.array(size["per_year"])[hospital][:, None] * (years - 2015)
+    common = common + rng.normal(0, size["common_sd"], (2, len(years)))[hospital]
+    index = 100 + common + size["shock"] * draw_ar1(rng, N_DEPARTMENTS, len(years), size["persistence"]) + effect + loss
+    met = {"departments_taken": len(taken), "recipients": len(np.unique(hospital))}
     frame = _lay_out(
         {
             "department": _number("D", N_DEPARTMENTS),
@@ -257,11 +222,12 @@ def shanghai_departments(
         "start": start,
         "within": within,
     }
-    notes = (
-        "Simulated. Published: 20 supporting and 2 recipient hospitals. Departments, volumes and the start are assumed.",
-        "Departments of one hospital share beds and staff: those not taken lose some, which flatters the comparison.",
-    )
-    return _finish("shanghai_departments", frame, effect, cohort, years, parameters, targets, roles, notes)
+    return _finish("shanghai_departments", frame, effect, cohort, years, parameters, met, roles)
+
+
+def _share_out(rng: np.random.Generator, experts: int) -> NDArray[np.int64]:
+    """Share experts out among the aided hospitals, at random but not far from evenly."""
+    return round_to_total(experts * rng.dirichlet(np.full(N_AIDED, 20.0)), experts)
 
 
 def _number(letter: str, size: int) -> NDArray:
@@ -282,9 +248,8 @@ def _finish(
     cohort: Floats,
     years: NDArray,
     parameters: dict[str, Any],
-    targets: list[Target],
+    met: Mapping[str, float],
     roles: dict[str, str],
-    notes: tuple[str, ...],
 ) -> SimulatedPanel:
     truth = summarise_truth(effect, cohort, years, "year")
-    return SimulatedPanel(name, frame, truth, parameters, hold_against(targets), roles, notes)
+    return SimulatedPanel(name, frame, truth, parameters, FIGURES.compare(met), roles, FIGURES.notes[name])

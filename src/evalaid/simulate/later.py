@@ -13,13 +13,14 @@ from evalaid.simulate.county import ORDINALS, QUARTERS, YEARS, Background, Draft
 from evalaid.simulate.guangdong import draw_rollout, finish, unfold_effect
 from evalaid.simulate.noise import draw_from, round_to_total
 from evalaid.simulate.simulated_panel import SimulatedPanel, check_choice, check_number, check_seed
-from evalaid.simulate.target import Target
 from evalaid.simulate.truth import SHAPES
 
 Floats = NDArray[np.float64]
 
-N_HOSPITALS_FIRST, N_HOSPITALS_SECOND, PERSON_TIMES = 78, 113, 12_000
-LIANNAN_STARTS = {"2014": None, "2017-07": "2017Q3", "2018-12": "2018Q4", "2020-01": "2020Q1"}
+N_HOSPITALS_FIRST, N_HOSPITALS_SECOND, PERSON_TIMES = (
+    levels.FIGURES.value(key) for key in ("hospitals_first", "hospitals_second", "person_times")
+)
+LIANNAN_STARTS: dict[str, str | None] = levels.FIGURES.programme["liannan_starts"]
 """Candidate dates of Liannan: trusteeship, pilot, branches, community; the first lies before the panel."""
 
 
@@ -55,17 +56,6 @@ def second_round(
     **background
         See `evalaid.simulate.county.Background`.
 
-    Returns
-    -------
-    SimulatedPanel
-        Columns as in `evalaid.simulate.guangdong.simulate_guangdong`; ``cohort`` is the second round's (missing =
-        unchanged), ``hospitals`` counts paired hospitals in that quarter, ``first_cohort`` is the first round's.
-
-    Raises
-    ------
-    SimulationError
-        For impossible parameters.
-
     Examples
     --------
     >>> int(second_round(1.0, 1).frame.drop_duplicates("adcode")["cohort"].notna().sum())
@@ -92,13 +82,9 @@ def second_round(
         labels = np.array([QUARTERS[int(value - ORDINALS[0])] for value in first], dtype=object)
         return Programme(cohort, effect, other, {**columns, "hospitals": hospitals, "first_cohort": labels})
 
-    def count(drawn: Drawn) -> list[Target]:
+    def count(drawn: Drawn) -> dict[str, float]:
         hospitals = drawn.programme.columns["hospitals"].sum(axis=0)
-        before, after = QUARTERS.index("2020Q1"), len(QUARTERS) - 1
-        return [
-            Target("paired county hospitals, first round", "hospitals", 78, hospitals[before], 0, "F006"),
-            Target("paired county hospitals, second round", "hospitals", 113, hospitals[after], 0, "F050 F121b"),
-        ]
+        return {"hospitals_first": hospitals[QUARTERS.index("2020Q1")], "hospitals_second": hospitals[-1]}
 
     parameters = {
         "effect_pp": effect_pp,
@@ -109,11 +95,7 @@ def second_round(
         "start": start,
         **options.to_dict(),
     }
-    notes = (
-        "Simulated. Published: 78 and 113 hospitals, in place by 2022-07-05. Which counties were added is drawn.",
-        "Counties without a change had two hospitals already (all but one): they are no random comparison.",
-    )
-    return finish("second_round", seed, choose, options, parameters, notes, count)
+    return finish("second_round", seed, choose, options, parameters, count)
 
 
 def ten_thousand_doctors(
@@ -144,17 +126,6 @@ def ten_thousand_doctors(
     **background
         See `evalaid.simulate.county.Background`.
 
-    Returns
-    -------
-    SimulatedPanel
-        Columns as in `evalaid.simulate.guangdong.simulate_guangdong`; ``dose`` is person-times in 2024 per 10,000
-        residents (0 = none), ``person_times`` their number, ``cohort`` 2024Q1 where the dose is positive.
-
-    Raises
-    ------
-    SimulationError
-        For impossible parameters.
-
     Notes
     -----
     ``effect_i = effect_pp dose_i / mean(dose)``, times the headroom.
@@ -176,9 +147,8 @@ def ten_thousand_doctors(
         effect = unfold_effect(effect_pp, "dose", 1, cohort, dose, draft.room)
         return Programme(cohort, effect, other, {**columns, "dose": dose, "person_times": times})
 
-    def count(drawn: Drawn) -> list[Target]:
-        times = int(drawn.programme.columns["person_times"].sum())
-        return [Target("doctors sent down, 2024", "person-times", PERSON_TIMES, times, 0, "F051")]
+    def count(drawn: Drawn) -> dict[str, float]:
+        return {"person_times": int(drawn.programme.columns["person_times"].sum())}
 
     parameters = {
         "effect_pp": effect_pp,
@@ -187,11 +157,7 @@ def ten_thousand_doctors(
         "without": without,
         **options.to_dict(),
     }
-    notes = (
-        "Simulated. Published: 12,000 person-times in 2024. The dose of each county and the start are drawn.",
-        "The start coincides with the change of the base in 2024.",
-    )
-    return finish("ten_thousand_doctors", seed, choose, options, parameters, notes, count)
+    return finish("ten_thousand_doctors", seed, choose, options, parameters, count)
 
 
 def liannan(
@@ -225,17 +191,6 @@ def liannan(
         Effect of the province-wide programme on every county, part of the untreated path.
     **background
         See `evalaid.simulate.county.Background`.
-
-    Returns
-    -------
-    SimulatedPanel
-        Columns as in `evalaid.simulate.guangdong.simulate_guangdong`, with ``cohort_2017_07``, ``cohort_2018_12`` and
-        ``cohort_2020_01`` for the candidate dates; ``cohort`` is the true one, missing for all other counties.
-
-    Raises
-    ------
-    SimulationError
-        For impossible parameters, the date of 2014 among them.
     """
     if date == "2014":
         raise SimulationError(
@@ -272,8 +227,4 @@ def liannan(
         "rollout_pp": rollout_pp,
         **options.to_dict(),
     }
-    notes = (
-        "Simulated. Of the four dates the first (trusteeship, about 2014) lies before the panel.",
-        "The rise from 71 to 80.1 is met for every effect: the rest is a shock of this one county.",
-    )
-    return finish("liannan", seed, choose, options, parameters, notes)
+    return finish("liannan", seed, choose, options, parameters)

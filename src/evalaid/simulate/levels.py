@@ -10,31 +10,19 @@ from numpy.typing import NDArray
 
 from evalaid.base.errors import SimulationError
 from evalaid.simulate.noise import round_to_total
+from evalaid.simulate.programme_figures import read_figures
 
 Floats = NDArray[np.float64]
 
-EPISODES_2018, OUTSIDE_2018 = 5_631_000, 927_000
+FIGURES = read_figures("guangdong")
+EPISODES_2018, OUTSIDE_2018 = FIGURES.value("episodes"), FIGURES.value("outside")
 """Residents' episodes in 2018 and those outside the county, published in units of 10,000 (563.1 and 92.7)."""
 
-GAOZHOU, LIANZHOU, LIANNAN, YUNAN, XINYI, YANGXI = "440981", "441882", "441826", "445322", "440983", "441721"
-
-TIERS = (("> 90", 90.0, 100.0, 9), ("85-90", 85.0, 90.0, 6), ("80-85", 80.0, 85.0, 14), ("70-80", 70.0, 80.0, 18))
-"""Name, limits in per cent and number of counties; the remaining 10 lie below 70."""
-
-N_BELOW_70 = 10
-MARGIN = 0.15  # percentage points between a drawn level and the limit of its tier: rounding must not cross it
-LOWEST = 58.0  # assumed: the published distribution is open below 70
-SIZE_BY_TYPE = {
-    "县级市": 0.55,
-    "县": 0.0,
-    "自治县": -0.8,
-}  # assumed, in logs: cities are larger, autonomous counties small
-
-# Assumed: episodes by quarter of the year, growth a year, loss by epidemic, and insured instead of resident from 2024 on.
-SEASON = np.array([0.97, 1.0, 1.03, 1.0])
-GROWTH = 0.025
-EPIDEMIC = {"2020Q1": 0.72, "2020Q2": 0.84, "2020Q3": 0.95, "2022Q4": 0.90}
-INSURED = 0.94
+GAOZHOU, LIANZHOU, LIANNAN, YUNAN, XINYI, YANGXI = (
+    FIGURES.codes[name] for name in ("gaozhou", "lianzhou", "liannan", "yunan", "xinyi", "yangxi")
+)
+TIERS = ("above_90", "from_85", "from_80", "from_70")
+"""Published tiers of the share of 2018, by the keys of their figures; the remaining counties lie below 70."""
 
 
 @dataclass(frozen=True)
@@ -63,23 +51,6 @@ def draw_levels(rng: np.random.Generator, counties: pd.DataFrame) -> Levels:
     of the published distribution is near 79 and the aggregate is 83.54, so larger counties keep more of their patients;
     how much larger they are is solved for.
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of randomness.
-    counties : pandas.DataFrame
-        From `evalaid.simulate.geography.read_counties`.
-
-    Returns
-    -------
-    Levels
-        In the order of ``counties``.
-
-    Raises
-    ------
-    SimulationError
-        When no gradient of size reaches the aggregate.
-
     Notes
     -----
     ``episodes_i ~ exp(type_i + e_i + g share_i)`` with g such that ``sum(episodes share) = 4,704,000``.
@@ -89,15 +60,19 @@ def draw_levels(rng: np.random.Generator, counties: pd.DataFrame) -> Levels:
     share[counties["above_90"].to_numpy()] = rng.uniform(90.4, 93.8, int(counties["above_90"].sum()))
     share[code == GAOZHOU] = rng.uniform(94.7, 95.3)
     share[code == LIANZHOU] = rng.uniform(92.4, 93.2)
-    share[code == YUNAN] = 77.7
+    share[code == YUNAN] = FIGURES.value("yunan_2018")
     share[code == LIANNAN] = liannan = rng.uniform(70.6, 71.4)
     open_places = rng.permutation(np.flatnonzero(np.isnan(share)))
-    drawn = [rng.uniform(low + MARGIN, high - MARGIN, size) for _, low, high, size in TIERS[1:3]]
-    drawn.append(rng.uniform(70 + MARGIN, liannan - MARGIN, 1))  # rank 46 of 57 with 47 counties at 70 or more
-    drawn.append(rng.uniform(liannan + MARGIN, 80 - MARGIN, TIERS[3][3] - 3))
-    drawn.append(rng.uniform(LOWEST, 70 - MARGIN, N_BELOW_70))
+    assumed, margin = FIGURES.assumed, FIGURES.assumed["margin"]
+    tiers = [FIGURES.published[key] for key in TIERS[1:3]]
+    drawn = [rng.uniform(tier["low"] + margin, tier["high"] - margin, tier["value"]) for tier in tiers]
+    drawn.append(rng.uniform(70 + margin, liannan - margin, 1))  # rank 46 of 57 with 47 counties at 70 or more
+    drawn.append(rng.uniform(liannan + margin, 80 - margin, FIGURES.value("from_70") - 3))
+    drawn.append(rng.uniform(assumed["lowest"], 70 - margin, FIGURES.value("below_70")))
     share[open_places] = np.concatenate(drawn)
-    size = counties["type"].str.split(" ").str[0].map(SIZE_BY_TYPE).to_numpy() + rng.normal(0, 0.4, len(code))
+    size = counties["type"].str.split(" ").str[0].map(assumed["size_by_type"]).to_numpy() + rng.normal(
+        0, 0.4, len(code)
+    )
     goal = 100 * (EPISODES_2018 - OUTSIDE_2018) / EPISODES_2018
     low, high = -3.0, 6.0
     if not _mean(share, size, low) < goal < _mean(share, size, high):
@@ -114,25 +89,13 @@ def draw_episodes(rng: np.random.Generator, levels: Levels, quarters: tuple[str,
 
     Assumes 2.5 per cent growth a year, a mild season, fewer episodes in the epidemic and a level 6 per cent lower from
     2024 on, when the base changes from residents to the insured. The programme moves episodes, it does not add any.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of randomness.
-    levels : Levels
-        Sizes in 2018.
-    quarters : tuple of str
-        (T,) ``"2016Q1"`` ... in calendar order, 2018 complete.
-
-    Returns
-    -------
-    numpy.ndarray
-        (N, T) int64; the sum over 2018 is exactly 5,631,000.
     """
     year = np.array([int(name[:4]) for name in quarters])
-    season = SEASON[np.array([int(name[5]) - 1 for name in quarters])]
-    epidemic = np.array([EPIDEMIC.get(name, 1.0) for name in quarters])
-    common = season * (1 + GROWTH) ** (year - 2018) * epidemic * np.where(year >= 2024, INSURED, 1.0)
+    assumed = FIGURES.assumed
+    season = np.array(assumed["episodes_season"])[np.array([int(name[5]) - 1 for name in quarters])]
+    epidemic = np.array([assumed["epidemic"].get(name, 1.0) for name in quarters])
+    insured = np.where(year >= 2024, assumed["insured"], 1.0)
+    common = season * (1 + assumed["growth"]) ** (year - 2018) * epidemic * insured
     spread = common * np.exp(rng.normal(0, 0.02, (len(levels.share), len(quarters))))
     in_2018 = year == 2018
     spread /= spread[:, in_2018].sum(axis=1, keepdims=True)

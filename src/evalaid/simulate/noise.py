@@ -11,20 +11,6 @@ Floats = NDArray[np.float64]
 def draw_ar1(rng: np.random.Generator, n_units: int, n_periods: int, rho: float) -> Floats:
     """Draw stationary first-order autoregressive paths with variance one.
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of randomness.
-    n_units, n_periods : int
-        Number of paths and their length.
-    rho : float
-        Correlation from one period to the next, in (-1, 1).
-
-    Returns
-    -------
-    numpy.ndarray
-        (n_units, n_periods).
-
     Notes
     -----
     ``u_t = rho u_{t-1} + sqrt(1 - rho^2) e_t``, ``u_0 ~ N(0, 1)``.
@@ -42,12 +28,7 @@ def draw_ar1(rng: np.random.Generator, n_units: int, n_periods: int, rho: float)
 
 
 def correlate(n_periods: int, rho: float) -> Floats:
-    """Give the correlation matrix of a first-order autoregressive path.
-
-    Returns
-    -------
-    numpy.ndarray
-        (n_periods, n_periods), ``rho^|s-t|``.
+    """Return the correlation matrix of a first-order autoregressive path.
 
     Examples
     --------
@@ -62,22 +43,6 @@ def condition(path: Floats, covariance: Floats, constraints: Floats, values: Flo
     """Move a draw of a Gaussian path so that linear constraints hold exactly.
 
     Assumes that ``path`` is a draw with this covariance; the result is then a draw given the constraints.
-
-    Parameters
-    ----------
-    path : numpy.ndarray
-        (T,).
-    covariance : numpy.ndarray
-        (T, T).
-    constraints : numpy.ndarray
-        (K, T), of full rank.
-    values : numpy.ndarray
-        (K,): what ``constraints @ path`` has to be.
-
-    Returns
-    -------
-    numpy.ndarray
-        (T,).
 
     Notes
     -----
@@ -98,18 +63,6 @@ def round_to_total(values: Floats, total: int) -> NDArray[np.int64]:
 
     Assumes that the values add up to the total within their number.
 
-    Parameters
-    ----------
-    values : numpy.ndarray
-        Any shape, >= 0.
-    total : int
-        The sum to reach.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64, the same shape; no entry differs from its value by more than one.
-
     Examples
     --------
     >>> round_to_total(np.array([1.4, 1.4, 1.2]), 4).tolist()
@@ -128,20 +81,6 @@ def round_to_total(values: Floats, total: int) -> NDArray[np.int64]:
 
 def draw_from(rng: np.random.Generator, score: Floats, size: int) -> NDArray[np.intp]:
     """Draw units without replacement, with chances that rise with a score.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of randomness.
-    score : numpy.ndarray
-        (N,) log of the relative chance; minus infinity = never, infinity = always.
-    size : int
-        How many.
-
-    Returns
-    -------
-    numpy.ndarray
-        (size,) positions, ascending.
 
     Notes
     -----

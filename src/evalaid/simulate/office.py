@@ -4,35 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from evalaid.simulate.programme_figures import read_document
 
 FOLDER = "模拟数据 simulated"
 PANEL_FILE = "县域内住院情况（模拟 simulated）.xlsx"
 ROSTER_FILE = "帮扶名单（模拟 simulated）.xlsx"
-EFFECT = 0.04
+_FIGURES = read_document("office")
+EFFECT: float = _FIGURES["effect"]
 """The effect that is in the files: the share inside rises by so much in every year from the start on."""
 
-COUNTIES = (
-    "连南瑶族自治县", "连山县", "阳山县", "佛冈县", "始兴县", "仁化县", "翁源县", "乳源瑶族自治县", "新丰县", "南雄市", "平远县", "蕉岭县",
-    "大埔县", "丰顺县", "五华县", "紫金县", "龙川县", "连平县", "和平县", "东源县",
-)  # fmt: skip
-STARTS = {
-    "连南瑶族自治县": (2014, "约2014年", "省人民医院（模拟）；中山一院（模拟）", "组团式帮扶", "12人"),
-    "连山县": (2015, "2015年3月", "省中医院（模拟）", "托管", "5人"),
-    "阳山县": (2016, "2016年下半年", "南方医院（模拟）", "紧密型医共体", "8"),
-    "佛冈县": (2014, "2014年前后", "中山三院（模拟）", "对口支援", "约6名"),
-    "始兴县": (2016, "2016-2018", "珠江医院（模拟）", "组团式帮扶", "10"),
-    "仁化县": (2015, "2015年12月17日至今", "市一医院（模拟）", "医联体", "3"),
-    "翁源县": (2016, "2016Q1", "市二医院（模拟）", "托管", "7"),
-    "平远县": (2015, "2015年", "省二医院（模拟）", "专科联盟", "4"),
-}
+COUNTIES: list[str] = _FIGURES["counties"]
+STARTS: dict[str, list[Any]] = _FIGURES["starts"]
 """County -> the true first treated year, what the roster says, hospitals, mechanism, experts."""
 
 
 @dataclass(frozen=True)
 class OfficeFiles:
-    """Say where the simulated files lie.
+    """Where the simulated files lie.
 
     Parameters
     ----------
@@ -53,19 +45,6 @@ def write_office_files(folder: Path | str, *, seed: int = 1, years: tuple[int, i
     Assumes that shares of counties differ by a constant, move with a common trend and a small shock of their own, and rise by
     `EFFECT` from the true start on. The roster says some of the starts only roughly.
 
-    Parameters
-    ----------
-    folder : Path or str
-        Where; the files get a folder of their own in it.
-    seed : int
-        Of the shocks.
-    years : tuple of int
-        First and last year.
-
-    Returns
-    -------
-    OfficeFiles
-
     Examples
     --------
     >>> import tempfile
@@ -84,9 +63,10 @@ def write_office_files(folder: Path | str, *, seed: int = 1, years: tuple[int, i
 def _write_panel(path: Path, rng: np.random.Generator, years: range) -> None:
     from openpyxl import Workbook  # type: ignore[import-untyped]
 
-    level = rng.uniform(0.55, 0.75, len(COUNTIES))
-    trend = 0.004 * np.arange(len(years))
-    share = level[:, None] + trend + rng.normal(0, 0.008, (len(COUNTIES), len(years)))
+    size = _FIGURES["share"]
+    level = rng.uniform(size["low"], size["high"], len(COUNTIES))
+    trend = size["trend"] * np.arange(len(years))
+    share = level[:, None] + trend + rng.normal(0, size["shock"], (len(COUNTIES), len(years)))
     for row, county in enumerate(COUNTIES):
         if county in STARTS:
             share[row, [year >= STARTS[county][0] for year in years]] += EFFECT

@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 
 from evalaid.base.errors import SimulationError
 from evalaid.simulate.noise import draw_ar1, draw_from
+from evalaid.simulate.programme_figures import read_figures
 from evalaid.simulate.simulated_panel import SimulatedPanel, check_choice, check_number, check_seed, generator_of
-from evalaid.simulate.target import Target, hold_against
 from evalaid.simulate.truth import SHAPES, event_times, summarise_truth, unfold
 
 Floats = NDArray[np.float64]
-N_COUNTIES, N_POOR, N_HOSPITALS, N_SUPPORTERS, N_PROVINCES = 2_800, 834, 1_180, 963, 28
+FIGURES = read_figures("pairings")
+N_POOR, N_HOSPITALS, N_SUPPORTERS = (FIGURES.value(key) for key in ("poor", "hospitals", "supporters"))
+N_COUNTIES, N_PROVINCES, NATION, ROOM = (FIGURES.assumed[key] for key in ("counties", "provinces", "nation", "room"))
+N_GUIZHOU, N_ZHEJIANG = FIGURES.assumed["guizhou_counties"], FIGURES.value("zhejiang")
 YEARS = np.arange(2012, 2021)
-NATION = {2012: 77.0, 2014: 78.8, 2016: 80.4, 2017: 82.5, 2018: 83.4, 2019: 84.2, 2020: 85.5}
-N_GUIZHOU, N_ZHEJIANG = 88, 43
-ROOM = 0.12  # counties with less than 12 points of headroom follow trends and effects in proportion to it
 
 
 def national_pairing(
@@ -51,18 +51,6 @@ def national_pairing(
         Percentage points that a county one standard deviation poorer gains a year.
     targeting : float
         How strongly low recent shares attract the programme beside poverty.
-
-    Returns
-    -------
-    SimulatedPanel
-        ``frame`` columns ``county``, ``province`` (drawn), ``year``, ``visit_share`` (fraction), ``n_inside``,
-        ``n_total`` (visits), ``population`` (10,000 persons), ``cohort``, ``dose`` and ``hospitals`` (paired), ``poverty``
-        (standardised), ``log_gdp``, ``share_2013`` (the visit share before the panel's middle), ``true_effect``.
-
-    Raises
-    ------
-    SimulationError
-        For impossible parameters.
 
     Notes
     -----
@@ -115,14 +103,14 @@ def national_pairing(
 
     everyone = np.ones(N_COUNTIES, dtype=bool)
     above = float(mean(2018, poor) > 80)
-    targets = [
-        Target("paired poor counties", "counties", 834, int(poor.sum()), 0, "F010"),
-        Target("paired county hospitals", "hospitals", 1180, int(hospitals.sum()), 0, "F011"),
-        Target("supporting hospitals", "hospitals", 963, len(np.unique(supporter)), 0, "F009"),
-        Target("visit share, nation, 2016", "%", 80.4, mean(2016, everyone), 0.05, "F148"),
-        Target("visit share, nation, 2017 (published: first half)", "%", 82.5, mean(2017, everyone), 0.5, "F147"),
-        Target("visit share of poor counties above 80 in 2018 (1 = yes)", "yes", 1, above, 0, "F150"),
-    ]
+    met = {
+        "poor": int(poor.sum()),
+        "hospitals": int(hospitals.sum()),
+        "supporters": len(np.unique(supporter)),
+        "visits_2016": mean(2016, everyone),
+        "visits_2017": mean(2017, everyone),
+        "poor_above_80": above,
+    }
     columns = {
         "county": np.char.add("C", np.char.zfill(np.arange(N_COUNTIES).astype(str), 4)),
         "province": np.char.add("P", np.char.zfill(_provinces(rng, poverty).astype(str), 2)),
@@ -146,14 +134,10 @@ def national_pairing(
         "catch_up": catch_up,
         "targeting": targeting,
     }
-    notes = (
-        "Simulated. Counties are drawn, none is a real one; counts of counties and hospitals are published.",
-        "Poor counties catch up without the programme: a comparison that ignores poverty and history is biased.",
-        "The visit share is not the inpatient share; the two are about 12 points apart where both are published.",
-    )
     truth = summarise_truth(effect, cohort, YEARS, "year", population)
     solved = {"level_by_poverty": slope}
-    return SimulatedPanel("national_pairing", frame, truth, parameters, hold_against(targets), roles, notes, solved)
+    notes = FIGURES.notes["national_pairing"]
+    return SimulatedPanel("national_pairing", frame, truth, parameters, FIGURES.compare(met), roles, notes, solved)
 
 
 def zhejiang_guizhou(
@@ -176,17 +160,6 @@ def zhejiang_guizhou(
     others_pp : float
         Effect of being paired at all, in every county from 2017 on: part of the untreated path.
 
-    Returns
-    -------
-    SimulatedPanel
-        ``frame`` columns ``county``, ``prefecture`` (drawn), ``year``, ``share`` (fraction), ``cohort``, ``poverty``,
-        ``log_gdp``, ``true_effect``.
-
-    Raises
-    ------
-    SimulationError
-        For impossible parameters.
-
     Examples
     --------
     >>> zhejiang_guizhou(2.0, 1).frame["county"].nunique()
@@ -203,16 +176,18 @@ def zhejiang_guizhou(
     paired = draw_from(rng, 2.0 * favoured + 0.5 * poverty, N_ZHEJIANG)
     cohort = np.full(N_GUIZHOU, np.nan)
     cohort[paired] = 2017.0
-    level = np.clip(rng.normal(0.76, 0.06, N_GUIZHOU) - 0.02 * poverty, 0.55, 0.88)
+    size, path = FIGURES.assumed["guizhou_share"], FIGURES.assumed["guizhou_path"]
+    level = rng.normal(size["mean"], size["sd"], N_GUIZHOU) + size["by_poverty"] * poverty
+    level = np.clip(level, size["low"], size["high"])
     effect = effect_pp / 100 * unfold(shape, event_times(cohort, YEARS), build_up)
-    common = np.interp(YEARS, [2012, 2016, 2020], [-0.03, 0.0, 0.025]) + others_pp / 100 * (YEARS >= 2017)
-    common = common + rng.normal(0, 0.003, len(YEARS))
-    share = level[:, None] + common + 0.013 * draw_ar1(rng, N_GUIZHOU, len(YEARS), 0.6) + effect
+    common = np.interp(YEARS, list(path), list(path.values())) + others_pp / 100 * (YEARS >= 2017)
+    common = common + rng.normal(0, size["common_sd"], len(YEARS))
+    shock = size["shock"] * draw_ar1(rng, N_GUIZHOU, len(YEARS), size["persistence"])
+    share = level[:, None] + common + shock + effect
     if share.max() > 0.995 or share.min() < 0.2:
         raise SimulationError(
             f"An effect of {effect_pp:g} points drives shares beyond 20 to 99.5 per cent: choose less."
         )
-    targets = [Target("institutions paired with Zhejiang", "counties", 43, len(paired), 0, "F028")]
     columns = {
         "county": np.char.add("G", np.char.zfill(np.arange(N_GUIZHOU).astype(str), 2)),
         "prefecture": np.char.add("P", prefecture.astype(str)),
@@ -223,12 +198,9 @@ def zhejiang_guizhou(
     frame = _lay_out(columns, YEARS, {"share": share, "true_effect": effect})
     roles = {"unit": "county", "period": "year", "outcome": "share", "cohort": "cohort"}
     parameters = {"effect_pp": effect_pp, "seed": seed, "shape": shape, "build_up": build_up, "others_pp": others_pp}
-    notes = (
-        "Simulated. Published: 43 institutions and the date. All shares are assumed.",
-        "The comparison counties are paired, too, with other provinces: the effect is the difference between pairings.",
-    )
-    truth = summarise_truth(effect, cohort, YEARS, "year")
-    return SimulatedPanel("zhejiang_guizhou", frame, truth, parameters, hold_against(targets), roles, notes)
+    truth, calibration = summarise_truth(effect, cohort, YEARS, "year"), FIGURES.compare({"zhejiang": len(paired)})
+    notes = FIGURES.notes["zhejiang_guizhou"]
+    return SimulatedPanel("zhejiang_guizhou", frame, truth, parameters, calibration, roles, notes)
 
 
 def _meet(
@@ -237,7 +209,7 @@ def _meet(
     """Add a common path and a tilt of levels by poverty, so that the nation's years and the poor of 2018 come true."""
 
     def spread(array: Floats) -> Floats:
-        """Take away the common path that brings the nation to zero."""
+        """Subtract the common path that brings the nation to zero."""
         return array - room[:, None] * (weight @ array / (weight @ room))
 
     column = int(np.flatnonzero(YEARS == 2018)[0])

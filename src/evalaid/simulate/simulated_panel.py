@@ -19,7 +19,7 @@ LABEL = "simulated"
 
 @dataclass(frozen=True, eq=False)
 class SimulatedPanel:
-    """Hold a simulated panel with its true effect.
+    """A simulated panel with its true effect.
 
     Parameters
     ----------
@@ -67,18 +67,7 @@ class SimulatedPanel:
         return f"<SimulatedPanel {self.generator}: {len(self.frame):,} rows, {units:,} units, {LABEL}>"
 
     def write(self, folder: Path | str) -> tuple[Path, ...]:
-        """Write the panel, its truth, its calibration and its parameters to a folder.
-
-        Parameters
-        ----------
-        folder : pathlib.Path or str
-            Made when it does not exist.
-
-        Returns
-        -------
-        tuple of pathlib.Path
-            ``simulated_<generator>_panel.csv``, ``..._truth.csv``, ``..._calibration.csv`` and ``..._parameters.json``.
-        """
+        """Write the panel, its truth, its calibration and its parameters to a folder."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         stem = f"{LABEL}_{self.generator}"
@@ -103,13 +92,7 @@ class SimulatedPanel:
 
 
 def check_seed(seed: object) -> int:
-    """Take a seed: a whole number, 0 or more.
-
-    Raises
-    ------
-    SimulationError
-        When the seed is missing or no such number; a simulated panel without a recorded seed cannot be made again.
-    """
+    """Check a seed: a whole number, 0 or more."""
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise SimulationError(f"Found seed={seed!r}; expected a whole number, 0 or more, so that it can be recorded.")
     return int(seed)
@@ -121,13 +104,7 @@ def generator_of(seed: int) -> np.random.Generator:
 
 
 def check_number(name: str, value: object, low: float, high: float) -> float:
-    """Take a finite number within limits.
-
-    Raises
-    ------
-    SimulationError
-        Naming the parameter, the value and the limits.
-    """
+    """Check a finite number within limits."""
     fits = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
     if not fits or not low <= float(value) <= high:  # type: ignore[arg-type]
         raise SimulationError(f"Found {name}={value!r}; expected a number from {low:g} to {high:g}.")
@@ -135,13 +112,7 @@ def check_number(name: str, value: object, low: float, high: float) -> float:
 
 
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> str:
-    """Take one of a few words.
-
-    Raises
-    ------
-    SimulationError
-        Naming the parameter, the value and the choices.
-    """
+    """Check that a value is one of a few words."""
     if value not in choices:
         raise SimulationError(f"Found {name}={value!r}; expected one of {', '.join(map(repr, choices))}.")
     return str(value)

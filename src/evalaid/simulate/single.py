@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from evalaid.simulate import levels
 from evalaid.simulate.geography import read_counties
 from evalaid.simulate.noise import condition, correlate, draw_ar1
+from evalaid.simulate.programme_figures import read_figures
 from evalaid.simulate.simulated_panel import SimulatedPanel, check_choice, check_number, check_seed, generator_of
-from evalaid.simulate.target import Target, hold_against
 from evalaid.simulate.truth import SHAPES, event_times, summarise_truth, unfold
 
 Floats = NDArray[np.float64]
-FIRST, LAST = 2014, 2025
+FIGURES = read_figures("funds")
+FIRST, LAST = FIGURES.assumed["years"]
 
 
 def yangxi(
@@ -37,17 +38,6 @@ def yangxi(
         How the effect unfolds (years).
     start : int
         First treated year, 2016 to 2019 (by 2019-09 it had begun).
-
-    Returns
-    -------
-    SimulatedPanel
-        ``frame`` columns ``adcode``, ``county``, ``prefecture``, ``year``, ``fund_balance`` (per cent of revenue, may be
-        negative), ``cohort``, ``log_gdp``, ``share_65``, ``true_effect`` (percentage points).
-
-    Raises
-    ------
-    SimulationError
-        For impossible parameters.
     """
     effect_pp = check_number("effect_pp", effect_pp, -40, 40)
     check_choice("shape", shape, SHAPES[:3])
@@ -59,20 +49,15 @@ def yangxi(
     here = int(np.flatnonzero(counties["adcode"] == levels.YANGXI)[0])
     cohort = np.where(np.arange(len(counties)) == here, float(start), np.nan)
     effect = effect_pp * unfold(shape, event_times(cohort, years), build_up)
-    level = rng.normal(-2, 5, len(counties))
-    common = np.interp(years, [2014, 2018, 2020, 2021, 2025], [1, -2, 4, 0, 2]) + rng.normal(0, 0.5, len(years))
-    rate = level[:, None] + common + 4 * draw_ar1(rng, len(counties), len(years), 0.5) + effect
-    rate = _meet(rate, here, years, {2018: -10.26, 2023: 6.68}, effect)
-    targets = [
-        Target("Yangxi, fund balance rate 2018", "%", -10.26, rate[here, years == 2018][0], 0.005, "F052"),
-        Target("Yangxi, fund balance rate 2023", "%", 6.68, rate[here, years == 2023][0], 0.005, "F053"),
-    ]
+    size, path = FIGURES.assumed["balance"], FIGURES.assumed["balance_path"]
+    level = rng.normal(size["mean"], size["sd"], len(counties))
+    common = np.interp(years, list(path), list(path.values())) + rng.normal(0, size["common_sd"], len(years))
+    shock = size["shock"] * draw_ar1(rng, len(counties), len(years), size["persistence"])
+    rate = level[:, None] + common + shock + effect
+    rate = _meet(rate, here, years, {year: FIGURES.value(f"yangxi_{year}") for year in (2018, 2023)}, effect)
+    met = {f"yangxi_{year}": rate[here, years == year][0] for year in (2018, 2023)}
     parameters = {"effect_pp": effect_pp, "seed": seed, "shape": shape, "build_up": build_up, "start": start}
-    notes = (
-        "Simulated. Published: two values of Yangxi. The other 56 counties and all other years are assumed.",
-        "A fund balance also depends on the budget that the insurer sets.",
-    )
-    return _finish("yangxi", rng, counties, years, "fund_balance", rate, cohort, effect, parameters, targets, notes)
+    return _finish("yangxi", rng, counties, years, "fund_balance", rate, cohort, effect, parameters, met)
 
 
 def xinyi(effect_pp: float = -20.0, seed: int = 1, *, shape: str = "constant", build_up: int = 2) -> SimulatedPanel:
@@ -90,17 +75,6 @@ def xinyi(effect_pp: float = -20.0, seed: int = 1, *, shape: str = "constant", b
         Recorded.
     shape, build_up : {"constant", "gradual", "none"}, int
         How the effect unfolds (years).
-
-    Returns
-    -------
-    SimulatedPanel
-        ``frame`` columns ``adcode``, ``county``, ``prefecture``, ``year``, ``fund_outflow_index`` (2022 = 100),
-        ``cohort``, ``log_gdp``, ``share_65``, ``true_effect`` (points of the index).
-
-    Raises
-    ------
-    SimulationError
-        For impossible parameters.
     """
     effect_pp = check_number("effect_pp", effect_pp, -90, 90)
     check_choice("shape", shape, SHAPES[:3])
@@ -111,21 +85,18 @@ def xinyi(effect_pp: float = -20.0, seed: int = 1, *, shape: str = "constant", b
     here = int(np.flatnonzero(counties["adcode"] == levels.XINYI)[0])
     cohort = np.where(np.arange(len(counties)) == here, 2023.0, np.nan)
     effect = effect_pp * unfold(shape, event_times(cohort, years), build_up)
-    common = np.interp(years, [2014, 2019, 2020, 2022, 2023, 2025], [80, 105, 85, 100, 108, 112])
-    index = common + 8 * draw_ar1(rng, len(counties), len(years), 0.6) + effect
-    index += (100 - index[:, years == 2022]) * 0.7 ** np.abs(years - 2022)  # the base year of the index is 2022
-    index = _meet(index, here, years, {2022: 100.0, 2023: 50 + rng.uniform(-3, 3)}, effect)
-    targets = [
-        Target("Xinyi, fund outflow against 2022 (about)", "%", -50, index[here, years == 2023][0] - 100, 5, "F062")
-    ]
+    size, path = FIGURES.assumed["outflow"], FIGURES.assumed["outflow_path"]
+    common = np.interp(years, list(path), list(path.values()))
+    index = common + size["shock"] * draw_ar1(rng, len(counties), len(years), size["persistence"]) + effect
+    index += (100 - index[:, years == 2022]) * size["return"] ** np.abs(
+        years - 2022
+    )  # the base year of the index is 2022
+    aim = FIGURES.published["xinyi_2023"]["aim"]
+    half = 100 + FIGURES.value("xinyi_2023") + rng.uniform(-aim, aim)
+    index = _meet(index, here, years, {2022: 100.0, 2023: half}, effect)
+    met = {"xinyi_2023": index[here, years == 2023][0] - 100}
     parameters = {"effect_pp": effect_pp, "seed": seed, "shape": shape, "build_up": build_up}
-    notes = (
-        "Simulated. Published: the fall by about half and the date of the plaque. All other values are assumed.",
-        "The rank of the assessment year 2022 precedes the alliance: it cannot be its effect.",
-    )
-    return _finish(
-        "xinyi", rng, counties, years, "fund_outflow_index", index, cohort, effect, parameters, targets, notes
-    )
+    return _finish("xinyi", rng, counties, years, "fund_outflow_index", index, cohort, effect, parameters, met)
 
 
 def _meet(values: Floats, here: int, years: NDArray[np.int64], published: dict[int, float], effect: Floats) -> Floats:
@@ -148,8 +119,7 @@ def _finish(
     cohort: Floats,
     effect: Floats,
     parameters: dict[str, object],
-    targets: list[Target],
-    notes: tuple[str, ...],
+    met: dict[str, float],
 ) -> SimulatedPanel:
     n_units, n_years = values.shape
 
@@ -171,4 +141,4 @@ def _finish(
     )
     roles = {"unit": "adcode", "period": "year", "outcome": outcome, "cohort": "cohort", "outcome_unit": "number"}
     truth = summarise_truth(effect, cohort, years, "year")
-    return SimulatedPanel(name, frame, truth, parameters, hold_against(targets), roles, notes)
+    return SimulatedPanel(name, frame, truth, parameters, FIGURES.compare(met), roles, FIGURES.notes[name])

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalaid.base.errors import SimulationError
+from evalaid.simulate.programme_figures import read_figures
 
 Floats = NDArray[np.float64]
-N_FALLING, N_FLAT, N_RISING = 9, 1, 47
+N_FALLING, N_FLAT, N_RISING = (read_figures("guangdong").value(key) for key in ("falling", "flat", "rising"))
 """Counties whose share fell, stayed and rose from 2017 to 2018, as published."""
 
 FLAT = 0.0002  # 0.02 points: a change below it counts as none, the others must lie beyond it
@@ -68,21 +69,6 @@ def solve_levels(problem: Problem, added: Sequence[Floats], pins: Sequence[Pin])
     """Find the county and quarter levels for which the observed shares meet all equations.
 
     Assumes ``share_it = a_i + l_i b_t + sum_k d_k m_kt [i = i_k] + r_it``, linear in the unknown a, b, d.
-
-    Parameters
-    ----------
-    problem : Problem
-        What is given.
-    added : sequence of numpy.ndarray
-        The first (N, T) array is in the shares once: effects, other programmes; every further one is a direction in which
-        they may move (shocks), for which the equations have zeros on the right.
-    pins : sequence of Pin
-        Published county figures.
-
-    Returns
-    -------
-    list of numpy.ndarray
-        (N, T) for each of ``added``: the observed shares are the first plus any multiple of the others.
     """
     episodes = problem.episodes
     n_units, n_periods = episodes.shape
@@ -135,25 +121,6 @@ def find_shock_scale(episodes: NDArray[np.int64], fixed: Floats, shocks: Floats,
 
     Assumes observed shares ``fixed + s shocks``. The published count is what fixes s: without shocks all counties would
     rise, with large ones half of them.
-
-    Parameters
-    ----------
-    episodes : numpy.ndarray
-        (N, T).
-    fixed, shocks : numpy.ndarray
-        (N, T) shares and the direction of the shocks.
-    years : numpy.ndarray
-        (T,) calendar years.
-
-    Returns
-    -------
-    float
-        The scale nearest to one.
-
-    Raises
-    ------
-    SimulationError
-        When no scale from 0.5 to 2.5 gives the published counts.
     """
 
     def change(array: Floats) -> Floats:
@@ -172,16 +139,6 @@ def find_shock_scale(episodes: NDArray[np.int64], fixed: Floats, shocks: Floats,
 
 def count_changes(change: Floats) -> tuple[int, int, int]:
     """Count the counties that rose, fell and stayed (within 0.02 points).
-
-    Parameters
-    ----------
-    change : numpy.ndarray
-        (N,) change of the share, fraction.
-
-    Returns
-    -------
-    tuple of int
-        Rising, falling, flat.
 
     Examples
     --------

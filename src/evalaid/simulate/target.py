@@ -41,22 +41,6 @@ class Target:
 def hold_against(targets: Iterable[Target]) -> pd.DataFrame:
     """Compare simulated with published figures.
 
-    Parameters
-    ----------
-    targets : iterable of Target
-        The figures.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``target``, ``unit``, ``published``, ``simulated``, ``difference`` (simulated minus published),
-        ``tolerance``, ``facts``.
-
-    Raises
-    ------
-    SimulationError
-        When a figure misses by more than its tolerance; ``rows`` has these.
-
     Examples
     --------
     >>> hold_against([Target("share in 2018", "%", 83.5, 83.54, 0.05)])["difference"].round(2).tolist()

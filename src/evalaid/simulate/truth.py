@@ -14,23 +14,9 @@ SHAPES = ("constant", "gradual", "none", "dose")
 
 
 def unfold(shape: str, event_time: Floats, build_up: int) -> Floats:
-    """Give the fraction of the full effect that is reached at each event time.
+    """Compute the fraction of the full effect that is reached at each event time.
 
     Assumes no anticipation: before the start the effect is zero.
-
-    Parameters
-    ----------
-    shape : {"constant", "gradual", "none", "dose"}
-        See `SHAPES`; "dose" unfolds as "constant" does and is scaled elsewhere.
-    event_time : numpy.ndarray
-        Periods since the start, any shape; NaN = never treated.
-    build_up : int
-        Periods until the full effect is reached, for "gradual".
-
-    Returns
-    -------
-    numpy.ndarray
-        In [0, 1], the same shape.
 
     Notes
     -----
@@ -50,19 +36,7 @@ def unfold(shape: str, event_time: Floats, build_up: int) -> Floats:
 
 
 def event_times(cohort: Floats, periods: NDArray[np.int64]) -> Floats:
-    """Give the periods since each unit's start.
-
-    Parameters
-    ----------
-    cohort : numpy.ndarray
-        (N,) ordinals, NaN = never treated.
-    periods : numpy.ndarray
-        (T,) ordinals.
-
-    Returns
-    -------
-    numpy.ndarray
-        (N, T), NaN where never treated.
+    """Compute the periods since each unit's start.
 
     Examples
     --------
@@ -76,27 +50,6 @@ def summarise_truth(
     effect: Floats, cohort: Floats, periods: NDArray[np.int64], kind: str, weight: Floats | None = None
 ) -> pd.DataFrame:
     """Average the true effects under the estimands that methods target.
-
-    Parameters
-    ----------
-    effect : numpy.ndarray
-        (N, T) true effect of each unit and period, in the outcome's unit.
-    cohort : numpy.ndarray
-        (N,) ordinals of the first treated period, NaN = never treated.
-    periods : numpy.ndarray
-        (T,) ordinals.
-    kind : str
-        What one step on the time axis is.
-    weight : numpy.ndarray, optional
-        (N,) weights of the units.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``estimand``, ``cohort`` and ``period`` (labels, "" = all), ``event_time`` (missing = all), ``n_units``,
-        ``effect``. Estimands: ``cohort_period`` (a cohort in a period), ``cohort`` (its treated periods), ``event_time``
-        (treated units), ``overall`` (all treated unit-periods), ``overall_compared`` (those in periods with units that
-        are not yet or never treated: what a comparison can tell), ``overall_weighted`` (unit-periods by weight).
 
     Examples
     --------

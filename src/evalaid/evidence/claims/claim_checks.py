@@ -33,11 +33,6 @@ FINDINGS = {
 def list_claims(claims: Claims) -> pd.DataFrame:
     """List the claims in words.
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``key``, ``programme``, ``label``, ``claim``, ``indicator_zh``, ``limits`` (sentences joined by "; "), ``source``.
-
     Examples
     --------
     >>> list_claims(Claims.read("data/published").of("yangxi_community"))["label"].tolist()
@@ -61,13 +56,6 @@ def list_claims(claims: Claims) -> pd.DataFrame:
 def show_figures(claims: Claims) -> pd.DataFrame:
     """Show the figures of each claim as published: the earlier one, the claimed one, the change.
 
-    Returns
-    -------
-    pandas.DataFrame
-        One row a figure: ``key`` (claim and "earlier", "claimed" or "change"), ``claim_id``, ``label``, ``what``, ``value``,
-        ``low``, ``high`` (rounding; missing on an open side), ``unit`` (of the manifest), ``unit_text`` (as published),
-        ``digits``, ``when``, ``base``, ``place``, ``fact_id``, ``made_by``, ``source``, ``note``.
-
     Examples
     --------
     >>> show_figures(Claims.read("data/published").of("guangdong_cluster"))["value"].round(1).tolist()[:3]
@@ -87,13 +75,7 @@ def show_figures(claims: Claims) -> pd.DataFrame:
 
 
 def check_alike(claims: Claims) -> pd.DataFrame:
-    """Say for each claim whether the two figures behind it are like for like.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a claim: ``key``, ``label``, ``earlier``, ``claimed`` (period and base in words), ``alike`` ("yes", "no" or
-        "no comparison"), ``reason`` (against, joined by "; "), ``remark`` (to be said with it).
+    """Check for each claim whether the two figures behind it are like for like.
 
     Examples
     --------
@@ -113,17 +95,10 @@ def check_alike(claims: Claims) -> pd.DataFrame:
 
 
 def check_dates(claims: Claims) -> pd.DataFrame:
-    """Hold the periods of each claim's figures against every date of its partnership.
+    """Compare the periods of each claim's figures with every date of its partnership.
 
     Assumes that a date known to the month or the year can be any day of it. An effect cannot precede its cause: a claimed
     figure that ends before the date is not an effect of what happened then.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a claim and date: ``key``, ``claim_id``, ``label``, ``date``, ``what``, ``earlier``, ``claimed`` (periods),
-        ``finding`` (a key of `FINDINGS`), ``why`` (in words), ``years_after`` (from the date to the middle of the claimed
-        period; missing when unstated), ``note``. A claim without a known date has one row that says so.
 
     Examples
     --------

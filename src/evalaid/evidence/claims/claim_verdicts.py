@@ -17,21 +17,13 @@ VERDICTS = ("identified", "bounded", "not identified")
 
 
 def judge(claims: Claims) -> pd.DataFrame:
-    """Give each claim its verdict in one line, with the reasons and the data that would settle it.
+    """Return the verdict on each claim in one line, with the reasons and the data that would settle it.
 
     ::
 
         identified      like for like, a date lies between the figures, and a like comparison is published (parallel trends)
         bounded         like for like, a date lies between the figures, and an earlier trend gives M a scale
         not identified  everything else
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``key``, ``programme``, ``label``, ``verdict`` (one of `VERDICTS`), ``reason`` (joined by "; "), ``lower``, ``upper``
-        (bounds if the change without the programme lies between none and twice the earlier trend; only when bounded),
-        ``unit``, ``digits``, ``repeat`` (what may be repeated), ``settle``, ``made_by``, ``note`` (what else stands against
-        it).
 
     Examples
     --------
@@ -62,7 +54,7 @@ def judge(claims: Claims) -> pd.DataFrame:
 
 
 def _reasons_against(facts: Facts, claim: Claim, findings: Sequence[str]) -> Iterator[str]:
-    """Say why a claim is not even bounded; nothing when it is."""
+    """Return why a claim is not even bounded; nothing when it is."""
     change = raw_change(facts, claim)
     if facts[claim.value_fact].measure == "dose":
         yield "it states what was given, not what came of it"
@@ -81,7 +73,7 @@ def _reasons_against(facts: Facts, claim: Claim, findings: Sequence[str]) -> Ite
 
 
 def _what_is_left(facts: Facts, claim: Claim, change: Change) -> tuple[str, tuple[str, ...], tuple[float, float], str]:
-    """Give verdict, reasons, bounds and origin for a claim that nothing speaks against."""
+    """Return verdict, reasons, bounds and origin for a claim that nothing speaks against."""
     trend = yearly_trend(facts, claim.trend_fact).value
     frame = bound_claim(facts, claim, change, (abs(trend),)).frame.set_index("assumption")
     lower, upper = (frame[end].to_dict()["trend_continued"] for end in ("lower", "upper"))

@@ -20,7 +20,7 @@ NO_BASELINE = "no figure from before is published"
 
 @dataclass(frozen=True)
 class Milestone:
-    """Hold one date of a partnership.
+    """One date of a partnership.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Milestone:
 
 @dataclass(frozen=True)
 class Claim:
-    """Hold one published claim.
+    """One published claim.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class Claim:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Claims:
-    """Hold the claims with the register of figures behind them.
+    """The claims with the register of figures behind them.
 
     Parameters
     ----------
@@ -102,20 +102,6 @@ class Claims:
     def read(cls, folder: Path | str) -> Claims:
         """Read and validate the claims and the register.
 
-        Parameters
-        ----------
-        folder : Path or str
-            Holds ``claims.csv``, ``facts.csv`` and ``programmes.csv``.
-
-        Returns
-        -------
-        Claims
-
-        Raises
-        ------
-        FactsError
-            With all faults of a file at once.
-
         Examples
         --------
         >>> Claims.read("data/published")
@@ -133,20 +119,6 @@ class Claims:
     def of(self, programme: str) -> Claims:
         """Keep the claims on one programme.
 
-        Parameters
-        ----------
-        programme : str
-            Key of the registry. A programme without a published claim gives an empty list.
-
-        Returns
-        -------
-        Claims
-
-        Raises
-        ------
-        FactsError
-            When the registry has no such programme.
-
         Examples
         --------
         >>> len(Claims.read("data/published").of("xinyi_alliance").claims)
@@ -160,14 +132,9 @@ class Claims:
 
 
 def raw_change(facts: Facts, claim: Claim) -> Change | None:
-    """Take the change behind a claim: between its two figures, else as a growth or change that was published alone.
+    """Return the change behind a claim: between its two figures, else as a growth or change that was published alone.
 
     Assumes nothing on likeness: unlike figures are subtracted too, and the result says that they are.
-
-    Returns
-    -------
-    Change or None
-        None when neither an earlier figure nor a change is published.
 
     Examples
     --------
@@ -192,12 +159,6 @@ def raw_change(facts: Facts, claim: Claim) -> Change | None:
 
 def claim_years(facts: Facts, claim: Claim) -> float | None:
     """Find the length of the change behind a claim.
-
-    Returns
-    -------
-    float or None
-        Years between the middles of the two periods; if one of these is unstated, the years that the published change
-        spans; None when neither is known.
 
     Examples
     --------
@@ -229,13 +190,13 @@ def claim_row(claim: Claim, part: str = "", /, **said: object) -> dict[str, obje
 
 
 def shown(figure: Figure, unit: str, digits: int) -> dict[str, object]:
-    """Give the columns of a figure: ``value``, ``low``, ``high`` (rounding; missing on an open side), ``unit``, ``digits``."""
+    """Return the columns of a figure: ``value``, ``low``, ``high`` (rounding; missing on an open side), ``unit``, ``digits``."""
     ends = {"low": finite(figure.low), "high": finite(figure.high)}
     return {"value": figure.value, **ends, "unit": reported_unit(unit), "digits": digits}
 
 
 def reported_unit(unit: str) -> str:
-    """Name the unit of the manifest that a published unit is recorded in: "pp", "%" or "number".
+    """Return the unit of the manifest that a published unit is recorded in: "pp", "%" or "number".
 
     Examples
     --------
@@ -246,7 +207,7 @@ def reported_unit(unit: str) -> str:
 
 
 def finite(value: float) -> float:
-    """Give a number, or a missing value in place of an infinite one.
+    """Return a number, or a missing value in place of an infinite one.
 
     Examples
     --------

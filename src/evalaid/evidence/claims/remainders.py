@@ -42,13 +42,6 @@ def decompose(claims: Claims) -> pd.DataFrame:
     Assumes, row by row, what the row says: that the earlier trend went on at its pace, or that the place changed as others
     did. None of these is an estimate; each is arithmetic with published figures.
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``key``, ``claim_id``, ``label``, ``what`` (the part in words), ``value``, ``low``, ``high`` (rounding), ``unit``,
-        ``digits``, ``made_by``, ``note``. Claims without a change have no row; those without a published trend have the
-        raw change only.
-
     Examples
     --------
     >>> parts = decompose(Claims.read("data/published").of("guangdong_cluster")).set_index("key")["value"]
@@ -64,19 +57,6 @@ def bound_claims(claims: Claims, m: Sequence[float] = (0.0, 0.5, 1.0, 1.5, 2.0, 
 
     Assumes what each row says (see `evalaid.did.sensitivity.bounds.bounds.bound_effect`). Where the length of the change is unstated,
     M is for the whole time.
-
-    Parameters
-    ----------
-    claims : Claims
-        All, or those of a programme.
-    m : sequence of float
-        Largest deviation, in percentage points a year.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The columns of `Bounds.frame` with ``claim_id``, ``years`` (missing when unstated), ``alike`` ("yes" or "no"),
-        ``digits`` and ``made_by``.
 
     Examples
     --------
@@ -110,13 +90,7 @@ def bound_claims(claims: Claims, m: Sequence[float] = (0.0, 0.5, 1.0, 1.5, 2.0, 
 
 
 def find_breakdown(claims: Claims) -> pd.DataFrame:
-    """Say for each claim with a change what would have had to happen without the programme for nothing to be left.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``key``, ``claim_id``, ``assumption``, ``label``, ``value``, ``low``, ``high`` (rounding; missing on an open side),
-        ``unit``, ``digits``, ``made_by``, ``note``.
+    """Compute for each claim with a change what would have had to happen without the programme for nothing to be left.
 
     Examples
     --------
@@ -153,13 +127,6 @@ def compare_published(claims: Claims) -> pd.DataFrame:
     Assumes that the place would have changed as its comparison did. Every unlikeness is named: of the two figures of each
     place, and between the places (period, base). With one, the difference is an arithmetic illustration.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Per claim three rows (``what``: "own change", "change of the comparison", "difference"): ``key``, ``claim_id``,
-        ``label``, ``what``, ``value``, ``low``, ``high``, ``unit``, ``digits``, ``alike`` ("yes" or "no"), ``reason``
-        (joined by "; "), ``made_by``, ``note``.
-
     Source
     ------
     The two-by-two comparison of Card and Krueger (1994), American Economic Review 84(4), 772-793;
@@ -192,7 +159,7 @@ def compare_published(claims: Claims) -> pd.DataFrame:
 
 
 def yearly_trend(facts: Facts, fact_id: str) -> Figure:
-    """Give a published change between two known figures per year, in its own unit.
+    """Compute a published change between two known figures per year, in its own unit.
 
     Examples
     --------
@@ -207,21 +174,6 @@ def bound_claim(facts: Facts, claim: Claim, change: Change, m: Sequence[float]) 
     """Bound the effect behind one claim.
 
     Assumes what each row of the result says (see `evalaid.did.sensitivity.bounds.bounds.bound_effect`).
-
-    Parameters
-    ----------
-    facts : Facts
-        The register.
-    claim : Claim
-        The claim.
-    change : Change
-        From `evalaid.evidence.claims.published_claims.raw_change`.
-    m : sequence of float
-        Largest deviation a year (over the whole time where its length is unstated), in the unit of the change.
-
-    Returns
-    -------
-    Bounds
 
     Examples
     --------
@@ -247,7 +199,7 @@ def bound_claim(facts: Facts, claim: Claim, change: Change, m: Sequence[float]) 
 
 
 def unlike_between(facts: Facts, claim: Claim) -> tuple[str, ...]:
-    """Name what keeps a place and its comparison apart, other than being two places: periods, bases, indicators; each once.
+    """List what keeps a place and its comparison apart, other than being two places: periods, bases, indicators; each once.
 
     Examples
     --------

@@ -48,37 +48,6 @@ def recovery(
     Assumes that the generator's assumptions describe the programme: what recovers the effect here need not do so in
     reality, what fails here has no reason to do better there.
 
-    Parameters
-    ----------
-    generator : str
-        Name in `evalaid.simulate.generators.GENERATORS`.
-    methods : sequence of str or Trial, optional
-        Names of trials of `TRIALS` or of registered methods, or trials. Default: all trials of the generator.
-    draws : int
-        Number of simulated panels.
-    seed : int
-        Parent of the seeds of all draws.
-    parameters : mapping, optional
-        Parameters of the generator besides the seed.
-    level : float
-        Coverage of the intervals.
-    done : pandas.DataFrame, optional
-        Earlier result of `estimate_draws` with the same arguments; its draws are not made again.
-    progress : callable, optional
-        Called with the number of finished draws and of all draws.
-
-    Returns
-    -------
-    pandas.DataFrame
-        As `summarise_draws`.
-
-    Raises
-    ------
-    SimulationError
-        For an unknown generator or impossible parameters.
-    EstimationError
-        For an unknown method.
-
     Examples
     --------
     >>> table = recovery("xinjiang", ["two_by_two"], draws=5, seed=1)
@@ -105,23 +74,6 @@ def estimate_draws(
     """Estimate a known effect in every simulated draw; can be stopped and taken up again.
 
     Assumes as `recovery`. Draw k has the same seed however many draws are made (children of one seed sequence).
-
-    Parameters
-    ----------
-    generator, methods, draws, seed, parameters, level, done, progress
-        As `recovery`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row for each draw and trial: ``draw``, ``seed`` (of the panel), ``trial``, ``method``, ``truth``,
-        ``estimate``, ``std_error``, ``conf_low``, ``conf_high`` (outcome's unit: fractions for shares), ``reason`` (why
-        there is no estimate, "" otherwise).
-
-    Raises
-    ------
-    SimulationError, EstimationError
-        As `recovery`; a later draw that cannot be made is a row with the reason.
     """
     trials = choose_trials(generator, methods)
     draws, seed = int(check_number("draws", draws, 1, 1_000_000)), check_seed(seed)
@@ -144,24 +96,6 @@ def estimate_draws(
 
 def summarise_draws(found: pd.DataFrame, generator: str, level: float = 0.95) -> pd.DataFrame:
     """Summarise estimates over draws.
-
-    Parameters
-    ----------
-    found : pandas.DataFrame
-        From `estimate_draws`.
-    generator : str
-        Its generator.
-    level : float
-        Its level.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a trial: ``generator``, ``trial``, ``method``, ``draws``, ``estimated`` (draws with an estimate),
-        ``truth`` and ``estimate`` (means), ``bias`` (mean of estimate minus truth), ``bias_error`` (its simulation error),
-        ``sd`` (of estimate minus truth), ``rmse``, ``std_error`` (mean of the reported ones), ``coverage`` (of the truth),
-        ``rejects_zero``, ``refused`` (share of draws without an estimate), ``reason`` (the most frequent one), ``level``,
-        ``label``. In the outcome's unit; missing where nothing was estimated.
 
     Examples
     --------
@@ -233,7 +167,7 @@ def _diagnose(panel: SimulatedPanel, trial: Trial) -> Design:
 
 
 def _estimate(panel: SimulatedPanel, design: Design, trial: Trial, level: float) -> tuple[Any, ...]:
-    """Give truth, estimate, error, interval and "" or, without an estimate, the reason."""
+    """Return truth, estimate, error, interval and "" or, without an estimate, the reason."""
     nothing = (np.nan,) * 5
     try:
         effects = estimate(design, trial.method, **trial.options)
@@ -260,20 +194,6 @@ def true_effect_of(effects: Effects, design: Design, panel: SimulatedPanel) -> f
 
     Assumes that a method with one number targets the plain mean over treated unit-periods of its panel; effects by dose
     without untreated units are effects beyond that of the lowest dose.
-
-    Parameters
-    ----------
-    effects : Effects
-        Before aggregation.
-    design : Design
-        What was estimated.
-    panel : SimulatedPanel
-        Where the true effects are.
-
-    Returns
-    -------
-    float
-        In the outcome's unit.
     """
     matrices, roles = design.matrices, panel.roles
     table = panel.frame[[roles["unit"], "true_effect"]].assign(at=parse_periods(panel.frame[roles["period"]]).ordinal)

@@ -79,27 +79,9 @@ TRIALS: dict[str, tuple[Trial, ...]] = {
 
 
 def choose_trials(generator: str, methods: Sequence[str | Trial] | None) -> tuple[Trial, ...]:
-    """Give the trials of a generator, all or the named ones.
+    """Return the trials of a generator, all or the named ones.
 
     Assumes that a registered method without a trial of its own runs with its default options.
-
-    Parameters
-    ----------
-    generator : str
-        Name in `evalaid.simulate.generators.GENERATORS`.
-    methods : sequence of str or Trial, optional
-        See `recovery`.
-
-    Returns
-    -------
-    tuple of Trial
-
-    Raises
-    ------
-    SimulationError
-        For an unknown generator.
-    EstimationError
-        For a name that is neither a trial nor a method.
 
     Examples
     --------

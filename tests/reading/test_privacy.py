@@ -12,7 +12,7 @@ import evalaid.report.section
 from evalaid.base.errors import ReadingError
 from evalaid.reading.records.identifiers import looks_like, mask, refuse_identifiers
 from evalaid.reading.records.privacy import THRESHOLD, hide_small, publishable
-from evalaid.report.display.formatted_tables import Column
+from evalaid.report.display.formatted_tables import ColumnFormat
 from evalaid.report.section import Section
 from evalaid.study.manifest import Recorder
 from evalaid.study.spec import StudySpec
@@ -237,13 +237,13 @@ def section(tmp_path):
     return Section(spec, Recorder("x", "0", "0", 1), tmp_path)
 
 
-EPISODES = Column("Episodes", "episodes")
+EPISODES = ColumnFormat("Episodes", "episodes")
 
 
 def test_the_report_hides_small_counts_of_episodes_but_not_of_units(section, tmp_path):
     frame = pd.DataFrame({"key": ["a", "b", "c"], "n": [3, 40, 50], "n_units": [1, 2, 3]})
     table = section.table(
-        frame, "small", ["key", "n", "n_units"], "Counts.", extra={"n": EPISODES, "key": Column("Key")}
+        frame, "small", ["key", "n", "n_units"], "Counts.", extra={"n": EPISODES, "key": ColumnFormat("Key")}
     )
     assert table.frame["n"].isna().tolist() == [True, False, False]
     assert table.frame["n_units"].tolist() == [1, 2, 3]

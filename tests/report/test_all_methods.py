@@ -13,10 +13,9 @@ from evalaid.report.questions.all_methods import (
     survey_counts,
     survey_methods,
     survey_scales,
-    tell_counts,
-    tell_scales,
 )
 from evalaid.report.questions.doses import average_dose_effects, estimate_dose
+from evalaid.report.wording.share_and_counts import tell_counts, tell_scales
 from evalaid.study.sample import load_design
 
 
@@ -87,7 +86,7 @@ def test_a_study_without_counts_says_so(study, said):
     design = load_design(spec)
     table = survey_counts(spec, design)
     assert table.empty
-    assert tell_counts(table, design).startswith(said)
+    assert tell_counts(table, design.outcome_unit).startswith(said)
 
 
 YES, NO, NONE = (1.0, 2.0), (-1.0, 1.0), (np.nan, np.nan)
@@ -114,7 +113,7 @@ def test_what_moved_with_the_share_is_said(share, inside, outside, said):
         key=["share", "inside", "outside"], label=["Visit share", "Visits here", "Visits elsewhere"]
     )
     design = load_design(ea.StudySpec(study="xinjiang_cluster"))
-    found = tell_counts(frame, design)
+    found = tell_counts(frame, design.outcome_unit)
     assert said in found
     assert found.startswith("Visits here: {counts.inside:effect}. Visits elsewhere: {counts.outside:effect}. ") != (
         inside is NONE

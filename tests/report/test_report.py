@@ -11,7 +11,7 @@ import pytest
 
 from evalaid.report.display import curves, divergence_figure, exclusion_figure, figures, fonts
 from evalaid.report.display.canvas import Look, draw
-from evalaid.report.display.formatted_tables import COLUMNS, Column, Table, collect_notes, number_table
+from evalaid.report.display.formatted_tables import COLUMNS, ColumnFormat, FormattedTable, collect_notes, number_table
 from evalaid.report.display.page import to_html, write_index, write_page
 from evalaid.report.wording.prose import fill, format_value
 
@@ -146,7 +146,7 @@ def test_a_template_takes_numbers_effects_and_words():
 def table(**changes):
     columns = ("label", "estimate", "conf_low", "conf_high", "n_treated")
     made = {"name": "event", "frame": EFFECTS, "caption": "Effect <by> time & place", "columns": columns}
-    return Table(**{**made, **changes})
+    return FormattedTable(**{**made, **changes})
 
 
 def test_a_table_yields_every_number_with_its_key_and_unit():
@@ -154,7 +154,7 @@ def test_a_table_yields_every_number_with_its_key_and_unit():
     assert len(numbers) == 16
     assert numbers[0] == ("-2", "event.-2.estimate", -0.5, "pp", 2)
     listed = pd.DataFrame({"key": ["units"], "label": ["Units"], "value": [12], "unit": ["count"], "digits": [0]})
-    assert list(Table("sample", listed, "", ("label", "value")).numbers()) == [
+    assert list(FormattedTable("sample", listed, "", ("label", "value")).numbers()) == [
         ("units", "sample.units", 12, "count", 0)
     ]
 
@@ -175,7 +175,7 @@ def test_a_table_has_caption_scopes_units_and_one_column_for_an_interval():
 
 def test_an_empty_table_says_so():
     frame = pd.DataFrame(columns=["key", "what", "why"])
-    assert "Nothing of this kind." in Table("limits", frame, "Limits", ("what", "why")).to_html()
+    assert "Nothing of this kind." in FormattedTable("limits", frame, "Limits", ("what", "why")).to_html()
 
 
 def test_headings_use_the_words_of_the_study():
@@ -185,7 +185,7 @@ def test_headings_use_the_words_of_the_study():
 
 def test_csv_keeps_the_precision_and_latex_what_is_shown():
     assert "0.004" in table().to_csv()
-    latex = table(extra={"label": Column("50% & more_")}).to_latex()
+    latex = table(extra={"label": ColumnFormat("50% & more_")}).to_latex()
     assert latex.splitlines()[1] == r"\begin{tabular}{lrrr}"
     assert r"50\% \& more\_" in latex
     assert r"$-$0.50" in latex
@@ -375,7 +375,7 @@ def quarters(estimates):
 
 def test_periods_in_a_row_without_any_estimate_are_one_row_and_one_note():
     frame = quarters([1.0, 2.0, np.nan, np.nan, np.nan, np.nan])
-    built = Table("by_period", frame, "By quarter", ("label", "estimate", "n_treated"), collect_notes(frame))
+    built = FormattedTable("by_period", frame, "By quarter", ("label", "estimate", "n_treated"), collect_notes(frame))
     assert built.notes == ("CR1, t(9)", "no unit is untreated in 2020Q1 to 2020Q4 (2020Q1 to 2020Q4)")
     assert re.findall(r'<th scope="row">(.*?)</th>', built.to_html()) == ["2019Q3", "2019Q4", "2020Q1 to 2020Q4"]
     assert "2020Q1 to 2020Q4 & -- & 0" in built.to_latex()
@@ -385,9 +385,9 @@ def test_periods_in_a_row_without_any_estimate_are_one_row_and_one_note():
 
 def test_two_rows_without_an_estimate_and_methods_are_never_joined():
     two = quarters([1.0, np.nan, np.nan])
-    assert Table("by_period", two, "By quarter", ("label", "estimate")).to_html().count("<tr>") == 4
+    assert FormattedTable("by_period", two, "By quarter", ("label", "estimate")).to_html().count("<tr>") == 4
     methods = quarters([1.0, *[np.nan] * 4]).drop(columns="period")
-    assert Table("methods", methods, "By method", ("label", "estimate")).to_html().count("<tr>") == 6
+    assert FormattedTable("methods", methods, "By method", ("label", "estimate")).to_html().count("<tr>") == 6
     assert len(collect_notes(methods)) == 5
 
 
@@ -396,6 +396,6 @@ def test_a_range_without_width_or_without_an_end_is_said_in_words():
         "key": ["rank", "growth", "share"], "label": ["Rank", "Growth", "Share"], "value": [446.0, 69.8, 82.2],
         "low": [446.0, 69.8, 82.1], "high": [446.0, np.nan, 82.3], "unit": ["number", "%", "%"], "digits": [0, 1, 1],
     })  # fmt: skip
-    text = Table("claims", frame, "Figures", ("label", "value", "low", "high")).to_html()
+    text = FormattedTable("claims", frame, "Figures", ("label", "value", "low", "high")).to_html()
     cells = re.findall(r'<td class="n">(.*?)</td>', text)
     assert cells == ["446", "none", "69.8%", "69.80% or more", "82.2%", "82.10 to 82.30%"]

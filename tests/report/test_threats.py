@@ -24,7 +24,7 @@ from evalaid.report.threats import (
     trends,
     verdicts,
 )
-from evalaid.report.threats.finding import (  # fmt: skip
+from evalaid.report.threats.finding import (
     APPEARS,
     NO_CELLS,
     NO_ESTIMATE,
@@ -40,8 +40,9 @@ from evalaid.report.threats.finding import (  # fmt: skip
     Finding,
     key_of,
     put_to_test,
-    verdict_row,
 )
+from evalaid.report.threats.threat import Judged, Threat
+from evalaid.report.wording.robustness import Asked
 from evalaid.study.sample import load_design
 from evalaid.study.spec import StudySpec
 from evalaid.study.surroundings import load_events, load_groups, load_neighbours
@@ -53,6 +54,19 @@ SHANGHAI, TIBET, DOCTORS, GUANGDONG = (
     "guangdong_cluster",
 )
 ROUNDING = 1e-9  # the same number by two routes of floating-point sums
+
+
+def faced_with(judged, finding):
+    """A threat that always gives this judgement, put to a case with this finding."""
+    threat = Threat(
+        "a", Asked("A", "b", "c", "d"), lambda _: judged, lambda *_: [], lambda *_: judged, needs_cells=False
+    )
+    return threat.face(SimpleNamespace(finding=finding))
+
+
+def judged(threat, case):
+    """The row of a threat in the table of verdicts."""
+    return threat.face(case).row.iloc[0]
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +132,7 @@ def test_how_far_the_finding_moves_is_told_of_what_leaves_least_of_it(others, mo
     assert Finding(2.0, 1.0, 3.0, "pp", 0.95).measure(others) == pytest.approx((moved, share), nan_ok=True)
     mirrored = Finding(-2.0, -3.0, -1.0, "pp", 0.95).measure(-np.array(others))
     assert mirrored == pytest.approx((-moved, share), nan_ok=True)
-    row = verdict_row("parts", "", "", "", SURVIVES, Finding(2.0, 1.0, 3.0, "pp", 0.95), others).iloc[0]
+    row = faced_with(Judged("", SURVIVES, others), Finding(2.0, 1.0, 3.0, "pp", 0.95)).row.iloc[0]
     assert (row["moved"], row["moved_share"], row["unit"]) == pytest.approx((moved, 100 * share, "pp"), nan_ok=True)
 
 
@@ -130,7 +144,7 @@ def test_a_finding_that_no_effect_is_shown_moves_by_the_farthest_and_has_no_shar
 
 def test_low_shares_that_rise_again_are_a_problem_of_size_in_simulated_guangdong(guangdong):
     """The effect that was put in is 2 points, the estimate 3.2: low shares were chosen first."""
-    row = targeting.examine_selection(guangdong).verdict.iloc[0]
+    row = judged(targeting.THREAT, guangdong)
     assert row["verdict"] == SIGN_ONLY
     assert 100 * (SIZE_KEPT - 1) > row["moved_share"] == pytest.approx(100 * row["moved"] / guangdong.finding.estimate)
     assert row["result"].startswith("Cohort 2018Q3 began 1.71 standard deviations below its comparison.")
@@ -166,10 +180,10 @@ def test_an_interval_that_is_known_to_be_too_short_makes_no_effect_appear(shangh
         {"key": ["auto", "CR1", "CR3"], "label": "", "estimate": 1.0, "p_value": [0.20, 0.01, 0.20], "conf_low": np.nan}
     )
     none, some = with_finding(shanghai, 1.0, -0.5, 2.5), with_finding(shanghai, 1.0, 0.1, 1.9)
-    assert clusters._verdict(none, rows)["verdict"].iloc[0] == SURVIVES
-    assert clusters._verdict(some, rows)["verdict"].iloc[0] == WEAKENED
+    assert clusters.judge_clusters(none, rows).verdict == SURVIVES
+    assert clusters.judge_clusters(some, rows).verdict == WEAKENED
     careful = rows.assign(p_value=[0.20, 0.20, 0.01])
-    assert clusters._verdict(none, careful)["verdict"].iloc[0] == APPEARS
+    assert clusters.judge_clusters(none, careful).verdict == APPEARS
 
 
 @pytest.mark.parametrize(
@@ -188,11 +202,11 @@ def test_diverging_trends_are_judged_at_one(shanghai, ends, finding, word):
     frame = pd.DataFrame(
         {"m": [1.0], "conf_low": low, "conf_high": high, "identified_low": low, "identified_high": high}
     ).assign(note="nothing fits")
-    bounds = SimpleNamespace(breakdown=SimpleNamespace(m=1.2))
-    row = trends._verdict(with_finding(shanghai, *finding), bounds, frame, "").iloc[0]
-    assert row["verdict"] == word
+    found = SimpleNamespace(relative=frame, curve=pd.DataFrame({"breakdown": [1.2]}), lone="")
+    row = trends.judge_trends(with_finding(shanghai, *finding), found)
+    assert row.verdict == word
     if word == UNKNOWN:
-        assert row["result"] == "At M = 1 there is no interval: nothing fits."
+        assert row.result == "At M = 1 there is no interval: nothing fits."
 
 
 PLACEBOS = {
@@ -222,10 +236,10 @@ def test_placebos_are_judged_by_what_they_can_show(shanghai, monkeypatch, name):
         ("list_pretended", units if "rate" in said else units.iloc[:0]),
     ):
         monkeypatch.setattr(placebos, function, lambda *_, table=table: table)
-    row = placebos.judge_placebos(with_finding(shanghai, *finding), {}).iloc[0]
-    assert row["verdict"] == word
+    row = placebos.judge_placebos(with_finding(shanghai, *finding), {})
+    assert row.verdict == word
     if said.get("outside"):
-        assert "1 leave out zero; chance alone gives 0.05" in row["result"]
+        assert "1 leave out zero; chance alone gives 0.05" in row.result
 
 
 def test_a_bias_on_either_side_is_judged(shanghai):
@@ -234,17 +248,17 @@ def test_a_bias_on_either_side_is_judged(shanghai):
     alike = pd.DataFrame({"kind": ["last level"], "normalised_difference": [0.1], "label": ["2020"]})
 
     def judge(*finding, rises=rises, alike=alike):
-        return targeting._verdict(with_finding(shanghai, *finding), alike, rises, bias).iloc[0]
+        return targeting.judge_targeting(with_finding(shanghai, *finding), targeting.Targeting(alike, rises, bias))
 
-    assert judge(1.0, 0.5, 1.5)["verdict"] == SURVIVES
-    assert judge(1.0, -0.5, 2.5)["verdict"] == APPEARS
+    assert judge(1.0, 0.5, 1.5).verdict == SURVIVES
+    assert judge(1.0, -0.5, 2.5).verdict == APPEARS
     # What the comparison units' own change lets expect counts like the simulations.
     worse = judge(1.0, 0.5, 1.5, rises=rises.assign(expected_regression=0.3))
-    assert (worse["verdict"], worse["moved_share"]) == (SIGN_ONLY, pytest.approx(-30))
-    assert "began" not in worse["result"]
+    assert (worse.verdict, min(worse.others)) == (SIGN_ONLY, pytest.approx(0.7))
+    assert "began" not in worse.result
     assert (
         "Cohort 2020 began 0.40 standard deviations below"
-        in judge(1.0, 0.5, 1.5, alike=alike.assign(normalised_difference=-0.4))["result"]
+        in judge(1.0, 0.5, 1.5, alike=alike.assign(normalised_difference=-0.4)).result
     )
 
 
@@ -255,36 +269,28 @@ def test_a_finding_is_written_with_its_unit_and_keys_name_no_spaces():
     assert key_of("Without units of hospital, opens") == "without_units_of_hospital_opens"
 
 
-EXAMINED = {
-    "trends": trends.examine_trends,
-    "clusters": clusters.examine_clusters,
-    "parts": exclusions.examine_parts,
-    "selection": targeting.examine_selection,
-    "choices": choices.examine_choices,
-    "neighbours": neighbours.examine_neighbours,
-    "overlap": neighbours.examine_overlap,
-}
+every_threat = pytest.mark.parametrize("threat", verdicts.THREATS, ids=lambda threat: threat.key)
 
 
-@pytest.mark.parametrize("key", EXAMINED)
-def test_without_an_estimate_nothing_is_tested_and_the_reason_is_said(refused, key):
+@every_threat
+def test_without_an_estimate_nothing_is_tested_and_the_reason_is_said(refused, threat):
     assert isinstance(refused, Refusal)
-    row = EXAMINED[key](refused).verdict.iloc[0]
-    assert (row["key"], row["verdict"]) == (key, UNKNOWN)
-    assert NO_ESTIMATE in row["result"]
-    assert detectable.examine_power(refused).reason == NO_ESTIMATE
-    placebo = placebos.judge_placebos(refused, placebos.run_placebos(refused)).iloc[0]
-    assert placebo["verdict"] == UNKNOWN
+    faced = threat.face(refused)
+    row = faced.row.iloc[0]
+    assert (row["key"], row["verdict"], faced.exhibits) == (threat.key, UNKNOWN, ())
+    assert row["result"] == f"Not possible: {NO_ESTIMATE}."
+    assert detectable.examine_power(refused) == []
 
 
 def test_effects_by_dose_are_not_put_to_tests_of_effects_by_cohort():
     spec = StudySpec(study=DOCTORS)
     case = put_to_test(spec, load_design(spec))
-    for key in ("trends", "parts", "selection", "choices", "neighbours", "overlap"):
-        row = EXAMINED[key](case).verdict.iloc[0]
-        assert row["verdict"] == UNKNOWN, key
-        assert NO_CELLS in row["result"], key
-    assert clusters.examine_clusters(case).table["estimate"].notna().sum() >= 3
+    about_cells = [threat for threat in verdicts.THREATS if threat.needs_cells]
+    assert len(about_cells) == len(verdicts.THREATS) - 2
+    for threat in about_cells:
+        row = judged(threat, case)
+        assert (row["verdict"], row["result"]) == (UNKNOWN, f"Not possible: {NO_CELLS}.")
+    assert clusters.examine_clusters(case)["estimate"].notna().sum() >= 3
 
 
 def test_bounds_without_divergence_are_the_estimate_of_the_study(shanghai):
@@ -296,7 +302,7 @@ def test_bounds_without_divergence_are_the_estimate_of_the_study(shanghai):
     assert first["identified_low"] == pytest.approx(shanghai.finding.estimate, abs=1e-6)
     assert (np.diff(found.relative["conf_high"] - found.relative["conf_low"]) > 0).all()
     limit = found.breakdown.set_index("key").loc["relative", "value"]
-    assert found.verdict["verdict"].iloc[0] == (SURVIVES if limit >= 1 else WEAKENED)
+    assert trends.judge_trends(shanghai, found).verdict == (SURVIVES if limit >= 1 else WEAKENED)
 
 
 def test_event_times_with_one_treated_cluster_are_left_out_of_the_bounds_and_named():
@@ -310,7 +316,7 @@ def test_event_times_with_one_treated_cluster_are_left_out_of_the_bounds_and_nam
 
 
 def test_every_kind_of_inference_has_the_same_estimate_but_those_of_the_regression(shanghai):
-    table = clusters.examine_clusters(shanghai).table.set_index("key")
+    table = clusters.examine_clusters(shanghai).set_index("key")
     own = table.drop(index=["CR2", "wild"])
     assert np.ptp(own["estimate"]) < ROUNDING
     assert table.loc["CR2", "estimate"] == pytest.approx(table.loc["wild", "estimate"], abs=ROUNDING)
@@ -320,7 +326,7 @@ def test_every_kind_of_inference_has_the_same_estimate_but_those_of_the_regressi
 
 
 def test_changes_without_a_part_are_estimates_less_the_main_one(shanghai):
-    found = exclusions.examine_parts(shanghai)
+    found = exclusions.examine_exclusions(shanghai)
     known = found.table[found.table["estimate"].notna()]
     gap = known["estimate"] - known["change"] - shanghai.finding.estimate
     assert np.abs(gap).max() < ROUNDING
@@ -329,7 +335,7 @@ def test_changes_without_a_part_are_estimates_less_the_main_one(shanghai):
 
 
 def test_what_is_left_of_the_estimate_is_the_estimate_less_the_bias(shanghai):
-    bias = targeting.examine_selection(shanghai).bias.set_index("key")["value"]
+    bias = targeting.examine_targeting(shanghai).bias.set_index("key")["value"]
     assert bias["process.left"] == pytest.approx(shanghai.finding.estimate - bias["process.bias"], abs=ROUNDING)
 
 
@@ -352,18 +358,18 @@ def test_the_curve_holds_the_main_estimate_and_differences_are_those_of_the_esti
     assert np.abs(alone - shanghai.finding.estimate - gap).min() < ROUNDING
 
 
-def test_verdicts_come_in_the_order_of_the_threats_and_are_counted_once():
-    rows = [verdict_row(key, threat, tried, "", SURVIVES) for key, threat, tried in verdicts.THREATS]
-    table = verdicts.gather_verdicts(*reversed(rows))
+def test_verdicts_come_in_the_order_of_the_threats_and_are_counted_once(refused):
+    table = verdicts.gather_verdicts(verdicts.face_threats(refused))
     assert table["key"].tolist() == verdicts.list_threats()["key"].tolist()
+    assert table["key"].is_unique
     counts = verdicts.count_verdicts(table).set_index("key")["value"]
-    assert counts.sum() == len(verdicts.THREATS) == counts["survives"]
+    assert counts.sum() == len(verdicts.THREATS) == counts["cannot_be_told"]
     assert len(counts) == len(VERDICTS)
 
 
 def test_a_study_without_neighbours_or_events_says_so(shanghai):
-    for examine, words in ((neighbours.examine_neighbours, "no neighbours"), (neighbours.examine_overlap, "no file")):
-        row = examine(shanghai).verdict.iloc[0]
+    for threat, words in ((neighbours.SPILLOVER, "no neighbours"), (neighbours.CONCURRENT, "no file")):
+        row = judged(threat, shanghai)
         assert row["verdict"] == UNTRIED
         assert words in row["result"]
 
@@ -396,7 +402,7 @@ def guangdong():
 
 def test_supporting_hospitals_are_left_out_and_neighbours_by_them_are_looked_at(guangdong):
     """All counties of a hospital at once: the exclusion equals the estimate on the others."""
-    found = exclusions.examine_parts(guangdong)
+    found = exclusions.examine_exclusions(guangdong)
     rows = found.table[found.table["key"].str.startswith("supporter.")]
     assert len(rows) == exclusions.SHOWN
     hospital = rows["label"].iloc[0].removeprefix("Without supporter ")
@@ -404,28 +410,27 @@ def test_supporting_hospitals_are_left_out_and_neighbours_by_them_are_looked_at(
     others = estimate(guangdong.design.subset(~served.to_numpy()), guangdong.method, **guangdong.options)
     assert rows["estimate"].iloc[0] == pytest.approx(100 * others.aggregate("overall").value[0], abs=ROUNDING)
     near = neighbours.examine_neighbours(guangdong)
-    by = near.table["label"].str.endswith(" by supporter")
+    by = near["label"].str.endswith(" by supporter")
     assert by.sum() == 3
-    assert near.table["key"].is_unique
-    assert "The effect on untreated neighbours is" in near.verdict["result"].iloc[0]
+    assert near["key"].is_unique
+    assert "The effect on untreated neighbours is" in neighbours.judge_neighbours(guangdong, near).result
 
 
 def test_the_share_inside_the_city_moves_with_low_shares_that_rise_again(guangdong):
     """One in five of those who stay would have left the city: 0.4 of 2 points; more is not the programme."""
-    found = placebos.run_placebos(guangdong)
+    found = placebos.examine_placebos(guangdong)
     row = list_other_outcomes(found, guangdong.spec).set_index("key").loc["city.share_city"]
     assert row["label"] == "Share treated inside the prefecture-level city"
     assert row["unit"] == "pp"
     assert row["conf_low"] > 0
-    assert placebos.judge_placebos(guangdong, found)["verdict"].iloc[0] == WEAKENED
+    assert placebos.judge_placebos(guangdong, found).verdict == WEAKENED
 
 
 def test_the_verdict_on_parts_looks_at_every_exclusion_and_the_table_at_the_largest(guangdong, monkeypatch):
-    whole = exclusions.examine_parts(guangdong).verdict.iloc[0]
+    whole = judged(exclusions.THREAT, guangdong)
     monkeypatch.setattr(exclusions, "SHOWN", 1)
-    few = exclusions.examine_parts(guangdong)
-    assert len(few.table) == 4
-    assert few.verdict.iloc[0].equals(whole)
+    assert len(exclusions.examine_exclusions(guangdong).table) == 4
+    assert judged(exclusions.THREAT, guangdong).equals(whole)
 
 
 def test_the_choice_behind_most_of_the_spread_is_named(shanghai):
@@ -433,13 +438,13 @@ def test_the_choice_behind_most_of_the_spread_is_named(shanghai):
     first = found.drivers.iloc[0]
     assert (
         f"The spread depends most on the {first['label']} ({first['share_alone']:.0f}%)."
-        in found.verdict["result"].iloc[0]
+        in choices.judge_choices(shanghai, found).result
     )
 
 
 def test_means_before_the_start_are_shown_with_the_digits_of_the_study():
     spec = StudySpec(study="guangdong_cluster")
-    found = targeting.examine_selection(put_to_test(spec, load_design(spec))).balance.set_index("variable")
+    found = targeting.examine_targeting(put_to_test(spec, load_design(spec))).balance.set_index("variable")
     assert found.loc["Residents (10,000)", "digits"] == 0
     assert found.loc["Beds per 1000", "digits"] == 1
     assert found.loc["County inpatient share in 2018Q2 (%)", "digits"] == 2

@@ -24,14 +24,7 @@ _READABLE = 0o755  # temporary folders are private; a report is meant to be read
 def report_folder(spec: StudySpec) -> Path:
     """Return the folder of a study's report; changed parameters give a folder of their own.
 
-    Parameters
-    ----------
-    spec : StudySpec
-
-    Returns
-    -------
-    Path
-        ``reports/<study>``, or ``reports/<study>-<first 8 digits of the parameters' hash>``.
+    ``reports/<study>``, or ``reports/<study>-<first 8 digits of the parameters' hash>``.
     """
     name = f"{spec.study}-{spec.hash()[:8]}" if spec.changed_fields() else spec.study
     return project_root() / REPORTS / name

@@ -18,8 +18,9 @@ from evalaid.base.effect_columns import ESTIMATE
 from evalaid.did.panel.design import Design
 from evalaid.reading.records.identifiers import refuse_identifiers
 from evalaid.reading.records.privacy import EPISODES, THRESHOLD, publishable
-from evalaid.report.display.canvas import Drawing, Figure, Look, draw
-from evalaid.report.display.formatted_tables import Column, Table, collect_notes
+from evalaid.report.display.canvas import Drawing, Look, RenderedFigure, draw
+from evalaid.report.display.formatted_tables import ColumnFormat, FormattedTable, collect_notes
+from evalaid.report.exhibits import NOTHING_NOTED, NOTHING_TO_DRAW, Drawn, Exhibit, Tabled
 from evalaid.report.questions.units import unit_of_outcome
 from evalaid.report.report_folders import report_folder
 from evalaid.report.wording.prose import fill
@@ -35,8 +36,6 @@ RUN_FOLDER = "EVALAID_RUN_FOLDER"
 NOTEBOOK = "EVALAID_NOTEBOOK"
 SMALLEST = "EVALAID_SMALLEST_COUNT"
 PARTS = ".parts"
-NOTHING_NOTED = "The study's file notes nothing here."
-NOTHING_TO_DRAW = "There is no figure here, because there is no estimate to draw."
 
 
 @dataclass(frozen=True, repr=False)
@@ -97,31 +96,12 @@ class Section:
         columns: Sequence[str],
         caption: str,
         notes: Sequence[str] = (),
-        extra: Mapping[str, Column] | None = None,
+        extra: Mapping[str, ColumnFormat] | None = None,
         data_kind: str = "",
-    ) -> Table:
-        """Show a tidy frame as a table, record every number in it and write it as csv and LaTeX.
-
-        Parameters
-        ----------
-        frame : pandas.DataFrame
-            With ``key`` (names the row) and the columns shown; ``unit``, ``digits``, ``made_by`` and ``note`` are used
-            when there. Notes are shown once each below the table.
-        name : str
-            Name of the file and first part of the keys.
-        columns : sequence of str
-            The columns shown.
-        caption : str
-            With places for numbers, as in `say`.
-        notes : sequence of str
-            Further sentences below the table.
-        extra : mapping, optional
-            Columns that are not among the fixed ones.
-        data_kind : str, optional
-            What this table is made from, when it is not what the notebook is made from.
-        """
+    ) -> FormattedTable:
+        """Show a tidy frame as a table, record every number in it and write it as csv and LaTeX."""
         kind = data_kind or self.kind
-        shown = Table(name, frame, "", tuple(columns), extra=dict(extra or {}), words=self._texts, kind=kind)
+        shown = FormattedTable(name, frame, "", tuple(columns), extra=dict(extra or {}), words=self._texts, kind=kind)
         people = [column for column in columns if shown.column(column).unit == EPISODES]
         frame = publishable(frame, ["key", *columns], people, f"table '{name}'", self._smallest)
         table = replace(shown, frame=frame)
@@ -138,6 +118,18 @@ class Section:
             _write(place / f"{name}.tex", table.to_latex())
         return table
 
+    def show(self, *exhibits: Exhibit) -> None:
+        """Show tables (those that have rows), figures and sentences at once, in this order."""
+        from IPython.display import display
+
+        for one in exhibits:
+            if isinstance(one, Drawn):
+                display(self.figure(one.drawing, one.frame, one.name, one.caption, without=one.without))
+            elif not isinstance(one, Tabled):
+                display(self.say(one.template))
+            elif len(one.frame):
+                display(self.table(one.frame, one.name, one.columns, one.caption, one.notes, one.extra))
+
     def table_if_any(
         self,
         frame: pd.DataFrame,
@@ -145,17 +137,14 @@ class Section:
         columns: Sequence[str],
         caption: str,
         notes: Sequence[str] = (),
-        extra: Mapping[str, Column] | None = None,
+        extra: Mapping[str, ColumnFormat] | None = None,
     ) -> None:
         """Show a table, as `table` does, at once when the frame has rows; nothing otherwise."""
-        if len(frame):
-            from IPython.display import display
-
-            display(self.table(frame, name, columns, caption, notes, extra))
+        self.show(Tabled(frame, name, columns, caption, notes, extra))
 
     def figure(
         self, drawing: Drawing, frame: pd.DataFrame, name: str, caption: str, *, without: str = NOTHING_TO_DRAW
-    ) -> Figure | Prose:
+    ) -> RenderedFigure | Prose:
         """Draw a tidy frame, show it and write it as svg and png; say ``without`` when there is nothing to draw."""
         if frame.empty or (ESTIMATE in frame and not frame[ESTIMATE].notna().any()):
             return self.say(without)
@@ -181,7 +170,7 @@ class Section:
         return fill(template, self.recorder.lookup, self.spec.level, self._texts)
 
     def has(self, key: str) -> bool:
-        """Say whether a number of that name was recorded, by this notebook or an earlier one of the same run."""
+        """Return whether a number of that name was recorded, by this notebook or an earlier one of the same run."""
         return key in self.recorder.numbers or key in self.recorder.earlier
 
     def value(self, key: str) -> int | float | None:
@@ -213,27 +202,7 @@ class Section:
 
 
 def open_section(names: Mapping[str, Any], notebook: str, data_kind: str = "") -> Section:
-    """Open the section of a notebook from its variables.
-
-    Parameters
-    ----------
-    names : mapping
-        The notebook's ``globals()``: those that are parameters of a study are taken, None means "as in its file".
-    notebook : str
-        The notebook's own name, used when it is read by hand.
-    data_kind : str, optional
-        What the notebook's tables and figures are made from ("published", "real and simulated"), when it is not the
-        study's outcome data.
-
-    Returns
-    -------
-    Section
-
-    Raises
-    ------
-    StudyError
-        If a parameter is unknown to the study or has the wrong type.
-    """
+    """Open the section of a notebook from its variables."""
     spec = StudySpec.from_names(names)
     run, own = os.environ.get(RUN_FOLDER), os.environ.get(NOTEBOOK, notebook)
     folder = Path(run) if run else None
@@ -249,7 +218,7 @@ def open_section(names: Mapping[str, Any], notebook: str, data_kind: str = "") -
 
 
 def _last_numbers(spec: StudySpec, own: str, hashes: tuple[str, str]) -> dict[str, Number]:
-    """Give what earlier notebooks recorded in the last run of the same parameters and data, for a notebook read by hand."""
+    """Return what earlier notebooks recorded in the last run of the same parameters and data, for a notebook read by hand."""
     path = report_folder(spec) / NUMBERS_FILE
     if not path.is_file():
         return {}

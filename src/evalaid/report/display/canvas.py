@@ -65,7 +65,7 @@ class Look:
 
 
 @dataclass(frozen=True, repr=False)
-class Figure:
+class RenderedFigure:
     """A drawn figure: name, caption, alternative text, and its bytes as SVG and PNG."""
 
     name: str
@@ -92,24 +92,8 @@ class Figure:
 Drawing = Callable[["pd.DataFrame", Look], tuple["Canvas", str]]
 
 
-def draw(drawing: Drawing, frame: pd.DataFrame, look: Look, *, name: str, caption: str) -> Figure:
-    """Draw a frame and render it, without clock or random identifiers.
-
-    Parameters
-    ----------
-    drawing : callable
-        One of the ``draw_...`` functions of this folder.
-    frame : pandas.DataFrame
-        The columns that the drawing asks for.
-    look : Look
-    name : str
-        File name without ending.
-    caption : str
-
-    Returns
-    -------
-    Figure
-    """
+def draw(drawing: Drawing, frame: pd.DataFrame, look: Look, *, name: str, caption: str) -> RenderedFigure:
+    """Draw a frame and render it, without clock or random identifiers."""
     import matplotlib as mpl
     import matplotlib.pyplot as plt
     import seaborn as sns
@@ -132,7 +116,7 @@ def draw(drawing: Drawing, frame: pd.DataFrame, look: Look, *, name: str, captio
         canvas.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
         canvas.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
         plt.close(canvas)
-    return Figure(name, caption, alt, svg.getvalue(), png.getvalue())
+    return RenderedFigure(name, caption, alt, svg.getvalue(), png.getvalue())
 
 
 def canvas_of(width: float, height: float, columns: int = 1, rows: int = 1) -> tuple[Canvas, Any]:

@@ -53,7 +53,7 @@ def draw_bounds(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     Parameters
     ----------
     frame : pandas.DataFrame
-        ``claim``, ``assumption_label``, ``m``, ``lower``, ``upper``, ``alike``; one panel a claim, one band an assumption.
+        ``claim``, ``assumption_label``, ``m``, ``lower``, ``upper``, ``alike``; one panel per claim, one band per assumption.
     look : Look
     """
     frame = frame[frame["m"].notna()]
@@ -97,7 +97,7 @@ def draw_placebos(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     Parameters
     ----------
     frame : pandas.DataFrame
-        ``test``, ``estimate``, ``actual``, ``unit``; one line of points a test.
+        ``test``, ``estimate``, ``actual``, ``unit``; one line of points per test.
     look : Look
     """
     tests = list(dict.fromkeys(frame["test"]))

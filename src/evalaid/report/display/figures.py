@@ -64,7 +64,7 @@ def draw_status_map(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
 
 
 def draw_assignment(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
-    """Draw when each cluster is treated: one row a cluster, under its own name, by cohort.
+    """Draw when each cluster is treated: one row per cluster, under its own name, by cohort.
 
     Parameters
     ----------

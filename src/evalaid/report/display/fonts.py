@@ -61,15 +61,8 @@ def families(labels: Iterable[str]) -> list[str]:
 def drawable(labels: Iterable[str]) -> list[str]:
     """Return labels that this machine can draw.
 
-    Parameters
-    ----------
-    labels : iterable of str
-
-    Returns
-    -------
-    list of str
-        The labels themselves when an installed font has their letters; else Korean in Latin letters, and other letters
-        as ``?`` followed by the label's place in the list, so that two labels stay apart.
+    The labels themselves when an installed font has their letters; else Korean in Latin letters, and other letters as ``?``
+    followed by the label's place in the list, so that two labels stay apart.
 
     Examples
     --------

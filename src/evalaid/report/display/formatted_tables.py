@@ -43,7 +43,7 @@ OUTCOME = "outcome"  # the unit of the effect: the frame's own column `unit` say
 
 
 @dataclass(frozen=True)
-class Column:
+class ColumnFormat:
     """How a column of a tidy frame is shown: heading, unit (None for text), digits (None: the row's own), and its sign."""
 
     heading: str
@@ -52,70 +52,70 @@ class Column:
     signed: bool = False
 
 
-COLUMNS: dict[str, Column] = {
-    "label": Column(""),
-    "cohort_label": Column("Cohort"),
-    "method": Column("Method"),
-    "comparison": Column("Comparison"),
-    "reason": Column("Why not"),
-    "what": Column("What"),
-    "where": Column("Where"),
-    "why": Column("Why"),
-    "what_could_be_done": Column("What could be done"),
-    "value": Column("Value", OUTCOME, 2),
-    "period": Column("Period", "year"),
-    "event_time": Column("Periods since start", "number", 0, signed=True),
-    "mean": Column("Mean", "%", 1),
-    ESTIMATE: Column("Estimate", OUTCOME, 2, signed=True),
-    STD_ERROR: Column("Standard error", OUTCOME, 2),
-    CONF_LOW: Column("Interval from", OUTCOME, 2, signed=True),
-    CONF_HIGH: Column("to", OUTCOME, 2, signed=True),
-    BAND_LOW: Column("Band from", OUTCOME, 2, signed=True),
-    BAND_HIGH: Column("to", OUTCOME, 2, signed=True),
-    P_VALUE: Column("p", "p", 3),
-    "shift": Column("Away from main", OUTCOME, 2, signed=True),
-    "detectable": Column("Detectable effect", OUTCOME, 2),
-    "n_units": Column("{Units}", "count"),
-    N_CLUSTERS: Column("{Clusters}", "count"),
-    "n_treated": Column("Treated {units}", "count"),
-    "n_comparison": Column("Comparison {units}", "count"),
-    TREATED_CLUSTERS: Column("Treated {clusters}", "count"),
-    "comparison_clusters": Column("Comparison {clusters}", "count"),
-    "never_treated": Column("Never treated", "count"),
-    "not_yet_treated": Column("Not yet treated", "count"),
-    "treated": Column("Treated", "count"),
-    "pre_periods": Column("Periods before", "count"),
-    "post_periods": Column("Periods from the start on", "count"),
-    "by_package": Column("By the package", OUTCOME, 4, signed=True),
-    "by_hand": Column("By the identity", OUTCOME, 4, signed=True),
-    "claim": Column("As published"),
-    "limits": Column("What stands against it"),
-    "earlier": Column("Earlier figure"),
-    "claimed": Column("Claimed figure"),
-    "unit_text": Column("Unit"),
-    "when": Column("When"),
-    "base": Column("Base"),
-    "date": Column("Date"),
-    "alike": Column("Like for like"),
-    "remark": Column("To be said with it"),
-    "sign": Column("Sign"),
-    "verdict": Column("Verdict"),
-    "repeat": Column("What may be said"),
-    "settle": Column("What would settle it"),
-    "source": Column("Source"),
-    "assumption_label": Column("Assumption"),
-    "m": Column("M", OUTCOME, 1),
-    "low": Column("from", OUTCOME, 2),
-    "high": Column("to", OUTCOME, 2),
-    "lower": Column("from", OUTCOME, 2, signed=True),
-    "upper": Column("to", OUTCOME, 2, signed=True),
-    "largest_gap": Column("Largest difference", OUTCOME, 10),
-    "cells": Column("Cells compared", "count"),
+COLUMNS: dict[str, ColumnFormat] = {
+    "label": ColumnFormat(""),
+    "cohort_label": ColumnFormat("Cohort"),
+    "method": ColumnFormat("Method"),
+    "comparison": ColumnFormat("Comparison"),
+    "reason": ColumnFormat("Why not"),
+    "what": ColumnFormat("What"),
+    "where": ColumnFormat("Where"),
+    "why": ColumnFormat("Why"),
+    "what_could_be_done": ColumnFormat("What could be done"),
+    "value": ColumnFormat("Value", OUTCOME, 2),
+    "period": ColumnFormat("Period", "year"),
+    "event_time": ColumnFormat("Periods since start", "number", 0, signed=True),
+    "mean": ColumnFormat("Mean", "%", 1),
+    "estimate": ColumnFormat("Estimate", OUTCOME, 2, signed=True),
+    "std_error": ColumnFormat("Standard error", OUTCOME, 2),
+    "conf_low": ColumnFormat("Interval from", OUTCOME, 2, signed=True),
+    "conf_high": ColumnFormat("to", OUTCOME, 2, signed=True),
+    "band_low": ColumnFormat("Band from", OUTCOME, 2, signed=True),
+    "band_high": ColumnFormat("to", OUTCOME, 2, signed=True),
+    "p_value": ColumnFormat("p", "p", 3),
+    "shift": ColumnFormat("Away from main", OUTCOME, 2, signed=True),
+    "detectable": ColumnFormat("Detectable effect", OUTCOME, 2),
+    "n_units": ColumnFormat("{Units}", "count"),
+    "n_clusters": ColumnFormat("{Clusters}", "count"),
+    "n_treated": ColumnFormat("Treated {units}", "count"),
+    "n_comparison": ColumnFormat("Comparison {units}", "count"),
+    "treated_clusters": ColumnFormat("Treated {clusters}", "count"),
+    "comparison_clusters": ColumnFormat("Comparison {clusters}", "count"),
+    "never_treated": ColumnFormat("Never treated", "count"),
+    "not_yet_treated": ColumnFormat("Not yet treated", "count"),
+    "treated": ColumnFormat("Treated", "count"),
+    "pre_periods": ColumnFormat("Periods before", "count"),
+    "post_periods": ColumnFormat("Periods from the start on", "count"),
+    "by_package": ColumnFormat("By the package", OUTCOME, 4, signed=True),
+    "by_hand": ColumnFormat("By the identity", OUTCOME, 4, signed=True),
+    "claim": ColumnFormat("As published"),
+    "limits": ColumnFormat("What stands against it"),
+    "earlier": ColumnFormat("Earlier figure"),
+    "claimed": ColumnFormat("Claimed figure"),
+    "unit_text": ColumnFormat("Unit"),
+    "when": ColumnFormat("When"),
+    "base": ColumnFormat("Base"),
+    "date": ColumnFormat("Date"),
+    "alike": ColumnFormat("Like for like"),
+    "remark": ColumnFormat("To be said with it"),
+    "sign": ColumnFormat("Sign"),
+    "verdict": ColumnFormat("Verdict"),
+    "repeat": ColumnFormat("What may be said"),
+    "settle": ColumnFormat("What would settle it"),
+    "source": ColumnFormat("Source"),
+    "assumption_label": ColumnFormat("Assumption"),
+    "m": ColumnFormat("M", OUTCOME, 1),
+    "low": ColumnFormat("from", OUTCOME, 2),
+    "high": ColumnFormat("to", OUTCOME, 2),
+    "lower": ColumnFormat("from", OUTCOME, 2, signed=True),
+    "upper": ColumnFormat("to", OUTCOME, 2, signed=True),
+    "largest_gap": ColumnFormat("Largest difference", OUTCOME, 10),
+    "cells": ColumnFormat("Cells compared", "count"),
 }
 
 
 @dataclass(frozen=True, repr=False)
-class Table:
+class FormattedTable:
     """A tidy frame with what is needed to show it.
 
     Parameters
@@ -144,11 +144,11 @@ class Table:
     caption: str
     columns: tuple[str, ...]
     notes: tuple[str, ...] = ()
-    extra: dict[str, Column] | None = None
+    extra: dict[str, ColumnFormat] | None = None
     words: dict[str, str] | None = None
     kind: str = "real"
 
-    def column(self, name: str) -> Column:
+    def column(self, name: str) -> ColumnFormat:
         """Return how a column is shown."""
         return (self.extra or {}).get(name) or COLUMNS[name]
 
@@ -268,11 +268,6 @@ class Table:
 def collect_notes(frame: pd.DataFrame) -> tuple[str, ...]:
     """Gather the notes of a frame's rows, each once, with the rows that it is about unless it is about all.
 
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        ``label`` and ``note``; a note is one or several statements joined by ``"; "``.
-
     Examples
     --------
     >>> import pandas as pd
@@ -360,13 +355,13 @@ def number_table(numbers: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def _unit_of(column: Column, name: str, row: pd.Series) -> tuple[str, int]:
+def _unit_of(column: ColumnFormat, name: str, row: pd.Series) -> tuple[str, int]:
     unit = str(row["unit"]) if column.unit == OUTCOME else str(column.unit)
     own = "digits" in row and (name == "value" or column.digits is None)
     return unit, int(row["digits"]) if own else column.digits or 0
 
 
-def _cell(column: Column, name: str, row: pd.Series, *, with_unit: bool = False) -> str:
+def _cell(column: ColumnFormat, name: str, row: pd.Series, *, with_unit: bool = False) -> str:
     value = row[name]
     if column.unit is None:
         return value if isinstance(value, str) else ""
@@ -374,7 +369,7 @@ def _cell(column: Column, name: str, row: pd.Series, *, with_unit: bool = False)
     return format_value(value, unit, digits, signed=column.signed, with_unit=with_unit or name == "value")
 
 
-def _side(column: Column) -> str:
+def _side(column: ColumnFormat) -> str:
     return "" if column.unit is None else ' class="n"'
 
 

@@ -38,26 +38,7 @@ def write_page(
     numbers: Sequence[Mapping[str, Any]],
     data_files: Mapping[str, str],
 ) -> Path:
-    """Write the HTML page of a study.
-
-    Parameters
-    ----------
-    folder : Path
-        The report's folder.
-    notebooks : sequence of Path
-        Executed notebooks, in order.
-    spec : mapping
-        The study's parameters (`StudySpec.to_dict`).
-    numbers : sequence of mapping
-        Every reported number, as the manifest has it.
-    data_files : mapping
-        Data file -> sha256.
-
-    Returns
-    -------
-    Path
-        The page.
-    """
+    """Write the HTML page of a study."""
     contents: list[Heading] = []
     blocks: list[str] = []
     stored = [json.loads(path.read_text(encoding="utf-8")) for path in notebooks]
@@ -77,18 +58,7 @@ def write_page(
 
 
 def write_index(folder: Path, studies: Sequence[Mapping[str, Any]], synthesis: Path | None = None) -> Path:
-    """Write ``reports/index.html``, which opens on the synthesis and links the page of every study.
-
-    Parameters
-    ----------
-    folder : Path
-        The reports folder.
-    studies : sequence of mapping
-        ``folder`` (name of the study's folder), ``title``, ``data_kind``, ``own`` (whether it is one's own, listed apart),
-        ``changed`` (parameters that differ from the study's file, as text), ``numbers`` (how many).
-    synthesis : Path, optional
-        The executed notebook of the synthesis.
-    """
+    """Write ``reports/index.html``, which opens on the synthesis and links the page of every study."""
     page = folder / PAGE
     kinds = {study["data_kind"] for study in studies}
     kind = kinds.pop() if len(kinds) == 1 and synthesis is None else "real and simulated"
@@ -201,7 +171,7 @@ def _output(output: Mapping[str, Any], contents: list[Heading]) -> str:
 
 
 def _anchored(html: str, contents: list[Heading]) -> str:
-    """Give headings an anchor and note those of the first two levels in the table of contents.
+    """Return headings an anchor and note those of the first two levels in the table of contents.
 
     All go down one level: the title of the page is its only heading of the first.
     """

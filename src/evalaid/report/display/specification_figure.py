@@ -22,7 +22,7 @@ def draw_specifications(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     Parameters
     ----------
     frame : pandas.DataFrame
-        One row a specification, sorted: ``estimate``, ``conf_low``, ``conf_high``, and the choices as text. A choice that never
+        One row per specification, sorted: ``estimate``, ``conf_low``, ``conf_high``, and the choices as text. A choice that never
         varies has no rows of points.
     look : Look
     """

@@ -15,7 +15,7 @@ from evalaid.did.estimators.scales import NAMES, SCALES, diagnose_ceiling
 from evalaid.did.inference.infer import infer
 from evalaid.did.panel.design import Design
 from evalaid.did.sensitivity.choices.decomposition import bacon
-from evalaid.report.display.formatted_tables import Column
+from evalaid.report.display.formatted_tables import ColumnFormat
 from evalaid.report.questions.analysis import dose_effects, overall
 from evalaid.report.questions.effect_rows import effect_row
 from evalaid.report.questions.units import in_unit
@@ -38,7 +38,7 @@ _TITLES = {
 
 
 def title_of(method: str) -> str:
-    """Name a registered method as a report does.
+    """Return the name of a registered method as a report does.
 
     Examples
     --------
@@ -53,39 +53,15 @@ def survey_methods(spec: StudySpec, design: Design) -> pd.DataFrame:
 
     Where the study has doses (``dose``), the method of that name takes their column and options.
 
-    Parameters
-    ----------
-    spec : StudySpec
-        Level of the intervals; the doses.
-    design : Design
-        The study's design.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a method: ``key``, ``label``, ``estimate``, ``std_error``, ``conf_low``, ``conf_high``, ``p_value`` (in
-        percentage points for a share), ``reason`` (why there is no estimate or no interval), ``unit``, ``made_by``.
+    One row per method: ``key``, ``label``, ``estimate``, ``std_error``, ``conf_low``, ``conf_high``, ``p_value`` (in percentage
+    points for a share), ``reason`` (why there is no estimate or no interval), ``unit``, ``made_by``.
     """
     rows = [_row(design, spec, name, title_of(name), name, "share") for name in (entry.name for entry in METHODS)]
     return pd.DataFrame(rows)
 
 
 def survey_scales(spec: StudySpec, design: Design) -> pd.DataFrame:
-    """Estimate the overall effect with parallel trends assumed on the share, its log-odds and the log of outflow.
-
-    Parameters
-    ----------
-    spec : StudySpec
-        Level; the main method if it takes a scale, else imputation.
-    design : Design
-        The study's design.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a scale, columns as `survey_methods`; no row when the outcome is no share. Effects are differences of
-        shares in every row.
-    """
+    """Estimate the overall effect with parallel trends assumed on the share, its log-odds and the log of outflow."""
     if design.outcome_unit != "fraction":
         return pd.DataFrame(columns=["key", "label", *RESULTS, "reason", "unit", "made_by"])
     method, options = _method_with_scales(spec)
@@ -96,18 +72,8 @@ def survey_scales(spec: StudySpec, design: Design) -> pd.DataFrame:
 def survey_counts(spec: StudySpec, design: Design) -> pd.DataFrame:
     """Estimate the overall effect on the share and on the episodes behind it, inside and outside.
 
-    Parameters
-    ----------
-    spec : StudySpec
-        Level, labels; the main method if it takes a scale, else imputation.
-    design : Design
-        The study's design.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Rows ``share`` (in percentage points), ``inside`` and ``outside`` (in per cent of the episodes without the programme),
-        columns as `survey_methods`; no row when the study names no counts.
+    Rows ``share`` (in percentage points), ``inside`` and ``outside`` (in per cent of the episodes without the programme),
+    columns as `survey_methods`; no row when the study names no counts.
     """
     if not has_counts(design):
         return pd.DataFrame(columns=["key", "label", *RESULTS, "reason", "unit", "made_by"])
@@ -119,61 +85,16 @@ def survey_counts(spec: StudySpec, design: Design) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def tell_counts(frame: pd.DataFrame, design: Design) -> str:
-    """Say with which count the share moved, or why that cannot be said: a template for `Section.say`."""
-    if frame.empty and design.outcome_unit != "fraction":
-        return "The outcome is no share, so there are no counts behind it."
-    if frame.empty:
-        return (
-            "The panel of this study holds shares and no counts. Whether more were treated inside or fewer outside cannot be told "
-            "from it."
-        )
-    rows = frame.set_index("key")
-    unknown = ~has_interval(rows)
-    if unknown.any():
-        missing = ", ".join(str(label).lower() for label in rows.loc[unknown, "label"])
-        return f"There is no interval for {missing}, so it cannot be said whether more were treated inside or fewer outside."
-    moved = leaves_out_zero(rows)
-    found = "{inside}: {{counts.inside:effect}}. {outside}: {{counts.outside:effect}}. ".format(**rows["label"])
-    if not moved["share"]:
-        return f"{found}The interval for the share itself holds zero."
-    if moved["inside"] and not moved["outside"]:
-        return (
-            f"{found}**The share moved, and no change in {str(rows.loc['outside', 'label']).lower()} is shown, nor that there is none.** A "
-            "share rises, too, when more are counted inside while as many as before are counted outside; then nobody was kept who "
-            "would have left."
-        )
-    if moved["outside"]:
-        return f"{found}The share moved with " + (
-            "both numbers." if moved["inside"] else "the second number, not the first."
-        )
-    return f"{found}**The share moved, but neither number by itself can be told from no change.**"
-
-
-def tell_scales(frame: pd.DataFrame) -> str:
-    """Say whether the scales agree on the sign of the effect: a template for `Section.say`."""
-    known = with_estimate(frame)
-    if len(known) < 2:
-        return "Fewer than two scales give an estimate here, so nothing can be said on the choice of the scale."
-    said = ", ".join(f"{{scales.{row.key}.estimate:signed}} ({str(row.label).lower()})" for row in known.itertuples())
-    if known[ESTIMATE].min() < 0 < known[ESTIMATE].max():
-        return f"**The scales disagree on the sign of the effect**: {said}. Without a reason to prefer one, neither sign is shown."
-    return f"On the scales that have a value the estimates have the same sign: {said}."
-
-
-def describe_ceiling(design: Design) -> tuple[pd.DataFrame, dict[str, Column]]:
+def describe_ceiling(design: Design) -> tuple[pd.DataFrame, dict[str, ColumnFormat]]:
     """Count units near the ceiling of the share, by cohort; empty when the outcome is no share.
 
-    Returns
-    -------
-    (pandas.DataFrame, dict)
-        ``key``, ``cohort_label``, ``n_units``, ``above_before``, ``above_ever``, ``room_pp``; and how the columns beyond the
-        fixed ones are shown.
+    ``key``, ``cohort_label``, ``n_units``, ``above_before``, ``above_ever``, ``room_pp``; and how the columns beyond the fixed
+    ones are shown.
     """
     extra = {
-        "above_before": Column("of these at 95% or more before", "count"),
-        "above_ever": Column("at 95% or more in any period", "count"),
-        "room_pp": Column("Mean distance to 100% before (pp)", "pp", 1),
+        "above_before": ColumnFormat("of these at 95% or more before", "count"),
+        "above_ever": ColumnFormat("at 95% or more in any period", "count"),
+        "room_pp": ColumnFormat("Mean distance to 100% before (pp)", "pp", 1),
     }
     if design.outcome_unit != "fraction":
         return pd.DataFrame(columns=["key", "cohort_label", "n_units", *extra]), extra
@@ -184,16 +105,13 @@ def describe_ceiling(design: Design) -> tuple[pd.DataFrame, dict[str, Column]]:
     return frame.assign(key=keys, cohort_label=names, made_by=made_by)[frame["n_units"] > 0], extra
 
 
-def describe_decomposition(design: Design) -> tuple[pd.DataFrame, dict[str, Column]]:
+def describe_decomposition(design: Design) -> tuple[pd.DataFrame, dict[str, ColumnFormat]]:
     """Sum the weights of the two-way fixed-effects coefficient by kind of comparison; empty where it has no decomposition.
 
-    Returns
-    -------
-    (pandas.DataFrame, dict)
-        One row a kind: ``key``, ``label``, ``weight`` (per cent), ``estimate`` (weighted mean of its comparisons), ``unit``;
-        and how ``weight`` is shown.
+    One row per kind: ``key``, ``label``, ``weight`` (per cent), ``estimate`` (weighted mean of its comparisons), ``unit``; and
+    how ``weight`` is shown.
     """
-    extra = {"weight": Column("Weight (%)", "%", 1)}
+    extra = {"weight": ColumnFormat("Weight (%)", "%", 1)}
     try:
         table = bacon(design)
     except NotIdentifiedError:
@@ -218,7 +136,7 @@ def describe_decomposition(design: Design) -> tuple[pd.DataFrame, dict[str, Colu
 
 
 def _method_with_scales(spec: StudySpec) -> tuple[str, dict[str, object]]:
-    """Give the main method and its options, or imputation where the main method takes no scale."""
+    """Return the main method and its options, or imputation where the main method takes no scale."""
     main = spec.methods[spec.main]
     if main["method"] in ("dose", "etwfe"):
         return "imputation", {}

@@ -32,10 +32,7 @@ from evalaid.study.spec import StudySpec
 def compare_methods(spec: StudySpec) -> pd.DataFrame:
     """Estimate the overall effect with every method of the study.
 
-    Returns
-    -------
-    pandas.DataFrame
-        One row a method, the main one first; a method that does not apply has its reasons in ``reason``.
+    One row per method, the main one first; a method that does not apply has its reasons in ``reason``.
     """
     order = [spec.main, *(name for name in spec.methods if name != spec.main)]
     rows = [_one_method(name, spec.methods[name], spec) for name in order]
@@ -45,11 +42,8 @@ def compare_methods(spec: StudySpec) -> pd.DataFrame:
 def compare_scenarios(spec: StudySpec) -> pd.DataFrame:
     """Estimate the overall effect with the main method in every scenario of the study.
 
-    Returns
-    -------
-    pandas.DataFrame
-        The study itself first (``key`` is ``main``), then one row a scenario, with ``shift``: how far the estimate is from
-        the main one.
+    The study itself first (``key`` is ``main``), then one row per scenario, with ``shift``: how far the estimate is from the
+    main one.
     """
     main = spec.methods[spec.main]
     rows = [_one_method("main", {**main, "label": "As designed (main)"}, spec)]
@@ -60,17 +54,14 @@ def compare_scenarios(spec: StudySpec) -> pd.DataFrame:
 
 
 def explain(entries: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Give the reason for every method or scenario of a study, as sentences for a list."""
+    """Return the reason for every method or scenario of a study, as sentences for a list."""
     return [f"**{entry['label']}.** {entry['why']}" for entry in entries.values() if entry.get("why")]
 
 
 def count_agreement(*frames: pd.DataFrame) -> pd.DataFrame:
     """Count how many of the estimates have an interval above, below or around zero.
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``key``, ``label``, ``value``, ``unit``, ``digits``: estimates, above, below, around, smallest, largest.
+    ``key``, ``label``, ``value``, ``unit``, ``digits``: estimates, above, below, around, smallest, largest.
     """
     frame = pd.concat([frames[0], *(other.iloc[1:] for other in frames[1:])], ignore_index=True)
     there = with_estimate(frame)

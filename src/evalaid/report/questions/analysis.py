@@ -78,14 +78,7 @@ class Refusal:
 
 
 def estimate_main(spec: StudySpec, design: Design) -> Effects | Refusal:
-    """Estimate the study's main method on its design, or say why it cannot be.
-
-    Returns
-    -------
-    Effects or Refusal
-        Effects by cohort and period, as the method gives them; a refusal with all reasons when the design does not
-        admit the method.
-    """
+    """Estimate the study's main method on its design, or say why it cannot be."""
     entry = spec.methods[spec.main]
     try:
         return estimate_entry(entry, spec, design)
@@ -96,13 +89,7 @@ def estimate_main(spec: StudySpec, design: Design) -> Effects | Refusal:
 
 
 def estimate_entry(entry: Mapping[str, Any], spec: StudySpec, design: Design) -> Effects:
-    """Estimate with one entry of a study's ``methods``; a dose is taken from the study's ``dose``.
-
-    Raises
-    ------
-    NotIdentifiedError
-        If the design does not admit the method.
-    """
+    """Estimate with one entry of a study's ``methods``; a dose is taken from the study's ``dose``."""
     options = dict(entry.get("options", {}))
     if entry["method"] == "dose":
         return dose_effects(spec, **options)
@@ -110,13 +97,7 @@ def estimate_entry(entry: Mapping[str, Any], spec: StudySpec, design: Design) ->
 
 
 def dose_effects(spec: StudySpec, **options: Any) -> Effects:
-    """Estimate by dose, with the column and the options of the study's ``dose``; further options replace these.
-
-    Raises
-    ------
-    NotIdentifiedError
-        If the design admits no comparison of doses.
-    """
+    """Estimate by dose, with the column and the options of the study's ``dose``; further options replace these."""
     given = {name: spec.dose[name] for name in ("comparison", "degree", "base") if name in spec.dose}
     return estimate(load_design(spec.change({"covariates": [spec.dose["column"]]})), "dose", **{**given, **options})
 
@@ -131,10 +112,7 @@ def overall(effects: Effects) -> Effects:
 def list_reasons(effects: Effects | Refusal) -> pd.DataFrame:
     """List why the main method gives no estimate.
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``key``, ``what``, ``why``, ``what_could_be_done``: one row a reason; no row when there is an estimate.
+    ``key``, ``what``, ``why``, ``what_could_be_done``: one row per reason; no row when there is an estimate.
     """
     reasons, other = (effects.reasons, effects.alternatives) if isinstance(effects, Refusal) else ((), ())
     advice = (f"other methods that apply: {', '.join(other)}; or " if other else "") + WHAT_COULD_BE_DONE
@@ -146,21 +124,8 @@ def list_reasons(effects: Effects | Refusal) -> pd.DataFrame:
 def report_effects(effects: Effects | Refusal, by: str, spec: StudySpec) -> pd.DataFrame:
     """Aggregate effects and put intervals around them.
 
-    Parameters
-    ----------
-    effects : Effects or Refusal
-        By cohort and period. A refusal gives one row without numbers for "overall", none for the others; so do effects
-        that do not know the time (by dose, one number).
-    by : {"overall", "event_time", "cohort", "calendar"}
-        What to average over.
-    spec : StudySpec
-        Level, seed and draws; with ``event_time`` a simultaneous band is added.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row an effect, with ``key``, ``label``, the effect columns of this module, counts and, by event time,
-        ``band_low``, ``band_high``.
+    One row per effect, with ``key``, ``label``, the effect columns of this module, counts and, by event time, ``band_low``,
+    ``band_high``.
 
     Examples
     --------
@@ -184,15 +149,12 @@ def report_effects(effects: Effects | Refusal, by: str, spec: StudySpec) -> pd.D
 
 
 def detectable_effects(effects: Effects | Refusal, spec: StudySpec) -> pd.DataFrame:
-    """Say which effect the design would have found in four of five samples, before any estimate is shown.
+    """Return which effect the design would have found in four of five samples, before any estimate is shown.
 
     Assumes the standard errors of the main method and t quantiles with the degrees of freedom of its intervals:
     ``(t(1 - alpha / 2) + t(0.8)) * standard error``, about 2.8 standard errors.
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``key``, ``label``, ``std_error``, ``detectable``, counts; the overall effect first, then each cohort.
+    ``key``, ``label``, ``std_error``, ``detectable``, counts; the overall effect first, then each cohort.
 
     Examples
     --------
@@ -210,7 +172,7 @@ def detectable_effects(effects: Effects | Refusal, spec: StudySpec) -> pd.DataFr
 
 
 def reaction_periods(spec: StudySpec, design: Design) -> int:
-    """Give the periods before the start in which units may react already, as the main method counts them."""
+    """Return the periods before the start in which units may react already, as the main method counts them."""
     entry = spec.methods[spec.main]
     options = find_method(str(entry["method"])).parse(dict(entry.get("options", {})))
     return effective_anticipation(design, options)
@@ -222,19 +184,7 @@ def describe_before(event: pd.DataFrame, effects: Effects | Refusal, reaction: i
     Small estimates before the start do not show that trends are parallel; the ends of the bands say which differences the
     data cannot exclude.
 
-    Parameters
-    ----------
-    event : pandas.DataFrame
-        From `report_effects` by event time.
-    effects : Effects or Refusal
-    reaction : int
-        Periods before the start in which units may react (`reaction_periods`): their estimates may hold an effect, and are
-        left out.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``key``, ``label``, ``value``, ``unit``, ``digits``; a row ``reaction`` where periods are left out for it.
+    ``key``, ``label``, ``value``, ``unit``, ``digits``; a row ``reaction`` where periods are left out for it.
     """
     before = event[(event["event_time"] < -reaction) & event[STD_ERROR].notna()]
     unit, _ = unit_of(effects.scale)
@@ -252,7 +202,7 @@ def describe_before(event: pd.DataFrame, effects: Effects | Refusal, reaction: i
 
 
 def no_estimate(refusal: Refusal, spec: StudySpec, key: str, name: str) -> pd.DataFrame:
-    """Give one row without numbers that says why there are none, in the columns of `report_effects`."""
+    """Return one row without numbers that says why there are none, in the columns of `report_effects`."""
     entry = spec.methods[spec.main]
     row = {
         "key": key,
@@ -276,7 +226,7 @@ def _averaged(effects: Effects, by: str) -> Effects | None:
 
 
 def _no_rows() -> pd.DataFrame:
-    """Give the columns of `report_effects` without a row."""
+    """Return the columns of `report_effects` without a row."""
     texts = ["key", "label", "unit", "note", "made_by"]
     numbers = [*_EFFECT, *_COUNTS, "n_comparison", "event_time", "level"]
     return pd.DataFrame(columns=[*texts, *numbers]).astype(dict.fromkeys(numbers, float))

@@ -11,13 +11,13 @@ from evalaid.base.effect_columns import N_CLUSTERS, TREATED_CLUSTERS
 from evalaid.base.periods import label
 from evalaid.did.panel.design import Design
 from evalaid.report.display.figures import STATUS
-from evalaid.report.display.formatted_tables import Column
+from evalaid.report.display.formatted_tables import ColumnFormat
 from evalaid.report.questions.effect_rows import list_values
 from evalaid.study.provenance import gather_decisions
 from evalaid.study.sample import load_frame
 from evalaid.study.spec import StudySpec
 
-Listing = tuple[pd.DataFrame, str, Sequence[str], str, Sequence[str], Mapping[str, Column]]
+Listing = tuple[pd.DataFrame, str, Sequence[str], str, Sequence[str], Mapping[str, ColumnFormat]]
 """A table of texts as `evalaid.report.section.Section.table_if_any` takes it."""
 
 _NEVER_KEY = "never"
@@ -28,15 +28,7 @@ ASSIGNMENT = ["cluster", "cohort_label", "period_label", "status", "n_units"]
 def describe_sample(spec: StudySpec, design: Design) -> pd.DataFrame:
     """Count what the sample holds.
 
-    Parameters
-    ----------
-    spec : StudySpec
-    design : Design
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``key``, ``label``, ``value``, ``unit``, ``digits``. Shares are in per cent.
+    Columns ``key``, ``label``, ``value``, ``unit``, ``digits``. Shares are in per cent.
     """
     matrices = design.matrices
     seen = np.ones_like(matrices.outcome, dtype=bool) if matrices.observed is None else matrices.observed
@@ -67,14 +59,11 @@ def describe_sample(spec: StudySpec, design: Design) -> pd.DataFrame:
     return list_values(rows, "of the sample")
 
 
-def describe_baseline(spec: StudySpec, design: Design) -> tuple[pd.DataFrame, dict[str, Column]]:
+def describe_baseline(spec: StudySpec, design: Design) -> tuple[pd.DataFrame, dict[str, ColumnFormat]]:
     """Average the outcome and the study's baseline columns in the first period, by cohort.
 
-    Returns
-    -------
-    (pandas.DataFrame, dict)
-        One row a cohort: ``key``, ``cohort_label``, ``n_units``, ``n_clusters``, ``outcome`` (per cent for a share) and
-        the baseline columns; and how the columns beyond the fixed ones are shown.
+    One row per cohort: ``key``, ``cohort_label``, ``n_units``, ``n_clusters``, ``outcome`` (per cent for a share) and the
+    baseline columns; and how the columns beyond the fixed ones are shown.
     """
     matrices = design.matrices
     share = design.outcome_unit == "fraction"
@@ -94,10 +83,10 @@ def describe_baseline(spec: StudySpec, design: Design) -> tuple[pd.DataFrame, di
                 "made_by": "mean over units in the first period",
             }
         )
-    outcome = Column(f"{spec.outcome_label} (%)" if share else spec.outcome_label, "%" if share else "number", 1)
+    outcome = ColumnFormat(f"{spec.outcome_label} (%)" if share else spec.outcome_label, "%" if share else "number", 1)
     extra = {"outcome": outcome}
     for column, entry in spec.baseline.items():
-        extra[column] = Column(
+        extra[column] = ColumnFormat(
             str(entry.get("label", column)), str(entry.get("unit", "number")), int(entry.get("digits", 1))
         )
     return pd.DataFrame(rows), extra
@@ -106,10 +95,7 @@ def describe_baseline(spec: StudySpec, design: Design) -> tuple[pd.DataFrame, di
 def describe_cohorts(design: Design) -> pd.DataFrame:
     """List the cohorts with their sizes and the periods before and from the start on.
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``key``, ``cohort_label``, ``n_units``, ``n_clusters``, ``pre_periods``, ``post_periods``.
+    ``key``, ``cohort_label``, ``n_units``, ``n_clusters``, ``pre_periods``, ``post_periods``.
     """
     frame = design.cohorts.rename(columns={"label": "cohort_label"})
     frame = frame[frame["n_units"] > 0]
@@ -119,10 +105,7 @@ def describe_cohorts(design: Design) -> pd.DataFrame:
 def describe_availability(design: Design) -> pd.DataFrame:
     """Count treated, not-yet-treated and never-treated units by period.
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``key``, ``label`` (period), ``never_treated``, ``not_yet_treated``, ``treated``.
+    ``key``, ``label`` (period), ``never_treated``, ``not_yet_treated``, ``treated``.
     """
     return design.availability.assign(key=design.availability["label"], made_by="count of the design")
 
@@ -134,17 +117,7 @@ def describe_limits(design: Design) -> pd.DataFrame:
 
 
 def list_decisions(spec: StudySpec) -> Listing:
-    """List every decision taken while the study's panel and roster were read; empty when neither has a layout.
-
-    Parameters
-    ----------
-    spec : StudySpec
-
-    Returns
-    -------
-    tuple
-        What `evalaid.report.section.Section.table_if_any` takes: frame, name, columns, caption, notes, columns' headings.
-    """
+    """List every decision taken while the study's panel and roster were read; empty when neither has a layout."""
     columns = {
         "file": "File",
         "sheet": "Sheet",
@@ -194,18 +167,14 @@ def _listing(frame: pd.DataFrame, name: str, columns: Mapping[str, str], caption
     own = {column: f"of_{column}" for column in columns}
     shown = frame[list(columns)].astype(object).where(frame[list(columns)].notna(), "").astype(str).rename(columns=own)
     shown = shown.assign(key=[f"{name}{place}" for place in range(1, len(frame) + 1)])
-    headings = {own[column]: Column(heading) for column, heading in columns.items()}
+    headings = {own[column]: ColumnFormat(heading) for column, heading in columns.items()}
     return shown, name, tuple(headings), caption, (), headings
 
 
 def map_status(design: Design) -> pd.DataFrame:
-    """Give the treatment status of every cohort in every period.
+    """Return the treatment status of every cohort in every period.
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``cohort_label``, ``period_label``, ``status`` (never treated, not yet treated, treated), ``n_units``,
-        ``n_clusters``.
+    ``cohort_label``, ``period_label``, ``status`` (never treated, not yet treated, treated), ``n_units``, ``n_clusters``.
     """
     matrices = design.matrices
     rows = [
@@ -224,15 +193,12 @@ def map_status(design: Design) -> pd.DataFrame:
 
 
 def map_assignment(design: Design) -> pd.DataFrame:
-    """Give the treatment status of every cluster in every period, early cohorts first.
+    """Return the treatment status of every cluster in every period, early cohorts first.
 
     A cluster whose units belong to several cohorts has one row for each. Of more clusters than fit on a page there are no
     rows.
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``cluster``, ``cohort_label``, ``period_label``, ``status``, ``n_units``.
+    ``cluster``, ``cohort_label``, ``period_label``, ``status``, ``n_units``.
     """
     matrices = design.matrices
     rows: list[tuple[str, str, str, str, int]] = []
@@ -253,11 +219,8 @@ def map_assignment(design: Design) -> pd.DataFrame:
 def average_outcome(design: Design) -> pd.DataFrame:
     """Average the outcome by cohort and period, every unit counting the same.
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``key``, ``label``, ``cohort_label``, ``period_label``, ``start_label``, ``n_units``, ``unit``, ``mean`` (per cent for a
-        share).
+    ``key``, ``label``, ``cohort_label``, ``period_label``, ``start_label``, ``n_units``, ``unit``, ``mean`` (per cent for a
+    share).
     """
     matrices = design.matrices
     scale = 100 if design.outcome_unit == "fraction" else 1
@@ -276,20 +239,17 @@ def average_outcome(design: Design) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).assign(unit=unit, made_by="mean over units")
 
 
-def spread_means(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Column]]:
+def spread_means(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, ColumnFormat]]:
     """Lay the means out with a row for each cohort and a column for each period, for a table.
 
-    Returns
-    -------
-    (pandas.DataFrame, dict)
-        ``key``, ``cohort_label`` and a column for each period; and how these columns are shown.
+    ``key``, ``cohort_label`` and a column for each period; and how these columns are shown.
     """
     wide = frame.pivot_table("mean", index="cohort_label", columns="period_label", sort=False)
     wide = wide.loc[list(dict.fromkeys(frame["cohort_label"])), list(dict.fromkeys(frame["period_label"]))]
     keys = frame.drop_duplicates("cohort_label").set_index("cohort_label")["key"].str.split(".").str[0]
     per_cent = bool((frame["unit"] == "%").all())
     extra = {
-        period: Column(f"{period} (%)" if per_cent else str(period), "%" if per_cent else "number", 1)
+        period: ColumnFormat(f"{period} (%)" if per_cent else str(period), "%" if per_cent else "number", 1)
         for period in wide.columns
     }
     return wide.reset_index().assign(key=keys.loc[wide.index].to_numpy(), made_by="mean over units"), extra

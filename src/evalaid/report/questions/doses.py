@@ -10,14 +10,14 @@ from evalaid.base.errors import NotIdentifiedError
 from evalaid.base.names import FIRST_TREATED
 from evalaid.did.effects.effects import Effects
 from evalaid.did.inference.infer import infer
-from evalaid.report.display.formatted_tables import Column
+from evalaid.report.display.formatted_tables import ColumnFormat
 from evalaid.report.questions.analysis import Refusal, dose_effects, no_estimate
 from evalaid.report.questions.effect_rows import list_values
 from evalaid.report.questions.units import in_unit
 from evalaid.study.sample import load_frame
 from evalaid.study.spec import StudySpec
 
-COLUMNS = {"dose": Column("Dose", "number", 1)}
+COLUMNS = {"dose": ColumnFormat("Dose", "number", 1)}
 
 
 def estimate_dose(spec: StudySpec) -> Effects | Refusal:
@@ -32,10 +32,7 @@ def estimate_dose(spec: StudySpec) -> Effects | Refusal:
 def describe_doses(spec: StudySpec) -> pd.DataFrame:
     """Describe the dose over the treated units.
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``key``, ``label``, ``value``, ``unit``, ``digits``, ``made_by``.
+    ``key``, ``label``, ``value``, ``unit``, ``digits``, ``made_by``.
     """
     frame = load_frame(spec.change(spec.dose.get("changes", {})))
     treated = frame[frame[FIRST_TREATED].notna()]
@@ -52,12 +49,10 @@ def describe_doses(spec: StudySpec) -> pd.DataFrame:
 
 
 def average_dose_effects(effects: Effects | Refusal, spec: StudySpec) -> pd.DataFrame:
-    """Give the average level and the average slope with their intervals.
+    """Return the average level and the average slope with their intervals.
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``key`` (level, slope), ``label`` and the effect columns of `evalaid.report.questions.analysis`; one row without numbers when refused.
+    ``key`` (level, slope), ``label`` and the effect columns of `evalaid.report.questions.analysis`; one row without numbers
+    when refused.
     """
     if isinstance(effects, Refusal):
         return no_estimate(effects, spec, "level", "By dose")
@@ -72,13 +67,10 @@ def average_dose_effects(effects: Effects | Refusal, spec: StudySpec) -> pd.Data
 
 
 def trace_curve(effects: Effects | Refusal, spec: StudySpec) -> pd.DataFrame:
-    """Give the level at deciles of the dose.
+    """Return the level at deciles of the dose.
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``key``, ``label``, ``dose``, ``dose_label`` (of the study) and the effect columns of `evalaid.report.questions.analysis`; no row when
-        refused.
+    ``key``, ``label``, ``dose``, ``dose_label`` (of the study) and the effect columns of `evalaid.report.questions.analysis`;
+    no row when refused.
     """
     if isinstance(effects, Refusal):
         return no_estimate(effects, spec, "level", "By dose").iloc[:0].assign(dose=np.nan, dose_label="")
@@ -92,7 +84,7 @@ def trace_curve(effects: Effects | Refusal, spec: StudySpec) -> pd.DataFrame:
 
 
 def state_assumption(effects: Effects | Refusal) -> str:
-    """Say what the effects by dose assume, in the words of the method."""
+    """Return what the effects by dose assume, in the words of the method."""
     if isinstance(effects, Refusal):
         return "There is no estimate by dose: " + "; ".join(effects.reasons) + "."
     return "\n".join(f"- {part[:1].upper()}{part[1:]}." for part in effects.estimand.split("; ")[1:])

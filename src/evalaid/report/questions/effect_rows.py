@@ -21,7 +21,7 @@ def effect_row(
     /,
     **said: Any,
 ) -> dict[str, Any]:
-    """Give the row of an effect: its numbers, or none where nothing was found; and what else is said of it.
+    """Return the row of an effect: its numbers, or none where nothing was found; and what else is said of it.
 
     Examples
     --------
@@ -33,5 +33,5 @@ def effect_row(
 
 
 def list_values(rows: Iterable[tuple[str, str, Any, str, int]], made_by: str) -> pd.DataFrame:
-    """Give a table of single values: ``key``, ``label``, ``value``, ``unit``, ``digits``, ``made_by``."""
+    """Return a table of single values: ``key``, ``label``, ``value``, ``unit``, ``digits``, ``made_by``."""
     return pd.DataFrame(list(rows), columns=list(VALUE)).assign(made_by=made_by)

@@ -12,18 +12,18 @@ from evalaid.base.effect_columns import ESTIMATE, RESULTS
 from evalaid.did.inference.infer import infer
 from evalaid.programme.cohorts import assign_cohorts, possible_cohorts
 from evalaid.programme.starts import EARLIEST, LATEST, STATED, StartVariation, try_starts
-from evalaid.report.display.formatted_tables import Column
+from evalaid.report.display.formatted_tables import ColumnFormat
 from evalaid.report.questions.analysis import estimate_entry, overall
 from evalaid.report.questions.units import multiply, unit_of
 from evalaid.study.sample import diagnose_frame, load_roster, load_untreated, period_kind, roster_units, treat
 from evalaid.study.spec import StudySpec
 
 COLUMNS = {
-    "stated": Column("As stated"),
-    "possible": Column("May be"),
-    "smallest": Column("Smallest estimate", "outcome", 2, signed=True),
-    "largest": Column("Largest estimate", "outcome", 2, signed=True),
-    "range": Column("Between them", "outcome", 2),
+    "stated": ColumnFormat("As stated"),
+    "possible": ColumnFormat("May be"),
+    "smallest": ColumnFormat("Smallest estimate", "outcome", 2, signed=True),
+    "largest": ColumnFormat("Largest estimate", "outcome", 2, signed=True),
+    "range": ColumnFormat("Between them", "outcome", 2),
 }
 
 
@@ -47,16 +47,6 @@ class Starts:
 
 def vary_study_starts(spec: StudySpec) -> Starts:
     """Repeat the main estimate of a study over the starts that the dates of its roster leave open.
-
-    Returns
-    -------
-    Starts
-        Without rows when the study has no roster, or all its dates fall into one period each.
-
-    Raises
-    ------
-    StudyError, RosterError
-        As `evalaid.study.sample.load_frame`.
 
     Examples
     --------
@@ -96,7 +86,7 @@ def vary_study_starts(spec: StudySpec) -> Starts:
 
 
 def _names(frame: pd.DataFrame, spec: StudySpec) -> dict[Any, str]:
-    """Say what the units of the roster are called, where each is one unit of the panel; else nothing."""
+    """Return what the units of the roster are called, where each is one unit of the panel; else nothing."""
     column = spec.unit if spec.unit != spec.roster_unit or "name" not in frame else "name"
     pairs = pd.DataFrame({"unit": roster_units(frame, spec), "name": frame[column].map(str)}).drop_duplicates()
     alike = pairs["unit"].is_unique and pairs["name"].is_unique

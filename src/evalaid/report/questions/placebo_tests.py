@@ -13,7 +13,8 @@ from evalaid.base.effect_columns import ESTIMATE, P_VALUE, RESULTS
 from evalaid.base.errors import EvalaidError, NotIdentifiedError
 from evalaid.did.panel.design import Design
 from evalaid.did.sensitivity.placebo.placebo import Placebo, placebo
-from evalaid.report.display.formatted_tables import Column
+from evalaid.report.display.formatted_tables import ColumnFormat
+from evalaid.report.questions.effect_rows import EFFECT
 from evalaid.report.questions.units import multiply, unit_of_outcome
 from evalaid.study.sample import load_design
 from evalaid.study.spec import StudySpec
@@ -22,39 +23,31 @@ DRAWS, SHIFTS = 100, (1, 2)
 # What is pretended when the study's file names no placebo test.
 EARLIER = MappingProxyType({"earlier": {"label": "An earlier start", "kind": "time"}})
 COLUMNS = {
-    "placebos": Column("Placebos", "count"),
-    "ratio_p_value": Column("p of the fit ratio", "p", 3),
-    "largest": Column("Largest placebo, without its sign", "outcome", 2),
-    "shift": Column("Periods earlier", "count"),
-    "mean": Column("Mean estimate", "outcome", 2, signed=True),
-    "rejection_rate": Column("Intervals that miss zero (%)", "%", 1),
-    "nominal": Column("as they should (%)", "%", 1),
+    "placebos": ColumnFormat("Placebos", "count"),
+    "ratio_p_value": ColumnFormat("p of the fit ratio", "p", 3),
+    "largest": ColumnFormat("Largest placebo, without its sign", "outcome", 2),
+    "shift": ColumnFormat("Periods earlier", "count"),
+    "mean": ColumnFormat("Mean estimate", "outcome", 2, signed=True),
+    "rejection_rate": ColumnFormat("Intervals that miss zero (%)", "%", 1),
+    "nominal": ColumnFormat("as they should (%)", "%", 1),
 }
 
 
 def entries(spec: StudySpec) -> Mapping[str, Mapping[str, Any]]:
-    """Give the placebo tests of a study's file; an earlier start when it names none."""
+    """Return the placebo tests of a study's file; an earlier start when it names none."""
     return spec.placebo or EARLIER
 
 
 def run_placebos(spec: StudySpec, design: Design) -> dict[str, Placebo | str]:
-    """Run the placebo tests that the study's file asks for, or an earlier start.
-
-    Returns
-    -------
-    dict
-        Name -> result, or the reason why the test cannot be run on this design.
-    """
+    """Run the placebo tests that the study's file asks for, or an earlier start."""
     return {name: _run(entry, spec, design) for name, entry in entries(spec).items()}
 
 
 def list_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.DataFrame:
     """List the placebos in time: effects of starts that did not happen, each beside the true start.
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``key``, ``label``, ``shift``, the effect columns of `evalaid.report.questions.analysis`; no row when no test in time was asked for.
+    ``key``, ``label``, ``shift``, the effect columns of `evalaid.report.questions.analysis`; no row when no test in time was
+    asked for.
     """
     tables = []
     unit, scale = unit_of_outcome(spec)
@@ -76,11 +69,8 @@ def list_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.Dat
 def list_other_outcomes(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.DataFrame:
     """List the effects on outcomes that the programme must not move.
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``key``, ``label``, ``estimate``, ``std_error``, ``conf_low``, ``conf_high``, ``p_value``, ``unit`` (that of the column:
-        "number", or "pp" for a share), ``level``, ``note``, ``made_by``; no row when no such test was asked for.
+    ``key``, ``label``, ``estimate``, ``std_error``, ``conf_low``, ``conf_high``, ``p_value``, ``unit`` (that of the column:
+    "number", or "pp" for a share), ``level``, ``note``, ``made_by``; no row when no such test was asked for.
     """
     columns = ["key", "label", *RESULTS, "unit", "level", "note", "made_by"]
     tables = []
@@ -98,12 +88,9 @@ def list_other_outcomes(found: Mapping[str, Placebo | str], spec: StudySpec) -> 
 
 
 def list_pretended(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.DataFrame:
-    """Say how often intervals miss zero when never-treated units are pretended treated.
+    """Return how often intervals miss zero when never-treated units are pretended treated.
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``key``, ``label``, ``placebos``, ``mean``, ``rejection_rate``, ``nominal`` (per cent), ``unit``, ``note``, ``made_by``.
+    ``key``, ``label``, ``placebos``, ``mean``, ``rejection_rate``, ``nominal`` (per cent), ``unit``, ``note``, ``made_by``.
     """
     unit, scale = unit_of_outcome(spec)
     columns = ["key", "label", "placebos", "mean", "rejection_rate", "nominal", "unit", "note", "made_by"]
@@ -129,11 +116,8 @@ def list_pretended(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.Da
 def rank_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.DataFrame:
     """Rank the true assignment among pretended ones, for every placebo test in space.
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``key``, ``label``, ``estimate``, ``placebos``, ``largest``, ``p_value``, ``ratio_p_value``, ``unit``, ``note``,
-        ``made_by``; no row when no test in space was asked for.
+    ``key``, ``label``, ``estimate``, ``placebos``, ``largest``, ``p_value``, ``ratio_p_value``, ``unit``, ``note``,
+    ``made_by``; no row when no test in space was asked for.
     """
     rows = []
     unit, scale = unit_of_outcome(spec)
@@ -149,12 +133,9 @@ def rank_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.Dat
 
 
 def spread_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.DataFrame:
-    """Give every placebo estimate in space beside the true one, for a figure.
+    """Return every placebo estimate in space beside the true one, for a figure.
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``test``, ``label`` (pretended units), ``estimate``, ``actual`` (true assignment), ``unit``.
+    ``test``, ``label`` (pretended units), ``estimate``, ``actual`` (true assignment), ``unit``.
     """
     unit, scale = unit_of_outcome(spec)
     tables = [

@@ -22,15 +22,7 @@ REPEATS = (AS_AN_EFFECT, AS_A_CHANGE, AS_A_FIGURE, NOT_AT_ALL)
 
 
 def claims_of(spec: StudySpec) -> Claims:
-    """Return the published claims on the study's programme.
-
-    Raises
-    ------
-    StudyError
-        If the study names no programme.
-    FactsError
-        If the registry has no such programme.
-    """
+    """Return the published claims on the study's programme."""
     if spec.claims is None:
         raise StudyError(f"The study '{spec.study}' names no programme in claims: there are no claims to examine.")
     return every_claim().of(spec.claims)
@@ -44,10 +36,7 @@ def every_claim() -> Claims:
 def bounds_of(claims: Claims) -> pd.DataFrame:
     """Bound the effect behind each claim, with the labels that a figure needs.
 
-    Returns
-    -------
-    pandas.DataFrame
-        As `evalaid.evidence.claims.remainders.bound_claims`, with ``claim`` and ``assumption_label``; ``label`` is the claim alone.
+    As `evalaid.evidence.claims.remainders.bound_claims`, with ``claim`` and ``assumption_label``; ``label`` is the claim alone.
     """
     frame = bound_claims(claims)
     if frame.empty:
@@ -57,12 +46,9 @@ def bounds_of(claims: Claims) -> pd.DataFrame:
 
 
 def breakdown_of(claims: Claims) -> pd.DataFrame:
-    """Say what it takes for nothing to be left of each claim, with the claim and the question in two columns.
+    """Return what it takes for nothing to be left of each claim, with the claim and the question in two columns.
 
-    Returns
-    -------
-    pandas.DataFrame
-        As `evalaid.evidence.claims.remainders.find_breakdown`, with ``what``; ``label`` is the claim alone.
+    As `evalaid.evidence.claims.remainders.find_breakdown`, with ``what``; ``label`` is the claim alone.
     """
     frame = find_breakdown(claims)
     names = frame["claim_id"].map({claim.claim_id: claim.label for claim in claims.claims})
@@ -70,7 +56,7 @@ def breakdown_of(claims: Claims) -> pd.DataFrame:
 
 
 def judge_repeats(claims: Claims) -> pd.DataFrame:
-    """Say of each claim whether a reader may repeat it, only as a raw change, only as a figure, or not at all.
+    """Judge of each claim whether a reader may repeat it, only as a raw change, only as a figure, or not at all.
 
     ::
 
@@ -79,15 +65,7 @@ def judge_repeats(claims: Claims) -> pd.DataFrame:
         may be repeated as a figure only      one figure is published, and no change is claimed
         may not be repeated                   everything else
 
-    Parameters
-    ----------
-    claims : Claims
-        All, or those of a programme.
-
-    Returns
-    -------
-    pandas.DataFrame
-        As `evalaid.evidence.claims.claim_verdicts.judge`, with ``may`` (one of `REPEATS`).
+    As `evalaid.evidence.claims.claim_verdicts.judge`, with ``may`` (one of `REPEATS`).
     """
     frame, alike, dates = judge(claims), check_alike(claims).set_index("key")["alike"], check_dates(claims)
     too_early = set(dates.loc[dates["finding"] == "precedes", "claim_id"])
@@ -108,24 +86,10 @@ def judge_repeats(claims: Claims) -> pd.DataFrame:
 def count_verdicts(frame: pd.DataFrame) -> pd.DataFrame:
     """Count the claims by verdict.
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``key``, ``label``, ``value``, ``unit``, ``digits``, ``made_by``.
+    ``key``, ``label``, ``value``, ``unit``, ``digits``, ``made_by``.
     """
     rows = [("claims", "Published claims", len(frame), "count", 0)]
     for verdict in VERDICTS:
         key, number = verdict.replace(" ", "_"), int((frame["verdict"] == verdict).sum())
         rows.append((key, f"of these {verdict}", number, "count", 0))
     return list_values(rows, "count of the verdicts")
-
-
-def tell_verdicts(frame: pd.DataFrame) -> tuple[str, ...]:
-    """Say the verdict on each claim in one line, with a place for its bounds."""
-    lines = []
-    for row in frame.to_dict("records"):
-        bounds = f" between {{verdicts.{row['key']}.lower:signed}} and {{verdicts.{row['key']}.upper:signed}}"
-        where = bounds if row["verdict"] != VERDICTS[-1] else ""
-        why = f" ({row['reason']})" if row["reason"] else ""
-        lines.append(f"**{row['label']}: {row['verdict']}{where}**{why}. {row['repeat']}")
-    return tuple(lines)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from evalaid.base.effect_columns import ESTIMATE
-from evalaid.report.display.formatted_tables import Column
+from evalaid.report.display.formatted_tables import ColumnFormat
 from evalaid.report.questions.all_methods import title_of
 from evalaid.report.questions.analysis import dose_effects
 from evalaid.report.questions.effect_rows import list_values
@@ -22,28 +21,25 @@ LEANS, MISSES = 0.25, 1.0
 # Intervals that hold the truth this much less often than they say are too short; by the second they do not hold it.
 TOO_SHORT, FAR_TOO_SHORT = 0.05, 0.15
 COLUMNS = {
-    "effect": Column("True effect", "outcome", 2, signed=True),
-    "bias": Column("Bias", "outcome", 2, signed=True),
-    "bias_error": Column("Its simulation error", "outcome", 2),
-    "sd": Column("Spread", "outcome", 2),
-    "rmse": Column("Typical miss", "outcome", 2),
-    "coverage": Column("Intervals that hold the truth", "%", 0),
-    "rejects_zero": Column("Intervals without zero", "%", 0),
-    "draws": Column("Panels", "count"),
-    "estimated": Column("With an estimate", "count"),
-    "advice": Column("What to do"),
+    "effect": ColumnFormat("True effect", "outcome", 2, signed=True),
+    "bias": ColumnFormat("Bias", "outcome", 2, signed=True),
+    "bias_error": ColumnFormat("Its simulation error", "outcome", 2),
+    "sd": ColumnFormat("Spread", "outcome", 2),
+    "rmse": ColumnFormat("Typical miss", "outcome", 2),
+    "coverage": ColumnFormat("Intervals that hold the truth", "%", 0),
+    "rejects_zero": ColumnFormat("Intervals without zero", "%", 0),
+    "draws": ColumnFormat("Panels", "count"),
+    "estimated": ColumnFormat("With an estimate", "count"),
+    "advice": ColumnFormat("What to do"),
 }
 
 
 def describe_truth(spec: StudySpec) -> pd.DataFrame:
-    """Give the effect that was put into the study's panel, averaged as methods average.
+    """Return the effect that was put into the study's panel, averaged as methods average.
 
     Where the study compares doses without untreated units, that is the effect beyond the lowest dose; it has a row of its own.
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``key``, ``label``, ``effect`` (percentage points for a share), ``n_units``, ``unit``, ``made_by``.
+    ``key``, ``label``, ``effect`` (percentage points for a share), ``n_units``, ``unit``, ``made_by``.
     """
     panel = load_simulation(spec.simulation)
     truth = panel.truth.drop_duplicates("estimand", keep="last").set_index("estimand")
@@ -71,10 +67,7 @@ def describe_truth(spec: StudySpec) -> pd.DataFrame:
 def describe_calibration(spec: StudySpec) -> pd.DataFrame:
     """Count the published figures that the panel reproduces.
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``key``, ``label``, ``value``, ``unit``, ``digits``, ``made_by``.
+    ``key``, ``label``, ``value``, ``unit``, ``digits``, ``made_by``.
     """
     targets = load_simulation(spec.simulation).calibration
     missed = int((targets["difference"].abs() > targets["tolerance"] * (1 + 1e-9)).sum())
@@ -90,11 +83,8 @@ def recover(spec: StudySpec) -> pd.DataFrame:
 
     Assumes that the generator describes the programme: what fails here has no reason to do better on a real panel.
 
-    Returns
-    -------
-    pandas.DataFrame
-        One row a trial: ``key``, ``label``, ``draws``, ``estimated``, ``bias``, ``bias_error``, ``sd``, ``rmse`` (percentage
-        points for a share), ``coverage``, ``rejects_zero`` (per cent), ``advice``, ``unit``, ``note``, ``made_by``.
+    One row per trial: ``key``, ``label``, ``draws``, ``estimated``, ``bias``, ``bias_error``, ``sd``, ``rmse`` (percentage
+    points for a share), ``coverage``, ``rejects_zero`` (per cent), ``advice``, ``unit``, ``note``, ``made_by``.
     """
     entry = spec.recovery
     parameters = {name: value for name, value in spec.simulation.items() if name not in {"generator", "seed"}}
@@ -125,17 +115,14 @@ def recover(spec: StudySpec) -> pd.DataFrame:
 
 
 def _title(trial: str, method: str) -> str:
-    """Name a trial as a report does: the title of its method, and what is added to it."""
+    """Return the name of a trial as a report does: the title of its method, and what is added to it."""
     return title_of(method) + trial.removeprefix(method) if trial.startswith(method) else trial
 
 
 def count_recovered(frame: pd.DataFrame) -> pd.DataFrame:
     """Count the methods that are advised, those that miss, and those that are refused.
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``key``, ``label``, ``value``, ``unit``, ``digits``, ``made_by``.
+    ``key``, ``label``, ``value``, ``unit``, ``digits``, ``made_by``.
     """
     kinds = frame["advice"].str.split(":").str[0]
     rows = [
@@ -153,23 +140,6 @@ def count_recovered(frame: pd.DataFrame) -> pd.DataFrame:
         ("smallest_miss", "Typical miss of the best method", frame["rmse"].min(), frame["unit"].iloc[0], 2),
     ]
     return list_values(rows, "of the methods over all simulated panels")
-
-
-def advise(frame: pd.DataFrame) -> tuple[str, ...]:
-    """Say what to run when the real panel arrives, best first."""
-    groups = {
-        "use": "**To run when the real panel arrives:**",
-        "careful": "**To run with reservations (they lean, or need other intervals, such as placebo or wild bootstrap):**",
-        "avoid": "**Not to rely on, because they miss the effect:**",
-        "not possible": "**Not possible on this design:**",
-    }
-    kinds = frame["advice"].str.split(":").str[0]
-    ordered = frame.assign(kind=kinds).sort_values("rmse", kind="stable")
-    found = {kind: list(ordered.loc[ordered["kind"] == kind, "label"]) for kind in groups}
-    said = [f"{head} {'; '.join(found[kind])}." for kind, head in groups.items() if found[kind]]
-    if not found["use"] and not found["careful"]:
-        said.insert(0, "**No method tried here recovers the effect under this design.**")
-    return tuple(said)
 
 
 def _advise(row: pd.Series) -> str:

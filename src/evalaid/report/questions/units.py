@@ -14,7 +14,7 @@ _UNITS = {"share": ("pp", 100.0), "relative": ("%", 100.0), "number": ("number",
 
 
 def unit_of(scale: str) -> tuple[str, float]:
-    """Give the unit in which effects of a scale are reported, and what they are multiplied with.
+    """Return the unit in which effects of a scale are reported, and what they are multiplied with.
 
     Examples
     --------
@@ -25,7 +25,7 @@ def unit_of(scale: str) -> tuple[str, float]:
 
 
 def unit_of_outcome(spec: StudySpec) -> tuple[str, float]:
-    """Give the unit and the factor of a study's outcome, where there are no effects to ask.
+    """Return the unit and the factor of a study's outcome, where there are no effects to ask.
 
     Examples
     --------

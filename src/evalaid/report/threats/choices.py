@@ -29,36 +29,28 @@ from evalaid.did.panel.design import Design
 from evalaid.did.sensitivity.choices.declared import WEIGHTS, Specification, declare
 from evalaid.did.sensitivity.choices.joint import joint_test
 from evalaid.did.sensitivity.choices.specifications import SpecificationCurve, specification_curve
-from evalaid.report.display.formatted_tables import Column
-from evalaid.report.questions.analysis import Refusal, estimate_entry, overall
-from evalaid.report.questions.effect_rows import effect_row, list_values
+from evalaid.report.display.formatted_tables import ColumnFormat
+from evalaid.report.display.specification_figure import draw_specifications
+from evalaid.report.exhibits import Drawn, Exhibit, Tabled
+from evalaid.report.questions.analysis import estimate_entry, overall
+from evalaid.report.questions.effect_rows import EFFECT, effect_row, list_values
 from evalaid.report.questions.units import in_unit, multiply
-from evalaid.report.threats.finding import (
-    APPEARS,
-    REVERSED,
-    SIGN_ONLY,
-    SURVIVES,
-    UNKNOWN,
-    WEAKENED,
-    Case,
-    verdict_row,
-    why_not,
-)
+from evalaid.report.threats.finding import APPEARS, REVERSED, SIGN_ONLY, SURVIVES, UNKNOWN, WEAKENED, Case
+from evalaid.report.threats.threat import Judged, Threat
+from evalaid.report.wording.robustness import CHOICES
 from evalaid.study.sample import load_design
 
-THREAT = "Other defensible choices would have given another answer"
-TRIED = "Every combination of the study's methods, covariates, windows, comparisons, weights and scales"
 # Methods whose estimates are no average over cells, or that take minutes over hundreds of combinations.
 ASSIGNMENTS = 199
 LEFT_OUT = ("dose", "synthetic_did", "synthetic_control")
 COLUMNS = {
-    "choice": Column("Choice"),
-    "levels": Column("Values", "count"),
-    "share_alone": Column("Of the spread, alone (%)", "%", 0),
-    "share_beyond_others": Column("Beyond the others (%)", "%", 0),
-    "range_of_means": Column("Between its means", "outcome", 2),
-    "observed": Column("As it was", "number", 2),
-    "expected": Column("Mean over assignments", "number", 2),
+    "choice": ColumnFormat("Choice"),
+    "levels": ColumnFormat("Values", "count"),
+    "share_alone": ColumnFormat("Of the spread, alone (%)", "%", 0),
+    "share_beyond_others": ColumnFormat("Beyond the others (%)", "%", 0),
+    "range_of_means": ColumnFormat("Between its means", "outcome", 2),
+    "observed": ColumnFormat("As it was", "number", 2),
+    "expected": ColumnFormat("Mean over assignments", "number", 2),
 }
 
 
@@ -66,21 +58,9 @@ COLUMNS = {
 class Choices:
     """The estimates under other choices.
 
-    Parameters
-    ----------
-    curve : pandas.DataFrame
-        One row a specification with an estimate, sorted: ``estimate``, ``conf_low``, ``conf_high``, the choices, ``unit``,
-        ``level``.
-    counts : pandas.DataFrame
-        How many there are and where they lie: ``key``, ``label``, ``value``, ``unit``, ``digits``, ``made_by``.
-    drivers : pandas.DataFrame
-        Which choice the spread depends on: ``key``, ``label``, the columns of `COLUMNS`, ``unit``, ``made_by``.
-    joint : pandas.DataFrame
-        Test of all specifications at once: ``key``, ``label``, ``observed``, ``expected``, ``p_value``, ``note``, ``made_by``.
-    differences : pandas.DataFrame
-        One row another method of the study: its estimate minus the main one with the error of the difference.
-    verdict : pandas.DataFrame
-        One row.
+    ``curve`` has one row per specification with an estimate, sorted; ``counts`` how many there are and where they lie; ``drivers``
+    which choice the spread depends on; ``joint`` the test of all at once; ``differences`` one row per other method of the study,
+    its estimate minus the main one with the error of the difference.
     """
 
     curve: pd.DataFrame
@@ -88,13 +68,10 @@ class Choices:
     drivers: pd.DataFrame
     joint: pd.DataFrame
     differences: pd.DataFrame
-    verdict: pd.DataFrame
 
 
-def examine_choices(case: Case | Refusal) -> Choices:
+def examine_choices(case: Case) -> Choices:
     """Estimate every combination of the choices that the study's file names, and compare its methods pair by pair."""
-    if isinstance(case, Refusal) or not case.by_cohort_and_period:
-        return _nothing(why_not(case))
     covariates = sorted(
         {name for entry in case.spec.methods.values() for name in _changes(entry).get("covariates", ())}
     )
@@ -117,14 +94,63 @@ def examine_choices(case: Case | Refusal) -> Choices:
         unit=unit,
         made_by="main effects of the choices on the estimates",
     )
-    return Choices(
-        curve,
-        counts,
-        drivers,
-        _test_jointly(case, design, declared),
-        compare_with_main(case),
-        _verdict(case, curve, drivers),
+    return Choices(curve, counts, drivers, _test_jointly(case, design, declared), compare_with_main(case))
+
+
+def show_choices(_case: Case, found: Choices) -> list[Exhibit]:
+    """List the specification curve, its counts, what its spread depends on, and the study's methods against the main one."""
+    return [
+        Drawn(
+            draw_specifications, found.curve, "specifications",
+            "All specifications, sorted by their estimate, and the choices behind each.",
+            without="There is no figure: no specification gives an estimate.",
+        ),
+        Tabled(found.counts, "specifications", ["label", "value"], "The specifications, counted"),
+        Tabled(
+            found.drivers, "drivers", ["choice", "levels", "share_alone", "share_beyond_others", "range_of_means"],
+            "Which choice the spread depends on", extra=COLUMNS,
+        ),
+        Tabled(
+            found.joint, "joint", ["label", "observed", "expected", "p_value"],
+            "All specifications at once: the true assignment among assignments drawn again", extra=COLUMNS,
+        ),
+        Tabled(
+            found.differences, "differences", ["label", *EFFECT, "reason"],
+            "Other methods less the main one, with the error of the difference",
+        ),
+    ]  # fmt: skip
+
+
+def judge_choices(case: Case, found: Choices) -> Judged:
+    """Judge by the whole curve, not by its ends: the median estimate, and how many intervals lie on one side of zero."""
+    finding, curve, drivers = case.finding, found.curve, found.drivers
+    known = curve[curve["conf_low"].notna()]
+    if known.empty or np.isnan(finding.conf_low):
+        return Judged("No specification gives an interval.", UNKNOWN)
+    side = np.sign(finding.estimate)
+    same = float((np.sign(curve["estimate"]) == side).mean())
+    outside = float(((known["conf_low"] > 0) | (known["conf_high"] < 0)).mean())
+    middle = float(curve["estimate"].median())
+    said = (
+        f"{len(curve)} estimates from {finding.write_range(curve['estimate'].min(), curve['estimate'].max())}, median "
+        f"{finding.write(middle)}; {same:.0%} have the sign of the main one, {outside:.0%} of the intervals leave out zero."
     )
+    known_drivers = drivers[drivers["share_alone"].notna()]
+    if len(known_drivers):
+        first = known_drivers.iloc[0]
+        said += f" The spread depends most on the {first['label']} ({first['share_alone']:.0f}%)."
+    if not finding.shows_an_effect:
+        word = APPEARS if outside > 0.5 else SURVIVES
+    elif np.sign(middle) != side:
+        word = REVERSED
+    elif same < 1.0 or outside < 0.5:
+        word = WEAKENED
+    else:
+        word = SURVIVES if finding.keeps_size(middle) else SIGN_ONLY
+    return Judged(said, word, [middle])
+
+
+THREAT = Threat("choices", CHOICES, examine_choices, show_choices, judge_choices)
 
 
 def _test_jointly(case: Case, design: Design, declared: Sequence[Specification]) -> pd.DataFrame:
@@ -150,14 +176,7 @@ def _test_jointly(case: Case, design: Design, declared: Sequence[Specification])
 
 
 def compare_with_main(case: Case) -> pd.DataFrame:
-    """Give each other method's estimate minus the main one, with the error of the difference.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``key``, ``label``, ``estimate``, ``std_error``, ``conf_low``, ``conf_high``, ``p_value``, ``reason``, ``unit``,
-        ``level``, ``note``, ``made_by``.
-    """
+    """Subtract the main estimate from that of each other method, with the error of the difference."""
     main, spec, rows = case.overall, case.spec, []
     for name, entry in spec.methods.items():
         if name == spec.main or entry["method"] == "dose":
@@ -200,7 +219,7 @@ def _declare(case: Case, covariates: list[str]) -> tuple[Specification, ...]:
 
 
 def _labels(case: Case) -> dict[str, str]:
-    """Give the study's label of every method with its options, the first where entries differ in something else."""
+    """Return the study's label of every method with its options, the first where entries differ in something else."""
     labels: dict[str, str] = {}
     for entry in case.spec.methods.values():
         one = Specification(str(entry["method"]), options=dict(entry.get("options", {})))
@@ -227,39 +246,3 @@ def _count(case: Case, found: SpecificationCurve, curve: pd.DataFrame) -> pd.Dat
     ]
     errors = " or ".join(sorted(set(curve[VCOV]) - {"none"})) or "no"
     return list_values(rows, f"specification curve; {errors} intervals, by the rule of the main one")
-
-
-def _verdict(case: Case, curve: pd.DataFrame, drivers: pd.DataFrame) -> pd.DataFrame:
-    """Judge by the whole curve, not by its ends: the median estimate, and how many intervals lie on one side of zero."""
-    finding = case.finding
-    known = curve[has_interval(curve)]
-    if known.empty or np.isnan(finding.conf_low):
-        return verdict_row("choices", THREAT, TRIED, "No specification gives an interval.", UNKNOWN)
-    side = np.sign(finding.estimate)
-    same = float((np.sign(curve[ESTIMATE]) == side).mean())
-    outside = float(leaves_out_zero(known).mean())
-    middle = float(curve[ESTIMATE].median())
-    said = (
-        f"{len(curve)} estimates from {finding.write_range(curve[ESTIMATE].min(), curve[ESTIMATE].max())}, median "
-        f"{finding.write(middle)}; {same:.0%} have the sign of the main one, {outside:.0%} of the intervals leave out zero."
-    )
-    known_drivers = drivers[drivers["share_alone"].notna()]
-    if len(known_drivers):
-        first = known_drivers.iloc[0]
-        said += f" The spread depends most on the {first['label']} ({first['share_alone']:.0f}%)."
-    if not finding.shows_an_effect:
-        word = APPEARS if outside > 0.5 else SURVIVES
-    elif np.sign(middle) != side:
-        word = REVERSED
-    elif same < 1.0 or outside < 0.5:
-        word = WEAKENED
-    else:
-        word = SURVIVES if finding.keeps_size(middle) else SIGN_ONLY
-    return verdict_row("choices", THREAT, TRIED, said, word, finding, [middle])
-
-
-def _nothing(reason: str) -> Choices:
-    counts, drivers = list_values([], ""), pd.DataFrame(columns=["key", "label", *COLUMNS, "unit"])
-    verdict = verdict_row("choices", THREAT, TRIED, f"Not possible: {reason}.", UNKNOWN)
-    empty = pd.DataFrame(columns=["key", "label", *RESULTS, "reason", "unit", "made_by"])
-    return Choices(empty, counts, drivers, empty, empty, verdict)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,14 +16,15 @@ from evalaid.did.estimators.estimation import estimate
 from evalaid.did.inference.infer import JACKKNIFE_LIMIT, Vcov, infer
 from evalaid.did.inference.randomisation.permutation import randomize
 from evalaid.did.inference.wild.wild import wild_bootstrap
-from evalaid.report.questions.analysis import Refusal, overall
-from evalaid.report.questions.effect_rows import effect_row
+from evalaid.report.exhibits import Exhibit, Tabled
+from evalaid.report.questions.analysis import overall
+from evalaid.report.questions.effect_rows import EFFECT, effect_row
 from evalaid.report.questions.units import in_unit
-from evalaid.report.threats.finding import NO_ESTIMATE, UNKNOWN, Case, verdict_row, write_p
+from evalaid.report.threats.finding import UNKNOWN, Case, write_p
+from evalaid.report.threats.threat import Judged, Threat
+from evalaid.report.wording.robustness import CLUSTERS
 
 WILD_DRAWS, ASSIGNMENTS = 9999, 999
-THREAT = "Few clusters, or few treated ones: the interval may be too short"
-TRIED = "Cluster-robust errors of several kinds, the wild cluster bootstrap and randomisation inference"
 # The regression that takes part when the main method is none: saturated by cohort and period, so no comparison of treated
 # units with treated units enters it.
 REGRESSION = "etwfe"
@@ -33,33 +33,13 @@ TOO_SHORT = ("CR1", "multiplier")
 _KEPT = (*RESULTS, *CLUSTERS)
 
 
-@dataclass(frozen=True)
-class Clusters:
-    """The main estimate by kind of inference.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        One row a kind: ``key``, ``label``, ``estimate``, ``std_error``, ``conf_low``, ``conf_high``, ``p_value``,
-        ``n_clusters``, ``treated_clusters``, ``reason`` (why there is none), ``unit``, ``level``, ``note``, ``made_by``.
-    verdict : pandas.DataFrame
-        One row.
-    """
-
-    table: pd.DataFrame
-    verdict: pd.DataFrame
-
-
-def examine_clusters(case: Case | Refusal) -> Clusters:
+def examine_clusters(case: Case) -> pd.DataFrame:
     """Repeat the inference for the main estimate with everything that holds with few clusters or few treated ones.
 
     Kinds that need a regression use the extended two-way regression where the main method is none; its estimate differs then
     from the main one. ``strata`` of the study's ``robustness`` limits which units may change places in the randomisation.
+    One row per kind; ``reason`` says why there is none.
     """
-    if isinstance(case, Refusal):
-        columns = ["key", "label", *_KEPT, "reason", "unit", "level", "note", "made_by"]
-        result = f"Not possible: {NO_ESTIMATE}."
-        return Clusters(pd.DataFrame(columns=columns), verdict_row("clusters", THREAT, TRIED, result, UNKNOWN))
     main, level = case.overall, case.spec.level
     kinds: tuple[tuple[str, str, Vcov], ...] = (
         ("auto", "As reported", "auto"),
@@ -83,8 +63,30 @@ def examine_clusters(case: Case | Refusal) -> Clusters:
         rows.append(_row(case, "wild", f"{_WILD}{of}", name, partial(_wild, case, regression)))
     label = "Randomisation: who was treated, drawn again"
     rows.append(_row(case, "randomisation", label, case.method, partial(_drawn, case)))
-    table = pd.DataFrame(rows)
-    return Clusters(table, _verdict(case, table))
+    return pd.DataFrame(rows)
+
+
+def show_clusters(_case: Case, table: pd.DataFrame) -> list[Exhibit]:
+    """List the main estimate by kind of inference."""
+    columns = ["label", "estimate", "std_error", "conf_low", "conf_high", "p_value", "reason"]
+    return [Tabled(table, "inference", columns, "The main estimate by kind of inference")]
+
+
+def judge_clusters(case: Case, table: pd.DataFrame) -> Judged:
+    """Judge by the p-values of all kinds: an interval that is known to be too short makes no effect appear."""
+    finding = case.finding
+    known = table[table["p_value"].notna()]
+    if known.empty:
+        return Judged("No kind of inference gives an interval on this design.", UNKNOWN)
+    low, high = known["p_value"].min(), known["p_value"].max()
+    said = f"{len(known)} kinds of inference; p from {write_p(low)} to {write_p(high)}."
+    if len(known) == 1:
+        said = f"Only one kind of inference applies ({known['label'].iloc[0]}): p = {write_p(low)}."
+    judged = table if finding.shows_an_effect else table[~table["key"].isin(TOO_SHORT)]
+    return Judged(said, finding.judge_tests(judged))
+
+
+THREAT = Threat("clusters", CLUSTERS, examine_clusters, show_clusters, judge_clusters, needs_cells=False)
 
 
 _CR2 = "CR2 with its own degrees of freedom"
@@ -92,7 +94,7 @@ _WILD = "Wild cluster bootstrap, null imposed"
 
 
 def _regression(case: Case) -> tuple[Effects | None, str]:
-    """Give the overall effect of a regression: the main method's, or that of the saturated one; else the reason."""
+    """Return the overall effect of a regression: the main method's, or that of the saturated one; else the reason."""
     main = case.overall
     if main.contrasts is not None:
         return main, case.method
@@ -144,17 +146,3 @@ def _shared(
 ) -> dict[str, Any]:
     said = {"reason": reason, "unit": case.unit[0], "level": case.spec.level, "note": note, "made_by": made_by}
     return effect_row(key, label, found, _KEPT, **said)
-
-
-def _verdict(case: Case, table: pd.DataFrame) -> pd.DataFrame:
-    finding = case.finding
-    known = table[table[P_VALUE].notna()]
-    if known.empty:
-        return verdict_row("clusters", THREAT, TRIED, "No kind of inference gives an interval on this design.", UNKNOWN)
-    low, high = known[P_VALUE].min(), known[P_VALUE].max()
-    said = f"{len(known)} kinds of inference; p from {write_p(low)} to {write_p(high)}."
-    if len(known) == 1:
-        said = f"Only one kind of inference applies ({known['label'].iloc[0]}): p = {write_p(low)}."
-    # A finding that no effect is shown does not fall because an interval that is known to be too short leaves out zero.
-    judged = table if finding.shows_an_effect else table[~table["key"].isin(TOO_SHORT)]
-    return verdict_row("clusters", THREAT, TRIED, said, finding.judge_tests(judged))

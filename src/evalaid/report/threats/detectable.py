@@ -2,53 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 
 from evalaid.base.errors import EvalaidError
-from evalaid.base.texts import one_line
 from evalaid.did.sensitivity.power.power import DetectableEffect, minimum_detectable_effect
-from evalaid.report.display.formatted_tables import Column
+from evalaid.report.display.formatted_tables import ColumnFormat
+from evalaid.report.exhibits import Exhibit, Tabled
 from evalaid.report.questions.analysis import POWER, Refusal
 from evalaid.report.questions.effect_rows import list_values
 from evalaid.report.questions.units import multiply
-from evalaid.report.threats.finding import Case, why_not
+from evalaid.report.threats.finding import Case
 
 DRAWS = 199
 COLUMNS = {
-    "effect": Column("Effect put in", "outcome", 2),
-    "power": Column("Found in (%)", "%", 0),
-    "monte_carlo_error": Column("Simulation error (%)", "%", 1),
+    "effect": ColumnFormat("Effect put in", "outcome", 2),
+    "power": ColumnFormat("Found in (%)", "%", 0),
+    "monte_carlo_error": ColumnFormat("Simulation error (%)", "%", 1),
 }
 
 
-@dataclass(frozen=True)
-class Power:
-    """The power of the main method on this design.
-
-    Parameters
-    ----------
-    curve : pandas.DataFrame
-        One row an effect: ``key``, ``label``, ``effect``, ``power``, ``monte_carlo_error`` (per cent), ``unit``, ``made_by``.
-    summary : pandas.DataFrame
-        ``key``, ``label``, ``value``, ``unit``, ``digits``, ``made_by``.
-    reason : str
-        Why it is not known; "" otherwise.
-    """
-
-    curve: pd.DataFrame
-    summary: pd.DataFrame
-    reason: str
-
-
-def examine_power(case: Case | Refusal) -> Power:
-    """Simulate which effects the main method would have found on this design."""
-    columns = ["key", "label", *COLUMNS, "unit", "made_by"]
-    nothing = pd.DataFrame(columns=columns), list_values([], "")
+def examine_power(case: Case | Refusal) -> list[Exhibit]:
+    """Simulate which effects the main method would have found on this design; nothing to show where it cannot be known."""
     if isinstance(case, Refusal) or not case.by_cohort_and_period:
-        return Power(*nothing, why_not(case))
+        return []
     try:
         found = minimum_detectable_effect(
             case.design,
@@ -59,14 +36,23 @@ def examine_power(case: Case | Refusal) -> Power:
             seed=case.spec.seed,
             **case.options,
         )
-    except EvalaidError as error:
-        return Power(*nothing, one_line(error))
+    except EvalaidError:
+        return []
     unit, factor = case.unit
     made_by = f"{case.method}; {found.process}; {found.draws} draws, seed {found.seed}"
     curve = multiply(multiply(found.table, factor, ["effect"]), 100, ["power", "monte_carlo_error"])
     names = [f"{effect:.3g}" for effect in curve["effect"]]
     curve = curve.assign(key=names, label=names, unit=unit, made_by=made_by)
-    return Power(curve[columns], _summarise(found, unit, factor, made_by), "")
+    return [
+        Tabled(
+            curve[["key", "label", *COLUMNS, "unit", "made_by"]], "power", [*COLUMNS], "How often an effect is found",
+            extra=COLUMNS,
+        ),
+        Tabled(
+            _summarise(found, unit, factor, made_by), "detectable_simulated", ["label", "value"],
+            "The smallest effect that would be found",
+        ),
+    ]  # fmt: skip
 
 
 def _summarise(found: DetectableEffect, unit: str, factor: float, made_by: str) -> pd.DataFrame:

@@ -12,72 +12,47 @@ from evalaid.base.names import NEVER
 from evalaid.base.texts import one_line
 from evalaid.did.inference.variance.leverage import leverage
 from evalaid.did.sensitivity.sample.leave_out import LeaveOut, leave_out
-from evalaid.report.display.formatted_tables import Column
-from evalaid.report.questions.analysis import Refusal
+from evalaid.report.display.exclusion_figure import draw_leave_out
+from evalaid.report.display.formatted_tables import ColumnFormat
+from evalaid.report.exhibits import Drawn, Exhibit, Tabled
 from evalaid.report.questions.units import multiply
-from evalaid.report.threats.finding import UNKNOWN, Case, Finding, key_of, verdict_row, why_not
+from evalaid.report.threats.finding import UNKNOWN, Case, Finding, key_of
+from evalaid.report.threats.threat import Judged, Threat
+from evalaid.report.wording.robustness import EXCLUSIONS
 from evalaid.study.surroundings import load_groups
 
 SHOWN = 6
-THREAT = "One part of the sample carries the result"
-TRIED = "The estimate without each cluster, group, cohort and period in turn"
 COLUMNS = {
-    "change": Column("Change", "outcome", 2, signed=True),
-    "influence_share": Column("Share of the variance (%)", "%", 1),
+    "change": ColumnFormat("Change", "outcome", 2, signed=True),
+    "influence_share": ColumnFormat("Share of the variance (%)", "%", 1),
 }
-_NUMBERS = (*IN_UNIT, "change")
+_NUMBERS = ("estimate", "std_error", "conf_low", "conf_high", "change")
+_NOTHING = ("key", "label", *_NUMBERS, "reason", "unit", "level", "made_by", "left_out", "first_order", "full", "note")
 
 
 @dataclass(frozen=True)
-class Parts:
+class Exclusions:
     """The main estimate without parts of the sample.
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        One row an exclusion, clusters, then groups, cohorts and periods, the most influential of each: ``key``, ``label``, ``estimate``,
-        ``std_error``, ``conf_low``, ``conf_high``, ``change``, ``reason``, ``unit``, ``level``, ``made_by``.
-    figure : pandas.DataFrame
-        The most influential exclusions of all kinds, as `evalaid.report.display.exclusion_figure.draw_leave_out` draws them.
-    influence : pandas.DataFrame
-        The clusters that make up most of the variance: ``key``, ``label``, ``influence_share`` (per cent), ``unit``,
-        ``made_by``.
-    notes : tuple of str
-        What the exclusions do to sign and significance, for every kind.
-    verdict : pandas.DataFrame
-        One row.
+    ``every`` has one row per exclusion: clusters, then groups, cohorts and periods, the most influential of each first; ``table``
+    the first of each kind, ``figure`` the most influential as they are drawn, ``influence`` the clusters that make up most of the
+    variance. ``notes`` say what the exclusions do to sign and significance; ``reference`` is the finding with the errors that the
+    exclusions have.
     """
 
+    every: pd.DataFrame
     table: pd.DataFrame
     figure: pd.DataFrame
     influence: pd.DataFrame
     notes: tuple[str, ...]
-    verdict: pd.DataFrame
+    reference: Finding
 
 
-def examine_parts(case: Case | Refusal) -> Parts:
+def examine_exclusions(case: Case) -> Exclusions:
     """Estimate the main effect without each cluster, cohort and period, with CR1 errors throughout.
 
     Groups (units that share a supporting hospital or an area) are left out, too, where the study's ``robustness`` names them.
     """
-    columns = [
-        "key",
-        "label",
-        *_NUMBERS,
-        "reason",
-        "unit",
-        "level",
-        "made_by",
-        "left_out",
-        "first_order",
-        "full",
-        "note",
-    ]
-    empty = pd.DataFrame(columns=columns)
-    shares = pd.DataFrame(columns=["key", "label", "influence_share", "unit", "made_by"])
-    if isinstance(case, Refusal) or not case.by_cohort_and_period:
-        row = verdict_row("parts", THREAT, TRIED, f"Not possible: {why_not(case)}.", UNKNOWN)
-        return Parts(empty, empty, shares, (), row)
     tables, figures, notes = [], [], []
     reference = case.finding
     groups = load_groups(case.spec, case.design)
@@ -99,10 +74,50 @@ def examine_parts(case: Case | Refusal) -> Parts:
         figures.append(scaled.assign(left_out=[_name(word, name) for name in scaled["left_out"]]))
         said = "; ".join(note for note in found.notes if "of the 0 " not in note)
         notes.append(f"Without each {word}: {said.replace('; None', '; none')}")
-    every = pd.concat(tables, ignore_index=True) if tables else empty
-    table = pd.concat([part.head(SHOWN) for part in tables], ignore_index=True) if tables else empty
-    figure = pd.concat(figures, ignore_index=True) if figures else empty
-    return Parts(table, figure, _influence(case), tuple(notes), _verdict(reference, every))
+    every, table, figure = (
+        pd.concat(parts, ignore_index=True) if tables else pd.DataFrame(columns=_NOTHING)
+        for parts in (tables, [part.head(SHOWN) for part in tables], figures)
+    )
+    return Exclusions(every, table, figure, _influence(case), tuple(notes), reference)
+
+
+def show_exclusions(_case: Case, found: Exclusions) -> list[Exhibit]:
+    """List the most influential exclusions and clusters."""
+    return [
+        Drawn(
+            draw_leave_out, found.figure, "leave_out",
+            "The estimate without each of the most influential clusters, groups, cohorts and periods.",
+            without="There is no figure: no part can be left out.",
+        ),
+        Tabled(
+            found.table, "leave_out", ["label", "estimate", "conf_low", "conf_high", "change", "reason"],
+            "The estimate without the most influential parts of the sample", found.notes, extra=COLUMNS,
+        ),
+        Tabled(
+            found.influence, "influence", ["label", "influence_share"], "Clusters that make most of the variance",
+            extra=COLUMNS,
+        ),
+    ]  # fmt: skip
+
+
+def judge_exclusions(_case: Case, found: Exclusions) -> Judged:
+    """Compare every exclusion with the full sample by the same kind of error: the reported interval may be of another."""
+    finding, table = found.reference, found.every
+    known = table[table["estimate"].notna()]
+    if known.empty:
+        return Judged("No part can be left out: there is no estimate without it.", UNKNOWN)
+    row = known.iloc[int(known["change"].abs().to_numpy().argmax())]
+    spread = finding.write_range(known["estimate"].min(), known["estimate"].max())
+    said = (
+        f"Estimates from {spread}; the largest change, {finding.write(row['change'])}, is {str(row['label']).lower()}."
+    )
+    lost = int(table["estimate"].isna().sum())
+    if lost:
+        said += f" Without {lost} part(s) there is no estimate."
+    return Judged(said, finding.judge_all(known), known["estimate"])
+
+
+THREAT = Threat("parts", EXCLUSIONS, examine_exclusions, show_exclusions, judge_exclusions)
 
 
 def _table(found: LeaveOut, word: str, case: Case) -> pd.DataFrame:
@@ -134,19 +149,3 @@ def _influence(case: Case) -> pd.DataFrame:
             "made_by": "squared sums of influence by cluster",
         }
     )
-
-
-def _verdict(finding: Finding, table: pd.DataFrame) -> pd.DataFrame:
-    """Hold the exclusions against the full sample with the same kind of error: the reported interval may be of another."""
-    known = with_estimate(table)
-    if known.empty:
-        return verdict_row("parts", THREAT, TRIED, "No part can be left out: there is no estimate without it.", UNKNOWN)
-    row = known.iloc[int(known["change"].abs().to_numpy().argmax())]
-    spread = finding.write_range(known[ESTIMATE].min(), known[ESTIMATE].max())
-    said = (
-        f"Estimates from {spread}; the largest change, {finding.write(row['change'])}, is {str(row['label']).lower()}."
-    )
-    lost = int(table[ESTIMATE].isna().sum())
-    if lost:
-        said += f" Without {lost} part(s) there is no estimate."
-    return verdict_row("parts", THREAT, TRIED, said, finding.judge_all(known), finding, known[ESTIMATE])

@@ -39,17 +39,7 @@ TIE = 1e-9
 
 @dataclass(frozen=True)
 class Finding:
-    """The main estimate with its interval, in the unit of the report.
-
-    Parameters
-    ----------
-    estimate, conf_low, conf_high : float
-        Ends are NaN when the design shows no error.
-    unit : str
-        "pp", "%" or "number".
-    level : float
-        Coverage of the interval.
-    """
+    """The main estimate with its interval (ends NaN when the design shows no error), in the unit of the report ("pp", "%", "number")."""
 
     estimate: float
     conf_low: float
@@ -63,16 +53,12 @@ class Finding:
         return self.conf_low > 0 or self.conf_high < 0
 
     def judge(self, estimate: float, conf_low: float, conf_high: float) -> str:
-        """Say what another estimate of the same effect does to the finding.
+        """Return what another estimate of the same effect does to the finding.
 
-        Returns
-        -------
-        str
-            Of an effect that is shown (interval on one side of zero): "survives" when the other interval lies on the same
-            side and at least `SIZE_KEPT` of the estimate is left, "sign, not size" when less is, "weakened" when the sign
-            stays and the interval holds zero, "does not survive" when the sign changes.
-            Of a finding that no effect is shown: "survives" when the other interval holds zero, too, else "an effect
-            appears". "cannot be told" without both intervals.
+        Of an effect that is shown (interval on one side of zero): "survives" when the other interval lies on the same side and
+        at least `SIZE_KEPT` of the estimate is left, "sign, not size" when less is, "weakened" when the sign stays and the
+        interval holds zero, "does not survive" when the sign changes. Of a finding that no effect is shown: "survives" when the
+        other interval holds zero, too, else "an effect appears". "cannot be told" without both intervals.
 
         Examples
         --------
@@ -88,17 +74,14 @@ class Finding:
         return SIGN_ONLY if word == SURVIVES and not self.keeps_size(estimate) else word
 
     def keeps_size(self, estimate: float) -> bool:
-        """Say whether another estimate leaves at least `SIZE_KEPT` of an effect that is shown; nothing is lost where none is."""
+        """Return whether another estimate leaves at least `SIZE_KEPT` of an effect that is shown; nothing is lost where none is."""
         return not self.shows_an_effect or bool(estimate / self.estimate >= SIZE_KEPT)
 
     def measure(self, estimates: ArrayLike) -> tuple[float, float]:
-        """Give how far the worst of other estimates moves the finding: in its unit, and as a share of it.
+        """Return how far the worst of other estimates moves the finding: in its unit, and as a share of it.
 
-        Returns
-        -------
-        (float, float)
-            The worst is the one that leaves least of an effect that is shown, else the one farthest from the estimate. The
-            share is missing where no effect is shown: a share of what is not told from zero says nothing.
+        The worst is the one that leaves least of an effect that is shown, else the one farthest from the estimate. The share is
+        missing where no effect is shown: a share of what is not told from zero says nothing.
 
         Examples
         --------
@@ -115,7 +98,7 @@ class Finding:
         return moved, moved / self.estimate
 
     def _compare(self, estimate: float, *, shown: bool) -> str:
-        """Give the verdict of an estimate that is, or is not, told from zero, whatever its size."""
+        """Return the verdict of an estimate that is, or is not, told from zero, whatever its size."""
         if not self.shows_an_effect:
             return APPEARS if shown else SURVIVES
         if np.sign(estimate) != np.sign(self.estimate):
@@ -123,15 +106,15 @@ class Finding:
         return SURVIVES if shown else WEAKENED
 
     def judge_all(self, frame: pd.DataFrame) -> str:
-        """Give the worst verdict over rows of ``estimate``, ``conf_low``, ``conf_high``; rows without an estimate do not count."""
-        known = frame[frame[ESTIMATE].notna() & frame[CONF_LOW].notna()]
+        """Return the worst verdict over rows of ``estimate``, ``conf_low``, ``conf_high``; rows without an estimate do not count."""
+        known = frame[frame["estimate"].notna() & frame["conf_low"].notna()]
         if known.empty or np.isnan(self.conf_low):
             return UNKNOWN
         rows = known[[ESTIMATE, *ENDS]].to_numpy(dtype=float)
         return _worst({self.judge(*row) for row in rows})
 
     def judge_tests(self, frame: pd.DataFrame) -> str:
-        """Give the worst verdict over rows of ``estimate`` and ``p_value``: a test may have no interval, or one without end.
+        """Return the worst verdict over rows of ``estimate`` and ``p_value``: a test may have no interval, or one without end.
 
         Tests of one estimate say nothing of its size.
         """
@@ -156,15 +139,7 @@ def _worst(words: set[str]) -> str:
 
 @dataclass(frozen=True)
 class Case:
-    """A study whose main estimate is put to the test.
-
-    Parameters
-    ----------
-    spec : StudySpec
-    design : Design
-    effects : Effects
-        The main method's, by cohort and period as it gives them.
-    """
+    """A study whose main estimate is put to the test; ``effects`` are the main method's, by cohort and period as it gives them."""
 
     spec: StudySpec
     design: Design
@@ -219,15 +194,8 @@ def put_to_test(spec: StudySpec, design: Design) -> Case | Refusal:
     return effects if isinstance(effects, Refusal) else Case(spec, design, effects)
 
 
-def why_not(case: Case | Refusal) -> str:
-    """Say why tests of effects by cohort and period cannot be run; "" when they can."""
-    if isinstance(case, Refusal):
-        return NO_ESTIMATE
-    return "" if case.by_cohort_and_period else NO_CELLS
-
-
 def key_of(text: object) -> str:
-    """Turn a label into a part of the key of a number.
+    """Return a label as a part of the key of a number.
 
     Examples
     --------
@@ -238,7 +206,7 @@ def key_of(text: object) -> str:
 
 
 def verdict_key(word: str) -> str:
-    """Turn a verdict into the key of its count."""
+    """Return a verdict as the key of its count."""
     return word.replace(",", "").replace(" ", "_")
 
 
@@ -251,25 +219,3 @@ def write_p(value: float) -> str:
     ('0.031', 'below 0.001')
     """
     return "below 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def verdict_row(
-    key: str, threat: str, tried: str, result: str, verdict: str, finding: Finding | None = None, others: ArrayLike = ()
-) -> pd.DataFrame:
-    """Give one row of the table of verdicts.
-
-    Parameters
-    ----------
-    key, threat, tried, result, verdict : str
-    finding : Finding, optional
-        With ``others``, other estimates of the same effect: how far the worst of them moves it.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``key``, ``threat``, ``tried``, ``result``, ``verdict``, ``moved`` (in ``unit``) and ``moved_share`` (per cent of the
-        estimate), both missing where there is no other estimate.
-    """
-    moved, share = (np.nan, np.nan) if finding is None else finding.measure(others)
-    row = {"key": key, "threat": threat, "tried": tried, "result": result, "verdict": verdict, "moved": moved}
-    return pd.DataFrame([row | {"moved_share": 100 * share, "unit": "" if finding is None else finding.unit}])

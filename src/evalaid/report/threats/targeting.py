@@ -14,24 +14,24 @@ from evalaid.base.texts import one_line
 from evalaid.did.panel.comparisons import NOT_YET_TREATED
 from evalaid.did.sensitivity.selection.balance import balance
 from evalaid.did.sensitivity.selection.regression_to_mean import RegressionToMean, regression_to_mean
-from evalaid.report.display.formatted_tables import Column
-from evalaid.report.questions.analysis import Refusal
+from evalaid.report.display.formatted_tables import ColumnFormat
+from evalaid.report.exhibits import Exhibit, Tabled
 from evalaid.report.questions.effect_rows import list_values
-from evalaid.report.threats.finding import UNKNOWN, Case, key_of, verdict_row, why_not
+from evalaid.report.threats.finding import UNKNOWN, Case, key_of
+from evalaid.report.threats.threat import Judged, Threat
+from evalaid.report.wording.robustness import TARGETING
 from evalaid.study.sample import load_design
 
 DRAWS = 200
-THREAT = "Units were chosen for low shares, and low shares return to the mean"
-TRIED = "The rise that choosing by the last baseline alone would give this design, from the outcome's own history"
 COLUMNS = {
-    "variable": Column("Before the start"),
-    "mean_treated": Column("Mean, treated", "number", None),
-    "mean_comparison": Column("Mean, comparison", "number", None),
-    "normalised_difference": Column("Difference (standard deviations)", "number", 2, signed=True),
-    "variance_ratio": Column("Ratio of variances", "number", 2),
-    "shortfall_sd": Column("Began lower by (standard deviations)", "number", 2, signed=True),
-    "expected": Column("Rise without any effect", "outcome", 2, signed=True),
-    "expected_regression": Column("The same from the comparison units", "outcome", 2, signed=True),
+    "variable": ColumnFormat("Before the start"),
+    "mean_treated": ColumnFormat("Mean, treated", "number", None),
+    "mean_comparison": ColumnFormat("Mean, comparison", "number", None),
+    "normalised_difference": ColumnFormat("Difference (standard deviations)", "number", 2, signed=True),
+    "variance_ratio": ColumnFormat("Ratio of variances", "number", 2),
+    "shortfall_sd": ColumnFormat("Began lower by (standard deviations)", "number", 2, signed=True),
+    "expected": ColumnFormat("Rise without any effect", "outcome", 2, signed=True),
+    "expected_regression": ColumnFormat("The same from the comparison units", "outcome", 2, signed=True),
 }
 # Beyond this many standard deviations results hang on how levels are allowed for (Imbens and Wooldridge 2009, doi:10.1257/jel.47.1.5).
 ALIKE = 0.25
@@ -39,35 +39,21 @@ _SHOWN = ("covariate", "last level", "trend", "variability")
 
 
 @dataclass(frozen=True)
-class Selection:
+class Targeting:
     """What is known of the choice of the treated units.
 
-    Parameters
-    ----------
-    balance : pandas.DataFrame
-        One row a cohort and variable: ``key``, ``cohort_label``, the columns of `COLUMNS`, ``made_by``.
-    expected : pandas.DataFrame
-        One row a cohort, and "all": ``key``, ``label``, ``shortfall_sd``, ``expected``, ``expected_regression``, ``unit``,
-        ``note``, ``made_by``.
-    bias : pandas.DataFrame
-        What the main method shows without an effect, and the estimate less that: ``key``, ``label``, ``value``, ``unit``,
-        ``digits``, ``made_by``.
-    verdict : pandas.DataFrame
-        One row.
+    ``balance`` has one row per cohort and variable, ``expected`` one per cohort and one for "all", ``bias`` what the main method
+    shows without an effect and the estimate less that; ``reason`` says why the last two are empty.
     """
 
     balance: pd.DataFrame
     expected: pd.DataFrame
     bias: pd.DataFrame
-    verdict: pd.DataFrame
+    reason: str = ""
 
 
-def examine_selection(case: Case | Refusal) -> Selection:
-    """Describe who was chosen, and work out what choosing low baselines alone would have produced."""
-    empty = pd.DataFrame(columns=["key", "label", "value", "unit", "digits", "note", "made_by", *COLUMNS])
-    if isinstance(case, Refusal) or not case.by_cohort_and_period:
-        refused = verdict_row("selection", THREAT, TRIED, f"Not possible: {why_not(case)}.", UNKNOWN)
-        return Selection(empty, empty, empty, refused)
+def examine_targeting(case: Case) -> Targeting:
+    """Describe who was chosen, and compute what choosing low baselines alone would have produced."""
     shown = _balance(case)
     try:
         found = regression_to_mean(
@@ -77,11 +63,52 @@ def examine_selection(case: Case | Refusal) -> Selection:
     except EvalaidError as error:
         reason = one_line(error)
     if reason:
-        return Selection(
-            shown, empty, empty, verdict_row("selection", THREAT, TRIED, f"Not possible: {reason}.", UNKNOWN)
-        )
-    expected, bias = _expected(case, found), _bias(case, found)
-    return Selection(shown, expected, bias, _verdict(case, shown, expected, bias))
+        return Targeting(shown, pd.DataFrame(), pd.DataFrame(), reason)
+    return Targeting(shown, _expected(case, found), _bias(case, found))
+
+
+def show_targeting(_case: Case, found: Targeting) -> list[Exhibit]:
+    """List who was chosen, what a low baseline alone lets expect, and what the main method shows where there is no effect."""
+    balanced = ["variable", "mean_treated", "mean_comparison", "normalised_difference", "variance_ratio"]
+    return [
+        Tabled(
+            found.balance, "balance", ["cohort_label", *balanced],
+            "Treated units before their start, and units that start later or never", extra=COLUMNS,
+        ),
+        Tabled(
+            found.expected, "regression_to_mean", ["label", "shortfall_sd", "expected", "expected_regression"],
+            "The rise that a low baseline alone lets expect", extra=COLUMNS,
+        ),
+        Tabled(
+            found.bias, "without_effect", ["label", "value"],
+            "The main method where there is no effect and low baselines are chosen",
+        ),
+    ]  # fmt: skip
+
+
+def judge_targeting(case: Case, found: Targeting) -> Judged:
+    """Judge the estimate and its interval less what a low baseline alone shows, by the worst of the ways to tell that."""
+    if found.reason:
+        return Judged(f"Not possible: {found.reason}.", UNKNOWN)
+    finding, expected, bias = case.finding, found.expected, found.bias
+    rises = expected[expected["key"] == "all"][["expected", "expected_regression"]].to_numpy(dtype=float).ravel()
+    simulated = bias[bias["key"].str.endswith(".bias")]["value"].to_numpy(dtype=float)
+    known = np.concatenate([rises, simulated])
+    known = known[~np.isnan(known)]
+    if not known.size:
+        return Judged("No panel could be simulated.", UNKNOWN)
+    low, high = known.min(), known.max()
+    alone = finding.write(low) if low == high else finding.write_range(low, high)
+    left = pd.DataFrame({name: getattr(finding, name) - known for name in ("estimate", "conf_low", "conf_high")})
+    moved, _ = finding.measure(left["estimate"])
+    said = (
+        f"{_tell_levels(found.balance)}Low baselines alone let expect {alone} without an effect; at worst "
+        f"{finding.write(finding.estimate + moved)} of {finding.write(finding.estimate)} is left."
+    )
+    return Judged(said, finding.judge_all(left), left["estimate"])
+
+
+THREAT = Threat("selection", TARGETING, examine_targeting, show_targeting, judge_targeting)
 
 
 def _balance(case: Case) -> pd.DataFrame:
@@ -138,7 +165,7 @@ def _expected(case: Case, found: RegressionToMean) -> pd.DataFrame:
 
 
 def _bias(case: Case, found: RegressionToMean) -> pd.DataFrame:
-    """Say what the main method shows where there is no effect and low baselines are chosen, and what is left of the estimate."""
+    """Return what the main method shows where there is no effect and low baselines are chosen, and what is left of the estimate."""
     finding = case.finding
     unit, factor = case.unit
     simulated = found.simulated.dropna(subset="bias")
@@ -154,28 +181,8 @@ def _bias(case: Case, found: RegressionToMean) -> pd.DataFrame:
     return list_values(rows, f"{case.method} on {found.draws} panels without an effect, seed {found.seed}")
 
 
-def _verdict(case: Case, shown: pd.DataFrame, expected: pd.DataFrame, bias: pd.DataFrame) -> pd.DataFrame:
-    """Judge the estimate and its interval less what a low baseline alone shows, by the worst of the ways to tell that."""
-    finding = case.finding
-    rises = expected[expected["key"] == "all"][["expected", "expected_regression"]].to_numpy(dtype=float).ravel()
-    simulated = bias[bias["key"].str.endswith(".bias")]["value"].to_numpy(dtype=float)
-    known = np.concatenate([rises, simulated])
-    known = known[~np.isnan(known)]
-    if not known.size:
-        return verdict_row("selection", THREAT, TRIED, "No panel could be simulated.", UNKNOWN)
-    low, high = known.min(), known.max()
-    alone = finding.write(low) if low == high else finding.write_range(low, high)
-    left = pd.DataFrame({name: getattr(finding, name) - known for name in (ESTIMATE, *ENDS)})
-    moved, _ = finding.measure(left[ESTIMATE])
-    said = (
-        f"{_tell_levels(shown)}Low baselines alone let expect {alone} without an effect; at worst "
-        f"{finding.write(finding.estimate + moved)} of {finding.write(finding.estimate)} is left."
-    )
-    return verdict_row("selection", THREAT, TRIED, said, finding.judge_all(left), finding, left[ESTIMATE])
-
-
 def _tell_levels(shown: pd.DataFrame) -> str:
-    """Say how far the cohort that was least alike began from its comparison, where that is far."""
+    """Return how far the cohort that was least alike began from its comparison, where that is far."""
     levels = shown[(shown["kind"] == "last level") & (shown["normalised_difference"].abs() > ALIKE)]
     if levels.empty:
         return ""

@@ -7,53 +7,41 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ENDS, STD_ERROR
-from evalaid.base.errors import EvalaidError
-from evalaid.base.texts import one_line
 from evalaid.did.effects.effects import Effects
 from evalaid.did.inference.infer import infer
 from evalaid.did.sensitivity.trends.honest import HonestBounds, honest
 from evalaid.did.sensitivity.trends.pretrend_power import pretrend_power
-from evalaid.report.display.formatted_tables import Column
-from evalaid.report.questions.analysis import Refusal
+from evalaid.report.display.divergence_figure import draw_honest
+from evalaid.report.display.formatted_tables import ColumnFormat
+from evalaid.report.exhibits import Drawn, Exhibit, Tabled, Told
 from evalaid.report.questions.effect_rows import list_values
 from evalaid.report.questions.units import multiply
-from evalaid.report.threats.finding import REVERSED, SIGN_ONLY, SURVIVES, UNKNOWN, WEAKENED, Case, verdict_row, why_not
+from evalaid.report.threats.finding import REVERSED, SIGN_ONLY, SURVIVES, UNKNOWN, WEAKENED, Case
+from evalaid.report.threats.threat import Judged, Threat
+from evalaid.report.wording.robustness import PRETRENDS, TRENDS
 
 M = (0.0, 0.5, 1.0, 1.5, 2.0)
 POWERS = (0.5, 0.8)
-THREAT = "Trends would not have been parallel"
-TRIED = "Let the trends diverge after the start by up to M times the largest divergence between two periods before it"
 TOO_STRAIGHT = "without sampling error nothing is left: the estimates before the start bend more than this"
 COLUMNS = {
-    "m": Column("M", "number", 1),
-    "identified_low": Column("Without sampling error, from", "outcome", 2, signed=True),
-    "identified_high": Column("to", "outcome", 2, signed=True),
-    "slope": Column("Slope per period", "outcome", 3, signed=True),
-    "bias": Column("Bias it leaves", "outcome", 2, signed=True),
-    "conditional_bias": Column("Bias once the test has passed", "outcome", 2, signed=True),
+    "m": ColumnFormat("M", "number", 1),
+    "identified_low": ColumnFormat("Without sampling error, from", "outcome", 2, signed=True),
+    "identified_high": ColumnFormat("to", "outcome", 2, signed=True),
+    "slope": ColumnFormat("Slope per period", "outcome", 3, signed=True),
+    "bias": ColumnFormat("Bias it leaves", "outcome", 2, signed=True),
+    "conditional_bias": ColumnFormat("Bias once the test has passed", "outcome", 2, signed=True),
 }
-SMOOTH = {**COLUMNS, "m": Column("Largest change of slope", "outcome", 2)}
+SMOOTH = {**COLUMNS, "m": ColumnFormat("Largest change of slope", "outcome", 2)}
+_BOUNDS = ("m", "conf_low", "conf_high", "identified_low", "identified_high")
 
 
 @dataclass(frozen=True)
-class Trends:
-    """What was tried against the assumption of parallel trends; frames without rows where it cannot be tried.
+class Divergence:
+    """What was tried against parallel trends.
 
-    Parameters
-    ----------
-    relative, smooth : pandas.DataFrame
-        One row an M, or a largest change of slope: ``key``, ``m``, ``conf_low``, ``conf_high``, ``identified_low``,
-        ``identified_high``, ``unit``, ``level``, ``note``, ``made_by``.
-    curve : pandas.DataFrame
-        The first as `evalaid.report.display.divergence_figure.draw_honest` draws it.
-    breakdown : pandas.DataFrame
-        ``key``, ``label``, ``value``, ``unit``, ``digits``, ``made_by``: where zero enters the intervals.
-    power : pandas.DataFrame
-        One row a power of the test of pre-trends: ``key``, ``label``, ``slope``, ``bias``, ``conditional_bias``, ``unit``,
-        ``note``, ``made_by``.
-    verdict : pandas.DataFrame
-        One row, see `evalaid.report.threats.finding.verdict_row`.
+    ``relative`` and ``smooth`` have one row per M, or per largest change of slope; ``curve`` is the first as a figure draws it;
+    ``breakdown`` holds where zero enters the intervals, ``power`` one row per power of the test of pre-trends; ``lone`` names the
+    event times that were left out because they have one treated cluster.
     """
 
     relative: pd.DataFrame
@@ -61,40 +49,84 @@ class Trends:
     curve: pd.DataFrame
     breakdown: pd.DataFrame
     power: pd.DataFrame
-    verdict: pd.DataFrame
+    lone: str = ""
 
 
-def examine_trends(case: Case | Refusal) -> Trends:
-    """Bound the main estimate when trends may diverge, and say which divergence the periods before would not have shown.
+def examine_trends(case: Case) -> Divergence:
+    """Bound the main estimate when trends may diverge, and find which divergence the periods before would not have shown.
 
     The average over treated observations is bounded: event times weigh by their treated units, as in the main estimate.
     """
-    if isinstance(case, Refusal) or not case.by_cohort_and_period:
-        return _nothing(why_not(case))
     event = case.effects.aggregate("event_time")
     event = event.select(~np.isnan(event.value))  # event times without a comparison are at the ends; gaps are refused
     event, lone = _with_errors(event, case.spec.level)
     weights, level, seed = _observation_weights(event), case.spec.level, case.spec.seed
     factor = case.unit[1]
-    try:
-        relative = honest(event, "relative_magnitude", M, weights=weights, level=level, seed=seed)
-        smooth = honest(event, "smoothness", weights=weights, level=level, seed=seed)
-        found = pretrend_power(event, power=POWERS, level=level, weights=weights, seed=seed)
-    except EvalaidError as error:
-        return _nothing(one_line(error))
-    frame = _frame(relative, 1.0, case)
-    return Trends(
-        relative=frame,
+    relative = honest(event, "relative_magnitude", M, weights=weights, level=level, seed=seed)
+    smooth = honest(event, "smoothness", weights=weights, level=level, seed=seed)
+    found = pretrend_power(event, power=POWERS, level=level, weights=weights, seed=seed)
+    return Divergence(
+        relative=_frame(relative, 1.0, case),
         smooth=_frame(smooth, factor, case, TOO_STRAIGHT),
         curve=relative.curve(factor),
         breakdown=_breakdown(relative, smooth, case),
         power=_power(found.table[found.table["test"] == "individual"], case),
-        verdict=_verdict(case, relative, frame, lone),
+        lone=lone,
     )
 
 
+def show_trends(_case: Case, found: Divergence) -> list[Exhibit]:
+    """List the bounds, where they reach zero, and what the periods before the start would have shown."""
+    return [
+        Drawn(
+            draw_honest, found.curve, "honest",
+            "The main estimate when trends diverge after the start, by the size of the divergence in multiples of the largest "
+            "before it.",
+        ),
+        Tabled(
+            found.relative, "honest", _BOUNDS, "The main estimate by the divergence allowed, in multiples", extra=COLUMNS
+        ),
+        Tabled(found.smooth, "smooth", _BOUNDS, "The same, by the largest change of slope", extra=SMOOTH),
+        Tabled(
+            found.breakdown, "breakdown", ["label", "value"],
+            "Where zero enters the interval (missing: it is inside from the start)",
+        ),
+        Told(PRETRENDS),
+        Tabled(
+            found.power, "pretrends", ["label", "slope", "bias", "conditional_bias"],
+            "Linear divergence that the test before the start finds, and the bias that it leaves", extra=COLUMNS,
+        ),
+    ]  # fmt: skip
+
+
+def judge_trends(case: Case, found: Divergence) -> Judged:
+    """Judge the sign by where zero enters the interval, and the size by what is left at M = 1 without sampling error."""
+    finding, lone = case.finding, found.lone
+    at_one = found.relative[found.relative["m"] == 1.0].iloc[0]
+    ends = at_one[["identified_low", "identified_high"]].to_numpy(dtype=float)
+    spread = finding.write_range(at_one["conf_low"], at_one["conf_high"])
+    limit = float(found.curve["breakdown"].iloc[0])
+    if np.isnan(at_one["conf_low"]):
+        return Judged(f"At M = 1 there is no interval: {at_one['note']}.{lone}", UNKNOWN)
+    if not finding.shows_an_effect:
+        word = finding.judge(finding.estimate, at_one["conf_low"], at_one["conf_high"])
+        return Judged(f"At M = 1 the interval is {spread}.{lone}", word, ends)
+    if np.isnan(limit):
+        word, said = WEAKENED, "Zero is inside under parallel trends already when event times are tested jointly."
+    else:
+        word = WEAKENED if limit < 1 else SURVIVES if all(map(finding.keeps_size, ends)) else SIGN_ONLY
+        where = "at no M that was tried" if np.isinf(limit) else f"at M = {limit:.2f}"
+        said = f"Zero enters the interval {where}; at M = 1 it is {spread}."
+    if at_one["conf_low"] * at_one["conf_high"] > 0 and np.sign(at_one["conf_low"]) != np.sign(finding.estimate):
+        word = REVERSED
+    return Judged(said + lone, word, ends)
+
+
+THREAT = Threat("trends", TRENDS, examine_trends, show_trends, judge_trends)
+
+
 def _with_errors(event: Effects, level: float) -> tuple[Effects, str]:
-    """Leave out event times with one treated cluster, which have no error, and say which; not when none would be left.
+    """Leave out event times with one treated cluster, which have no error, and name them; not when none would be left.
 
     These are the ends of the panel, which only the earliest or the latest cohort reaches.
     """
@@ -153,35 +185,3 @@ def _power(table: pd.DataFrame, case: Case) -> pd.DataFrame:
         unit=unit,
         made_by="linear divergence, found when any estimate before the start is significant; Roth (2022)",
     )
-
-
-def _verdict(case: Case, relative: HonestBounds, frame: pd.DataFrame, lone: str) -> pd.DataFrame:
-    """Judge sign by where zero enters the interval, and size by what is left at M = 1 without sampling error."""
-    finding = case.finding
-    at_one = frame[frame["m"] == 1.0].iloc[0]
-    ends = at_one[["identified_low", "identified_high"]].to_numpy(dtype=float)
-    spread = finding.write_range(at_one[CONF_LOW], at_one[CONF_HIGH])
-    found = relative.breakdown.m
-    if np.isnan(at_one[CONF_LOW]):
-        said = f"At M = 1 there is no interval: {at_one['note']}.{lone}"
-        return verdict_row("trends", THREAT, TRIED, said, UNKNOWN)
-    if not finding.shows_an_effect:
-        word = finding.judge(finding.estimate, at_one[CONF_LOW], at_one[CONF_HIGH])
-        return verdict_row("trends", THREAT, TRIED, f"At M = 1 the interval is {spread}.{lone}", word, finding, ends)
-    if np.isnan(found):
-        word, said = WEAKENED, "Zero is inside under parallel trends already when event times are tested jointly."
-    else:
-        word = WEAKENED if found < 1 else SURVIVES if all(map(finding.keeps_size, ends)) else SIGN_ONLY
-        where = "at no M that was tried" if np.isinf(found) else f"at M = {found:.2f}"
-        said = f"Zero enters the interval {where}; at M = 1 it is {spread}."
-    if at_one[CONF_LOW] * at_one[CONF_HIGH] > 0 and np.sign(at_one[CONF_LOW]) != np.sign(finding.estimate):
-        word = REVERSED
-    return verdict_row("trends", THREAT, TRIED, said + lone, word, finding, ends)
-
-
-def _nothing(reason: str) -> Trends:
-    columns = ["key", "label", "unit", "level", "note", "made_by", *ENDS, *COLUMNS]
-    empty = pd.DataFrame(columns=columns)
-    values = list_values([], "").assign(note="")
-    verdict = verdict_row("trends", THREAT, TRIED, f"Not possible: {reason}.", UNKNOWN)
-    return Trends(empty, empty, empty, values, empty, verdict)

@@ -23,7 +23,7 @@ _UNITS = {"pp": " pp", "%": "%"}
 _SPELT = {"pp": " percentage points"}
 
 
-class Reported(Protocol):
+class RecordedNumber(Protocol):
     """What is needed of a recorded number: its value, unit and digits."""
 
     @property
@@ -39,7 +39,7 @@ class Reported(Protocol):
         """Decimals shown."""
 
 
-Lookup = Callable[[str], Reported]
+Lookup = Callable[[str], RecordedNumber]
 
 
 def format_value(value: Any, unit: str, digits: int, *, signed: bool = False, with_unit: bool = False) -> str:
@@ -79,7 +79,7 @@ def format_value(value: Any, unit: str, digits: int, *, signed: bool = False, wi
 
 
 def data_label(kind: str) -> str:
-    """Name the data that a table, a figure or a page shows: "real data", "simulated data", "published figures".
+    """Return the name of the data that a table, a figure or a page shows: "real data", "simulated data", "published figures".
 
     Examples
     --------

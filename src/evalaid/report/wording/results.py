@@ -5,9 +5,10 @@ Each function looks at what the section has recorded and returns templates for `
 
 from __future__ import annotations
 
-from evalaid.report.questions.analysis import reaction_periods
-from evalaid.report.section import Section
+from typing import Protocol
+
 from evalaid.study.combinations import SIMULATED
+from evalaid.study.spec import StudySpec
 
 SIMULATED_ONLY = (
     "**Simulated data.** The panel was drawn by a computer around the published figures, with an effect that is known. The "
@@ -25,8 +26,22 @@ NOT_IDENTIFIED = (
 )
 
 
-def introduce_main(section: Section) -> tuple[str, ...]:
-    """Say what the main estimate means, or that there is none."""
+class Numbers(Protocol):
+    """What a sentence needs of a section: its study, and which numbers were recorded."""
+
+    @property
+    def spec(self) -> StudySpec:
+        """The study."""
+
+    def has(self, key: str) -> bool:
+        """Return whether a number of that name was recorded."""
+
+    def value(self, key: str) -> int | float | None:
+        """Return a recorded number; None when it does not exist."""
+
+
+def introduce_main(section: Numbers) -> tuple[str, ...]:
+    """Write what the main estimate means, or that there is none."""
     if not _has(section, "overall.main.estimate"):
         return (*_simulated(section), NOT_IDENTIFIED)
     return (
@@ -35,8 +50,8 @@ def introduce_main(section: Section) -> tuple[str, ...]:
     )
 
 
-def tell_detectable(section: Section) -> tuple[str, ...]:
-    """Say which effect the design could find, or why none."""
+def tell_detectable(section: Numbers) -> tuple[str, ...]:
+    """Write which effect the design could find, or why none."""
     if not _has(section, "detectable.main.detectable"):
         return (
             (
@@ -53,8 +68,8 @@ def tell_detectable(section: Section) -> tuple[str, ...]:
     )
 
 
-def tell_before(section: Section) -> tuple[str, ...]:
-    """Say how the estimates before the start bear on the assumption."""
+def tell_before(section: Numbers) -> tuple[str, ...]:
+    """Write how the estimates before the start bear on the assumption."""
     if not section.value("before.periods"):
         return (
             (
@@ -66,7 +81,7 @@ def tell_before(section: Section) -> tuple[str, ...]:
         "hold that against the main estimate of {overall.main.estimate:signed}, which rests on the assumption that the "
         "difference is zero."
     )
-    start = "units may react" if reaction_periods(section.spec, section.design) else "the start"
+    start = "units may react" if section.has("before.reaction") else "the start"
     return (
         f"Before {start} "
         "the largest estimate is {before.largest} without its sign; of {before.periods:bare} bands "
@@ -76,8 +91,8 @@ def tell_before(section: Section) -> tuple[str, ...]:
     )
 
 
-def sum_up(section: Section) -> tuple[str, ...]:
-    """Say the result of the study in short: the main estimate beside all others, or the refusal."""
+def sum_up(section: Numbers) -> tuple[str, ...]:
+    """Write the result of the study in short: the main estimate beside all others, or the refusal."""
     count = section.value("agreement.estimates")
     if not _has(section, "overall.main.estimate"):
         others = (
@@ -101,7 +116,7 @@ def sum_up(section: Section) -> tuple[str, ...]:
     )
 
 
-def _agreement(section: Section) -> str:
+def _agreement(section: Numbers) -> str:
     """Count intervals above, below and around zero; say when estimates have none."""
     estimates, *counts = (section.value(f"agreement.{name}") or 0 for name in ("estimates", "above", "below", "around"))
     if not sum(counts):
@@ -115,8 +130,8 @@ def _agreement(section: Section) -> str:
     )
 
 
-def _starts(section: Section) -> tuple[str, ...]:
-    """Say how far the main estimate depends on dates that are not exact."""
+def _starts(section: Numbers) -> tuple[str, ...]:
+    """Write how far the main estimate depends on dates that are not exact."""
     if not section.has("starts.smallest.estimate"):
         return ()
     return (
@@ -127,27 +142,27 @@ def _starts(section: Section) -> tuple[str, ...]:
     )
 
 
-def _simulated(section: Section) -> tuple[str, ...]:
+def _simulated(section: Numbers) -> tuple[str, ...]:
     if section.spec.data_kind != SIMULATED:
         return ()
     return (SIMULATED_ONLY if section.spec.panel is None else SIMULATED_FILES,)
 
 
-def _programme(section: Section) -> str:
+def _programme(section: Numbers) -> str:
     return "With the simulated programme, " if section.spec.data_kind == SIMULATED else "With the programme, "
 
 
-def _has(section: Section, key: str) -> bool:
+def _has(section: Numbers, key: str) -> bool:
     return section.value(key) is not None
 
 
-def _could_find(section: Section) -> str:
+def _could_find(section: Numbers) -> str:
     if not _has(section, "detectable.main.detectable"):
         return "No standard error comes from this design, so no interval is shown. "
     return "The design could have found an effect of {detectable.main.detectable} or more in four of five samples. "
 
 
-def _compatible(section: Section) -> str:
+def _compatible(section: Numbers) -> str:
     if not _has(section, "overall.main.conf_low"):
         return "How far the number may be off is a question for the placebo tests."
     return (

@@ -1,0 +1,119 @@
+"""What a report says of robustness: the question behind each threat, what is tried against it, and the verdicts in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A threat in words: the heading of its part, what could be wrong, what is tried, and what stands above the results."""
+
+    title: str
+    ask: str
+    tried: str
+    about: str
+
+
+TRENDS = Asked(
+    "Trends that were not parallel",
+    "Trends would not have been parallel",
+    "Let the trends diverge after the start by up to M times the largest divergence between two periods before it",
+    "After the start, treated and comparison units may diverge. The violation between two periods is allowed to be up to M times "
+    "the largest one before the start; at M = 1 the future is as disturbed as the past was. The second table lets a line bend "
+    "instead: its slope may change by so much from one period to the next.",
+)
+PRETRENDS = (
+    "Estimates before the start that are not significant are no proof: a divergence may be there and not be found. The table says "
+    "which straight line would be found how often, what bias it leaves in the estimate, and what bias is left once the test has "
+    "passed."
+)
+CLUSTERS = Asked(
+    "Few clusters, few treated",
+    "Few clusters, or few treated ones: the interval may be too short",
+    "Cluster-robust errors of several kinds, the wild cluster bootstrap and randomisation inference",
+    "Intervals are too short when few clusters, or few treated ones, carry the estimate. The wild cluster bootstrap and CR2 are for "
+    "regressions; where the main method is none they take the extended two-way regression, whose estimate differs a little. "
+    "Randomisation draws again who was treated, and when.",
+)
+PLACEBO = Asked(
+    "Placebo tests",
+    "The design finds effects where there can be none",
+    "Starts, treated units and outcomes that were pretended, as far as the design admits them",
+    "A start, treated units or an outcome are pretended. What is found then is not the programme. Small placebos do not prove the "
+    "estimate right.",
+)
+EXCLUSIONS = Asked(
+    "Leave-one-out",
+    "One part of the sample carries the result",
+    "The estimate without each cluster, group, cohort and period in turn",
+    "The most influential exclusions of each kind are shown; the verdict looks at all of them.",
+)
+TARGETING = Asked(
+    "Chosen for low shares",
+    "Units were chosen for low shares, and low shares return to the mean",
+    "The rise that choosing by the last baseline alone would give this design, from the outcome's own history",
+    "Programmes go where shares are low, and what is low by chance rises again. The first table shows who was chosen; the second "
+    "what choosing by the last value before the start alone would give, from how the outcome itself moves; the third what the main "
+    "method shows on panels in which nothing else happens.",
+)
+CHOICES = Asked(
+    "Other choices",
+    "Other defensible choices would have given another answer",
+    "Every combination of the study's methods, covariates, windows, comparisons, weights and scales",
+    "Every combination of what the study's file names: methods, covariates, windows, comparisons, weights, scales. The estimates "
+    "share their data and are no independent confirmations.",
+)
+NEIGHBOURS = Asked(
+    "Neighbours",
+    "Neighbours of treated units gained or lost, and serve as comparison",
+    "The estimate without untreated neighbours of treated units, and the effect on these neighbours",
+    "A programme may draw patients from next door, and neighbours then are no comparison.",
+)
+OVERLAP = Asked(
+    "Other programmes",
+    "Something else happened to the treated units at the same time",
+    "The estimate without units, and without periods, that another programme touches",
+    "Other things happened to the same units.",
+)
+
+_WORDS = {
+    "survives": "survives",
+    "sign, not size": "keeps its sign, not its size, under",
+    "weakened": "is weakened by",
+    "an effect appears": "changes under",
+    "does not survive": "does not survive",
+    "cannot be told": "cannot be held against",
+    "not tried": "was not held against",
+}
+
+
+def tell_no_finding(method: str, reasons: Iterable[str]) -> str:
+    """Write that there is nothing to put to the test, and why."""
+    return (
+        f"**There is no finding to put to the test.** The main method ({method}) gives no estimate on this design: "
+        f"{'; '.join(reasons)}. What can still be said stands in the sections on the design and on the claims."
+    )
+
+
+def tell_finding(*, shows_an_effect: bool | None, size_kept: float) -> str:
+    """Write which finding is put to the test, and when it survives; None: the design gives no interval."""
+    if shows_an_effect is None:
+        kind = (
+            "The design gives no interval: the estimate can be compared, not tested, and most verdicts cannot be told"
+        )
+    elif shows_an_effect:
+        kind = (
+            "An effect is shown: the interval lies on one side of zero. It survives a test when that stays so and at least "
+            f"{size_kept:.0%} of it is left"
+        )
+    else:
+        kind = "No effect is shown: the interval holds zero. The finding survives a test when that stays so"
+    return f"**The finding.** {{overall.main:effect}}. {kind}."
+
+
+def tell_verdict(word: str, threats: Iterable[str], of: int) -> str:
+    """Write which threats a finding survives, or does not, in one sentence."""
+    listed = [threat[:1].lower() + threat[1:] for threat in threats]
+    return f"**The finding {_WORDS[word]}** ({len(listed)} of {of}): {'; '.join(listed)}."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from evalaid.base.effect_columns import ESTIMATE, RESULTS, STD_ERROR, has_interval, leaves_out_zero, with_estimate
+from evalaid.base.effect_columns import ESTIMATE, RESULTS, STD_ERROR
 from evalaid.base.errors import EvalaidError, NotIdentifiedError, reason_of
 from evalaid.base.texts import join_texts
 from evalaid.did.estimators.count_effects import COUNTS, has_counts

@@ -14,7 +14,6 @@ from evalaid.base.errors import EvalaidError, NotIdentifiedError
 from evalaid.did.panel.design import Design
 from evalaid.did.sensitivity.placebo.placebo import Placebo, placebo
 from evalaid.report.display.formatted_tables import ColumnFormat
-from evalaid.report.questions.effect_rows import EFFECT
 from evalaid.report.questions.units import multiply, unit_of_outcome
 from evalaid.study.sample import load_design
 from evalaid.study.spec import StudySpec

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from evalaid.base.effect_columns import ESTIMATE
 from evalaid.report.display.formatted_tables import ColumnFormat
 from evalaid.report.questions.all_methods import title_of
 from evalaid.report.questions.analysis import dose_effects

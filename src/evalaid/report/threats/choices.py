@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from evalaid.base.effect_columns import (
+    CONF_LOW,
     DISTRIBUTION,
     ESTIMATE,
     P_VALUE,
@@ -17,7 +18,6 @@ from evalaid.base.effect_columns import (
     STD_ERROR,
     VCOV,
     beside_zero,
-    has_interval,
     leaves_out_zero,
     with_estimate,
 )
@@ -33,7 +33,7 @@ from evalaid.report.display.formatted_tables import ColumnFormat
 from evalaid.report.display.specification_figure import draw_specifications
 from evalaid.report.exhibits import Drawn, Exhibit, Tabled
 from evalaid.report.questions.analysis import estimate_entry, overall
-from evalaid.report.questions.effect_rows import EFFECT, effect_row, list_values
+from evalaid.report.questions.effect_rows import effect_row, list_values
 from evalaid.report.questions.units import in_unit, multiply
 from evalaid.report.threats.finding import APPEARS, REVERSED, SIGN_ONLY, SURVIVES, UNKNOWN, WEAKENED, Case
 from evalaid.report.threats.threat import Judged, Threat
@@ -111,11 +111,11 @@ def show_choices(_case: Case, found: Choices) -> list[Exhibit]:
             "Which choice the spread depends on", extra=COLUMNS,
         ),
         Tabled(
-            found.joint, "joint", ["label", "observed", "expected", "p_value"],
+            found.joint, "joint", ["label", "observed", "expected", P_VALUE],
             "All specifications at once: the true assignment among assignments drawn again", extra=COLUMNS,
         ),
         Tabled(
-            found.differences, "differences", ["label", *EFFECT, "reason"],
+            found.differences, "differences", ["label", *RESULTS, "reason"],
             "Other methods less the main one, with the error of the difference",
         ),
     ]  # fmt: skip
@@ -124,13 +124,13 @@ def show_choices(_case: Case, found: Choices) -> list[Exhibit]:
 def judge_choices(case: Case, found: Choices) -> Judged:
     """Judge by the whole curve, not by its ends: the median estimate, and how many intervals lie on one side of zero."""
     finding, curve, drivers = case.finding, found.curve, found.drivers
-    known = curve[curve["conf_low"].notna()]
+    known = curve[curve[CONF_LOW].notna()]
     if known.empty or np.isnan(finding.conf_low):
         return Judged("No specification gives an interval.", UNKNOWN)
     side = np.sign(finding.estimate)
-    same = float((np.sign(curve["estimate"]) == side).mean())
-    outside = float(((known["conf_low"] > 0) | (known["conf_high"] < 0)).mean())
-    middle = float(curve["estimate"].median())
+    same = float((np.sign(curve[ESTIMATE]) == side).mean())
+    outside = float(leaves_out_zero(known).mean())
+    middle = float(curve[ESTIMATE].median())
     said = (
         f"{len(curve)} estimates from {finding.write_range(curve['estimate'].min(), curve['estimate'].max())}, median "
         f"{finding.write(middle)}; {same:.0%} have the sign of the main one, {outside:.0%} of the intervals leave out zero."

@@ -9,7 +9,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalaid.base.effect_columns import CLUSTERS, CONF_LOW, DISTRIBUTION, ENDS, P_VALUE, RESULTS, VCOV
+from evalaid.base.effect_columns import (
+    CLUSTERS,
+    CONF_HIGH,
+    CONF_LOW,
+    DISTRIBUTION,
+    ENDS,
+    ESTIMATE,
+    P_VALUE,
+    RESULTS,
+    STD_ERROR,
+    VCOV,
+)
 from evalaid.base.errors import EvalaidError, reason_of
 from evalaid.did.effects.effects import Effects
 from evalaid.did.estimators.estimation import estimate
@@ -18,11 +29,11 @@ from evalaid.did.inference.randomisation.permutation import randomize
 from evalaid.did.inference.wild.wild import wild_bootstrap
 from evalaid.report.exhibits import Exhibit, Tabled
 from evalaid.report.questions.analysis import overall
-from evalaid.report.questions.effect_rows import EFFECT, effect_row
+from evalaid.report.questions.effect_rows import effect_row
 from evalaid.report.questions.units import in_unit
 from evalaid.report.threats.finding import UNKNOWN, Case, write_p
 from evalaid.report.threats.threat import Judged, Threat
-from evalaid.report.wording.robustness import CLUSTERS
+from evalaid.report.wording.robustness import FEW_CLUSTERS
 
 WILD_DRAWS, ASSIGNMENTS = 9999, 999
 # The regression that takes part when the main method is none: saturated by cohort and period, so no comparison of treated
@@ -68,17 +79,17 @@ def examine_clusters(case: Case) -> pd.DataFrame:
 
 def show_clusters(_case: Case, table: pd.DataFrame) -> list[Exhibit]:
     """List the main estimate by kind of inference."""
-    columns = ["label", "estimate", "std_error", "conf_low", "conf_high", "p_value", "reason"]
+    columns = ["label", ESTIMATE, STD_ERROR, CONF_LOW, CONF_HIGH, P_VALUE, "reason"]
     return [Tabled(table, "inference", columns, "The main estimate by kind of inference")]
 
 
 def judge_clusters(case: Case, table: pd.DataFrame) -> Judged:
     """Judge by the p-values of all kinds: an interval that is known to be too short makes no effect appear."""
     finding = case.finding
-    known = table[table["p_value"].notna()]
+    known = table[table[P_VALUE].notna()]
     if known.empty:
         return Judged("No kind of inference gives an interval on this design.", UNKNOWN)
-    low, high = known["p_value"].min(), known["p_value"].max()
+    low, high = known[P_VALUE].min(), known[P_VALUE].max()
     said = f"{len(known)} kinds of inference; p from {write_p(low)} to {write_p(high)}."
     if len(known) == 1:
         said = f"Only one kind of inference applies ({known['label'].iloc[0]}): p = {write_p(low)}."
@@ -86,7 +97,7 @@ def judge_clusters(case: Case, table: pd.DataFrame) -> Judged:
     return Judged(said, finding.judge_tests(judged))
 
 
-THREAT = Threat("clusters", CLUSTERS, examine_clusters, show_clusters, judge_clusters, needs_cells=False)
+THREAT = Threat("clusters", FEW_CLUSTERS, examine_clusters, show_clusters, judge_clusters, needs_cells=False)
 
 
 _CR2 = "CR2 with its own degrees of freedom"

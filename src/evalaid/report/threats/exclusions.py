@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from evalaid.base.effect_columns import ENDS, ESTIMATE, IN_UNIT, with_estimate
+from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ENDS, ESTIMATE, IN_UNIT
 from evalaid.base.errors import EvalaidError
 from evalaid.base.names import NEVER
 from evalaid.base.texts import one_line
@@ -26,7 +26,7 @@ COLUMNS = {
     "change": ColumnFormat("Change", "outcome", 2, signed=True),
     "influence_share": ColumnFormat("Share of the variance (%)", "%", 1),
 }
-_NUMBERS = ("estimate", "std_error", "conf_low", "conf_high", "change")
+_NUMBERS = (*IN_UNIT, "change")
 _NOTHING = ("key", "label", *_NUMBERS, "reason", "unit", "level", "made_by", "left_out", "first_order", "full", "note")
 
 
@@ -90,7 +90,7 @@ def show_exclusions(_case: Case, found: Exclusions) -> list[Exhibit]:
             without="There is no figure: no part can be left out.",
         ),
         Tabled(
-            found.table, "leave_out", ["label", "estimate", "conf_low", "conf_high", "change", "reason"],
+            found.table, "leave_out", ["label", ESTIMATE, CONF_LOW, CONF_HIGH, "change", "reason"],
             "The estimate without the most influential parts of the sample", found.notes, extra=COLUMNS,
         ),
         Tabled(
@@ -103,18 +103,18 @@ def show_exclusions(_case: Case, found: Exclusions) -> list[Exhibit]:
 def judge_exclusions(_case: Case, found: Exclusions) -> Judged:
     """Compare every exclusion with the full sample by the same kind of error: the reported interval may be of another."""
     finding, table = found.reference, found.every
-    known = table[table["estimate"].notna()]
+    known = table[table[ESTIMATE].notna()]
     if known.empty:
         return Judged("No part can be left out: there is no estimate without it.", UNKNOWN)
     row = known.iloc[int(known["change"].abs().to_numpy().argmax())]
-    spread = finding.write_range(known["estimate"].min(), known["estimate"].max())
+    spread = finding.write_range(known[ESTIMATE].min(), known[ESTIMATE].max())
     said = (
         f"Estimates from {spread}; the largest change, {finding.write(row['change'])}, is {str(row['label']).lower()}."
     )
-    lost = int(table["estimate"].isna().sum())
+    lost = int(table[ESTIMATE].isna().sum())
     if lost:
         said += f" Without {lost} part(s) there is no estimate."
-    return Judged(said, finding.judge_all(known), known["estimate"])
+    return Judged(said, finding.judge_all(known), known[ESTIMATE])
 
 
 THREAT = Threat("parts", EXCLUSIONS, examine_exclusions, show_exclusions, judge_exclusions)

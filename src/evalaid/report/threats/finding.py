@@ -107,7 +107,7 @@ class Finding:
 
     def judge_all(self, frame: pd.DataFrame) -> str:
         """Return the worst verdict over rows of ``estimate``, ``conf_low``, ``conf_high``; rows without an estimate do not count."""
-        known = frame[frame["estimate"].notna() & frame["conf_low"].notna()]
+        known = frame[frame[ESTIMATE].notna() & frame[CONF_LOW].notna()]
         if known.empty or np.isnan(self.conf_low):
             return UNKNOWN
         rows = known[[ESTIMATE, *ENDS]].to_numpy(dtype=float)

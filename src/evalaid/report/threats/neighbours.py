@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ESTIMATE, IN_UNIT, RESULTS, has_interval, with_estimate
 from evalaid.base.texts import join_texts
 from evalaid.did.sensitivity.sample.overlap import overlap
 from evalaid.did.sensitivity.sample.spillover import ALL, Kind, spillover
@@ -18,10 +19,9 @@ from evalaid.report.threats.threat import Judged, Threat
 from evalaid.report.wording.robustness import NEIGHBOURS, OVERLAP
 from evalaid.study.surroundings import load_events, load_groups, load_neighbours
 
-_NUMBERS = ("estimate", "std_error", "conf_low", "conf_high", "p_value")
-_SHOWN = ("label", *_NUMBERS, "n_treated", "n_comparison", "reason")
+_SHOWN = ("label", *RESULTS, "n_treated", "n_comparison", "reason")
 _NAMED = {"indirect": "Effect on untreated neighbours"}
-_COLUMNS = ["key", "label", *_NUMBERS, "n_treated", "n_comparison", "reason", "unit", "level", "note", "made_by"]
+_COLUMNS = ["key", "label", *RESULTS, "n_treated", "n_comparison", "reason", "unit", "level", "note", "made_by"]
 
 
 def examine_neighbours(case: Case) -> pd.DataFrame | Judged:
@@ -97,7 +97,7 @@ CONCURRENT = Threat("overlap", OVERLAP, examine_overlap, show_overlap, judge_ove
 
 def _tell_reached(row: pd.Series, case: Case) -> str:
     """Return what happened to the neighbours themselves, where that is known."""
-    if pd.isna(row["conf_low"]):
+    if pd.isna(row[CONF_LOW]):
         return ""
     spread = case.finding.write_range(row[CONF_LOW], row[CONF_HIGH])
     return f" The effect on untreated neighbours is {case.finding.write(row[ESTIMATE])} ({spread})."
@@ -136,4 +136,4 @@ def _judge(table: pd.DataFrame, case: Case) -> Judged:
         said = finding.write_range(known[ESTIMATE].min(), known[ESTIMATE].max())
     lost = len(table) - len(known)
     said = f"{said}, against {finding.write(finding.estimate)}" + (f"; {lost} without an estimate." if lost else ".")
-    return Judged(said, finding.judge_all(known), known["estimate"])
+    return Judged(said, finding.judge_all(known), known[ESTIMATE])

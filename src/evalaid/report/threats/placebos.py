@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from evalaid.base.effect_columns import CONF_LOW, ESTIMATE, P_VALUE, has_interval, leaves_out_zero
+from evalaid.base.effect_columns import CONF_LOW, ESTIMATE, P_VALUE, RESULTS, has_interval, leaves_out_zero
 from evalaid.did.sensitivity.placebo.placebo import Placebo
 from evalaid.report.display.curves import draw_placebos
 from evalaid.report.exhibits import NOTHING_NOTED, Drawn, Exhibit, Tabled, Told
@@ -26,7 +26,6 @@ from evalaid.report.threats.threat import Judged, Threat
 from evalaid.report.wording.robustness import PLACEBO
 
 Found = Mapping[str, Placebo | str]
-_EFFECT = ("estimate", "std_error", "conf_low", "conf_high", "p_value")
 
 
 def examine_placebos(case: Case) -> Found:
@@ -40,7 +39,7 @@ def show_placebos(case: Case, found: Found) -> list[Exhibit]:
     return [
         Told("\n".join(f"- {why}" for why in explain(spec.placebo)) or NOTHING_NOTED),
         Tabled(
-            list_placebos(found, spec), "placebo_time", ["label", "shift", *_EFFECT],
+            list_placebos(found, spec), "placebo_time", ["label", "shift", *RESULTS],
             "Estimates at the true start and at earlier ones", extra=COLUMNS,
         ),
         Drawn(
@@ -50,11 +49,11 @@ def show_placebos(case: Case, found: Found) -> list[Exhibit]:
         ),
         Tabled(
             rank_placebos(found, spec), "placebo_space",
-            ["label", "estimate", "placebos", "largest", "p_value", "ratio_p_value"],
+            ["label", ESTIMATE, "placebos", "largest", P_VALUE, "ratio_p_value"],
             "The true estimate among the placebos in space", extra=COLUMNS,
         ),
         Tabled(
-            list_other_outcomes(found, spec), "placebo_outcome", ["label", *_EFFECT],
+            list_other_outcomes(found, spec), "placebo_outcome", ["label", *RESULTS],
             "Outcomes that the programme must not move",
         ),
         Tabled(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalaid.base.effect_columns import ENDS, ESTIMATE
+from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ESTIMATE
 from evalaid.base.errors import EvalaidError
 from evalaid.base.texts import one_line
 from evalaid.did.panel.comparisons import NOT_YET_TREATED
@@ -99,13 +99,13 @@ def judge_targeting(case: Case, found: Targeting) -> Judged:
         return Judged("No panel could be simulated.", UNKNOWN)
     low, high = known.min(), known.max()
     alone = finding.write(low) if low == high else finding.write_range(low, high)
-    left = pd.DataFrame({name: getattr(finding, name) - known for name in ("estimate", "conf_low", "conf_high")})
-    moved, _ = finding.measure(left["estimate"])
+    left = pd.DataFrame({name: getattr(finding, name) - known for name in (ESTIMATE, CONF_LOW, CONF_HIGH)})
+    moved, _ = finding.measure(left[ESTIMATE])
     said = (
         f"{_tell_levels(found.balance)}Low baselines alone let expect {alone} without an effect; at worst "
         f"{finding.write(finding.estimate + moved)} of {finding.write(finding.estimate)} is left."
     )
-    return Judged(said, finding.judge_all(left), left["estimate"])
+    return Judged(said, finding.judge_all(left), left[ESTIMATE])
 
 
 THREAT = Threat("selection", TARGETING, examine_targeting, show_targeting, judge_targeting)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ENDS, STD_ERROR
 from evalaid.did.effects.effects import Effects
 from evalaid.did.inference.infer import infer
 from evalaid.did.sensitivity.trends.honest import HonestBounds, honest
@@ -32,7 +33,7 @@ COLUMNS = {
     "conditional_bias": ColumnFormat("Bias once the test has passed", "outcome", 2, signed=True),
 }
 SMOOTH = {**COLUMNS, "m": ColumnFormat("Largest change of slope", "outcome", 2)}
-_BOUNDS = ("m", "conf_low", "conf_high", "identified_low", "identified_high")
+_BOUNDS = ("m", CONF_LOW, CONF_HIGH, "identified_low", "identified_high")
 
 
 @dataclass(frozen=True)
@@ -104,12 +105,12 @@ def judge_trends(case: Case, found: Divergence) -> Judged:
     finding, lone = case.finding, found.lone
     at_one = found.relative[found.relative["m"] == 1.0].iloc[0]
     ends = at_one[["identified_low", "identified_high"]].to_numpy(dtype=float)
-    spread = finding.write_range(at_one["conf_low"], at_one["conf_high"])
+    spread = finding.write_range(at_one[CONF_LOW], at_one[CONF_HIGH])
     limit = float(found.curve["breakdown"].iloc[0])
-    if np.isnan(at_one["conf_low"]):
+    if np.isnan(at_one[CONF_LOW]):
         return Judged(f"At M = 1 there is no interval: {at_one['note']}.{lone}", UNKNOWN)
     if not finding.shows_an_effect:
-        word = finding.judge(finding.estimate, at_one["conf_low"], at_one["conf_high"])
+        word = finding.judge(finding.estimate, at_one[CONF_LOW], at_one[CONF_HIGH])
         return Judged(f"At M = 1 the interval is {spread}.{lone}", word, ends)
     if np.isnan(limit):
         word, said = WEAKENED, "Zero is inside under parallel trends already when event times are tested jointly."
@@ -117,7 +118,7 @@ def judge_trends(case: Case, found: Divergence) -> Judged:
         word = WEAKENED if limit < 1 else SURVIVES if all(map(finding.keeps_size, ends)) else SIGN_ONLY
         where = "at no M that was tried" if np.isinf(limit) else f"at M = {limit:.2f}"
         said = f"Zero enters the interval {where}; at M = 1 it is {spread}."
-    if at_one["conf_low"] * at_one["conf_high"] > 0 and np.sign(at_one["conf_low"]) != np.sign(finding.estimate):
+    if at_one[CONF_LOW] * at_one[CONF_HIGH] > 0 and np.sign(at_one[CONF_LOW]) != np.sign(finding.estimate):
         word = REVERSED
     return Judged(said + lone, word, ends)
 

@@ -29,7 +29,7 @@ PRETRENDS = (
     "which straight line would be found how often, what bias it leaves in the estimate, and what bias is left once the test has "
     "passed."
 )
-CLUSTERS = Asked(
+FEW_CLUSTERS = Asked(
     "Few clusters, few treated",
     "Few clusters, or few treated ones: the interval may be too short",
     "Cluster-robust errors of several kinds, the wild cluster bootstrap and randomisation inference",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ESTIMATE
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -18,11 +20,11 @@ def tell_counts(frame: pd.DataFrame, outcome_unit: str) -> str:
             "from it."
         )
     rows = frame.set_index("key")
-    unknown = rows[["conf_low", "conf_high"]].isna().any(axis=1)
+    unknown = rows[[CONF_LOW, CONF_HIGH]].isna().any(axis=1)
     if unknown.any():
         missing = ", ".join(str(label).lower() for label in rows.loc[unknown, "label"])
         return f"There is no interval for {missing}, so it cannot be said whether more were treated inside or fewer outside."
-    moved = (rows["conf_low"] > 0) | (rows["conf_high"] < 0)
+    moved = (rows[CONF_LOW] > 0) | (rows[CONF_HIGH] < 0)
     found = "{inside}: {{counts.inside:effect}}. {outside}: {{counts.outside:effect}}. ".format(**rows["label"])
     if not moved["share"]:
         return f"{found}The interval for the share itself holds zero."
@@ -41,10 +43,10 @@ def tell_counts(frame: pd.DataFrame, outcome_unit: str) -> str:
 
 def tell_scales(frame: pd.DataFrame) -> str:
     """Write whether the scales agree on the sign of the effect."""
-    known = frame[frame["estimate"].notna()]
+    known = frame[frame[ESTIMATE].notna()]
     if len(known) < 2:
         return "Fewer than two scales give an estimate here, so nothing can be said on the choice of the scale."
     said = ", ".join(f"{{scales.{row.key}.estimate:signed}} ({str(row.label).lower()})" for row in known.itertuples())
-    if known["estimate"].min() < 0 < known["estimate"].max():
+    if known[ESTIMATE].min() < 0 < known[ESTIMATE].max():
         return f"**The scales disagree on the sign of the effect**: {said}. Without a reason to prefer one, neither sign is shown."
     return f"On the scales that have a value the estimates have the same sign: {said}."

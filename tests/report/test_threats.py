@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from support.panels import simulated_panel
-from support.projects import KOREA
 
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.panel.design import diagnose
@@ -47,6 +46,7 @@ from evalaid.study.sample import load_design
 from evalaid.study.spec import StudySpec
 from evalaid.study.surroundings import load_events, load_groups, load_neighbours
 
+KOREA = "korea_responsible_hospitals"
 SHANGHAI, TIBET, DOCTORS, GUANGDONG = (
     "shanghai_departments",
     "tibet_cluster",

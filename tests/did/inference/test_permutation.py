@@ -15,7 +15,13 @@ from evalaid.base.errors import InferenceError, NotIdentifiedError
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.inference.randomisation.assignments import list_assignments
 from evalaid.did.inference.randomisation.confidence_sets import SEARCH_PRECISION, invert, search
-from evalaid.did.inference.randomisation.reassignment import Moments, by_refits, estimate_all, overall, refits_at
+from evalaid.did.inference.randomisation.reassignment import (
+    AssignmentMoments,
+    by_refits,
+    estimate_all,
+    overall,
+    refits_at,
+)
 
 # Two routes to the same number: sums in another order.
 ROUNDING = 1e-10
@@ -239,7 +245,7 @@ def test_effects_that_leave_no_outcome_to_estimate_from_end_the_set_and_are_said
     def refits(effect):
         for _ in range(11):
             value = np.array([np.nan if effect > 1.5 else 0.0])
-            yield Moments(value, None, np.ones((1, 3)), "refits")
+            yield AssignmentMoments(value, None, np.ones((1, 3)), "refits")
 
     low, high, note = search(refits, 1.0, 1.0, 10, 0.9, studentised=False, exact=False)
     assert low == -np.inf
@@ -307,7 +313,7 @@ FAULTS = [
     ({"level": 95}, "level=95 found; a coverage between 0 and 1 is expected"),
     ({"strata": "province"}, "strata='province': the table has no such column; it has county, year"),
     ({"strata": "year"}, "strata='year' varies within 8 unit(s), for example u0, u1"),
-    ({"strata": pd.Series([1, 2], ["u0", "u0"])}, "strata varies within 1 unit(s), for example u0; one value a unit"),
+    ({"strata": pd.Series([1, 2], ["u0", "u0"])}, "strata varies within 1 unit(s), for example u0; one value per unit"),
     ({"strata": "county"}, "Re-assignment is impossible: all units of every stratum (u0, u1, u2"),
     ({"strata": pd.Series({"u0": 1})}, "strata: 7 unit(s) have no label, for example u1, u2"),
     (

@@ -10,7 +10,7 @@ from support.panels import diagnose, simulate
 import evalaid as ea
 from evalaid.base.errors import DesignError, EstimationError
 from evalaid.did.sensitivity.power import power as power_module
-from evalaid.did.sensitivity.power.process import Moments, Process, deviations, fit_process, moments_of, untreated
+from evalaid.did.sensitivity.power.process import Process, Semivariogram, deviations, fit_process, moments_of, untreated
 from evalaid.did.sensitivity.power.residuals import fit_residual_process, residual_source
 
 ROUNDING = 1e-8  # exact up to float64 in sums of a few hundred terms
@@ -18,9 +18,9 @@ BINOMIAL = 4  # binomial standard errors within which a simulated share has to l
 T_QUANTILES = 1.984 + 0.845  # t(199) at 0.975 and 0.8: the usual 2.8 standard errors
 
 
-def moments(process: Process, lags: np.ndarray) -> Moments:
+def moments(process: Process, lags: np.ndarray) -> Semivariogram:
     half = process.fading * (1 - process.rho**lags) + process.transitory
-    return Moments(lags, half, np.ones(len(lags)), process.variance)
+    return Semivariogram(lags, half, np.ones(len(lags)), process.variance)
 
 
 def noise(n_units=200, n_periods=2, sd=1.0, seed=1, start=1.0) -> pd.DataFrame:
@@ -57,13 +57,13 @@ def test_a_process_is_found_again_from_its_own_moments(process, periods):
 def test_trends_of_units_are_told_from_shocks_that_stay():
     lags = np.arange(1.0, 9.0)
     half = 0.4 + 2.0 * (1 - 0.6**lags) + 0.3 * lags**2 / 2
-    found = fit_process(Moments(lags, half, np.ones(8), np.nan), trends=True)
+    found = fit_process(Semivariogram(lags, half, np.ones(8), np.nan), trends=True)
     assert [found.fading, found.rho, found.transitory, found.slope] == pytest.approx([2.0, 0.6, 0.4, 0.3], abs=1e-6)
     assert [found.half_square(lag) for lag in lags] == pytest.approx(half.tolist())
     paths = found.draw(np.random.default_rng(1), 5000, np.arange(5))
     drawn = moments_of(paths - paths.mean(axis=0), np.ones_like(paths, dtype=bool), np.arange(5), np.arange(5000))
     assert drawn.half_squares == pytest.approx(half[:4], rel=0.06)
-    assert fit_process(Moments(lags, half, np.ones(8), np.nan)).slope == 0
+    assert fit_process(Semivariogram(lags, half, np.ones(8), np.nan)).slope == 0
 
 
 def test_moments_computed_by_hand_and_without_levels():
@@ -117,7 +117,7 @@ def test_the_parts_never_exceed_the_variance():
     walk -= walk.mean(axis=0)
     found = fit_process(moments_of(walk, np.ones_like(walk, dtype=bool), np.arange(6), np.arange(500)))
     assert found.variance == pytest.approx((walk**2).mean() * 500 / 499)
-    against = fit_process(Moments(np.array([1.0]), np.array([3.0]), np.ones(1), 2.0))
+    against = fit_process(Semivariogram(np.array([1.0]), np.array([3.0]), np.ones(1), 2.0))
     assert (against.level, against.transitory, against.reliability(1)) == (0.0, 2.0, 0.0)
 
 

@@ -31,7 +31,7 @@ def treated_clusters(effects: Effects, clusters: Clusters) -> NDArray[np.int64]:
 
 
 def say_few(count: int, treated: int) -> str:
-    """Say which counts are too small for the usual intervals; "" when none is."""
+    """Return which counts are too small for the usual intervals, in words; "" when none is."""
     counts = ((count, FEW_CLUSTERS, "clusters"), (treated, FEW_TREATED, "treated clusters"))
     found = [f"{number} {what}" for number, enough, what in counts if number < enough]
     if not found:
@@ -41,7 +41,7 @@ def say_few(count: int, treated: int) -> str:
 
 
 def careful_degrees(count: int, treated: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Give the degrees of freedom of each row: G - 1, or the number of treated clusters where fewer than ten are treated.
+    """Return the degrees of freedom of each row: G - 1, or the number of treated clusters where fewer than ten are treated.
 
     Where few are treated the variance is that of their few changes, and so are its degrees of freedom: those of Bell and
     McCaffrey come down to about this number (Imbens and Kolesar 2016, doi:10.1162/REST_a_00552). With CR3 and t(G-1)
@@ -54,7 +54,7 @@ def careful_degrees(count: int, treated: NDArray[np.int64]) -> NDArray[np.float6
 
 
 def say_very_few(count: int) -> str:
-    """Say what fewer than six clusters allow; "" for more."""
+    """Return what fewer than six clusters allow, in words; "" for more."""
     if count >= VERY_FEW_CLUSTERS:
         return ""
     return (
@@ -71,15 +71,7 @@ def refuse_one_treated(
     The residual of the only treated cluster is zero by construction, so that an interval from the comparison clusters alone is
     far too short (Conley and Taber 2011, doi:10.1162/REST_a_00049).
 
-    Returns
-    -------
-    (cells,) array of bool
-        The rows that can have no error.
-
-    Raises
-    ------
-    InferenceError
-        When no row is left; names what applies.
+    Shape: (cells,).
     """
     fixed = (std_error <= FIXED) & (effects.cells["reason"] != "").to_numpy()
     shown = ~(np.isnan(effects.value) | np.isnan(std_error) | fixed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Literal, get_args
 
 import numpy as np
@@ -151,7 +152,7 @@ def _two_way(
 
 
 def _without_single(effects: Effects, clusters: Clusters, errors: Errors) -> Errors:
-    """Take the error from rows that rest on one treated cluster, and say with very few clusters what that means."""
+    """Remove the error of rows that rest on one treated cluster; note what very few clusters mean."""
     alone = refuse_one_treated(effects, clusters, errors.vcov, errors.std_error)
     few = say_very_few(len(clusters))
     said = f"only {len(clusters)} clusters: {few}" if few else ""
@@ -165,7 +166,7 @@ class _Draws:
     def __init__(
         self, effects: Effects, clusters: Clusters, draws: int, kind: str, seed: int | np.random.Generator
     ) -> None:
-        self._make = lambda: bootstrap(clusters.sums(effects.influence.matrix()), draws, kind, seed)
+        self._make = partial(_bootstrap, effects, clusters, draws, kind, seed)
         self._values: Floats | None = None
         source = "" if isinstance(seed, np.random.Generator) else f", seed {seed}"
         self.note = f"{draws} {kind.capitalize()} draws{source}"
@@ -174,6 +175,10 @@ class _Draws:
         if self._values is None:
             self._values = self._make()
         return self._values
+
+
+def _bootstrap(effects: Effects, clusters: Clusters, draws: int, kind: str, seed: int | np.random.Generator) -> Floats:
+    return bootstrap(clusters.sums(effects.influence.matrix()), draws, kind, seed)
 
 
 def _errors(effects: Effects, clusters: Clusters, vcov: str, draws: _Draws) -> Errors:
@@ -235,7 +240,7 @@ def _automatic(effects: Effects, clusters: Clusters) -> Errors:
 
 
 def _critical_values(errors: Errors, level: float, draws: _Draws, *, simultaneous: bool) -> tuple[Floats, str]:
-    """Give the critical value of each row and a word on how it was found."""
+    """Return the critical value of each row and a word on how it was found."""
     std_error, freedom = errors.std_error, errors.degrees_of_freedom
     known = ~np.isnan(std_error)
     critical = np.full(len(std_error), np.nan)

@@ -35,16 +35,8 @@ NO_PART = "a cell behind it has no standard error"
 class Errors:
     """Standard errors and how they were found.
 
-    Parameters
-    ----------
-    std_error : (cells,) array
-        NaN where there is none.
-    degrees_of_freedom : number, (cells,) array or None
-        Of the t distribution, by row where they differ; None = normal.
-    vcov : str
-        Name of the method.
-    notes : list of str
-        One a cell.
+    ``std_error`` (cells,): naN where there is none. ``degrees_of_freedom``: of the t distribution, by row where they
+    differ; None = normal. ``vcov``: name of the method. ``notes``: one a cell.
     """
 
     std_error: Floats
@@ -54,12 +46,12 @@ class Errors:
 
 
 def without_fixed(effects: Effects, std_error: Floats) -> Floats:
-    """Give the errors with NaN where there is no estimate or nothing that varies."""
+    """Return the errors with NaN where there is no estimate or nothing that varies."""
     return np.where((std_error <= FIXED) | np.isnan(effects.value), np.nan, std_error)
 
 
 def pointwise(errors: Errors, level: float) -> Floats:
-    """Give the critical value of each row by itself."""
+    """Return the critical value of each row by itself."""
     upper = (1 + level) / 2
     freedom = errors.degrees_of_freedom
     critical = ndtri(upper) if freedom is None else stdtrit(freedom, upper)
@@ -71,25 +63,7 @@ def tabulate(
 ) -> pd.DataFrame:
     """Write estimates, errors, tests and intervals into the frame that every table reads.
 
-    Parameters
-    ----------
-    effects : Effects
-        The estimates.
-    errors : Errors
-        Their errors.
-    level : float
-        Coverage of the intervals.
-    n_clusters : int
-        Number of independent groups behind the errors.
-    critical : (cells,) array, optional
-        Critical values; of each row by itself by default.
-    how : str
-        A word on the critical values, for the note.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns as in :func:`evalaid.infer`.
+    Shapes: critical (cells,).
     """
     std_error = without_fixed(effects, errors.std_error)
     critical = pointwise(errors, level) if critical is None else critical
@@ -126,7 +100,7 @@ def tabulate(
 
 
 def name_distributions(freedom: float | Floats | None, rows: int) -> list[str]:
-    """Name the distribution of each row: normal, t(11), t(7.99); "" where its degrees of freedom are not known."""
+    """Return the distribution of each row by name: normal, t(11), t(7.99); "" where its degrees of freedom are not known."""
     if freedom is None:
         return ["normal"] * rows
     values = np.broadcast_to(np.asarray(freedom, dtype=float), rows)

@@ -15,7 +15,7 @@ def check_options(*, level: object = 0.95, draws: object = 999, seed: object = 1
 
 
 def option_faults(*, level: object = 0.95, draws: object = 999, seed: object = 1) -> list[str]:
-    """Say what is wrong with them.
+    """Return what is wrong with them.
 
     Examples
     --------

@@ -26,20 +26,10 @@ RUN = 4_000_000
 class Assignments:
     """The assignments of cohorts to blocks (units, or whole clusters) that are as likely as the true one.
 
-    Parameters
-    ----------
-    block : (units,) array of int
-        The block of each unit, in matrix order.
-    actual : (blocks,) array of int
-        Cohort number of each block; the number of cohorts itself = never treated.
-    strata : tuple of arrays of int
-        Blocks that change places with each other only; blocks in none keep their cohort.
-    by_cluster : bool
-        Whether blocks are clusters of several units.
-    count : int
-        Number of distinct assignments, the true one included.
-    note : str
-        What was permuted, and which strata add nothing.
+    ``block`` (units,): the block of each unit, in matrix order. ``actual`` (blocks,): cohort number of each block; the
+    number of cohorts itself = never treated. ``strata``: blocks that change places with each other only; blocks in
+    none keep their cohort. ``by_cluster``: whether blocks are clusters of several units. ``count``: number of distinct
+    assignments, the true one included. ``note``: what was permuted, and which strata add nothing.
     """
 
     block: Codes
@@ -50,7 +40,7 @@ class Assignments:
     note: str
 
     def runs(self, draws: int, seed: int | np.random.Generator) -> Iterator[Codes]:
-        """Give all assignments, one a row, when there are at most ``draws``; else that many random ones.
+        """Return all assignments, one per row, when there are at most ``draws``; else that many random ones.
 
         All assignments hold the true one, random ones need not. Rows come in runs of limited size.
         """
@@ -80,21 +70,6 @@ def list_assignments(design: Design, kind: str = "assignment", strata: str | pd.
 
     When every cluster of the design is treated as a whole, treatment was assigned by cluster and clusters change places;
     otherwise units do.
-
-    Parameters
-    ----------
-    design : Design
-        The true design.
-    kind : {"assignment", "timing"}
-        All blocks change places, or the start dates of ever-treated ones only.
-    strata : str or pandas.Series, optional
-        Column of the design's table, or labels by unit; blocks change places within a stratum only.
-
-    Raises
-    ------
-    InferenceError
-        For an unknown kind or column, units without a stratum, strata that cut through clusters, and when no stratum holds
-        two different cohorts.
     """
     if kind not in KINDS:
         raise InferenceError(f"kind={kind!r} is not a choice; choose {' or '.join(KINDS)}.")
@@ -131,7 +106,7 @@ def list_assignments(design: Design, kind: str = "assignment", strata: str | pd.
 
 
 def _whole_clusters(cohort: Codes, cluster: Codes, n_clusters: int) -> bool:
-    """Say whether every cluster holds one cohort only."""
+    """Return whether every cluster holds one cohort only."""
     low = np.full(n_clusters, cohort.max(initial=0) + 1)
     high = np.full(n_clusters, -1)
     np.minimum.at(low, cluster, cohort)
@@ -142,7 +117,7 @@ def _whole_clusters(cohort: Codes, cluster: Codes, n_clusters: int) -> bool:
 def _strata_of_blocks(
     design: Design, strata: str | pd.Series | None, block: Codes, n_blocks: int
 ) -> NDArray[np.object_]:
-    """Give the stratum of every block."""
+    """Return the stratum of every block."""
     if strata is None:
         return np.zeros(n_blocks, dtype=object)
     series = unit_labels(design, strata, "strata")
@@ -159,13 +134,7 @@ def _strata_of_blocks(
 
 
 def unit_labels(design: Design, given: str | pd.Series, name: str) -> pd.Series:
-    """Give one label for each unit of the matrices from a column of the design's table or a Series by unit.
-
-    Raises
-    ------
-    InferenceError
-        When the column does not exist or varies within a unit, or a unit has no label.
-    """
+    """Return one label for each unit of the matrices from a column of the design's table or a Series by unit."""
     units = design.matrices.units
     if isinstance(given, str):
         if given not in design.source:
@@ -181,7 +150,7 @@ def unit_labels(design: Design, given: str | pd.Series, name: str) -> pd.Series:
     if len(twice):
         said = f"{name}={given!r}" if isinstance(given, str) else name
         raise InferenceError(
-            f"{said} varies within {len(twice)} unit(s), for example {_shorten(list(map(str, twice)))}; one value a unit is "
+            f"{said} varies within {len(twice)} unit(s), for example {_shorten(list(map(str, twice)))}; one value per unit is "
             "expected."
         )
     series = pairs.set_index("unit")["label"]
@@ -221,7 +190,7 @@ def _count_orders(labels: Codes) -> int:
 
 
 def _orders(labels: Codes) -> Iterator[Codes]:
-    """Give every distinct order of some labels."""
+    """Return every distinct order of some labels."""
     first, *others = np.unique(labels)
     if not others:
         yield labels.copy()

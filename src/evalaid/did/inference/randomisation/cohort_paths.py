@@ -29,20 +29,7 @@ SAME = 1e-8
 def read_contrasts(design: Design, estimator: Estimator, sizes: Floats | None = None) -> Floats | None:
     """Read the contrasts of an estimator for cohorts of given sizes.
 
-    Parameters
-    ----------
-    design : Design
-        Its periods and cohorts are used, not its outcomes.
-    estimator : callable
-        Design to Effects; averages of cells must be taken with weights="fixed".
-    sizes : (C + 1,) array, optional
-        Units of each cohort, never-treated units last; those of the design by default.
-
-    Returns
-    -------
-    (cells, C + 1, T) array or None
-        Contrasts; None when the panel is not balanced or weighted, or the estimator refuses the artificial panel. That the
-        estimator is linear is not known from this: hold the contrasts against it (:func:`apply_contrasts`).
+    Shapes: sizes (C + 1,); returns (cells, C + 1, T).
     """
     matrices = design.matrices
     if matrices.observed is not None or matrices.weight is not None:
@@ -64,7 +51,7 @@ def read_contrasts(design: Design, estimator: Estimator, sizes: Floats | None = 
 
 
 def _unit_paths(matrices: Matrices, sizes: Floats) -> Matrices:
-    """Give each cohort a unit with outcome zero and one for each period that is 1 in that period only."""
+    """Build a layout with, in each cohort, a unit with outcome zero and one for each period that is 1 in that period only."""
     n_periods = matrices.n_periods
     paths = np.vstack([np.zeros(n_periods), np.eye(n_periods)])
     used = np.flatnonzero(sizes)
@@ -82,31 +69,22 @@ def _unit_paths(matrices: Matrices, sizes: Floats) -> Matrices:
 
 
 def score_paths(contrasts: Floats, outcome: Floats, sizes: Floats) -> Floats:
-    """Give what each unit would add to one estimate in each cohort: ``k_c' y_i / N_c``.
+    """Return what each unit would add to one estimate in each cohort: ``k_c' y_i / N_c``.
 
-    Parameters
-    ----------
-    contrasts : (C + 1, T) array
-    outcome : (units, T) array
-    sizes : (C + 1,) array
-
-    Returns
-    -------
-    (units, C + 1) array
-        The estimate of any assignment of these sizes is the sum over units of the entry of their cohort.
+    Shapes: contrasts (C + 1, T), outcome (units, T), sizes (C + 1,); returns (units, C + 1).
     """
     return np.asarray(outcome @ (contrasts / np.where(sizes > 0, sizes, 1.0)[:, None]).T)
 
 
 def apply_contrasts(contrasts: Floats, matrices: Matrices) -> Floats:
-    """Give the estimates, (cells,), that contrasts (cells, C + 1, T) make of the matrices."""
+    """Return the estimates, (cells,), that contrasts (cells, C + 1, T) make of the matrices."""
     means = [
         matrices.outcome[first:last].mean(axis=0) if last > first else np.zeros(matrices.n_periods)
         for first, last in zip(matrices.starts[:-1], matrices.starts[1:], strict=True)
     ]
-    return np.einsum("kct,ct->k", contrasts, np.array(means))
+    return np.asarray(np.einsum("kct,ct->k", contrasts, np.array(means)))
 
 
 def agree(one: Floats | float, other: Floats | float, scale: float) -> bool:
-    """Say whether numbers of the size of ``scale`` differ by rounding only."""
+    """Return whether numbers of the size of ``scale`` differ by rounding only."""
     return bool(np.all(np.abs(np.asarray(one) - np.asarray(other)) <= SAME * max(scale, 1e-300)))

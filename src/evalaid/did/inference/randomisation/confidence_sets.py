@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from evalaid.did.inference.randomisation.reassignment import Moments, Progress
+from evalaid.did.inference.randomisation.reassignment import AssignmentMoments, Progress
 
 Floats = NDArray[np.float64]
 
@@ -23,8 +23,10 @@ SEARCH_PRECISION, SEARCH_DOUBLINGS = 0.01, 6
 SEARCH_HALVINGS = 7
 
 
-def p_value_at(actual: Moments, drawn: Moments, effect: float, *, studentised: bool, exact: bool) -> float:
-    """Give the p-value of a constant effect: the share of assignments whose statistic is at least the true one's.
+def p_value_at(
+    actual: AssignmentMoments, drawn: AssignmentMoments, effect: float, *, studentised: bool, exact: bool
+) -> float:
+    """Return the p-value of a constant effect: the share of assignments whose statistic is at least the true one's.
 
     ``#{|T_b| >= |T|} / n`` over all n assignments; ``(1 + #) / (draws + 1)`` over random ones (Phipson and Smyth 2010,
     doi:10.2202/1544-6115.1585). Assignments without an estimate count as at least as large.
@@ -34,8 +36,8 @@ def p_value_at(actual: Moments, drawn: Moments, effect: float, *, studentised: b
     return reached / len(others) if exact else (1 + reached) / (1 + len(others))
 
 
-def statistic(moments: Moments, effect: float, *, studentised: bool) -> Floats:
-    """Give the statistic on the outcome less a constant effect of treatment."""
+def statistic(moments: AssignmentMoments, effect: float, *, studentised: bool) -> Floats:
+    """Return the statistic on the outcome less a constant effect of treatment."""
     gap = moments.outcome - (0.0 if effect == 0 or moments.treatment is None else effect * moments.treatment)
     if not studentised:
         return gap
@@ -46,16 +48,9 @@ def statistic(moments: Moments, effect: float, *, studentised: bool) -> Floats:
 
 
 def invert(
-    actual: Moments, drawn: Moments, level: float, *, studentised: bool, exact: bool
+    actual: AssignmentMoments, drawn: AssignmentMoments, level: float, *, studentised: bool, exact: bool
 ) -> tuple[float, float, str]:
     """Find the smallest and largest constant effect that is not rejected at ``1 - level``.
-
-    Returns
-    -------
-    low, high : float
-        Infinite where no effect on that side is rejected.
-    note : str
-        What to know of the set; "" when it is an interval found without error.
 
     Notes
     -----
@@ -83,13 +78,13 @@ def invert(
     return float(ends[inside[0]]), float(ends[inside[-1] + 1]), note
 
 
-def _slope(actual: Moments) -> float:
+def _slope(actual: AssignmentMoments) -> float:
     assert actual.treatment is not None  # noqa: S101  (only linear estimators are inverted)
     return float(actual.treatment[0])
 
 
-def _count_steps(actual: Moments, drawn: Moments) -> tuple[int, Floats]:
-    """Give the number of assignments that count at minus infinity, and (place, change) where one starts or ends to."""
+def _count_steps(actual: AssignmentMoments, drawn: AssignmentMoments) -> tuple[int, Floats]:
+    """Return the number of assignments that count at minus infinity, and (place, change) where one starts or ends to."""
     assert drawn.treatment is not None  # noqa: S101
     a, d = float(actual.outcome[0]), _slope(actual)
     usable = ~np.isnan(drawn.outcome) & ~np.isnan(drawn.treatment)
@@ -114,7 +109,9 @@ def _count_steps(actual: Moments, drawn: Moments) -> tuple[int, Floats]:
     return always + int((~upwards).sum()) + int((between < 0).sum()), events
 
 
-def _bisect(actual: Moments, drawn: Moments, level: float, *, exact: bool) -> tuple[float, float, str]:
+def _bisect(
+    actual: AssignmentMoments, drawn: AssignmentMoments, level: float, *, exact: bool
+) -> tuple[float, float, str]:
     centre = float(actual.outcome[0] / _slope(actual))
     first = float(np.sqrt(max(actual.covariance[0, 0], 0.0))) or abs(centre) or 1.0
 
@@ -142,7 +139,7 @@ def _find_end(kept: Callable[[float], bool], centre: float, first: float, doubli
 
 
 def search(
-    refits: Callable[[float], Iterator[Moments]],
+    refits: Callable[[float], Iterator[AssignmentMoments]],
     centre: float,
     spread: float,
     total: int,
@@ -153,28 +150,6 @@ def search(
     progress: Progress | None = None,
 ) -> tuple[float, float, str]:
     """Find a confidence set where every effect needs all estimates anew: by doubling and halving outwards from the estimate.
-
-    Parameters
-    ----------
-    refits : callable
-        Effect to moments under the true assignment and then the others, one at a time, on the outcome less that effect.
-    centre, spread : float
-        The estimate, and the standard deviation of the estimates over the assignments: the first step.
-    total : int
-        Assignments beside the true one.
-    level : float
-        Of the set.
-    studentised, exact : bool
-        As in :func:`p_value_at`.
-    progress : callable, optional
-        Called with the number of estimates made and the most that there can be.
-
-    Returns
-    -------
-    low, high : float
-        Infinite where no effect is rejected within 2^SEARCH_DOUBLINGS steps; NaN when the estimate itself is rejected.
-    note : str
-        How it was found.
 
     Notes
     -----

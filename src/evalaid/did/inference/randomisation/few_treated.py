@@ -167,7 +167,7 @@ def few_treated(
 
 
 def _check(design: Design, kind: str) -> None:
-    """Name everything that rules these methods out."""
+    """Refuse a design to which these methods do not apply, with every reason."""
     if kind not in KINDS:
         raise InferenceError(f"kind={kind!r} is not a choice; choose {' or '.join(KINDS)}.")
     matrices, faults = design.matrices, []
@@ -179,7 +179,7 @@ def _check(design: Design, kind: str) -> None:
     if not matrices.clustered_by_unit:
         faults.append(
             f"the design has {matrices.n_clusters} clusters of {matrices.n_units} units and the method draws independent units; "
-            "aggregate the panel to one row a cluster and period and diagnose that"
+            "aggregate the panel to one row per cluster and period and diagnose that"
         )
     if design.n_never < 2:
         instead = "; use ea.randomize(design, method, kind='timing')" if len(matrices.cohorts) > 1 else ""
@@ -189,14 +189,14 @@ def _check(design: Design, kind: str) -> None:
 
 
 def _draw_tuples(n_comparison: int, n_treated: int, draws: int, seed: int) -> tuple[NDArray[np.intp], bool]:
-    """Give comparison units for the treated ones, (draws, treated), with replacement; all tuples when few."""
+    """Return comparison units for the treated ones, (draws, treated), with replacement; all tuples when few."""
     if n_comparison**n_treated <= draws:
         return np.array(list(product(range(n_comparison), repeat=n_treated))), True
     return np.random.default_rng(seed).integers(0, n_comparison, (draws, n_treated)), False
 
 
 def _place(scores: Floats, treated_cohort: NDArray[np.intp], sizes: Floats | None, n_treated: int) -> Floats:
-    """Give what each comparison unit's residual adds in the place of each treated unit, (comparison, treated)."""
+    """Return what each comparison unit's residual adds in the place of each treated unit, (comparison, treated)."""
     placed = scores[:, treated_cohort]
     if sizes is None:
         return placed
@@ -211,22 +211,14 @@ def _place(scores: Floats, treated_cohort: NDArray[np.intp], sizes: Floats | Non
 
 
 def _compare_sizes(sizes: Floats, n_treated: int) -> str:
-    """Say when treated units are smaller or larger than all comparison units: their variance is then extrapolated."""
+    """Return a note when treated units are smaller or larger than all comparison units: their variance is then extrapolated."""
     own, others = sizes[:n_treated], sizes[n_treated:]
     outside = int(((own < others.min()) | (own > others.max())).sum())
     return f"{outside} treated unit(s) are smaller or larger than every comparison unit" if outside else ""
 
 
 def _fit_variance(scores: Floats, sizes: Floats) -> tuple[float, float]:
-    """Fit ``variance = c (share + (1 - share) typical / size)`` to comparison units by normal quasi-likelihood.
-
-    Returns
-    -------
-    share : float
-        In [0, 1]: the part that does not fall with size. The level c cancels from ratios.
-    typical : float
-        Harmonic mean of the sizes.
-    """
+    """Fit ``variance = c (share + (1 - share) typical / size)`` to comparison units by normal quasi-likelihood."""
     typical = float(1 / (1 / sizes).mean())
     shapes = SHARES[:, None] + (1 - SHARES[:, None]) * typical / sizes
     level = (scores**2 / shapes).mean(axis=1)
@@ -235,7 +227,7 @@ def _fit_variance(scores: Floats, sizes: Floats) -> tuple[float, float]:
 
 
 def _row(value: float, placed: Floats, comparison: float, tuples: NDArray[np.intp], level: float) -> tuple[float, ...]:
-    """Give estimate, error, statistic, p-value and interval of one effect."""
+    """Return estimate, error, statistic, p-value and interval of one effect."""
     treated = float((placed**2).mean(axis=0).sum())
     if np.isnan(value) or treated <= 0:
         return (value, *[np.nan] * 5)

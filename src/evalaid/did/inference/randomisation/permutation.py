@@ -29,7 +29,7 @@ from evalaid.did.inference.options import check_options
 from evalaid.did.inference.randomisation.assignments import Assignments, list_assignments
 from evalaid.did.inference.randomisation.confidence_sets import invert, p_value_at, search
 from evalaid.did.inference.randomisation.confidence_sets import statistic as statistic_at
-from evalaid.did.inference.randomisation.reassignment import Moments, estimate_all, overall, refits_at
+from evalaid.did.inference.randomisation.reassignment import AssignmentMoments, estimate_all, overall, refits_at
 from evalaid.did.panel.design import Design
 
 STATISTICS = ("estimate", "studentised")
@@ -49,7 +49,7 @@ class Randomization:
     method, kind, statistic : str
         What was estimated, permuted and compared.
     table : pandas.DataFrame
-        One row an assignment: ``estimate``, ``statistic`` (the same, or studentised); missing where none exists.
+        One row per assignment: ``estimate``, ``statistic`` (the same, or studentised); missing where none exists.
     actual : pandas.DataFrame
         The true assignment, one row: ``estimate``, ``statistic``, ``n_treated``, ``n_comparison``, ``treated_clusters``.
     p_value : float
@@ -89,7 +89,7 @@ class Randomization:
     note: str
 
     def tidy(self) -> pd.DataFrame:
-        """Give the test as one row with the columns of :func:`evalaid.infer`.
+        """Return the test as one row with the columns of :func:`evalaid.infer`.
 
         ``std_error`` is the standard deviation of the estimates over the assignments.
         """
@@ -281,7 +281,7 @@ def _explain_smallest(assignments: Assignments, smallest: float, level: float, *
 
 
 def _confidence_set(
-    actual: Moments, drawn: Moments, level: float, *, studentised: bool, exact: bool
+    actual: AssignmentMoments, drawn: AssignmentMoments, level: float, *, studentised: bool, exact: bool
 ) -> tuple[float, float, str]:
     if actual.treatment is None or drawn.treatment is None:
         return np.nan, np.nan, NOT_LINEAR
@@ -296,5 +296,5 @@ def _say_unbounded(low: float, high: float, note: str) -> str:
     return join_texts((note, "unbounded: no large effect is rejected on that side" if unbounded else ""))
 
 
-def _tabulate(moments: Moments, *, studentised: bool) -> pd.DataFrame:
+def _tabulate(moments: AssignmentMoments, *, studentised: bool) -> pd.DataFrame:
     return pd.DataFrame({ESTIMATE: moments.outcome, STATISTIC: statistic_at(moments, 0.0, studentised=studentised)})

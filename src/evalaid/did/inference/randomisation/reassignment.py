@@ -28,20 +28,14 @@ CHECKED = 1
 
 
 @dataclass(frozen=True, eq=False)
-class Moments:
-    """Estimates on the outcome and on the true treatment indicator, one row an assignment.
+class AssignmentMoments:
+    """Estimates on the outcome and on the true treatment indicator, one row per assignment.
 
-    Parameters
-    ----------
-    outcome : (draws,) array
-        Estimates; NaN where the assignment admits none.
-    treatment : (draws,) array or None
-        The same estimator on the indicator of true treatment; None when it is not linear.
-    covariance : (draws, 3) array
-        Variance of ``outcome``, covariance with ``treatment``, variance of ``treatment``, each the sum over cohorts of
-        ``n/(n-1) sum (psi - mean psi)^2`` over the n blocks of a cohort (Neyman's); a cohort of one block adds nothing.
-    how : str
-        "contrasts" or "refits".
+    ``outcome`` (draws,): estimates; NaN where the assignment admits none. ``treatment`` (draws,): the same estimator
+    on the indicator of true treatment; None when it is not linear. ``covariance`` (draws, 3): variance of ``outcome``,
+    covariance with ``treatment``, variance of ``treatment``, each the sum over cohorts of ``n/(n-1) sum (psi - mean
+    psi)^2`` over the n blocks of a cohort (Neyman's); a cohort of one block adds nothing. ``how``: "contrasts" or
+    "refits".
     """
 
     outcome: Floats
@@ -51,12 +45,12 @@ class Moments:
 
 
 def overall(effects: Effects) -> Effects:
-    """Give the one overall estimate, cohort sizes taken as known: an assignment fixes them."""
+    """Return the one overall estimate, cohort sizes taken as known: an assignment fixes them."""
     return effects.aggregate("overall", "fixed")
 
 
 def move(design: Design, assignments: Assignments, codes: Codes) -> Design:
-    """Give the design under another assignment of cohorts to blocks."""
+    """Return the design under another assignment of cohorts to blocks."""
     cohorts = np.append(design.matrices.cohorts.astype(float), np.nan)
     return replace(design, matrices=reassign(design.matrices, cohorts[codes[assignments.block]]))
 
@@ -68,32 +62,8 @@ def estimate_all(
     draws: int,
     seed: int,
     progress: Progress | None = None,
-) -> tuple[Moments, Moments]:
-    """Estimate under the true assignment and under all others that are drawn.
-
-    Parameters
-    ----------
-    design : Design
-        The true design.
-    estimator : callable
-        Design to Effects with one cell.
-    assignments, draws, seed
-        See :meth:`Assignments.runs`.
-    progress : callable, optional
-        Called with the number of assignments done and their total.
-
-    Returns
-    -------
-    actual, drawn : Moments
-        Of one row and of all drawn rows.
-
-    Raises
-    ------
-    InferenceError
-        When there is no estimate under the true assignment.
-    EvalaidError
-        What the estimator raises on the true design.
-    """
+) -> tuple[AssignmentMoments, AssignmentMoments]:
+    """Estimate under the true assignment and under all others that are drawn."""
     effects = estimator(design)
     if len(effects) != 1 or np.isnan(effects.value).any():
         reason = join_texts(effects.cells["reason"])
@@ -110,7 +80,7 @@ def by_refits(
     draws: int,
     seed: int,
     progress: Progress | None = None,
-) -> tuple[Moments, Moments]:
+) -> tuple[AssignmentMoments, AssignmentMoments]:
     """Estimate under each assignment anew; see :func:`estimate_all`."""
     linear = _is_linear(design, estimator)
     total = min(draws, assignments.count)
@@ -131,7 +101,7 @@ def refits_at(
     draws: int,
     seed: int,
     effect: float,
-) -> Iterator[Moments]:
+) -> Iterator[AssignmentMoments]:
     """Estimate on the outcome less a constant effect of the true treatment, one assignment at a time, the true one first."""
     shifted = _with_outcome(design, design.matrices.outcome - effect * _treatment(design, design))
     every = chain([assignments.actual[None]], assignments.runs(draws, seed))
@@ -140,9 +110,9 @@ def refits_at(
         yield _gather([_refit(shifted, moved, estimator, assignments, codes, linear=False)], linear=False)
 
 
-def _gather(rows: list[tuple[float, float, Floats]], *, linear: bool) -> Moments:
+def _gather(rows: list[tuple[float, float, Floats]], *, linear: bool) -> AssignmentMoments:
     outcome, treatment, covariance = (np.array(column) for column in zip(*rows, strict=True))
-    return Moments(outcome, treatment if linear else None, covariance, "refits")
+    return AssignmentMoments(outcome, treatment if linear else None, covariance, "refits")
 
 
 def _refit(
@@ -172,7 +142,7 @@ def _spread(one: Floats, other: Floats, codes: Codes) -> float:
 
 
 def _treatment(true: Design, design: Design) -> Floats:
-    """Give the indicator of true treatment in the row order of another matrices of the same units."""
+    """Return the indicator of true treatment in the row order of another matrices of the same units."""
     matrices = true.matrices
     treated = (matrices.periods >= np.where(np.isnan(matrices.cohort), np.inf, matrices.cohort)[:, None]).astype(float)
     return treated if design is true else treated[matrices.units.get_indexer(design.matrices.units)]
@@ -185,7 +155,7 @@ def _with_outcome(design: Design, outcome: Floats) -> Design:
 
 
 def _is_linear(design: Design, estimator: Estimator) -> bool:
-    """Say whether the estimate of a sum of two outcomes is the sum of their estimates.
+    """Return whether the estimate of a sum of two outcomes is the sum of their estimates.
 
     The second outcome is arbitrary numbers: weights that are fitted to untreated outcomes would not move with a treatment.
     """
@@ -207,24 +177,10 @@ def by_contrasts(
     runs: Iterable[Codes],
     total: int,
     progress: Progress | None = None,
-) -> tuple[Moments, Moments] | None:
+) -> tuple[AssignmentMoments, AssignmentMoments] | None:
     """Score every block under every cohort once; an assignment is then a sum of entries.
 
-    Parameters
-    ----------
-    design, estimator, assignments
-        As in :func:`estimate_all`.
-    runs : iterable of (draws, blocks) arrays
-        Cohort numbers of the blocks under each assignment, as :meth:`Assignments.runs` gives them.
-    total : int
-        Number of assignments in all runs.
-    progress : callable, optional
-        Called with the number of assignments done and their total.
-
-    Returns
-    -------
-    actual, drawn : Moments, or None
-        None where the estimator is no contrast of cohort paths: for some assignments it gives other numbers.
+    Shapes: runs (draws, blocks).
     """
     if design.matrices.observed is not None or design.matrices.weight is not None:
         return None
@@ -244,11 +200,11 @@ def by_contrasts(
     actual = scores(assignments.actual[None])
     assert actual is not None  # noqa: S101  (it was held against the refit)
     outcome, treatment, covariance = (np.concatenate(column) for column in zip(*done, strict=True))
-    return Moments(*actual, "contrasts"), Moments(outcome, treatment, covariance, "contrasts")
+    return AssignmentMoments(*actual, "contrasts"), AssignmentMoments(outcome, treatment, covariance, "contrasts")
 
 
 def _holds(design: Design, estimator: Estimator, assignments: Assignments, scores: _Scores, run: Codes) -> bool:
-    """Hold contrasts against the estimator itself for the true assignment and for some of the others."""
+    """Compare contrasts with the estimator itself for the true assignment and for some of the others."""
     if len(np.unique(scores.sizes(run), axis=0)) > max(1.0, MANY_SIZES * len(run)):
         return False
     checked = np.vstack([assignments.actual[None], run[:CHECKED]])
@@ -281,7 +237,7 @@ class _Scores:
         return np.stack([(run == number) @ self._block_size for number in groups], axis=1)
 
     def __call__(self, run: Codes) -> tuple[Floats, Floats, Floats] | None:
-        """Give the moments of some assignments: estimates, (draws,) twice, and covariances, (draws, 3)."""
+        """Return the moments of some assignments: estimates, (draws,) twice, and covariances, (draws, 3)."""
         every, place = np.unique(self.sizes(run), axis=0, return_inverse=True)
         place = place.ravel()
         outcome, treatment, covariance = np.empty(len(run)), np.empty(len(run)), np.empty((len(run), 3))

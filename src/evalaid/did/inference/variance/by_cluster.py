@@ -27,27 +27,18 @@ SPARE = 1
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Group:
-    """Clusters with units of the same cohorts, ``X_g = Z_g turn``.
+    """Clusters with units of the same cohorts, ``X_g = Z_g T``.
 
     X_g are the regressors of a cluster, net of unit means where unit effects are absorbed, M its observation weights. Z_g
     are dummies of cohort and period or the regressors in use, and then covariates over their root mean square.
 
-    Parameters
-    ----------
-    clusters : (n,) array of int
-        Cluster codes, ascending.
-    turn : (E, J) array
-        From the coordinates to the regressors.
-    same : bool
-        Whether all n clusters have the same Gram matrix.
-    members : tuple of Members
-        Their units, cohort by cohort.
-    data : Data
-        What is known of the units.
+    ``clusters`` (n,): cluster codes, ascending. ``T`` (E, J): from the coordinates to the regressors. ``same``:
+    whether all n clusters have the same Gram matrix. ``members``: their units, cohort by cohort. ``data``: what is
+    known of the units.
     """
 
     clusters: Codes
-    turn: Floats
+    T: Floats
     same: bool
     members: tuple[Members, ...]
     data: Data
@@ -58,27 +49,22 @@ class Group:
         return self.products(self.data.residual)
 
     def products(self, values: Floats) -> Floats:
-        """Give ``Z_g'M v_g`` of (N, T) values net of unit means, (n, E)."""
-        products = np.zeros((len(self.clusters), len(self.turn)))
-        first = len(self.turn) - len(self.data.covariates)
-        for own in self.members:
-            weighted = self.data.weighted(values, own.units)
-            products[:, own.at] += own.turned(own.sums(weighted))
+        """Return ``Z_g'M v_g`` of (N, T) values net of unit means, (n, E)."""
+        products = np.zeros((len(self.clusters), len(self.T)))
+        first = len(self.T) - len(self.data.covariates)
+        for cohort in self.members:
+            weighted = self.data.weighted(values, cohort.units)
+            products[:, cohort.at] += cohort.turned(cohort.sums(weighted))
             for k, x in enumerate(self.data.covariates, first):
-                products[:, k] += own.sums(np.einsum("it,it->i", x[own.units], weighted))
+                products[:, k] += cohort.sums(np.einsum("it,it->i", x[cohort.units], weighted))
         return products
 
     def grams(self) -> Iterator[tuple[slice, Floats]]:
-        """Give ``Z_g'MZ_g``, some clusters at a time.
+        """Return ``Z_g'MZ_g``, some clusters at a time.
 
-        Yields
-        ------
-        rows : slice
-            Which of the n clusters.
-        gram : (rows, E, E) or (1, E, E) array
-            One matrix a cluster; a single one for all where they are the same.
+        Shape: gram (rows, E, E) or (1, E, E).
         """
-        count, width = len(self.clusters), len(self.turn)
+        count, width = len(self.clusters), len(self.T)
         if self.same:
             yield slice(0, count), self._gram(0, 1)
             return
@@ -88,17 +74,19 @@ class Group:
             yield slice(start, stop), self._gram(start, stop)
 
     def _gram(self, start: int, stop: int) -> Floats:
-        grams = np.zeros((stop - start, len(self.turn), len(self.turn)))
-        first = len(self.turn) - len(self.data.covariates)
+        grams = np.zeros((stop - start, len(self.T), len(self.T)))
+        first = len(self.T) - len(self.data.covariates)
         for members in self.members:
-            own = members.of(start, stop)
-            grams[:, own.at, own.at] += own.turned(own.turned(self.data.period_grams(own)).swapaxes(1, 2))
+            cohort = members.of(start, stop)
+            grams[:, cohort.at, cohort.at] += cohort.turned(
+                cohort.turned(self.data.period_grams(cohort)).swapaxes(1, 2)
+            )
             for k, x in enumerate(self.data.covariates, first):
-                weighted = self.data.weighted(x, own.units)
-                grams[:, own.at, k] += own.turned(own.sums(weighted))
+                weighted = self.data.weighted(x, cohort.units)
+                grams[:, cohort.at, k] += cohort.turned(cohort.sums(weighted))
                 for j, other in enumerate(self.data.covariates[: k - first + 1], first):
-                    grams[:, k, j] += own.sums(np.einsum("it,it->i", weighted, other[own.units]))
-        for k in range(first, len(self.turn)):
+                    grams[:, k, j] += cohort.sums(np.einsum("it,it->i", weighted, other[cohort.units]))
+        for k in range(first, len(self.T)):
             grams[:, k, :k] += grams[:, :k, k]
             grams[:, :k, k] = grams[:, k, :k]
         return grams
@@ -108,16 +96,9 @@ class Group:
 class Members:
     """Units of one cohort, in clusters 0, 1, ... that all hold some.
 
-    Parameters
-    ----------
-    units : (m,) array of int
-        Rows of the data, cluster by cluster.
-    place : (m,) array of int
-        Their clusters, ascending.
-    at : slice
-        The coordinates that are not zero for this cohort.
-    columns : (T, coordinates) array or None
-        These by period; None = dummies of the periods.
+    ``units`` (m,): rows of the data, cluster by cluster. ``place`` (m,): their clusters, ascending. ``at``: the
+    coordinates that are not zero for this cohort. ``columns`` (T, coordinates): these by period; None = dummies of the
+    periods.
     """
 
     units: Codes
@@ -126,7 +107,7 @@ class Members:
     columns: Floats | None
 
     def of(self, start: int, stop: int) -> Members:
-        """Give the units of the clusters from ``start`` to ``stop``, numbered from 0."""
+        """Return the units of the clusters from ``start`` to ``stop``, numbered from 0."""
         first, last = np.searchsorted(self.place, (start, stop))
         return Members(self.units[first:last], self.place[first:last] - start, self.at, self.columns)
 
@@ -140,7 +121,7 @@ class Members:
         return np.add.reduceat(values, self.bounds[:-1], axis=0)
 
     def turned(self, values: Floats) -> Floats:
-        """Give the last axis, sums by period, in the coordinates."""
+        """Return the last axis, sums by period, in the coordinates."""
         return values if self.columns is None else values @ self.columns
 
 
@@ -157,43 +138,30 @@ class Data:
     absorbed: bool
 
     def weighted(self, values: Floats, units: Codes) -> Floats:
-        """Give the rows of some units, times the observation weights."""
+        """Return the rows of some units, times the observation weights."""
         return values[units] if self.mass is None else values[units] * self.mass[units]
 
-    def period_grams(self, own: Members) -> Floats:
-        """Give the Gram matrices of the dummies of the periods, (clusters, T, T)."""
+    def period_grams(self, cohort: Members) -> Floats:
+        """Return the Gram matrices of the dummies of the periods, (clusters, T, T)."""
         one = np.eye(self.n_periods)
         if self.mass is None:
-            counts = np.diff(own.bounds).astype(np.float64)
+            counts = np.diff(cohort.bounds).astype(np.float64)
             return counts[:, None, None] * (one - 1.0 / self.n_periods if self.absorbed else one)
-        mass = self.mass[own.units]
+        mass = self.mass[cohort.units]
         total = mass.sum(axis=1, keepdims=True)
         scaled = mass / np.sqrt(np.where(total > 0, total, 1.0)) * self.absorbed
-        if len(mass) == len(own.bounds) - 1:
+        if len(mass) == len(cohort.bounds) - 1:
             grams = -scaled[:, :, None] * scaled[:, None, :]
         else:
-            grams = -np.array([part.T @ part for part in np.split(scaled, own.bounds[1:-1])])
-        np.einsum("gtt->gt", grams)[:] += own.sums(mass)
+            grams = -np.array([part.T @ part for part in np.split(scaled, cohort.bounds[1:-1])])
+        np.einsum("gtt->gt", grams)[:] += cohort.sums(mass)
         return grams
 
 
 def group_clusters(problem: LeastSquares, clusters: Codes, n_clusters: int) -> list[Group]:
     """Group the clusters by the cohorts of their units.
 
-    Parameters
-    ----------
-    problem : LeastSquares
-        The regression.
-    clusters : (N,) array of int
-        Cluster codes of the units.
-    n_clusters : int
-        G.
-
-    Returns
-    -------
-    list of Group
-        Each cluster once. Balanced, unweighted and without covariates: clusters with as many units of each cohort together, and one
-        Gram matrix for all of them.
+    Shapes: clusters (N,).
     """
     size = np.sqrt((problem.covariates**2).mean(axis=(1, 2)))
     size = np.where(size > 0, size, 1.0)
@@ -232,17 +200,17 @@ def _group(
     members = []
     for number, cohort in enumerate(cohorts):
         rows = problem.data.slices[cohort]
-        own = place[clusters[rows]]
-        units = np.flatnonzero(own >= 0)
-        units = units[np.argsort(own[units], kind="stable")]
+        codes = place[clusters[rows]]
+        units = np.flatnonzero(codes >= 0)
+        units = units[np.argsort(codes[units], kind="stable")]
         at = slice(number * data.n_periods, (number + 1) * data.n_periods) if by_period else slice(0, len(used))
         columns = None if by_period else problem.columns[cohort][:, used]
-        members.append(Members(units + rows.start, own[units], at, columns))
+        members.append(Members(units + rows.start, codes[units], at, columns))
     width, p = len(stacked) if by_period else len(used), len(size)
-    turn = np.zeros((width + p, stacked.shape[1] + p))
-    turn[:width, : stacked.shape[1]] = stacked if by_period else np.eye(stacked.shape[1])[used]
-    turn[width:, stacked.shape[1] :] = np.diag(size)
-    return Group(here, turn, same, tuple(members), data)
+    T = np.zeros((width + p, stacked.shape[1] + p))
+    T[:width, : stacked.shape[1]] = stacked if by_period else np.eye(stacked.shape[1])[used]
+    T[width:, stacked.shape[1] :] = np.diag(size)
+    return Group(here, T, same, tuple(members), data)
 
 
 def _number(table: Codes) -> Codes:

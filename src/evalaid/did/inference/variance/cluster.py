@@ -39,17 +39,11 @@ class Clusters:
             return psi[order]
         units = np.arange(len(psi))
         member = csr_array((np.ones(len(psi)), (self.codes, units)), shape=(len(self), len(psi)))
-        return member @ psi
+        return np.asarray(member @ psi)
 
 
 def clusters_of(effects: Effects, cluster: pd.Series | Sequence[pd.Series] | None = None) -> Clusters:
-    """Give the design's clusters, or coarser ones from a Series indexed by unit.
-
-    Raises
-    ------
-    InferenceError
-        When a unit has no label or several, ``cluster`` is no Series, or there are fewer than two clusters.
-    """
+    """Return the design's clusters, or coarser ones from a Series indexed by unit."""
     population = effects.population
     if cluster is None:
         found = Clusters(population.cluster, population.clusters)
@@ -94,14 +88,12 @@ def _one_label_a_unit(series: pd.Series) -> pd.Series:
 
 
 def robust_variance(effects: Effects, clusters: Clusters, *, corrected: bool, as_reference: bool = False) -> Floats:
-    """Give the CR0 variance of each estimate, or CR1 when ``corrected``.
+    """Return the CR0 variance of each estimate, or CR1 when ``corrected``.
 
     CR0 is ``sum_g (sum_{i in g} psi_ik)^2``; CR1 multiplies it by ``G/(G-1)``, for regressions also by ``(n-1)/(n-k)``
     (Liang and Zeger 1986; R fixest's default). ``as_reference`` includes what the method's reference adds in error.
 
-    Returns
-    -------
-    (cells,) array
+    Shape: (cells,).
     """
     if len(clusters) == len(clusters.codes):
         variance = effects.influence.sum_of_squares(as_reference=as_reference)
@@ -112,7 +104,7 @@ def robust_variance(effects: Effects, clusters: Clusters, *, corrected: bool, as
 
 
 def small_sample_factor(effects: Effects, n_clusters: int) -> float:
-    """Give the CR1 factor of the effects' convention; not a number when a regression has no observation to spare."""
+    """Return the CR1 factor of the effects' convention; not a number when a regression has no observation to spare."""
     factor = n_clusters / (n_clusters - 1)
     convention = effects.convention
     if convention.correction == "regression":
@@ -123,22 +115,12 @@ def small_sample_factor(effects: Effects, n_clusters: int) -> float:
 
 
 def jackknife_variance(effects: Effects, clusters: Clusters) -> tuple[Floats, list[str]]:
-    """Give the CR3 variance: the estimates are recomputed without each cluster in turn.
+    """Return the CR3 variance: the estimates are recomputed without each cluster in turn.
 
     ``(G-1)/G sum_g (estimate_without_g - estimate)^2`` (MacKinnon, Nielsen and Webb 2023,
     doi:10.1016/j.jeconom.2022.04.001, their CV3). Conservative with few or unequal clusters.
 
-    Returns
-    -------
-    variance : (cells,) array
-        NaN where an estimate ceases to exist without some cluster.
-    reasons : list of str
-        Names such a cluster, else "".
-
-    Raises
-    ------
-    InferenceError
-        When the effects were read from a file and cannot be re-estimated.
+    Shape: variance (cells,).
     """
     changes, reasons = jackknife_changes(effects, clusters)
     count = len(clusters)
@@ -146,7 +128,7 @@ def jackknife_variance(effects: Effects, clusters: Clusters) -> tuple[Floats, li
 
 
 def jackknife_changes(effects: Effects, clusters: Clusters) -> tuple[Floats, list[str]]:
-    """Give how each estimate changes without each cluster, (G, cells), and by cell a cluster without which it is lost."""
+    """Return how each estimate changes without each cluster, (G, cells), and by cell a cluster without which it is lost."""
     if effects.refit is None:
         raise InferenceError(
             "CR3 re-estimates without each cluster, and these effects carry no estimator (they were read from JSON or "
@@ -163,19 +145,7 @@ def jackknife_changes(effects: Effects, clusters: Clusters) -> tuple[Floats, lis
 
 
 def joint_covariance(effects: Effects, clusters: Clusters, vcov: str) -> Floats:
-    """Give the covariance of the estimates, (cells, cells), whose diagonal is the variance that `infer` uses.
-
-    Parameters
-    ----------
-    effects : Effects
-    clusters : Clusters
-    vcov : {"reference", "CR0", "CR1", "CR3"}
-
-    Raises
-    ------
-    InferenceError
-        For another ``vcov``, or CR3 where an estimate is lost without some cluster.
-    """
+    """Return the covariance of the estimates, (cells, cells), whose diagonal is the variance that `infer` uses."""
     if vcov not in JOINT:
         raise InferenceError(f"vcov={vcov!r} gives no covariance between estimates; choose {', '.join(JOINT)}.")
     if vcov == "CR3":

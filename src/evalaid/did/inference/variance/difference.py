@@ -113,7 +113,7 @@ def difference(effects_a: Effects, effects_b: Effects) -> Effects:
 
 
 def _subtract_contrasts(one: Effects, other: Effects, spread_a: Floats, spread_b: Floats) -> Contrasts | None:
-    """Give the regression behind both, if it is the same on the same units."""
+    """Return the regression behind both, if it is the same on the same units."""
     if one.contrasts is None or other.contrasts is None or not one.population.units.equals(other.population.units):
         return None
     return one.contrasts.combine(spread_a).minus(other.contrasts.combine(spread_b))
@@ -124,7 +124,7 @@ def _without(effects: Effects, keep: NDArray[np.bool_]) -> Effects:
 
 
 def _unlike_samples(one: Effects, other: Effects) -> list[str]:
-    """Say what makes the two samples incomparable."""
+    """Return what makes the two samples incomparable."""
     faults = []
     if one.scale != other.scale:
         faults.append(
@@ -149,7 +149,7 @@ def _unlike_samples(one: Effects, other: Effects) -> list[str]:
 
 
 def _unlike_cells(one: Effects, other: Effects, keys: list[str]) -> list[str]:
-    """Say why the cells of the two cannot be matched."""
+    """Return why the cells of the two cannot be matched."""
     advice = "aggregate both in the same way, for example with aggregate('overall') or aggregate('event_time')"
     own = [[key for key in CELL_KEYS if key in effects.cells] for effects in (one, other)]
     if not keys:
@@ -170,7 +170,7 @@ def _unlike_cells(one: Effects, other: Effects, keys: list[str]) -> list[str]:
 def _match_cells(
     one: pd.DataFrame, other: pd.DataFrame, keys: list[str]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], pd.DataFrame]:
-    """Give the position of every label in both sets (-1 = absent) and the labels, sorted."""
+    """Return the position of every label in both sets (-1 = absent) and the labels, sorted."""
     if not keys:
         every = np.arange(len(one))
         return every, every, pd.DataFrame(index=range(len(one)))
@@ -228,7 +228,7 @@ def _cluster_labels(population: Population) -> pd.Series:
 
 
 def _join_populations(one: Population, other: Population, units: pd.Index) -> Population:
-    """Hold the units of either; what is known of a unit from the first goes before."""
+    """Join the units of both; what is known of a unit from the first goes before."""
     if len(units) == len(one.units):
         return one
     more = ~other.units.isin(one.units)
@@ -258,7 +258,7 @@ def _join_conventions(one: Convention, other: Convention) -> Convention:
 
 
 def _averaged_alike(one: Effects, other: Effects, place_a: NDArray[np.intp], place_b: NDArray[np.intp]) -> bool:
-    """Say whether averages of the difference are the differences of the averages, estimated cohort sizes included."""
+    """Return whether averages of the difference are the differences of the averages, estimated cohort sizes included."""
     if one.aggregation != "estimated" or other.aggregation != "estimated":
         return False
     first, second = one.population, other.population

@@ -27,94 +27,57 @@ class Hats:
     """The hat matrices ``H_g = X_g (X'MX)^- X_g' M_g`` of some clusters, ``H_g u_j = q_j u_j``.
 
     Everything is in the metric of the observation weights (rows times their root), where H_g is symmetric. With unit effects
-    absorbed X_g is net of unit means, and H_g lacks the part of the unit effects: one for each unit. ``X_g = Z_g turn``.
+    absorbed X_g is net of unit means, and H_g lacks the part of the unit effects: one for each unit. ``X_g = Z_g T``.
 
-    Parameters
-    ----------
-    clusters : (n,) array of int
-        Cluster codes.
-    turn : (E, J) array
-        From the coordinates of these clusters to the regressors.
-    gram : (m, E, E) array
-        ``Z_g'MZ_g``; here and below m is n, or 1 where all n clusters have the same hat matrix.
-    scores : (n, E) array
-        ``Z_g'M e_g``.
-    leverage : (m, E) array
-        The q_j, in [0, 1].
-    directions : (m, E, E) array
-        ``Z_g'u_j``, coordinate by j.
-    loads : (m, E, cells) array
-        ``u_j'X_g (X'MX)^- c_k`` for the combination c_k behind each estimate: how it loads on the direction.
-    residual : (n, E) array
-        ``u_j'e_g``: the residuals in these directions.
+    ``clusters`` (n,): cluster codes. ``T`` (E, J): from the coordinates of these clusters to the regressors. ``gram``
+    (m, E, E): ``Z_g'MZ_g``; here and below m is n, or 1 where all n clusters have the same hat matrix. ``scores`` (n,
+    E): ``Z_g'M e_g``. ``q`` (m, E): the leverage of the directions, in [0, 1]. ``Zu`` (m, E, E): ``Z_g'u_j``,
+    coordinate by j. ``ua`` (m, E, cells): ``u_j'X_g (X'MX)^- c_k`` for the combination c_k behind each estimate: a_g
+    without adjustment. ``ue`` (n, E): ``u_j'e_g``: the residuals in these directions.
     """
 
     clusters: NDArray[np.int64]
-    turn: Floats
+    T: Floats
     gram: Floats
     scores: Floats
-    leverage: Floats
-    directions: Floats
-    loads: Floats
-    residual: Floats
+    q: Floats
+    Zu: Floats
+    ua: Floats
+    ue: Floats
 
 
 def hats_of(contrasts: Contrasts, clusters: Clusters) -> Iterator[Hats]:
     """Diagonalise the hat matrices of all clusters, some at a time.
 
-    Parameters
-    ----------
-    contrasts : Contrasts
-        A regression and the combinations of its coefficients.
-    clusters : Clusters
-        Groups of whole units.
-
-    Yields
-    ------
-    Hats
-        Each cluster once.
-
     Notes
     -----
     With ``(X'MX)^- = L L'`` the matrix ``L'X_g'MX_g L`` has the eigenvalues of H_g, and ``u_j = X_g L v_j / sqrt(q_j)``: nothing has
-    the size of the observations of a cluster, and on a balanced panel clustered by unit there is one matrix a cohort.
+    the size of the observations of a cluster, and on a balanced panel clustered by unit there is one matrix per cohort.
     """
     problem = contrasts.problem
     weights = problem.inverse @ contrasts.directions
     for group in group_clusters(problem, clusters.codes, len(clusters)):
-        inverse = group.turn @ problem.inverse @ group.turn.T
+        inverse = group.T @ problem.inverse @ group.T.T
         for rows, gram in group.grams():
-            leverage, turned = diagonalise(gram, inverse)
-            directions = gram @ turned
+            q, turned = diagonalise(gram, inverse)
+            Zu = gram @ turned
             scores = group.scores[rows]
             yield Hats(
                 clusters=group.clusters[rows],
-                turn=group.turn,
+                T=group.T,
                 gram=gram,
                 scores=scores,
-                leverage=leverage,
-                directions=directions,
-                loads=directions.swapaxes(1, 2) @ (group.turn @ weights),
-                residual=(scores[:, None, :] @ turned)[:, 0, :],
+                q=q,
+                Zu=Zu,
+                ua=Zu.swapaxes(1, 2) @ (group.T @ weights),
+                ue=(scores[:, None, :] @ turned)[:, 0, :],
             )
 
 
 def diagonalise(gram: Floats, inverse: Floats) -> tuple[Floats, Floats]:
-    """Give the leverage of the directions u_j in which hat matrices are diagonal, and these: ``u_j = Z_g turned_j``.
+    """Return the leverage of the directions u_j in which hat matrices are diagonal, and these: ``u_j = Z_g turned_j``.
 
-    Parameters
-    ----------
-    gram : (m, E, E) array
-        ``Z_g'MZ_g``.
-    inverse : (E, E) array
-        (Generalised) inverse of the normal equations, of all regressors, in the coordinates of the clusters.
-
-    Returns
-    -------
-    leverage : (m, E) array
-        In [0, 1].
-    turned : (m, E, E) array
-        Zero in directions without leverage.
+    Shapes: gram (m, E, E), inverse (E, E); returns leverage (m, E), turned (m, E, E).
     """
     root = matrix_root(inverse)
     values, vectors = np.linalg.eigh(root.T @ gram @ root)
@@ -127,35 +90,14 @@ def diagonalise(gram: Floats, inverse: Floats) -> tuple[Floats, Floats]:
 def without_cluster(
     gram: Floats, inverse: Floats, slope: Floats, scale: float, scores: Floats, loads: Floats
 ) -> tuple[Floats, Floats, Floats, Floats, NDArray[np.bool_]]:
-    """Give scores and loads of clusters at the coefficients estimated without them: ``(I - A_g R)^-1`` times these.
+    """Return scores and loads of clusters at the coefficients estimated without them: ``(I - A_g R)^-1`` times these.
 
     A_g is the Gram matrix of a cluster, R the inverse of that of the regression, or ``R - p p' / r'p`` of the regression under
     a restriction on r'b. The second follows from the first (Sherman and Morrison). Where the regression without the cluster does
     not identify a direction the scores are zero in it and stay so (generalised inverse).
 
-    Parameters
-    ----------
-    gram : (n, E, E) or (1, E, E) array
-        A_g.
-    inverse : (E, E) array
-        R.
-    slope : (E,) array
-        ``p = R r``.
-    scale : float
-        ``r'p``.
-    scores : (n, E) array
-        Of the clusters.
-    loads : (as many as matrices, E) array
-        ``A_g p``.
-
-    Returns
-    -------
-    scores, loads : arrays as given
-        Without a restriction.
-    held_scores, held_loads : arrays as given
-        With it.
-    lost : (as many as matrices,) array of bool
-        Where r'b is not identified without the cluster.
+    Shapes: gram (n, E, E) or (1, E, E), inverse (E, E), slope (E,), scores (n, E), loads (as many as matrices, E);
+    returns lost (as many as matrices,).
     """
     count, width = len(gram), gram.shape[1]
     right = np.concatenate([scores.reshape(count, -1, width), loads[:, None, :]], axis=1)
@@ -187,8 +129,8 @@ def _solve_by_direction(
 
 
 def matrix_root(matrix: Floats) -> Floats:
-    """Give L with ``L L' = matrix``, symmetric positive semi-definite; columns are scaled first, as units of measurement differ."""
+    """Return L with ``L L' = matrix``, symmetric positive semi-definite; columns are scaled first, as units of measurement differ."""
     scale = np.sqrt(np.maximum(np.diag(matrix), 0.0))
     safe = np.where(scale > 0, scale, 1.0)
     values, vectors = np.linalg.eigh(matrix / safe[:, None] / safe)
-    return scale[:, None] * vectors * np.sqrt(np.maximum(values, 0.0))
+    return np.asarray(scale[:, None] * vectors * np.sqrt(np.maximum(values, 0.0)))

@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 
 def leverage(effects: Effects, cluster: pd.Series | None = None, *, row: int | None = None) -> pd.DataFrame:
-    """Say by cluster how much it could move an estimate (leverage) and how much it does (influence).
+    """Compute by cluster how much it could move an estimate (leverage) and how much it does (influence).
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def leverage(effects: Effects, cluster: pd.Series | None = None, *, row: int | N
     Returns
     -------
     pandas.DataFrame
-        One row a cluster, the most influential first: ``cluster``; ``n_units``; ``leverage`` (trace of its hat matrix, unit
+        One row per cluster, the most influential first: ``cluster``; ``n_units``; ``leverage`` (trace of its hat matrix, unit
         effects included: the sum over clusters is the number of coefficients); ``partial_leverage`` (its share of the
         variation that identifies this estimate; sums to one); ``influence_share`` (its share of the CR0 variance; sums to
         one); ``change`` (estimate without the cluster minus estimate, exact for a regression, with the weights of an average as
@@ -128,14 +128,14 @@ def _from_regression(contrasts: Contrasts, clusters: Clusters) -> _Parts:
         full += np.bincount(clusters.codes, minlength=count)
     size = float(contrasts.directions[:, 0] @ contrasts.problem.inverse @ contrasts.directions[:, 0])
     for hats in hats_of(contrasts, clusters):
-        loads, here = hats.loads[:, :, 0], hats.clusters
-        full[here] += hats.leverage.sum(axis=1)
-        partial[here] = (loads**2).sum(axis=1)
-        rest = 1.0 - hats.leverage
+        ua, here = hats.ua[:, :, 0], hats.clusters
+        full[here] += hats.q.sum(axis=1)
+        partial[here] = (ua**2).sum(axis=1)
+        rest = 1.0 - hats.q
         alone = rest <= ALONE
-        moved = -(loads / np.where(alone, 1.0, rest) * ~alone * hats.residual).sum(axis=1)
+        moved = -(ua / np.where(alone, 1.0, rest) * ~alone * hats.ue).sum(axis=1)
         # Without the cluster a direction that it fits alone is gone, and with it every estimate that loads on it.
-        lost = (loads**2 * alone).sum(axis=1) > ALONE * size
+        lost = (ua**2 * alone).sum(axis=1) > ALONE * size
         change[here] = np.where(lost, np.nan, moved)
     known = partial.sum()
     return _Parts(full, partial / known if known > 0 else np.full(count, np.nan), change)

@@ -20,18 +20,6 @@ WEIGHTS = ("rademacher", "mammen", "webb")
 def draw_weights(kind: str, shape: tuple[int, int], generator: np.random.Generator) -> Floats:
     """Draw multipliers with mean zero and variance one.
 
-    Parameters
-    ----------
-    kind : {"rademacher", "mammen", "webb"}
-        Two points; two points with third moment one (Mammen 1993); six points (Webb 2023), for few clusters.
-    shape : (draws, clusters)
-    generator : numpy.random.Generator
-
-    Raises
-    ------
-    InferenceError
-        For another kind.
-
     Examples
     --------
     >>> import numpy as np
@@ -39,10 +27,10 @@ def draw_weights(kind: str, shape: tuple[int, int], generator: np.random.Generat
     [-1.0, 1.0]
     """
     if kind == "rademacher":
-        return generator.integers(0, 2, shape).astype(float) * 2 - 1
+        return generator.integers(0, 2, shape).astype(np.float64) * 2 - 1
     if kind == "mammen":
         root = np.sqrt(5.0)
-        return np.where(generator.random(shape) < (root + 1) / (2 * root), (1 - root) / 2, (1 + root) / 2)
+        return np.asarray(np.where(generator.random(shape) < (root + 1) / (2 * root), (1 - root) / 2, (1 + root) / 2))
     if kind == "webb":
         points = np.sqrt(np.array([0.5, 1.0, 1.5]))
         return np.concatenate([-points, points])[generator.integers(0, 6, shape)]
@@ -52,20 +40,7 @@ def draw_weights(kind: str, shape: tuple[int, int], generator: np.random.Generat
 def bootstrap(sums: Floats, draws: int, kind: str, seed: int | np.random.Generator) -> Floats:
     """Draw ``sum_g v_g psi_gk`` for random multipliers v.
 
-    Parameters
-    ----------
-    sums : (G, cells) array
-        Influence summed by cluster.
-    draws : int
-        Number of draws.
-    kind : str
-        See :func:`draw_weights`.
-    seed : int or numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    (draws, cells) array
+    Shapes: sums (G, cells); returns (draws, cells).
     """
     generator = np.random.default_rng(seed)
     return np.concatenate([draw_weights(kind, (b, len(sums)), generator) @ sums for b in _blocks(draws, len(sums))])
@@ -77,16 +52,16 @@ def spread(draws: Floats) -> Floats:
     ``(q75 - q25) / (z75 - z25)``: not moved by the rare large draws of unequal clusters.
     """
     low, high = np.quantile(draws, [0.25, 0.75], axis=0)
-    return (high - low) / (ndtri(0.75) - ndtri(0.25))
+    return np.asarray((high - low) / (ndtri(0.75) - ndtri(0.25)))
 
 
 def pointwise_critical_values(draws: Floats, std_error: Floats, level: float) -> Floats:
-    """Give for each column the quantile of ``|draw| / std_error`` at ``level``."""
+    """Return for each column the quantile of ``|draw| / std_error`` at ``level``."""
     return np.quantile(np.abs(draws) / std_error, level, axis=0, method="higher")
 
 
 def simultaneous_critical_value(draws: Floats, std_error: Floats, level: float) -> float:
-    """Give the quantile at ``level`` of the largest ``|draw| / std_error`` over the columns (sup-t).
+    """Return the quantile at ``level`` of the largest ``|draw| / std_error`` over the columns (sup-t).
 
     Intervals of this width hold all true effects at once with probability ``level``. Montiel Olea and
     Plagborg-Moller (2019), doi:10.1002/jae.2656.

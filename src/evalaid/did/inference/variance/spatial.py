@@ -141,7 +141,7 @@ def infer_spatial(
 
 
 def _read_places(units: pd.Index, coordinates: pd.DataFrame, cutoff_km: float | None) -> Floats:
-    """Give the units' points on the sphere of radius one, (N, 3)."""
+    """Return the units' points on the sphere of radius one, (N, 3)."""
     faults: list[str] = []
     rows: list[pd.DataFrame] = []
     if cutoff_km is None or not np.isfinite(cutoff_km) or cutoff_km < 0:
@@ -186,7 +186,7 @@ def _refuse(faults: list[str], rows: list[pd.DataFrame]) -> InferenceError:
 
 
 def _weigh_distances(places: Floats, cutoff_km: float, kernel: str) -> Iterator[csr_array]:
-    """Give the kernel weights of runs of units with all units, (run, N) each."""
+    """Return the kernel weights of runs of units with all units, (run, N) each."""
     angle = min(cutoff_km / EARTH_RADIUS_KM, np.pi)
     reach = 2 * np.sin(angle / 2) * (1 + ROUNDING) + ROUNDING
     tree = cKDTree(places)
@@ -205,7 +205,7 @@ def _weigh_distances(places: Floats, cutoff_km: float, kernel: str) -> Iterator[
 
 
 def _weigh_steps(units: pd.Index, adjacency: pd.DataFrame, steps: int, kernel: str) -> csr_array:
-    """Give the kernel weights of all units by the steps between them, (N, N)."""
+    """Return the kernel weights of all units by the steps between them, (N, N)."""
     faults = []
     if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 0:
         faults.append(f"steps={steps!r} found; a whole number of 0 or more is expected")

@@ -21,24 +21,13 @@ NO_PERIODS = (
 
 
 def two_way_variance(effects: Effects, first: Clusters, second: Clusters) -> tuple[Floats, list[str]]:
-    """Give the variance that allows for dependence within each of two groupings of the units.
+    """Return the variance that allows for dependence within each of two groupings of the units.
 
     ``V = V_1 + V_2 - V_12``, with V_12 clustered by the pairs of groups (Cameron, Gelbach and Miller 2011,
     doi:10.1198/jbes.2010.07136). All three carry the small-sample factor of the grouping with fewer groups, as R fixest does by
     default. Such a V need not be positive: where it is not, the larger of V_1 and V_2 is given instead.
 
-    Parameters
-    ----------
-    effects : Effects
-        Estimates with influence.
-    first, second : Clusters
-        The groupings; with one inside the other, V is that of the coarser one.
-
-    Returns
-    -------
-    variance : (cells,) array
-    notes : list of str
-        Says where the variance was replaced.
+    Shape: variance (cells,).
     """
     both = first.codes * len(second) + second.codes
     codes, labels = pd.factorize(both, sort=True)
@@ -54,13 +43,7 @@ def two_way_variance(effects: Effects, first: Clusters, second: Clusters) -> tup
 
 
 def two_groupings(effects: Effects, cluster: pd.Series | Sequence[pd.Series] | None) -> tuple[Clusters, Clusters]:
-    """Read the two groupings.
-
-    Raises
-    ------
-    InferenceError
-        When there are not two Series indexed by unit, or one does not hold whole units.
-    """
+    """Read the two groupings."""
     given = [] if cluster is None else [cluster] if isinstance(cluster, pd.Series) else list(cluster)
     if len(given) != 2 or not all(isinstance(one, pd.Series) for one in given):
         raise InferenceError(

@@ -171,7 +171,7 @@ def _read(draws: Draws, plan: Plan, level: float, said: str, clusters: Clusters)
 
 
 def _contrasts_of(effects: Effects) -> Contrasts:
-    """Give the regression behind the effects, or refuse with what applies instead."""
+    """Return the regression behind the effects, or refuse with what applies instead."""
     if effects.contrasts is not None:
         return effects.contrasts
     raise InferenceError(
@@ -184,7 +184,7 @@ def _contrasts_of(effects: Effects) -> Contrasts:
 
 
 def _check(draws: int, weights: str, kind: str, level: float, tail: str, seed: object) -> None:
-    """Name all options that cannot be used, at once."""
+    """Refuse options that cannot be used, all at once."""
     named = (("kind", kind, (*KINDS,)), ("weights", weights, WEIGHTS), ("tail", tail, TAILS))
     faults = [
         f"{name}={found!r} is not a choice; choose {', '.join(of)}" for name, found, of in named if found not in of
@@ -204,7 +204,7 @@ def _treated_clusters(contrasts: Contrasts, clusters: Clusters) -> NDArray[np.in
 
 
 def _refusal(effects: Effects, contrasts: Contrasts, row: int, treated: int) -> str:
-    """Say why a row cannot be tested, where its own reason does not."""
+    """Return why a row cannot be tested, where its own reason does not."""
     if np.isnan(effects.value[row]) or not contrasts.weights[:, row].any():
         return "" if effects.cells["reason"].iloc[row] else "fixed by construction"
     return WILD_NEEDS_TWO if treated == 1 else ""
@@ -217,7 +217,7 @@ def _few(treated: int) -> str:
 
 
 def _dominated(share: Floats, clusters: Clusters) -> str:
-    """Name a cluster that the estimate rests on, such as the only one without treatment."""
+    """Return a note that names a cluster that the estimate rests on, such as the only one without treatment."""
     heaviest = int(share.argmax())
     if share[heaviest] <= DOMINANT:
         return ""
@@ -228,12 +228,12 @@ def _dominated(share: Floats, clusters: Clusters) -> str:
 
 
 def _factor(effects: Effects, kind: str, n_clusters: int) -> float:
-    """Give the small-sample factor of the variance behind the t statistic: CR1's or the jackknife's."""
+    """Return the small-sample factor of the variance behind the t statistic: CR1's or the jackknife's."""
     if KINDS[kind].variance == "3":
         return (n_clusters - 1) / n_clusters
     return small_sample_factor(effects, n_clusters)
 
 
 def _entropy(seed: int | np.random.Generator) -> int:
-    """Give a seed that starts the same draws again."""
+    """Return a seed that starts the same draws again."""
     return int(seed.integers(2**63)) if isinstance(seed, np.random.Generator) else int(seed)

@@ -17,24 +17,18 @@ Codes = NDArray[np.int64]
 
 # Directions below this share of the largest singular value are rounding error of the products that made them.
 NEGLIGIBLE = 1e-13
-# Sums over clusters are linearly dependent where clusters are alike, and then few; among more no basis is looked for.
+# DrawnSums over clusters are linearly dependent where clusters are alike, and then few; among more no basis is looked for.
 WIDEST = 100
 # The multipliers of some of the clusters are gathered first: a product with them takes so many times longer.
 GATHERED = 1.2
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Block:
+class DrawnColumns:
     """Columns to be summed with the multipliers.
 
-    Parameters
-    ----------
-    clusters : (n,) array of int or slice
-        Whose columns they are.
-    columns : (n, m) array
-        By cluster.
-    place : (m,) array of int or slice
-        Where their sums go among all sums of a draw.
+    ``clusters`` (n,): whose columns they are. ``columns`` (n, m): by cluster. ``place`` (m,): where their sums go
+    among all sums of a draw.
     """
 
     clusters: Codes | slice
@@ -43,88 +37,60 @@ class Block:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Sums:
+class DrawnSums:
     """All that is summed in a draw.
 
-    Parameters
-    ----------
-    blocks : tuple of Block
-        The columns, cluster by cluster.
-    heads : int
-        How many of the sums are over scores, power by power of the shift; the others are ``sum_g v_g a_g U_g``, power by power.
-    powers : int
-        Two (shift^0, shift^1) under a null hypothesis, otherwise one.
-    expand : (m, n) array or None
-        Makes the n sums from those of the blocks. None = they are these.
-    turn : (scores, 1 + q) array or None
-        Makes the numerator and ``W (X'MX)^-1 sum_g v_g s_g`` from the sums over scores. None = they are these.
+    ``blocks``: the columns, cluster by cluster. ``heads``: how many of the sums are over scores, power by power of the
+    shift; the others are ``sum_g v_g a_g U_g``, power by power. ``powers``: two (shift^0, shift^1) under a null
+    hypothesis, otherwise one. ``expand`` (m, n): makes the n sums from those of the blocks. None = they are these.
+    ``project`` (scores, 1 + q): makes the numerator and ``W (X'MX)^-1 sum_g v_g s_g`` from the sums over scores. None
+    = they are these.
     """
 
-    blocks: tuple[Block, ...]
+    blocks: tuple[DrawnColumns, ...]
     heads: int
     powers: int
     expand: Floats | None = None
-    turn: Floats | None = None
+    project: Floats | None = None
 
     def read(self, found: Floats) -> list[tuple[Floats, Floats, Floats]]:
-        """Give numerators (B,), ``W (X'MX)^-1 sum_g v_g s_g`` and ``sum_g v_g a_g U_g``, (B, q) each, of every power of the shift."""
+        """Return numerators (B,), ``W (X'MX)^-1 sum_g v_g s_g`` and ``sum_g v_g a_g U_g``, (B, q) each, of every power of the shift."""
         sums = found if self.expand is None else found @ self.expand
         heads, tails = (np.split(part, self.powers, axis=1) for part in np.split(sums, [self.heads], axis=1))
-        if self.turn is not None:
-            heads = [head @ self.turn for head in heads]
+        if self.project is not None:
+            heads = [head @ self.project for head in heads]
         return [(head[:, 0], head[:, 1:], tail) for head, tail in zip(heads, tails, strict=True)]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Part:
+class WildPart:
     """What a group of clusters brings.
 
-    Parameters
-    ----------
-    group : Group
-        The clusters.
-    scores : (n, powers, E) array
-        s_g by power of the shift.
-    own : (n, powers) array
-        a_g.
-    loads : (n, E) or (1, E) array
-        l_g; one for all n where they are the same.
+    ``group``: the clusters. ``scores`` (n, powers, E): s_g by power of the shift. ``a`` (n, powers): a_g. ``ell`` (n,
+    E) or (1, E): l_g; one for all n where they are the same.
     """
 
     group: Group
     scores: Floats
-    own: Floats
-    loads: Floats
+    a: Floats
+    ell: Floats
 
     @cached_property
     def factors(self) -> tuple[Floats, Floats]:
-        """The loads as orthonormal columns (n, q) times (q, E)."""
-        count = len(self.own)
-        if len(self.loads) < count:
-            return np.full((count, 1), count**-0.5), self.loads * count**0.5
-        return _factor(self.loads)
+        """The l_g as orthonormal columns (n, q) times (q, E)."""
+        count = len(self.a)
+        if len(self.ell) < count:
+            return np.full((count, 1), count**-0.5), self.ell * count**0.5
+        return _factor(self.ell)
 
 
-def sums_of(parts: Sequence[Part], inverse: Floats, slope: Floats, n_clusters: int) -> Sums:
+def sums_of(parts: Sequence[WildPart], inverse: Floats, slope: Floats, n_clusters: int) -> DrawnSums:
     """Choose what is summed in every draw: the scores group by group, or already ``W (X'MX)^-1`` of them, if that is less.
 
-    Parameters
-    ----------
-    parts : sequence of Part
-        All clusters.
-    inverse : (J, J) array
-        ``(X'MX)^-1``.
-    slope : (J,) array
-        p.
-    n_clusters : int
-        G.
-
-    Returns
-    -------
-    Sums
+    Shapes: inverse (J, J), slope (J,).
     """
     factors = [part.factors for part in parts]
-    reach = np.vstack([right @ part.group.turn for part, (_, right) in zip(parts, factors, strict=True)])
+    reach = np.vstack([right @ part.group.T for part, (_, right) in zip(parts, factors, strict=True)])
     rank, width = len(reach), len(inverse)
     lengths = [part.scores.shape[2] for part in parts]
     apart = sum(left.size + part.group.scores.size for part, (left, _) in zip(parts, factors, strict=True))
@@ -138,7 +104,7 @@ def sums_of(parts: Sequence[Part], inverse: Floats, slope: Floats, n_clusters: i
     return _together(parts, np.column_stack([slope, target]), mix, n_clusters)
 
 
-def _apart(parts: Sequence[Part], target: Floats) -> Sums:
+def _apart(parts: Sequence[WildPart], target: Floats) -> DrawnSums:
     """Sum ``s_g`` and ``a_g U_g``, each group of clusters in its own columns."""
     powers = parts[0].scores.shape[1]
     widths = np.array([(part.scores.shape[2], part.factors[0].shape[1]) for part in parts])
@@ -150,35 +116,37 @@ def _apart(parts: Sequence[Part], target: Floats) -> Sums:
             for k, first in enumerate((0, heads))
             for power in range(powers)
         ]
-        blocks.append(Block(part.group.clusters, _beside(part, part.scores, part.factors[0]), np.concatenate(place)))
-    turn = np.vstack([part.group.turn @ target for part in parts])
-    return Sums(tuple(blocks), heads, powers, turn=turn)
+        blocks.append(
+            DrawnColumns(part.group.clusters, _beside(part, part.scores, part.factors[0]), np.concatenate(place))
+        )
+    project = np.vstack([part.group.T @ target for part in parts])
+    return DrawnSums(tuple(blocks), heads, powers, project=project)
 
 
-def _together(parts: Sequence[Part], target: Floats, mix: Floats, n_clusters: int) -> Sums:
+def _together(parts: Sequence[WildPart], target: Floats, mix: Floats, n_clusters: int) -> DrawnSums:
     """Sum numerators and ``W (X'MX)^-1 s_g``, and ``a_g U_g``, in columns that all clusters share; in fewer if there are."""
     powers = parts[0].scores.shape[1]
     heads = powers * target.shape[1]
     columns = np.empty((n_clusters, heads + powers * mix.shape[1]))
     rows = np.split(mix, np.cumsum([part.factors[0].shape[1] for part in parts])[:-1])
-    for part, own in zip(parts, rows, strict=True):
-        scores = part.scores @ (part.group.turn @ target)
-        columns[part.group.clusters] = _beside(part, scores, part.factors[0] @ own)
+    for part, mixed in zip(parts, rows, strict=True):
+        scores = part.scores @ (part.group.T @ target)
+        columns[part.group.clusters] = _beside(part, scores, part.factors[0] @ mixed)
     expand = None
     if columns.shape[1] <= WIDEST:
         columns, expand = _compress(columns)
-    return Sums((Block(slice(None), columns, slice(None)),), heads, powers, expand)
+    return DrawnSums((DrawnColumns(slice(None), columns, slice(None)),), heads, powers, expand)
 
 
-def _beside(part: Part, scores: Floats, left: Floats) -> Floats:
+def _beside(part: WildPart, scores: Floats, left: Floats) -> Floats:
     """Put scores (n, powers, m) and ``a_g U_g`` side by side, power by power."""
-    both = scores, part.own[:, :, None] * left[:, None, :]
+    both = scores, part.a[:, :, None] * left[:, None, :]
     return np.hstack([values.reshape(len(left), -1) for values in both])
 
 
-def _factor(loads: Floats) -> tuple[Floats, Floats]:
-    """Write the loads (G, J) as orthonormal columns (G, q) times (q, J), q their rank."""
-    left, values, right = np.linalg.svd(loads, full_matrices=False)
+def _factor(ell: Floats) -> tuple[Floats, Floats]:
+    """Write rows l_g (G, J) as orthonormal columns (G, q) times (q, J), q their rank."""
+    left, values, right = np.linalg.svd(ell, full_matrices=False)
     kept = values > NEGLIGIBLE * max(values.max(initial=0.0), 1e-300)
     return left[:, kept], values[kept, None] * right[kept]
 

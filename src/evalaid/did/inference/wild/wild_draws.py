@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalaid.did.inference.variance.multiplier import draw_weights
-from evalaid.did.inference.wild.wild_columns import Block
+from evalaid.did.inference.wild.wild_columns import DrawnColumns
 
 Floats = NDArray[np.float64]
 
@@ -29,17 +29,9 @@ SIGNS = 1.0 - 2.0 * np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=
 class Plan:
     """Which multipliers are drawn.
 
-    Parameters
-    ----------
-    draws : int
-        How many, at most.
-    weights : {"rademacher", "webb", "mammen"}
-        Their distribution. Rademacher: when there are no more than ``draws`` sign vectors, all are taken, up to a common sign (it
-        changes no t statistic but its sign).
-    n_clusters : int
-        G.
-    seed : int
-        Starts the same draws at every call.
+    ``draws``: how many, at most. ``weights``, {"rademacher", "webb", "mammen"}: their distribution. Rademacher: when
+    there are no more than ``draws`` sign vectors, all are taken, up to a common sign (it changes no t statistic but
+    its sign). ``n_clusters``: g. ``seed``: starts the same draws at every call.
     """
 
     draws: int
@@ -57,22 +49,10 @@ class Plan:
         """The smallest difference between two p-values."""
         return 2.0 / 2**self.n_clusters if self.exact else 1.0 / self.draws
 
-    def sums(self, blocks: Sequence[Block], squares: Floats) -> Iterator[tuple[Floats, Floats]]:
+    def sums(self, blocks: Sequence[DrawnColumns], squares: Floats) -> Iterator[tuple[Floats, Floats]]:
         """Sum columns with the multipliers of every draw, and others with their squares.
 
-        Parameters
-        ----------
-        blocks : sequence of Block
-            Their sums, one after another, are those of a draw.
-        squares : (G, s) array
-            By cluster.
-
-        Yields
-        ------
-        (b, m) array
-            ``sum_g v_g columns[g]`` of some draws.
-        (b, s) or (1, s) array
-            ``sum_g v_g^2 squares[g]``; the same for all draws where multipliers are signs.
+        Shapes: squares (G, s); returns (b, m), (b, s) or (1, s).
         """
         width, signs = sum(block.columns.shape[1] for block in blocks), self.weights == "rademacher"
         total = squares.sum(axis=0, keepdims=True)
@@ -86,7 +66,7 @@ class Plan:
             yield found, total if signs else drawn**2 @ squares
 
     def words(self, kind: str, *, named: bool) -> str:
-        """Say what is drawn; ``named`` adds the seed."""
+        """Describe what is drawn; ``named`` adds the seed."""
         few = ""
         if self.weights == "rademacher" and self.n_clusters < FEW_FOR_RADEMACHER:
             few = (
@@ -98,7 +78,7 @@ class Plan:
         return f"{kind}, {self.draws:,} {self.weights.capitalize()} draws{f', seed {self.seed}' if named else ''}{few}"
 
     def _multipliers(self) -> Iterator[Floats]:
-        """Give the multipliers, (b, G) at a time."""
+        """Return the multipliers, (b, G) at a time."""
         size = int(np.clip(BLOCK // self.n_clusters, FEWEST, MOST))
         if self.exact:  # every sign vector whose last sign is positive
             total = 2 ** (self.n_clusters - 1)
@@ -116,7 +96,7 @@ class Plan:
                 yield draw_weights(self.weights, shape, generator)
 
     def _bytes(self) -> Iterator[NDArray[np.uint8]]:
-        """Give the signs of eight clusters at a time, a random byte for each draw."""
+        """Return the signs of eight clusters at a time, a random byte for each draw."""
         generator = np.random.default_rng(self.seed)
         for _ in range(0, self.n_clusters, 8):
             yield np.frombuffer(generator.bytes(self.draws), dtype=np.uint8)

@@ -27,17 +27,10 @@ BISECTIONS = 30
 class Draws:
     """The bootstrap t statistics of one estimate.
 
-    Parameters
-    ----------
-    moments : (5, B) array
-        n_0, n_1, q_0, q_1, q_2 with ``t* = (n_0 + shift n_1) / sqrt(q_0 + 2 shift q_1 + shift^2 q_2)`` for the null
-        hypothesis ``theta = estimate - scores.scale * shift``.
-    estimate : float
-        Of the sample.
-    scores : WildScores
-        What the draws were made from; its error is without the factor that the drawn variances lack, too.
-    tail : {"symmetric", "equal"}
-        Whether draws are counted whose |t| is larger, or twice those of the rarer side.
+    ``moments`` (5, B): n_0, n_1, q_0, q_1, q_2 with ``t* = (n_0 + shift n_1) / sqrt(q_0 + 2 shift q_1 + shift^2 q_2)``
+    for the null hypothesis ``theta = estimate - scores.scale * shift``. ``estimate``: of the sample. ``scores``: what
+    the draws were made from; its error is without the factor that the drawn variances lack, too. ``tail``,
+    {"symmetric", "equal"}: whether draws are counted whose |t| is larger, or twice those of the rarer side.
     """
 
     moments: Floats
@@ -52,20 +45,20 @@ class Draws:
         return cls(np.concatenate(moments, axis=1), estimate, scores, tail)
 
     def drawn(self, theta: float) -> Floats:
-        """Give the bootstrap t statistics under the hypothesis that the effect is ``theta``, (B,)."""
+        """Return the bootstrap t statistics under the hypothesis that the effect is ``theta``, (B,)."""
         numerator, variance = self._parts(theta)
         with np.errstate(divide="ignore", invalid="ignore"):
             drawn = numerator / np.sqrt(np.maximum(variance, 0.0))
         return np.where(np.isnan(drawn), 0.0, drawn)
 
     def _parts(self, theta: float) -> tuple[Floats, Floats]:
-        """Give numerator and variance of the bootstrap t statistics, (B,) each."""
+        """Return numerator and variance of the bootstrap t statistics, (B,) each."""
         shift = (self.estimate - theta) / self.scores.scale
         n_0, n_1, q_0, q_1, q_2 = self.moments
         return n_0 + shift * n_1, q_0 + shift * (2 * q_1 + shift * q_2)
 
     def p_value(self, theta: float) -> float:
-        """Give the share of draws that are more extreme than the sample under the hypothesis ``theta``."""
+        """Return the share of draws that are more extreme than the sample under the hypothesis ``theta``."""
         own = (self.estimate - theta) / self.scores.std_error
         if self.tail == "symmetric":
             numerator, variance = self._parts(theta)
@@ -74,7 +67,7 @@ class Draws:
         return min(1.0, 2 * min(float(np.mean(drawn > own + edge)), float(np.mean(drawn < own - edge))))
 
     def confidence_set(self, level: float) -> list[tuple[float, float]]:
-        """Give the values with p-values above ``1 - level`` as intervals, ascending; infinite where a set has no end."""
+        """Return the values with p-values above ``1 - level`` as intervals, ascending; infinite where a set has no end."""
         values = self.estimate + self.scores.std_error * GRID
         inside = np.array([self.p_value(theta) > 1 - level for theta in values])
         changes = np.flatnonzero(inside[1:] != inside[:-1])
@@ -95,7 +88,7 @@ class Draws:
 
 
 def describe_set(parts: list[tuple[float, float]], level: float) -> str:
-    """Say what is unusual about a confidence set; "" for a bounded interval.
+    """Return what is unusual about a confidence set, in words; "" for a bounded interval.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The wild cluster bootstrap of one linear combination, reduced to a few numbers a cluster.
+"""The wild cluster bootstrap of one linear combination, reduced to a few numbers per cluster.
 
 With ``p = (X'MX)^-1 r`` the estimate r'b moves by ``p's_g`` when cluster g's scores move by ``s_g = X_g'M u_g``. A draw
 multiplies the scores of every cluster by its weight v_g, and the score of cluster g in the regression on the drawn outcome is
@@ -21,23 +21,18 @@ from numpy.typing import NDArray
 from evalaid.did.effects.contrasts import Codes, LeastSquares
 from evalaid.did.inference.variance.by_cluster import Group
 from evalaid.did.inference.variance.hat import without_cluster
-from evalaid.did.inference.wild.wild_columns import Part, Sums, sums_of
+from evalaid.did.inference.wild.wild_columns import DrawnSums, WildPart, sums_of
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Kind:
+class WildKind:
     """A wild cluster bootstrap.
 
-    Parameters
-    ----------
-    restricted : bool
-        Whether the null hypothesis is imposed on the residuals (WCR) or not (WCU).
-    residual : {"1", "3"}
-        Plain residuals, or those of the regression without the cluster.
-    variance : {"1", "3"}
-        CV1, or the jackknife CV3, in every t statistic.
+    ``restricted``: whether the null hypothesis is imposed on the residuals (WCR) or not (WCU). ``residual``, {"1",
+    "3"}: plain residuals, or those of the regression without the cluster. ``variance``, {"1", "3"}: CV1, or the
+    jackknife CV3, in every t statistic.
     """
 
     restricted: bool
@@ -46,7 +41,7 @@ class Kind:
 
     @property
     def name(self) -> str:
-        """Give its usual name, for example WCR31."""
+        """Return its usual name, for example WCR31."""
         return f"WC{'R' if self.restricted else 'U'}{self.residual}{self.variance}"
 
     @property
@@ -56,7 +51,7 @@ class Kind:
 
 
 KINDS = {
-    kind.name: kind for kind in (Kind(restricted, a, b) for restricted in (True, False) for a in "13" for b in "13")
+    kind.name: kind for kind in (WildKind(restricted, a, b) for restricted in (True, False) for a in "13" for b in "13")
 }
 
 
@@ -64,23 +59,15 @@ KINDS = {
 class WildScores:
     """What the draws of one combination need.
 
-    Parameters
-    ----------
-    sums : Sums
-        What is summed with the multipliers, cluster by cluster.
-    squares : (G, 3) array
-        Of ``v_g^2`` in the drawn variance, for shift^0, 2 shift^1 and shift^2.
-    scale : float
-        ``r'p``: the estimate minus theta is ``scale * shift``.
-    std_error : float
-        Root of the sum of squared scores of the sample, without small-sample factor.
-    share : (G,) array
-        Of each cluster in ``scale``, the variation of the combination's regressor (partial leverage); they sum to one.
-    lost : int
-        A cluster without which the estimate does not exist, -1 if there is none; a jackknife variance needs none.
+    ``sums``: what is summed with the multipliers, cluster by cluster. ``squares`` (G, 3): of ``v_g^2`` in the drawn
+    variance, for shift^0, 2 shift^1 and shift^2. ``scale``: ``r'p``: the estimate minus theta is ``scale * shift``.
+    ``std_error``: root of the sum of squared scores of the sample, without small-sample factor. ``share`` (G,): of
+    each cluster in ``scale``, the variation of the combination's regressor (partial leverage); they sum to one.
+    ``lost``: a cluster without which the estimate does not exist, -1 if there is none; a jackknife variance needs
+    none.
     """
 
-    sums: Sums
+    sums: DrawnSums
     squares: Floats
     scale: float
     std_error: float
@@ -88,19 +75,9 @@ class WildScores:
     lost: int = -1
 
     def moments(self, found: Floats, squared: Floats) -> Floats:
-        """Give numerator and variance of every draw as polynomials of the shift.
+        """Return numerator and variance of every draw as polynomials of the shift.
 
-        Parameters
-        ----------
-        found : (B, m) array
-            The sums.
-        squared : (B, 3) or (1, 3) array
-            ``v^2'squares``.
-
-        Returns
-        -------
-        (5, B) array
-            n_0, n_1, q_0, q_1, q_2: ``t = (n_0 + shift n_1) / sqrt(q_0 + 2 shift q_1 + shift^2 q_2)``.
+        Shapes: found (B, m), squared (B, 3) or (1, 3); returns (5, B).
         """
         moments = np.zeros((5, len(found)))
         moments[2:] = squared.T
@@ -117,51 +94,36 @@ def _dot(one: Floats, other: Floats) -> Floats:
 
 
 def wild_scores(
-    problem: LeastSquares, groups: Sequence[Group], direction: Floats, n_clusters: int, kind: Kind
+    problem: LeastSquares, groups: Sequence[Group], direction: Floats, n_clusters: int, kind: WildKind
 ) -> WildScores:
     """Reduce the bootstrap of ``direction'coefficient`` to a few columns.
 
-    Parameters
-    ----------
-    problem : LeastSquares
-        The regression.
-    groups : sequence of Group
-        Its clusters, see :func:`evalaid.did.inference.variance.by_cluster.group_clusters`.
-    direction : (J,) array
-        r.
-    n_clusters : int
-        G.
-    kind : Kind
-        Which bootstrap.
-
-    Returns
-    -------
-    WildScores
+    Shapes: direction (J,).
     """
     slope = problem.inverse @ direction
     scale, fitted = float(direction @ slope), problem.fitted(slope)
-    parts, own, lost = [], np.zeros((n_clusters, 2)), -1
+    parts, a, lost = [], np.zeros((n_clusters, 2)), -1
     error, share = np.zeros(n_clusters), np.zeros(n_clusters)
     for group in groups:
-        here, loads = group.clusters, group.products(fitted)[: 1 if group.same else None]
-        inverse, own_slope = group.turn @ problem.inverse @ group.turn.T, group.turn @ slope
-        share[here] = loads @ own_slope / scale
-        powers = group.scores, loads
+        here, ell = group.clusters, group.products(fitted)[: 1 if group.same else None]
+        inverse, p = group.T @ problem.inverse @ group.T.T, group.T @ slope
+        share[here] = ell @ p / scale
+        powers = group.scores, ell
         if "3" in (kind.residual, kind.variance):
-            free, held, without = _without_clusters(group, inverse, own_slope, scale, loads)
+            free, held, without = _without_clusters(group, inverse, p, scale, ell)
             if kind.residual == "3":
                 powers = held if kind.restricted else free
             if kind.variance == "3":
-                loads, lost = free[1], max([lost, *without])
-                own_slope = own_slope + loads @ inverse
-        slopes = np.broadcast_to(own_slope, group.scores.shape)
+                ell, lost = free[1], max([lost, *without])
+                p = p + ell @ inverse
+        slopes = np.broadcast_to(p, group.scores.shape)
         error[here] = _dot(group.scores, slopes)
         scores = np.stack([np.broadcast_to(found, slopes.shape) for found in powers[: kind.powers]], axis=1)
-        own[here, : kind.powers] = np.einsum("gie,ge->gi", scores, slopes)
-        parts.append(Part(group, scores, own[here, : kind.powers], loads))
+        a[here, : kind.powers] = np.einsum("gie,ge->gi", scores, slopes)
+        parts.append(WildPart(group, scores, a[here, : kind.powers], ell))
     return WildScores(
         sums=sums_of(parts, problem.inverse, slope, n_clusters),
-        squares=np.column_stack([own[:, 0] ** 2, own[:, 0] * own[:, 1], own[:, 1] ** 2]),
+        squares=np.column_stack([a[:, 0] ** 2, a[:, 0] * a[:, 1], a[:, 1] ** 2]),
         scale=scale,
         std_error=float(np.linalg.norm(error)),
         share=share,
@@ -170,11 +132,11 @@ def wild_scores(
 
 
 def _without_clusters(
-    group: Group, inverse: Floats, slope: Floats, scale: float, loads: Floats
+    group: Group, inverse: Floats, slope: Floats, scale: float, ell: Floats
 ) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats], Codes]:
-    """Give scores and loads at the coefficients without each cluster, free and under the restriction, and the clusters that r'b needs."""
+    """Return scores and loads at the coefficients without each cluster, free and under the restriction, and the clusters that r'b needs."""
     batches = [
-        without_cluster(gram, inverse, slope, scale, group.scores[rows], loads[rows]) for rows, gram in group.grams()
+        without_cluster(gram, inverse, slope, scale, group.scores[rows], ell[rows]) for rows, gram in group.grams()
     ]
     free, free_loads, held, held_loads, lost = (np.concatenate(found) for found in zip(*batches, strict=True))
-    return (free, free_loads), (held, held_loads), group.clusters[: len(loads)][lost]
+    return (free, free_loads), (held, held_loads), group.clusters[: len(ell)][lost]

@@ -25,7 +25,7 @@ COLUMNS = ["key", "assumption", "label", "m", "lower", "upper", "sign", "unit", 
 
 
 @dataclass(frozen=True)
-class Problem:
+class BoundProblem:
     """One before-after change and what is known beside it."""
 
     change: Figure
@@ -37,7 +37,7 @@ class Problem:
     ceiling: float | None
 
 
-def tabulate(problem: Problem, grid: Grid, unit: str) -> pd.DataFrame:
+def tabulate(problem: BoundProblem, grid: Grid, unit: str) -> pd.DataFrame:
     """Bound the effect under every assumption for which everything is there and each M of its grid."""
     rows = []
     for assumption in _applicable(problem):
@@ -49,7 +49,7 @@ def tabulate(problem: Problem, grid: Grid, unit: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _applicable(problem: Problem) -> list[str]:
+def _applicable(problem: BoundProblem) -> list[str]:
     """List the assumptions for which everything is there."""
     bounded = problem.after is not None and (problem.floor is not None or problem.ceiling is not None)
     given = {
@@ -62,7 +62,7 @@ def _applicable(problem: Problem) -> list[str]:
     return [name for name in ASSUMPTIONS if given[name]]
 
 
-def _interval(problem: Problem, assumption: str, m: float) -> tuple[float, float, str]:
+def _interval(problem: BoundProblem, assumption: str, m: float) -> tuple[float, float, str]:
     """Bound the effect: the change less the interval of the change without the programme, cut at floor and ceiling."""
     reach = problem.periods * m
     low, high = -math.inf, math.inf
@@ -86,13 +86,13 @@ def _interval(problem: Problem, assumption: str, m: float) -> tuple[float, float
 
 
 def sign_of(lower: float, upper: float, note: str) -> str:
-    """Name the sign of an interval; a missing one is a contradiction when a note says so."""
+    """Return the sign of an interval in words; a missing one is a contradiction when a note says so."""
     if math.isnan(lower):
         return "contradiction" if note else "no figure"
     return "positive" if lower > 0 else "negative" if upper < 0 else "open"
 
 
-def find_breakdown(problem: Problem, unit: str) -> pd.DataFrame:
+def find_breakdown(problem: BoundProblem, unit: str) -> pd.DataFrame:
     """Find the change without the programme, and the M of each assumption, at which the effect may be nothing."""
     k, change = Figure.exact(problem.periods), problem.change
     rows: list[tuple[str, str, Figure, str, str]] = [
@@ -117,7 +117,7 @@ def find_breakdown(problem: Problem, unit: str) -> pd.DataFrame:
 
 
 def _magnitude(figure: Figure) -> Figure:
-    """Give the interval of an absolute value."""
+    """Return the interval of an absolute value."""
     ends = abs(figure.low), abs(figure.high)
     low = 0.0 if figure.low <= 0 <= figure.high else min(ends)
     return Figure(min(max(abs(figure.value), low), max(ends)), low, max(ends))

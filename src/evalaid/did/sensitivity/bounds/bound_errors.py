@@ -33,24 +33,9 @@ BOTH = "time_and_difference"
 def widen(
     lower: float, upper: float, std_error: float, level: float, freedom: float | None = None
 ) -> tuple[float, float]:
-    """Give the interval that holds an effect between two bounds with the stated probability.
+    """Return the interval that holds an effect between two bounds with the stated probability.
 
     Assumes that both bounds are one estimate, less and plus a number that is known: their distance has no sampling error.
-
-    Parameters
-    ----------
-    lower, upper : float
-        Estimated bounds.
-    std_error : float
-        Of each of them.
-    level : float
-        Coverage, in (0, 1).
-    freedom : float, optional
-        Degrees of freedom of t; None = normal.
-
-    Returns
-    -------
-    (float, float)
 
     Notes
     -----
@@ -82,21 +67,7 @@ def widen(
 
 
 def add_intervals(frame: pd.DataFrame, design: Design, cells: Sequence[CellMeans], level: float) -> pd.DataFrame:
-    """Add ``conf_low``, ``conf_high``, ``level`` and ``vcov`` to bounds by cohort and period and to their average.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        ``assumption``, ``m``, ``cohort``, ``period`` (labels; "all").
-    design, cells
-        What the bounds were made from.
-    level : float
-
-    Returns
-    -------
-    pandas.DataFrame
-        The rows of ``frame``; intervals are missing, with a note, where the panel shows no error.
-    """
+    """Add ``conf_low``, ``conf_high``, ``level`` and ``vcov`` to bounds by cohort and period and to their average."""
     errors = _errors(design, cells, level)
     lengths = {(cell.cohort, cell.period): float(cell.periods) for cell in cells}
     weight = [cell.n_treated for cell in cells]
@@ -114,7 +85,7 @@ def add_intervals(frame: pd.DataFrame, design: Design, cells: Sequence[CellMeans
 def _interval(
     assumption: str, reach: float, errors: dict[str, dict[str, Any]], level: float
 ) -> tuple[tuple[float, float], str, str]:
-    """Give the interval of one row, the error behind it, and why there is none."""
+    """Return the interval of one row, the error behind it, and why there is none."""
     parts = ("time_variation", "difference_variation") if assumption == BOTH else (assumption,)
     names = ["after" if part == "logical" else part for part in parts]
     known = [errors[name] for name in names if name in errors]
@@ -135,7 +106,7 @@ def _interval(
 
 
 def _errors(design: Design, cells: Sequence[CellMeans], level: float) -> dict[tuple[str, str], dict[str, Any]]:
-    """Give the row of `evalaid.infer` of every centre, by cohort, period and name."""
+    """Return the row of `evalaid.infer` of every centre, by cohort, period and name."""
     effects = centres(design)
     cells_of = [(cell.cohort, cell.period) for cell in cells]
     places = [(*cells_of[k // len(CENTRES)], name) for k, name in enumerate(effects.cells["parameter"])]
@@ -165,13 +136,7 @@ def _errors(design: Design, cells: Sequence[CellMeans], level: float) -> dict[tu
 
 
 def centres(design: Design) -> Effects:
-    """Give the centres of the bounds of every cohort and period, with the influence of every unit.
-
-    Returns
-    -------
-    Effects
-        Cells by ``cohort``, ``period`` and ``parameter``, in the order of `cell_means` and `CENTRES`.
-    """
+    """Return the centres of the bounds of every cohort and period, with the influence of every unit."""
     matrices, cells = design.matrices, cell_means(design)
     values, columns = [], []
     nothing = np.full(matrices.n_units, 0.0)

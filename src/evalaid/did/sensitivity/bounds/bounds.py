@@ -14,7 +14,7 @@ from evalaid.base.errors import EstimationError
 from evalaid.base.rounding import Figure, as_figure
 from evalaid.did.inference.options import check_options
 from evalaid.did.panel.design import Design
-from evalaid.did.sensitivity.bounds.assumptions import ASSUMPTIONS, Problem, find_breakdown, tabulate
+from evalaid.did.sensitivity.bounds.assumptions import ASSUMPTIONS, BoundProblem, find_breakdown, tabulate
 from evalaid.did.sensitivity.bounds.panel_bounds import bound_cells
 
 Number = Figure | float
@@ -24,12 +24,12 @@ NOTHING_SEEN = pd.DataFrame(columns=["cohort", "assumption", "changes", "largest
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Bounds:
-    """Hold the bounds on an effect under each assumption and each M.
+    """The bounds on an effect under each assumption and each M.
 
     Parameters
     ----------
     frame : pandas.DataFrame
-        One row an assumption and M: ``key``, ``assumption``, ``label``, ``m`` (per period), ``lower``, ``upper``, ``sign``
+        One row per assumption and M: ``key``, ``assumption``, ``label``, ``m`` (per period), ``lower``, ``upper``, ``sign``
         ("positive", "negative", "open", "contradiction", "no figure"), ``unit``, ``note``. From a Design also ``cohort``
         and ``period`` (labels; "all" = the average over treated units and periods), and ``conf_low``, ``conf_high``, ``level``,
         ``vcov``: the interval that holds the effect with that probability. Bounds from published figures have none: no
@@ -53,17 +53,6 @@ class Bounds:
 
     def scaled(self, factor: float, unit: str) -> Bounds:
         """Express everything in another unit, for example fractions in percentage points.
-
-        Parameters
-        ----------
-        factor : float
-            Above 0.
-        unit : str
-            Name of the new unit.
-
-        Returns
-        -------
-        Bounds
 
         Examples
         --------
@@ -182,7 +171,7 @@ def bound_effect(
     if not periods > 0:
         raise EstimationError(f"Found periods={periods!r}; expected the length of the change in periods, above 0.")
     grid = _check_grid(m)
-    problem = Problem(
+    problem = BoundProblem(
         change=_find_change(source, after, change),
         after=None if after is None else as_figure(after),
         comparison=_comparison_change(comparison),

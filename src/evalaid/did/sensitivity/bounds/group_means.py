@@ -19,31 +19,16 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class CellMeans:
-    """Hold the means of one cohort in its base period and in one period after its start.
+    """The means of one cohort in its base period and in one period after its start.
 
-    Parameters
-    ----------
-    cohort, period : str
-        Labels.
-    n_treated : int
-        Units of the cohort that are observed in both periods.
-    periods : int
-        Steps on the time axis from the base period to this one.
-    before, after : float
-        Mean outcome of these units, weighted by their weight in the base period.
-    comparison_change : float or None
-        Change of the mean of the comparison units (never treated, else not yet treated); None when there is none.
-    trend : float or None
-        Mean change per period of the cohort from the first period to the base period; None when that is one period.
-    reason : str
-        Why there is no comparison, or empty.
-    n_comparison : int
-        Comparison units that are observed in both periods.
-    cohort_ordinal, period_ordinal : int
-        The labels as ordinals.
-    influence : mapping of str to (N,) array
-        Of ``after``, ``change`` (after less before), ``comparison_change`` and ``trend``: how each unit, in matrix order, moves
-        them; they sum to zero.
+    ``cohort``, ``period``: labels. ``n_treated``: units of the cohort that are observed in both periods. ``periods``:
+    steps on the time axis from the base period to this one. ``before``, ``after``: mean outcome of these units,
+    weighted by their weight in the base period. ``comparison_change``: change of the mean of the comparison units
+    (never treated, else not yet treated); None when there is none. ``trend``: mean change per period of the cohort
+    from the first period to the base period; None when that is one period. ``reason``: why there is no comparison, or
+    empty. ``n_comparison``: comparison units that are observed in both periods. ``cohort_ordinal``,
+    ``period_ordinal``: the labels as ordinals. ``influence``: of ``after``, ``change`` (after less before),
+    ``comparison_change`` and ``trend``: how each unit, in matrix order, moves them; they sum to zero.
     """
 
     cohort: str
@@ -65,16 +50,6 @@ def cell_means(design: Design) -> list[CellMeans]:
     """Take the means behind every cohort and period from its start on.
 
     Assumes nothing beyond the design: units count when they are observed in both periods.
-
-    Parameters
-    ----------
-    design : Design
-        From `evalaid.diagnose`.
-
-    Returns
-    -------
-    list of CellMeans
-        By cohort and period; a cohort without a period before its start is left out.
 
     Examples
     --------
@@ -137,7 +112,7 @@ def _observed(matrices: Matrices, rows: np.ndarray, *columns: int) -> np.ndarray
     """Keep the rows that are observed in all of the columns."""
     if matrices.observed is None:
         return rows
-    return rows[matrices.observed[rows][:, list(columns)].all(axis=1)]
+    return np.asarray(rows[matrices.observed[rows][:, list(columns)].all(axis=1)])
 
 
 def _mean(matrices: Matrices, rows: np.ndarray, column: int, base: int) -> float:
@@ -146,7 +121,7 @@ def _mean(matrices: Matrices, rows: np.ndarray, column: int, base: int) -> float
 
 
 def _pull(matrices: Matrices, rows: np.ndarray, column: int, base: int) -> Floats:
-    """Give the influence of every unit on the mean that `_mean` takes."""
+    """Return the influence of every unit on the mean that `_mean` takes."""
     weight = np.ones(len(rows)) if matrices.importance is None else matrices.importance[rows, base]
     values = matrices.outcome[rows, column]
     pull = np.zeros(matrices.n_units)
@@ -167,20 +142,6 @@ def variation_before(design: Design) -> pd.DataFrame:
     """Measure how much the outcome of each cohort moved from period to period before its treatment.
 
     Assumes nothing; it says which limits on the change without the programme the past would have kept.
-
-    Parameters
-    ----------
-    design : Design
-        From `evalaid.diagnose`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a cohort and assumption (see `evalaid.did.sensitivity.bounds.assumptions.ASSUMPTIONS`): ``cohort`` (label),
-        ``assumption``, ``changes`` (how many), ``largest`` and ``mean`` absolute deviation per period, in the unit of the
-        outcome. ``time_variation``: change of the mean of the cohort's units seen in both periods;
-        ``difference_variation``: less the change of the comparison units; ``trend_continued``: less the cohort's mean
-        change; ``time_and_difference``: the larger of the first two. Without two such periods there is no row.
 
     Examples
     --------
@@ -224,7 +185,7 @@ def variation_before(design: Design) -> pd.DataFrame:
 
 
 def _untreated(design: Design, number: int, *columns: int) -> np.ndarray:
-    """Give the comparison units of a cohort in some periods: never treated, else another cohort that starts later."""
+    """Return the comparison units of a cohort in some periods: never treated, else another cohort that starts later."""
     matrices = design.matrices
     never = _observed(matrices, np.arange(matrices.n_units)[matrices.never], *columns)
     if len(never):

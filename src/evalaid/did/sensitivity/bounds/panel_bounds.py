@@ -13,8 +13,8 @@ from evalaid.did.panel.design import Design
 from evalaid.did.sensitivity.bounds.assumptions import (
     ASSUMPTIONS,
     COLUMNS,
+    BoundProblem,
     Grid,
-    Problem,
     find_breakdown,
     sign_of,
     tabulate,
@@ -26,28 +26,7 @@ from evalaid.did.sensitivity.bounds.group_means import CellMeans, cell_means, va
 def bound_cells(
     design: Design, m: tuple[float, ...] | None, *, with_trend: bool, level: float
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Bound the effect in every cohort and period, and on average over treated units and periods.
-
-    Parameters
-    ----------
-    design : Design
-    m : tuple of float or None
-        Values of M; None = for each assumption 0 and the largest deviation of its kind seen before treatment.
-    with_trend : bool
-        Whether each cohort's earlier trend is used.
-    level : float
-        Coverage of the intervals.
-
-    Returns
-    -------
-    frame, breakdown, seen : pandas.DataFrame
-        As in `evalaid.did.sensitivity.bounds.bounds.Bounds`.
-
-    Raises
-    ------
-    EstimationError
-        When nothing can be bounded, or M is to be taken from periods that are not there.
-    """
+    """Bound the effect in every cohort and period, and on average over treated units and periods."""
     share = design.outcome_unit == "fraction"
     unit = "fraction" if share else "number"
     limits: dict[str, Any] = {"floor": 0.0, "ceiling": 1.0} if share else {"floor": None, "ceiling": None}
@@ -90,8 +69,8 @@ def _placed(table: pd.DataFrame, cohort: str, period: str) -> pd.DataFrame:
     return table.assign(key=where + table["key"], cohort=cohort, period=period)
 
 
-def _cell_problem(cell: CellMeans, *, with_trend: bool, floor: float | None, ceiling: float | None) -> Problem:
-    return Problem(
+def _cell_problem(cell: CellMeans, *, with_trend: bool, floor: float | None, ceiling: float | None) -> BoundProblem:
+    return BoundProblem(
         change=Figure.exact(cell.after - cell.before),
         after=Figure.exact(cell.after),
         comparison=None if cell.comparison_change is None else Figure.exact(cell.comparison_change),
@@ -102,7 +81,7 @@ def _cell_problem(cell: CellMeans, *, with_trend: bool, floor: float | None, cei
     )
 
 
-def _average_problem(cells: list[CellMeans], *, with_trend: bool) -> Problem:
+def _average_problem(cells: list[CellMeans], *, with_trend: bool) -> BoundProblem:
     """Average change, comparison, trend and length over treated units and periods: bounds are linear in them."""
     weight = [cell.n_treated for cell in cells]
     periods = float(np.average([cell.periods for cell in cells], weights=weight))
@@ -115,7 +94,7 @@ def _average_problem(cells: list[CellMeans], *, with_trend: bool) -> Problem:
 
     change = Figure.exact(float(np.average([cell.after - cell.before for cell in cells], weights=weight)))
     total = mean(trend) if with_trend else None
-    return Problem(
+    return BoundProblem(
         change=change,
         after=None,
         comparison=mean(comparison),

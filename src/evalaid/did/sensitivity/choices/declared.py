@@ -22,23 +22,12 @@ WEIGHTS = ("design", "none")
 class Specification:
     """One combination of choices.
 
-    Parameters
-    ----------
-    method : str
-        A registered method whose cells can be averaged.
-    covariates : tuple of str
-        Of the design's; () = none.
-    window : (first, last)
-        Labels of the first and last period kept, None = as in the panel.
-    comparison : {"own", "never_treated", "not_yet_treated", "eventually_treated"}
-        ``own``: the method's default; the next two go to methods with that option; ``eventually_treated`` leaves
-        never-treated units out of the panel, for any method.
-    weights : {"design", "none"}
-        The design's weights, or none.
-    scale : {"share", "log_odds", "log_outflow"}
-        As in :func:`evalaid.estimate`.
-    options : mapping
-        Further options of the method.
+    ``method``: a registered method whose cells can be averaged. ``covariates``: of the design's; () = none.
+    ``window``: labels of the first and last period kept, None = as in the panel. ``comparison``, {"own",
+    "never_treated", "not_yet_treated", "eventually_treated"}: ``own``: the method's default; the next two go to
+    methods with that option; ``eventually_treated`` leaves never-treated units out of the panel, for any method.
+    ``weights``, {"design", "none"}: the design's weights, or none. ``scale``, {"share", "log_odds", "log_outflow"}: as
+    in :func:`evalaid.estimate`. ``options``: further options of the method.
     """
 
     method: str
@@ -50,7 +39,7 @@ class Specification:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def describe(self, design: Design) -> dict[str, str]:
-        """Give the choices in words."""
+        """Return the choices in words."""
         matrices = design.matrices
         first, last = (
             label(matrices.period_kind, int(matrices.periods[k])) if end is None else str(end)
@@ -70,13 +59,7 @@ class Specification:
 def read_specifications(
     design: Design, specifications: Sequence[Specification] | Mapping[str, Any]
 ) -> tuple[Specification, ...]:
-    """Give the declared specifications, after holding every choice against the design.
-
-    Raises
-    ------
-    EstimationError
-        When nothing is declared, or a choice does not exist.
-    """
+    """Return the declared specifications, after holding every choice against the design."""
     declared = declare(**specifications) if isinstance(specifications, Mapping) else tuple(specifications)
     if not declared:
         raise EstimationError("No specification is declared; give at least one, for example {'methods': ['twfe']}.")
@@ -93,27 +76,6 @@ def declare(
     scales: Sequence[str] = ("share",),
 ) -> tuple[Specification, ...]:
     """List the specifications of all combinations of some choices.
-
-    Parameters
-    ----------
-    methods : sequence of str or (str, mapping)
-        Names, or names with options.
-    covariates : sequence of sequences of str
-        Sets of covariates; :func:`all_subsets` gives all of some names.
-    windows : sequence of (first, last)
-        Periods kept, both ends included; None = open.
-    comparisons, weights, scales : sequence of str
-        As in :class:`Specification`.
-
-    Returns
-    -------
-    tuple of Specification
-        A choice that a method does not have (covariates, comparison) enters once, at the method's default.
-
-    Raises
-    ------
-    EstimationError
-        For an unknown method.
 
     Examples
     --------
@@ -147,7 +109,7 @@ def all_subsets(names: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def method_options(specification: Specification) -> dict[str, Any]:
-    """Give the options of the method: those declared, and the comparison where the method has this option."""
+    """Return the options of the method: those declared, and the comparison where the method has this option."""
     options = dict(specification.options)
     has_comparison = any(option.name == "comparison" for option in fields(find_method(specification.method).options))
     if specification.comparison in {"never_treated", "not_yet_treated"}:
@@ -158,7 +120,7 @@ def method_options(specification: Specification) -> dict[str, Any]:
 
 
 def _check(design: Design, declared: Sequence[Specification]) -> None:
-    """Name every choice that does not exist, at once."""
+    """Refuse choices that do not exist, all at once."""
     faults = []
     for one in declared:
         for name, value, known in (

@@ -27,7 +27,7 @@ def bacon(design: Design) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row a comparison: ``treated``, ``comparison`` (ordinals; missing = never treated), ``kind``, ``estimate``,
+        One row per comparison: ``treated``, ``comparison`` (ordinals; missing = never treated), ``kind``, ``estimate``,
         ``weight``. Weights sum to one and the weighted estimates to the coefficient of ``twfe``, exactly.
 
     Raises

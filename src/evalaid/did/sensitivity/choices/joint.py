@@ -41,12 +41,12 @@ class JointTest:
     Parameters
     ----------
     table : pandas.DataFrame
-        One row a statistic: ``statistic``, ``observed``, ``expected`` (its mean over the assignments), ``p_value``.
+        One row per statistic: ``statistic``, ``observed``, ``expected`` (its mean over the assignments), ``p_value``.
     specifications : pandas.DataFrame
-        One row a specification, in the declared order: its choices, ``estimate``, ``p_value`` (its own, from the same
+        One row per specification, in the declared order: its choices, ``estimate``, ``p_value`` (its own, from the same
         assignments), ``n_missing`` (assignments without an estimate).
     draws : pandas.DataFrame
-        One row an assignment, one column a statistic.
+        One row per assignment, one column per statistic.
     exact : bool
         Whether all distinct assignments were used.
     n_assignments : int
@@ -213,7 +213,7 @@ def _estimate_all(
 
 
 def estimate_by_paths(design: Design, one: Specification, assignments: Assignments, codes: Codes) -> Floats | None:
-    """Give the estimates of all assignments as sums of scores; None where that is not the estimator."""
+    """Return the estimates of all assignments as sums of scores; None where that is not the estimator."""
     cut = cut_design(design, one)
     matrices = cut.matrices
     if matrices.n_units != design.n_units:  # who is left depends on the assignment
@@ -231,7 +231,7 @@ def estimate_by_paths(design: Design, one: Specification, assignments: Assignmen
 
 
 def _own_p_values(estimates: Floats, *, exact: bool) -> Floats:
-    """Give each estimate's place among those of its specification; the true assignment is the first row.
+    """Return each estimate's place among those of its specification; the true assignment is the first row.
 
     Counted over the assignments without the first row when they are all, which hold it; else with it.
     """
@@ -245,7 +245,7 @@ def _own_p_values(estimates: Floats, *, exact: bool) -> Floats:
 
 
 def _summarise(estimates: Floats, own: Floats, level: float) -> Floats:
-    """Give the three statistics of each row, (assignments, 3)."""
+    """Return the three statistics of each row, (assignments, 3)."""
     spread = np.sqrt(np.nanmean((estimates - np.nanmean(estimates, axis=0)) ** 2, axis=0))
     z = np.where(np.isnan(estimates), 0.0, estimates) / np.where(spread > 0, spread, 1.0)
     positive, negative = ((estimates * side > 0) for side in (1, -1))

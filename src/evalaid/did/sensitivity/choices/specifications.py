@@ -33,12 +33,12 @@ class SpecificationCurve:
     Parameters
     ----------
     table : pandas.DataFrame
-        One row a specification, sorted by estimate, those without one last: ``method`` (with its options), ``covariates``,
+        One row per specification, sorted by estimate, those without one last: ``method`` (with its options), ``covariates``,
         ``window``, ``comparison``, ``weights``, ``scale``, ``estimate``, ``std_error``, ``conf_low``, ``conf_high`` (in the
         scale of the outcome: fractions for a share), ``n_units``, ``n_treated``, ``n_clusters``, ``treated_clusters``,
         ``vcov`` (the error behind the interval), ``note`` (why there is no estimate or no error).
     drivers : pandas.DataFrame
-        One row a choice that varies among the estimates (each covariate, in or out, is one): ``choice``, ``levels``,
+        One row per choice that varies among the estimates (each covariate, in or out, is one): ``choice``, ``levels``,
         ``share_alone`` (share of the variance of the estimates between its levels), ``share_beyond_others`` (what it adds
         to the main effects of all other choices; the two agree when every combination was estimated), ``range_of_means``
         (largest minus smallest mean estimate of a level).
@@ -175,13 +175,6 @@ def estimate_block(
     """Estimate specifications that differ in their covariates only, ``together`` where the method allows it.
 
     Estimates that were made together cannot be repeated on part of the units (they have no ``refit``).
-
-    Yields
-    ------
-    positions : list of int
-        Positions in ``block``; each comes once.
-    found : Effects or EstimationError
-        One cell for each of them, or why there is none.
     """
     left = set(range(len(block)))
     first = block[0]
@@ -208,7 +201,7 @@ def estimate_block(
 def _rows(
     design: Design, effects: Effects | EstimationError, level: float, vcov: CurveVcov
 ) -> Iterator[dict[str, Any]]:
-    """Give a row for each estimate; the same row without end for a refusal."""
+    """Yield a row for each estimate; the same row without end for a refusal."""
     if isinstance(effects, EstimationError):
         yield from repeat(_refused(design, effects))
         return

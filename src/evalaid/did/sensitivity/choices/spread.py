@@ -54,7 +54,7 @@ def find_drivers(table: pd.DataFrame, covariates: Sequence[tuple[str, ...]]) -> 
 
 
 def _explained(value: Floats, dummies: Sequence[Floats]) -> float:
-    """Give the sum of squares that the main effects explain beyond the mean."""
+    """Return the sum of squares that the main effects explain beyond the mean."""
     if not dummies:
         return 0.0
     centred = value - value.mean()
@@ -65,7 +65,7 @@ def _explained(value: Floats, dummies: Sequence[Floats]) -> float:
 
 
 def list_notes(table: pd.DataFrame) -> tuple[str, ...]:
-    """Say what a reader of the curve must know."""
+    """Return what a reader of the curve must know, in words."""
     known = with_estimate(table)
     notes = [f"{len(known)} of {len(table)} specifications have an estimate"]
     if len(known) < len(table):

@@ -41,7 +41,7 @@ class Placebo:
     method : str
         The estimator.
     table : pandas.DataFrame
-        One row a placebo. In time: ``shift``, the columns of `infer`, ``note``. In space: ``units`` (the pretended
+        One row per placebo. In time: ``shift``, the columns of `infer`, ``note``. In space: ``units`` (the pretended
         treated units), ``estimate``, ``fit_before``, ``gap_after``, ``ratio``. In outcome: ``outcome``, the columns of
         `infer`. In units: the columns of `infer`, ``rejected`` (the interval misses zero).
     actual : pandas.DataFrame
@@ -260,7 +260,7 @@ def _in_space(
 
 
 def _compare_fits(table: pd.DataFrame, actual: pd.DataFrame) -> pd.DataFrame:
-    """Give both p-values without the placebos whose gaps before the start exceed some multiples of the true one's."""
+    """Return both p-values without the placebos whose gaps before the start exceed some multiples of the true one's."""
     rows = []
     for limit in POOR_FITS:
         kept = table
@@ -276,13 +276,13 @@ def _overall(effects: Effects) -> Effects:
 
 
 def _anticipation(design: Design, options: dict[str, Any]) -> int:
-    """Give the periods of reaction before the start: the method's option, or the design's."""
+    """Return the periods of reaction before the start: the method's option, or the design's."""
     given = options.get("anticipation")
     return design.anticipation if given is None else int(given)
 
 
 def _summarise(effects: Effects, units: str, early: int) -> pd.DataFrame:
-    """Give the overall estimate and the root mean square gaps before units may react and from the start on."""
+    """Return the overall estimate and the root mean square gaps before units may react and from the start on."""
     cells = effects.cells
     before = after = np.nan
     if {"cohort", "period", "event_time"} <= set(cells):

@@ -29,20 +29,7 @@ def estimate_outcomes(
     level: float,
     options: dict[str, Any],
 ) -> pd.DataFrame:
-    """Estimate the overall effect on each placebo outcome.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``outcome``, then the columns of :func:`evalaid.infer`, one row each; in the scale of that column.
-
-    Raises
-    ------
-    DesignError
-        When no outcome is named, or one does not exist, is not numeric, or is the outcome itself.
-    PanelError
-        When a column cannot be an outcome (missing values, for example); all faults at once.
-    """
+    """Estimate the overall effect on each placebo outcome."""
     columns = (outcome,) if isinstance(outcome, str) else tuple(outcome or ())
     _check(design, columns)
     rows = []
@@ -60,7 +47,7 @@ def estimate_outcomes(
 
 
 def with_outcome(design: Design, column: str, outcome_unit: str | None = None) -> Design:
-    """Give the design with another column of its table as outcome: the same units, periods, cohorts and roles."""
+    """Return the design with another column of its table as outcome: the same units, periods, cohorts and roles."""
     names, matrices = design.panel.names, design.matrices
     other = diagnose(
         design.source,
@@ -83,7 +70,7 @@ def with_outcome(design: Design, column: str, outcome_unit: str | None = None) -
 
 
 def _check(design: Design, columns: Sequence[str]) -> None:
-    """Name every column that cannot be a placebo outcome."""
+    """Refuse columns that cannot be a placebo outcome, all at once."""
     table, own = design.source, design.panel.names[OUTCOME]
     if not columns:
         raise DesignError(

@@ -35,22 +35,7 @@ def estimate_pretended(
     progress: Callable[[int, int], object] | None,
     options: dict[str, Any],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Estimate with never-treated units in the place of treated ones, each time with its interval.
-
-    Returns
-    -------
-    table : pandas.DataFrame
-        One row a draw: the columns of :func:`evalaid.infer` and ``rejected`` (the interval misses zero).
-    summary : pandas.DataFrame
-        One row: ``draws`` (with an interval), ``mean``, ``mean_error`` (its simulation error), ``spread`` (standard deviation of
-        the estimates), ``mean_std_error``, ``rejection_rate``, ``nominal`` (1 - level), ``rate_error`` (simulation error of a
-        rate of that size), ``note``.
-
-    Raises
-    ------
-    DesignError
-        With fewer than four never-treated units (or clusters), or fewer than the cohorts need.
-    """
+    """Estimate with never-treated units in the place of treated ones, each time with its interval."""
     matrices = design.matrices
     if design.n_never < FEWEST:
         raise DesignError(
@@ -99,7 +84,8 @@ def _scale(sizes: Codes, available: int, what: str) -> tuple[Codes, str]:
 def _miss_zero(table: pd.DataFrame) -> pd.Series:
     table = table.reindex(columns=list(ENDS))
     missed = leaves_out_zero(table)
-    return missed.astype("boolean").mask(~has_interval(table))
+    known: pd.Series = missed.astype("boolean").mask(~has_interval(table))
+    return known
 
 
 def _summarise(table: pd.DataFrame, level: float, note: str) -> pd.DataFrame:

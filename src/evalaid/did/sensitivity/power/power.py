@@ -40,7 +40,7 @@ class DetectableEffect:
     Parameters
     ----------
     table : pandas.DataFrame
-        One row an effect: ``effect``, ``power`` (share of draws whose interval excludes zero), ``monte_carlo_error``. The
+        One row per effect: ``effect``, ``power`` (share of draws whose interval excludes zero), ``monte_carlo_error``. The
         row of effect 0 is the size of the test.
     effect, monte_carlo_error : float
         The smallest effect found with the stated power, interpolated, and its simulation error; NaN with a ``note`` when no
@@ -75,7 +75,7 @@ class DetectableEffect:
     seed: int
 
     def text(self) -> str:
-        """Say it in a few sentences."""
+        """Describe it in a few sentences."""
         if np.isnan(self.effect):
             return f"No minimum detectable effect of {self.method}: {self.note}."
         said = (
@@ -237,7 +237,7 @@ class _Simulation:
         self.slope = self._find_slope(float(matrices.outcome[seen].std()) / 100)
 
     def run(self, generator: np.random.Generator, effect: float = 0.0) -> tuple[float, float]:
-        """Give the estimate and half the length of its interval; NaN where there is none."""
+        """Return the estimate and half the length of its interval; NaN where there is none."""
         residual = self._source(generator)
         try:
             found = self._estimate(self._expected + residual + effect * self._treated)
@@ -253,7 +253,7 @@ class _Simulation:
         return self.run(generator, effect)
 
     def linear(self, state: Any, effect: float, without: Floats) -> bool:
-        """Say whether an effect moves the estimate by its size and leaves the interval's length."""
+        """Return whether an effect moves the estimate by its size and leaves the interval's length."""
         if self._cut:
             return False
         value, half = self.replay(state, effect)

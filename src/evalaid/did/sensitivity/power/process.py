@@ -27,18 +27,9 @@ GRID = np.linspace(0.02, 0.98, 193)
 class Process:
     """Variances of the parts of a deviation from unit-free period means.
 
-    Parameters
-    ----------
-    level : float
-        Variance of what is permanent, in squared units of the outcome.
-    fading : float
-        Variance of what fades as ``rho^k`` over k periods.
-    rho : float
-        In [0, 1).
-    transitory : float
-        Variance of what is gone after one period.
-    slope : float
-        Variance of a unit's own linear trend, per squared period.
+    ``level``: variance of what is permanent, in squared units of the outcome. ``fading``: variance of what fades as
+    ``rho^k`` over k periods. ``rho``: in [0, 1). ``transitory``: variance of what is gone after one period. ``slope``:
+    variance of a unit's own linear trend, per squared period.
 
     Examples
     --------
@@ -58,19 +49,19 @@ class Process:
         return self.level + self.fading + self.transitory
 
     def reliability(self, lag: float) -> float:
-        """Give the correlation of two deviations ``lag`` periods apart; NaN when nothing varies."""
+        """Return the correlation of two deviations ``lag`` periods apart; NaN when nothing varies."""
         if lag == 0:
             return 1.0
         return (self.level + self.fading * self.rho**lag) / self.variance if self.variance > 0 else np.nan
 
     def half_square(self, lag: float) -> float:
-        """Give half the mean squared difference of two deviations ``lag`` periods apart."""
+        """Return half the mean squared difference of two deviations ``lag`` periods apart."""
         return 0.0 if lag == 0 else self.fading * (1 - self.rho**lag) + self.transitory + self.slope * lag**2 / 2
 
     def covariance(self, periods: NDArray[np.int64]) -> Floats:
-        """Give the (T, T) covariance of the deviations of one unit in these periods, trends left out."""
+        """Return the (T, T) covariance of the deviations of one unit in these periods, trends left out."""
         lag = np.abs(np.subtract.outer(periods, periods)).astype(float)
-        return self.level + self.fading * self.rho**lag + self.transitory * (lag == 0)
+        return np.asarray(self.level + self.fading * self.rho**lag + self.transitory * (lag == 0))
 
     def draw(self, generator: np.random.Generator, n_units: int, periods: NDArray[np.int64]) -> Floats:
         """Draw (n_units, T) Gaussian paths."""
@@ -82,7 +73,7 @@ class Process:
         path = path + np.sqrt(self.transitory) * generator.standard_normal((n_units, n_periods))
         if self.slope > 0:
             path = path + np.sqrt(self.slope) * generator.standard_normal((n_units, 1)) * (periods - periods.mean())
-        return path
+        return np.asarray(path)
 
 
 def untreated(matrices: Matrices, anticipation: int = 0) -> Bools:
@@ -95,10 +86,7 @@ def untreated(matrices: Matrices, anticipation: int = 0) -> Bools:
 def untreated_paths(matrices: Matrices, anticipation: int = 0) -> tuple[Floats, Floats]:
     """Split outcomes into unit plus period effects, fitted on untreated observations, and what is left.
 
-    Returns
-    -------
-    expected, residual : (N, T) arrays
-        ``expected`` is defined for every unit and period; ``residual`` is the outcome less it, zero where not observed.
+    Shape: expected, residual (N, T).
     """
     data = PanelData(matrices.outcome, None, np.zeros((0, *matrices.outcome.shape)), cohort_slices(matrices))
     gap = fit_untreated(data, untreated(matrices, anticipation).astype(float)).gap
@@ -107,25 +95,18 @@ def untreated_paths(matrices: Matrices, anticipation: int = 0) -> tuple[Floats, 
 
 
 def deviations(matrices: Matrices, anticipation: int = 0) -> Floats:
-    """Give outcomes less the period effects of untreated observations, centred over units, (N, T)."""
+    """Return outcomes less the period effects of untreated observations, centred over units, (N, T)."""
     expected, residual = untreated_paths(matrices, anticipation)
-    return residual + (expected - expected.mean(axis=0)).mean(axis=1, keepdims=True)
+    return np.asarray(residual + (expected - expected.mean(axis=0)).mean(axis=1, keepdims=True))
 
 
 @dataclass(frozen=True)
-class Moments:
+class Semivariogram:
     """How far deviations of the same unit move apart, by distance in time.
 
-    Parameters
-    ----------
-    lags : (L,) array
-        Distances that occur, ascending from 1.
-    half_squares : (L,) array
-        Half the mean squared difference of two deviations that far apart (the semivariogram).
-    count : (L,) array
-        Pairs behind each, over all units.
-    variance : float
-        Mean square of the deviations themselves; NaN where it is of no interest.
+    ``lags`` (L,): distances that occur, ascending from 1. ``half_squares`` (L,): half the mean squared difference of
+    two deviations that far apart (the semivariogram). ``count`` (L,): pairs behind each, over all units. ``variance``:
+    mean square of the deviations themselves; NaN where it is of no interest.
     """
 
     lags: Floats
@@ -134,39 +115,21 @@ class Moments:
     variance: float
 
 
-def moments_of(values: Floats, seen: Bools, periods: NDArray[np.int64], group: NDArray[np.int64]) -> Moments:
+def moments_of(values: Floats, seen: Bools, periods: NDArray[np.int64], group: NDArray[np.int64]) -> Semivariogram:
     """Average squared differences of the deviations of a unit by their distance in time.
 
     Assumes that deviations have mean zero over units in each period; the degree of freedom lost by that is given back by
     ``G / (G - 1)`` with G independent groups of units. Differences leave out what is permanent: units that are seen for a
     part of the time and differ in level from the others do not disturb them.
 
-    Parameters
-    ----------
-    values : (N, T) array
-        Deviations.
-    seen : (N, T) array of bool
-        Which of them count.
-    periods : (T,) array
-        Ordinals.
-    group : (N,) array
-        Codes of the independent groups.
-
-    Returns
-    -------
-    Moments
-
-    Raises
-    ------
-    DesignError
-        When no unit is seen in two periods.
+    Shapes: values (N, T), seen (N, T), periods (T,), group (N,).
     """
     kept, there = np.where(seen, values, 0.0), seen.astype(float)
     cross = (kept**2).T @ there
     lags, half, count = by_lag((cross + cross.T) / 2 - kept.T @ kept, there.T @ there, periods)
     groups = len(np.unique(group[seen.any(axis=1)]))
     factor = groups / max(groups - 1, 1)
-    return Moments(lags, factor * half, count, float(factor * (kept**2).sum() / there.sum()))
+    return Semivariogram(lags, factor * half, count, float(factor * (kept**2).sum() / there.sum()))
 
 
 def by_lag(sums: Floats, pairs: Floats, periods: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
@@ -182,7 +145,7 @@ def by_lag(sums: Floats, pairs: Floats, periods: NDArray[np.int64]) -> tuple[Flo
     return lags, top / count, count / 2
 
 
-def fit_process(moments: Moments, *, trends: bool = False) -> Process:
+def fit_process(moments: Semivariogram, *, trends: bool = False) -> Process:
     """Fit the parts of the process to the moments.
 
     ``half the mean squared difference = fading (1 - rho^k) + transitory + slope k^2 / 2``: least squares over the distances k,
@@ -208,7 +171,7 @@ def fit_process(moments: Moments, *, trends: bool = False) -> Process:
     return Process(level, fading, found.get("rho", 0.0), transitory, found.get("slope", 0.0))
 
 
-def _fit_parts(chosen: Sequence[str], moments: Moments, weight: Floats) -> tuple[float, dict[str, float]]:
+def _fit_parts(chosen: Sequence[str], moments: Semivariogram, weight: Floats) -> tuple[float, dict[str, float]]:
     """Fit some of the parts for every coefficient of the grid; give the smallest loss, the parts and rho."""
     target = moments.half_squares
     grid = GRID if "fading" in chosen else GRID[:1]

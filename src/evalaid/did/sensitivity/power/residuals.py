@@ -15,8 +15,8 @@ from evalaid.did.panel.design import Design
 from evalaid.did.panel.matrices import Matrices
 from evalaid.did.sensitivity.power.process import (
     Bools,
-    Moments,
     Process,
+    Semivariogram,
     by_lag,
     deviations,
     fit_process,
@@ -34,27 +34,7 @@ ENOUGH_PATHS = 20
 
 
 def residual_source(design: Design, residuals: Residuals = "auto") -> tuple[Source, str]:
-    """Give a function that draws (N, T) residuals of untreated outcomes, and say in words what it does.
-
-    Parameters
-    ----------
-    design : Design
-    residuals : {"auto", "paths", "model"}
-        As in `evalaid.minimum_detectable_effect`.
-
-    Returns
-    -------
-    source : callable
-        ``source(generator)`` gives residuals in matrix order.
-    words : str
-
-    Raises
-    ------
-    EstimationError
-        When paths are asked for and there are none.
-    DesignError
-        When a process has to be fitted and untreated observations cover one period only.
-    """
+    """Return a function that draws (N, T) residuals of untreated outcomes, and say in words what it does."""
     if residuals not in get_args(Residuals):
         raise EstimationError(f"residuals={residuals!r} is not a choice; choose {', '.join(get_args(Residuals))}.")
     matrices = design.matrices
@@ -96,7 +76,7 @@ def _donors(matrices: Matrices) -> list[NDArray[np.intp]]:
 
 
 def _draw_paths(design: Design, donors: list[NDArray[np.intp]]) -> Source:
-    """Give every cluster the residual paths of a drawn cluster; units of large clusters take paths of small ones in turn."""
+    """Return every cluster the residual paths of a drawn cluster; units of large clusters take paths of small ones in turn."""
     matrices = design.matrices
     _, residual = untreated_paths(matrices, design.anticipation)
     # Period effects are fitted, mostly on these clusters: their residuals have lost one degree of freedom.
@@ -125,10 +105,6 @@ def fit_residual_process(design: Design) -> tuple[Process, Process | None]:
 
     Assumes that untreated observations of treated units vary as those of the others do. Permanent levels cancel in every
     difference-in-differences and are left out.
-
-    Returns
-    -------
-    own, shared : Process, Process or None
     """
     matrices = design.matrices
     seen = untreated(matrices, design.anticipation)
@@ -144,7 +120,7 @@ def fit_residual_process(design: Design) -> tuple[Process, Process | None]:
     return fit_process(own, trends=True), shared
 
 
-def _shared_moments(kept: Floats, seen: Bools, matrices: Matrices) -> Moments:
+def _shared_moments(kept: Floats, seen: Bools, matrices: Matrices) -> Semivariogram:
     """Average products of the differences over time of two units of one cluster."""
     n_periods = matrices.n_periods
     products, pairs = np.zeros((2, n_periods, n_periods))
@@ -155,7 +131,7 @@ def _shared_moments(kept: Floats, seen: Bools, matrices: Matrices) -> Moments:
         products[early, late] = products[late, early] = (sums**2).sum() - (change**2).sum()
         pairs[early, late] = pairs[late, early] = (counts**2).sum() - counts.sum()
     lags, half, count = by_lag(products / 2, np.maximum(pairs, 1e-9), matrices.periods)
-    return Moments(lags, np.maximum(half, 0.0), count, np.nan)
+    return Semivariogram(lags, np.maximum(half, 0.0), count, np.nan)
 
 
 def _draw_model(matrices: Matrices, own: Process, shared: Process | None) -> Source:

@@ -23,12 +23,7 @@ COLUMNS = ("unit", "start", "end", "programme")
 class Events:
     """Which programme runs where and when.
 
-    Parameters
-    ----------
-    running : mapping of str to (N, T) array of bool
-        By programme, in matrix order.
-    notes : tuple of str
-        How the rows were read and what was left out.
+    ``running``: by programme, in matrix order. ``notes``: how the rows were read and what was left out.
     """
 
     running: dict[str, Bools]
@@ -39,24 +34,6 @@ def read_events(events: pd.DataFrame, matrices: Matrices) -> Events:
     """Place events on the units and periods of a panel.
 
     A programme counts as running in a period when any day of the period falls within it.
-
-    Parameters
-    ----------
-    events : pandas.DataFrame
-        ``unit`` (a unit or a cluster of the design; missing = all units), ``start``, ``end`` (periods of the panel, or years,
-        months and days such as ``2020-02``; missing start = from before the panel, missing end = still running),
-        ``programme``.
-    matrices : Matrices
-
-    Returns
-    -------
-    Events
-
-    Raises
-    ------
-    DesignError
-        With all faults at once and their rows: columns that are missing, dates that cannot be read, an end before its
-        start, events without a programme, no unit named that is in the design.
     """
     missing = [name for name in COLUMNS if name not in events]
     if missing:
@@ -78,7 +55,7 @@ def read_events(events: pd.DataFrame, matrices: Matrices) -> Events:
 
 
 def _place_dates(values: pd.Series, matrices: Matrices, *, at_end: bool) -> pd.Series:
-    """Give ordinals; minus or plus infinity where missing, NaN where unreadable."""
+    """Return ordinals; minus or plus infinity where missing, NaN where unreadable."""
     known = {value: _ordinal(value, matrices.period_kind, at_end=at_end) for value in values.dropna().unique()}
     return values.map(known).astype(float).where(values.notna(), np.inf if at_end else -np.inf)
 
@@ -101,7 +78,7 @@ def _ordinal(value: Any, kind: str, *, at_end: bool) -> float:
 
 
 def _place_units(labels: pd.Series, matrices: Matrices) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Give the rows of the matrices that each event is about: columns ``event``, ``row``."""
+    """Return the rows of the matrices that each event is about: columns ``event``, ``row``."""
     named = labels.dropna()
     by_unit = int(named.isin(matrices.units).sum())
     by_cluster = int(named.isin(matrices.clusters).sum())

@@ -29,16 +29,9 @@ CATEGORIES = {
 class Exposure:
     """What the neighbours of each unit of a panel do.
 
-    Parameters
-    ----------
-    count : (N, T) array
-        Treated neighbours in each period.
-    degree : (N,) array
-        Neighbours whose treatment is known.
-    since : (N,) array
-        Ordinal of the first period in which a neighbour is treated (it may lie before the panel begins); NaN = never.
-    notes : tuple of str
-        What was left out.
+    ``count`` (N, T): treated neighbours in each period. ``degree`` (N,): neighbours whose treatment is known.
+    ``since`` (N,): ordinal of the first period in which a neighbour is treated (it may lie before the panel begins);
+    NaN = never. ``notes``: what was left out.
     """
 
     count: Floats
@@ -47,14 +40,7 @@ class Exposure:
     notes: tuple[str, ...]
 
     def by_period(self, matrices: Matrices) -> pd.DataFrame:
-        """Count observed units by period and category.
-
-        Returns
-        -------
-        pandas.DataFrame
-            ``period`` (ordinal), ``label``, ``category`` (see `CATEGORIES`), ``n_units``, ``treated_neighbours`` (mean share of
-            a unit's neighbours that are treated; missing without units).
-        """
+        """Count observed units by period and category."""
         treated = matrices.periods >= np.where(np.isnan(matrices.cohort), np.inf, matrices.cohort)[:, None]
         exposed = self.count > 0
         seen = np.ones_like(treated) if matrices.observed is None else matrices.observed
@@ -85,26 +71,6 @@ def map_exposure(design: Design, adjacency: pd.DataFrame | None = None, groups: 
 
     Assumes that a unit reacts to its direct neighbours only, from the period in which the first of them is treated. Units of
     the panel that were treated before it began count as treated neighbours throughout.
-
-    Parameters
-    ----------
-    design : Design
-    adjacency : pandas.DataFrame, optional
-        Pairs of neighbours in ``unit`` and ``neighbour``, each pair once or in both directions. Places that are not in the
-        panel are left out: nothing is known of their treatment.
-    groups : pandas.Series, optional
-        Instead: a label by unit (supporting hospital, prefecture); units with the same label are neighbours, those without
-        one have none.
-
-    Returns
-    -------
-    Exposure
-        Rows in matrix order.
-
-    Raises
-    ------
-    DesignError
-        When neither or both are given, columns are missing, or no unit of the design is named.
     """
     if (adjacency is None) == (groups is None):
         raise DesignError("Give either adjacency (a frame of pairs: unit, neighbour) or groups (a Series by unit).")
@@ -124,7 +90,7 @@ def map_exposure(design: Design, adjacency: pd.DataFrame | None = None, groups: 
 
 
 def _read_pairs(adjacency: pd.DataFrame, units: pd.Index, known: pd.Index) -> tuple[csr_array, tuple[str, ...]]:
-    """Give the (units, known units) links, each once, none of a unit with itself."""
+    """Return the (units, known units) links, each once, none of a unit with itself."""
     missing = [name for name in ("unit", "neighbour") if name not in adjacency]
     if missing:
         held = ", ".join(map(repr, adjacency.columns)) or "none"
@@ -149,7 +115,7 @@ def _read_pairs(adjacency: pd.DataFrame, units: pd.Index, known: pd.Index) -> tu
 
 
 def _earliest(links: csr_array, start: Floats) -> Floats:
-    """Give the earliest start among the neighbours of each unit; infinite without one."""
+    """Return the earliest start among the neighbours of each unit; infinite without one."""
     since = np.full(links.shape[0], np.inf)
     rows = np.repeat(np.arange(links.shape[0]), np.diff(links.indptr))
     np.minimum.at(since, rows, start[links.indices])

@@ -46,7 +46,7 @@ class LeaveOut:
     Parameters
     ----------
     table : pandas.DataFrame
-        One row an exclusion, by size of the change, those without any estimate first: ``left_out``; ``n_units`` (left out);
+        One row per exclusion, by size of the change, those without any estimate first: ``left_out``; ``n_units`` (left out);
         ``estimate``, ``change`` (from the full sample), ``std_error``, ``p_value``, ``conf_low``, ``conf_high`` estimated again;
         ``first_order`` (the change by the influence of those left out; missing for periods and without an estimate); ``sign`` (same, opposite) and
         ``significance`` (same, lost, gained) against the full sample, "" where not known; ``note`` (why something is missing).
@@ -69,14 +69,7 @@ class LeaveOut:
     notes: tuple[str, ...]
 
     def most_influential(self, count: int = 15) -> pd.DataFrame:
-        """Give the first rows as a figure draws them.
-
-        Returns
-        -------
-        pandas.DataFrame
-            ``left_out``, ``estimate``, ``conf_low``, ``conf_high``, ``first_order`` (the estimate by first order), ``full`` (that of
-            the full sample), ``note``; in the scale of the outcome.
-        """
+        """Return the first rows as a figure draws them."""
         rows = self.table.head(count)
         whole = float(self.full[ESTIMATE].iloc[0])
         columns = ["left_out", ESTIMATE, *ENDS, "note"]
@@ -219,7 +212,7 @@ def _group(design: Design, by: str | pd.Series) -> _Groups:
 
 
 def _first_order(overall: Effects, groups: _Groups) -> Floats:
-    """Give the change that influence foretells, (groups,)."""
+    """Return the change that influence foretells, (groups,)."""
     if groups.by == "period":
         return np.full(len(groups.labels), np.nan)
     left = groups.codes >= 0
@@ -259,13 +252,13 @@ def _estimate_without(
 
 
 def _summarise(effects: Effects, vcov: Vcov, level: float) -> dict[str, Any]:
-    """Give the one estimate with its interval, or why there is none."""
+    """Return the one estimate with its interval, or why there is none."""
     row = _infer(effects, vcov, level).iloc[0]
     return {**results_of(row), "note": str(row["note"])}
 
 
 def _infer(effects: Effects, vcov: Vcov, level: float) -> pd.DataFrame:
-    """Give the table of `infer`, or the estimates without errors and the reason as note."""
+    """Return the table of `infer`, or the estimates without errors and the reason as note."""
     why = effects.convention.caution
     if not why:
         try:
@@ -300,7 +293,8 @@ def _tabulate(
     })  # fmt: skip
     size = change.abs().fillna(pd.Series(np.abs(first_order)))
     order = size.mask(impossible, np.inf).sort_values(ascending=False, kind="stable", na_position="last").index
-    return table.loc[order].reset_index(drop=True)
+    ordered: pd.DataFrame = table.loc[order].reset_index(drop=True)
+    return ordered
 
 
 def _compare_signs(values: Floats, full: float) -> list[str]:
@@ -308,7 +302,7 @@ def _compare_signs(values: Floats, full: float) -> list[str]:
 
 
 def _compare_significance(found: pd.DataFrame, full: dict[str, Any]) -> list[str]:
-    """Say whether the interval leaves out zero as that of the full sample does."""
+    """Return whether the interval leaves out zero as that of the full sample does."""
     words = []
     before = leaves_out_zero(full)
     known = has_interval(found) & has_interval(full)
@@ -318,7 +312,7 @@ def _compare_significance(found: pd.DataFrame, full: dict[str, Any]) -> list[str
 
 
 def _summary(table: pd.DataFrame, full: dict[str, Any]) -> tuple[str, ...]:
-    """Say in words what the exclusions do."""
+    """Describe in words what the exclusions do."""
     known = table[ESTIMATE].notna()
     total = int(known.sum())
     said = [

@@ -47,7 +47,7 @@ class Overlap:
         ``event_time`` (of never-treated units: missing, by ``period``), ``period``, ``n_units`` (observed),
         ``n_overlapping``, ``share``.
     programmes : pandas.DataFrame
-        One row a programme: ``programme``, ``first`` and ``last`` period in which it runs, ``units_treated``,
+        One row per programme: ``programme``, ``first`` and ``last`` period in which it runs, ``units_treated``,
         ``units_never``, ``changes_within`` (units of both that it overlaps), ``note``.
     free : pandas.DataFrame
         ``cohort``, ``label``, ``n_units``, ``n_free`` (units that nothing overlaps), ``n_clusters_free``.
@@ -66,7 +66,7 @@ class Overlap:
     notes: tuple[str, ...]
 
     def text(self) -> str:
-        """Say it in a few sentences, in the scale of the outcome."""
+        """Describe it in a few sentences, in the scale of the outcome."""
         said = [
             f"{row['label']}: {row['n_free']} of {row['n_units']} units are free of overlap."
             for row in self.free.to_dict("records")
@@ -147,12 +147,12 @@ def overlap(design: Design, events: pd.DataFrame, method: str, *, level: float =
 
 
 def _comes_or_goes(running: Bools, seen: Bools) -> Bools:
-    """Say for each unit whether a programme runs in some but not all of its observed periods."""
+    """Return for each unit whether a programme runs in some but not all of its observed periods."""
     return np.asarray(running.any(axis=1) & (seen & ~running).any(axis=1))
 
 
 def _reaches_all(running: Bools, seen: Bools) -> bool:
-    """Say whether a programme comes and goes for all observed units at once."""
+    """Return whether a programme comes and goes for all observed units at once."""
     columns = running.any(axis=0)
     return bool(columns.any() and not columns.all() and (running | ~seen)[:, columns].all())
 

@@ -32,25 +32,6 @@ def match_on_history(
 
     Assumes that units with the same recent outcomes would have gone on alike. Where treated and comparison units differ for
     good, this makes regression to the mean instead of removing it (Daw and Hatfield 2018, doi:10.1111/1475-6773.12993).
-
-    Parameters
-    ----------
-    design : Design
-    method : str
-        With ``options``, as in `evalaid.estimate`.
-    whole : Effects
-        The overall estimate with all comparison units.
-    neighbours : int
-        Never-treated units for each treated one, with replacement; a unit's weight is the number of times it is taken.
-    level : float
-        Of the intervals.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``sample`` ("all comparison units", "matched on history"), the columns of `evalaid.infer`, and for the second ``change``
-        and ``change_std_error``. Intervals take the matched units as given. Where nothing can be matched, the row has the
-        reason.
     """
     rows = [name_row(infer(whole, level=level), "all comparison units")]
     counts, reason = count_matches(design.matrices, design.anticipation, neighbours)
@@ -65,11 +46,7 @@ def match_on_history(
 def count_matches(matrices: Matrices, anticipation: int, neighbours: int) -> tuple[NDArray[np.int64], str]:
     """Count how often each unit is among the closest never-treated units of a treated one.
 
-    Returns
-    -------
-    counts : (N,) array
-    note : str
-        Why nothing can be matched; "" otherwise.
+    Shape: counts (N,).
     """
     never = np.flatnonzero(np.isnan(matrices.cohort))
     counts = np.zeros(matrices.n_units, dtype=np.int64)
@@ -94,7 +71,7 @@ def count_matches(matrices: Matrices, anticipation: int, neighbours: int) -> tup
 
 
 def _takes_weights(design: Design, method: str) -> bool:
-    """Say whether weights for how often a unit counts can be added: not to weights of precision."""
+    """Return whether weights for how often a unit counts can be added: not to weights of precision."""
     precision = design.matrices.weight is not None and design.matrices.weight_kind == "precision"
     return find_method(method).needs.weights != "none" and not precision
 

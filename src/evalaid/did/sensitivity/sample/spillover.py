@@ -34,7 +34,7 @@ class Spillover:
     kind, method : str
         As asked for.
     table : pandas.DataFrame
-        One row an estimate: ``sample`` and the columns of `evalaid.infer`. For ``neighbours`` and ``exposure`` the sample is a
+        One row per estimate: ``sample`` and the columns of `evalaid.infer`. For ``neighbours`` and ``exposure`` the sample is a
         category of `evalaid.did.sensitivity.sample.exposure.CATEGORIES`, each against what is neither treated nor exposed; for
         ``donut`` "all comparison units", "without exposed comparison units" and, where units that are treated later are
         exposed before, "without any unit exposed before its own start", the latter two with ``change`` and
@@ -59,7 +59,7 @@ class Spillover:
     notes: tuple[str, ...]
 
     def text(self) -> str:
-        """Say it in a few sentences, in the scale of the outcome."""
+        """Describe it in a few sentences, in the scale of the outcome."""
         said = [say_row(row, CATEGORIES.get(row["sample"], row["sample"])) for row in self.table.to_dict("records")]
         return " ".join([*said, *(f"{note[0].upper()}{note[1:]}." for note in self.notes)])
 

@@ -26,13 +26,9 @@ BY_MEANS = ("two_by_two", "etwfe")
 class Variant:
     """An overall estimate.
 
-    Parameters
-    ----------
-    row : pandas.DataFrame
-        One row: ``sample`` and the columns of `evalaid.infer`; with ``change`` and ``change_std_error`` where there is a main
-        estimate to subtract. Where there is no estimate, ``note`` has the reason.
-    effects : Effects or None
-        What the estimate was averaged from.
+    ``row``: one row: ``sample`` and the columns of `evalaid.infer`; with ``change`` and ``change_std_error`` where
+    there is a main estimate to subtract. Where there is no estimate, ``note`` has the reason. ``effects``: what the
+    estimate was averaged from.
     """
 
     row: pd.DataFrame
@@ -48,26 +44,7 @@ def estimate_variant(
     note: str = "",
     main: Effects | None = None,
 ) -> Variant:
-    """Estimate the overall effect on a changed design and hold it against the main one.
-
-    Parameters
-    ----------
-    design, method, options
-        As in `evalaid.estimate`.
-    level : float
-        Of the interval.
-    sample : str
-        Name of the row.
-    note : str
-        What was changed.
-    main : Effects, optional
-        The main overall estimate; the change is this estimate less it, its error from the influence of both.
-
-    Returns
-    -------
-    Variant
-        A method that does not apply to what is left is a row with its reasons.
-    """
+    """Estimate the overall effect on a changed design and hold it against the main one."""
     try:
         effects = estimate(design, method, **options)
         overall = effects.aggregate("overall")
@@ -84,7 +61,7 @@ def estimate_variant(
 
 
 def why_not_by_unit(method: str) -> str:
-    """Say why a method cannot be run where observations are left out unit by unit; "" when it can.
+    """Return why a method cannot be run where observations are left out unit by unit; "" when it can.
 
     Examples
     --------
@@ -100,7 +77,7 @@ def why_not_by_unit(method: str) -> str:
 
 
 def measure_change(overall: Effects, main: Effects, level: float = 0.95) -> tuple[float, float]:
-    """Give the difference of two overall estimates and its standard error; NaN where there is none."""
+    """Return the difference of two overall estimates and its standard error; NaN where there is none."""
     try:
         row = infer(difference(overall, main), level=level).iloc[0]
     except InferenceError:
@@ -109,7 +86,7 @@ def measure_change(overall: Effects, main: Effects, level: float = 0.95) -> tupl
 
 
 def no_estimate(sample: str, reason: str) -> Variant:
-    """Give the row of an estimate that there is not."""
+    """Return the row of an estimate that there is not."""
     return Variant(pd.DataFrame({"sample": [sample], ESTIMATE: [np.nan], "note": [reason]}), None)
 
 
@@ -119,7 +96,7 @@ def name_row(row: pd.DataFrame, sample: str) -> pd.DataFrame:
 
 
 def say_row(row: Mapping[Hashable, Any], name: str) -> str:
-    """Say the estimate of a row, its interval and its change in one sentence, or why there is none."""
+    """Describe the estimate of a row, its interval and its change in one sentence, or why there is none."""
     head = f"{name[0].upper()}{name[1:]}"
     if np.isnan(row[ESTIMATE]):
         return f"{head}: no estimate ({row['note']})."

@@ -117,12 +117,7 @@ def balance(
 class History:
     """What is known of every unit before a cohort reacts.
 
-    Parameters
-    ----------
-    kind, variable : tuple of str
-        (V,) as in `balance`.
-    values : (N, V) array
-        NaN where a unit's observations do not tell.
+    ``kind``, ``variable``: (V,) as in `balance`. ``values`` (N, V): naN where a unit's observations do not tell.
     """
 
     kind: tuple[str, ...]
@@ -131,21 +126,7 @@ class History:
 
 
 def describe_history(matrices: Matrices, base: int, covariates: Sequence[str] = ()) -> History:
-    """Give covariates in the base period and level, trend and variability of the outcome up to it, for every unit.
-
-    Parameters
-    ----------
-    matrices : Matrices
-        The panel.
-    base : int
-        Column of the last period that counts as before.
-    covariates : sequence of str
-        Names in the matrices.
-
-    Returns
-    -------
-    History
-    """
+    """Return covariates in the base period and level, trend and variability of the outcome up to it, for every unit."""
     seen = np.ones_like(matrices.outcome, dtype=bool) if matrices.observed is None else matrices.observed
     seen = seen[:, : base + 1]
     outcome = np.where(seen, matrices.outcome[:, : base + 1], np.nan)
@@ -176,7 +157,7 @@ def describe_history(matrices: Matrices, base: int, covariates: Sequence[str] = 
 
 
 def _read_strata(strata: pd.Series, matrices: Matrices) -> NDArray[np.int64]:
-    """Give the code of each unit's stratum."""
+    """Return the code of each unit's stratum."""
     series = pd.Series(strata)
     if series.index.has_duplicates:
         twice = series.index[series.index.duplicated()][0]
@@ -253,7 +234,7 @@ def _within_strata(
 
 
 def _moments(values: Floats, weight: Floats) -> tuple[float, float]:
-    """Give the weighted mean and standard deviation (n - 1 when weights are equal)."""
+    """Return the weighted mean and standard deviation (n - 1 when weights are equal)."""
     if not len(values):
         return np.nan, np.nan
     mean = float(np.average(values, weights=weight))

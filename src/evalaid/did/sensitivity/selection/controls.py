@@ -29,7 +29,7 @@ def bad_controls(design: Design, level: float = 0.95) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row a covariate: ``covariate``, ``kind`` ("baseline" when it is constant within units: it cannot respond, and two-way
+        One row per covariate: ``covariate``, ``kind`` ("baseline" when it is constant within units: it cannot respond, and two-way
         regressions absorb it; "time-varying"), ``estimate`` (imputation, average over treated observations, in the
         covariate's units), ``std_error``, ``conf_low``, ``conf_high``, ``responds`` (bool), ``note``.
 

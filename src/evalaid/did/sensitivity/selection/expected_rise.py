@@ -41,7 +41,7 @@ def find_process(data: ChosenPanel) -> tuple[Process | None, str]:
 
 
 def expect_rise(data: ChosenPanel, matrices: Matrices) -> pd.DataFrame:
-    """Give the rise expected in each cohort and period, with delete-a-group jackknife errors."""
+    """Return the rise expected in each cohort and period, with delete-a-group jackknife errors."""
     n_units = len(data.outcome)
     cells, values = _expected_values(data)
     # Shuffled once by a fixed seed: matrix order groups cohorts, and every group should hold units of each.
@@ -76,7 +76,7 @@ def expect_rise(data: ChosenPanel, matrices: Matrices) -> pd.DataFrame:
 
 
 def _expected_values(data: ChosenPanel) -> tuple[list[tuple[int, int] | None], Floats]:
-    """Give the cells (cohort number, column; None = all) and for each: n, n, gap, expected, by regression, reliability."""
+    """Return the cells (cohort number, column; None = all) and for each: n, n, gap, expected, by regression, reliability."""
     process, _ = find_process(data)
     covariance = None if process is None else process.covariance(data.periods)
     cells: list[tuple[int, int] | None] = []

@@ -40,12 +40,12 @@ class RegressionToMean:
     process : Process or None
         Permanent, fading and transitory variance of the outcome before any treatment; None with ``reason``.
     selection : pandas.DataFrame
-        One row a cohort: ``cohort``, ``label``, ``baseline`` (periods), ``n_treated``, ``n_at_risk`` (units not treated
+        One row per cohort: ``cohort``, ``label``, ``baseline`` (periods), ``n_treated``, ``n_at_risk`` (units not treated
         before, the cohort included), ``shortfall`` (mean baseline of those at risk less that of the cohort), ``shortfall_sd``
         (in standard deviations), ``strength`` (correlation of the rule behind the choice with the baseline, 1 = the lowest
         are chosen, 0 = the baseline plays no part), ``note``.
     expected : pandas.DataFrame
-        One row a cohort and period from its start on, and "all" (average over treated units and periods): ``baseline_gap``
+        One row per cohort and period from its start on, and "all" (average over treated units and periods): ``baseline_gap``
         (cohort less comparison units), ``reliability`` (correlation of baseline and later outcome by the process),
         ``expected`` (rise against the comparison units by the process), ``expected_regression`` (the same from a regression
         of the comparison units' own change on their baseline), each with its jackknife standard error, ``note``.
@@ -74,7 +74,7 @@ class RegressionToMean:
     seed: int
 
     def text(self) -> str:
-        """Say it in a few sentences, in the scale of the outcome."""
+        """Describe it in a few sentences, in the scale of the outcome."""
         said = [
             f"{row['label']}: the {self.unit}s chosen began {abs(row['shortfall']):.4g} "
             f"{'below' if row['shortfall'] > 0 else 'above'} those that could have been "
@@ -213,7 +213,7 @@ def _panels_without_effect(
     strength: Floats,
     process: Process | str,
 ) -> dict[str, Draw | str]:
-    """Give the ways to draw a panel in which nothing happens and the rule that was seen chooses, or why there is none."""
+    """Return the ways to draw a panel in which nothing happens and the rule that was seen chooses, or why there is none."""
     sizes = np.diff(chosen.starts)[:-1]
     never = np.flatnonzero(np.isnan(chosen.cohort))
     scaled = np.maximum(np.round(sizes * len(never) / chosen.n_units), 1).astype(int)

@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 
 def find_chosen(design: Design) -> tuple[Matrices, NDArray[np.intp]]:
-    """Give the panel of what was chosen, units or means of clusters, and the row in it of every unit."""
+    """Return the panel of what was chosen, units or means of clusters, and the row in it of every unit."""
     matrices = design.matrices
     n_units = matrices.n_units
     if matrices.clustered_by_unit or not _one_cohort_each(matrices):
@@ -76,7 +76,7 @@ class ChosenPanel:
         return replace(self, outcome=self.outcome[keep], seen=self.seen[keep], cohort=self.cohort[keep])
 
     def columns(self, base: int) -> slice:
-        """Give the columns of the window that ends with the base period."""
+        """Return the columns of the window that ends with the base period."""
         return slice(max(base + 1 - self.window, 0), base + 1)
 
     def baseline(self, base: int, outcome: Floats | None = None) -> Floats:
@@ -87,7 +87,7 @@ class ChosenPanel:
 
 
 def describe_selection(data: ChosenPanel, matrices: Matrices) -> pd.DataFrame:
-    """Hold the baseline of each cohort against that of all units that could have been chosen."""
+    """Compare the baseline of each cohort with that of all units that could have been chosen."""
     rows = []
     kind = matrices.period_kind
     for cohort, base in zip(data.cohorts, data.bases, strict=True):
@@ -127,7 +127,7 @@ def describe_selection(data: ChosenPanel, matrices: Matrices) -> pd.DataFrame:
 def choose_again(
     outcome: Floats, data: ChosenPanel, sizes: NDArray[np.intp], strength: Floats, generator: np.random.Generator
 ) -> Floats:
-    """Give every unit a cohort: cohort by cohort the lowest of baseline and noise among those not chosen yet."""
+    """Return every unit a cohort: cohort by cohort the lowest of baseline and noise among those not chosen yet."""
     cohort = np.full(len(outcome), np.nan)
     for number, (start, base, size) in enumerate(zip(data.cohorts, data.bases, sizes, strict=True)):
         left = np.flatnonzero(np.isnan(cohort))

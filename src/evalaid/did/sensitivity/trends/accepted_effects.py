@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from evalaid.did.sensitivity.trends.conditional import FirstStage, Problem, settle
+from evalaid.did.sensitivity.trends.conditional import FirstStage, MomentProblem, settle
 
 Floats = NDArray[np.float64]
 
@@ -17,8 +17,10 @@ ROUNDS, FINER = 3, 16
 WINDOW, WIDEST = 10.0, 10_240.0
 
 
-def invert(problems: list[Problem], first: FirstStage | None, size: float, points: int) -> tuple[float, float, str]:
-    """Give the smallest and largest effect that some problem does not reject."""
+def invert(
+    problems: list[MomentProblem], first: FirstStage | None, size: float, points: int
+) -> tuple[float, float, str]:
+    """Return the smallest and largest effect that some problem does not reject."""
     problems = list(problems)
 
     def accepted(effects: Floats) -> NDArray[np.bool_]:
@@ -55,8 +57,8 @@ def invert(problems: list[Problem], first: FirstStage | None, size: float, point
     return ends[0], ends[1], "; ".join(dict.fromkeys(notes))
 
 
-def _window(problems: list[Problem], first: FirstStage | None, reach: float) -> tuple[float, float, bool]:
-    """Give a range outside which every problem rejects, and whether a first stage makes that certain."""
+def _window(problems: list[MomentProblem], first: FirstStage | None, reach: float) -> tuple[float, float, bool]:
+    """Return a range outside which every problem rejects, and whether a first stage makes that certain."""
     if first is not None:
         return first.value - first.half_length, first.value + first.half_length, True
     lows, highs = [], []

@@ -34,17 +34,7 @@ class Breakdown:
 
 
 def break_down(contains_zero: Callable[[float], bool], unit: float, estimate: float) -> Breakdown:
-    """Find by doubling and halving the m from which zero is inside.
-
-    Parameters
-    ----------
-    contains_zero : callable
-        Whether the interval at m holds zero; once it does it is taken to do so at every larger m.
-    unit : float
-        Of m: where the search starts.
-    estimate : float
-        Gives the sign.
-    """
+    """Find by doubling and halving the m from which zero is inside."""
     if contains_zero(0.0):
         return Breakdown(np.nan, 0.0, 0, "zero is inside at m = 0 already")
     sign = int(np.sign(estimate))

@@ -44,7 +44,7 @@ FEW_CLUSTERS_EACH = 3
 
 @dataclass(frozen=True, eq=False, repr=False)
 class EventStudy:
-    """Hold event-study coefficients with their covariance, also from a publication.
+    """Event-study coefficients with their covariance, also from a publication.
 
     Every coefficient is a deviation from one reference period, whose own coefficient is zero and left out.
 
@@ -117,19 +117,19 @@ class EventStudy:
         return len(self.event_time) - self.n_pre
 
     def critical_value(self, level: float) -> float:
-        """Give the two-sided critical value of one coefficient."""
+        """Return the two-sided critical value of one coefficient."""
         upper, freedom = (1 + level) / 2, self.degrees_of_freedom
         return float(ndtri(upper) if freedom is None else stdtrit(freedom, upper))
 
     def weigh(self, weights: Weights | None) -> Floats:
-        """Give the weight of every coefficient after the reference, (n_post,); None averages event times 0 and later."""
+        """Return the weight of every coefficient after the reference, (n_post,); None averages event times 0 and later."""
         return _weigh(self.event_time[self.n_pre :], weights)
 
 
 def _weigh(times: NDArray[np.int64], weights: Weights | None) -> Floats:
     treated = times >= min(0, int(times[-1]))
     if weights is None:
-        return treated / treated.sum()
+        return np.asarray(treated / treated.sum())
     named = pd.Series(weights, dtype=float) if isinstance(weights, Mapping | pd.Series) else None
     given = np.asarray(weights if named is None else named, dtype=float)
     expected = ", ".join(map(str, times[treated]))
@@ -185,7 +185,7 @@ def _list_faults(time: Floats, estimate: Floats, covariance: Floats, reference: 
 
 
 def _explain_singular(study: EventStudy) -> str:
-    """Say why a covariance cannot be used and what to leave out; "" when it can."""
+    """Return why a covariance cannot be used and what to leave out; "" when it can."""
     spread = np.sqrt(np.diag(study.covariance))
     values = np.linalg.eigvalsh(study.covariance / np.outer(spread, spread))
     if values[0] < -SYMMETRIC:
@@ -229,14 +229,7 @@ def gather(
     vcov: JointVcov = "auto",
     cluster: pd.Series | None = None,
 ) -> Gathered:
-    """Take the coefficients of an event study, their joint covariance and the usual interval of the effect.
-
-    Raises
-    ------
-    InferenceError
-        When the cells are not one row an event time, coefficients are not deviations from one reference period, or there
-        is no usable covariance; the reason is named.
-    """
+    """Take the coefficients of an event study, their joint covariance and the usual interval of the effect."""
     if not 0.5 < level < 1:
         raise InferenceError(f"level={level} found; a coverage between 0.5 and 1 is expected, for example 0.95.")
     if isinstance(event, EventStudy):
@@ -292,7 +285,7 @@ def _find_reference(event: Effects) -> int:
     if "event_time" not in cells or {"cohort", "period"} & set(cells) or cells["event_time"].duplicated().any():
         raise InferenceError(
             f"Cells by {', '.join(name for name in ('cohort', 'period', 'event_time', 'parameter') if name in cells) or 'nothing'} "
-            "found; one row an event time is expected. Use effects.aggregate('event_time'), or method event_study."
+            "found; one row per event time is expected. Use effects.aggregate('event_time'), or method event_study."
         )
     moved = np.abs(event.influence.matrix()).max(axis=0, initial=0.0)
     fixed = np.flatnonzero((moved == 0) & (event.value == 0))
@@ -317,7 +310,7 @@ def _find_reference(event: Effects) -> int:
 
 
 def _remark(cells: pd.DataFrame, n_clusters: int) -> tuple[str, ...]:
-    """Say what weakens the analysis: few clusters for so many coefficients, and event times of different units."""
+    """Return what weakens the analysis: few clusters for so many coefficients, and event times of different units."""
     remarks = []
     if n_clusters < FEW_CLUSTERS_EACH * len(cells):
         remarks.append(
@@ -332,7 +325,7 @@ def _remark(cells: pd.DataFrame, n_clusters: int) -> tuple[str, ...]:
 
 
 def _usual_interval(study: EventStudy, weights: Floats, level: float) -> pd.DataFrame:
-    """Give the row that `infer` would give."""
+    """Return the row that `infer` would give."""
     full = np.concatenate([np.zeros(study.n_pre), weights])
     estimate, std_error = float(full @ study.estimate), float(np.sqrt(full @ study.covariance @ full))
     freedom, critical = study.degrees_of_freedom, study.critical_value(level)

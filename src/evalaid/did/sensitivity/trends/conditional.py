@@ -40,29 +40,14 @@ SHORTFALL = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
+class MomentProblem:
     """One polyhedron of violations, ready to test.
 
-    Parameters
-    ----------
-    value : (corners,) or (corners, draws) array
-        Standardised ``g'(rows b - right)``.
-    slope : (corners,) array
-        What one unit of the effect takes off.
-    covariance : (corners, corners) array
-        Of ``value``.
-    loading : (corners, coefficients) array
-        ``value`` as a function of the coefficients.
-    offset : (corners,) array
-        ``loading b - offset = value``.
-    estimate : (coefficients,) or (coefficients, draws) array
-        b.
-    multipliers : (corners, rows) array
-        Standardised.
-    corners : Corners
-    inequalities : Inequalities
-    critical : float
-        Least favourable critical value; infinite without a first stage.
+    ``value`` (corners,) or (corners, draws): standardised ``g'(rows b - right)``. ``slope`` (corners,): what one unit
+    of the effect takes off. ``covariance`` (corners, corners): of ``value``. ``loading`` (corners, coefficients):
+    ``value`` as a function of the coefficients. ``offset`` (corners,): ``loading b - offset = value``. ``estimate``
+    (coefficients,) or (coefficients, draws): b. ``multipliers`` (corners, rows): standardised. ``corners``.
+    ``inequalities``. ``critical``: least favourable critical value; infinite without a first stage.
     """
 
     value: Floats
@@ -76,12 +61,12 @@ class Problem:
     inequalities: Inequalities
     critical: float = np.inf
 
-    def at(self, estimate: Floats) -> Problem:
+    def at(self, estimate: Floats) -> MomentProblem:
         """Take other estimates with the same covariance; (coefficients,) or (coefficients, draws)."""
         offset = self.offset if estimate.ndim == 1 else self.offset[:, None]
         return replace(self, value=self.loading @ estimate - offset, estimate=estimate)
 
-    def joined(self, multipliers: Floats) -> Problem:
+    def joined(self, multipliers: Floats) -> MomentProblem:
         """Add the corners with these multipliers, (corners, rows)."""
         corners = self.corners.joined(multipliers)
         return replace(pose(self.inequalities, corners, self.estimate), critical=self.critical)
@@ -99,13 +84,13 @@ class FirstStage:
     half_length: float
 
 
-def pose(inequalities: Inequalities, corners: Corners, estimate: Floats) -> Problem:
+def pose(inequalities: Inequalities, corners: Corners, estimate: Floats) -> MomentProblem:
     """Standardise the inequalities at the corners."""
     scale = corners.matrix @ inequalities.spread
     used = scale > 0
     multipliers = corners.matrix[used] / scale[used, None]
     loading, offset = multipliers @ inequalities.rows, multipliers @ inequalities.right
-    return Problem(
+    return MomentProblem(
         value=loading @ estimate - (offset if estimate.ndim == 1 else offset[:, None]),
         slope=corners.slopes[used] / scale[used],
         covariance=loading @ inequalities.covariance @ loading.T,
@@ -132,7 +117,7 @@ class _Largest:
     corners: NDArray[np.intp]
 
 
-def _find_largest(problem: Problem, effects: Floats) -> _Largest:
+def _find_largest(problem: MomentProblem, effects: Floats) -> _Largest:
     value = problem.value if problem.value.ndim > 1 else problem.value[:, None]
     every = value - problem.slope[:, None] * effects
     best = every.argmax(axis=0)
@@ -148,28 +133,21 @@ def _find_largest(problem: Problem, effects: Floats) -> _Largest:
     return _Largest(statistic, variance, below[under, place], above[over, place], np.stack([best, under, over]))
 
 
-def accepts(problem: Problem, effects: Floats, size: float, first: FirstStage | None = None) -> NDArray[np.bool_]:
-    """Say which values of the effect the conditional test of this size does not reject, by the corners of the problem.
+def accepts(problem: MomentProblem, effects: Floats, size: float, first: FirstStage | None = None) -> NDArray[np.bool_]:
+    """Compute which values of the effect the conditional test of this size does not reject, by the corners of the problem.
 
     Given which corner is largest, the statistic is a normal truncated to an interval that the rest of the data fixes; it
     rejects when positive and in the upper ``size`` of that distribution. A first stage rejects beyond ``critical`` (or
     outside the fixed-length interval) and cuts the interval there.
 
-    Parameters
-    ----------
-    problem : Problem
-    effects : (values,) array
-        Hypothesised effects; with ``value`` of several draws one a draw.
-    size : float
-        Of the second stage.
-    first : FirstStage, optional
+    Shapes: effects (values,).
     """
     return _decide(problem, _find_largest(problem, effects), effects, size, first)
 
 
 def settle(
-    problem: Problem, effects: Floats, size: float, first: FirstStage | None = None
-) -> tuple[NDArray[np.bool_], Problem]:
+    problem: MomentProblem, effects: Floats, size: float, first: FirstStage | None = None
+) -> tuple[NDArray[np.bool_], MomentProblem]:
     """Test as `accepts` with all corners that matter at these effects, in order of size; give the problem with them, too."""
     found = _find_largest(problem, effects)
     while not problem.corners.complete:
@@ -183,7 +161,7 @@ def settle(
     return _decide(problem, found, effects, size, first), problem
 
 
-def _search_along(problem: Problem, found: _Largest, effects: Floats) -> Floats:
+def _search_along(problem: MomentProblem, found: _Largest, effects: Floats) -> Floats:
     """Find the multipliers of corners that are larger than those known, (corners, rows).
 
     At the effects where the largest corner or one of those that cut its range change: there, and at both ends of the range.
@@ -202,11 +180,11 @@ def _search_along(problem: Problem, found: _Largest, effects: Floats) -> Floats:
     moments = np.concatenate([at, *(at + along * (end - statistic) for end in ends)], axis=1)
     known = np.concatenate([statistic, *ends])
     larger = given.largest(moments)
-    return larger[(larger * moments.T).sum(axis=1) > known + SAME * np.maximum(1.0, np.abs(known))]
+    return np.asarray(larger[(larger * moments.T).sum(axis=1) > known + SAME * np.maximum(1.0, np.abs(known))])
 
 
 def _decide(
-    problem: Problem, found: _Largest, effects: Floats, size: float, first: FirstStage | None
+    problem: MomentProblem, found: _Largest, effects: Floats, size: float, first: FirstStage | None
 ) -> NDArray[np.bool_]:
     statistic, fixed = found.statistic, found.variance < NO_VARIANCE
     variance = np.where(fixed, 1.0, found.variance)
@@ -223,7 +201,7 @@ def _decide(
 
 
 def _cut(
-    problem: Problem,
+    problem: MomentProblem,
     first: FirstStage,
     best: NDArray[np.intp],
     variance: Floats,
@@ -242,29 +220,21 @@ def _cut(
 
 
 def _upper_share(statistic: Floats, low: Floats, high: Floats) -> Floats:
-    """Give ``P(Z > statistic | low <= Z <= high)`` for a standard normal, by logarithms of upper tails."""
+    """Return ``P(Z > statistic | low <= Z <= high)`` for a standard normal, by logarithms of upper tails."""
     top, end, start = log_ndtr(-statistic), log_ndtr(-high), log_ndtr(-low)
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.exp(top - start) * np.expm1(end - top) / np.expm1(end - start)
     return np.where(np.isfinite(share), share, 1.0)
 
 
-def least_favourable(problem: Problem, size: float, draws: Floats, picks: Floats) -> float:
-    """Give the value that the largest corner exceeds with probability ``size`` when all inequalities bind.
+def least_favourable(problem: MomentProblem, size: float, draws: Floats, picks: Floats) -> float:
+    """Return the value that the largest corner exceeds with probability ``size`` when all inequalities bind.
 
     ``P(any Z_v > c)`` by sampling a corner in proportion to ``P(Z_v > c)`` and the others given that it exceeds c: the sum
     of these probabilities divided by the number that exceed. Exact when no two can exceed c together. Owen, Maximov and
     Chertkov (2019), arXiv:1710.06965.
 
-    Parameters
-    ----------
-    problem : Problem
-    size : float
-        Probability of exceeding, below one half.
-    draws : (n, coefficients) array
-        Normal draws with the covariance of the coefficients.
-    picks : (n, 2) array
-        Uniform draws: which corner, and how far it exceeds.
+    Shapes: draws (n, coefficients), picks (n, 2).
 
     Notes
     -----
@@ -286,7 +256,7 @@ def least_favourable(problem: Problem, size: float, draws: Floats, picks: Floats
     return critical
 
 
-def _search_around(problem: Problem, draws: Floats) -> Problem:
+def _search_around(problem: MomentProblem, draws: Floats) -> MomentProblem:
     """Add corners that are largest at draws of the coefficients, until hardly any is missing."""
     if problem.corners.complete:
         return problem
@@ -302,7 +272,7 @@ def _search_around(problem: Problem, draws: Floats) -> Problem:
 
 
 def _towards(critical: float, size: float, spread: Floats, covariance: Floats, normal: Floats, picks: Floats) -> float:
-    """Give the step from a critical value to a better one: Newton's on the logarithm of the tail, which is nearly straight."""
+    """Return the step from a critical value to a better one: Newton's on the logarithm of the tail, which is nearly straight."""
     tails = ndtr(-critical / spread)
     total = tails.sum()
     chosen = np.searchsorted(np.cumsum(tails) / total, picks[:, 0]).clip(max=len(tails) - 1)

@@ -28,20 +28,11 @@ SINGULAR = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Corners:
-    """Multipliers, one row a corner.
+    """Multipliers, one row per corner.
 
-    Parameters
-    ----------
-    reach : (n_post,) array
-        ``D^-T weights``, D the part of the steps after the reference (invertible): ``g+ - g-`` for k = 1 and f = 0.
-    effect : (n_post, n_extra) array
-        ``D^-T extra_post'``: what f takes off ``g+ - g-``.
-    added : (corners, n_extra) array
-        f.
-    slope : (corners,) array
-        k.
-    complete : bool
-        Whether no corner is missing.
+    ``reach`` (n_post,): ``D^-T weights``, D the part of the steps after the reference (invertible): ``g+ - g-`` for k
+    = 1 and f = 0. ``effect`` (n_post, n_extra): ``D^-T extra_post'``: what f takes off ``g+ - g-``. ``added``
+    (corners, n_extra): f. ``slope`` (corners,): k. ``complete``: whether no corner is missing.
     """
 
     reach: Floats

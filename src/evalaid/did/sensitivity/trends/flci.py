@@ -40,19 +40,15 @@ class Interval:
 class Path:
     """The estimators that trade bias for variance best, from the least biased to the least variable one.
 
-    Parameters
-    ----------
-    corners : (points, n) array
-        Weights on the coefficients at the corners of the path; in between they are linear.
-    bias : (points,) array
-        Largest bias divided by m.
+    ``corners`` (points, n): weights on the coefficients at the corners of the path; in between they are linear.
+    ``bias`` (points,): largest bias divided by m.
     """
 
     corners: Floats
     bias: Floats
 
     def at(self, position: float) -> tuple[Floats, float]:
-        """Give weights and bias at a position from 0 to ``points - 1``."""
+        """Return weights and bias at a position from 0 to ``points - 1``."""
         before = min(int(position), max(len(self.bias) - 2, 0))
         part = position - before
         after = min(before + 1, len(self.bias) - 1)
@@ -61,7 +57,7 @@ class Path:
 
 
 def folded_quantile(level: float, mean: Floats) -> Floats:
-    """Give the quantile at ``level`` of ``|N(mean, 1)|``, exact to rounding.
+    """Return the quantile at ``level`` of ``|N(mean, 1)|``, exact to rounding.
 
     Newton's method on ``Phi(c - mean) - Phi(-c - mean) = level`` from ``mean + z``, which lies below the root of a function
     that is concave from there on.
@@ -88,12 +84,7 @@ def trace(n_pre: int, weights: Floats, covariance: Floats) -> Path:
 
     A linear violation causes no bias in any of them.
 
-    Parameters
-    ----------
-    n_pre : int
-        Coefficients before the reference, at least one.
-    weights : (n_post,) array
-    covariance : (n_pre + n_post,) square array
+    Shapes: weights (n_post,).
     """
     n_post = len(weights)
     times = np.arange(1, n_post + 1)
@@ -108,12 +99,12 @@ def trace(n_pre: int, weights: Floats, covariance: Floats) -> Path:
 
 
 def _second_differences(n_pre: int) -> Floats:
-    """Give the weights before treatment, t = -n_pre .. -1, as functions of u_s, s = -n_pre+1 .. 0."""
+    """Return the weights before treatment, t = -n_pre .. -1, as functions of u_s, s = -n_pre+1 .. 0."""
     return np.eye(n_pre) - 2 * np.eye(n_pre, k=-1) + np.eye(n_pre, k=-2)
 
 
 def _lasso_path(gram: Floats, gradient: Floats) -> Floats:
-    """Give the corners of ``argmin u'gram u / 2 + gradient'u + penalty sum |u|`` from the largest penalty to none."""
+    """Return the corners of ``argmin u'gram u / 2 + gradient'u + penalty sum |u|`` from the largest penalty to none."""
     size = len(gradient)
     current = np.zeros(size)
     corners = [current]

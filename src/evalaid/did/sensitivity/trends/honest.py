@@ -19,7 +19,7 @@ from evalaid.did.effects.effects import Effects
 from evalaid.did.sensitivity.trends.accepted_effects import invert
 from evalaid.did.sensitivity.trends.breakdown import Breakdown, break_down
 from evalaid.did.sensitivity.trends.coefficients import EventStudy, JointVcov, Weights, gather
-from evalaid.did.sensitivity.trends.conditional import FirstStage, Problem, least_favourable, pose, settle
+from evalaid.did.sensitivity.trends.conditional import FirstStage, MomentProblem, least_favourable, pose, settle
 from evalaid.did.sensitivity.trends.corners import Corners, find_corners
 from evalaid.did.sensitivity.trends.flci import Interval, Path, shortest, trace
 from evalaid.did.sensitivity.trends.inequalities import state
@@ -49,12 +49,12 @@ _CURVE = [
 
 @dataclass(frozen=True, eq=False, repr=False)
 class HonestBounds:
-    """Hold the intervals of an effect by how far trends may diverge.
+    """The intervals of an effect by how far trends may diverge.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        One row an m: ``m``, ``conf_low``, ``conf_high``, ``identified_low``, ``identified_high`` (the effects that agree with
+        One row per m: ``m``, ``conf_low``, ``conf_high``, ``identified_low``, ``identified_high`` (the effects that agree with
         the restriction if the coefficients were known without error; missing when none does), ``method``, ``level``,
         ``vcov``, ``distribution``, ``n_clusters``, ``note``.
     original : pandas.DataFrame
@@ -93,14 +93,7 @@ class HonestBounds:
         return f"<HonestBounds: {self.restriction}{shape}, {self.method}, {len(self.table)} values of m>"
 
     def curve(self, factor: float = 1.0) -> pd.DataFrame:
-        """Give the intervals with the usual one as one frame to draw, in another unit if wanted (100 = percentage points).
-
-        Returns
-        -------
-        pandas.DataFrame
-            ``kind`` ("usual": m missing; "bounds"), ``m`` (in the unit of the outcome for smoothness), ``estimate`` (usual
-            only), ``conf_low``, ``conf_high``, ``identified_low``, ``identified_high``, ``restriction``, ``breakdown``.
-        """
+        """Return the intervals with the usual one as one frame to draw, in another unit if wanted (100 = percentage points)."""
         usual = self.original[[ESTIMATE, *ENDS]].assign(kind="usual")
         bounds = self.table[["m", *ENDS, "identified_low", "identified_high"]].assign(kind="bounds")
         frame = pd.concat([usual, bounds], ignore_index=True).assign(breakdown=self.breakdown.m)
@@ -241,7 +234,7 @@ def honest(
 
 
 def _limit_before(limits: Restriction, estimate: Floats, covariance: Floats, level: float) -> float:
-    """Give the largest upper limit, each one-sided, of a change of slope before treatment (R's ``DeltaSD_upperBound_Mpre``)."""
+    """Return the largest upper limit, each one-sided, of a change of slope before treatment (R's ``DeltaSD_upperBound_Mpre``)."""
     steps = limits.pre_steps
     if limits.kind != "smoothness" or not len(steps):
         return float("nan")
@@ -317,14 +310,14 @@ class _Analysis:
         return np.concatenate([half, -half])[: self.draws], generator.random((self.draws, 2))
 
     def interval(self, m: float) -> tuple[float, float, str]:
-        """Give both ends at m and what there is to say."""
+        """Return both ends at m and what there is to say."""
         if self.method == "FLCI":
             found = self.shortest_at(m, self.level)
             return found.centre - found.half_length, found.centre + found.half_length, ""
         return invert(self.pose_all(m), self.first_stage(m), self.second_size, self.points)
 
     def contains_zero(self, m: float) -> bool:
-        """Say whether an effect of zero agrees with the restriction at m."""
+        """Return whether an effect of zero agrees with the restriction at m."""
         if self.method == "FLCI":
             found = self.shortest_at(m, self.level)
             return abs(found.centre) <= found.half_length
@@ -344,11 +337,11 @@ class _Analysis:
     def shortest_at(self, m: float, level: float) -> Interval:
         return shortest(self.path, self.estimate, self.covariance, m, level)
 
-    def pose_one(self, m: float, number: int) -> Problem:
+    def pose_one(self, m: float, number: int) -> MomentProblem:
         inequalities = state(self.limits, m, number, self.covariance, self.weights)
         return pose(inequalities, self.corners, self.estimate)
 
-    def critical_value(self, problem: Problem) -> float:
+    def critical_value(self, problem: MomentProblem) -> float:
         return least_favourable(problem, self.first_size, *self.normal)
 
     def first_stage(self, m: float) -> FirstStage | None:
@@ -357,9 +350,9 @@ class _Analysis:
         found = self.shortest_at(m, 1 - self.first_size)
         return FirstStage(self.covariance @ found.weights, found.centre, found.half_length)
 
-    def pose_all(self, m: float) -> list[Problem]:
-        """Give every problem of the union at m, ready to test."""
-        problems: list[Problem] = []
+    def pose_all(self, m: float) -> list[MomentProblem]:
+        """Return every problem of the union at m, ready to test."""
+        problems: list[MomentProblem] = []
         for number in range(len(self.limits.bounds)):
             problem = self.pose_one(m, number)
             if self.method == "C-LF":

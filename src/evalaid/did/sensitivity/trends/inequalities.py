@@ -25,16 +25,9 @@ SOLVED = 0  # status of scipy.optimize.linprog
 class Inequalities:
     """``rows d <= right`` for the violation d in the coefficients, whose part after the reference is ``b - tau``.
 
-    Parameters
-    ----------
-    rows : (rows, coefficients) array
-    right : (rows,) array
-    spread : (rows,) array
-        Standard deviations of ``rows b``.
-    covariance : (coefficients, coefficients) array
-        Of the coefficients b.
-    weights : (n_post,) array
-        Of the effects tau; what varies with ``weights' tau`` fixed is a nuisance.
+    ``rows`` (rows, coefficients). ``right`` (rows,). ``spread`` (rows,): standard deviations of ``rows b``.
+    ``covariance`` (coefficients, coefficients): of the coefficients b. ``weights`` (n_post,): of the effects tau; what
+    varies with ``weights' tau`` fixed is a nuisance.
     """
 
     rows: Floats
@@ -53,9 +46,7 @@ class Inequalities:
 
         They are the dual solution of ``min e: y <= nuisance x + spread e``, (columns, rows).
 
-        Parameters
-        ----------
-        moments : (rows, columns) array
+        Shapes: moments (rows, columns).
         """
         block = self._block
         n_rows, n_free = block.shape

@@ -27,12 +27,12 @@ SLOPE_PRECISION = 1e-10
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PretrendPower:
-    """Hold the linear violations that a pre-test misses, and what they would do to the effect.
+    """The linear violations that a pre-test misses, and what they would do to the effect.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        One row a test and a power (or given slope): ``test`` ("individual": some coefficient before treatment is significant;
+        One row per test and a power (or given slope): ``test`` ("individual": some coefficient before treatment is significant;
         "joint": all together are), ``power``, ``slope`` (per period), ``bias`` (in the effect), ``conditional_bias`` (given
         that the test found nothing), ``bias_share`` (of the estimated effect), ``size`` (how often the test finds something
         when there is nothing), ``likelihood_ratio`` (of the coefficients before treatment, this slope against none),
@@ -64,7 +64,7 @@ class PretrendPower:
         return f"<PretrendPower: {len(self.table)} violations of {self.study!r}>"
 
     def curve(self, test: Literal["individual", "joint"] = "individual", factor: float = 1.0) -> pd.DataFrame:
-        """Give the paths of one test as one frame to draw, in another unit if wanted (100 = percentage points)."""
+        """Return the paths of one test as one frame to draw, in another unit if wanted (100 = percentage points)."""
         frame = self.paths[self.paths["test"] == test].reset_index(drop=True)
         outcome = [name for name in _PATH if name not in {"test", "power", "event_time"}]
         return frame.assign(**{name: frame[name] * factor for name in outcome})
@@ -260,7 +260,7 @@ def _slope_for(test: _Test, before: Floats, target: float, start: float) -> floa
 def _describe(
     study: EventStudy, weights: Floats, test: _Test, slope: float, line: Floats, size: float, level: float
 ) -> tuple[dict[str, float | str], pd.DataFrame]:
-    """Say what a violation of this slope does to the test and to the effect."""
+    """Describe what a violation of this slope does to the test and to the effect."""
     n_pre = study.n_pre
     violation = slope * line
     before, estimate = violation[:n_pre], study.estimate[:n_pre]

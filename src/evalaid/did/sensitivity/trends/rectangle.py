@@ -29,7 +29,7 @@ class Inside:
 
 
 def uniform_points(dimension: int, points: int, seed: int) -> Floats:
-    """Give independently scrambled Sobol sequences, (replicates, points, dimension); ``points`` is rounded up to a power of two."""
+    """Return independently scrambled Sobol sequences, (replicates, points, dimension); ``points`` is rounded up to a power of two."""
     if dimension == 0:
         return np.zeros((1, 1, 0))
     generator = np.random.default_rng(seed)
@@ -43,12 +43,7 @@ def inside_rectangle(mean: Floats, covariance: Floats, half_width: Floats, unifo
     One coordinate after the other is drawn inside its interval given the earlier ones; the widths of these intervals in
     probability multiply to the integral. Exact in one dimension. Genz (1992), doi:10.1080/10618600.1992.10477010.
 
-    Parameters
-    ----------
-    mean, half_width : (n,) array
-    covariance : (n, n) array
-    uniform : (replicates, points, n - 1) array
-        From :func:`uniform_points`.
+    Shapes: mean, half_width (n,), covariance (n, n), uniform (replicates, points, n - 1).
 
     Examples
     --------

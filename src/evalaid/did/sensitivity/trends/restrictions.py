@@ -31,23 +31,12 @@ INFEASIBLE = 2  # status of scipy.optimize.linprog
 class Restriction:
     """A set of violations, ``+-steps d <= m (bounds_p d + constant)`` for some p, and ``extra d <= 0``.
 
-    Parameters
-    ----------
-    kind, shape
-        What is restricted, see :func:`restrict`.
-    steps : (n_post, n) array
-        First or second differences that reach into the periods after the reference.
-    bounds : (problems, n) array
-        What m multiplies: a difference before treatment with either sign, one problem each; the set is their union. Zero
-        for smoothness.
-    constant : float
-        One for smoothness, zero for the relative restrictions.
-    limits : (float, float)
-        Factors of m in the rows with plus and with minus; zero where a monotone shape makes the row ``+-steps d <= 0``.
-    extra : (rows, n) array
-        Further rows of a shape.
-    pre_steps : (rows, n) array
-        The same differences before the reference, for what the estimates themselves say.
+    ``kind``, ``shape``: what is restricted, see :func:`restrict`. ``steps`` (n_post, n): first or second differences
+    that reach into the periods after the reference. ``bounds`` (problems, n): what m multiplies: a difference before
+    treatment with either sign, one problem each; the set is their union. Zero for smoothness. ``constant``: one for
+    smoothness, zero for the relative restrictions. ``limits``: factors of m in the rows with plus and with minus; zero
+    where a monotone shape makes the row ``+-steps d <= 0``. ``extra`` (rows, n): further rows of a shape.
+    ``pre_steps`` (rows, n): the same differences before the reference, for what the estimates themselves say.
     """
 
     kind: Kind
@@ -70,7 +59,7 @@ class Restriction:
         return not len(self.extra) and self.limits == (1.0, 1.0)
 
     def rows(self, m: float, problem: int) -> tuple[Floats, Floats]:
-        """Give the inequalities ``rows d <= right`` of one problem at m."""
+        """Return the inequalities ``rows d <= right`` of one problem at m."""
         up, down = self.limits
         bound, constant = self.bounds[problem], self.constant * m
         matrix = np.concatenate([self.steps - up * m * bound, -self.steps - down * m * bound, self.extra])
@@ -81,7 +70,7 @@ class Restriction:
 
 
 def differences(n_pre: int, n_post: int, order: int) -> Floats:
-    """Give the first or second differences along event time as functions of the coefficients, (rows, n_pre + n_post)."""
+    """Return the first or second differences along event time as functions of the coefficients, (rows, n_pre + n_post)."""
     path = np.diff(np.eye(n_pre + n_post + 1), n=order, axis=0)
     return np.delete(path, n_pre, axis=1)
 
@@ -93,11 +82,6 @@ def restrict(kind: Kind, shape: Shape | None, n_pre: int, n_post: int) -> Restri
     ``smoothness``: no second difference exceeds m. ``relative_smoothness``: no second difference after treatment exceeds m
     times the largest one before it. Their Delta^RM, Delta^SD and Delta^SDRM. A shape restricts the violation from the
     reference period on: its sign, or the sign of its first differences.
-
-    Raises
-    ------
-    InferenceError
-        For unknown words, or too few periods before treatment.
 
     Notes
     -----

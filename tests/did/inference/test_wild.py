@@ -13,7 +13,7 @@ import evalaid as ea
 from evalaid.base.errors import InferenceError
 from evalaid.did.effects.effects import Effects
 from evalaid.did.inference.variance.by_cluster import group_clusters
-from evalaid.did.inference.wild.wild_columns import Block
+from evalaid.did.inference.wild.wild_columns import DrawnColumns
 from evalaid.did.inference.wild.wild_draws import Plan
 from evalaid.did.inference.wild.wild_inversion import Draws, describe_set
 from evalaid.did.inference.wild.wild_scores import KINDS, wild_scores
@@ -165,11 +165,11 @@ def test_every_bootstrap_t_equals_the_one_from_dense_dummies(name, row, panel, m
         with monkeypatch.context() as other:
             other.setattr(
                 "evalaid.did.inference.wild.wild_columns.GATHERED",
-                np.inf if found[0].scores.sums.turn is not None else -np.inf,
+                np.inf if found[0].scores.sums.project is not None else -np.inf,
             )
             other.setattr("evalaid.did.inference.variance.hat.REGULAR", 0.0)
             again = [ours(effects, chosen, codes, name, plan) for plan in plans]
-        assert {draws.scores.sums.turn is None for draws in (found[0], again[0])} == {True, False}
+        assert {draws.scores.sums.project is None for draws in (found[0], again[0])} == {True, False}
         for theta in (0.0, 0.05):
             expected = dense.statistics(theta, np.concatenate(multipliers), name)
             for way in (found, again):
@@ -263,9 +263,9 @@ def test_tables_and_products_sum_with_the_same_signs():
     signs = multipliers_of(plan)
     assert signs.shape == (50, 21)
     assert set(signs.ravel()) == {-1.0, 1.0}
-    ((found, _),) = plan.sums([Block(slice(None), columns, slice(None))], columns)
+    ((found, _),) = plan.sums([DrawnColumns(slice(None), columns, slice(None))], columns)
     np.testing.assert_allclose(found, signs @ columns, atol=TOLERANCE)
-    halves = [Block(np.arange(21)[k::2], columns[k::2], np.arange(5) + 5 * (1 - k)) for k in (0, 1)]
+    halves = [DrawnColumns(np.arange(21)[k::2], columns[k::2], np.arange(5) + 5 * (1 - k)) for k in (0, 1)]
     ((apart, _),) = plan.sums(halves, columns)
     np.testing.assert_allclose(apart[:, :5] + apart[:, 5:], found, atol=TOLERANCE)
     np.testing.assert_allclose(apart[:, 5:], signs[:, ::2] @ columns[::2], atol=TOLERANCE)

@@ -23,11 +23,11 @@ def treated_clusters(effects: Effects, clusters: Clusters) -> NDArray[np.int64]:
     stated = cells[TREATED_CLUSTERS].to_numpy(dtype=np.int64)
     treated = ~np.isnan(people.cohort)
     if "cohort" not in cells:
-        return np.minimum(stated, len(np.unique(clusters.codes[treated])))
+        return np.asarray(np.minimum(stated, len(np.unique(clusters.codes[treated]))))
     pairs = np.unique(np.stack([people.cohort[treated], clusters.codes[treated].astype(float)]), axis=1)
     cohorts, counts = np.unique(pairs[0], return_counts=True)
     place = np.searchsorted(cohorts, cells["cohort"].to_numpy(dtype=float))
-    return np.minimum(stated, counts[np.minimum(place, len(counts) - 1)])
+    return np.asarray(np.minimum(stated, counts[np.minimum(place, len(counts) - 1)]))
 
 
 def say_few(count: int, treated: int) -> str:
@@ -83,4 +83,4 @@ def refuse_one_treated(
             "in space (evalaid.placebo), randomisation inference (evalaid.randomize), or Conley and Taber and Ferman and Pinto "
             "(evalaid.few_treated). vcov='reference' repeats what the method's reference implementation would print."
         )
-    return alone
+    return np.asarray(alone)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalaid.base.errors import FactsError
-from evalaid.base.partial_dates import earliest_day, latest_day, name_span
+from evalaid.base.partial_dates import earliest_day, latest_day, name_dates
 from evalaid.base.rounding import Figure, evaluate
 from evalaid.evidence.published_facts import Facts, recompute
 
@@ -221,7 +221,7 @@ def test_arithmetic_follows_precedence_and_refuses_anything_else():
     ],
 )
 def test_periods_are_named_as_shortly_as_they_can_be(start, end, words):
-    assert name_span(start, end) == words
+    assert name_dates(start, end) == words
 
 
 def test_a_date_known_to_the_month_is_any_day_of_it():

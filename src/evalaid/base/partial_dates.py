@@ -11,21 +11,7 @@ PATTERN = r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?"
 
 
 def earliest_day(text: str) -> dt.date | None:
-    """Find the first day that a date can mean.
-
-    Parameters
-    ----------
-    text : str
-        Year, month or day; empty = unknown.
-
-    Returns
-    -------
-    datetime.date or None
-
-    Raises
-    ------
-    ValueError
-        When the text is no date.
+    """Return the first day that a year, month or day can mean; None for an empty text. Raises ValueError for what is no date.
 
     Examples
     --------
@@ -39,7 +25,7 @@ def earliest_day(text: str) -> dt.date | None:
 
 
 def latest_day(text: str) -> dt.date | None:
-    """Find the last day that a date can mean; takes what `earliest_day` takes.
+    """Return the last day that a date can mean; takes what `earliest_day` takes.
 
     Examples
     --------
@@ -55,16 +41,7 @@ def latest_day(text: str) -> dt.date | None:
 
 
 def years_between(start: dt.date, end: dt.date) -> float:
-    """Measure the time between two days in years of 365.25 days.
-
-    Parameters
-    ----------
-    start, end : datetime.date
-        The days; negative when ``end`` is the earlier one.
-
-    Returns
-    -------
-    float
+    """Return the time between two days in years of 365.25 days; negative when ``end`` is the earlier one.
 
     Examples
     --------
@@ -74,22 +51,12 @@ def years_between(start: dt.date, end: dt.date) -> float:
     return (end - start).days / 365.25
 
 
-def name_span(start: str, end: str) -> str:
-    """Name the time from one date to another as shortly as it can be said.
-
-    Parameters
-    ----------
-    start, end : str
-        As in the data; empty = unknown.
-
-    Returns
-    -------
-    str
-        ``"2018"``, ``"2020 January to June"``, ``"until 2018-12-31"``.
+def name_dates(start: str, end: str) -> str:
+    """Return the time from one stated date to another as shortly as it can be said; an empty date is unknown.
 
     Examples
     --------
-    >>> name_span("2018-01-01", "2018-12-31"), name_span("2020-01-01", "2020-06-30"), name_span("", "2025-04")
+    >>> name_dates("2018-01-01", "2018-12-31"), name_dates("2020-01-01", "2020-06-30"), name_dates("", "2025-04")
     ('2018', '2020 January to June', 'until 2025-04')
     """
     if not start or not end:

@@ -11,13 +11,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from evalaid.base.errors import PanelError
+from evalaid.base.months import CALENDAR, EPOCH, MONTHS, PeriodKind, first_day_of, month_in, month_of, read_kind
 
 FIRST_YEAR, LAST_YEAR = 1900, 2100
 """Whole numbers that all lie in this range are read as years, others as plain numbers."""
@@ -28,40 +28,12 @@ _MONTH = re.compile(r"(\d{4})(?:[-/.]|[Mm])(0?[1-9]|1[0-2])")
 _NUMBER = re.compile(r"[+-]?\d+")
 
 
-class PeriodKind(StrEnum):
-    """Name what one step on the time axis is.
-
-    Examples
-    --------
-    >>> PeriodKind.QUARTER == "quarter"
-    True
-    """
-
-    YEAR = "year"
-    HALF = "half-year"
-    QUARTER = "quarter"
-    MONTH = "month"
-    NUMBER = "number"
-
-
-PER_YEAR = {PeriodKind.YEAR: 1, PeriodKind.HALF: 2, PeriodKind.QUARTER: 4, PeriodKind.MONTH: 12}
-"""Periods of each dated kind in one year."""
-
-
 @dataclass(frozen=True)
 class Periods:
-    """Hold parsed periods.
-
-    Parameters
-    ----------
-    kind : PeriodKind
-        What one step is.
-    ordinal : numpy.ndarray
-        (n,) int64, in the order of the values that were parsed.
-    """
+    """Parsed periods, in the order of the values."""
 
     kind: PeriodKind
-    ordinal: np.ndarray
+    ordinal: np.ndarray  # (n,) int64
 
 
 def parse_periods(values: Any, kind: str | None = None) -> Periods:
@@ -144,49 +116,19 @@ def recognise_periods(values: pd.Series, kind: str | None = None) -> tuple[Perio
 
 
 def label(kind: str, ordinal: float) -> str:
-    """Name one period.
-
-    Parameters
-    ----------
-    kind : {"year", "half-year", "quarter", "month", "number"}
-        What one step on the time axis is.
-    ordinal : int
-        The stored number of the period.
-
-    Returns
-    -------
-    str
-        ``"2019"``, ``"2019H2"``, ``"2019Q3"``, ``"2019-09"`` or the number itself.
+    """Return the name of one period: ``"2019"``, ``"2019H2"``, ``"2019Q3"``, ``"2019-09"`` or the number itself.
 
     Examples
     --------
     >>> label("year", 2019), label("half-year", 99), label("quarter", 198), label("month", 596), label("number", 7)
     ('2019', '2019H2', '2019Q3', '2019-09', '7')
     """
-    number = int(ordinal)
-    if kind == PeriodKind.HALF:
-        return f"{1970 + number // 2}H{number % 2 + 1}"
-    if kind == PeriodKind.QUARTER:
-        return f"{1970 + number // 4}Q{number % 4 + 1}"
-    if kind == PeriodKind.MONTH:
-        return f"{1970 + number // 12}-{number % 12 + 1:02d}"
-    return str(number)
+    plain, calendar = read_kind(kind)
+    return calendar.label(plain, ordinal)
 
 
 def labels(kind: str, ordinals: Iterable[float]) -> list[str]:
-    """Name many periods (see `label`).
-
-    Parameters
-    ----------
-    kind : {"year", "half-year", "quarter", "month", "number"}
-        What one step on the time axis is.
-    ordinals : iterable of int
-        Stored numbers of the periods.
-
-    Returns
-    -------
-    list of str
-        One name for each ordinal.
+    """Return the names of many periods (see `label`).
 
     Examples
     --------
@@ -197,61 +139,27 @@ def labels(kind: str, ordinals: Iterable[float]) -> list[str]:
 
 
 def containing_period(kind: str, day: dt.date) -> int:
-    """Find the period that a day falls in.
-
-    Parameters
-    ----------
-    kind : {"year", "half-year", "quarter", "month"}
-        What one step on the time axis is; plain numbers have no dates.
-    day : datetime.date
-        The day.
-
-    Returns
-    -------
-    int
-        Ordinal of the period.
-
-    Raises
-    ------
-    KeyError
-        When the kind has no dates.
+    """Return the ordinal of the period of a dated kind that a day falls in.
 
     Examples
     --------
     >>> label("quarter", containing_period("quarter", dt.date(2021, 2, 18)))
     '2021Q1'
     """
-    per_year = PER_YEAR[PeriodKind(kind)]
-    if per_year == 1:
-        return day.year
-    return (day.year - 1970) * per_year + (day.month - 1) * per_year // 12
+    plain, calendar = read_kind(kind)
+    return int(calendar.period_of(plain, month_of(day)))
 
 
 def first_day(kind: str, ordinal: int) -> dt.date:
-    """Find the first day of a period.
-
-    Parameters
-    ----------
-    kind : {"year", "half-year", "quarter", "month"}
-        What one step on the time axis is; plain numbers have no dates.
-    ordinal : int
-        The stored number of the period.
-
-    Returns
-    -------
-    datetime.date
-        Its first day.
+    """Return the first day of a period of a dated kind.
 
     Examples
     --------
     >>> first_day("quarter", 198)
     datetime.date(2019, 7, 1)
     """
-    per_year = PER_YEAR[PeriodKind(kind)]
-    if per_year == 1:
-        return dt.date(int(ordinal), 1, 1)
-    year, step = divmod(int(ordinal), per_year)
-    return dt.date(1970 + year, step * (12 // per_year) + 1, 1)
+    plain, calendar = read_kind(kind)
+    return first_day_of(calendar.first_month(plain, int(ordinal)))
 
 
 def _from_numbers(values: pd.Series, wanted: PeriodKind | None) -> tuple[Periods, np.ndarray]:
@@ -280,7 +188,7 @@ def _from_period_dtype(values: pd.Series, wanted: PeriodKind | None) -> tuple[Pe
     unreadable = values.isna().to_numpy()
     if kind is None or (wanted is not None and kind != wanted):
         return Periods(wanted or PeriodKind.NUMBER, np.zeros(len(values), np.int64)), np.ones(len(values), dtype=bool)
-    ordinal = pd.PeriodIndex(values).asi8 + (1970 if kind == PeriodKind.YEAR else 0)
+    ordinal = pd.PeriodIndex(values).asi8 + (EPOCH if kind == PeriodKind.YEAR else 0)
     return Periods(kind, np.where(unreadable, 0, ordinal)), unreadable
 
 
@@ -295,15 +203,14 @@ def _from_dates(values: pd.Series, wanted: PeriodKind | None) -> tuple[Periods, 
     readable = edge & ~missing
     kind = wanted
     if kind is None:
-        fits = [name for name in PER_YEAR if np.all(step[readable] % (12 // PER_YEAR[name]) == 0)]
-        kind = fits[0] if readable.any() else PeriodKind.MONTH
+        fits = [name for name, months in MONTHS.items() if np.all(step[readable] % months == 0)]
+        kind = PeriodKind(fits[0]) if readable.any() else PeriodKind.MONTH
     if kind == PeriodKind.NUMBER:
         return Periods(kind, np.zeros(len(values), np.int64)), np.ones(len(values), dtype=bool)
-    months = 12 // PER_YEAR[kind]
-    readable &= step % months == 0
-    within = np.where(missing, 0, month - 1).astype(np.int64) // months
-    years = np.where(missing, 0, year).astype(np.int64)
-    ordinal = years if kind == PeriodKind.YEAR else (years - 1970) * PER_YEAR[kind] + within
+    readable &= step % MONTHS[kind] == 0
+    ordinal = CALENDAR.period_of(
+        kind, month_in(np.where(missing, 0, year), np.where(missing, 1, month)).astype(np.int64)
+    )
     return Periods(kind, np.where(readable, ordinal, 0)), ~readable
 
 
@@ -334,11 +241,17 @@ def _parse_one(value: Any) -> tuple[PeriodKind, int] | None:
         return (PeriodKind.NUMBER, int(value)) if np.isfinite(value) and value == round(value) else None
     text = str(value).strip()
     if match := _HALF.fullmatch(text):
-        return PeriodKind.HALF, (int(match[1]) - 1970) * 2 + int(match[2]) - 1
+        return _dated(PeriodKind.HALF, match)
     if match := _QUARTER.fullmatch(text):
-        return PeriodKind.QUARTER, (int(match[1]) - 1970) * 4 + int(match[2]) - 1
+        return _dated(PeriodKind.QUARTER, match)
     if match := _MONTH.fullmatch(text):
-        return PeriodKind.MONTH, (int(match[1]) - 1970) * 12 + int(match[2]) - 1
+        return _dated(PeriodKind.MONTH, match)
     if _NUMBER.fullmatch(text):
         return PeriodKind.NUMBER, int(text)
     return None
+
+
+def _dated(kind: PeriodKind, match: re.Match[str]) -> tuple[PeriodKind, int]:
+    """Return the period with a number in a year."""
+    first = month_in(int(match[1])) + (int(match[2]) - 1) * MONTHS[kind]
+    return kind, CALENDAR.period_of(kind, first)

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from evalaid.base.partial_dates import earliest_day, latest_day, name_span, years_between
+from evalaid.base.partial_dates import earliest_day, latest_day, name_dates, years_between
 from evalaid.base.rounding import Figure
 
 KIND_WORDS = {
@@ -99,7 +99,7 @@ class Fact:
     @property
     def when(self) -> str:
         """The period in words."""
-        return name_span(self.period_start, self.period_end)
+        return name_dates(self.period_start, self.period_end)
 
     @property
     def one_sided(self) -> bool:

@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 
 from evalaid.base.errors import RosterError
-from evalaid.base.periods import PER_YEAR, PeriodKind, containing_period, first_day, label
+from evalaid.base.months import MONTHS, PER_YEAR, PeriodKind
+from evalaid.base.periods import containing_period, first_day, label
 from evalaid.programme.roster import Roster
 
 RULES = ("containing_period", "first_full_period")
 """Which period a start belongs to: the one it falls in, or the first one that begins on or after it."""
-_MONTHS = {"month": 1, "quarter": 3, "half": 6, "year": 12}
+_MONTHS = {str(kind).removesuffix("-year"): months for kind, months in MONTHS.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +148,7 @@ def _list_notes(roster: Roster, first: pd.DataFrame, kind: str) -> tuple[str, ..
             notes.append(f"{known} {said}: the first day of that time was taken, though it may lie in another {kind}")
             continue
         assumed = f"the first day of that {precision} was taken"
-        if _MONTHS[str(precision)] > 12 // PER_YEAR[PeriodKind(kind)]:
+        if _MONTHS[str(precision)] > MONTHS[PeriodKind(kind)]:
             assumed += f", though the start may lie in a later {kind}"
         notes.append(f"{known} known to the {precision} only: {assumed}")
     if len(several := roster.several_hospitals):

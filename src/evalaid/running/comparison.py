@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalaid.base.errors import ManifestError
-from evalaid.base.periods import PER_YEAR
+from evalaid.base.months import PER_YEAR
 from evalaid.study.manifest import NUMBERS_FILE, Number, read_manifest
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from evalaid.base.errors import ManifestError
-from evalaid.base.periods import PER_YEAR
+from evalaid.base.months import PER_YEAR
 
 NUMBERS_FILE = "numbers.json"
 UNITS = ("pp", "%", "count", "year", "half-year", "quarter", "month", "number", "p", "fraction", "episodes")

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from evalaid.base.faults import SHOWN, Faults
-from evalaid.base.periods import FIRST_YEAR, LAST_YEAR, PeriodKind, label, recognise_periods
+from evalaid.base.months import PeriodKind
+from evalaid.base.periods import FIRST_YEAR, LAST_YEAR, label, recognise_periods
 from evalaid.did.panel.keys import Keys, is_text, varies_within
 
 NO_COHORT = np.iinfo(np.int64).min

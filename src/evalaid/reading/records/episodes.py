@@ -10,6 +10,8 @@ import secrets
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
+from evalaid.base.months import EPOCH, PER_YEAR, PeriodKind, month_in
+
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
@@ -359,5 +361,5 @@ def _ordinal(day: Any, period: str) -> Any:
     if period == "year":
         return day.year().cast("int32")
     if period == "quarter":
-        return ((day.year() - 1970) * 4 + day.quarter() - 1).cast("int32")
-    return ((day.year() - 1970) * 12 + day.month() - 1).cast("int32")
+        return ((day.year() - EPOCH) * PER_YEAR[PeriodKind.QUARTER] + day.quarter() - 1).cast("int32")
+    return month_in(day.year(), day.month()).cast("int32")

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from evalaid.base.months import CALENDAR, IN_YEAR, MONTHS, PeriodKind
 from evalaid.base.names import COUNTS, SHARES
-from evalaid.base.periods import label
 from evalaid.reading.journal.decisions import Decision, Fault, LeftOut, fault_of, leave
 
 YES, NO, UNSAID = 1, 0, -1
@@ -17,50 +17,10 @@ YES, NO, UNSAID = 1, 0, -1
 AGREE = 0.8
 """Share of the pairs of periods that must rise, or not rise, as cumulative counts would, before figures speak for themselves."""
 
-MONTHS = {"year": 12, "half-year": 6, "quarter": 3, "month": 1}
-
 FALLS = 0.2
 """Share of these pairs that fall from which on counts cannot be cumulative; corrections alone make few counts fall."""
 
 _SERIES = ["unit", "variable", "year"]
-
-
-def name_span(first: int, last: int) -> str:
-    """Return the name of the months from first to last (months since January 1970).
-
-    Examples
-    --------
-    >>> name_span(588, 596), name_span(594, 596), name_span(588, 599), name_span(590, 590)
-    ('2019-01 to 2019-09', '2019Q3', '2019', '2019-03')
-    """
-    kind = kind_of(first, last)
-    if kind:
-        return label(kind, ordinal_of(kind, first))
-    return f"{label('month', first)} to {label('month', last)}"
-
-
-def kind_of(first: int, last: int) -> str:
-    """Return which kind of period a span of months is; empty when it is none.
-
-    Examples
-    --------
-    >>> kind_of(588, 599), kind_of(588, 590), kind_of(588, 593), kind_of(588, 596)
-    ('year', 'quarter', 'half-year', '')
-    """
-    length = last - first + 1
-    kind = next((name for name, months in MONTHS.items() if months == length), "")
-    return kind if kind and first % length == 0 else ""
-
-
-def ordinal_of(kind: str, first: int) -> int:
-    """Return the ordinal of the period that begins with a month (see `evalaid.base.periods`).
-
-    Examples
-    --------
-    >>> ordinal_of("year", 588), ordinal_of("quarter", 594)
-    (2019, 198)
-    """
-    return 1970 + first // 12 if kind == "year" else first // MONTHS[kind]
 
 
 @dataclass(frozen=True)
@@ -81,7 +41,7 @@ def is_open(records: pd.DataFrame) -> pd.Series:
     Assumes that a figure from January on is the same either way, and that only single months and quarters are in question.
     """
     months = records["last"] - records["first"] + 1
-    return (records["cumulative"] == UNSAID) & (records["first"] % 12 != 0) & months.isin([1, 3])
+    return (records["cumulative"] == UNSAID) & (CALENDAR.within(records["first"]) != 0) & months.isin([1, 3])
 
 
 def settle(records: pd.DataFrame) -> tuple[pd.DataFrame, list[Decision], list[Fault]]:
@@ -100,7 +60,7 @@ def settle(records: pd.DataFrame) -> tuple[pd.DataFrame, list[Decision], list[Fa
     if open_.any():
         answer, because, where = _compare(records, open_)
         first = records[open_].iloc[0]
-        shown = name_span(int(first["first"]), int(first["last"]))
+        shown = CALENDAR.name_span(int(first["first"]), int(first["last"]))
         if answer is None and (records["variable"].isin(COUNTS) & open_).any():
             faults.append(
                 Fault(
@@ -121,12 +81,12 @@ def settle(records: pd.DataFrame) -> tuple[pd.DataFrame, list[Decision], list[Fa
             decisions.append(Decision(where[0], where[1], "", f"figures of {shown} and the like", decided, because))
         records.loc[open_, "cumulative"] = NO if answer is None else answer
     unsaid = records["cumulative"] == UNSAID
-    by_year = pd.MultiIndex.from_frame(records.assign(year=records["first"] // 12)[_SERIES])
-    second_half = (records["first"] % 12 == 6) & (months == 6)
+    by_year = pd.MultiIndex.from_frame(records.assign(year=CALENDAR.year_of(records["first"]))[_SERIES])
+    second_half = (CALENDAR.within(records["first"]) == 6) & (months == 6)
     halves = (months == 6) & by_year.isin(by_year[second_half])  # a first half is one where the second stands beside it
-    from_january = (records["first"] % 12 == 0) & ~months.isin([1, 3, 12]) & ~halves
+    from_january = (CALENDAR.within(records["first"]) == 0) & ~months.isin([1, 3, 12]) & ~halves
     records.loc[unsaid & from_january & (months < 12), "cumulative"] = YES
-    keys = records.assign(year=records["first"] // 12)[_SERIES]
+    keys = records.assign(year=CALENDAR.year_of(records["first"]))[_SERIES]
     yes = records["cumulative"] == YES
     in_series = pd.MultiIndex.from_frame(keys).isin(pd.MultiIndex.from_frame(keys[yes]))
     span = pd.MultiIndex.from_frame(keys.assign(last=records["last"]))
@@ -134,7 +94,7 @@ def settle(records: pd.DataFrame) -> tuple[pd.DataFrame, list[Decision], list[Fa
         span[(months < 12) & (records["cumulative"] != YES)]
     )  # its last quarter or month stands by itself
     joins = (months < 12) | ~ends_alone
-    joins &= (records["first"] % 12 == 0) & months.isin([1, 3, 12]) & in_series & ~span.isin(span[yes])
+    joins &= (CALENDAR.within(records["first"]) == 0) & months.isin([1, 3, 12]) & in_series & ~span.isin(span[yes])
     records.loc[joins, "cumulative"] = YES  # the first part of a year, and the whole, belong to its cumulative figures
     records.loc[records["cumulative"] == UNSAID, "cumulative"] = NO
     return records, decisions, faults
@@ -142,13 +102,13 @@ def settle(records: pd.DataFrame) -> tuple[pd.DataFrame, list[Decision], list[Fa
 
 def _compare(records: pd.DataFrame, open_: pd.Series) -> tuple[int | None, str, tuple[str, str]]:
     """Hold counts of one unit and year against each other: do they rise as cumulative ones would?"""
-    year = records["first"] // 12
+    year = CALENDAR.year_of(records["first"])
     months = records["last"] - records["first"] + 1
     counts = records[
         records["variable"].isin(COUNTS) & (records["value"] > 0) & (months < 12) & records["cumulative"].le(0)
     ]
     counts = counts.assign(year=year).sort_values([*_SERIES, "last"], kind="stable")
-    part = counts["last"] % 12 + 1
+    part = CALENDAR.within(counts["last"]) + 1
     same = (counts[_SERIES] == counts[_SERIES].shift()).all(axis=1) & (part > part.shift())
     ratio = (counts["value"] / counts["value"].shift())[same]
     grown = (part / part.shift())[same]
@@ -171,7 +131,7 @@ def difference(records: pd.DataFrame, periods: str | None, decreases: str) -> Di
     computed from the differenced counts, and without these it is a fault that stops, as soon as its span is no period. A
     stock (population, beds) belongs to the last period of its span.
     """
-    records = records.assign(was_cumulative=False, minus=-1, year=records["first"] // 12)
+    records = records.assign(was_cumulative=False, minus=-1, year=CALENDAR.year_of(records["first"]))
     is_cumulative = records["cumulative"] == YES
     if not is_cumulative.any():
         return Differenced(records)
@@ -179,7 +139,7 @@ def difference(records: pd.DataFrame, periods: str | None, decreases: str) -> Di
     left: list[LeftOut] = []
     plain, cumulative = records[~is_cumulative], records[is_cumulative].assign(was_cumulative=True)
     if periods:
-        ends = (cumulative["last"] + 1) % MONTHS[periods] == 0
+        ends = CALENDAR.within(cumulative["last"] + 1) % MONTHS[periods] == 0
         left += _leave(cumulative[~ends], f"cumulative, and it ends inside a {periods}; the panel is by {periods}")
         cumulative = cumulative[ends]
     counts = cumulative[cumulative["variable"].isin(COUNTS)].sort_values([*_SERIES, "last"], kind="stable")
@@ -202,7 +162,7 @@ def difference(records: pd.DataFrame, periods: str | None, decreases: str) -> Di
                 f"{now['cell']}-{then['cell']}",
                 f"{now['value']:g} after {then['value']:g}",
                 f"the cumulative count of {now['variable']} of {now['name']} falls from "
-                f"{name_span(int(then['first']), int(then['last']))} to {name_span(int(now['first']), int(now['last']))}",
+                f"{CALENDAR.name_span(int(then['first']), int(then['last']))} to {CALENDAR.name_span(int(now['first']), int(now['last']))}",
                 "a cumulative count that does not fall; the negative difference is "
                 + ("kept" if decreases == "keep" else "missing in the panel"),
             )
@@ -236,7 +196,7 @@ def _whole_spans(records: pd.DataFrame, periods: str | None) -> list[int]:
     if periods:
         return [MONTHS[periods]]
     months = records["last"] - records["first"] + 1
-    return [1, 3] if (months < MONTHS["half-year"]).any() else [6]
+    return [1, 3] if (months < MONTHS[PeriodKind.HALF]).any() else [6]
 
 
 def _place_shares(
@@ -253,12 +213,14 @@ def _place_shares(
     counts = pd.MultiIndex.from_frame(shares[["unit", "last"]]).isin(both[both > 1].index)
     recomputed = counts & (shares["variable"] == "share").to_numpy()
     months = (shares["last"] - shares["first"] + 1).to_numpy()
-    starts = (shares["first"] % 12 == 0).to_numpy() & (np.isin(months, whole) | ((months == 12) & ~recomputed))
+    starts = (CALENDAR.within(shares["first"]) == 0).to_numpy() & (
+        np.isin(months, whole) | ((months == IN_YEAR) & ~recomputed)
+    )
     refused = shares[~recomputed & ~starts & ~own]
     faults = []
     for _, group in refused.groupby(["file", "sheet", "variable"], sort=False):
         one = group.iloc[0]
-        span = name_span(int(one["first"]), int(one["last"]))
+        span = CALENDAR.name_span(int(one["first"]), int(one["last"]))
         faults.append(
             fault_of(
                 one,

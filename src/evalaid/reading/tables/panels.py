@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evalaid.base.months import CALENDAR, MONTHS
 from evalaid.base.names import COUNTS, INSIDE, OUTSIDE, PERIOD, SHARE, SHARES, TOTAL, UNIT
 from evalaid.base.periods import labels
 from evalaid.reading.journal.decisions import Decision, Fault, LeftOut, fault_of, leave
-from evalaid.reading.tables.cumulative import MONTHS, kind_of, name_span, ordinal_of
 
 _CELL = ["unit", "variable", "first", "last", "cumulative"]
 UNNAMED = 5.0
@@ -49,7 +49,7 @@ def keep_last_editions(records: pd.DataFrame) -> tuple[pd.DataFrame, list[Fault]
         elif row.same:
             left.append(leave(row, f"the same figure as in {where}"))
         else:
-            span = name_span(int(row.first), int(row.last))
+            span = CALENDAR.name_span(int(row.first), int(row.last))
             faults.append(
                 fault_of(
                     row,
@@ -134,7 +134,7 @@ def check_sums(chosen: pd.DataFrame, others: pd.DataFrame, kind: str) -> list[Fa
             continue
         total, room = (sum(part[place] for part in found if part is not None) for place in (0, 1))
         if abs(total - row.value) > room + row.resolution + SLACK:
-            fault = f"{row.variable} of {row.name} in {name_span(row.first, row.last)} is {row.text}, its {kind}s add up to {total:g}"
+            fault = f"{row.variable} of {row.name} in {CALENDAR.name_span(row.first, row.last)} is {row.text}, its {kind}s add up to {total:g}"
             faults.append(fault_of(row, fault, "a sum of its parts, or the reason why they differ"))
     return faults
 
@@ -148,14 +148,18 @@ def choose_kind(
     periods that are there; otherwise a person must say it.
     """
     kinds = np.array(
-        [kind_of(first, last) for first, last in zip(records["first"], records["last"], strict=True)], dtype=object
+        [CALENDAR.kind_of(first, last) for first, last in zip(records["first"], records["last"], strict=True)],
+        dtype=object,
     )
-    there = [kind for kind in MONTHS if (kinds == kind).any()]
+    there = [str(kind) for kind in MONTHS if (kinds == kind).any()]
     faults: list[Fault] = []
     kind = periods or (there[-1] if there else "")
     if not kind or kind not in there:
         spans = sorted(
-            {name_span(int(first), int(last)) for first, last in zip(records["first"], records["last"], strict=True)}
+            {
+                CALENDAR.name_span(int(first), int(last))
+                for first, last in zip(records["first"], records["last"], strict=True)
+            }
         )
         what = f"no figure of a whole {', '.join(reversed(MONTHS))}" if not kind else f"no figure of a {kind}"
         one = records.iloc[0]
@@ -192,7 +196,7 @@ def choose_kind(
             if not all((row.variable, month) in there_are for month in range(row.first, row.last + 1, MONTHS[kind]))
         ]
         if alone:
-            span = name_span(alone[0].first, alone[0].last)
+            span = CALENDAR.name_span(alone[0].first, alone[0].last)
             faults.append(
                 fault_of(
                     alone[0],
@@ -204,11 +208,11 @@ def choose_kind(
     left = [
         leave(
             row,
-            f"a figure of {name_span(row.first, row.last)}; the panel is by {kind}",
+            f"a figure of {CALENDAR.name_span(row.first, row.last)}; the panel is by {kind}",
         )
         for row in others.itertuples()
     ]
-    ordinal = np.array([ordinal_of(kind, first) for first in chosen["first"]], dtype=np.int64)
+    ordinal = CALENDAR.period_of(kind, chosen["first"].to_numpy(dtype=np.int64))
     return kind, chosen.assign(ordinal=ordinal), decisions, faults, left
 
 

@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from evalaid.base.months import CALENDAR, month_in
+
 FIRST_YEAR, LAST_YEAR = 1949, 2100
 """Years outside these are taken for slips."""
 
 NO_YEAR = "no year: it stands elsewhere"
-_EPOCH = 1970
 _DIGITS = {"〇": "0", "零": "0", "○": "0", "两": "2"} | {
     c: str(at) for at, c in enumerate("一二三四五六七八九", start=1)
 }
@@ -145,7 +146,7 @@ def _number(number: float, year: int | None) -> Said:
     if number == round(number):
         whole = int(number)
         if FIRST_YEAR <= whole <= LAST_YEAR:
-            return Said(text, _months(whole, 1, 12))
+            return Said(text, (month_in(whole), month_in(whole, 12)))
         if 1 <= whole <= 12:
             return Said(text, number=whole, year=year) if year else Said(text, fault=NO_YEAR)
         return _text(str(whole), year)
@@ -205,11 +206,11 @@ def _from_match(
             return Said(cell, fault="no day of the calendar")
     first, last = _limits(kind, part)
     until = int(part.get("until") or own)
-    span = (_months(own, first, first)[0], _months(until, last, last)[0])
+    span = (month_in(own, first), month_in(until, last))
     if span[0] > span[1]:
         return Said(cell, fault="it ends before it begins")
     if total:
-        span = (_months(until, 1, 1)[0], span[1]) if span[0] // 12 == span[1] // 12 else span
+        span = (month_in(until), span[1]) if CALENDAR.year_of(span[0]) == CALENDAR.year_of(span[1]) else span
     cumulative = total or (kind in {"months", "quarters"} and not part.get("from"))  # 前三季度, 前9个月
     bare = kind == "quarter" and part.get("bare") == "" and not total
     return Said(cell, span, cumulative, bare_quarter=bare, note="; ".join(notes))
@@ -227,8 +228,3 @@ def _limits(kind: str, part: dict[str, str | None]) -> tuple[int, int]:
         "months": (begin, end),
     }
     return limits[kind]
-
-
-def _months(year: int, first: int, last: int) -> tuple[int, int]:
-    start = (year - _EPOCH) * 12
-    return start + first - 1, start + last - 1

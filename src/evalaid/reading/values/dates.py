@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from evalaid.base.months import IN_YEAR, first_day_of, last_day_of, month_of
 from evalaid.reading.values.calendar_words import FIRST_YEAR, LAST_YEAR, read_period
 
 EXPECTED = (
@@ -183,7 +184,7 @@ def _read_term(cell: str, begin: str, length: str) -> StatedSpell | None:
     if start.earliest is None or start.latest is None or start.precision not in {"day", "month", "year"}:
         return None
     first, last = (
-        _first_day(_month_of(day) + 12 * years) + dt.timedelta(days=day.day - 2)
+        first_day_of(month_of(day) + IN_YEAR * years) + dt.timedelta(days=day.day - 2)
         for day in (start.earliest, start.latest)
     )
     precision = "day" if start.precision == "day" else "range"
@@ -269,7 +270,7 @@ def _from_period(text: str, cell: object) -> StatedDate:
     first, last = said.span
     months = last - first + 1
     precision = _STEPS.get(months, "range") if first % months == 0 else "range"
-    return StatedDate(text, _first_day(first), _last_day(last), precision, said.note)
+    return StatedDate(text, first_day_of(first), last_day_of(last), precision, said.note)
 
 
 def _split(text: str) -> Iterator[tuple[StatedDate, StatedDate]]:
@@ -284,7 +285,7 @@ def _split(text: str) -> Iterator[tuple[StatedDate, StatedDate]]:
             if end.fault and start.earliest is not None:
                 said = read_period(right, start.earliest.year)
                 if said.span is not None:
-                    end = StatedDate(right, _first_day(said.span[0]), _last_day(said.span[1]), "month", said.note)
+                    end = StatedDate(right, first_day_of(said.span[0]), last_day_of(said.span[1]), "month", said.note)
             if start.earliest is None or end.latest is None or start.fault or end.fault:
                 continue
             if "range" not in {start.precision, end.precision} and start.earliest <= end.latest:
@@ -302,8 +303,8 @@ def _widen(date: StatedDate) -> StatedDate:
     months = MARGIN_MONTHS[date.precision]
     return replace(
         date,
-        earliest=_first_day(_month_of(date.earliest) - months),
-        latest=_last_day(_month_of(date.latest) + months),
+        earliest=first_day_of(month_of(date.earliest) - months),
+        latest=last_day_of(month_of(date.latest) + months),
         precision="about",
     )
 
@@ -311,29 +312,17 @@ def _widen(date: StatedDate) -> StatedDate:
 def _third(whole: StatedDate, third: int, text: str) -> StatedDate:
     assert whole.earliest is not None  # noqa: S101 (it has a precision)
     if whole.precision == "year":
-        first = _month_of(whole.earliest) + 4 * third
-        return StatedDate(text, _first_day(first), _last_day(first + 3), "part")
+        first = month_of(whole.earliest) + 4 * third
+        return StatedDate(text, first_day_of(first), last_day_of(first + 3), "part")
     start = whole.earliest.replace(day=1 + 10 * third)
     return StatedDate(text, start, whole.latest if third == 2 else start + dt.timedelta(days=9), "part")
 
 
 def _step(first: dt.date, last: dt.date) -> StatedDate:
-    return StatedDate("", first, _last_day(_month_of(last)), "month")
+    return StatedDate("", first, last_day_of(month_of(last)), "month")
 
 
 def _day(text: str, day: dt.date) -> StatedDate:
     if not FIRST_YEAR <= day.year <= LAST_YEAR:
         return StatedDate(text, fault="a year out of range")
     return StatedDate(text, day, day, "day")
-
-
-def _month_of(day: dt.date) -> int:
-    return (day.year - 1970) * 12 + day.month - 1
-
-
-def _first_day(month: int) -> dt.date:
-    return dt.date(1970 + month // 12, month % 12 + 1, 1)
-
-
-def _last_day(month: int) -> dt.date:
-    return _first_day(month + 1) - dt.timedelta(days=1)

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 from evalaid.base.errors import ReadingError
+from evalaid.base.months import CALENDAR, IN_YEAR, MONTHS, month_in, month_of
+from evalaid.base.periods import label
 from evalaid.reading.files.snapshot import FAULT_COLUMNS
 from evalaid.reading.values.calendar_words import Said, read_period
 
-STEPS = {"month": 1, "quarter": 3, "half-year": 6, "year": 12}
+STEPS = {str(kind): months for kind, months in reversed(MONTHS.items())}
 """What a plain number or a date may stand for, with its months."""
 
 _SHOWN = 4
@@ -37,29 +39,17 @@ class Span:
     @property
     def year(self) -> int:
         """The year of its last month."""
-        return 1970 + self.last_month // 12
+        return int(CALENDAR.year_of(self.last_month))
 
     @property
     def step(self) -> str:
         """What it is: a whole "month", "quarter", "half-year" or "year", else "months"."""
-        for name, months in STEPS.items():
-            if self.months == months and self.first_month % months == 0:
-                return name
-        return "months"
+        return str(CALENDAR.kind_of(self.first_month, self.last_month) or "months")
 
     def __str__(self) -> str:
-        year, month = divmod(self.first_month, 12)
         if self.cumulative:
-            return f"{1970 + year}-{month + 1:02d} to {self.year}-{self.last_month % 12 + 1:02d} (cumulative)"
-        names = {
-            "year": "",
-            "half-year": f"H{month // 6 + 1}",
-            "quarter": f"Q{month // 3 + 1}",
-            "month": f"-{month + 1:02d}",
-        }
-        if self.step in names:
-            return f"{1970 + year}{names[self.step]}"
-        return f"{1970 + year}-{month + 1:02d} to {self.year}-{self.last_month % 12 + 1:02d}"
+            return f"{label('month', self.first_month)} to {label('month', self.last_month)} (cumulative)"
+        return CALENDAR.name_span(self.first_month, self.last_month)
 
 
 @dataclass(frozen=True)
@@ -153,18 +143,18 @@ def _span(item: Said, dates: str, numbers: str) -> tuple[int, int] | None:
         return None
     if item.day is not None:
         months = STEPS[dates]
-        first = ((item.day.year - 1970) * 12 + item.day.month - 1) // months * months
+        first = month_of(item.day) // months * months
         return first, first + months - 1
     if item.number is not None and item.year is not None:
         months = STEPS[numbers]
-        first = (item.year - 1970) * 12 + (item.number - 1) * months
+        first = month_in(item.year) + (item.number - 1) * months
         return first, first + months - 1
     return item.span
 
 
 def _misfit(item: Said, dates: str, numbers: str) -> str:
     """Return why a date or a plain number does not fit the column's step."""
-    if item.number is not None and item.number > 12 // STEPS[numbers]:
+    if item.number is not None and item.number > IN_YEAR // STEPS[numbers]:
         return f"{item.number} is no {numbers} of a year"
     if item.day is None:
         return ""
@@ -183,15 +173,15 @@ def _decide_cumulative(
 ) -> tuple[tuple[Span | None, ...], str]:
     """Decide for the column which spans count from January."""
     spans = [span for span in found if span is not None]
-    second_half = any(first % 12 == 6 and last - first == 5 for first, last in spans)
-    inside = any(first % 12 for first, _ in spans)
+    second_half = any(CALENDAR.within(first) == 6 and last - first == 5 for first, last in spans)
+    inside = any(CALENDAR.within(first) for first, _ in spans)
     flags = []
     for span, item in zip(found, said, strict=True):
-        if span is None or span[0] % 12 or span[0] // 12 != span[1] // 12:
+        if span is None or CALENDAR.within(span[0]) or CALENDAR.year_of(span[0]) != CALENDAR.year_of(span[1]):
             flags.append(False)
             continue
         months = span[1] - span[0] + 1
-        flags.append(item.cumulative or (3 < months < 12 and not (months == 6 and second_half)))
+        flags.append(item.cumulative or (3 < months < IN_YEAR and not (months == 6 and second_half)))
     series = any(flags) and not inside
     if series:
         flags = [span is not None for span in found]
@@ -200,7 +190,9 @@ def _decide_cumulative(
         decided = (
             "All begin in January and some are longer than a quarter: one series counted from the start of the year."
         )
-    elif second_half and any(span is not None and span[0] % 12 == 0 and span[1] - span[0] == 5 for span in found):
+    elif second_half and any(
+        span is not None and CALENDAR.within(span[0]) == 0 and span[1] - span[0] == 5 for span in found
+    ):
         decided = "First halves are halves, not cumulative: second halves stand beside them."
     made = [None if span is None else Span(*span, flag) for span, flag in zip(found, flags, strict=True)]
     return tuple(made), decided

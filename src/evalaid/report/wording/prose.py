@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from evalaid.base.effect_columns import ENDS, ESTIMATE
-from evalaid.base.periods import PER_YEAR, label
+from evalaid.base.months import PER_YEAR
+from evalaid.base.periods import label
 
 FORMATS = ("plain", "bare", "counted", "signed", "interval", "effect", "reading")
 MINUS = "\N{MINUS SIGN}"

@@ -10,8 +10,9 @@ import pandas as pd
 
 from evalaid.base.errors import PanelError, ReadingError
 from evalaid.base.faults import FAULT_COLUMNS
+from evalaid.base.months import PeriodKind
 from evalaid.base.names import INSIDE, OUTCOME, PERIOD, TOTAL, UNIT, names_a_share
-from evalaid.base.periods import PeriodKind, label, recognise_periods
+from evalaid.base.periods import label, recognise_periods
 from evalaid.did.panel.panel import Panel, read_panel
 from evalaid.reading.files.snapshot import readable_name
 from evalaid.reading.journal.decisions import DECISION_COLUMNS

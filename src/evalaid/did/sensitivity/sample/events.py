@@ -11,8 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evalaid.base.errors import DesignError
+from evalaid.base.months import PER_YEAR
 from evalaid.base.partial_dates import earliest_day, latest_day
-from evalaid.base.periods import PER_YEAR, containing_period, recognise_periods
+from evalaid.base.periods import containing_period, recognise_periods
 from evalaid.did.panel.matrices import Matrices
 
 Bools = NDArray[np.bool_]

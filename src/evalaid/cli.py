@@ -289,19 +289,15 @@ def _write_new(path: Path, text: str) -> str:
 
 def _parse_parameters(given: Sequence[str]) -> dict[str, Any]:
     """Turn ``key=value`` into parameters; the value is read as YAML, its type is checked by the study."""
-    import yaml
-
     from evalaid.base.errors import StudyError
+    from evalaid.base.yaml_files import parse_yaml
 
     changes = {}
     for item in given:
         key, sign, value = item.partition("=")
         if not sign or not key.strip():
             raise StudyError(f"-p {item}: write key=value, for example -p level=0.9.")
-        try:
-            changes[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise StudyError(f"-p {item}: the value is not valid YAML.") from None
+        changes[key.strip()] = parse_yaml(value, f"-p {item}: the value").value
     return changes
 
 

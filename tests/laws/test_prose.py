@@ -27,7 +27,6 @@ VERBS_LEFT = {
     "reading": 74,
     "report": 60,
     "simulate": 11,
-    "study": 29,
     "base": 8,
 }
 PHRASES_LEFT = {

@@ -67,7 +67,7 @@ def test_the_numbers_behind_a_share_are_shown_in_per_cent_beside_it():
         "Other operations",
     ]
     main = spec.methods[spec.main]
-    effects = ea.estimate(design, main["method"], scale="log_outside", **main["options"]).aggregate("overall")
+    effects = ea.estimate(design, main.method, scale="log_outside", **main.options).aggregate("overall")
     assert table.loc["outside", "estimate"] == pytest.approx(100 * effects.value[0])
     assert table.loc["outside", "std_error"] == pytest.approx(100 * ea.infer(effects)["std_error"].iloc[0])
     scales = survey_scales(spec, design).set_index("key")

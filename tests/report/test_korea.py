@@ -83,7 +83,7 @@ def test_a_scenario_changes_what_it_says(values, scenario, changed):
 
 def test_the_later_start_moves_the_waves_to_their_first_full_year():
     spec = load_study(KOREA)
-    frame = load_frame(spec.change(spec.scenarios["later_start"]["changes"]))
+    frame = load_frame(spec.change(spec.scenarios["later_start"].changes))
     starts = frame.drop_duplicates("care_area")["first_treated"].value_counts().to_dict()
     assert starts == {2022: 6, 2023: 7, 2025: 13}
 

@@ -78,7 +78,7 @@ def test_the_words_state_the_effect_that_was_put_in(name):
 def test_methods_and_scenarios_have_a_reason(name):
     spec = load_study(name)
     for entries in (spec.methods, spec.scenarios):
-        assert all(entry.get("why") for entry in entries.values())
+        assert all(entry.why for entry in entries.values())
 
 
 @pytest.mark.parametrize("name", SIMULATED)

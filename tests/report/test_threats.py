@@ -352,8 +352,8 @@ def test_the_curve_holds_the_main_estimate_and_differences_are_those_of_the_esti
     counts = found.counts.set_index("key")["value"]
     assert counts["estimates"] == len(found.curve) <= counts["all"]
     main, other = (shanghai.spec.methods[name] for name in ("main", "imputation"))
-    assert {str(main["label"]), str(other["label"])} <= set(found.curve["method"])
-    alone = found.curve[found.curve["method"] == other["label"]]["estimate"]
+    assert {main.label, other.label} <= set(found.curve["method"])
+    alone = found.curve[found.curve["method"] == other.label]["estimate"]
     gap = found.differences.set_index("key").loc["imputation", "estimate"]
     assert np.abs(alone - shanghai.finding.estimate - gap).min() < ROUNDING
 
@@ -391,7 +391,7 @@ def test_surroundings_are_in_the_labels_of_the_panel():
 def test_a_case_knows_its_method_and_options(shanghai):
     assert isinstance(shanghai, Case)
     assert shanghai.finding.unit == shanghai.unit[0] == "number"
-    assert shanghai.method == shanghai.spec.methods[shanghai.spec.main]["method"]
+    assert shanghai.method == shanghai.spec.methods[shanghai.spec.main].method
 
 
 @pytest.fixture(scope="module")

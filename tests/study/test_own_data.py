@@ -162,7 +162,7 @@ def test_counties_have_their_names_and_the_neighbours_that_the_project_knows(pro
     shutil.copyfile(ROOT / ADJACENCY, project / ADJACENCY)
     begin_study("mine", files.panel, files.roster, data_kind="simulated")
     spec = load_study("mine")
-    assert spec.robustness["neighbours"]["file"] == ADJACENCY
+    assert spec.robustness.neighbours.file == ADJACENCY
     pairs = load_neighbours(spec)
     names = set(load_design(spec).matrices.units)
     assert "连南瑶族自治县" in names
@@ -213,8 +213,8 @@ def test_the_study_is_complete_and_commented(project, files):
         "total",
         "real",
     )
-    assert spec.methods[spec.main]["method"] == new.method == "callaway_santanna"
-    assert "8 treated units in 3 cohorts, 12 never treated" in spec.methods[spec.main]["why"]
+    assert spec.methods[spec.main].method == new.method == "callaway_santanna"
+    assert "8 treated units in 3 cohorts, 12 never treated" in spec.methods[spec.main].why
     assert load_design(spec).n_units == 20
     assert not data_faults(hash_inputs(spec))
     assert new.parameters == (project / new.file).read_text(encoding="utf-8")
@@ -274,7 +274,7 @@ def test_an_interruption_leaves_nothing(project, files, monkeypatch):
         raise KeyboardInterrupt
 
     before = everything(project)
-    monkeypatch.setattr("evalaid.study.new.own_data.load_design", interrupt)
+    monkeypatch.setattr("evalaid.study.new.own_data.load_study", interrupt)
     with pytest.raises(KeyboardInterrupt):
         begin_study("mine", files.panel, files.roster)
     assert everything(project) == before
@@ -322,7 +322,7 @@ def test_a_failure_while_files_are_put_in_place_takes_everything_back(project, f
     def fail(spec):
         raise StudyError("no")
 
-    monkeypatch.setattr("evalaid.study.new.own_data.load_design", fail)
+    monkeypatch.setattr("evalaid.study.new.own_data.load_study", fail)
     with pytest.raises(StudyError, match="no"):
         begin_study("mine", files.panel, files.roster)
     assert everything(project) == before

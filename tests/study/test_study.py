@@ -3,10 +3,13 @@
 import json
 
 import pytest
-from support.projects import KOREA, TOY, make_project, toy_frame, write_study
+from pydantic import ValidationError
+from support.projects import KOREA, ROOT, TOY, make_project, toy_frame, write_study
 
 from evalaid.base.errors import PanelError, StudyError
-from evalaid.base.project import list_studies
+from evalaid.base.project import list_studies, read_study_file, study_file
+from evalaid.base.yaml_files import parse_yaml
+from evalaid.study import schema
 from evalaid.study.sample import load_design, load_frame
 from evalaid.study.sources import data_faults, hash_data
 from evalaid.study.spec import StudySpec, field_names, load_study
@@ -49,13 +52,21 @@ def test_names_of_a_notebook_that_are_no_parameters_are_left_alone(project):
         ({"level": 95}, ["level must be a number from 0.5 to below 1"]),
         ({"data_kind": "invented"}, ["data_kind must be 'real' or 'simulated'"]),
         ({"covariates": "age"}, ["covariates must be a list"]),
-        ({"keep": {"status": "high"}}, ["keep must be a mapping"]),
+        ({"keep": ["high"]}, ["keep must be a mapping"]),
+        ({"keep": {"status": "high"}}, ["keep.status must be a list of values, found 'high' (toy.yaml, line"]),
+        ({"keep": {"status": []}}, ["keep must be a mapping from a column to the list of values"]),
+        ({"keep": {"a": [1, float("nan")]}}, ["keep.a[1] must be text, a finite number", "found nan (toy.yaml, line"]),
+        ({"methods": {"main": {"label": "x", "method": 3}}}, ["methods.main.method must be text, found 3"]),
+        ({"methods": {"main": "twfe"}}, ["methods.main must be a mapping, found 'twfe'"]),
+        ({"methods": {"main": {"label": "x", "method": "twfe", "optoins": {}}}}, ["(did you mean 'options'?)"]),
+        ({"baseline": {"age": {"digits": "two"}}}, ["baseline.age.digits must be a whole number"]),
         ({"main": "second"}, ["main is 'second'", "methods has main"]),
         ({"title": None}, ["title is missing"]),
         ({"cohort": None}, ["either roster", "or cohort"]),
         ({"roster": "data/roster.csv", "cohort": None}, ["roster_unit is missing", "start_column is missing"]),
         ({"methods": {"main": {"label": "x", "methd": "twfe"}}}, ["unknown entry 'methd'", "has no method"]),
         ({"scenarios": {"late": {"label": "x", "changes": {"seeed": 1}}}}, ["scenarios.late.changes", "'seed'"]),
+        ({"scenarios": {"late": {"label": "x", "changes": {"seed": "a"}}}}, ["scenarios.late.changes: seed must be"]),
         ({"study": "other"}, ["study is 'other'", "file is named 'toy.yaml'"]),
     ],
 )
@@ -71,6 +82,86 @@ def test_all_faults_come_in_one_error(project):
     with pytest.raises(StudyError, match="3 fault") as error:
         load_study("toy")
     assert all(word in str(error.value) for word in ("seed", "level", "colour"))
+
+
+def test_every_fault_has_its_line_in_the_file(project):
+    text = (project / "notebooks" / "studies" / "toy.yaml").read_text(encoding="utf-8")
+    lines = [
+        *text.splitlines(),
+        "level: 2",
+        "keep:",
+        "  year: [2015, .nan]",
+        "scenarios:",
+        "  late:",
+        "    label: Late",
+        "    wy: x",
+    ]
+    write_study(project, "toy", "\n".join(lines) + "\n")
+    with pytest.raises(StudyError) as error:
+        load_study("toy")
+    first = len(text.splitlines()) + 1
+    for words, line in (("level must", first), ("keep.year[1]", first + 2), ("unknown entry 'wy'", first + 6)):
+        (found,) = [part for part in str(error.value).split("; ") if words in part]
+        assert f"(toy.yaml, line {line})" in found
+    with pytest.raises(StudyError) as given:  # what a caller gives stands in no file
+        StudySpec(study="toy", level=3, keep={}, scenarios={})
+    assert "line" not in str(given.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("seed: 1\nlevel: 0.9\nseed: 2", ["'seed' stands twice: line 1 and line 3"]),
+        ("keep: {code: [010, 09]}", ["line 1: is 010 a code or a number?", 'write "010"', "is 09 a code"]),
+        ("title: 1:30", ["line 1: is 1:30 a text or a time?"]),
+        ("keep:\n  day: [2021-05-01]", ["line 2: is 2021-05-01 a text or a date?"]),
+        ("seed: !!python/object:os.system 1", ["line 1: the tag"]),
+        ("keep: &a {x: [*a]}", ["line 1: an alias stands inside what it names"]),
+        ("a: &a [1,1,1,1,1,1,1,1,1,1]\n" + "".join(
+            f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+        ), ["more than 20,000 values once its aliases are written out"]),
+    ],
+)  # fmt: skip
+def test_what_yaml_readers_disagree_about_is_asked_with_its_line(project, text, words):
+    write_study(project, "toy", text)
+    with pytest.raises(StudyError) as error:
+        load_study("toy")
+    assert all(word in str(error.value) for word in words), str(error.value)
+
+
+def test_yaml_is_read_as_version_1_2(project):
+    parsed = parse_yaml("a: yes\nb: NO\nc: 0o17\nd: 1e-3\ne: '010'\nf: {<<: {x: 1, y: 2}, y: 3}\ng: ~", "f.yaml")
+    assert parsed.value == {
+        "a": "yes", "b": "NO", "c": 15, "d": 0.001, "e": "010", "f": {"x": 1, "y": 3}, "g": None,
+    }  # fmt: skip
+    assert parsed.line_of(("f", "z")) == 6
+
+
+def test_a_study_cannot_be_changed_in_place(project):
+    spec = StudySpec(study="toy")
+    with pytest.raises(ValidationError, match="frozen"):
+        spec.level = 0.9
+    for mapping in (spec.methods, spec.methods["main"].options, spec.keep):
+        with pytest.raises(TypeError, match="item assignment"):
+            mapping["x"] = 1
+
+
+def test_the_schema_is_up_to_date_and_named_by_every_study():
+    """``PYTHONPATH=src python -m evalaid.study.schema`` writes it."""
+    assert (ROOT / schema.SCHEMA).read_text(encoding="utf-8") == schema.write_schema()
+    for name in list_studies("project"):
+        assert study_file(name).read_text(encoding="utf-8").splitlines()[0] == schema.HEAD
+
+
+@pytest.mark.parametrize("name", list_studies("project"))
+def test_every_study_of_the_project_fits_the_schema(name):
+    jsonschema = pytest.importorskip("jsonschema")
+    stored = read_study_file(study_file(name)).value
+    validator = jsonschema.Draft202012Validator(json.loads(schema.write_schema()))
+    assert not list(validator.iter_errors(stored))
+    wrong = {**stored, "colour": "red", "level": 95, "methods": {"main": {"label": "x", "method": "twfee"}}}
+    places = {tuple(error.absolute_path)[:1] for error in validator.iter_errors(wrong)}
+    assert places == {(), ("level",), ("methods",)}
 
 
 @pytest.mark.parametrize(("text", "word"), [("- a\n- b", "list"), ("just text", "str"), ("", "NoneType")])

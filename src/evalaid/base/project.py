@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from evalaid.base.errors import StudyError
+from evalaid.base.yaml_files import YamlFile, parse_yaml
 
 STUDIES = Path("notebooks") / "studies"
 LAYOUTS = STUDIES / "layouts"
@@ -64,8 +62,8 @@ def list_studies(origin: str | None = None) -> tuple[str, ...]:
     return tuple(path.stem for path in paths if origin is None or _origin(path) == origin)
 
 
-def read_study_file(path: Path) -> dict[str, Any]:
-    """Read what a study's file says, as it stands.
+def read_study_file(path: Path) -> YamlFile:
+    """Read what a study's file says, as it stands, with the line of every value.
 
     Raises
     ------
@@ -74,24 +72,23 @@ def read_study_file(path: Path) -> dict[str, Any]:
     """
     shown = path.relative_to(project_root()).as_posix()
     try:
-        stored = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" (line {where.line + 1})" if where else ""
-        raise StudyError(f"{shown} is not valid YAML{line}: {getattr(error, 'problem', error)}.") from None
-    if not isinstance(stored, dict):
+        stored = parse_yaml(path.read_text(encoding="utf-8-sig"), shown)
+    except UnicodeDecodeError as error:
+        raise StudyError(f"{shown} is not UTF-8 (byte {error.start}): save it as UTF-8.") from None
+    if not isinstance(stored.value, dict):
         raise StudyError(
-            f"{shown} must be a mapping 'parameter: value', found {type(stored).__name__}. "
+            f"{shown} must be a mapping 'parameter: value', found {type(stored.value).__name__}. "
             "Compare it with another study's file."
         )
-    if stored.get("study", path.stem) != path.stem:
-        raise StudyError(f"study is '{stored['study']}' but the file is named '{path.stem}.yaml': make them the same.")
+    named = stored.value.get("study", path.stem)
+    if named != path.stem:
+        raise StudyError(f"study is '{named}' but the file is named '{path.stem}.yaml': make them the same.")
     return stored
 
 
 def _origin(path: Path) -> str:
     """Read whose study it is; a file with faults tells them when its study is loaded, not when studies are listed."""
     try:
-        return str(read_study_file(path).get("origin", PROJECT))
+        return str(read_study_file(path).value.get("origin", PROJECT))
     except StudyError:
         return PROJECT

@@ -18,10 +18,10 @@ from evalaid.report.questions.published import REPEATS, every_claim, judge_repea
 from evalaid.report.report_folders import report_folder
 from evalaid.report.threats.finding import VERDICTS, verdict_key
 from evalaid.report.wording import overview as words
-from evalaid.study.combinations import PUBLISHED as CLAIMS_ONLY
-from evalaid.study.combinations import REAL, SIMULATED
 from evalaid.study.manifest import NUMBERS_FILE, Number, read_manifest
 from evalaid.study.spec import StudySpec
+from evalaid.study.study_fields import PUBLISHED as CLAIMS_ONLY
+from evalaid.study.study_fields import REAL, SIMULATED
 
 COLUMNS = {
     "data_kind": ColumnFormat("Data"),
@@ -72,7 +72,7 @@ def compare_designs(studies: list[ReportedStudy]) -> pd.DataFrame:
     rows = []
     for study in studies:
         spec = study.spec
-        method = spec.methods[spec.main]["label"] if spec.main else "published figures only"
+        method = spec.methods[spec.main].label if spec.main else "published figures only"
         counts = [study.value(f"sample.{name}") for name in ("units", TREATED_CLUSTERS)]
         rows.append((spec.study, spec.title, spec.data_kind, _verdict(study), method, *counts, *_periods(study)))
     names = ["key", "label", "data_kind", "verdict", "design", "n_units", TREATED_CLUSTERS]
@@ -102,7 +102,7 @@ def compare_results(studies: list[ReportedStudy]) -> pd.DataFrame:
 
 def _effect_aimed_at(study: ReportedStudy) -> float:
     """Return the true average that the main method aims at: beyond the lowest dose, or where a unit is untreated, or over all."""
-    doses = study.spec.methods[study.spec.main]["method"] == "dose"
+    doses = study.spec.methods[study.spec.main].method == "dose"
     names = (*(["beyond_lowest_dose"] if doses else []), "overall_compared", "overall")
     values = [study.value(f"truth.{name}.effect") for name in names]
     return next((value for value in values if not math.isnan(value)), math.nan)
@@ -164,7 +164,7 @@ def _verdict(study: ReportedStudy) -> str:
         return words.NO_DATA
     if math.isnan(study.value("overall.main.estimate")):
         return words.NO_COMPARISON
-    doses_only = study.spec.methods[main]["method"] == "dose" and not _periods(study)[1]
+    doses_only = study.spec.methods[main].method == "dose" and not _periods(study)[1]
     return words.tell_identified(kind, doses_only=doses_only)
 
 

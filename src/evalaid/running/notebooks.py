@@ -21,10 +21,10 @@ from evalaid.report.report_folders import check_writable, keep_partial, put_in_p
 from evalaid.report.section import PARTS
 from evalaid.running.execution import Halt, Tell, execute_notebook
 from evalaid.running.freshness import mark
-from evalaid.study.combinations import SHOWN_BY
 from evalaid.study.manifest import NUMBERS_FILE, Manifest, Number, hash_value, read_manifest, read_parts, write_manifest
 from evalaid.study.sources import check_sources, data_faults, hash_inputs, load_simulation
-from evalaid.study.spec import StudySpec
+from evalaid.study.spec import StudySpec, load_study
+from evalaid.study.study_faults import SHOWN_BY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +52,7 @@ class StudyRun:
 
 
 def run_study(
-    spec: StudySpec,
+    spec: StudySpec | str,
     *,
     folder: Path | str | None = None,
     only: str | None = None,
@@ -64,8 +64,8 @@ def run_study(
 
     Parameters
     ----------
-    spec : StudySpec
-        The study; a study with changed parameters gets a report of its own, beside the committed one.
+    spec : StudySpec or str
+        The study, or its name; a study with changed parameters gets a report of its own, beside the committed one.
     folder : path, optional
         Where the report goes. Default: ``reports/<study>`` of the project.
     only : str, optional
@@ -95,6 +95,7 @@ def run_study(
     >>> run_study(StudySpec(study="korea_responsible_hospitals")).page.name  # doctest: +SKIP
     'index.html'
     """
+    spec = load_study(spec) if isinstance(spec, str) else spec
     tell = tell or (lambda *_: None)
     target = Path(folder).absolute() if folder is not None else report_folder(spec)
     notebooks = _chosen(only, spec)

@@ -22,7 +22,7 @@ _NOT_THERE = "a unit that is not in the panel"
 
 
 def decide_columns(spec: StudySpec) -> pd.DataFrame:
-    """Say how a tidy panel was opened and what its columns were taken for.
+    """List how a tidy panel was opened and what its columns were taken for.
 
     Returns
     -------
@@ -40,7 +40,7 @@ def decide_columns(spec: StudySpec) -> pd.DataFrame:
 
 
 def decide_starts(spec: StudySpec, partnerships: Partnerships) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Say from which period on each unit of a roster counts as treated and why, and which units the panel does not have.
+    """List from which period on each unit of a roster counts as treated, with the reason, and the units that the panel lacks.
 
     Parameters
     ----------

@@ -81,7 +81,7 @@ def _join(frames: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
 
 
 def _with_evidence(used: Any, file: str, read: Callable[[Path, Layout], Any]) -> pd.DataFrame:
-    """Give decisions of the layout the reasons for which they were detected, as far as the file alone says the same.
+    """Return decisions of the layout with the reasons for which they were detected, as far as the file alone says the same.
 
     Where detection gives the whole layout again its decisions are taken as they are, else those that agree word for word.
     """

@@ -90,7 +90,7 @@ def load_untreated(spec: StudySpec) -> pd.DataFrame:
 
 
 def treat(frame: pd.DataFrame, spec: StudySpec, cohorts: pd.Series | None) -> pd.DataFrame:
-    """Give every row the cohort of its unit, and leave out the cohorts that the study leaves out.
+    """Assign to every row the cohort of its unit, and leave out the cohorts that the study leaves out.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def treat(frame: pd.DataFrame, spec: StudySpec, cohorts: pd.Series | None) -> pd
 
 
 def roster_units(frame: pd.DataFrame, spec: StudySpec) -> pd.Series:
-    """Give the roster's unit of every row of the panel; of a roster that was read with a layout it is text."""
+    """Return the roster's unit of every row of the panel; of a roster that was read with a layout it is text."""
     need_columns(frame, "the joined panel", [str(spec.roster_unit)])
     units = frame[str(spec.roster_unit)]
     return units.map(show) if spec.roster_layout is not None else units
@@ -150,7 +150,7 @@ def load_roster(spec: StudySpec) -> Roster | None:
 
 
 def period_kind(frame: pd.DataFrame, spec: StudySpec) -> str:
-    """Tell what one period of a study's panel is: year, quarter, month."""
+    """Return what one period of a study's panel is: year, quarter, month."""
     return str(parse_periods(frame[spec.period]).kind)
 
 

@@ -72,7 +72,7 @@ def check_sources(spec: StudySpec) -> None:
             faults.append(str(error))
     if spec.recovery:
         try:
-            choose_trials(str(spec.simulation["generator"]), spec.recovery.get("methods"))
+            choose_trials(str(spec.simulation["generator"]), spec.recovery.methods)
         except EvalaidError as error:
             faults.append(f"recovery.methods: {error}")
     if spec.claims is not None:
@@ -98,7 +98,7 @@ def hash_inputs(spec: StudySpec) -> dict[str, str]:
 
 
 def simulated_name(simulation: Mapping[str, Any]) -> str:
-    """Name a simulated panel where data files are listed: generator and parameters."""
+    """Return what a simulated panel is called among the data files: its generator and parameters."""
     given = ", ".join(f"{name}={value}" for name, value in sorted(simulation.items()) if name != "generator")
     return f"{LABEL} {simulation.get('generator')}({given})"
 
@@ -204,7 +204,7 @@ def read_partnerships_file(name: str, layout: str | None) -> Partnerships:
 
 
 def _paths(name: str, layout: str | None) -> tuple[str, ...]:
-    """Give the paths of a file and its layout, and their hashes: what a cached reading depends on."""
+    """Return the paths of a file and its layout, and their hashes: what a cached reading depends on."""
     names = [name, *([layout] if layout else [])]
     hashes = hash_data(names)
     root = project_root()

@@ -6,17 +6,17 @@ parameter, a wrong type or an unknown study stops the run with all faults in one
 
 from __future__ import annotations
 
-import dataclasses
+import difflib
+import inspect
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from collections.abc import Mapping
 from typing import Any, Self
+
+from pydantic import ModelWrapValidatorHandler, ValidationError, ValidationInfo, model_validator
 
 from evalaid.base.errors import StudyError
 from evalaid.base.project import (
     LITERATURE,
-    OWN,
     PROJECT,
     PUBLISHED,
     PUBLISHED_FILES,
@@ -27,128 +27,26 @@ from evalaid.base.project import (
     read_study_file,
     study_file,
 )
-from evalaid.study import fields
-from evalaid.study.combinations import DATA_KINDS, faults_between, unknown_field
+from evalaid.base.yaml_files import Path, YamlFile
+from evalaid.study.entries import DoseEntry, MethodEntry, ScenarioEntry, to_plain, without_nulls
 from evalaid.study.manifest import NUMBERS_FILE, hash_value
+from evalaid.study.study_faults import Fault, FaultyStudyError, explain, faults_between, write_path
+from evalaid.study.study_fields import StudyFields
 
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
-_FROM_FILE: Any = None  # a field left out is read from the study's file
-
-_REQUIRED: Any = object()
-
-
-def _field(check: Callable[[Any], Any], default: Any = _REQUIRED, *, prose: bool = False, added: bool = False) -> Any:
-    """Declare a field: its check, its value when the file does not name it, whether it is prose (left out of the hash).
-
-    A field that was added after studies had been published is left out of the hash as long as it has its default: the
-    hashes of studies that do not use it stay what they were.
-    """
-    metadata = {"check": check, "default": default, "prose": prose, "added": added}
-    return dataclasses.field(default=_FROM_FILE, metadata=metadata)
+_ALONE = "alone"  # context of a check in which nothing is read from the study's file
+_PROSE = {"title", "question", "programme", "origin", "outcome_label", "inside_label", "outside_label", "unit_label", "cluster_label", "summary", "data_notes", "caveats", "limits", "sources"}  # fmt: skip
+"""No number depends on these: they are left out of the hash."""
+_ADDED = {"layout", "simulation", "inside", "total", "weight_kind", "dose", "placebo", "recovery", "robustness", "claims", "roster_layout", "notebooks"}  # fmt: skip
+"""Added after studies had been published: left out of the hash while not used, so that the hashes of older studies stay."""
 
 
-@dataclass(frozen=True)
-class StudySpec:
-    """Say what one study reads, compares and reports: the parameters of its notebooks.
+class StudySpec(StudyFields):
+    """Describe what one study reads, compares and reports: the parameters of its notebooks.
 
     Every field left out is read from ``notebooks/studies/<study>.yaml`` of the project, so
     ``StudySpec(study="korea_responsible_hospitals")`` is complete and
     ``StudySpec(study="korea_responsible_hospitals", level=0.9)`` changes one parameter.
-
-    Parameters
-    ----------
-    study : str
-        Name of the study, also the name of its file and of its folder in ``reports``: letters, digits, ``_`` and ``-``.
-    title, question, programme, outcome_label, unit_label, cluster_label : str
-        Words for the report; the labels of units and clusters are plurals (counties, prefectures).
-    data_kind : {"real", "simulated", "published"}
-        Shown on every page, table and figure. A study with ``simulation`` is "simulated", one with neither panel nor
-        simulation, which can only examine published claims, is "published".
-    origin : {"project", "own"}
-        Whose study it is. One of your own (`evalaid new` writes it so) is run, verified and listed with the others, and stays out
-        of the synthesis of the project's studies.
-    panel : str, optional
-        File of the panel, relative to the project: a tidy table (csv, a workbook, Parquet) with one row for each unit and
-        period, or, with ``layout``, any table that `evalaid.read_table` reads.
-    layout : str, optional
-        YAML file that says how ``panel`` is read (``evalaid check FILE --write-layout``); its columns are then those of a reading:
-        ``unit`` (codes, as text), ``name``, ``period``, ``inside``, ``total``, ``share`` (a fraction) and so on.
-    roster_layout : str, optional
-        YAML file that says how ``roster`` is read, when it is a file as an office keeps it.
-    simulation : mapping, optional
-        In place of ``panel``: ``generator`` (a name in `evalaid.simulate.generators.GENERATORS`), ``seed``, and what the
-        generator takes (``effect_pp``, ``shape``, ...). The panel, its true effect and its calibration are written to
-        ``reports/<study>/data``.
-    unit, period, outcome : str
-        Columns of the panel; for a simulated panel those that the generator gives (``roles`` of its result).
-    outcome_unit : {"fraction", "percent", "number"}
-        Unit of the outcome in the file; a percentage is converted once, to a fraction.
-    inside, total : str, optional
-        Columns of the counts behind a share: those treated inside (its numerator) and all. With both, ``3_effect`` shows the
-        effect on each count; ``inside_label`` and ``outside_label`` are what they are called.
-    link : str, optional
-        File that gives each unit its group (the level of the programme) and its status; joined by ``unit``.
-    cluster : str, optional
-        Column by which units share shocks and treatment (a column of the panel or of the link file). Default: the unit.
-    roster : str, optional
-        File of partnerships; ``roster_unit`` is its column with the treated unit or group, ``roster_hospital`` the
-        hospital. With ``roster_layout`` a file as an office keeps it (`evalaid.read_roster`), and ``roster_unit`` is the column of
-        the panel that holds its units.
-    start_column : str
-        Column of the roster with the start; text after the date is ignored (``"2021-05 (teams set up)"``). With
-        ``roster_layout`` one of start, announced, agreed, arrived.
-    start_rule : {"containing_period", "first_full_period"}
-        Whether the first treated period is the one that contains the start or the first one treated from its first day.
-    cohort : str, optional
-        Column of the panel with the first treated period, for panels without a roster.
-    only_cohorts : list of periods
-        Cohorts that stay in the sample beside the never treated; empty: all.
-    keep : mapping
-        Column -> values that stay in the sample.
-    events, leave_out_events : str, list of str
-        File of other events by group, and the kinds of event whose groups are left out.
-    first_period, last_period : period, optional
-        The panel's limits.
-    covariates : list of str
-        Covariates of the design.
-    baseline : mapping
-        Further columns that the table of the first period shows: column -> ``label``, ``unit``, ``digits``.
-    weight : str, optional
-        Column of weights. Default: every unit counts the same.
-    weight_kind : {"analytic", "precision"}, optional
-        Whether the weights say how much a unit counts or how exactly its outcome is measured (see `evalaid.diagnose`).
-    anticipation : int
-        Periods before the start in which the programme may already act.
-    main : str
-        The name, in ``methods``, of the estimate that the report leads with.
-    methods, scenarios : mapping
-        Name -> ``label``, ``why``; methods also ``method``, ``options``; both ``changes`` (fields of this class).
-    dose : mapping, optional
-        ``column`` (positive for treated units, one value a unit), ``label`` (with its unit), and, when wanted,
-        ``comparison`` (never_treated, lowest_dose), ``degree`` (1 to 3), ``base`` (last, mean), ``changes`` (fields).
-        Methods named "dose" take their column from here. Shown by the notebook ``4_dose``.
-    placebo : mapping, optional
-        Name -> ``label``, ``kind`` (time, space, outcome, units), and, when wanted, ``method`` (a name in ``methods``; default
-        the main one), ``shifts`` (periods, for time), ``draws`` (for space and units), ``outcome`` and ``outcome_unit`` (columns
-        that must not move). Shown by ``4_robustness``, which pretends an earlier start when there is none.
-    recovery : mapping, optional
-        For simulated studies: ``draws`` (panels drawn, 40 when left out), ``seed``, ``methods`` (trials of
-        `evalaid.simulate.recovery.trials.TRIALS` or registered methods; default: all trials of the generator). Shown by ``4_recovery``.
-    robustness : mapping, optional
-        What ``4_robustness`` cannot know by itself: ``strata`` (column; who was treated is drawn again within these only),
-        ``neighbours`` (``file`` with ``columns``, a pair of units a row), ``groups`` (column: units that share a supporting
-        hospital or an area, whose untreated members may be reached). What is left out is not tried, and the page says so.
-    claims : str, optional
-        Key of the programme in ``data/published/programmes.csv``, whose published claims ``1_claims`` examines.
-    notebooks : list of str
-        The notebooks of the study, for example ``[1_claims, 2_design]``. Default: ``2_design`` and ``3_effect`` when
-        there is a panel or a simulation, and the notebooks of the optional fields that are given.
-    level : float
-        Confidence level.
-    seed, draws : int
-        Seed and number of bootstrap draws of the simultaneous bands.
-    summary, data_notes, caveats, limits, sources : list of str
-        Paragraphs for the report (Markdown); ``{key}`` stands for a recorded number.
 
     Raises
     ------
@@ -161,74 +59,26 @@ class StudySpec:
     0.9
     """
 
-    study: str
-    title: str = _field(fields.text, prose=True)
-    question: str = _field(fields.text, prose=True)
-    programme: str = _field(fields.text, prose=True)
-    data_kind: str = _field(fields.one_of(*DATA_KINDS))
-    origin: str = _field(fields.one_of(PROJECT, OWN), PROJECT, prose=True)  # no number depends on it
-    panel: str | None = _field(fields.text, None)
-    layout: str | None = _field(fields.text, None, added=True)
-    simulation: Mapping[str, Any] = _field(fields.parameters, MappingProxyType({}), added=True)
-    unit: str = _field(fields.text, "")
-    period: str = _field(fields.text, "")
-    outcome: str = _field(fields.text, "")
-    outcome_unit: str = _field(fields.one_of("fraction", "percent", "number"), "number")
-    outcome_label: str = _field(fields.text, "outcome", prose=True)
-    inside: str | None = _field(fields.text, None, added=True)
-    total: str | None = _field(fields.text, None, added=True)
-    inside_label: str = _field(fields.text, "Episodes inside", prose=True)
-    outside_label: str = _field(fields.text, "Episodes outside", prose=True)
-    unit_label: str = _field(fields.text, "units", prose=True)
-    cluster_label: str = _field(fields.text, "clusters", prose=True)
-    link: str | None = _field(fields.text, None)
-    cluster: str | None = _field(fields.text, None)
-    roster: str | None = _field(fields.text, None)
-    roster_unit: str | None = _field(fields.text, None)
-    roster_hospital: str | None = _field(fields.text, None)
-    start_column: str | None = _field(fields.text, None)
-    start_rule: str = _field(fields.one_of("containing_period", "first_full_period"), "containing_period")
-    cohort: str | None = _field(fields.text, None)
-    only_cohorts: tuple[int | str, ...] = _field(fields.periods, ())
-    keep: Mapping[str, tuple[Any, ...]] = _field(fields.kept, MappingProxyType({}))
-    events: str | None = _field(fields.text, None)
-    leave_out_events: tuple[str, ...] = _field(fields.texts, ())
-    first_period: int | str | None = _field(fields.period, None)
-    last_period: int | str | None = _field(fields.period, None)
-    covariates: tuple[str, ...] = _field(fields.texts, ())
-    baseline: Mapping[str, Mapping[str, Any]] = _field(fields.specifications, MappingProxyType({}))
-    weight: str | None = _field(fields.text, None)
-    weight_kind: str | None = _field(fields.one_of("analytic", "precision"), None, added=True)
-    anticipation: int = _field(fields.whole, 0)
-    main: str = _field(fields.text, "")
-    methods: Mapping[str, Mapping[str, Any]] = _field(fields.specifications, MappingProxyType({}))
-    scenarios: Mapping[str, Mapping[str, Any]] = _field(fields.specifications, MappingProxyType({}))
-    dose: Mapping[str, Any] = _field(fields.parameters, MappingProxyType({}), added=True)
-    placebo: Mapping[str, Mapping[str, Any]] = _field(fields.specifications, MappingProxyType({}), added=True)
-    recovery: Mapping[str, Any] = _field(fields.parameters, MappingProxyType({}), added=True)
-    robustness: Mapping[str, Any] = _field(fields.parameters, MappingProxyType({}), added=True)
-    claims: str | None = _field(fields.text, None, added=True)
-    roster_layout: str | None = _field(fields.text, None, added=True)
-    notebooks: tuple[str, ...] = _field(fields.texts, (), added=True)
-    level: float = _field(fields.level, 0.95)
-    seed: int = _field(fields.whole, 1)
-    draws: int = _field(fields.whole, 999)
-    summary: tuple[str, ...] = _field(fields.texts, (), prose=True)
-    data_notes: tuple[str, ...] = _field(fields.texts, (), prose=True)
-    caveats: tuple[str, ...] = _field(fields.texts, (), prose=True)
-    limits: tuple[str, ...] = _field(fields.texts, (), prose=True)
-    sources: tuple[str, ...] = _field(fields.texts, (), prose=True)
-
-    def __post_init__(self) -> None:
-        check_name(self.study)
-        given = {name: value for name in field_names() if (value := getattr(self, name)) is not None}
-        path = study_file(self.study)
-        stored = read_study_file(path) if path.is_file() else {}
-        if not stored and not _required().issubset(given):
-            raise StudyError(_unknown_study(self.study))
-        values = complete(self.study, {**stored, **given})
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
+    @model_validator(mode="wrap")
+    @classmethod
+    def _complete(cls, given: Any, check: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+        """Fill in what the study's file says, check every field, and raise all faults at once."""
+        check_name(given.get("study"))
+        values, lines, shown = without_nulls(given), YamlFile({}, {}), ""
+        if info.context != _ALONE:
+            values, lines, shown = _read_beside(values)
+        faults: list[Fault] = []
+        try:
+            spec = check({name: value for name, value in values.items() if not _is_default(name, value)})
+        except ValidationError as error:
+            faults = explain(error, cls)
+        else:
+            faults = faults_between(spec, synthesis=spec.study == SYNTHESIS)
+            if not faults and info.context != _ALONE:
+                faults = _faults_of_changes(spec)
+        if faults:
+            raise FaultyStudyError(values["study"], faults, lines, shown)
+        return spec
 
     @classmethod
     def from_names(cls, names: Mapping[str, Any]) -> Self:
@@ -243,44 +93,35 @@ class StudySpec:
         StudyError
             If a field is unknown or has the wrong type.
         """
-        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        checked = complete(self.study, {**values, **dict(changes)})
-        other = object.__new__(type(self))
-        for name, value in checked.items():
-            object.__setattr__(other, name, value)
-        return other
+        values = {name: getattr(self, name) for name in self.model_fields_set}
+        return self.model_validate({**values, **changes, "study": self.study}, context=_ALONE)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields as plain lists, dicts and scalars, in the order of the class."""
-        return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
+        return {name: to_plain(getattr(self, name)) for name in field_names()}
 
     def hash(self) -> str:
         """Return the sha256 of every field that can change a number (prose is left out)."""
-        left_out = {"study"}
-        for f in dataclasses.fields(self):
-            untouched = f.metadata.get("added") and getattr(self, f.name) == f.metadata["default"]
-            if f.metadata.get("prose") or untouched:
-                left_out.add(f.name)
+        unused = {name for name in _ADDED if getattr(self, name) == _default(name)}
+        left_out = {"study", *_PROSE, *unused}
         return hash_value({name: value for name, value in self.to_dict().items() if name not in left_out})
 
     def changed_fields(self) -> dict[str, Any]:
         """Return the fields that differ from the study's file: empty for the study as committed."""
-        path = study_file(self.study)
-        if not path.is_file():
+        if not study_file(self.study).is_file():
             return {}
-        stored = {name: _plain(value) for name, value in complete(self.study, read_study_file(path)).items()}
+        stored = type(self)(study=self.study).to_dict()
         return {name: value for name, value in self.to_dict().items() if value != stored[name]}
 
     def data_files(self) -> tuple[str, ...]:
         """Return the data files that this study and its scenarios read, relative to the project, sorted."""
-        variants = self._variants()
         roles = ("panel", "layout", "link", "roster", "roster_layout", "events")
-        files = {name for spec in variants for role in roles if (name := getattr(spec, role))}
+        files = {name for spec in self._variants() for role in roles if (name := getattr(spec, role))}
         if self.study == SYNTHESIS:
             files |= {(REPORTS / name / NUMBERS_FILE).as_posix() for name in list_studies(PROJECT)}
             files |= {(PUBLISHED / LITERATURE).as_posix()}
-        if "neighbours" in self.robustness:
-            files |= {str(self.robustness["neighbours"]["file"])}
+        if self.robustness.neighbours is not None:
+            files |= {self.robustness.neighbours.file}
         if self.claims is not None or self.study == SYNTHESIS:
             files |= {(PUBLISHED / name).as_posix() for name in PUBLISHED_FILES}
         return tuple(sorted(files))
@@ -293,18 +134,60 @@ class StudySpec:
                 found.append(spec.simulation)
         return tuple(found)
 
+    def changes(self) -> dict[Path, Mapping[str, Any]]:
+        """Return the changes that methods, scenarios and the dose make, by their places in the study's file."""
+        entries: dict[Path, MethodEntry | ScenarioEntry | DoseEntry] = {
+            **{("methods", name): entry for name, entry in self.methods.items()},
+            **{("scenarios", name): entry for name, entry in self.scenarios.items()},
+        }
+        if self.dose is not None:
+            entries["dose",] = self.dose
+        return {(*place, "changes"): entry.changes for place, entry in entries.items() if entry.changes}
+
     def _variants(self) -> list[Self]:
-        entries = [*self.methods.values(), *self.scenarios.values(), self.dose]
-        return [self, *(self.change(entry["changes"]) for entry in entries if entry.get("changes"))]
+        return [self, *map(self.change, self.changes().values())]
+
+
+def _read_beside(given: Mapping[str, Any]) -> tuple[dict[str, Any], YamlFile, str]:
+    """Return the values that are given and, of the others, those of the study's file with their lines, and its name."""
+    path = study_file(given["study"])
+    if not path.is_file():
+        if not _required() <= set(given):
+            raise StudyError(_unknown_study(given["study"]))
+        return dict(given), YamlFile({}, {}), ""
+    stored = read_study_file(path)
+    lines = {place: line for place, line in stored.lines.items() if place and place[0] not in given}
+    return {**without_nulls(stored.value), **given}, YamlFile(stored.value, lines), path.name
+
+
+def _faults_of_changes(spec: StudySpec) -> list[Fault]:
+    found: list[Fault] = []
+    for place, changes in spec.changes().items():
+        try:
+            spec.change(changes)
+        except FaultyStudyError as error:
+            found += [((*place, *path), f"{write_path(place)}: {text}") for path, text in error.faults]
+    return found
 
 
 def field_names() -> tuple[str, ...]:
     """Return the names of the parameters of a study."""
-    return tuple(f.name for f in dataclasses.fields(StudySpec))
+    return tuple(StudySpec.model_fields)
+
+
+def _default(name: str) -> Any:
+    return StudySpec.model_fields[name].get_default(call_default_factory=True)
+
+
+def _is_default(name: str, value: Any) -> bool:
+    """Check whether a value is that of a field left out; of another type it is none, although True == 1."""
+    if name not in StudySpec.model_fields or name in _required():
+        return False
+    return type(value) is type(_default(name)) and bool(value == _default(name))
 
 
 def _required() -> set[str]:
-    return {f.name for f in dataclasses.fields(StudySpec) if f.metadata.get("default") is _REQUIRED}
+    return {name for name, field in StudySpec.model_fields.items() if field.is_required()}
 
 
 def check_name(name: Any) -> str:
@@ -317,46 +200,8 @@ def check_name(name: Any) -> str:
     return name
 
 
-def complete(study: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Check the fields of a study and fill in the defaults; all faults in one error."""
-    known = {f.name: f for f in dataclasses.fields(StudySpec)}
-    faults = [unknown_field(name, known) for name in values if name not in known]
-    complete_values: dict[str, Any] = {"study": study}
-    for name, declared in known.items():
-        if name == "study":
-            continue
-        value, default = values.get(name), declared.metadata["default"]
-        if value is None or (type(value) is type(default) and value == default):
-            faults += [f"{name} is missing"] * (default is _REQUIRED)
-            complete_values[name] = default
-            continue
-        try:
-            complete_values[name] = declared.metadata["check"](value)
-        except fields.UnfitError as error:
-            faults.append(f"{name} must be {error}, found {value!r}")
-    if not faults:
-        faults = faults_between(complete_values, set(known), synthesis=study == SYNTHESIS)
-    if faults:
-        raise StudyError(f"The study '{study}' has {len(faults)} fault(s): " + "; ".join(faults) + ".")
-    return complete_values
-
-
 def load_study(name: str) -> StudySpec:
-    """Read a study's file.
-
-    Parameters
-    ----------
-    name : str
-        Name of a file in ``notebooks/studies`` without ``.yaml``.
-
-    Returns
-    -------
-    StudySpec
-
-    Raises
-    ------
-    StudyError
-        If the study is unknown (the error names the known ones) or its file has faults.
+    """Read the file of a study; the error for an unknown one names those that are known.
 
     Examples
     --------
@@ -368,12 +213,16 @@ def load_study(name: str) -> StudySpec:
 
 def _unknown_study(name: str) -> str:
     known = list_studies()
-    return f"There is no study '{name}'. Known studies: {', '.join(known) or 'none'} (files in {STUDIES.as_posix()})."
+    near = difflib.get_close_matches(name, known, n=1)
+    meant = f" Did you mean '{near[0]}'?" if near else ""
+    return f"There is no study '{name}'. Known studies: {', '.join(known) or 'none'} (files in {STUDIES.as_posix()}).{meant}"
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value
+def _document_fields(text: str) -> str:
+    """Put the fields, with what each is, into the class's docstring, before what it raises."""
+    fields = "\n".join(f"{name}\n    {field.description}" for name, field in StudySpec.model_fields.items())
+    before, raises, after = inspect.cleandoc(text).partition("Raises\n")
+    return f"{before}Parameters\n----------\n{fields}\n\n{raises}{after}"
+
+
+StudySpec.__doc__ = _document_fields(StudySpec.__doc__ or "")

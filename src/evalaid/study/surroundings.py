@@ -32,12 +32,12 @@ def load_neighbours(spec: StudySpec) -> pd.DataFrame | None:
     >>> pairs.columns.tolist()
     ['unit', 'neighbour']
     """
-    named = spec.robustness.get("neighbours")
+    named = spec.robustness.neighbours
     if named is None:
         return None
-    columns = list(named["columns"])
-    table = read_file(named["file"])
-    need_columns(table, str(named["file"]), columns)
+    columns = list(named.columns)
+    table = read_file(named.file)
+    need_columns(table, named.file, columns)
     pairs = table[columns].set_axis(["unit", "neighbour"], axis=1)
     frame = load_frame(spec)
     labels = frame[spec.unit]
@@ -49,14 +49,14 @@ def load_neighbours(spec: StudySpec) -> pd.DataFrame | None:
 
 
 def load_groups(spec: StudySpec, design: Design) -> pd.Series | None:
-    """Give the group of every unit that a study names for spillovers; None when it names none.
+    """Return the group of every unit that a study names for spillovers; None when it names none.
 
     Raises
     ------
     StudyError
         If the panel has no such column or a unit is in several groups.
     """
-    column = spec.robustness.get("groups")
+    column = spec.robustness.groups
     if column is None:
         return None
     frame = load_frame(spec)

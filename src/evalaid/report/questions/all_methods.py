@@ -138,24 +138,24 @@ def describe_decomposition(design: Design) -> tuple[pd.DataFrame, dict[str, Colu
 def _method_with_scales(spec: StudySpec) -> tuple[str, dict[str, object]]:
     """Return the main method and its options, or imputation where the main method takes no scale."""
     main = spec.methods[spec.main]
-    if main["method"] in ("dose", "etwfe"):
+    if main.method in {"dose", "etwfe"}:
         return "imputation", {}
-    return str(main["method"]), dict(main.get("options", {}))
+    return main.method, dict(main.options)
 
 
 def _row(design: Design, spec: StudySpec, key: str, label: str, method: str, scale: str, **options: object) -> dict:
     unit = "%" if scale in COUNTS else "pp" if design.outcome_unit == "fraction" else "number"
     words = SCALES[scale].words if scale in SCALES else _COUNT_WORDS.get(scale, "")
-    dosed = method == "dose" and bool(spec.dose)
-    if dosed:
-        options = {name: value for name, value in spec.dose.items() if name not in {"label", "changes"}}
+    dose = spec.dose if method == "dose" else None
+    if dose is not None:
+        options = {"column": dose.column, **dose.options()}
     made_by = (
         f"{method} at its defaults" if not options else f"{method}({', '.join(f'{k}={v}' for k, v in options.items())})"
     )
     said = {"unit": unit, "level": spec.level, "made_by": join_texts((made_by, words))}
     try:
-        if dosed:
-            effects = dose_effects(spec.change(spec.dose.get("changes", {})))
+        if dose is not None:
+            effects = dose_effects(spec.change(dose.changes))
         else:
             effects = estimate(design, method, scale=scale, **options)
         average = overall(effects)

@@ -25,6 +25,7 @@ from evalaid.did.inference.infer import infer
 from evalaid.report.questions.analysis import describe_entry, estimate_entry, overall, say_no_estimate, with_assumption
 from evalaid.report.questions.effect_rows import effect_row, list_values
 from evalaid.report.questions.units import in_unit, unit_of_outcome
+from evalaid.study.entries import MethodEntry, NamedEntry
 from evalaid.study.sample import load_design
 from evalaid.study.spec import StudySpec
 
@@ -46,16 +47,16 @@ def compare_scenarios(spec: StudySpec) -> pd.DataFrame:
     main one.
     """
     main = spec.methods[spec.main]
-    rows = [_one_method("main", {**main, "label": "As designed (main)"}, spec)]
+    rows = [_one_method("main", main.model_copy(update={"label": "As designed (main)"}), spec)]
     for name, scenario in spec.scenarios.items():
-        entry = {**main, "label": scenario["label"]}
-        rows.append(_one_method(name, entry, spec.change(scenario.get("changes", {}))))
+        entry = main.model_copy(update={"label": scenario.label})
+        rows.append(_one_method(name, entry, spec.change(scenario.changes)))
     return _with_shift(pd.DataFrame(rows))
 
 
-def explain(entries: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def explain(entries: Mapping[str, NamedEntry]) -> list[str]:
     """Return the reason for every method or scenario of a study, as sentences for a list."""
-    return [f"**{entry['label']}.** {entry['why']}" for entry in entries.values() if entry.get("why")]
+    return [f"**{entry.label}.** {entry.why}" for entry in entries.values() if entry.why]
 
 
 def count_agreement(*frames: pd.DataFrame) -> pd.DataFrame:
@@ -84,9 +85,9 @@ def count_agreement(*frames: pd.DataFrame) -> pd.DataFrame:
     return list_values(rows, "of the estimates of all methods and scenarios")
 
 
-def _one_method(name: str, entry: Mapping[str, Any], spec: StudySpec) -> dict[str, Any]:
+def _one_method(name: str, entry: MethodEntry, spec: StudySpec) -> dict[str, Any]:
     """Estimate the overall effect with one method; a refusal is a row with its reason."""
-    changed = spec.change(entry.get("changes", {}))
+    changed = spec.change(entry.changes)
     made_by = describe_entry(entry)
     columns = (*RESULTS, TREATED_CLUSTERS, N_CLUSTERS)
     try:
@@ -96,12 +97,12 @@ def _one_method(name: str, entry: Mapping[str, Any], spec: StudySpec) -> dict[st
     except EvalaidError as error:
         reason = reason_of(error)
         said = {"unit": unit_of_outcome(spec)[0], "reason": reason, "note": say_no_estimate(reason), "n_units": np.nan}
-        return effect_row(name, entry["label"], None, columns, level=spec.level, **said, made_by=made_by)
+        return effect_row(name, entry.label, None, columns, level=spec.level, **said, made_by=made_by)
     found = frame.iloc[0]
     note = with_assumption(found["note"], effects)
     said = {"unit": found["unit"], "reason": "", "note": note, "n_units": design.n_units}
     made_by = f"{made_by}; {found[VCOV]}, {found[DISTRIBUTION]}"
-    return effect_row(name, entry["label"], found, columns, level=spec.level, **said, made_by=made_by)
+    return effect_row(name, entry.label, found, columns, level=spec.level, **said, made_by=made_by)
 
 
 def _with_shift(frame: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,6 @@ does not exist is a row with a reason; a main method that the design does not ad
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +30,7 @@ from evalaid.base.effect_columns import (
     leaves_out_zero,
     no_results,
 )
-from evalaid.base.errors import NotIdentifiedError
+from evalaid.base.errors import NotIdentifiedError, StudyError
 from evalaid.base.periods import label
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
@@ -43,6 +42,7 @@ from evalaid.did.panel.design import Design
 from evalaid.report.questions.effect_rows import list_values
 from evalaid.report.questions.units import in_unit, unit_of
 from evalaid.report.wording.prose import format_value
+from evalaid.study.entries import DoseEntry, MethodEntry, to_plain
 from evalaid.study.sample import load_design
 from evalaid.study.spec import StudySpec
 
@@ -85,21 +85,37 @@ def estimate_main(spec: StudySpec, design: Design) -> Effects | Refusal:
     except NotIdentifiedError as error:
         scale = "share" if design.outcome_unit == "fraction" else "number"
         counts = (design.n_treated, design.n_treated_clusters, design.n_clusters)
-        return Refusal(str(entry["label"]), error.reasons, error.alternatives, scale, *counts)
+        return Refusal(entry.label, error.reasons, error.alternatives, scale, *counts)
 
 
-def estimate_entry(entry: Mapping[str, Any], spec: StudySpec, design: Design) -> Effects:
+def estimate_entry(entry: MethodEntry, spec: StudySpec, design: Design) -> Effects:
     """Estimate with one entry of a study's ``methods``; a dose is taken from the study's ``dose``."""
-    options = dict(entry.get("options", {}))
-    if entry["method"] == "dose":
-        return dose_effects(spec, **options)
-    return estimate(design, str(entry["method"]), **options)
+    if entry.method == "dose":
+        return dose_effects(spec, **entry.options)
+    return estimate(design, entry.method, **entry.options)
 
 
 def dose_effects(spec: StudySpec, **options: Any) -> Effects:
     """Estimate by dose, with the column and the options of the study's ``dose``; further options replace these."""
-    given = {name: spec.dose[name] for name in ("comparison", "degree", "base") if name in spec.dose}
-    return estimate(load_design(spec.change({"covariates": [spec.dose["column"]]})), "dose", **{**given, **options})
+    dose = dose_of(spec)
+    return estimate(load_design(spec.change({"covariates": [dose.column]})), "dose", **{**dose.options(), **options})
+
+
+def dose_of(spec: StudySpec) -> DoseEntry:
+    """Return the dose of a study that has one."""
+    if spec.dose is None:
+        raise StudyError(f"The study '{spec.study}' has no dose: name its column in the study's file.")
+    return spec.dose
+
+
+def change_for_dose(spec: StudySpec) -> StudySpec:
+    """Return the study with the fields that its dose changes."""
+    return spec.change(dose_of(spec).changes)
+
+
+def describe_dose(dose: DoseEntry) -> str:
+    """Write a dose as a call, with its column and options."""
+    return f"dose({', '.join(f'{name}={value}' for name, value in {'column': dose.column, **dose.options()}.items())})"
 
 
 def overall(effects: Effects) -> Effects:
@@ -174,7 +190,7 @@ def detectable_effects(effects: Effects | Refusal, spec: StudySpec) -> pd.DataFr
 def reaction_periods(spec: StudySpec, design: Design) -> int:
     """Return the periods before the start in which units may react already, as the main method counts them."""
     entry = spec.methods[spec.main]
-    options = find_method(str(entry["method"])).parse(dict(entry.get("options", {})))
+    options = find_method(entry.method).parse(dict(entry.options))
     return effective_anticipation(design, options)
 
 
@@ -267,7 +283,7 @@ def _period_kind(spec: StudySpec) -> str:
     return load_design(spec).matrices.period_kind
 
 
-def describe_entry(entry: Mapping[str, Any]) -> str:
+def describe_entry(entry: MethodEntry) -> str:
     """Write an entry of a study's ``methods`` as a call, with its options and what it changes in the study."""
-    given = [*entry.get("options", {}).items(), *entry.get("changes", {}).items()]
-    return f"{entry['method']}({', '.join(f'{name}={value}' for name, value in given)})"
+    given = [*to_plain(entry.options).items(), *to_plain(entry.changes).items()]
+    return f"{entry.method}({', '.join(f'{name}={value}' for name, value in given)})"

@@ -86,9 +86,7 @@ def describe_baseline(spec: StudySpec, design: Design) -> tuple[pd.DataFrame, di
     outcome = ColumnFormat(f"{spec.outcome_label} (%)" if share else spec.outcome_label, "%" if share else "number", 1)
     extra = {"outcome": outcome}
     for column, entry in spec.baseline.items():
-        extra[column] = ColumnFormat(
-            str(entry.get("label", column)), str(entry.get("unit", "number")), int(entry.get("digits", 1))
-        )
+        extra[column] = ColumnFormat(entry.label or column, entry.unit, 1 if entry.digits is None else entry.digits)
     return pd.DataFrame(rows), extra
 
 

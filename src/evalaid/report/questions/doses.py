@@ -11,7 +11,14 @@ from evalaid.base.names import FIRST_TREATED
 from evalaid.did.effects.effects import Effects
 from evalaid.did.inference.infer import infer
 from evalaid.report.display.formatted_tables import ColumnFormat
-from evalaid.report.questions.analysis import Refusal, dose_effects, no_estimate
+from evalaid.report.questions.analysis import (
+    Refusal,
+    change_for_dose,
+    describe_dose,
+    dose_effects,
+    dose_of,
+    no_estimate,
+)
 from evalaid.report.questions.effect_rows import list_values
 from evalaid.report.questions.units import in_unit
 from evalaid.study.sample import load_frame
@@ -22,7 +29,7 @@ COLUMNS = {"dose": ColumnFormat("Dose", "number", 1)}
 
 def estimate_dose(spec: StudySpec) -> Effects | Refusal:
     """Estimate the study's effects by dose, with the entries of its ``dose``; refused with all reasons when not possible."""
-    changed = spec.change(spec.dose.get("changes", {}))
+    changed = change_for_dose(spec)
     try:
         return dose_effects(changed)
     except NotIdentifiedError as error:
@@ -34,10 +41,12 @@ def describe_doses(spec: StudySpec) -> pd.DataFrame:
 
     ``key``, ``label``, ``value``, ``unit``, ``digits``, ``made_by``.
     """
-    frame = load_frame(spec.change(spec.dose.get("changes", {})))
+    frame = load_frame(change_for_dose(spec))
     treated = frame[frame[FIRST_TREATED].notna()]
-    dose = treated.groupby(spec.unit, sort=False)[spec.dose["column"]].mean()
-    rows = [("units", f"Treated {spec.unit_label} with a dose", len(dose), "count", 0)]
+    dose = treated.groupby(spec.unit, sort=False)[dose_of(spec).column].mean()
+    rows: list[tuple[str, str, float, str, int]] = [
+        ("units", f"Treated {spec.unit_label} with a dose", len(dose), "count", 0)
+    ]
     for key, name, value in (
         ("smallest", "Smallest", dose.min()),
         ("median", "Median", dose.median()),
@@ -45,7 +54,7 @@ def describe_doses(spec: StudySpec) -> pd.DataFrame:
         ("largest", "Largest", dose.max()),
     ):
         rows.append((key, name, value, "number", 2))
-    return list_values(rows, f"mean of {spec.dose['column']} by unit, over treated units")
+    return list_values(rows, f"mean of {dose_of(spec).column} by unit, over treated units")
 
 
 def average_dose_effects(effects: Effects | Refusal, spec: StudySpec) -> pd.DataFrame:
@@ -58,7 +67,7 @@ def average_dose_effects(effects: Effects | Refusal, spec: StudySpec) -> pd.Data
         return no_estimate(effects, spec, "level", "By dose")
     frame = _reported(effects, spec)
     frame = frame[frame["parameter"].str.startswith("average")]
-    alone = "lowest" if spec.dose.get("comparison") == "lowest_dose" else "no"
+    alone = "lowest" if dose_of(spec).comparison == "lowest_dose" else "no"
     names = {
         "average level": f"Average level: mean dose against {alone} dose",
         "average slope": "Average slope: one unit of dose more",
@@ -79,7 +88,7 @@ def trace_curve(effects: Effects | Refusal, spec: StudySpec) -> pd.DataFrame:
     return frame.assign(
         key=[f"level{place + 1}" for place in frame.index],
         label=[f"{dose:.2f}" for dose in frame["dose"]],
-        dose_label=spec.dose.get("label", "Dose"),
+        dose_label=dose_of(spec).label,
     )
 
 
@@ -92,5 +101,5 @@ def state_assumption(effects: Effects | Refusal) -> str:
 
 def _reported(effects: Effects, spec: StudySpec) -> pd.DataFrame:
     frame = in_unit(infer(effects, level=spec.level), effects)
-    options = ", ".join(f"{name}={value}" for name, value in spec.dose.items() if name not in {"label", "changes"})
-    return frame.assign(made_by=[f"dose({options}); {row}" for row in frame[VCOV] + ", " + frame[DISTRIBUTION]])
+    made_by = describe_dose(dose_of(spec))
+    return frame.assign(made_by=[f"{made_by}; {row}" for row in frame[VCOV] + ", " + frame[DISTRIBUTION]])

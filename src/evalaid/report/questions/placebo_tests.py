@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,12 +14,13 @@ from evalaid.did.panel.design import Design
 from evalaid.did.sensitivity.placebo.placebo import Placebo, placebo
 from evalaid.report.display.formatted_tables import ColumnFormat
 from evalaid.report.questions.units import multiply, unit_of_outcome
+from evalaid.study.entries import PlaceboEntry
 from evalaid.study.sample import load_design
 from evalaid.study.spec import StudySpec
 
 DRAWS, SHIFTS = 100, (1, 2)
 # What is pretended when the study's file names no placebo test.
-EARLIER = MappingProxyType({"earlier": {"label": "An earlier start", "kind": "time"}})
+EARLIER = MappingProxyType({"earlier": PlaceboEntry(label="An earlier start", kind="time")})
 COLUMNS = {
     "placebos": ColumnFormat("Placebos", "count"),
     "ratio_p_value": ColumnFormat("p of the fit ratio", "p", 3),
@@ -32,7 +32,7 @@ COLUMNS = {
 }
 
 
-def entries(spec: StudySpec) -> Mapping[str, Mapping[str, Any]]:
+def entries(spec: StudySpec) -> Mapping[str, PlaceboEntry]:
     """Return the placebo tests of a study's file; an earlier start when it names none."""
     return spec.placebo or EARLIER
 
@@ -53,8 +53,8 @@ def list_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.Dat
     for name, result in found.items():
         if isinstance(result, Placebo) and result.kind == "time":
             both = pd.concat([result.actual, result.table], ignore_index=True)
-            several = sum(entry.get("kind") == "time" for entry in entries(spec).values()) > 1
-            of = f"{entries(spec)[name]['label']}: " if several else ""
+            several = sum(entry.kind == "time" for entry in entries(spec).values()) > 1
+            of = f"{entries(spec)[name].label}: " if several else ""
             names = [f"{of}true start", *(f"{of}{shift} earlier" for shift in result.table["shift"])]
             names = [f"{text[0].upper()}{text[1:]}" for text in names]
             keys = [f"{name}.{shift}" for shift in both["shift"]]
@@ -75,10 +75,10 @@ def list_other_outcomes(found: Mapping[str, Placebo | str], spec: StudySpec) -> 
     tables = []
     for name, result in found.items():
         if isinstance(result, Placebo) and result.kind == "outcome":
-            share = entries(spec)[name].get("outcome_unit") in {"percent", "fraction"}
+            share = entries(spec)[name].outcome_unit in {"percent", "fraction"}
             table, factor = result.table, 100.0 if share else 1.0
-            alone = str(entries(spec)[name]["label"]) if len(table) == 1 else ""
-            labels = [spec.baseline.get(str(c), {}).get("label", alone or str(c)) for c in table["outcome"]]
+            alone = entries(spec)[name].label if len(table) == 1 else ""
+            labels = [_label_of(str(c), spec) or alone or str(c) for c in table["outcome"]]
             table = multiply(table, factor)
             keys = [f"{name}.{column}" for column in table["outcome"]]
             made_by = f"placebo in outcome, {result.method}"
@@ -96,7 +96,7 @@ def list_pretended(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.Da
     rows = [
         {
             "key": name,
-            "label": str(entries(spec)[name]["label"]),
+            "label": entries(spec)[name].label,
             "placebos": int(row["draws"]),
             "mean": scale * row["mean"],
             "rejection_rate": 100 * row["rejection_rate"],
@@ -125,7 +125,7 @@ def rank_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.Dat
             largest = result.table[ESTIMATE].abs().max()
             how = "every untreated unit in turn" if result.exact else f"random assignments, seed {result.seed}"
             row = (result.actual[ESTIMATE].iloc[0] * scale, len(result.table), largest * scale, result.p_value)
-            rows.append((name, entries(spec)[name]["label"], *row, result.ratio_p_value, unit, how, result.method))
+            rows.append((name, entries(spec)[name].label, *row, result.ratio_p_value, unit, how, result.method))
     names = ["key", "label", ESTIMATE, "placebos", "largest", P_VALUE, "ratio_p_value", "unit", "note", "made_by"]
     frame = pd.DataFrame(rows, columns=names)
     return frame.assign(made_by="placebo in space, " + frame["made_by"].astype(str))
@@ -140,7 +140,7 @@ def spread_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.D
     tables = [
         pd.DataFrame(
             {
-                "test": str(entries(spec)[name]["label"]),
+                "test": entries(spec)[name].label,
                 "label": [*result.table["units"], "true"],
                 ESTIMATE: np.append(result.table[ESTIMATE], result.actual[ESTIMATE]) * scale,
                 "actual": [False] * len(result.table) + [True],
@@ -155,28 +155,30 @@ def spread_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.D
 
 def list_refused(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.DataFrame:
     """List the placebo tests that the design does not admit: ``key``, ``what``, ``why``."""
-    rows = [
-        (name, str(entries(spec)[name]["label"]), why) for name, why in found.items() if not isinstance(why, Placebo)
-    ]
+    rows = [(name, entries(spec)[name].label, why) for name, why in found.items() if not isinstance(why, Placebo)]
     return pd.DataFrame(rows, columns=["key", "what", "why"])
 
 
-def _run(entry: Mapping[str, Any], spec: StudySpec, design: Design) -> Placebo | str:
-    method = spec.methods[str(entry.get("method", spec.main))]
-    if method.get("changes"):
-        design = load_design(spec.change(method["changes"]))
+def _label_of(column: str, spec: StudySpec) -> str | None:
+    return spec.baseline[column].label if column in spec.baseline else None
+
+
+def _run(entry: PlaceboEntry, spec: StudySpec, design: Design) -> Placebo | str:
+    method = spec.methods[entry.method or spec.main]
+    if method.changes:
+        design = load_design(spec.change(method.changes))
     try:
         return placebo(
             design,
-            str(method["method"]),
-            entry["kind"],
-            shifts=tuple(entry.get("shifts", SHIFTS)),
-            draws=int(entry.get("draws", DRAWS)),
+            method.method,
+            entry.kind,
+            shifts=entry.shifts or SHIFTS,
+            draws=entry.draws or DRAWS,
             seed=spec.seed,
             level=spec.level,
-            outcome=entry.get("outcome"),
-            outcome_unit=entry.get("outcome_unit"),
-            **dict(method.get("options", {})),
+            outcome=entry.outcome,
+            outcome_unit=entry.outcome_unit,
+            **method.options,
         )
     except NotIdentifiedError as refusal:
         return "; ".join(refusal.reasons)

@@ -12,6 +12,7 @@ from evalaid.report.questions.analysis import dose_effects
 from evalaid.report.questions.effect_rows import list_values
 from evalaid.report.questions.units import unit_of_outcome
 from evalaid.simulate.recovery.draws import recovery, true_effect_of
+from evalaid.study.entries import RecoveryEntry
 from evalaid.study.sample import load_design
 from evalaid.study.sources import load_simulation
 from evalaid.study.spec import StudySpec
@@ -53,8 +54,8 @@ def describe_truth(spec: StudySpec) -> pd.DataFrame:
     rows = [
         (key, name, effect[key] * unit_of_outcome(spec)[1], units[key]) for key, name in names.items() if key in effect
     ]
-    if spec.dose.get("comparison") == "lowest_dose":
-        dosed = spec.change({"covariates": [spec.dose["column"]]})
+    if spec.dose is not None and spec.dose.comparison == "lowest_dose":
+        dosed = spec.change({"covariates": [spec.dose.column]})
         design = load_design(dosed)
         beyond = true_effect_of(dose_effects(spec), design, panel)
         name = "Beyond the lowest dose: all that comparing doses can find where everybody is treated"
@@ -87,13 +88,13 @@ def recover(spec: StudySpec) -> pd.DataFrame:
     One row per trial: ``key``, ``label``, ``draws``, ``estimated``, ``bias``, ``bias_error``, ``sd``, ``rmse`` (percentage
     points for a share), ``coverage``, ``rejects_zero`` (per cent), ``advice``, ``unit``, ``note``, ``made_by``.
     """
-    entry = spec.recovery
+    entry = spec.recovery or RecoveryEntry()
     parameters = {name: value for name, value in spec.simulation.items() if name not in {"generator", "seed"}}
     found = recovery(
         str(spec.simulation["generator"]),
-        entry.get("methods"),
-        draws=int(entry.get("draws", DRAWS)),
-        seed=int(entry.get("seed", spec.seed)),
+        entry.methods,
+        draws=entry.draws or DRAWS,
+        seed=spec.seed if entry.seed is None else entry.seed,
         parameters=parameters,
         level=spec.level,
     )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -72,9 +71,7 @@ class Choices:
 
 def examine_choices(case: Case) -> Choices:
     """Estimate every combination of the choices that the study's file names, and compare its methods pair by pair."""
-    covariates = sorted(
-        {name for entry in case.spec.methods.values() for name in _changes(entry).get("covariates", ())}
-    )
+    covariates = sorted({name for entry in case.spec.methods.values() for name in entry.changes.get("covariates", ())})
     design = case.design if not covariates else load_design(case.spec.change({"covariates": covariates}))
     declared = _declare(case, covariates)
     found = specification_curve(design, declared, level=case.spec.level, vcov="auto")
@@ -157,7 +154,7 @@ def _test_jointly(case: Case, design: Design, declared: Sequence[Specification])
     """Test the sharp null of no effect with those specifications whose re-assignment is cheap: no covariates, share scale."""
     columns = ["key", "label", "observed", "expected", P_VALUE, "note", "made_by"]
     cheap = [one for one in declared if not one.covariates and one.scale == "share" and one.window == (None, None)]
-    strata = case.spec.robustness.get("strata")
+    strata = case.spec.robustness.strata
     try:
         found = joint_test(design, cheap, draws=ASSIGNMENTS, seed=case.spec.seed, strata=strata, level=case.spec.level)
     except EvalaidError:
@@ -179,33 +176,31 @@ def compare_with_main(case: Case) -> pd.DataFrame:
     """Subtract the main estimate from that of each other method, with the error of the difference."""
     main, spec, rows = case.overall, case.spec, []
     for name, entry in spec.methods.items():
-        if name == spec.main or entry["method"] == "dose":
+        if name == spec.main or entry.method == "dose":
             continue
         shared = {"unit": case.unit[0], "level": spec.level}
         try:
-            changed = spec.change(_changes(entry))
-            other = overall(estimate_entry(entry, changed, load_design(changed) if _changes(entry) else case.design))
+            changed = spec.change(entry.changes)
+            other = overall(estimate_entry(entry, changed, load_design(changed) if entry.changes else case.design))
             gap = in_unit(infer(difference(other, main), level=spec.level), main).iloc[0]
         except EvalaidError as error:
-            rows.append(effect_row(name, entry["label"], None, **shared, reason=reason_of(error), note="", made_by=""))
+            rows.append(effect_row(name, entry.label, None, **shared, reason=reason_of(error), note="", made_by=""))
             continue
-        made_by = f"{entry['method']} minus {case.method}; {gap[VCOV]}, {gap[DISTRIBUTION]}"
+        made_by = f"{entry.method} minus {case.method}; {gap[VCOV]}, {gap[DISTRIBUTION]}"
         note = str(gap["note"])
         said = {"reason": note, "note": ""} if np.isnan(gap[STD_ERROR]) else {"reason": "", "note": note}
-        rows.append(effect_row(name, entry["label"], gap, **shared, **said, made_by=made_by))
+        rows.append(effect_row(name, entry.label, gap, **shared, **said, made_by=made_by))
     return pd.DataFrame(rows, columns=["key", "label", *RESULTS, "reason", "unit", "level", "note", "made_by"])
 
 
 def _declare(case: Case, covariates: list[str]) -> tuple[Specification, ...]:
     """List the combinations of what the study's file names."""
     spec, matrices = case.spec, case.design.matrices
-    entries = [entry for entry in spec.methods.values() if entry["method"] not in LEFT_OUT]
-    methods = list(
-        {repr(pair): pair for pair in ((str(e["method"]), dict(e.get("options", {}))) for e in entries)}.values()
-    )
+    entries = [entry for entry in spec.methods.values() if entry.method not in LEFT_OUT]
+    methods = list({repr(pair): pair for pair in ((e.method, dict(e.options)) for e in entries)}.values())
     windows = {(None, None)}
     for scenario in spec.scenarios.values():
-        changes = _changes(scenario)
+        changes = scenario.changes
         if set(changes) <= {"first_period", "last_period"} and changes:
             windows.add((changes.get("first_period"), changes.get("last_period")))
     return declare(
@@ -222,13 +217,9 @@ def _labels(case: Case) -> dict[str, str]:
     """Return the study's label of every method with its options, the first where entries differ in something else."""
     labels: dict[str, str] = {}
     for entry in case.spec.methods.values():
-        one = Specification(str(entry["method"]), options=dict(entry.get("options", {})))
-        labels.setdefault(one.describe(case.design)["method"], str(entry["label"]))
+        one = Specification(entry.method, options=dict(entry.options))
+        labels.setdefault(one.describe(case.design)["method"], entry.label)
     return labels
-
-
-def _changes(entry: Mapping[str, Any]) -> Mapping[str, Any]:
-    return entry.get("changes", {})
 
 
 def _count(case: Case, found: SpecificationCurve, curve: pd.DataFrame) -> pd.DataFrame:

@@ -121,7 +121,7 @@ def _wild(case: Case, effects: Effects) -> pd.DataFrame:
 
 
 def _drawn(case: Case) -> pd.DataFrame:
-    strata = case.spec.robustness.get("strata")
+    strata = case.spec.robustness.strata
     found = randomize(
         case.design,
         case.method,

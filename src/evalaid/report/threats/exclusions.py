@@ -58,7 +58,7 @@ def examine_exclusions(case: Case) -> Exclusions:
     groups = load_groups(case.spec, case.design)
     kinds: list[tuple[str | pd.Series, str]] = [("cluster", "cluster"), ("cohort", "cohort"), ("period", "period")]
     if groups is not None:
-        kinds.insert(1, (groups, str(case.spec.robustness["groups"])))
+        kinds.insert(1, (groups, str(case.spec.robustness.groups)))
     for by, word in kinds:
         try:
             found = leave_out(case.design, case.method, by, level=case.spec.level, **case.options)

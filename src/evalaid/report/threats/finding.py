@@ -160,12 +160,12 @@ class Case:
     @property
     def method(self) -> str:
         """Registered name of the main method."""
-        return str(self.spec.methods[self.spec.main]["method"])
+        return self.spec.methods[self.spec.main].method
 
     @property
     def options(self) -> dict[str, Any]:
         """Options of the main method."""
-        return dict(self.spec.methods[self.spec.main].get("options", {}))
+        return dict(self.spec.methods[self.spec.main].options)
 
     @property
     def by_cohort_and_period(self) -> bool:

@@ -35,7 +35,7 @@ def examine_neighbours(case: Case) -> pd.DataFrame | Judged:
     tables: list[pd.DataFrame] = []
     links: list[tuple[dict[str, Any], str]] = [({"adjacency": pairs}, "")] if pairs is not None else []
     if groups is not None:
-        links.append(({"groups": groups}, f" by {case.spec.robustness['groups']}" if pairs is not None else ""))
+        links.append(({"groups": groups}, f" by {case.spec.robustness.groups}" if pairs is not None else ""))
     kinds: tuple[tuple[Kind, str], ...] = (("donut", "Effect, "), ("neighbours", ""))
     for (given, by), (kind, prefix) in product(links, kinds):
         found = spillover(case.design, case.method, **given, kind=kind, level=case.spec.level, **case.options)

@@ -20,6 +20,7 @@ from evalaid.report.questions.effect_rows import list_values
 from evalaid.report.threats.finding import UNKNOWN, Case, key_of
 from evalaid.report.threats.threat import Judged, Threat
 from evalaid.report.wording.robustness import TARGETING
+from evalaid.study.entries import BaselineEntry
 from evalaid.study.sample import load_design
 
 DRAWS = 200
@@ -111,6 +112,10 @@ def judge_targeting(case: Case, found: Targeting) -> Judged:
 THREAT = Threat("selection", TARGETING, examine_targeting, show_targeting, judge_targeting)
 
 
+def _digits(entry: BaselineEntry | None) -> int:
+    return 2 if entry is None or entry.digits is None else entry.digits
+
+
 def _balance(case: Case) -> pd.DataFrame:
     """Compare each cohort with units that start later or never: baseline columns of the study and the outcome's history."""
     spec = case.spec
@@ -123,9 +128,9 @@ def _balance(case: Case) -> pd.DataFrame:
         drop=True
     )
     percent = np.where((frame["kind"] != "covariate") & (case.design.outcome_unit == "fraction"), 100.0, 1.0)
-    named = {name: str(entry.get("label", name)) for name, entry in spec.baseline.items()}
+    named = {name: entry.label or name for name, entry in spec.baseline.items()}
     label = frame["variable"].map(lambda text: named.get(text, text.replace("outcome", spec.outcome_label)))
-    digits = frame["variable"].map(lambda text: int(spec.baseline.get(text, {}).get("digits", 2)))
+    digits = frame["variable"].map(lambda text: _digits(spec.baseline.get(text)))
     note = [text if row == "none" else "" for row, text in zip(frame["kind"], frame["note"], strict=True)]
     return frame.assign(
         key=[f"{cohort}.{place + 1}" for place, cohort in enumerate(frame["label"])],

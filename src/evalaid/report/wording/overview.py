@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from evalaid.report.questions.published import AS_A_CHANGE, AS_AN_EFFECT
-from evalaid.study.combinations import REAL, SIMULATED
 from evalaid.study.spec import StudySpec
+from evalaid.study.study_fields import REAL, SIMULATED
 
 if TYPE_CHECKING:
     import pandas as pd

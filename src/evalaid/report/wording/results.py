@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from evalaid.study.combinations import SIMULATED
 from evalaid.study.spec import StudySpec
+from evalaid.study.study_fields import SIMULATED
 
 SIMULATED_ONLY = (
     "**Simulated data.** The panel was drawn by a computer around the published figures, with an effect that is known. The "

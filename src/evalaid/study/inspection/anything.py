@@ -111,7 +111,7 @@ def _holds_no_figures(found: Inspection | TableInspection) -> bool:
 
 
 def _in_plain_words(layout: Layout) -> bool:
-    """Tell whether no header holds anything but ASCII and the header is the first row, as in a tidy file."""
+    """Check whether no header holds anything but ASCII and the header is the first row, as in a tidy file."""
     return all(
         table.header_rows in (None, (1, 1)) and all(column.header.isascii() for column in table.columns)
         for table in layout.tables
@@ -119,7 +119,7 @@ def _in_plain_words(layout: Layout) -> bool:
 
 
 def _advise(path: Path) -> str:
-    """Say what to do with a file of records, or with a matrix of counts; empty for any other."""
+    """Return what to do with a file of records, or with a matrix of counts; empty for any other."""
     if path.suffix.lower() not in KINDS:
         return ""
     try:

@@ -50,7 +50,7 @@ class RosterInspection:
         return self.partnerships is not None
 
     def text(self) -> str:
-        """Say what the file holds, or that it cannot be used and why."""
+        """Describe what the file holds, or why it cannot be used."""
         lines = [f"{self.file}: a roster of partnerships, {len(self.decisions):,} decisions taken."]
         if self.partnerships is None:
             return "\n".join([*lines, self.message])

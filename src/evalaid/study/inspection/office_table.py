@@ -56,7 +56,7 @@ class TableInspection:
         return self.panel is not None
 
     def text(self) -> str:
-        """Say what the file holds, or that it cannot be used and why."""
+        """Describe what the file holds, or why it cannot be used."""
         lines = [f"{self.file}: a table of counties, {len(self.decisions):,} decisions taken."]
         reasons = self.left_out["reason"].value_counts()
         lines += [f"Left out: {count:,} x {reason}." for reason, count in reasons.head(_SHOWN).items()]
@@ -109,7 +109,7 @@ def inspect_table(path: Path, *, layout: Path | Layout | None = None, sheet: str
 
 
 def table_roles(reading: Reading | None) -> dict[str, str]:
-    """Say which columns of a reading make a panel: the share, else the first variable, with the counts behind it."""
+    """Return the columns of a reading that make a panel: the share, else the first variable, with the counts behind it."""
     columns = [] if reading is None else list(reading.frame.columns)
     first = next((name for name in columns if f"{name}_cell" in columns), SHARE)
     outcome = SHARE if SHARE in columns else first
@@ -118,7 +118,7 @@ def table_roles(reading: Reading | None) -> dict[str, str]:
 
 
 def refuse(path: Path, error: LayoutError, message: str) -> TableInspection:
-    """Say what was found in a table that cannot be read as it stands."""
+    """Describe a table that cannot be read as it stands."""
     faults = pd.DataFrame() if error.rows is None else error.rows
     return TableInspection(
         readable_name(path.name), error.layout, error.decisions, error.left_out, faults, message=message
@@ -126,7 +126,7 @@ def refuse(path: Path, error: LayoutError, message: str) -> TableInspection:
 
 
 def _with_cells(error: EvalaidError, reading: Reading) -> pd.DataFrame:
-    """Give the faults of a panel with the cells that its rows come from."""
+    """Return the faults of a panel with the cells that its rows come from."""
     rows = pd.DataFrame(columns=FAULT_COLUMNS) if error.rows is None else error.rows
     frame = reading.frame
     places = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -67,7 +68,7 @@ class Inspection:
         return self.panel is not None
 
     def text(self) -> str:
-        """Say what the file holds, or that it cannot be used and why."""
+        """Describe what the file holds, or why it cannot be used."""
         roles = ", ".join(
             f"{role} = {column!r}{' (found)' * (role in self.found)}" for role, column in self.columns.items()
         )
@@ -157,7 +158,7 @@ def inspect_file(
 
 
 def _unit_of(frame: pd.DataFrame, outcome: str) -> tuple[str | None, str]:
-    """Tell that a share is in per cent where all its numbers are percentages; else its name decides, and faults are told."""
+    """Return per cent for a share whose numbers are all percentages; of any other its name decides."""
     if outcome not in frame or not names_a_share(outcome) or not pd.api.types.is_numeric_dtype(frame[outcome]):
         return None, ""
     values = frame[outcome].tolist()
@@ -169,33 +170,49 @@ def _unit_of(frame: pd.DataFrame, outcome: str) -> tuple[str | None, str]:
 
 
 def _find(frame: pd.DataFrame, named: dict[str, str], file: str) -> dict[str, str]:
-    """Find the columns of unit, period and outcome that the caller did not name."""
-    found: dict[str, str] = {}
-    free = [column for column in frame.columns if column not in named.values()]
-    if PERIOD not in named:
-        dated = [column for column in free if _is_period(frame[column])]
-        found[PERIOD] = _first(dated[:1], PERIOD, "a column of years, quarters or months", frame, file)
-    free = [column for column in free if column not in found.values()]
-    if OUTCOME not in named:
-        shares = [c for c in free if names_a_share(c) and pd.api.types.is_numeric_dtype(frame[c])]
-        found[OUTCOME] = _first(shares, OUTCOME, "a numeric column that is named as a share", frame, file)
-    free = [column for column in free if column not in found.values()]
-    if UNIT not in named:
-        period = {**found, **named}[PERIOD]
-        text = [column for column in free if not pd.api.types.is_numeric_dtype(frame[column])]
-        if period in frame:
-            clear = [column for column in text if not frame.duplicated([column, period]).any()]
-            text = clear[:1] or text
-        found[UNIT] = _first(text, UNIT, "a text column that names each row once a period", frame, file)
+    """Find the columns of unit, period and outcome that the caller did not name, and the counts behind a share."""
+    known = dict(named)
+    for role, wanted, candidates in (
+        (PERIOD, "a column of years, quarters or months", _dated),
+        (OUTCOME, "a numeric column that is named as a share", _shares),
+        (UNIT, "a text column that names each row once a period", _names),
+    ):
+        if role not in known:
+            free = [column for column in frame.columns if column not in known.values()]
+            known[role] = _first(candidates(frame[free], known, frame), role, wanted, frame, file)
+    known |= _counts(frame, known)
+    return {role: known[role] for role in (UNIT, PERIOD, OUTCOME, INSIDE, TOTAL) if role in known and role not in named}
+
+
+def _dated(free: pd.DataFrame, *_: Any) -> list[str]:
+    return [column for column in free.columns if _is_period(free[column])][:1]
+
+
+def _shares(free: pd.DataFrame, *_: Any) -> list[str]:
+    return [column for column in free.columns if names_a_share(column) and pd.api.types.is_numeric_dtype(free[column])]
+
+
+def _names(free: pd.DataFrame, known: Mapping[str, str], frame: pd.DataFrame) -> list[str]:
+    """Return the first text column that stands once a period, else all text columns."""
+    text = [column for column in free.columns if not pd.api.types.is_numeric_dtype(free[column])]
+    if known[PERIOD] not in frame:
+        return text
+    return [column for column in text if not frame.duplicated([column, known[PERIOD]]).any()][:1] or text
+
+
+def _counts(frame: pd.DataFrame, known: Mapping[str, str]) -> dict[str, str]:
+    """Return the columns of the counts behind a share: one of each, whose ratio it is."""
+    if {INSIDE, TOTAL} & set(known) or not names_a_share(known[OUTCOME]):
+        return {}
     counts = {role: [column for column in frame.columns if find_role(str(column)) == role] for role in (INSIDE, TOTAL)}
-    if not {INSIDE, TOTAL} & set(named) and names_a_share({**found, **named}[OUTCOME]):
-        both = {role: columns[0] for role, columns in counts.items() if len(columns) == 1}
-        found |= both if len(both) == len(counts) and _is_ratio(frame, both, {**found, **named}[OUTCOME]) else {}
-    return {role: found[role] for role in (UNIT, PERIOD, OUTCOME, INSIDE, TOTAL) if role in found}
+    if any(len(columns) != 1 for columns in counts.values()):
+        return {}
+    both = {role: column for role, (column,) in counts.items()}
+    return both if _is_ratio(frame, both, known[OUTCOME]) else {}
 
 
 def _is_ratio(frame: pd.DataFrame, counts: Mapping[str, str], outcome: str) -> bool:
-    """Tell whether a share is that of two counts, up to the rounding of published shares."""
+    """Check whether a share is that of two counts, up to the rounding of published shares."""
     if outcome not in frame:
         return False
     numbers = [pd.to_numeric(frame[column], errors="coerce") for column in (counts[INSIDE], counts[TOTAL], outcome)]

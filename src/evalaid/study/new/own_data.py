@@ -35,15 +35,14 @@ from evalaid.study.inspection.anything import inspect_any
 from evalaid.study.inspection.office_roster import RosterInspection
 from evalaid.study.inspection.office_table import TableInspection, table_roles
 from evalaid.study.inspection.tidy_panel import Inspection
-from evalaid.study.new.own_parameters import DATA, Draft, choose_method, write_parameters
-from evalaid.study.sample import load_design
+from evalaid.study.new.own_parameters import DATA, StudyDraft, choose_method, write_parameters
 from evalaid.study.sources import DATA_PACKAGE
 from evalaid.study.spec import check_name, load_study
 
 
 @dataclass(frozen=True)
 class NewStudy:
-    """Say what was decided about a new study and where it lies.
+    """What was decided about a new study, and where it lies.
 
     Parameters
     ----------
@@ -79,7 +78,7 @@ class NewStudy:
     missing: tuple[str, ...] = ()
 
     def text(self) -> str:
-        """Say what was found and decided, and the next command."""
+        """Describe what was found and decided, and the next command."""
         lines = [self.panel_text, "", self.design_text, ""]
         lines += [f"Note: {note}." for note in self.notes]
         lines += [f"Main method: {self.method or 'none applies. What is missing'}{':' if self.missing else '.'}"]
@@ -166,7 +165,7 @@ def begin_study(
     with _workshop(root) as work:
         data = work / DATA / name
         data.mkdir(parents=True)
-        draft = Draft(name, _copy(Path(panel), data), _copy(Path(roster), data))
+        draft = StudyDraft(name, _copy(Path(panel), data), _copy(Path(roster), data))
         _read_panel(draft, data / draft.panel, panel_layout, dict(columns or {}))
         partnerships = _read_roster(draft, data / draft.roster, roster_layout)
         design = _diagnose(draft, partnerships, start)
@@ -189,7 +188,7 @@ def begin_study(
 
 @contextmanager
 def _workshop(root: Path) -> Iterator[Path]:
-    """Give a temporary folder in the project, so that finished files only have to be moved; say what the system refuses."""
+    """Open a temporary folder in the project, so that finished files only have to be moved; raise what the system refuses."""
     try:
         with tempfile.TemporaryDirectory(prefix=".new-", dir=root) as folder:
             yield Path(folder)
@@ -222,7 +221,7 @@ def _copy(path: Path, folder: Path) -> str:
     return name
 
 
-def _read_panel(draft: Draft, path: Path, layout: Path | str | None, named: Mapping[str, Any]) -> None:
+def _read_panel(draft: StudyDraft, path: Path, layout: Path | str | None, named: Mapping[str, Any]) -> None:
     """Read the panel as a table of counties, or as a tidy panel."""
     found = _inspect(path, layout, named)
     if isinstance(found, RosterInspection):
@@ -275,7 +274,7 @@ def _variables(frame: pd.DataFrame) -> list[str]:
 
 
 def _advice(found: Inspection | TableInspection, path: Path) -> str:
-    """Say what to do about a panel with faults."""
+    """Return what to do about a panel with faults."""
     if isinstance(found, Inspection):
         return "Correct the file, or name its columns: --unit, --period, --outcome, --outcome-unit, --inside, --total."
     return (
@@ -288,7 +287,7 @@ def _to_look_at(faults: pd.DataFrame, what: str) -> list[str]:
     return [f"{len(faults)} things to look at in the {what}'s file, listed in the report"] if len(faults) else []
 
 
-def _read_roster(draft: Draft, path: Path, layout: Path | str | None) -> Partnerships:
+def _read_roster(draft: StudyDraft, path: Path, layout: Path | str | None) -> Partnerships:
     units = draft.frame[draft.roles[UNIT]].map(show)
     coded = units.map(county_number).notna().all()
     given = Layout.read(layout) if layout is not None else Layout(units="counties" if coded else "as_written")
@@ -315,7 +314,7 @@ def _read_roster(draft: Draft, path: Path, layout: Path | str | None) -> Partner
     return found
 
 
-def _diagnose(draft: Draft, partnerships: Partnerships, start: str) -> Design:
+def _diagnose(draft: StudyDraft, partnerships: Partnerships, start: str) -> Design:
     roster = roster_of(partnerships, start)
     kind = str(parse_periods(draft.frame[draft.roles[PERIOD]]).kind)
     assigned = assign_cohorts(roster, kind)
@@ -336,8 +335,8 @@ def _diagnose(draft: Draft, partnerships: Partnerships, start: str) -> Design:
     )  # fmt: skip
 
 
-def _package(draft: Draft, data: Path) -> str:
-    """Give the text of the data package that records the two files."""
+def _package(draft: StudyDraft, data: Path) -> str:
+    """Write the data package that records the two files."""
     slug = re.sub(r"[^a-z0-9.-]", "-", draft.name.lower())
     package: dict[str, Any] = {"profile": "data-package", "name": slug, "resources": []}
     for what, file in (("panel", draft.panel), ("roster", draft.roster)):
@@ -361,7 +360,7 @@ def _put_in_place(work: Path, root: Path, name: str) -> tuple[Path, ...]:
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             (work / path).replace(root / path)
             moved.append(path)
-        load_design(load_study(name))
+        load_study(name)
     except BaseException:
         _undo(root, moved)
         raise

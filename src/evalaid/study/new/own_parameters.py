@@ -59,7 +59,7 @@ _LABELS = {
 
 
 @dataclass
-class Draft:
+class StudyDraft:
     """What is known about the study while its files lie in the temporary folder."""
 
     name: str
@@ -106,7 +106,7 @@ def choose_method(design: Design) -> tuple[str, dict[str, Any], tuple[str, ...]]
 
 
 def write_parameters(
-    draft: Draft,
+    draft: StudyDraft,
     design: Design,
     partnerships: Partnerships,
     start: str,
@@ -203,13 +203,13 @@ def write_parameters(
 
 
 def _one_to_one(units: pd.Series, names: pd.Series) -> bool:
-    """Tell whether every unit has one name and every name is of one unit."""
+    """Check whether every unit has one name and every name is of one unit."""
     pairs = pd.DataFrame({"unit": units, "name": names}).drop_duplicates()
     return bool(pairs["unit"].is_unique and pairs["name"].is_unique and pairs["name"].notna().all())
 
 
 def _neighbours(units: pd.Series) -> list[str]:
-    """Name the file of neighbours when the project has one that knows every unit."""
+    """Return the entry of the neighbours when the project has a file of them that knows every unit."""
     path = project_root() / ADJACENCY
     if not path.is_file():
         return []
@@ -238,7 +238,7 @@ def _admits(design: Design, method: str, options: Mapping[str, Any]) -> bool:
 
 
 def _usable(partnerships: Partnerships, date: str) -> bool:
-    """Tell whether a column of dates holds one for every partnership, other than those of the start."""
+    """Check whether a column of dates holds one for every partnership, other than those of the start."""
     column = partnerships.frame[date]
     return bool(column.notna().all()) and not column.equals(partnerships.frame["start"].rename(date))
 

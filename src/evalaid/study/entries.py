@@ -1,0 +1,270 @@
+"""What the fields of a study hold: the kinds of value, and the entries of its methods, scenarios and tests, as typed models."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    StringConstraints,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+T = TypeVar("T")
+MUST, SAID = "must", "said"  # kinds of fault: "<field> must <words>, found <value>", and a whole sentence
+
+
+def must(words: str) -> WrapValidator:
+    """Annotate what a value must be in words, in place of pydantic's sentence."""
+
+    def check(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return handler(value)
+        except ValidationError:
+            raise PydanticCustomError(MUST, "must {words}", {"words": words}) from None
+
+    return WrapValidator(check)
+
+
+def _shape(kind: type | tuple[type, ...], words: str) -> BeforeValidator:
+    """Check the outer shape of a value; faults inside it keep their own places."""
+
+    def check(value: Any) -> Any:
+        if not isinstance(value, kind):
+            raise PydanticCustomError(MUST, "must {words}", {"words": words})
+        return value
+
+    return BeforeValidator(check)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of YAML or JSON with read-only mappings and tuples; what no such file can hold is refused."""
+    if isinstance(value, Mapping):
+        return MappingProxyType({str(key): _plain(item) for key, item in value.items()})
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_plain, value))
+    whole = value is None or isinstance(value, (bool, int, str))
+    if not whole and not (isinstance(value, float) and math.isfinite(value)):
+        raise PydanticCustomError(MUST, "must {words}", {"words": "hold text, finite numbers, true and false only"})
+    return value
+
+
+def _frozen(value: Mapping[str, T]) -> Mapping[str, T]:
+    return MappingProxyType(dict(value))
+
+
+def _filled(value: Mapping[str, T]) -> Mapping[str, T]:
+    if not all(value.values()):
+        raise PydanticCustomError(MUST, "must {words}", {"words": _KEEP})
+    return _frozen(value)
+
+
+def one_of(*words: str, said: str = "") -> tuple[Any, ...]:
+    """Annotate a text that is one of a few words."""
+    listed = said or "be " + " or ".join(f"'{word}'" for word in words)
+
+    def check(value: Any) -> str:
+        if value not in words:
+            raise PydanticCustomError(MUST, "must {words}", {"words": listed})
+        return str(value)
+
+    return BeforeValidator(check), Field(json_schema_extra={"enum": list(words)})
+
+
+Kind = Literal["time", "space", "outcome", "units"]
+_KEEP = "be a mapping from a column to the list of values that stay in the sample"
+Key = Annotated[str, BeforeValidator(str)]
+Text = Annotated[StrictStr, StringConstraints(strip_whitespace=True, min_length=1), must("be text")]
+Column = Annotated[StrictStr, StringConstraints(strip_whitespace=True, min_length=1), must("be the name of a column")]
+Texts = Annotated[
+    tuple[Annotated[StrictStr, StringConstraints(strip_whitespace=True)], ...], must("be a list of texts")
+]
+Whole = Annotated[int, Field(strict=True, ge=0), must("be a whole number, not negative")]
+Counted = Annotated[int, Field(strict=True, ge=1), must("be a whole number above 0")]
+Level = Annotated[float, Field(strict=True, ge=0.5, lt=1), must("be a number from 0.5 to below 1, such as 0.95")]
+Period = Annotated[StrictInt | StrictStr, must("be a period such as 2023 or '2023Q1'")]
+Periods = Annotated[tuple[Period, ...], must("be a list of periods, such as [2021, 2022]")]
+Value = Annotated[
+    StrictBool | StrictInt | Annotated[float, Field(strict=True, allow_inf_nan=False)] | StrictStr,
+    must("be text, a finite number, true or false (a date is text: write it with quotes)"),
+]
+Kept = Annotated[Mapping[Key, Annotated[tuple[Value, ...], _shape((list, tuple), "be a list of values")]], _shape(Mapping, _KEEP), AfterValidator(_filled)]  # fmt: skip
+Parameters = Annotated[
+    Mapping[Key, Annotated[Any, AfterValidator(_plain)]],
+    _shape(Mapping, "be a mapping from names to values"),
+    AfterValidator(_frozen),
+]
+Changes = Annotated[
+    Mapping[Key, Annotated[Any, AfterValidator(_plain)]],
+    _shape(Mapping, "be a mapping from a field to its value"),
+    AfterValidator(_frozen),
+]
+
+
+def empty_mapping() -> Mapping[str, Any]:
+    """Return the mapping of a field that was left out."""
+    return MappingProxyType({})
+
+
+def without_nulls(given: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the entries that have a value."""
+    return {str(name): value for name, value in given.items() if value is not None}
+
+
+def named() -> tuple[Any, ...]:
+    """Annotate a mapping from names to entries."""
+    return _shape(Mapping, "be a mapping from a name to a mapping"), AfterValidator(_frozen)
+
+
+class StudyPart(BaseModel):
+    """A part of a study's file: frozen, an unknown entry is a fault, and an entry without a value counts as left out."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, given: Any) -> Any:
+        return without_nulls(given) if isinstance(given, Mapping) else given
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the entries that were given as plain lists, dicts and scalars, in the order of the class."""
+        names = [name for name in type(self).model_fields if name in self.model_fields_set]
+        return {name: to_plain(getattr(self, name)) for name in names}
+
+
+class NamedEntry(StudyPart):
+    """An entry with the words that the report shows."""
+
+    label: Text = Field(description="What it is called in tables and figures.")
+    why: Annotated[StrictStr, must("be text")] = Field(
+        default="", description="One sentence for the reader: why it is here."
+    )
+
+
+class ScenarioEntry(NamedEntry):
+    """The main estimate once more, with some fields of the study changed."""
+
+    changes: Changes = Field(default_factory=empty_mapping, description="Fields of the study, with other values.")
+
+
+class MethodEntry(ScenarioEntry):
+    """One way to estimate the effect."""
+
+    method: Text = Field(description="A registered method: evalaid methods lists them.")
+    options: Parameters = Field(
+        default_factory=empty_mapping, description="Its options, as evalaid.estimate takes them."
+    )
+
+
+class PlaceboEntry(NamedEntry):
+    """A test of what must not move."""
+
+    kind: Annotated[
+        Kind, *one_of("time", "space", "outcome", "units", said="be one of time, space, outcome, units")
+    ] = Field(
+        description="Pretended in another time, for other units, on another outcome, or on units that the programme cannot reach."
+    )
+    method: Text | None = Field(default=None, description="A name in methods; default: the main one.")
+    shifts: Annotated[tuple[Counted, ...], must("be a list of whole numbers above 0")] | None = Field(
+        default=None, description="Periods by which the start is moved, for time."
+    )
+    draws: Counted | None = Field(default=None, description="Re-assignments, for space and units.")
+    outcome: Annotated[Column | tuple[Column, ...], must("be a column, or a list of columns")] | None = Field(
+        default=None, description="Columns that must not move, for outcome."
+    )
+    outcome_unit: Annotated[str, *one_of("fraction", "percent", "number")] | None = Field(
+        default=None, description="Unit of these columns."
+    )
+
+    @model_validator(mode="after")
+    def _names_its_outcome(self) -> PlaceboEntry:
+        if self.kind == "outcome" and not self.outcome:
+            raise PydanticCustomError(SAID, "must name its outcome: a column, or several")
+        return self
+
+
+class DoseEntry(StudyPart):
+    """The intensity of the programme."""
+
+    column: Column = Field(description="Column with the dose: positive for treated units, one value per unit.")
+    label: Text = Field(description="What it is called, with its unit.")
+    comparison: Text | None = Field(default=None, description="never_treated or lowest_dose.")
+    base: Text | None = Field(default=None, description="Periods before the start that are the base: last or mean.")
+    degree: Whole | None = Field(default=None, description="Degree of the curve, 1 to 3.")
+    changes: Changes = Field(default_factory=empty_mapping, description="Fields of the study, with other values.")
+
+    def options(self) -> dict[str, Any]:
+        """Return the options of the method that were given."""
+        given = self.to_dict()
+        return {name: given[name] for name in ("comparison", "base", "degree") if name in given}
+
+
+class RecoveryEntry(StudyPart):
+    """How often the simulation is drawn again, and by what it is estimated."""
+
+    draws: Counted | None = Field(default=None, description="Panels drawn.")
+    seed: Whole | None = Field(default=None, description="Default: the seed of the study.")
+    methods: Texts | None = Field(
+        default=None, description="Trials or registered methods; default: all trials of the generator."
+    )
+
+
+class NeighbourFile(StudyPart):
+    """Pairs of units that touch."""
+
+    file: Text = Field(description="A csv, relative to the project, one row per pair.")
+    columns: Annotated[
+        tuple[Column, Column], must("be two names: of the column of a unit, and of that of its neighbour")
+    ] = Field(description="Its two columns: a unit and its neighbour.")
+
+
+class RobustnessEntry(StudyPart):
+    """What the robustness tests cannot know by themselves; what is left out is not tried, and the report says so."""
+
+    strata: Column | None = Field(
+        default=None, description="Column: who was treated is drawn again within its values only."
+    )
+    neighbours: (
+        Annotated[
+            NeighbourFile,
+            _shape((Mapping, StudyPart), "have file (a csv) and columns (two names: a unit and its neighbour)"),
+        ]
+        | None
+    ) = Field(default=None, description="File of pairs of units that touch.")
+    groups: Column | None = Field(
+        default=None,
+        description="Column of units that share a hospital or an area, whose untreated members may be reached.",
+    )
+
+
+class BaselineEntry(StudyPart):
+    """A column of the table of the first period."""
+
+    label: Text | None = Field(default=None, description="Its heading; default: the column's name.")
+    unit: Text = Field(default="number", description="Its unit, such as % or number.")
+    digits: Whole | None = Field(default=None, description="Decimals.")
+
+
+def to_plain(value: Any) -> Any:
+    """Return lists, dicts and scalars in place of tuples, read-only mappings and models."""
+    if isinstance(value, StudyPart):
+        return value.to_dict()
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_plain(item) for item in value]
+    return value

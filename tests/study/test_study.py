@@ -4,7 +4,7 @@ import json
 
 import pytest
 from pydantic import ValidationError
-from support.projects import KOREA, ROOT, TOY, make_project, toy_frame, write_study
+from support.projects import ROOT, TOY, make_project, toy_frame, write_study
 
 from evalaid.base.errors import PanelError, StudyError
 from evalaid.base.project import list_studies, read_study_file, study_file
@@ -201,7 +201,7 @@ def test_a_name_that_could_leave_the_folder_is_refused(project, name):
 
 def test_outside_a_project_the_studies_of_the_package_are_found(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert KOREA in list_studies()
+    assert "korea_responsible_hospitals" in list_studies()
 
 
 def test_the_design_follows_the_file(project):

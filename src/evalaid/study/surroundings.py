@@ -43,7 +43,8 @@ def load_neighbours(spec: StudySpec) -> pd.DataFrame | None:
     labels = frame[spec.unit]
     if spec.roster_layout is not None and spec.roster_unit != spec.unit:  # the file names units as the roster does
         called = dict(zip(roster_units(frame, spec), labels, strict=True))
-        return pairs.astype(str).apply(lambda column: column.map(called)).dropna()
+        shown: pd.DataFrame = pairs.astype(str).apply(lambda column: column.map(called)).dropna()
+        return shown
     # Codes are numbers to a csv reader and text in a panel that keeps their zeros.
     return pairs if pd.api.types.is_numeric_dtype(labels) else pairs.astype(str)
 

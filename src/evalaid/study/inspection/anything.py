@@ -85,7 +85,9 @@ def inspect_any(
 def _as_panel(
     path: Path, layout: Path | Layout | None, sheet: str | None, encoding: str | None, given: dict[str, str]
 ) -> Inspection | TableInspection:
-    tidy = lambda: inspect_file(path, sheet=sheet, encoding=encoding, **given)  # noqa: E731
+    def tidy() -> Inspection:
+        return inspect_file(path, sheet=sheet, encoding=encoding, **given)
+
     if layout is None and (given or encoding or path.suffix.lower() in PARQUET):
         return tidy()
     try:

@@ -185,9 +185,9 @@ def compare(before: Path, after: Path, tolerance: float) -> None:
 @click.option("--write-layout", type=click.Path(path_type=Path), help="Write the layout that was used to this file.")
 @told
 def check(file: Path, write_layout: Path | None, **options: Any) -> None:
-    """Say whether FILE (xlsx, xls, ods, csv, parquet, or a folder) is a usable panel or roster; show its faults as a table.
+    """Check whether FILE (xlsx, xls, ods, csv, parquet, or a folder) is a usable panel or roster; show its faults as a table.
 
-    A tidy panel has one row a unit and period and one header row; its columns are looked for where they are not named. Any
+    A tidy panel has one row per unit and period and one header row; its columns are looked for where they are not named. Any
     other table of counties, and a roster of partnerships, is read as it was sent: the layout that was detected is printed as
     YAML, with every decision and with the cell of every fault; what is not clear is asked for. Exit code 0: usable; 1: faults;
     2: not readable, or a column is not clear.
@@ -302,7 +302,7 @@ def _parse_parameters(given: Sequence[str]) -> dict[str, Any]:
 
 
 def _stop_at_errors(errors: Sequence[EvalaidError | None]) -> None:
-    """Tell every error and exit with 2 if there is one; the other studies are finished by now."""
+    """Print every error and exit with 2 if there is one; the other studies are finished by now."""
     found = [error for error in errors if error is not None]
     for error in found:
         _tell_error(error)
@@ -322,7 +322,7 @@ def _show_rows(error: EvalaidError) -> None:
 
 
 def _about_the_file(rows: Any) -> bool:
-    """Tell whether faults name neither row nor cell: then the message has said all."""
+    """Return whether faults name neither row nor cell: then the message has said all."""
     return {"row", "cell"} <= set(rows) and bool(rows["row"].isna().all() and (rows["cell"] == "").all())
 
 

@@ -13,18 +13,7 @@ from evalaid.base.names import OUTCOME, UNIT
 
 
 def find_column(frame: pd.DataFrame, name: object, role: str, faults: Faults) -> pd.Series | None:
-    """Look up one column, or add to ``faults`` that it is not there.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        The caller's table.
-    name : object
-        Name of the column.
-    role : str
-        What the column is for, as it should be called in the message.
-    faults : Faults
-        Receives the fault.
+    """Return one column, or add to ``faults`` that the column of this role is not there.
 
     Returns
     -------
@@ -60,7 +49,7 @@ def find_column(frame: pd.DataFrame, name: object, role: str, faults: Faults) ->
 def find_columns(
     frame: pd.DataFrame, names: Mapping[str, str], covariates: Sequence[str], faults: Faults
 ) -> dict[str, pd.Series]:
-    """Look up every column under its canonical name, covariates under their own."""
+    """Return every column under its canonical name, covariates under their own."""
     wanted = [(role, name, role) for role, name in names.items()]
     for name in covariates:
         if name == names[OUTCOME]:
@@ -80,7 +69,7 @@ def find_columns(
 
 
 def as_numbers(values: pd.Series) -> np.ndarray:
-    """Give a column as float64; what is missing or no number becomes NaN. Never the caller's own memory."""
+    """Return a column as float64; what is missing or no number becomes NaN. Never the caller's own memory."""
     if not pd.api.types.is_numeric_dtype(values.dtype):
         values = pd.to_numeric(values.astype(object), errors="coerce")
     return np.array(values.to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64)

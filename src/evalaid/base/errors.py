@@ -94,5 +94,5 @@ class FactsError(EvalaidError):
 
 
 def reason_of(error: EvalaidError) -> str:
-    """Say in one line why there is no result: every unmet need of a method, else the message."""
+    """Return in one line why there is no result: every unmet need of a method, else the message."""
     return "; ".join(map(one_line, error.reasons if isinstance(error, NotIdentifiedError) else (error,)))

@@ -37,27 +37,7 @@ class Faults:
     def add(
         self, column: object, fault: str, expected: str, *, rows: Any = None, values: Any = None, detail: str = ""
     ) -> None:
-        """Note one kind of fault.
-
-        Parameters
-        ----------
-        column : object
-            The caller's name of the column.
-        fault : str
-            What was found, without a full stop.
-        expected : str
-            What was expected or what to do, without a full stop.
-        rows : sequence, optional
-            Index labels of the failing rows. Default: the fault is about the whole table.
-        values : sequence, optional
-            What stands in these rows.
-        detail : str, optional
-            A line in place of the first few rows and values.
-
-        Examples
-        --------
-        See `Faults`.
-        """
+        """Add one kind of fault: what was found and what was expected, without a full stop; no rows = the whole table."""
         count = 1 if rows is None else len(rows)
         self._frames.append(
             pd.DataFrame(
@@ -80,12 +60,7 @@ class Faults:
             self._lines.append(f"    {detail}")
 
     def frame(self) -> pd.DataFrame:
-        """List every failing row.
-
-        Returns
-        -------
-        pandas.DataFrame
-            Columns ``row`` (index label, None = the whole table), ``column``, ``value``, ``fault``, ``expected``.
+        """Return every failing row, or None where the fault is of the whole table.
 
         Examples
         --------
@@ -97,21 +72,13 @@ class Faults:
         return pd.concat(self._frames, ignore_index=True)
 
     def message(self, table: str) -> str:
-        """Say what is wrong.
-
-        Parameters
-        ----------
-        table : str
-            What the table is, for example "panel".
+        """Return what is wrong: one line for each kind of fault, each followed by its first few rows.
 
         Returns
         -------
         str
             One line for each kind of fault, each followed by its first few rows.
 
-        Examples
-        --------
-        See `Faults`.
         """
         kinds = len(self._frames)
         head = f"The {table} cannot be used: {kinds} kind{'s' if kinds > 1 else ''} of fault{'s' if kinds > 1 else ''}."
@@ -119,13 +86,6 @@ class Faults:
 
     def raise_if_any(self, error: type[EvalaidError], table: str) -> None:
         """Raise one error that holds all faults, if there are any.
-
-        Parameters
-        ----------
-        error : type
-            Which error to raise.
-        table : str
-            What the table is, for example "panel".
 
         Raises
         ------

@@ -22,6 +22,9 @@ from evalaid.base.months import CALENDAR, EPOCH, MONTHS, PeriodKind, first_day_o
 FIRST_YEAR, LAST_YEAR = 1900, 2100
 """Whole numbers that all lie in this range are read as years, others as plain numbers."""
 
+INTEGERS = (PeriodKind.YEAR, PeriodKind.NUMBER)
+"""Kinds that are written as whole numbers."""
+
 _HALF = re.compile(r"(\d{4})[ \-_]?[Hh]([12])")
 _QUARTER = re.compile(r"(\d{4})[ \-_]?[Qq]([1-4])")
 _MONTH = re.compile(r"(\d{4})(?:[-/.]|[Mm])(0?[1-9]|1[0-2])")
@@ -42,13 +45,6 @@ def parse_periods(values: Any, kind: str | None = None) -> Periods:
     Assumes that all values are of one kind. Whole numbers that all lie in 1900..2100 are years; other whole numbers are
     plain numbers. Dates must be the first (or all the last) days of years, half-years, quarters or months; the longest kind that
     fits is taken.
-
-    Parameters
-    ----------
-    values : pandas.Series or array-like
-        Integers, integral floats, ``"2019"``, ``"2019H1"``, ``"2019Q3"``, ``"2019-09"``, pandas Periods or dates.
-    kind : {"year", "half-year", "quarter", "month", "number"}, optional
-        The kind that is expected; a value of another kind is then an error. Default: recognised from the values.
 
     Returns
     -------
@@ -85,13 +81,6 @@ EXPECTED_PERIODS = "years (2019), half-years ('2019H1'), quarters ('2019Q3'), mo
 
 def recognise_periods(values: pd.Series, kind: str | None = None) -> tuple[Periods, np.ndarray]:
     """Read what can be read of a column of periods, and say which rows could not be.
-
-    Parameters
-    ----------
-    values : pandas.Series
-        As for `parse_periods`.
-    kind : {"year", "half-year", "quarter", "month", "number"}, optional
-        The kind that is expected. Default: the kind of most values.
 
     Returns
     -------
@@ -171,7 +160,7 @@ def _from_numbers(values: pd.Series, wanted: PeriodKind | None) -> tuple[Periods
         unreadable = ~np.isfinite(numbers) | (numbers != np.round(numbers))
         ordinal = np.where(unreadable, 0, numbers).astype(np.int64)
     kind = wanted or _kind_of_integers(ordinal[~unreadable] if unreadable.any() else ordinal)
-    if kind in (PeriodKind.HALF, PeriodKind.QUARTER, PeriodKind.MONTH):
+    if kind not in INTEGERS:
         unreadable = np.ones(len(ordinal), dtype=bool)
         ordinal = np.zeros_like(ordinal)
     return Periods(kind, ordinal), unreadable
@@ -219,14 +208,15 @@ def _from_objects(values: pd.Series, wanted: PeriodKind | None) -> tuple[Periods
     if len(uniques) and all(isinstance(value, dt.date) for value in uniques):  # one alone does not tell its kind
         return _from_dates(pd.to_datetime(values), wanted)
     read = [_parse_one(value) for value in uniques]
-    whole = np.array([item[1] for item in read if item is not None and item[0] == PeriodKind.NUMBER], dtype=np.int64)
-    integers = wanted if wanted in (PeriodKind.YEAR, PeriodKind.NUMBER) else _kind_of_integers(whole)
-    read = [None if item is None else (integers, item[1]) if item[0] == PeriodKind.NUMBER else item for item in read]
-    counts = Counter(item[0] for item in read if item is not None)
+    whole = [ordinal for kind, ordinal in filter(None, read) if kind == PeriodKind.NUMBER]
+    integers = wanted if wanted in INTEGERS else _kind_of_integers(np.array(whole, dtype=np.int64))
+    kinds = [None if item is None else integers if item[0] == PeriodKind.NUMBER else item[0] for item in read]
+    counts = Counter(kind for kind in kinds if kind is not None)
     kind = wanted or (counts.most_common(1)[0][0] if counts else PeriodKind.NUMBER)
-    fits = np.array([item is not None and item[0] == kind for item in read] + [False])
-    ordinal = np.array([item[1] if item is not None and item[0] == kind else 0 for item in read] + [0], dtype=np.int64)
-    return Periods(kind, ordinal[codes]), ~fits[codes]
+    ordinals = [item[1] if item and own == kind else 0 for item, own in zip(read, kinds, strict=True)]
+    # The last of each is what the code -1 of a missing value finds.
+    fits = np.array([own == kind for own in kinds] + [False])
+    return Periods(kind, np.array([*ordinals, 0], dtype=np.int64)[codes]), ~fits[codes]
 
 
 def _parse_one(value: Any) -> tuple[PeriodKind, int] | None:

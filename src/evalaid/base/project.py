@@ -18,7 +18,7 @@ REPORTS = Path("reports")
 
 
 def project_root() -> Path:
-    """Find the project: the nearest folder upward of the working directory, else of the package, with studies in it.
+    """Return the project: the nearest folder upward of the working directory, else of the package, with studies in it.
 
     Raises
     ------
@@ -43,11 +43,6 @@ def study_file(name: str) -> Path:
 
 def list_studies(origin: str | None = None) -> tuple[str, ...]:
     """Return the names of the studies, sorted; the synthesis is none of them.
-
-    Parameters
-    ----------
-    origin : {"project", "own"}, optional
-        Only the project's studies, or only one's own. Default: all.
 
     Returns
     -------

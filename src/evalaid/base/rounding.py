@@ -20,16 +20,9 @@ _OPERATIONS: dict[type[ast.operator], Callable[[float, float], float]] = {
 
 @dataclass(frozen=True)
 class Figure:
-    """Hold a figure as it is stated, with the smallest and the largest number that it can stand for.
+    """A figure as it is stated, with the smallest and the largest number that it can stand for.
 
     Assumes that operands of one expression are unrelated, so that an interval can be too wide but never too narrow.
-
-    Parameters
-    ----------
-    value : float
-        As stated, in the figure's own unit.
-    low, high : float
-        The interval; infinite on the open side of "more than 90".
 
     Raises
     ------
@@ -55,7 +48,7 @@ class Figure:
 
     @classmethod
     def exact(cls, value: float) -> Figure:
-        """Take a number as it stands: a count, or a number that is assumed.
+        """Return a number as it stands: a count, or a number that is assumed.
 
         Examples
         --------
@@ -66,7 +59,7 @@ class Figure:
 
     @classmethod
     def rounded(cls, value: float, digits: int) -> Figure:
-        """Take a number that was rounded to ``digits`` decimals: it stands for half a unit of the last one either way.
+        """Return a number that was rounded to ``digits`` decimals: it stands for half a unit of the last one either way.
 
         Examples
         --------
@@ -98,12 +91,7 @@ class Figure:
 
 
 def as_figure(number: Figure | float) -> Figure:
-    """Take a figure as it is, and a plain number as exact.
-
-    Parameters
-    ----------
-    number : Figure or float
-        What was given.
+    """Return a figure as it is, and a plain number as exact.
 
     Returns
     -------
@@ -121,13 +109,6 @@ def evaluate(expression: str, figures: Mapping[str, Figure]) -> Figure:
     """Compute an expression over figures, with its interval.
 
     Assumes unrelated operands (see `Figure`). Numbers in the expression are exact.
-
-    Parameters
-    ----------
-    expression : str
-        Names, numbers, ``+ - * /`` and brackets, for example ``"F001 - F002"``.
-    figures : mapping of str to Figure
-        What the names stand for.
 
     Returns
     -------
@@ -147,12 +128,7 @@ def evaluate(expression: str, figures: Mapping[str, Figure]) -> Figure:
 
 
 def names_in(expression: str) -> tuple[str, ...]:
-    """List the names in an expression, in the order of the alphabet.
-
-    Parameters
-    ----------
-    expression : str
-        As for `evaluate`.
+    """Return the names in an expression, in the order of the alphabet.
 
     Returns
     -------

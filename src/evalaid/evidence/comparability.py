@@ -108,7 +108,7 @@ class Fact:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class LikeForLike:
     """Check whether two figures are like for like.
 
     Parameters
@@ -130,7 +130,7 @@ class Comparison:
     remarks: tuple[str, ...]
 
 
-def compare_facts(one: Fact, other: Fact) -> Comparison:
+def compare_facts(one: Fact, other: Fact) -> LikeForLike:
     """Compare two figures: indicator, place, base, period, and how each is stated.
 
     Assumes that what a source leaves unstated is unknown. Two figures with an unstated base or coverage are taken as alike
@@ -149,7 +149,7 @@ def compare_facts(one: Fact, other: Fact) -> Comparison:
         *_unlike_period(one, other),
         *_no_figure(one, other),
     )
-    return Comparison(one.fact_id, other.fact_id, not reasons, reasons, tuple(_remarks(one, other)))
+    return LikeForLike(one.fact_id, other.fact_id, not reasons, reasons, tuple(_remarks(one, other)))
 
 
 def years_apart(one: Fact, other: Fact) -> float | None:

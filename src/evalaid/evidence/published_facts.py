@@ -16,7 +16,7 @@ import pandas as pd
 from evalaid.base.errors import FactsError
 from evalaid.base.faults import Faults
 from evalaid.base.rounding import Figure, evaluate, names_in
-from evalaid.evidence.comparability import Comparison, Fact, compare_facts, years_apart
+from evalaid.evidence.comparability import Fact, LikeForLike, compare_facts, years_apart
 from evalaid.evidence.register import (
     FACT_PATTERNS,
     FACTS_FILE,
@@ -48,7 +48,7 @@ class Change:
     alike : bool
         Whether the figures are like for like. If not, the number is an arithmetic illustration and nothing more.
     reasons, remarks : tuple of str
-        As in `evalaid.evidence.comparability.Comparison`.
+        As in `evalaid.evidence.comparability.LikeForLike`.
     made_by : str
         How the number came about.
     """
@@ -192,7 +192,7 @@ class Facts:
         figures = [self._facts[fact_id].figure for fact_id in found["fact_id"]]
         return found.assign(low=[figure.low for figure in figures], high=[figure.high for figure in figures])
 
-    def like_for_like(self, fact_a: str, fact_b: str) -> Comparison:
+    def like_for_like(self, fact_a: str, fact_b: str) -> LikeForLike:
         """Check whether two figures may be compared (see `evalaid.evidence.comparability.compare_facts`).
 
         Parameters
@@ -202,7 +202,7 @@ class Facts:
 
         Returns
         -------
-        Comparison
+        LikeForLike
             ``alike``, and the ``reasons`` against.
 
         Raises

@@ -46,7 +46,7 @@ class StartVariation:
     Parameters
     ----------
     table : pandas.DataFrame
-        One row an assignment of starts, the stated one first: ``starts`` (as stated, all at the earliest, all at the latest, one
+        One row per assignment of starts, the stated one first: ``starts`` (as stated, all at the earliest, all at the latest, one
         moved, combination, drawn), ``moved`` (units with another cohort than the stated one, with that cohort), ``n_moved``,
         ``estimate``, ``std_error``, ``p_value``, ``conf_low``, ``conf_high``, ``reason`` (why there is no estimate).
     units : pandas.DataFrame

@@ -26,7 +26,7 @@ _SHOWN = 30
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ReportComparison:
     """The numbers of one study before and after: how many, those that differ, and the largest relative difference of all."""
 
     study: str
@@ -43,7 +43,7 @@ class Comparison:
         return f"{self.study}: {show_differences(self.differences, self.compared)}"
 
 
-def compare_reports(before: Path, after: Path, relative: float = RELATIVE_TOLERANCE) -> list[Comparison]:
+def compare_reports(before: Path, after: Path, relative: float = RELATIVE_TOLERANCE) -> list[ReportComparison]:
     """Compare the numbers below two folders of reports, or of two single reports.
 
     Raises
@@ -61,7 +61,7 @@ def compare_reports(before: Path, after: Path, relative: float = RELATIVE_TOLERA
     for study in old:
         one, two = read_manifest(old[study]).numbers, read_manifest(new[study]).numbers
         differences = compare_numbers(one, two, relative)
-        comparisons.append(Comparison(study, len(one), differences, largest_difference(one, two)))
+        comparisons.append(ReportComparison(study, len(one), differences, largest_difference(one, two)))
     return comparisons
 
 

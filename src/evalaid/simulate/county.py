@@ -101,7 +101,7 @@ class Background:
 
 
 @dataclass(frozen=True, eq=False)
-class Draft:
+class CountyDraft:
     """What is known of the counties before a programme chooses among them.
 
     Parameters
@@ -153,10 +153,10 @@ class Programme:
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
+class SimulatedCounties:
     """A finished draw: observed shares with everything that is in them (all (N, T) fractions unless said otherwise)."""
 
-    draft: Draft
+    draft: CountyDraft
     programme: Programme
     share: Floats
     spillover: Floats
@@ -170,9 +170,9 @@ class Drawn:
 
 def draw_counties(
     rng: np.random.Generator,
-    programme: Callable[[np.random.Generator, Draft], Programme],
+    programme: Callable[[np.random.Generator, CountyDraft], Programme],
     background: Background,
-) -> Drawn:
+) -> SimulatedCounties:
     """Draw observed shares that meet every published figure, with the programme's effect in them.
 
     Assumes that the untreated path takes what the effect leaves: the larger the effect, the smaller the common rise.
@@ -204,9 +204,9 @@ def _attempt(
     rng: np.random.Generator,
     counties: pd.DataFrame,
     neighbours: NDArray[np.bool_],
-    choose: Callable[[np.random.Generator, Draft], Programme],
+    choose: Callable[[np.random.Generator, CountyDraft], Programme],
     background: Background,
-) -> Drawn:
+) -> SimulatedCounties:
     level = levels.draw_levels(rng, counties)
     episodes = levels.draw_episodes(rng, level, QUARTERS)
     share = level.share
@@ -214,7 +214,7 @@ def _attempt(
     shocks = _draw_shocks(rng, share, episodes, background.rho)
     in_2018 = YEARS == 2018
     score = share - _mean(shocks, episodes, in_2018) + _mean(shocks, episodes, YEARS == 2017)
-    draft = Draft(counties, neighbours, share, score, episodes, room)
+    draft = CountyDraft(counties, neighbours, share, score, episodes, room)
     programme = choose(rng, draft)
     building, community = _draw_concurrent(rng, draft, programme, background)
     total_effect = programme.effect + programme.other
@@ -235,7 +235,9 @@ def _attempt(
         observed = _rank_liannan(rng, draft, problem, given + scale * shocks, pins, observed)
     _check_range(observed, observed - programme.effect - spillover)
     inside = _count_inside(observed, episodes, in_2018)
-    drawn = Drawn(draft, programme, observed, spillover, inside, building, community, level.gradient, scale, 0)
+    drawn = SimulatedCounties(
+        draft, programme, observed, spillover, inside, building, community, level.gradient, scale, 0
+    )
     _check_counts(drawn, background)
     return drawn
 
@@ -251,7 +253,7 @@ def _draw_shocks(rng: np.random.Generator, share: Floats, episodes: NDArray[np.i
 
 
 def _draw_concurrent(
-    rng: np.random.Generator, draft: Draft, programme: Programme, background: Background
+    rng: np.random.Generator, draft: CountyDraft, programme: Programme, background: Background
 ) -> tuple[Floats, Floats]:
     """Draw when a new building opens (2017-2019) and a tight community starts (15 counties in 2019Q3, all by 2022)."""
     n_units = len(draft.share_2018)
@@ -267,7 +269,7 @@ def _draw_concurrent(
     return (column >= opens[:, None]).astype(float), (column >= starts[:, None]).astype(float)
 
 
-def _published_pins(rng: np.random.Generator, draft: Draft) -> list[solve.Pin]:
+def _published_pins(rng: np.random.Generator, draft: CountyDraft) -> list[solve.Pin]:
     """Return the county figures that are published for years other than 2018."""
     near = rng.uniform(-0.003, 0.003, 2)
     gaozhou, about_95 = draft.find(levels.GAOZHOU), levels.FIGURES.fraction("gaozhou_2016")
@@ -284,7 +286,7 @@ def _published_pins(rng: np.random.Generator, draft: Draft) -> list[solve.Pin]:
 
 def _rank_liannan(
     rng: np.random.Generator,
-    draft: Draft,
+    draft: CountyDraft,
     problem: solve.Problem,
     given: Floats,
     pins: list[solve.Pin],
@@ -323,7 +325,7 @@ def _count_inside(share: Floats, episodes: NDArray[np.int64], in_2018: NDArray[n
     return inside
 
 
-def _check_counts(drawn: Drawn, background: Background) -> None:
+def _check_counts(drawn: SimulatedCounties, background: Background) -> None:
     """Check the counts of counties against those published; a draw that misses one is thrown away."""
     share, episodes = drawn.inside / drawn.draft.episodes, drawn.draft.episodes
     by_year = {year: _mean(share, episodes, year == YEARS) for year in np.unique(YEARS)}

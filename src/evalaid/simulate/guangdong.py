@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evalaid.simulate import county, levels
-from evalaid.simulate.county import ORDINALS, QUARTERS, YEARS, Background, Draft, Drawn, Programme
+from evalaid.simulate.county import ORDINALS, QUARTERS, YEARS, Background, CountyDraft, Programme, SimulatedCounties
 from evalaid.simulate.noise import draw_from
 from evalaid.simulate.province import PROVINCE
 from evalaid.simulate.simulated_panel import SimulatedPanel, check_choice, check_number, check_seed, generator_of
@@ -76,7 +76,7 @@ def simulate_guangdong(
     check_choice("early_start", early_start, EARLY_STARTS)
     options, seed = Background.read(background), check_seed(seed)
 
-    def choose(rng: np.random.Generator, draft: Draft) -> Programme:
+    def choose(rng: np.random.Generator, draft: CountyDraft) -> Programme:
         cohort, columns = draw_rollout(rng, draft, early_start, options.targeting)
         effect = unfold_effect(effect_pp, shape, build_up, cohort, columns["dose"], draft.room)
         return Programme(cohort, effect, np.zeros_like(effect), columns)
@@ -93,7 +93,7 @@ def simulate_guangdong(
 
 
 def draw_rollout(
-    rng: np.random.Generator, draft: Draft, early_start: str, targeting: float
+    rng: np.random.Generator, draft: CountyDraft, early_start: str, targeting: float
 ) -> tuple[Floats, dict[str, Any]]:
     """Draw the 14 early pairs, the 21 counties with a second (Chinese medicine) pair, supporters and experts.
 
@@ -131,10 +131,10 @@ def unfold_effect(effect_pp: float, shape: str, build_up: int, cohort: Floats, d
 def finish(
     name: str,
     seed: int,
-    choose: Callable[[np.random.Generator, Draft], Programme],
+    choose: Callable[[np.random.Generator, CountyDraft], Programme],
     background: Background,
     parameters: Mapping[str, Any],
-    extra: Callable[[Drawn], dict[str, float]] | None = None,
+    extra: Callable[[SimulatedCounties], dict[str, float]] | None = None,
 ) -> SimulatedPanel:
     """Draw the counties of Guangdong for a programme and put the result together."""
     rng = generator_of(seed)
@@ -157,7 +157,7 @@ def finish(
     )
 
 
-def lay_out_frame(rng: np.random.Generator, drawn: Drawn) -> pd.DataFrame:
+def lay_out_frame(rng: np.random.Generator, drawn: SimulatedCounties) -> pd.DataFrame:
     """Lay the draw out as a long frame and add drawn covariates.
 
     Assumes that richer, younger counties with more beds keep more of their patients; covariates do not cause the share
@@ -220,7 +220,7 @@ def lay_out_frame(rng: np.random.Generator, drawn: Drawn) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def count_published(drawn: Drawn, background: Background) -> dict[str, float]:
+def count_published(drawn: SimulatedCounties, background: Background) -> dict[str, float]:
     """Compute the simulated values of the published figures; with ``named="free"`` county figures of 2018 only."""
     inside, total = drawn.inside, drawn.draft.episodes
 

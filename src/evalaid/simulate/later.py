@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from evalaid.base.errors import SimulationError
 from evalaid.simulate import levels
-from evalaid.simulate.county import ORDINALS, QUARTERS, YEARS, Background, Draft, Drawn, Programme
+from evalaid.simulate.county import ORDINALS, QUARTERS, YEARS, Background, CountyDraft, Programme, SimulatedCounties
 from evalaid.simulate.guangdong import draw_rollout, finish, unfold_effect
 from evalaid.simulate.noise import draw_from, round_to_total
 from evalaid.simulate.simulated_panel import SimulatedPanel, check_choice, check_number, check_seed
@@ -68,7 +68,7 @@ def second_round(
     build_up = int(check_number("build_up", build_up, 1, 40))
     options, seed = Background.read(background), check_seed(seed)
 
-    def choose(rng: np.random.Generator, draft: Draft) -> Programme:
+    def choose(rng: np.random.Generator, draft: CountyDraft) -> Programme:
         first, columns = draw_rollout(rng, draft, "2018Q3", options.targeting)
         one = columns["hospitals"] == 1
         chance = np.where(one, -options.targeting * draft.score / 0.06, -np.inf)
@@ -82,7 +82,7 @@ def second_round(
         labels = np.array([QUARTERS[int(value - ORDINALS[0])] for value in first], dtype=object)
         return Programme(cohort, effect, other, {**columns, "hospitals": hospitals, "first_cohort": labels})
 
-    def count(drawn: Drawn) -> dict[str, float]:
+    def count(drawn: SimulatedCounties) -> dict[str, float]:
         hospitals = drawn.programme.columns["hospitals"].sum(axis=0)
         return {"hospitals_first": hospitals[QUARTERS.index("2020Q1")], "hospitals_second": hospitals[-1]}
 
@@ -135,7 +135,7 @@ def ten_thousand_doctors(
     without = int(check_number("without", without, 0, 40))
     options, seed = Background.read(background), check_seed(seed)
 
-    def choose(rng: np.random.Generator, draft: Draft) -> Programme:
+    def choose(rng: np.random.Generator, draft: CountyDraft) -> Programme:
         first, columns = draw_rollout(rng, draft, "2018Q3", options.targeting)
         persons = draft.episodes[:, YEARS == 2018].sum(axis=1) / 0.115
         wanted = np.exp(rng.normal(0, 0.5, len(first)) - options.targeting * (draft.score - draft.score.mean()) / 0.2)
@@ -147,7 +147,7 @@ def ten_thousand_doctors(
         effect = unfold_effect(effect_pp, "dose", 1, cohort, dose, draft.room)
         return Programme(cohort, effect, other, {**columns, "dose": dose, "person_times": times})
 
-    def count(drawn: Drawn) -> dict[str, float]:
+    def count(drawn: SimulatedCounties) -> dict[str, float]:
         return {"person_times": int(drawn.programme.columns["person_times"].sum())}
 
     parameters = {
@@ -205,7 +205,7 @@ def liannan(
     build_up = int(check_number("build_up", build_up, 1, 40))
     options, seed = Background.read(background), check_seed(seed)
 
-    def choose(rng: np.random.Generator, draft: Draft) -> Programme:
+    def choose(rng: np.random.Generator, draft: CountyDraft) -> Programme:
         first, columns = draw_rollout(rng, draft, "2018Q3", options.targeting)
         here = draft.find(levels.LIANNAN)
         cohort = np.full(len(first), np.nan)

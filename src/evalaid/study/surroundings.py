@@ -73,7 +73,7 @@ def load_groups(spec: StudySpec, design: Design) -> pd.Series | None:
 
 
 def load_events(spec: StudySpec, design: Design) -> pd.DataFrame | None:
-    """Read what else happened to the units of a design, one row an event and group.
+    """Read what else happened to the units of a design, one row for each event and group.
 
     Returns
     -------

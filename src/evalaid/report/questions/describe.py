@@ -254,7 +254,7 @@ def spread_means(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, ColumnFor
 
 
 def _cohorts(design: Design) -> Iterator[tuple[str, str, slice]]:
-    """Give (key, label, rows) of every cohort with units, never treated last."""
+    """Yield (key, label, rows) of every cohort with units, never treated last."""
     matrices = design.matrices
     for number, cohort in enumerate(matrices.cohorts):
         name = label(matrices.period_kind, cohort)

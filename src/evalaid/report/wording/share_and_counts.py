@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def tell_counts(frame: pd.DataFrame, outcome_unit: str) -> str:
-    """Say with which count the share moved, or why that cannot be said."""
+    """Return with which count the share moved, or why that cannot be said."""
     if frame.empty and outcome_unit != "fraction":
         return "The outcome is no share, so there are no counts behind it."
     if frame.empty:

@@ -22,7 +22,7 @@ _MATRIX = (
     "(residents, registered, insured), and period= where no column says it; then check counts.csv."
 )
 _RECORDS = (
-    "{file} looks like discharge records, one row an episode. Count them first, in Python: "
+    "{file} looks like discharge records, one row per episode. Count them first, in Python: "
     "evalaid.count_records('{file}', base='residents').frame.to_csv('counts.csv', index=False), with the base whose episodes they are "
     "(residents, registered, insured), and the file of hospitals where records name hospitals by code; then check counts.csv."
 )

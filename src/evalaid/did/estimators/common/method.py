@@ -183,7 +183,7 @@ def cell_frame(
 
 
 def scale_of(design: Design) -> str:
-    """Name the scale of the effects: a share when the outcome is a fraction, else plain numbers."""
+    """Return the scale of the effects: a share when the outcome is a fraction, else plain numbers."""
     return "share" if design.outcome_unit == "fraction" else "number"
 
 

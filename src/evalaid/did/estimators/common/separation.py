@@ -31,7 +31,7 @@ def explain_adjustment(
 
 
 def describe_overlap(names: tuple[str, ...], treated: Floats, comparison: Floats, noun: str = "units") -> str:
-    """Name the covariate that sets cohort and comparison furthest apart, with both ranges and who lies in the other's.
+    """Return the covariate that sets cohort and comparison furthest apart, with both ranges and who lies in the other's.
 
     Shapes: ``treated``, ``comparison`` (n1, k).
     """
@@ -52,7 +52,7 @@ def describe_overlap(names: tuple[str, ...], treated: Floats, comparison: Floats
 
 
 def _redundant(names: tuple[str, ...], values: Floats) -> str:
-    """Name the covariates that are constant or follow from those before them; "" when there is none."""
+    """Return the covariates that are constant or follow from those before them; "" when there is none."""
     constant = (values == values[:1]).all(axis=0)
     if len(values) <= len(names) and not constant.any():
         return (

@@ -320,7 +320,7 @@ def _length(rows: slice) -> int:
 
 
 def _with_gaps(matrices: Matrices, cells: list[_Cell]) -> list[Comparison]:
-    """Name the units of each cell, for panels in which not every unit is observed in every period."""
+    """List the units of each cell, for panels in which not every unit is observed in every period."""
     everyone = np.arange(matrices.n_units)
     rows_of = cohort_slices(matrices)
     return [

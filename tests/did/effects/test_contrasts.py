@@ -68,7 +68,7 @@ def test_scores_give_the_influence(method, panel):
         expected, found = np.zeros((n_clusters, len(effects))), np.zeros((n_clusters, len(effects)))
         np.add.at(expected, codes, effects.influence.matrix())
         for group in group_clusters(problem, codes, n_clusters):
-            found[group.clusters] += group.scores @ group.turn @ problem.inverse @ effects.contrasts.directions
+            found[group.clusters] += group.scores @ group.T @ problem.inverse @ effects.contrasts.directions
         np.testing.assert_allclose(found, expected, atol=TOLERANCE)
 
 
@@ -124,7 +124,7 @@ def test_gram_matrices_of_clusters_are_those_of_the_regressors_net_of_unit_means
         found, times = np.zeros_like(expected), np.zeros(len(expected))
         for group in group_clusters(problem, codes, len(expected)):
             for rows, gram in group.grams():
-                found[group.clusters[rows]] += group.turn.T @ gram @ group.turn
+                found[group.clusters[rows]] += group.T.T @ gram @ group.T
                 times[group.clusters[rows]] += 1
         np.testing.assert_allclose(found, expected, atol=TOLERANCE * np.abs(expected).max())
         assert (times == 1).all()

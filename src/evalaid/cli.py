@@ -82,8 +82,8 @@ def run(study: Sequence[str], only: str | None, parameters: Sequence[str], jobs:
     alone.
     """
     from evalaid.base.project import OWN, SYNTHESIS, list_studies
-    from evalaid.report.display.page import PAGE
     from evalaid.report.report_folders import index_reports, report_folder
+    from evalaid.report.site.pages import PAGE
     from evalaid.running.progress import ProgressDisplay
     from evalaid.running.runs import find_synthesis, is_done, list_missing, run_studies
     from evalaid.study.spec import StudySpec

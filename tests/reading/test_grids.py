@@ -20,7 +20,7 @@ from evalaid.reading.files import snapshot as snapshots
 from evalaid.reading.files.cells import harmless
 from evalaid.reading.files.grids import open_grids
 from evalaid.reading.files.snapshot import FAULT_COLUMNS, Limits
-from evalaid.report.display.page import to_html
+from evalaid.report.site.blocks import to_html
 
 ROWS = [["县域住院情况", None, None], ["县", "2019年", None], ["连南县", 86.9, "=1+1"], ["　始兴县 ", 0.5, "—"]]
 CSV = "县,2019年\n连南县,86.9%\n始兴县,１２.5\n"

@@ -41,9 +41,12 @@ def values(run):
     return {key: number.value for key, number in run.manifest.numbers.items()}
 
 
+PAGES = ("index", "evidence", "robustness", "methods", "numbers", "downloads")
+
+
 @pytest.fixture(scope="module")
-def html(run):
-    return run.page.read_text(encoding="utf-8")
+def pages(run):
+    return {name: (run.folder / f"{name}.html").read_text(encoding="utf-8") for name in PAGES}
 
 
 class Page(HTMLParser):
@@ -148,7 +151,8 @@ def test_the_report_is_complete(run):
         "4_robustness.ipynb",
         "figures",
         ".made_from",
-        "index.html",
+        "answer.json",
+        *(f"{name}.html" for name in PAGES),
         "numbers.json",
         "tables",
     }
@@ -165,55 +169,65 @@ def test_tables_hold_the_numbers_of_the_manifest(run, values):
     assert frame.loc["0", "estimate"] == pytest.approx(values["event_study.0.estimate"], rel=1e-12)
 
 
-def test_the_page_loads_nothing_from_outside(html):
-    for tag, attributes in Page(html).tags:
-        assert tag not in {"script", "link", "iframe", "object"}
-        for name in ("src", "href", "srcset", "action"):
-            place = attributes.get(name) or ""
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_loads_nothing_from_outside(pages, name):
+    for tag, attributes in Page(pages[name]).tags:
+        assert tag not in {"link", "iframe", "object"}
+        assert tag != "script" or (name == "numbers" and not attributes)
+        for place in (attributes.get(kind) or "" for kind in ("src", "href", "srcset", "action")):
             assert not re.match(r"(https?:)?//", place), (tag, place)
         if tag == "img":
             assert attributes["src"].startswith("data:image/svg+xml;base64,")
-    assert "@import" not in html
-    assert not re.search(r"url\(", html)
+    assert "@import" not in pages[name]
+    assert not re.search(r"url\(", pages[name])
+    assert "Content-Security-Policy" in pages[name]
 
 
-def test_every_figure_has_words_for_those_who_cannot_see_it(html):
-    images = [attributes for tag, attributes in Page(html).tags if tag == "img"]
+def test_every_figure_has_words_for_those_who_cannot_see_it(pages):
+    images = [attributes for html in pages.values() for tag, attributes in Page(html).tags if tag == "img"]
     assert len(images) == len(FIGURES)
     assert all(len(image["alt"]) > 80 and "real data" in image["alt"] for image in images)
-    assert html.count("<figcaption>") == len(FIGURES)
+    drawn = [attributes for tag, attributes in Page(pages["index"]).tags if tag == "svg"]
+    assert drawn
+    assert all(picture["role"] == "img" and picture["aria-label"] for picture in drawn)
 
 
-def test_every_table_has_a_caption_and_scopes(html):
-    tags = [tag for tag, _ in Page(html).tags]
+@pytest.mark.parametrize("name", PAGES)
+def test_every_table_has_a_caption_and_scopes(pages, name):
+    tags = [tag for tag, _ in Page(pages[name]).tags]
     assert tags.count("table") == tags.count("caption")
-    assert all(attributes.get("scope") in {"col", "row"} for tag, attributes in Page(html).tags if tag == "th")
-    assert '<html lang="en">' in html
-    assert 'name="viewport"' in html
-    assert "@media print" in html
+    assert all(attributes.get("scope") in {"col", "row"} for tag, attributes in Page(pages[name]).tags if tag == "th")
+    assert '<html lang="en">' in pages[name]
+    assert 'name="viewport"' in pages[name]
+    assert "@media print" in pages[name]
 
 
-def test_headings_go_down_one_level_at_a_time_from_one_title(html):
-    levels = [int(tag[1]) for tag, _ in Page(html).tags if re.fullmatch(r"h[1-6]", tag)]
+@pytest.mark.parametrize("name", PAGES)
+def test_headings_go_down_one_level_at_a_time_from_one_title(pages, name):
+    levels = [int(tag[1]) for tag, _ in Page(pages[name]).tags if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
     assert all(now <= before + 1 for before, now in pairwise(levels))
-    anchors = re.findall(r'<li class="(?:part|section)"><a href="#(s\d+)">', html)
-    assert anchors == re.findall(r'<h[23] id="(s\d+)">', html)
+    anchors = re.findall(r'<li class="(?:part|section)"><a href="#(s\d+)">', pages[name])
+    assert anchors == re.findall(r'<h[23] id="(s\d+)">', pages[name])
 
 
-def test_the_page_lists_every_number_with_its_cell(html, run):
-    assert html.count('</code></th><td class="n">') == len(run.manifest.numbers)
+def test_the_page_of_numbers_lists_every_number_with_its_cell(pages, run):
+    assert pages["numbers"].count('</code></th><td class="n">') == len(run.manifest.numbers)
 
 
-def test_the_page_says_what_the_data_say(html, values):
+def plain(html):
+    """The words of a page, without its code."""
+    text = re.sub(r"<(style|details|script).*?</\1>", "", html, flags=re.DOTALL)
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", text)).replace("&#39;", "'")
+
+
+def test_the_pages_say_what_the_data_say(pages, values):
     """The words follow the interval: as long as it holds zero, no effect is claimed."""
-    text = re.sub(r"<[^>]+>", " ", re.sub(r"<details.*?</details>", "", html, flags=re.DOTALL))
-    text = re.sub(r"\s+", " ", text)
+    answer, evidence = plain(pages["index"]), plain(pages["evidence"])
     low, high = values["overall.main.conf_low"], values["overall.main.conf_high"]
-    assert ("the data do not tell an effect from none" in text) == (low < 0 < high)
-    estimate = values["overall.main.estimate"]
-    assert f"{estimate:+.2f} percentage points" in text
+    assert ("Not told from zero" in answer) == (low < 0 < high)
+    assert f"{values['overall.main.estimate']:+.1f} points" in answer
     for words in (
         "dedicated COVID-19 hospital",
         "The residents' strike of 2024.",
@@ -222,13 +236,14 @@ def test_the_page_says_what_the_data_say(html, values):
         "지역책임의료기관",
         "real data",
     ):
-        assert words in text.replace("&#39;", "'"), words
-    assert "insignificant" not in text
-    assert not re.search(r"\bnan\b|None(?! of)|\{\w+[.:}]", text.split("Every number", 2)[1])  # no hole in the words
+        assert words in evidence, words
+    for text in (answer, evidence, plain(pages["robustness"])):
+        assert "insignificant" not in text
+        assert not re.search(r"\bnan\b|None(?! of)|\{\w+[.:}]", text)  # no hole in the words
 
 
-def test_the_effect_that_could_be_found_is_stated_before_the_estimate(html):
-    body = html.split('<main id="main">')[1].split("Design: who is compared with whom", 1)[1]
+def test_the_effect_that_could_be_found_is_stated_before_the_estimate(pages):
+    body = pages["evidence"].split('<main id="main">')[1].split("Design: who is compared with whom", 1)[1]
     assert body.index("What could this design detect?") < body.index("The main estimate")
 
 

@@ -1,6 +1,5 @@
 """Words, tables, figures and pages show what the frames hold, and nothing else."""
 
-import json
 import re
 import warnings
 from types import SimpleNamespace
@@ -12,7 +11,7 @@ import pytest
 from evalaid.report.display import curves, divergence_figure, exclusion_figure, figures, fonts
 from evalaid.report.display.canvas import Look, draw
 from evalaid.report.display.formatted_tables import COLUMNS, ColumnFormat, FormattedTable, collect_notes, number_table
-from evalaid.report.display.page import to_html, write_index, write_page
+from evalaid.report.site.blocks import to_html
 from evalaid.report.wording.prose import fill, format_value
 
 EFFECTS = pd.DataFrame({
@@ -300,57 +299,14 @@ def test_a_comparison_names_what_has_no_estimate():
     plt.close(canvas)
 
 
-SPEC = {
-    "study": "toy", "title": "A <toy> & more", "question": "Why?", "data_kind": "simulated", "sources": ["Simulated."],
-    "seed": 1, "draws": 99, "level": 0.95,
-}  # fmt: skip
 NUMBER = {
     "key": "a.b", "value": 0.5, "unit": "pp", "digits": 2, "notebook": "2_design", "cell": "In [3]", "method": "twfe()",
     "spec_hash": "0" * 16,
 }  # fmt: skip
 
 
-def test_a_page_holds_the_notebook_and_loads_nothing(tmp_path):
-    output = {"output_type": "display_data", "data": {"text/markdown": "Said **once**.", "text/plain": "-"}}
-    cells = [
-        {"cell_type": "markdown", "source": "# A head\n\n<script>alert(1)</script>", "metadata": {}},
-        {
-            "cell_type": "code",
-            "source": "1 < 2",
-            "execution_count": 3,
-            "outputs": [output],
-            "metadata": {"tags": ["headline"]},
-        },
-    ]
-    (tmp_path / "2_design.ipynb").write_text(json.dumps({"cells": cells}), encoding="utf-8")
-    page = write_page(tmp_path, [tmp_path / "2_design.ipynb"], SPEC, [NUMBER], {"data/toy.csv": "f" * 64})
-    html = page.read_text(encoding="utf-8")
-    assert "<title>A &lt;toy&gt; &amp; more</title>" in html
-    assert html.count("<p>Said <strong>once</strong>.</p>") == 2  # where it is said, and in short at the top
-    assert "<pre><code>1 &lt; 2</code></pre>" in html
-    assert "<script" not in html
-    assert "simulated data" in html
-    assert "f" * 64 in html
-    assert not re.findall(r'(?:src|href)="(?!#|data:)[^"]*"', html)
-    assert re.search(r'<th scope="row"><code>a.b</code></th><td class="n">0.50</td><td>pp</td><td>2_design</td>', html)
-
-
 def test_the_number_table_names_notebook_and_cell():
     assert "<td>2_design</td><td>In [3]</td>" in number_table([NUMBER])
-
-
-def test_the_index_links_every_study(tmp_path):
-    studies = [
-        {"folder": name, "title": name, "data_kind": "real", "own": False, "changed": changed, "numbers": 3}
-        for name, changed in (("one", ""), ("two", "changed parameters"))
-    ]
-    html = write_index(tmp_path, studies).read_text(encoding="utf-8")
-    assert re.findall(r'href="(\w+)/index.html"', html) == ["one", "two"]
-    assert "with changed parameters" in html
-    assert "real data" in html
-    synthesis = tmp_path / "5_synthesis.ipynb"
-    synthesis.write_text('{"cells": []}', encoding="utf-8")
-    assert "real and simulated data" in write_index(tmp_path, studies, synthesis).read_text(encoding="utf-8")
 
 
 def test_markdown_tables_are_allowed_and_raw_html_is_not():

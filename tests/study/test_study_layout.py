@@ -60,7 +60,8 @@ def test_the_panel_is_read_with_its_layout_and_joined_by_codes(project):
 
 
 def test_the_report_lists_every_decision_and_what_was_left_out(project):
-    page = run_study(StudySpec(study="toy"), folder=project / "reports" / "toy").page.read_text(encoding="utf-8")
+    folder = run_study(StudySpec(study="toy"), folder=project / "reports" / "toy").folder
+    page = "".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.html")))
     reading = read_table(project / STUDY["panel"], project / STUDY["layout"])
     frame = gather_decisions(StudySpec(study="toy")).decisions
     # The reasons are those of the detection, which may need one decision more than a layout that is given.

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from evalaid.base.errors import StudyError
 from evalaid.base.project import OWN, REPORTS, SYNTHESIS, list_studies, project_root
-from evalaid.report.display.page import PAGE, write_index, write_page
+from evalaid.report.site.answer import ANSWER_FILE, load_answer
+from evalaid.report.site.pages import PAGE, write_index, write_site
 from evalaid.study.manifest import NUMBERS_FILE, Manifest, read_manifest
 from evalaid.study.spec import StudySpec
 
@@ -46,10 +47,10 @@ def check_writable(target: Path) -> None:
 
 
 def write_report(spec: StudySpec, work: Path, manifest: Manifest) -> Path:
-    """Write the HTML page of a run into its folder."""
+    """Write the pages of a run into its folder."""
     executed = sorted(work.glob("*.ipynb"))
     numbers = [vars(number) for number in manifest.numbers.values()]
-    return write_page(work, executed, spec.to_dict(), numbers, dict(manifest.data_files))
+    return write_site(work, executed, spec.to_dict(), numbers, dict(manifest.data_files))
 
 
 def put_in_place(work: Path, target: Path) -> None:
@@ -91,7 +92,9 @@ def index_reports() -> Path:
     studies = []
     own = list_studies(OWN)
     for path in sorted(folder.glob(f"*/{NUMBERS_FILE}")):
-        there = (path.parent / PAGE).is_file() and path.parent.name != SYNTHESIS
+        there = (
+            (path.parent / PAGE).is_file() and (path.parent / ANSWER_FILE).is_file() and path.parent.name != SYNTHESIS
+        )
         if there and not path.parent.name.startswith(".") and path.parent.suffix != FAILED:
             manifest = read_manifest(path)
             changed = path.parent.name.removeprefix(manifest.study).removeprefix("-")
@@ -103,6 +106,7 @@ def index_reports() -> Path:
                     "own": manifest.study in own,
                     "changed": f"changed parameters ({changed})" if changed else "",
                     "numbers": len(manifest.numbers),
+                    "answer": load_answer(path.parent),
                 }
             )
     synthesis = next((folder / SYNTHESIS).glob("*.ipynb"), None)

@@ -13,8 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from evalaid.base.errors import EvalaidError
-from evalaid.report.display.page import PAGE
 from evalaid.report.report_folders import report_folder
+from evalaid.report.site.pages import PAGE
 from evalaid.study.manifest import NUMBERS_FILE, hash_file, hash_value
 from evalaid.study.sources import hash_inputs
 from evalaid.study.spec import StudySpec

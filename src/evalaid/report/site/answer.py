@@ -1,0 +1,199 @@
+"""What the answer page shows, read from the numbers and tables of a run: nothing is computed from data here."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from evalaid.base.effect_columns import BAND_HIGH, BAND_LOW, CONF_HIGH, CONF_LOW, ESTIMATE
+
+# Verdict rows that say most about how the finding could fall, most serious first.
+SERIOUS = ("does not survive", "an effect appears", "weakened", "sign, not size", "cannot be told", "survives")
+MAIN = "overall.main."
+ANSWER_FILE = "answer.json"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One estimate of the event study, with its interval, its band and the clusters behind it; None where there is none."""
+
+    time: int
+    estimate: float
+    ends: tuple[float, float] | None
+    band: tuple[float, float] | None
+    clusters: int | None
+
+
+@dataclass(frozen=True)
+class ThreatRow:
+    """A threat as its table has it."""
+
+    threat: str
+    result: str
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A declared specification: what was chosen, and what it gives."""
+
+    label: str
+    estimate: float
+    ends: tuple[float, float] | None
+    is_main: bool
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The main finding of a study with what stands beside it; estimates in ``unit``."""
+
+    verdict: str
+    simulated: bool
+    unit: str
+    level: float
+    smallest: float
+    estimate: float | None
+    ends: tuple[float, float] | None
+    findable: float | None
+    truth: float | None
+    counts: Mapping[str, int]
+    event: tuple[Point, ...]
+    threats: tuple[ThreatRow, ...]
+    choices: tuple[Choice, ...]
+
+
+def read_answer(folder: Path, spec: Mapping[str, Any], numbers: Mapping[str, Mapping[str, Any]]) -> Answer:
+    """Read the answer of a run from its numbers and from the tables that it wrote.
+
+    Parameters
+    ----------
+    folder : Path
+        The run's folder, with ``tables/``.
+    spec : mapping
+        The study's parameters.
+    numbers : mapping
+        Key -> recorded number (``value``, ``unit``).
+    """
+
+    def value(key: str) -> float | None:
+        found = numbers.get(key, {}).get("value")
+        return None if found is None else float(found)
+
+    estimate, ends = value(MAIN + ESTIMATE), _ends(value(MAIN + CONF_LOW), value(MAIN + CONF_HIGH))
+    smallest = float(spec.get("smallest_effect", 2.0))
+    threats = tuple(
+        ThreatRow(row["threat"], row["result"], row["verdict"]) for row in _rows(folder / "tables" / "verdicts.csv")
+    )
+    truths = ("truth.overall_compared.effect", "truth.overall.effect")
+    return Answer(
+        verdict=judge(estimate, ends, smallest, [row.verdict for row in threats]),
+        simulated=spec["data_kind"] == "simulated",
+        unit=str(numbers.get(MAIN + ESTIMATE, {}).get("unit", "pp")),
+        level=float(spec["level"]),
+        smallest=smallest,
+        estimate=estimate,
+        ends=ends,
+        findable=next(
+            (v for key in ("detectable_simulated.effect", "detectable.main.detectable") if (v := value(key))), None
+        ),
+        truth=next((v for key in truths if (v := value(key)) is not None), None),
+        counts={
+            name: int(found)
+            for name in ("units", "clusters", "treated_units", "treated_clusters", "first_period", "last_period")
+            if (found := value(f"sample.{name}")) is not None
+        },
+        event=tuple(_points(folder / "tables" / "event_study.csv")),
+        threats=tuple(sorted(threats, key=lambda row: _rank(row.verdict))),
+        choices=tuple(_choices(folder / "specifications.csv")),
+    )
+
+
+def save_answer(folder: Path, answer: Answer) -> None:
+    """Write the answer beside its page, for the index and for other programs."""
+    text = json.dumps(asdict(answer), indent=1, ensure_ascii=False)
+    (folder / ANSWER_FILE).write_text(text + "\n", encoding="utf-8", newline="\n")
+
+
+def load_answer(folder: Path) -> Answer:
+    """Read the answer of a report."""
+    found = json.loads((folder / ANSWER_FILE).read_text(encoding="utf-8"))
+    return Answer(
+        **{
+            **found,
+            "ends": _pair(found["ends"]),
+            "event": tuple(
+                Point(**{**row, "ends": _pair(row["ends"]), "band": _pair(row["band"])}) for row in found["event"]
+            ),
+            "threats": tuple(ThreatRow(**row) for row in found["threats"]),
+            "choices": tuple(Choice(**{**row, "ends": _pair(row["ends"])}) for row in found["choices"]),
+        }
+    )
+
+
+def judge(
+    estimate: float | None, ends: tuple[float, float] | None, smallest: float, under_threats: Sequence[str] = ()
+) -> str:
+    """Return the key of the verdict on an estimate with its interval.
+
+    Examples
+    --------
+    >>> judge(3.0, (1.8, 4.2), 2.0), judge(0.8, (-0.6, 2.2), 2.0), judge(0.1, (-0.6, 0.8), 2.0), judge(None, None, 2.0)
+    ('shown', 'not_told', 'too_small', 'not_identified')
+    """
+    if estimate is None:
+        return "not_identified"
+    if ends is None:
+        return "no_interval"
+    if ends[0] > 0 or ends[1] < 0:
+        falls = {"weakened", "does not survive", "sign, not size"}
+        return "fragile" if falls & set(under_threats) else "shown"
+    return "too_small" if -smallest < ends[0] and ends[1] < smallest else "not_told"
+
+
+def _points(path: Path) -> list[Point]:
+    return [
+        Point(
+            int(float(row["key"])),
+            estimate,
+            _ends(_number(row.get(CONF_LOW)), _number(row.get(CONF_HIGH))),
+            _ends(_number(row.get(BAND_LOW)), _number(row.get(BAND_HIGH))),
+            None if (clusters := _number(row.get("treated_clusters"))) is None else int(clusters),
+        )
+        for row in _rows(path)
+        if (estimate := _number(row[ESTIMATE])) is not None
+    ]
+
+
+def _choices(path: Path) -> list[Choice]:
+    return [
+        Choice(row["label"], estimate, _ends(_number(row[CONF_LOW]), _number(row[CONF_HIGH])), row["is_main"] == "True")
+        for row in _rows(path)
+        if (estimate := _number(row[ESTIMATE])) is not None
+    ]
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def _number(text: str | None) -> float | None:
+    return float(text) if text else None
+
+
+def _pair(ends: Sequence[float] | None) -> tuple[float, float] | None:
+    return None if ends is None else (ends[0], ends[1])
+
+
+def _ends(low: float | None, high: float | None) -> tuple[float, float] | None:
+    return None if low is None or high is None else (low, high)
+
+
+def _rank(verdict: str) -> int:
+    return SERIOUS.index(verdict) if verdict in SERIOUS else len(SERIOUS)

@@ -1,0 +1,161 @@
+"""Small pictures that are drawn as part of a page: they take its colours in light and dark, and their text stays text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from evalaid.report.site.answer import Answer, Point
+from evalaid.report.wording.language import Catalogue
+from evalaid.report.wording.prose import MINUS
+
+FONT = 11.0  # CSS pixels at the width that a picture is laid out for
+STEPS = (1, 2, 5)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A straight map from values to pixels."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def __call__(self, value: float) -> float:
+        """Return the pixel of a value."""
+        return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
+
+    def ticks(self, most: int = 6) -> list[float]:
+        """Return round values between the ends, no more than ``most``."""
+        span = self.high - self.low
+        step = 10.0**-3
+        while True:
+            for factor in STEPS:
+                if span / (step * factor) <= most:
+                    first = int(self.low // (step * factor)) + 1
+                    last = int(self.high // (step * factor))
+                    return [n * step * factor for n in range(first, last + 1)]
+            step *= 10
+
+
+def signed(value: float, digits: int = 1) -> str:
+    """Write a value with its sign."""
+    text = f"{abs(value):.{digits}f}"
+    return text if float(text) == 0 else ("+" if value > 0 else MINUS) + text
+
+
+def draw_strip(answer: Answer, words: Catalogue, write: dict[str, str], width: int = 360) -> str:
+    """Draw the interval of the main estimate on a line with zero, the smallest effect of interest, and the truth put in."""
+    if answer.estimate is None:
+        return ""
+    marks = [answer.estimate, *(answer.ends or ()), -answer.smallest, answer.smallest, 0.0]
+    marks += [value for value in (answer.truth, answer.findable) if value is not None]
+    pad = 0.12 * (max(marks) - min(marks) or 1.0)
+    x = Scale(min(marks) - pad, max(marks) + pad, 8, width - 8)
+    line = 34.0
+    parts = [
+        f'<rect class="zone" x="{x(-answer.smallest):.1f}" y="14" width="{x(answer.smallest) - x(-answer.smallest):.1f}" height="40"/>',
+        f'<line class="zero" x1="{x(0):.1f}" x2="{x(0):.1f}" y1="10" y2="58"/>',
+    ]
+    if answer.ends is not None:
+        low, high = answer.ends
+        parts.append(f'<line class="interval" x1="{x(low):.1f}" x2="{x(high):.1f}" y1="{line}" y2="{line}"/>')
+    parts.append(f'<circle class="estimate" cx="{x(answer.estimate):.1f}" cy="{line}" r="6"/>')
+    legend = [("zone", words("strip.smallest", smallest=write["smallest"]))]
+    if answer.findable is not None:
+        parts.append(f'<path class="findable" d="M{x(answer.findable):.1f} 46 l4 8 h-8 z"/>')
+        legend.append(("findable", words("strip.findable", findable=write["findable"])))
+    if answer.truth is not None and answer.simulated:
+        parts.append(f'<line class="truth" x1="{x(answer.truth):.1f}" x2="{x(answer.truth):.1f}" y1="10" y2="58"/>')
+        legend.append(("truth", words("strip.truth", truth=write["truth"])))
+    for tick in x.ticks():
+        parts.append(_text(x(tick), 72, signed(tick, 0 if x.high - x.low > 3 else 1), "middle"))
+    alt = words(
+        "strip.alt",
+        low=write.get("low", ""),
+        high=write.get("high", ""),
+        estimate=write["estimate"],
+        smallest=write["smallest"],
+    )
+    keys = "".join(f'<li><span class="key {name}"></span>{escape(text)}</li>' for name, text in legend)
+    return (
+        f'<div class="strip"><svg viewBox="0 0 {width} 78" role="img" aria-label="{escape(alt)}">{"".join(parts)}</svg>'
+        f'<ul class="legend">{keys}</ul></div>'
+    )
+
+
+def draw_event_study(answer: Answer, words: Catalogue, axis: str, width: int, height: int) -> str:
+    """Draw the event study: estimates with intervals and bands, the clusters behind each below, the truth where it is known."""
+    points = answer.event
+    if not points:
+        return ""
+    values = [v for point in points for v in (point.estimate, *(point.ends or ()), *(point.band or ()))]
+    values += [0.0] + ([answer.truth] if answer.truth is not None and answer.simulated else [])
+    pad = 0.06 * (max(values) - min(values) or 1.0)
+    y = Scale(min(values) - pad, max(values) + pad, height - 46, 22)
+    x = Scale(points[0].time - 0.6, points[-1].time + 0.6, 34, width - 6)
+    parts = [_text(4, 11, axis, "start", "axis")]
+    for tick in y.ticks(5):
+        digits = 0 if y.high - y.low > 4 else 1
+        parts.append(
+            f'<line class="{"zero" if abs(tick) < 1e-9 else "grid"}" x1="34" x2="{width - 6}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>'
+        )
+        parts.append(_text(30, y(tick) + 4, signed(tick, digits), "end"))
+    if points[0].time < 0 <= points[-1].time:
+        parts.append(f'<line class="start" x1="{x(-0.5):.1f}" x2="{x(-0.5):.1f}" y1="18" y2="{height - 44}"/>')
+    if answer.truth is not None and answer.simulated:
+        parts.append(
+            f'<line class="truth" x1="{x(-0.5):.1f}" x2="{width - 6}" y1="{y(answer.truth):.1f}" y2="{y(answer.truth):.1f}"/>'
+        )
+    every = max(1, -(-len(points) * 26 // int(width - 40)))
+    for place, point in enumerate(points):
+        parts += _bars(point, x, y)
+        if place % every == 0:
+            parts.append(_text(x(point.time), height - 28, signed(point.time, 0), "middle"))
+            parts.append(
+                _text(x(point.time), height - 12, "" if point.clusters is None else str(point.clusters), "middle", "n")
+            )
+    alt = words("event.alt", values="; ".join(f"{signed(p.time, 0)}: {signed(p.estimate)}" for p in points))
+    return f'<svg class="event" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(alt)}">{"".join(parts)}</svg>'
+
+
+def _bars(point: Point, x: Scale, y: Scale) -> Iterable[str]:
+    at = x(point.time)
+    for name, ends in (("band", point.band), ("interval", point.ends)):
+        if ends is not None:
+            yield f'<line class="{name}" x1="{at:.1f}" x2="{at:.1f}" y1="{y(ends[0]):.1f}" y2="{y(ends[1]):.1f}"/>'
+    shape = "estimate" if point.time >= 0 else "estimate before"
+    yield f'<circle class="{shape}" cx="{at:.1f}" cy="{y(point.estimate):.1f}" r="4"/>'
+
+
+def _text(x: float, y: float, text: str, anchor: str, name: str = "tick") -> str:
+    return (
+        f'<text class="{name}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{FONT}">{escape(text)}</text>'
+    )
+
+
+def draw_choices(answer: Answer, width: int, height: int) -> str:
+    """Draw the curve of all declared specifications, sorted, with the main one marked."""
+    rows: Sequence = sorted(answer.choices, key=lambda row: row.estimate)
+    if not rows:
+        return ""
+    values = [v for row in rows for v in (row.estimate, *(row.ends or ()))] + [0.0]
+    y = Scale(min(values), max(values), height - 10, 10)
+    x = Scale(-1, len(rows), 34, width - 6)
+    parts = []
+    for tick in y.ticks(5):
+        parts.append(
+            f'<line class="{"zero" if abs(tick) < 1e-9 else "grid"}" x1="34" x2="{width - 6}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>'
+        )
+        parts.append(_text(30, y(tick) + 4, signed(tick, 0 if y.high - y.low > 4 else 1), "end"))
+    for place, row in enumerate(rows):
+        if row.ends is not None:
+            parts.append(
+                f'<line class="band" x1="{x(place):.1f}" x2="{x(place):.1f}" y1="{y(row.ends[0]):.1f}" y2="{y(row.ends[1]):.1f}"/>'
+            )
+        parts.append(
+            f'<circle class="{"estimate" if row.is_main else "choice"}" cx="{x(place):.1f}" cy="{y(row.estimate):.1f}" r="{5 if row.is_main else 2.5}"><title>{escape(row.label)}: {signed(row.estimate, 2)}</title></circle>'
+        )
+    return f'<svg class="choices" viewBox="0 0 {width} {height}" role="img" aria-label="{len(rows)} specifications">{"".join(parts)}</svg>'

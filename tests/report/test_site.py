@@ -1,0 +1,188 @@
+"""The pages of a report: the answer is on the first, everything is escaped, nothing is loaded, every language has every key."""
+
+import json
+import re
+import string
+
+import pytest
+
+from evalaid.report.site.answer import Answer, judge, load_answer
+from evalaid.report.site.marks import Scale, draw_event_study, draw_strip, signed
+from evalaid.report.site.pages import write_index, write_site
+from evalaid.report.wording.language import list_languages, load_catalogue
+
+SPEC = {
+    "study": "toy", "title": "A <toy> & more", "question": "Why?", "data_kind": "simulated", "sources": ["Simulated <b>."],
+    "seed": 1, "draws": 99, "level": 0.95, "outcome_label": "Share <of> care", "unit_label": "counties", "cluster_label": "areas",
+    "programme": "A programme & its <name>.", "data_notes": ["Drawn."],
+}  # fmt: skip
+WHERE = {"notebook": "2_design", "cell": "In [3]", "method": "twfe()", "spec_hash": "0" * 16, "digits": 2}
+
+
+def number(key, value, unit="pp"):
+    return {"key": key, "value": value, "unit": unit, **WHERE}
+
+
+NUMBERS = [
+    number("a.b", 0.5), number("overall.main.estimate", 3.0), number("overall.main.conf_low", 1.0), number("overall.main.conf_high", 5.0),
+    number("truth.overall.effect", 2.0), number("sample.units", 12, "count"), number("sample.clusters", 6, "count"),
+    number("sample.treated_clusters", 3, "count"),
+]  # fmt: skip
+EVENT = "key,estimate,conf_low,conf_high,band_low,band_high,treated_clusters\n-2,0.5,-1,2,-2,3,3\n-1,0.0,,,,,3\n0,3.0,1,5,0,6,3\n"
+VERDICTS = "key,threat,tried,result,verdict\ntrends,Trends <differ>,M,At M = 1 all is open.,weakened\nparts,One part,L,Little moves.,survives\n"
+
+
+@pytest.fixture
+def report(tmp_path):
+    folder = tmp_path / "toy"
+    (folder / "tables").mkdir(parents=True)
+    (folder / "tables" / "event_study.csv").write_text(EVENT, encoding="utf-8")
+    (folder / "tables" / "verdicts.csv").write_text(VERDICTS, encoding="utf-8")
+    output = {"output_type": "display_data", "data": {"text/markdown": "Said **once**.", "text/plain": "-"}}
+    cells = [
+        {"cell_type": "markdown", "source": "# A head\n\n<script>alert(1)</script>", "metadata": {}},
+        {
+            "cell_type": "code",
+            "source": "1 < 2",
+            "execution_count": 3,
+            "outputs": [output],
+            "metadata": {"tags": ["headline"]},
+        },
+    ]
+    (folder / "2_design.ipynb").write_text(json.dumps({"cells": cells}), encoding="utf-8")
+    return folder
+
+
+def pages_of(folder, spec=SPEC, numbers=NUMBERS):
+    write_site(folder, [folder / "2_design.ipynb"], spec, numbers, {"data/toy.csv": "f" * 64})
+    return {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("*.html")}
+
+
+def test_a_report_is_six_pages_that_load_nothing(report):
+    pages = pages_of(report)
+    assert set(pages) == {"index", "evidence", "robustness", "methods", "numbers", "downloads"}
+    for name, html in pages.items():
+        assert "<title>A &lt;toy&gt; &amp; more</title>" in html
+        assert "SIMULATED DATA" in html
+        assert html.count("<script") == (name == "numbers")
+        assert not re.findall(r'(?:src|href)="(?:[a-z]+:)?//[^"]*"', html)
+        assert "<toy>" not in html
+        assert "Share <of>" not in html
+    assert "<p>Said <strong>once</strong>.</p>" in pages["evidence"]
+    assert "<p>Said <strong>once</strong>.</p>" in pages["index"]
+    assert "<pre><code>1 &lt; 2</code></pre>" in pages["evidence"]
+    assert "f" * 64 in pages["methods"]
+    assert re.search(
+        r'<th scope="row"><code>a.b</code></th><td class="n">0.50</td><td>pp</td><td>2_design</td>', pages["numbers"]
+    )
+    assert 'href="tables/verdicts.csv"' in pages["downloads"]
+
+
+def test_the_answer_has_the_verdict_the_number_the_truth_and_the_most_serious_threat_first(report):
+    html = pages_of(report)["index"]
+    head = html.split("</header>")[0]
+    assert "Effect shown, fragile" in head
+    assert "+3.0 points (95% interval +1.0 points to +5.0 points)" in head
+    assert head.index("Put into the simulated panel: +2.0 points.") < head.index("Estimate +3.0")
+    assert html.index("Trends &lt;differ&gt;") < html.index("One part")
+    assert "Anything about what the real programme did." in html
+
+
+def test_the_index_links_every_study_with_its_verdict_real_ones_first(report, tmp_path):
+    pages_of(report)
+    answer = load_answer(report)
+    studies = [
+        {
+            "folder": name,
+            "title": name,
+            "data_kind": kind,
+            "own": False,
+            "changed": changed,
+            "numbers": 3,
+            "answer": answer,
+        }
+        for name, kind, changed in (("one", "simulated", ""), ("two", "real", "changed parameters"))
+    ]
+    html = write_index(tmp_path, studies).read_text(encoding="utf-8")
+    assert re.findall(r'href="(\w+)/index.html"', html) == ["two", "one"]
+    assert html.count("Effect shown, fragile") == 2
+    assert "with changed parameters" in html
+    synthesis = tmp_path / "5_synthesis.ipynb"
+    synthesis.write_text('{"cells": []}', encoding="utf-8")
+    assert "Real and simulated data" in write_index(tmp_path, studies, synthesis).read_text(encoding="utf-8")
+
+
+def test_an_answer_is_read_back_as_it_was_written(report):
+    pages_of(report)
+    answer = load_answer(report)
+    assert isinstance(answer, Answer)
+    assert (answer.estimate, answer.ends, answer.truth, answer.verdict) == (3.0, (1.0, 5.0), 2.0, "fragile")
+    assert [point.time for point in answer.event] == [-2, -1, 0]
+    assert answer.event[1].ends is None
+
+
+@pytest.mark.parametrize(
+    ("estimate", "ends", "threats", "verdict"),
+    [
+        (None, None, (), "not_identified"),
+        (3.0, None, (), "no_interval"),
+        (3.0, (1.0, 5.0), ("survives",), "shown"),
+        (-3.0, (-5.0, -1.0), ("survives", "does not survive"), "fragile"),
+        (0.1, (-0.5, 1.9), (), "too_small"),
+        (0.1, (-2.5, 1.9), ("survives",), "not_told"),
+    ],
+)
+def test_the_verdict_follows_the_interval(estimate, ends, threats, verdict):
+    assert judge(estimate, ends, 2.0, threats) == verdict
+
+
+def test_pictures_have_their_values_in_words_and_no_text_below_nine_pixels_on_a_phone(report):
+    pages_of(report)
+    answer, words = load_answer(report), load_catalogue()
+    picture = draw_event_study(answer, words, "points", 350, 250)
+    assert "+0.5; " in picture
+    assert all(float(size) >= 9 for size in re.findall(r'font-size="([\d.]+)"', picture))
+    assert 'class="truth"' in picture
+    strip = draw_strip(
+        answer, words, {"smallest": "2", "findable": "1", "truth": "2", "estimate": "3", "low": "1", "high": "5"}
+    )
+    assert 'class="truth"' in strip
+
+
+@pytest.mark.parametrize(("low", "high"), [(-0.013, 0.02), (-7.0, 8.5), (0.0, 1e6)])
+def test_ticks_are_round_few_and_inside(low, high):
+    ticks = Scale(low, high, 0, 100).ticks()
+    assert 2 <= len(ticks) <= 7
+    assert all(low <= tick <= high for tick in ticks)
+
+
+def test_a_value_that_rounds_to_zero_has_no_sign():
+    assert [signed(value) for value in (0.04, -0.04, -1.25, 2.0)] == ["0.0", "0.0", "\N{MINUS SIGN}1.2", "+2.0"]
+
+
+@pytest.mark.parametrize("language", list_languages())
+def test_every_language_has_every_key_with_the_same_places(language):
+    english, other = load_catalogue().words, load_catalogue(language).words
+    assert set(english) == set(other)
+
+    def places(text):
+        return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+    assert {key for key in english if places(english[key]) != places(other[key])} == set()
+
+
+def test_no_english_is_left_on_a_chinese_answer(report):
+    html = pages_of(
+        report,
+        {
+            **SPEC,
+            "language": "zh",
+            "outcome_label": "县域内住院率",
+            "title": "甲",
+            "unit_label": "县",
+            "cluster_label": "县",
+        },
+    )["index"]
+    head = re.sub(r"<style>.*?</style>|<[^>]+>", " ", html.split("</header>")[0].split("<body")[1], flags=re.DOTALL)
+    assert not re.findall(r"[A-Za-z]{4,}", head.partition(">")[2]), head
+    assert "存在效应，但不稳固" in html

@@ -70,8 +70,8 @@ def draw_strip(answer: Answer, words: Catalogue, write: dict[str, str], width: i
     if answer.truth is not None and answer.simulated:
         parts.append(f'<line class="truth" x1="{x(answer.truth):.1f}" x2="{x(answer.truth):.1f}" y1="10" y2="58"/>')
         legend.append(("truth", words("strip.truth", truth=write["truth"])))
-    for tick in x.ticks():
-        parts.append(_text(x(tick), 72, signed(tick, 0 if x.high - x.low > 3 else 1), "middle"))
+    digits = 0 if x.high - x.low > 3 else 1
+    parts += [_text(x(tick), 72, signed(tick, digits), "middle") for tick in x.ticks()]
     alt = words(
         "strip.alt",
         low=write.get("low", ""),

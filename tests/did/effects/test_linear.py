@@ -85,7 +85,8 @@ def test_the_logit_equals_statsmodels():
     treated = rng.random(200) < 1 / (1 + np.exp(-x @ [0.2, 1.0, -0.5]))
     weights = rng.uniform(0.5, 2, 200)
     model = sm.GLM(treated.astype(float), x, family=sm.families.Binomial(), freq_weights=weights).fit(tol=1e-14)
-    (probability,), (inverse,) = fit_logits(x.T[None], treated[None].astype(float), weights[None])
+    fits = fit_logits(x.T[None], treated[None].astype(float), weights[None])
+    (probability,), (inverse,) = fits.probability, fits.inverse
     np.testing.assert_allclose(probability, model.fittedvalues, rtol=1e-9)
     np.testing.assert_allclose(inverse, model.cov_params(), rtol=1e-7)
 
@@ -98,7 +99,7 @@ def test_a_logit_that_does_not_exist_is_missing_or_certain(kind):
         x, treated = np.column_stack([x, 2 * x[:, 1]]), np.arange(20) % 3 == 0
     if kind == "all treated":
         treated = np.ones(20, dtype=bool)
-    probability, _ = fit_logits(x.T[None], treated[None].astype(float), np.ones((1, 20)))
+    probability = fit_logits(x.T[None], treated[None].astype(float), np.ones((1, 20))).probability
     assert np.isnan(probability).all() or probability.max() > 0.999
 
 

@@ -58,6 +58,20 @@ def within(values: Floats, mass: Floats | None) -> Floats:
     return np.asarray((values - mean) * (mass > 0))
 
 
+def standardise(values: Floats, like: Floats | None = None) -> Floats:
+    """Give columns, (n, k), mean zero and variance one, so that no result depends on the unit of a covariate.
+
+    Mean and variance are those of the rows ``like``, where these vary. Columns that are constant up to rounding become zero.
+    """
+    like = values if like is None or not len(like) else like
+    centre, spread, size = like.mean(axis=0), like.std(axis=0), np.abs(values).max(axis=0, initial=0.0)
+    flat = spread <= CONSTANT_TOLERANCE * size
+    if flat.any():
+        centre, spread = np.where(flat, values.mean(axis=0), centre), np.where(flat, values.std(axis=0), spread)
+    flat = spread <= CONSTANT_TOLERANCE * size
+    return np.asarray(np.where(flat, 0.0, (values - centre) / np.where(flat, 1.0, spread)))
+
+
 def within_gram(data: PanelData) -> Floats:
     """Return each cohort's period x period Gram matrix of period dummies with unit means taken out.
 
@@ -223,7 +237,8 @@ class Solver:
 
     def __init__(self, gram: Floats) -> None:
         scale = np.sqrt(np.maximum(np.diag(gram), 0.0))
-        # A column whose variation is rounding error (a covariate that is constant within units) carries nothing.
+        # A column whose variation is rounding error (a covariate that is constant within units) carries nothing; covariates
+        # come here standardised, so that columns can be compared.
         scale = np.where(scale > RANK_TOLERANCE * max(scale.max(initial=0.0), 1e-300), scale, 0.0)
         self._scale = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
         correlation = gram * self._scale[:, None] * self._scale

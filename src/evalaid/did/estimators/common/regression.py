@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from evalaid.base.errors import EstimationError
 from evalaid.did.effects.contrasts import Contrasts, LeastSquares
 from evalaid.did.effects.effects import Convention, Effects
-from evalaid.did.effects.linear import PanelData, PanelFit, fit_panel, project
+from evalaid.did.effects.linear import CONSTANT_TOLERANCE, PanelData, PanelFit, fit_panel, project, within
 from evalaid.did.effects.subsets import Subsets
 from evalaid.did.estimators.common.method import (
     Method,
@@ -51,8 +51,20 @@ class Regression:
 
 def panel_data(matrices: Matrices, covariates: Sequence[str]) -> PanelData:
     """Hand the matrices, with the named covariates, to the least-squares engine."""
-    stacked = np.array([matrices.covariates[name] for name in covariates]).reshape(-1, *matrices.outcome.shape)
+    stacked = np.array([_standardised(matrices, name) for name in covariates]).reshape(-1, *matrices.outcome.shape)
     return PanelData(matrices.outcome, observation_mass(matrices), stacked, cohort_slices(matrices))
+
+
+def _standardised(matrices: Matrices, name: str) -> NDArray[np.float64]:
+    """Measure a covariate from its mean, in standard deviations within units: no result depends on its unit."""
+    values = matrices.covariates[name]
+    seen = None if matrices.observed is None else matrices.observed.astype(float)
+    centred = values - (values.mean() if seen is None else values[matrices.observed].mean())
+    net = within(centred, seen)
+    spread = float(np.sqrt((net**2).mean()))
+    if spread <= CONSTANT_TOLERANCE * float(np.abs(values).max(initial=0.0)):
+        return np.zeros_like(values)
+    return np.asarray(centred / spread if seen is None else centred * seen / spread)
 
 
 def fit_regression(design: Design, method: Method, regression: Regression, covariates: Sequence[str] | None) -> Effects:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from evalaid.did.effects.linear import Solver
+from evalaid.did.effects.linear import Solver, standardise
 
 Floats = NDArray[np.float64]
 
 COLLINEAR = "covariates are collinear among the comparison units"
+NOT_CONVERGED = "the logit of treatment did not converge: its score is not zero"
 NO_OVERLAP = "no overlap: at some covariate values (almost) all units are treated"
 
 
@@ -27,7 +28,7 @@ def explain_adjustment(
         return f"cohort {cohort}: {COLLINEAR}" + (f": {doubled}" if doubled else "")
     if reason == NO_OVERLAP:
         return f"{NO_OVERLAP}; cohort {cohort}: {describe_overlap(names, treated, comparison, noun)}"
-    return reason
+    return f"cohort {cohort}: {reason}" if reason == NOT_CONVERGED else reason
 
 
 def describe_overlap(names: tuple[str, ...], treated: Floats, comparison: Floats, noun: str = "units") -> str:
@@ -59,7 +60,7 @@ def _redundant(names: tuple[str, ...], values: Floats) -> str:
             f"{len(names)} covariates and a constant need at least {len(names) + 1} of them, and there are {len(values)}; use "
             "fewer covariates"
         )
-    columns = np.column_stack([np.ones(len(values)), values])
+    columns = np.column_stack([np.ones(len(values)), standardise(values)])
     said, kept = [], [0]
     for k, name in enumerate(names):
         if constant[k]:

@@ -7,14 +7,14 @@ Sant'Anna and Zhao (2020), doi:10.1016/j.jeconom.2020.06.003.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evalaid.did.effects.likelihood import fit_logits
-from evalaid.did.effects.linear import inverse_gram, inverse_grams
-from evalaid.did.estimators.common.separation import COLLINEAR, NO_OVERLAP
+from evalaid.did.effects.linear import inverse_gram, inverse_grams, standardise
+from evalaid.did.estimators.common.separation import COLLINEAR, NO_OVERLAP, NOT_CONVERGED
 
 Floats = NDArray[np.float64]
 
@@ -92,6 +92,7 @@ class PanelSample:
 
 def adjusted_scores(samples: list[PanelSample], adjustment: str) -> list[PanelScores]:
     """Compare outcome changes with covariates, for several samples whose small fits are made at once."""
+    samples = [_standardised(sample) for sample in samples]
     size = max(len(sample.mass) for sample in samples)
     x = np.zeros((len(samples), len(samples[0].regressors), size))
     mass, treated, real = np.zeros((3, len(samples), size))
@@ -107,13 +108,20 @@ def adjusted_scores(samples: list[PanelSample], adjustment: str) -> list[PanelSc
         reasons = [COLLINEAR if np.isnan(each).any() else "" for each in inverses]
         inverse = list(inverses)
     if adjustment != "regression":
-        *fits, overlap = _propensities(x, treated, mass, real)
+        *fits, refused = _propensities(x, treated, mass, real)
         probability, hessian = map(list, fits)
-        reasons = [reason or ("" if enough else NO_OVERLAP) for reason, enough in zip(reasons, overlap, strict=True)]
+        reasons = [reason or other for reason, other in zip(reasons, refused, strict=True)]
     return [
         _refused_panel(reason) if reason else _adjusted_panel(sample, *fits)
         for sample, reason, *fits in zip(samples, reasons, inverse, probability, hessian, strict=True)
     ]
+
+
+def _standardised(sample: PanelSample) -> PanelSample:
+    """Measure covariates in standard deviations of the comparison: estimates and influence do not depend on their unit."""
+    x = sample.regressors[1:].T
+    scaled = standardise(x, x[sample.n_treated :])
+    return replace(sample, regressors=np.concatenate([sample.regressors[:1], scaled.T]))
 
 
 def _adjusted_panel(
@@ -186,7 +194,7 @@ def section_scores(
             value, psi = value + sign * mean, psi + sign * deviation
         return SectionScores(value, psi)
 
-    x = _with_constant(covariates)
+    x = _with_constant(standardise(covariates, covariates[~treated]))
     odds = treated.astype(float)
     if adjustment != "regression":
         probability, hessian, reason = _propensity(x, treated, mass)
@@ -241,24 +249,30 @@ def section_scores(
 
 
 def _propensity(x: Floats, treated: NDArray[np.bool_], mass: Floats) -> tuple[Floats, Floats, str]:
-    """Fit the probability of treatment; say why it cannot be used."""
+    """Fit the probability of treatment; the reason is why it cannot be used."""
     real = np.ones((1, len(x)))
-    probability, hessian, overlap = _propensities(x.T[None], treated[None].astype(float), mass[None], real)
-    return probability[0], hessian[0], "" if overlap[0] else NO_OVERLAP
+    probability, hessian, reasons = _propensities(x.T[None], treated[None].astype(float), mass[None], real)
+    return probability[0], hessian[0], reasons[0]
 
 
-def _propensities(x: Floats, treated: Floats, mass: Floats, real: Floats) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """Fit the probabilities of treatment of several samples, (g, k, n) and (g, n), and tell where there is overlap.
+def _propensities(x: Floats, treated: Floats, mass: Floats, real: Floats) -> tuple[Floats, Floats, list[str]]:
+    """Fit the probabilities of treatment of several samples, (g, k, n) and (g, n), and find which cannot be used, and why.
 
     Samples of fewer than n observations are filled up; ``real`` is one for observations and else zero.
     """
-    probability, hessian = fit_logits(x, treated, real)
+    fits = fit_logits(x, treated, real)
+    probability, hessian, converged = fits.probability, fits.inverse, fits.converged
     overlap = (probability * real).max(axis=1) < OVERLAP
     varies = (mass != mass[:, :1] * real).any(axis=1)
     hessian = hessian / mass[:, :1, None]
     if varies.any():
-        probability[varies], hessian[varies] = fit_logits(x[varies], treated[varies], mass[varies])
-    return np.minimum(probability, CAP), hessian, overlap & ~np.isnan(hessian[:, 0, 0])
+        weighted = fit_logits(x[varies], treated[varies], mass[varies])
+        probability[varies], hessian[varies], converged[varies] = weighted.probability, weighted.inverse, weighted.converged
+    reasons = [
+        NO_OVERLAP if not enough else "" if fine else NOT_CONVERGED
+        for enough, fine in zip(overlap, converged & ~np.isnan(hessian[:, 0, 0]), strict=True)
+    ]
+    return np.minimum(probability, CAP), hessian, reasons
 
 
 def _hajek(weight: Floats, values: Floats) -> tuple[float, Floats]:

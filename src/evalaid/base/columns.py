@@ -49,23 +49,22 @@ def find_column(frame: pd.DataFrame, name: object, role: str, faults: Faults) ->
 def find_columns(
     frame: pd.DataFrame, names: Mapping[str, str], covariates: Sequence[str], faults: Faults
 ) -> dict[str, pd.Series]:
-    """Return every column under its canonical name, covariates under their own."""
-    wanted = [(role, name, role) for role, name in names.items()]
+    """Look up every column under its role, covariates under `covariate_key`: a covariate may bear any name."""
+    wanted = {role: (name, role) for role, name in names.items()}
     for name in covariates:
         if name == names[OUTCOME]:
             faults.add(name, "the outcome is also a covariate", "covariates other than the outcome")
-        elif names.get(name, name) != name:
-            faults.add(
-                name,
-                "a covariate has the name of a canonical column that is another column here",
-                "a renamed covariate",
-            )
         else:
-            wanted.append((name, name, "covariate"))
-    looked_up = {key: find_column(frame, name, role, faults) for key, name, role in dict.fromkeys(wanted)}
+            wanted[covariate_key(name)] = (name, "covariate")
+    looked_up = {key: find_column(frame, name, role, faults) for key, (name, role) in wanted.items()}
     if not len(frame):
         faults.add(names[UNIT], "the table has no rows", "one row for each unit and period")
     return {key: column for key, column in looked_up.items() if column is not None}
+
+
+def covariate_key(name: str) -> str:
+    """Return the key of a covariate beside the roles of columns, none of which holds a colon."""
+    return f"covariate: {name}"
 
 
 def as_numbers(values: pd.Series) -> np.ndarray:

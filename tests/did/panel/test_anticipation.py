@@ -47,6 +47,22 @@ def react(cohorts=(8, 10, None)) -> pd.DataFrame:
     )
 
 
+@pytest.mark.parametrize("comparison", ["not_yet_treated", "never_treated"])
+def test_cells_inside_the_window_are_measured_from_before_it(comparison):
+    design = study("callaway_santanna", anticipation=EARLY)
+    varying, universal = (
+        ea.estimate(design, "callaway_santanna", comparison=comparison, base_period=base) for base in ("varying", "universal")
+    )
+    keys = ["cohort", "period"]
+    both = varying.tidy().merge(universal.tidy(), on=keys, suffixes=("", "_universal"))
+    window = both[both["event_time"].between(-EARLY, -1)]
+    assert set(window["event_time"]) == {-2, -1}
+    np.testing.assert_allclose(window["estimate"], REACTION, atol=EXACT)
+    np.testing.assert_allclose(window["estimate"], window["estimate_universal"], atol=EXACT)
+    before = both[both["event_time"] < -EARLY]
+    np.testing.assert_allclose(before["estimate"], 0, atol=EXACT)
+
+
 def study(method: str, frame: pd.DataFrame | None = None, **changes):
     """Give the design that a method needs of the panel above."""
     frame = react() if frame is None else frame

@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from evalaid.base.columns import covariate_key
 from evalaid.base.names import OUTCOME, WEIGHT
 from evalaid.did.panel.panel import Panel
 from evalaid.did.panel.treatment import Treatment
@@ -213,7 +214,7 @@ def build_matrices(panel: Panel, treatment: Treatment) -> Matrices:
         outcome=matrix(panel.columns[OUTCOME]),
         observed=None if observed is None or observed.all() else observed,
         weight=matrix(panel.columns[WEIGHT]) if WEIGHT in panel.columns else None,
-        covariates={name: matrix(panel.columns[name]) for name in panel.covariates},
+        covariates={name: matrix(panel.columns[covariate_key(name)]) for name in panel.covariates},
         cohort=treatment.cohort[keep],
         cluster=None if cluster is None else cluster[keep],
         clusters=panel.clusters,

@@ -6,12 +6,13 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from evalaid.base.columns import as_numbers, find_columns
+from evalaid.base.columns import as_numbers, covariate_key, find_columns
 from evalaid.base.errors import PanelError
 from evalaid.base.faults import Faults
 from evalaid.base.names import CLUSTER, INSIDE, OUTCOME, PANEL_COLUMNS, PERIOD, TOTAL, UNIT, WEIGHT, names_a_share
@@ -38,7 +39,7 @@ class Panel:
     keys : Keys
         Which unit and period each row belongs to.
     columns : mapping of str to numpy.ndarray
-        (n,) float64 each, under canonical names and the covariates' own names; a share is a fraction.
+        (n,) float64 each, under canonical names and `evalaid.base.columns.covariate_key`; a share is a fraction.
     clusters : pandas.Index or None
         Labels of the clusters, None when no cluster was named.
     cluster : numpy.ndarray or None
@@ -78,7 +79,10 @@ class Panel:
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """Canonical columns in the caller's row order: unit, period (ordinal), outcome, those given, covariates."""
+        """Canonical columns in the caller's row order: unit, period (ordinal), outcome, those given, covariates.
+
+        Covariates stand under their own names, one that is named as a canonical column with "covariate: " before it.
+        """
         data: dict[str, Any] = {
             UNIT: self.keys.units.take(self.keys.unit),
             PERIOD: self.keys.periods[self.keys.period],
@@ -86,8 +90,11 @@ class Panel:
         }
         if self.clusters is not None and self.cluster is not None:
             data[CLUSTER] = self.clusters.take(self.cluster)
-        order = [name for name in PANEL_COLUMNS if name in data] + list(self.covariates)
-        return pd.DataFrame({name: data[name] for name in order})
+        shown = {name: data[name] for name in PANEL_COLUMNS if name in data}
+        for name in self.covariates:
+            key = covariate_key(name)
+            shown[key if name in shown else name] = data[key]
+        return pd.DataFrame(shown)
 
     @cached_property
     def observed(self) -> np.ndarray | None:
@@ -145,8 +152,10 @@ class Panel:
         put_labels("units", self.keys.units)
         put("periods", self.keys.periods.astype("<i8").tobytes())
         put_rows("cell", cell)
-        for name in sorted(self.columns):
-            put_rows(name, self.columns[name] + 0.0)  # -0.0 and 0.0 are one number
+        named = [(name, self.columns[name]) for name in self.columns if name in PANEL_COLUMNS]
+        named += [(name, self.columns[covariate_key(name)]) for name in self.covariates]
+        for name, values in sorted(named, key=itemgetter(0)):
+            put_rows(name, values + 0.0)  # -0.0 and 0.0 are one number
         if self.clusters is not None and self.cluster is not None:
             put_labels(CLUSTER, self.clusters)
             put_rows(CLUSTER, self.cluster)
@@ -253,14 +262,15 @@ def gather_panel(
     names = {role: name for role, name in roles.items() if name is not None}
     found = find_columns(frame, names, covariates, faults)
     numeric = {name: as_numbers(values) for name, values in found.items() if name not in (UNIT, PERIOD, CLUSTER)}
+    shown = names | {covariate_key(name): name for name in covariates}
     keys = read_keys(found[UNIT], found[PERIOD]) if UNIT in found and PERIOD in found else None
     clusters, cluster = code_labels(found[CLUSTER]) if CLUSTER in found else (None, None)
     unit_of_outcome = outcome_unit or ("fraction" if names_a_share(names[OUTCOME]) else "number")
-    check_columns(found, names, numeric, keys, cluster, unit_of_outcome, outcome_unit, faults)
+    check_columns(found, shown, numeric, keys, cluster, unit_of_outcome, outcome_unit, faults)
     if keys is None or faults:
         return None if keys is None else Panel(keys, numeric, clusters, cluster, names, unit_of_outcome, covariates, ())
     notes = [
-        f"column {names.get(name, name)!r} held numbers as text; they were read as numbers"
+        f"column {shown[name]!r} held numbers as text; they were read as numbers"
         for name in numeric
         if is_text(found[name])
     ]

@@ -149,12 +149,12 @@ def _comparisons(matrices: Matrices, comparison: str, base_period: str, anticipa
     for number, cohort in enumerate(cohorts):
         last = bisect_left(periods, cohort - anticipation) - 1
         for now in range(first, len(periods)):
-            post = periods[now] >= cohort
+            reacts = periods[now] >= cohort - anticipation
             if last < 0:
                 reason = f"no period before the cohort starts (with anticipation of {anticipation})"
                 yield _Cell(number, now, now, never, reason)
                 continue
-            base = last if post or base_period == "universal" else now - 1
+            base = last if reacts or base_period == "universal" else now - 1
             if base == now:
                 yield _Cell(number, now, base, never, BASE_PERIOD)
                 continue

@@ -28,6 +28,7 @@ INTEGERS = (PeriodKind.YEAR, PeriodKind.NUMBER)
 _HALF = re.compile(r"(\d{4})[ \-_]?[Hh]([12])")
 _QUARTER = re.compile(r"(\d{4})[ \-_]?[Qq]([1-4])")
 _MONTH = re.compile(r"(\d{4})(?:[-/.]|[Mm])(0?[1-9]|1[0-2])")
+_FISCAL = re.compile(r"(\d{4})[-/\u2010-\u2015](\d{2}|\d{4})")
 _NUMBER = re.compile(r"[+-]?\d+")
 
 
@@ -76,7 +77,7 @@ def parse_periods(values: Any, kind: str | None = None) -> Periods:
     return periods
 
 
-EXPECTED_PERIODS = "years (2019), half-years ('2019H1'), quarters ('2019Q3'), months ('2019-09') or whole numbers, one kind in the whole column"
+EXPECTED_PERIODS = "years (2019), half-years ('2019H1'), quarters ('2019Q3'), months ('2019-09') or whole numbers, one kind in the whole column; a moment with a time of day is no day: convert it to the local date first"
 
 
 def recognise_periods(values: pd.Series, kind: str | None = None) -> tuple[Periods, np.ndarray]:
@@ -154,7 +155,7 @@ def first_day(kind: str, ordinal: int) -> dt.date:
 def _from_numbers(values: pd.Series, wanted: PeriodKind | None) -> tuple[Periods, np.ndarray]:
     if values.dtype.kind in "iu" and isinstance(values.dtype, np.dtype):
         ordinal = values.to_numpy().astype(np.int64, copy=False)
-        unreadable = np.zeros(len(ordinal), dtype=bool)
+        unreadable = ordinal < 0 if values.dtype.kind == "u" else np.zeros(len(ordinal), dtype=bool)
     else:
         numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
         unreadable = ~np.isfinite(numbers) | (numbers != np.round(numbers))
@@ -187,7 +188,7 @@ def _from_dates(values: pd.Series, wanted: PeriodKind | None) -> tuple[Periods, 
     year, month = np.asarray(days.year), np.asarray(days.month)
     starts, ends = np.asarray(days.is_month_start), np.asarray(days.is_month_end)
     at_end = bool((ends | missing).all()) and not bool((starts | missing).all())
-    edge = ends if at_end else starts
+    edge = (ends if at_end else starts) & _whole_days(days, at_end=at_end)
     step = np.where(missing, 0, (month if at_end else month - 1)).astype(np.int64)  # months from the edge of the year
     readable = edge & ~missing
     kind = wanted
@@ -203,11 +204,50 @@ def _from_dates(values: pd.Series, wanted: PeriodKind | None) -> tuple[Periods, 
     return Periods(kind, np.where(readable, ordinal, 0)), ~readable
 
 
+def _whole_days(days: pd.DatetimeIndex, *, at_end: bool) -> np.ndarray:
+    """Find the values that are days: midnight, or the last second of a day that ends a period.
+
+    A moment of another time of day may belong to the day before or after elsewhere: midnight in Shanghai is 16:00 UTC.
+    """
+    midnight = np.asarray((days.hour == 0) & (days.minute == 0) & (days.second == 0) & (days.microsecond == 0))
+    last = np.asarray((days.hour == 23) & (days.minute == 59) & (days.second == 59))
+    return midnight | last if at_end else midnight
+
+
+def is_fiscal(values: pd.Series) -> bool:
+    """Return whether every value is a fiscal year: 2001-02, 2002-03, ... are no months when every second year follows the first.
+
+    Examples
+    --------
+    >>> is_fiscal(pd.Series(["2001-02", "2002-03"])), is_fiscal(pd.Series(["2001-02", "2001-03"]))
+    (True, False)
+    """
+    if pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_datetime64_any_dtype(values.dtype):
+        return False
+    uniques = values.dropna().unique()
+    read = [_fiscal_year(value) for value in uniques]
+    in_full = all(isinstance(value, str) and len(value.strip()) == 9 for value in uniques)
+    return len(uniques) > (0 if in_full else 1) and None not in read
+
+
+def _fiscal_year(value: Any) -> int | None:
+    """Return the year in which a fiscal year begins: "2001-02" or "2001/2002"."""
+    match = _FISCAL.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        return None
+    first, second = int(match[1]), int(match[2])
+    return first if second == (first + 1 if len(match[2]) == 4 else (first + 1) % 100) else None
+
+
 def _from_objects(values: pd.Series, wanted: PeriodKind | None) -> tuple[Periods, np.ndarray]:
     codes, uniques = pd.factorize(values)
     if len(uniques) and all(isinstance(value, dt.date) for value in uniques):  # one alone does not tell its kind
         return _from_dates(pd.to_datetime(values), wanted)
-    read = [_parse_one(value) for value in uniques]
+    fiscal = wanted == PeriodKind.YEAR or (wanted is None and is_fiscal(values))
+    years = [_fiscal_year(value) if fiscal else None for value in uniques]
+    read = [
+        _parse_one(value) if year is None else (PeriodKind.YEAR, year) for value, year in zip(uniques, years, strict=True)
+    ]
     whole = [ordinal for kind, ordinal in filter(None, read) if kind == PeriodKind.NUMBER]
     integers = wanted if wanted in INTEGERS else _kind_of_integers(np.array(whole, dtype=np.int64))
     kinds = [None if item is None else integers if item[0] == PeriodKind.NUMBER else item[0] for item in read]

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from evalaid.base.periods import recognise_periods
+
+LARGEST = np.iinfo(np.int64).max
+# Above this, neighbouring whole numbers are one float: an identifier that was a float is not its own any more.
+WHOLE = 2.0**53
+_SPACE_AROUND = re.compile(r"\A\s|\s\Z|\s\x00|\x00\s|\s\s")
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,14 +81,39 @@ def code_labels(values: pd.Series) -> tuple[pd.Index, np.ndarray]:
         used, compact = _code_integers(np.where(raw < 0, -1, position[raw]))
         missing = int(len(used) > 0 and used[0] < 0)
         return categories[used[missing:]], compact - missing
-    if pd.api.types.is_integer_dtype(values.dtype) and not values.hasnans:
+    if pd.api.types.is_integer_dtype(values.dtype) and not values.hasnans and values.max() <= LARGEST:
         labels, codes = _code_integers(values.to_numpy(dtype=np.int64))
         return pd.Index(labels), codes
     codes, distinct = pd.factorize(values, sort=True)
     labels = pd.Index(distinct)
-    if pd.api.types.is_float_dtype(labels.dtype) and len(labels) and bool((labels == labels.astype(np.int64)).all()):
-        labels = labels.astype(np.int64)
+    if pd.api.types.is_float_dtype(labels.dtype) and len(labels) and float(np.abs(labels).max()) <= WHOLE:
+        whole = labels.astype(np.int64)
+        labels = whole if bool((labels == whole).all()) else labels
     return labels, codes.astype(np.int64, copy=False)
+
+
+def spelt_twice(labels: pd.Index) -> list[list[Any]]:
+    """List the labels that are one label in several spellings: spaces around, full-width digits, accents in two parts, 1 and "1".
+
+    Labels are compared after Unicode's NFKC, which is how they look to a reader.
+
+    Examples
+    --------
+    >>> spelt_twice(pd.Index(["A", "A ", "B"]))
+    [['A', 'A ']]
+    """
+    if pd.api.types.is_numeric_dtype(labels.dtype) or not len(labels):
+        return []
+    if pd.api.types.infer_dtype(labels) == "string":
+        joined = "\0".join(labels)
+        if joined.isascii() and not _SPACE_AROUND.search(joined):
+            return []
+    spellings: dict[str, list[Any]] = {}
+    for label in labels:
+        whole = isinstance(label, (float, np.floating)) and np.isfinite(label) and label == round(label)
+        shown = unicodedata.normalize("NFKC", str(int(label) if whole else label))
+        spellings.setdefault(" ".join(shown.split()), []).append(label)
+    return [found for found in spellings.values() if len(found) > 1]
 
 
 def is_text(values: pd.Series) -> bool:
@@ -93,7 +126,7 @@ def is_text(values: pd.Series) -> bool:
     """
     if isinstance(values.dtype, pd.CategoricalDtype):
         return is_text(pd.Series(values.cat.categories))
-    if isinstance(values.dtype, pd.StringDtype):
+    if isinstance(values.dtype, pd.StringDtype) or getattr(values.dtype, "type", None) is str:  # Arrow's strings, too
         return True
     return values.dtype == object and any(isinstance(value, str) for value in pd.unique(values))
 

@@ -14,10 +14,10 @@ import pandas as pd
 
 from evalaid.base.columns import as_numbers, covariate_key, find_columns
 from evalaid.base.errors import PanelError
-from evalaid.base.faults import Faults
+from evalaid.base.faults import SHOWN, Faults
 from evalaid.base.names import CLUSTER, INSIDE, OUTCOME, PANEL_COLUMNS, PERIOD, TOTAL, UNIT, WEIGHT, names_a_share
-from evalaid.base.periods import labels
-from evalaid.did.panel.keys import Keys, code_labels, is_text, read_keys
+from evalaid.base.periods import is_fiscal, labels
+from evalaid.did.panel.keys import Keys, code_labels, is_text, read_keys, spelt_twice
 from evalaid.did.panel.panel_schema import check_columns
 
 OUTCOME_UNITS = ("fraction", "percent", "number")
@@ -265,6 +265,9 @@ def gather_panel(
     shown = names | {covariate_key(name): name for name in covariates}
     keys = read_keys(found[UNIT], found[PERIOD]) if UNIT in found and PERIOD in found else None
     clusters, cluster = code_labels(found[CLUSTER]) if CLUSTER in found else (None, None)
+    for role, labels_of in ((UNIT, None if keys is None else keys.units), (CLUSTER, clusters)):
+        if labels_of is not None:
+            _report_spellings(found[role], names[role], labels_of, faults)
     unit_of_outcome = outcome_unit or ("fraction" if names_a_share(names[OUTCOME]) else "number")
     check_columns(found, shown, numeric, keys, cluster, unit_of_outcome, outcome_unit, faults)
     if keys is None or faults:
@@ -280,8 +283,25 @@ def gather_panel(
         unit_of_outcome = "fraction"
     if unit_of_outcome == "fraction" and INSIDE in numeric and TOTAL in numeric:
         notes += _count_notes(numeric, names)
+    if is_fiscal(found[PERIOD]):
+        notes.append(f"periods such as {found[PERIOD].iloc[0]!r} are read as fiscal years, named by the year in which they begin")
     notes += _time_notes(keys)
     return Panel(keys, numeric, clusters, cluster, names, unit_of_outcome, covariates, tuple(notes), weight_kind)
+
+
+def _report_spellings(column: pd.Series, name: str, present: pd.Index, faults: Faults) -> None:
+    """Add the labels that look alike and differ: two spellings of a unit are one unit to a reader and two here."""
+    twice = spelt_twice(present)
+    if twice:
+        rows = np.flatnonzero(column.isin([label for found in twice for label in found]))
+        faults.add(
+            name,
+            f"{len(twice):,} label{'s' if len(twice) > 1 else ''} in more than one spelling",
+            "one spelling of each label (without spaces around it, in one type and one Unicode form)",
+            rows=column.index[rows],
+            values=column.iloc[rows].tolist(),
+            detail="; ".join(" and ".join(map(repr, found)) for found in twice[:SHOWN]) + ("; ..." if twice[SHOWN:] else ""),
+        )
 
 
 def _percent_notes(values: np.ndarray, name: str) -> list[str]:

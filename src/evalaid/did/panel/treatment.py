@@ -10,10 +10,12 @@ import pandas as pd
 from evalaid.base.faults import SHOWN, Faults
 from evalaid.base.months import PeriodKind
 from evalaid.base.periods import FIRST_YEAR, LAST_YEAR, label, recognise_periods
-from evalaid.did.panel.keys import Keys, is_text, varies_within
+from evalaid.did.panel.keys import Keys, code_labels, is_text, varies_within
 
 NO_COHORT = np.iinfo(np.int64).min
 """Stands for "missing" among whole numbers inside this module; outside it, never treated is a missing cohort."""
+
+_INDICATORS = ({"0", "1"}, {"0.0", "1.0"}, {"false", "true"})
 
 SAY_MISSING = "a missing value (NaN, None) for units that are never treated, else the first treated period"
 
@@ -63,6 +65,11 @@ def _read_ordinals(keys: Keys, cohort: pd.Series, faults: Faults) -> tuple[np.nd
     """Read the column row by row: (n,) int64 ordinals (NO_COHORT where missing), and which rows are faulty."""
     name, kind = cohort.name, keys.kind
     missing = cohort.isna().to_numpy()
+    if _is_indicator(keys, cohort, missing):
+        fault = "the column holds only 0 and 1: it tells whether a unit is treated, not since when"
+        expected = f"the first treated period: name a 0/1 column by period as treated={name!r} instead of cohort={name!r}"
+        _add(faults, cohort, np.flatnonzero(~missing), fault, expected)
+        return np.full(len(cohort), NO_COHORT), ~missing
     if kind in {PeriodKind.YEAR, PeriodKind.NUMBER} and not keys.from_text and is_text(cohort):
         rows = np.flatnonzero(~missing)
         _add(
@@ -91,12 +98,23 @@ def _read_ordinals(keys: Keys, cohort: pd.Series, faults: Faults) -> tuple[np.nd
     return ordinal, coded | unreadable
 
 
+def _is_indicator(keys: Keys, cohort: pd.Series, missing: np.ndarray) -> bool:
+    """Return whether the column says in which rows a unit is treated: zeros and ones, and neither is a period."""
+    values = pd.unique(cohort[~missing].astype(object))
+    if len(values) != 2 or {str(value).strip().lower() for value in values} not in _INDICATORS:
+        return False
+    if keys.kind != PeriodKind.NUMBER or keys.periods[0] > 0:
+        return True
+    _, codes = code_labels(cohort)
+    return bool(varies_within(keys.unit, codes).any())
+
+
 def _codes_for_never(
     keys: Keys, cohort: pd.Series, ordinal: np.ndarray, missing: np.ndarray, unreadable: np.ndarray
 ) -> np.ndarray:
     """Find which values are a code for "never": infinity, no year at all, or 0 and less before the first period."""
     coded = np.zeros(len(cohort), dtype=bool)
-    if not pd.api.types.is_numeric_dtype(cohort.dtype) and cohort.dtype != object:
+    if pd.api.types.is_datetime64_any_dtype(cohort.dtype) or isinstance(cohort.dtype, pd.PeriodDtype):
         return coded
     if unreadable.any() or keys.kind in {PeriodKind.HALF, PeriodKind.QUARTER, PeriodKind.MONTH}:
         numbers = pd.to_numeric(cohort.astype(object), errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)

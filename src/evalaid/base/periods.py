@@ -246,7 +246,8 @@ def _from_objects(values: pd.Series, wanted: PeriodKind | None) -> tuple[Periods
     fiscal = wanted == PeriodKind.YEAR or (wanted is None and is_fiscal(values))
     years = [_fiscal_year(value) if fiscal else None for value in uniques]
     read = [
-        _parse_one(value) if year is None else (PeriodKind.YEAR, year) for value, year in zip(uniques, years, strict=True)
+        _parse_one(value) if year is None else (PeriodKind.YEAR, year)
+        for value, year in zip(uniques, years, strict=True)
     ]
     whole = [ordinal for kind, ordinal in filter(None, read) if kind == PeriodKind.NUMBER]
     integers = wanted if wanted in INTEGERS else _kind_of_integers(np.array(whole, dtype=np.int64))

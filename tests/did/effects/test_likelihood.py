@@ -96,7 +96,9 @@ def test_weighting_by_a_dummy_is_the_comparison_within_its_levels(n0, poor0, n1,
     change = np.random.default_rng(n0 + n1).normal(size=(n0 + n1, 1))
     poor = x[:, 0] == 1
     ones = np.ones(len(x))
-    scores = panel_scores(change[treated], x[treated], ones[treated], change[~treated], x[~treated], ones[~treated], "ipw")
+    scores = panel_scores(
+        change[treated], x[treated], ones[treated], change[~treated], x[~treated], ones[~treated], "ipw"
+    )
     share = poor[treated].mean()
     within = [change[~treated & (poor == level), 0].mean() for level in (False, True)]
     by_hand = change[treated, 0].mean() - ((1 - share) * within[0] + share * within[1])
@@ -111,7 +113,9 @@ def test_a_mark_that_no_treated_unit_bears_drops_those_who_bear_it():
     change = np.random.default_rng(0).normal(size=(len(x), 1))
     rest = ~treated & (x[:, 0] == 0)
     ones = np.ones(len(x))
-    scores = panel_scores(change[treated], x[treated], ones[treated], change[~treated], x[~treated], ones[~treated], "ipw")
+    scores = panel_scores(
+        change[treated], x[treated], ones[treated], change[~treated], x[~treated], ones[~treated], "ipw"
+    )
     np.testing.assert_allclose(scores.value[0], change[treated].mean() - change[rest].mean(), atol=1e-7)
     plain = panel_scores(change[treated], x[treated], ones[treated], change[rest], x[rest], ones[rest], "none")
     bearing = x[~treated, 0] == 1

@@ -51,7 +51,8 @@ def react(cohorts=(8, 10, None)) -> pd.DataFrame:
 def test_cells_inside_the_window_are_measured_from_before_it(comparison):
     design = study("callaway_santanna", anticipation=EARLY)
     varying, universal = (
-        ea.estimate(design, "callaway_santanna", comparison=comparison, base_period=base) for base in ("varying", "universal")
+        ea.estimate(design, "callaway_santanna", comparison=comparison, base_period=base)
+        for base in ("varying", "universal")
     )
     keys = ["cohort", "period"]
     both = varying.tidy().merge(universal.tidy(), on=keys, suffixes=("", "_universal"))

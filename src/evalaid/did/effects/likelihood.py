@@ -35,7 +35,9 @@ class LogitFits:
 
     probability: Floats  # (g, n): Fitted; NaN throughout where the regressors are collinear
     inverse: Floats  # (g, k, k): (Generalised) inverse of X' diag(w p (1-p)) X
-    converged: NDArray[np.bool_]  # (g,) bool: Whether the score is zero, in the limit where the maximum lies at infinity
+    converged: NDArray[
+        np.bool_
+    ]  # (g,) bool: Whether the score is zero, in the limit where the maximum lies at infinity
 
 
 def fit_logits(regressors: Floats, treated: Floats, weights: Floats) -> LogitFits:
@@ -70,7 +72,9 @@ def fit_logits(regressors: Floats, treated: Floats, weights: Floats) -> LogitFit
         probability = _logistic(linear + length * change)
         beyond = (change * w * (y - probability)).sum(axis=1) < -OVERSHOOT * slope
         if beyond.any():
-            length[beyond] = _shorten(length[beyond], linear[beyond], change[beyond], slope[beyond], y[beyond], w[beyond])
+            length[beyond] = _shorten(
+                length[beyond], linear[beyond], change[beyond], slope[beyond], y[beyond], w[beyond]
+            )
             probability[beyond] = _logistic(linear[beyond] + length[beyond] * change[beyond])
         linear = linear + length * change
     else:
@@ -106,7 +110,9 @@ def _shorten(length: Floats, linear: Floats, change: Floats, slope: Floats, trea
 
     before = likelihood(linear)
     for _ in range(HALVINGS):
-        short = likelihood(linear + length * change) < before + ARMIJO * length * slope[:, None] - ROUNDING * np.abs(before)
+        short = likelihood(linear + length * change) < before + ARMIJO * length * slope[:, None] - ROUNDING * np.abs(
+            before
+        )
         if not short.any():
             break
         length = np.where(short, length / 2, length)

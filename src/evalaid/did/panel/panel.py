@@ -284,7 +284,9 @@ def gather_panel(
     if unit_of_outcome == "fraction" and INSIDE in numeric and TOTAL in numeric:
         notes += _count_notes(numeric, names)
     if is_fiscal(found[PERIOD]):
-        notes.append(f"periods such as {found[PERIOD].iloc[0]!r} are read as fiscal years, named by the year in which they begin")
+        notes.append(
+            f"periods such as {found[PERIOD].iloc[0]!r} are read as fiscal years, named by the year in which they begin"
+        )
     notes += _time_notes(keys)
     return Panel(keys, numeric, clusters, cluster, names, unit_of_outcome, covariates, tuple(notes), weight_kind)
 
@@ -300,7 +302,8 @@ def _report_spellings(column: pd.Series, name: str, present: pd.Index, faults: F
             "one spelling of each label (without spaces around it, in one type and one Unicode form)",
             rows=column.index[rows],
             values=column.iloc[rows].tolist(),
-            detail="; ".join(" and ".join(map(repr, found)) for found in twice[:SHOWN]) + ("; ..." if twice[SHOWN:] else ""),
+            detail="; ".join(" and ".join(map(repr, found)) for found in twice[:SHOWN])
+            + ("; ..." if twice[SHOWN:] else ""),
         )
 
 

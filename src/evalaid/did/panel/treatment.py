@@ -67,7 +67,9 @@ def _read_ordinals(keys: Keys, cohort: pd.Series, faults: Faults) -> tuple[np.nd
     missing = cohort.isna().to_numpy()
     if _is_indicator(keys, cohort, missing):
         fault = "the column holds only 0 and 1: it tells whether a unit is treated, not since when"
-        expected = f"the first treated period: name a 0/1 column by period as treated={name!r} instead of cohort={name!r}"
+        expected = (
+            f"the first treated period: name a 0/1 column by period as treated={name!r} instead of cohort={name!r}"
+        )
         _add(faults, cohort, np.flatnonzero(~missing), fault, expected)
         return np.full(len(cohort), NO_COHORT), ~missing
     if kind in {PeriodKind.YEAR, PeriodKind.NUMBER} and not keys.from_text and is_text(cohort):

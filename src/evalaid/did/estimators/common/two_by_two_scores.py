@@ -267,7 +267,11 @@ def _propensities(x: Floats, treated: Floats, mass: Floats, real: Floats) -> tup
     hessian = hessian / mass[:, :1, None]
     if varies.any():
         weighted = fit_logits(x[varies], treated[varies], mass[varies])
-        probability[varies], hessian[varies], converged[varies] = weighted.probability, weighted.inverse, weighted.converged
+        probability[varies], hessian[varies], converged[varies] = (
+            weighted.probability,
+            weighted.inverse,
+            weighted.converged,
+        )
     reasons = [
         NO_OVERLAP if not enough else "" if fine else NOT_CONVERGED
         for enough, fine in zip(overlap, converged & ~np.isnan(hessian[:, 0, 0]), strict=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from html import escape
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -28,6 +29,8 @@ from evalaid.did.effects.influence import Influence
 
 AggregationWeights = Literal["estimated", "fixed"]
 
+SHOWN_CELLS = 12
+"""Cells that the text of a result shows; a notebook shows twice as many."""
 CELL_KEYS = ("cohort", "period", "event_time", "parameter", "dose")
 
 
@@ -44,7 +47,7 @@ class Convention:
     caution: str = ""  # Why errors from this influence should not be relied on; "" when they may be
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Effects:
     """Estimates by cell with their influence; frozen, and free of standard errors, plots and printing.
 
@@ -102,6 +105,28 @@ class Effects:
 
     def __len__(self) -> int:
         return len(self.value)
+
+    def __repr__(self) -> str:
+        shown = self._shown()
+        left = f"\n... and {len(shown) - SHOWN_CELLS} more cells (see .tidy())" if len(shown) > SHOWN_CELLS else ""
+        return f"<Effects: {self._heading()}>\n{shown.head(SHOWN_CELLS).to_string(index=False, max_colwidth=40)}{left}"
+
+    def _repr_html_(self) -> str:
+        table = self._shown().to_html(index=False, border=0, max_rows=2 * SHOWN_CELLS, na_rep="")
+        return f"<p>{escape(self._heading())}</p>{table}"
+
+    def _heading(self) -> str:
+        cells = f"{len(self)} cell{'s' if len(self) != 1 else ''}"
+        return f"{self.method}, {cells}, {len(self.population.units):,} units in {len(self.population.clusters):,} clusters; {self.estimand}"
+
+    def _shown(self) -> pd.DataFrame:
+        """Return the cells as a reader wants them: shares in percentage points, changes in per cent."""
+        unit = {"share": "estimate, pp", "relative": "estimate, %"}.get(self.scale, "estimate")
+        times = 1.0 if unit == "estimate" else 100.0
+        table = self.tidy().drop(columns=["n_comparison", TREATED_CLUSTERS])
+        return table.assign(estimate=[f"{times * value:.4g}" for value in self.value]).rename(
+            columns={"estimate": unit}
+        )
 
     def tidy(self) -> pd.DataFrame:
         """Return the cells with their estimates, one row each, in the scale of the outcome.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from html import escape
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,8 +21,8 @@ from evalaid.did.panel.comparisons import count_available, describe_cohorts, lis
 from evalaid.did.panel.design_text import tell_comparison, tell_limits, tell_panel, tell_treatment
 from evalaid.did.panel.limits import count_clusters, find_coarser_groups, list_not_identified, list_warnings
 from evalaid.did.panel.matrices import Matrices, build_matrices
-from evalaid.did.panel.panel import Panel, gather_panel
-from evalaid.did.panel.treatment import Treatment, gather_treatment
+from evalaid.did.panel.panel import Panel, gather_panel, read_frame
+from evalaid.did.panel.treatment import Treatment, gather_first_treated, gather_treatment, list_reversals
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -48,6 +50,8 @@ class Design:
         What was converted, moved or set aside.
     excluded : pandas.DataFrame
         Units that are in the panel and not in the matrices: columns ``unit``, ``cohort``, ``reason``.
+    reversals : pandas.DataFrame
+        Units that are untreated again after their start: columns ``unit``, ``first_treated``, ``untreated_again`` (ordinals).
     source : pandas.DataFrame
         The caller's table; its other columns are searched for coarser groups, nothing else.
 
@@ -64,10 +68,20 @@ class Design:
     anticipation: int
     notes: tuple[str, ...]
     excluded: pd.DataFrame
+    reversals: pd.DataFrame
     source: pd.DataFrame
 
     def __repr__(self) -> str:
         return f"<Design: {self._tell_panel()[0]}>"
+
+    def _repr_html_(self) -> str:
+        shown = self.cohorts.rename(columns=lambda name: str(name).replace("_", " ")).drop(columns="cohort")
+        if self.outcome_unit == "fraction":
+            shown = shown.assign(**{"baseline mean": 100 * shown["baseline mean"]}).rename(
+                columns={"baseline mean": "baseline mean, %"}
+            )
+        table = shown.to_html(index=False, border=0, float_format="{:.4g}".format, na_rep="")
+        return f"<pre>{escape(self.text())}</pre>{table}"
 
     @property
     def n_units(self) -> int:
@@ -154,7 +168,12 @@ class Design:
     @cached_property
     def warnings(self) -> tuple[str, ...]:
         """What to keep in mind when estimates from this design are read."""
-        return list_warnings(self.matrices, self.coarser_groups)
+        warnings = list_warnings(self.matrices, self.coarser_groups)
+        if not len(self.reversals):
+            return warnings
+        some = ", ".join(map(str, self.reversals["unit"].head(3))) + (", ..." if len(self.reversals) > 3 else "")
+        ended = f"{len(self.reversals):,} unit{'s are' if len(self.reversals) > 1 else ' is'} untreated again after the start"
+        return (*warnings, f"{ended} ({some}; see .reversals): treatment does not stay; dcdh is the method for that")
 
     def subset(self, keep: np.ndarray) -> Design:
         """Keep some of the units.
@@ -244,15 +263,16 @@ class Design:
 
 
 def diagnose(
-    frame: pd.DataFrame,
+    frame: Any,
     unit: str,
     period: str,
     outcome: str,
-    cohort: str,
+    cohort: str | None = None,
     covariates: Sequence[str] = (),
     weight: str | None = None,
     cluster: str | None = None,
     *,
+    treated: str | None = None,
     weight_kind: str | None = None,
     outcome_unit: str | None = None,
     inside: str | None = None,
@@ -265,12 +285,16 @@ def diagnose(
 
     Parameters
     ----------
-    frame : pandas.DataFrame
-        Long table, one row for each unit and period.
+    frame : pandas.DataFrame or any other data frame
+        Long table, one row for each unit and period (see `evalaid.read_panel` for what may hold it).
     unit, period, outcome : str
         Its columns (see `evalaid.did.panel.panel.read_panel`).
-    cohort : str
+    cohort : str, optional
         Column of the first treated period, the same in all rows of a unit; missing = never treated.
+    treated : str, optional
+        Column of 0 and 1 (or False and True) by period instead: the cohort is the first period with a 1. Units that are
+        untreated again later are listed in ``reversals``; only ``dcdh`` estimates from them. With ``cohort`` as well the two
+        must agree.
     covariates : sequence of str
         Numeric columns without missing values.
     weight : str, optional
@@ -313,6 +337,11 @@ def diagnose(
     """
     if isinstance(anticipation, bool) or not isinstance(anticipation, (int, np.integer)) or anticipation < 0:
         raise DesignError(f"Found anticipation={anticipation!r}; expected a whole number of periods, 0 or more.")
+    if cohort is None and treated is None:
+        raise DesignError(
+            "Found neither cohort= nor treated=; expected the column of first treated periods, or a 0/1 column."
+        )
+    frame = read_frame(frame)
     faults = Faults()
     roles = {
         names.UNIT: unit,
@@ -322,14 +351,23 @@ def diagnose(
         names.TOTAL: total,
         names.WEIGHT: weight,
         names.CLUSTER: cluster,
+        names.TREATED: treated,
     }
     panel = gather_panel(frame, roles, covariates, outcome_unit, faults, weight_kind)
-    stated = find_column(frame, cohort, names.COHORT, faults)
-    treatment = None if panel is None or stated is None else gather_treatment(panel.keys, stated, faults)
+    stated = None if cohort is None else find_column(frame, cohort, names.COHORT, faults)
+    treatment = None
+    reversals = pd.DataFrame({"unit": [], "first_treated": [], "untreated_again": []})
+    if panel is not None and treated is not None:
+        if not faults:
+            path = panel.columns[names.TREATED]
+            treatment = gather_first_treated(panel.keys, path, treated, stated, faults)
+            reversals = list_reversals(panel.keys, path)
+    elif panel is not None and stated is not None:
+        treatment = gather_treatment(panel.keys, stated, faults)
     faults.raise_if_any(PanelError, "panel")
     assert panel is not None  # noqa: S101  (without faults there is a panel and a treatment)
     assert treatment is not None  # noqa: S101
-    matrices = build_matrices(panel, treatment)
+    matrices = build_matrices(panel, treatment, keep_path=len(reversals) > 0)
     return Design(
         matrices=matrices,
         panel=panel,
@@ -339,6 +377,7 @@ def diagnose(
         anticipation=int(anticipation),
         notes=(*panel.notes, *treatment.notes),
         excluded=_list_excluded(treatment, matrices),
+        reversals=reversals,
         source=frame.copy(deep=False),  # shares memory; copy-on-write keeps later changes by the caller out
     )
 

@@ -14,9 +14,12 @@ import numpy as np
 import pandas as pd
 
 from evalaid.base.columns import covariate_key
-from evalaid.base.names import OUTCOME, WEIGHT
+from evalaid.base.names import OUTCOME, TREATED, WEIGHT
 from evalaid.did.panel.panel import Panel
 from evalaid.did.panel.treatment import Treatment
+
+PATH = "path: treated"
+"""Key, among the covariates of the matrices, of the 0/1 column from which the cohorts were read; no method adjusts for it."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -184,7 +187,7 @@ def mask(matrices: Matrices, observed: np.ndarray) -> Matrices:
     return hidden.subset(np.asarray(seen.any(axis=1)))
 
 
-def build_matrices(panel: Panel, treatment: Treatment) -> Matrices:
+def build_matrices(panel: Panel, treatment: Treatment, *, keep_path: bool = False) -> Matrices:
     """Write the rows of a panel into unit x period matrices, without the always-treated units.
 
     Periods in which none of the other units is observed are dropped.
@@ -214,7 +217,8 @@ def build_matrices(panel: Panel, treatment: Treatment) -> Matrices:
         outcome=matrix(panel.columns[OUTCOME]),
         observed=None if observed is None or observed.all() else observed,
         weight=matrix(panel.columns[WEIGHT]) if WEIGHT in panel.columns else None,
-        covariates={name: matrix(panel.columns[covariate_key(name)]) for name in panel.covariates},
+        covariates={name: matrix(panel.columns[covariate_key(name)]) for name in panel.covariates}
+        | ({PATH: matrix(panel.columns[TREATED])} if keep_path else {}),
         cohort=treatment.cohort[keep],
         cluster=None if cluster is None else cluster[keep],
         clusters=panel.clusters,

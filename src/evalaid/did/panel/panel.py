@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evalaid.base.any_frame import as_frame
 from evalaid.base.columns import as_numbers, covariate_key, find_columns
 from evalaid.base.errors import PanelError
 from evalaid.base.faults import SHOWN, Faults
@@ -163,7 +164,7 @@ class Panel:
 
 
 def read_panel(
-    frame: pd.DataFrame,
+    frame: Any,
     unit: str,
     period: str,
     outcome: str,
@@ -183,8 +184,8 @@ def read_panel(
 
     Parameters
     ----------
-    frame : pandas.DataFrame
-        Long table.
+    frame : pandas.DataFrame or any other data frame
+        Long table; of polars, pyarrow, ibis, duckdb and every library with the Arrow or dataframe interchange protocol.
     unit, period, outcome : str
         Its columns. Periods are years, quarters, months or whole numbers (see `evalaid.base.periods.parse_periods`).
     outcome_unit : {"fraction", "percent", "number"}, optional
@@ -228,10 +229,21 @@ def read_panel(
         WEIGHT: weight,
         CLUSTER: cluster,
     }
-    panel = gather_panel(frame, roles, covariates, outcome_unit, faults, weight_kind)
+    panel = gather_panel(read_frame(frame), roles, covariates, outcome_unit, faults, weight_kind)
     faults.raise_if_any(PanelError, "panel")
     assert panel is not None  # noqa: S101  (without faults there is a panel)
     return panel
+
+
+def read_frame(data: Any) -> pd.DataFrame:
+    """Return a table of any library as a pandas frame; refuse what is no table."""
+    frame = as_frame(data)
+    if frame is None:
+        raise PanelError(
+            f"Found a {type(data).__name__}; expected a data frame with one row per unit and period: of pandas, polars, pyarrow, "
+            "ibis, duckdb, or any other that offers the Arrow or the dataframe interchange protocol."
+        )
+    return frame
 
 
 def gather_panel(
@@ -246,10 +258,6 @@ def gather_panel(
 
     Assumes that the caller raises the faults before the panel is used.
     """
-    if not isinstance(frame, pd.DataFrame):
-        raise PanelError(
-            f"Found a {type(frame).__name__}; expected a pandas DataFrame with one row per unit and period."
-        )
     if outcome_unit is not None and outcome_unit not in OUTCOME_UNITS:
         raise PanelError(f"Found outcome_unit={outcome_unit!r}; expected one of {OUTCOME_UNITS} or None (undeclared).")
     if weight_kind is not None and weight_kind not in WEIGHT_KINDS:

@@ -11,7 +11,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from evalaid.base.faults import Faults
-from evalaid.base.names import CLUSTER, INSIDE, OUTCOME, PERIOD, TOTAL, UNIT, WEIGHT
+from evalaid.base.names import CLUSTER, INSIDE, OUTCOME, PERIOD, TOTAL, TREATED, UNIT, WEIGHT
 from evalaid.base.periods import EXPECTED_PERIODS
 from evalaid.did.panel.keys import Keys, varies_within
 
@@ -113,6 +113,7 @@ def _schema(columns: tuple[str, ...], highest: float, in_range: str) -> pa.DataF
         TOTAL: count,
         WEIGHT: [_check(_positive_and_finite, "weight is missing, infinite or not above 0", "finite weights above 0")],
         CLUSTER: [_check(_not_negative, "cluster is missing", "a label in every row")],
+        TREATED: [_check(_zero_or_one, "treated is neither 0 nor 1", "0 or 1 (or False and True) in every row")],
     }
     wide = []
     if {INSIDE, TOTAL} <= set(columns):
@@ -135,6 +136,10 @@ def _finite(values: pd.Series) -> np.ndarray:
 
 def _positive_and_finite(values: pd.Series) -> np.ndarray:
     return (values.to_numpy() > 0) & (values.to_numpy() < np.inf)
+
+
+def _zero_or_one(values: pd.Series) -> np.ndarray:
+    return np.isin(values.to_numpy(), (0.0, 1.0))
 
 
 def _not_negative(values: pd.Series) -> np.ndarray:

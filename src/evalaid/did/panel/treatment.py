@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -59,6 +59,73 @@ def gather_treatment(keys: Keys, cohort: pd.Series, faults: Faults) -> Treatment
     by_unit[keys.unit] = ordinal
     stated = np.where(by_unit == NO_COHORT, np.nan, by_unit.astype(np.float64))
     return _place(keys, pd.Series(stated, index=keys.units, name=cohort.name))
+
+
+def gather_first_treated(
+    keys: Keys, treated: np.ndarray, name: str, stated: pd.Series | None, faults: Faults
+) -> Treatment:
+    """Read cohorts from a 0/1 column by period: the first period with a 1; hold them against stated ones if there are any.
+
+    Assumes that ``treated`` (n,) holds zeros and ones only.
+    """
+    first = np.full(len(keys.units), np.iinfo(np.int64).max)
+    on = treated == 1
+    np.minimum.at(first, keys.unit[on], keys.period[on])
+    never = first == np.iinfo(np.int64).max
+    found = np.where(never, np.nan, keys.periods[np.where(never, 0, first)].astype(np.float64))
+    treatment = _place(keys, pd.Series(found, index=keys.units, name=name))
+    if stated is not None and (other := gather_treatment(keys, stated, faults)) is not None:
+        _report_disagreement(keys, treatment, other, faults)
+        return other
+    late = np.zeros(len(keys.units), dtype=bool)
+    np.logical_or.at(late, keys.unit[~on & (keys.period < first[keys.unit])], True)
+    unseen = ~never & ~late & ~treatment.always
+    if unseen.any():
+        note = f"{_units(unseen.sum())} treated in the first period in which they are observed: they may have started before it"
+        return replace(treatment, notes=(*treatment.notes, note))
+    return treatment
+
+
+def _report_disagreement(keys: Keys, found: Treatment, stated: Treatment, faults: Faults) -> None:
+    """Add the units whose first treated row is not the first row from their stated cohort on."""
+    start = np.where(np.isnan(stated.stated), np.inf, stated.stated)
+    row_at = keys.periods[keys.period] >= start[keys.unit]
+    expected = np.full(len(keys.units), np.inf)
+    np.minimum.at(expected, keys.unit[row_at], keys.periods[keys.period[row_at]].astype(np.float64))
+    seen = np.where(np.isnan(found.stated), np.inf, found.stated)
+    unlike = np.flatnonzero(expected != seen)
+    if len(unlike):
+
+        def shown(value: float) -> str:
+            return "never" if not np.isfinite(value) else label(keys.kind, value)
+
+        parts = [
+            f"{keys.units[unit]}: cohort {shown(start[unit])}, first treated row {shown(seen[unit])}"
+            for unit in unlike[:SHOWN]
+        ]
+        faults.add(
+            f"{stated.stated.name}, {found.stated.name}",
+            f"cohort and treated disagree for {len(unlike):,} unit{'s' if len(unlike) > 1 else ''}",
+            "the first period with a 1 to be the first observed period from the cohort on; give only one of the two, or correct them",
+            detail="; ".join(parts) + ("; ..." if len(unlike) > SHOWN else ""),
+        )
+
+
+def list_reversals(keys: Keys, treated: np.ndarray) -> pd.DataFrame:
+    """List the units that are treated in one period and not in a later one: ``unit``, ``first_treated``, ``untreated_again`` (ordinals)."""
+    order = np.lexsort((keys.period, keys.unit))
+    unit, period, on = keys.unit[order], keys.period[order], treated[order] == 1
+    ends = np.flatnonzero(on[:-1] & ~on[1:] & (unit[1:] == unit[:-1])) + 1
+    first_end = ends[np.unique(unit[ends], return_index=True)[1]]
+    units, first = np.unique(unit[on], return_index=True)
+    start = dict(zip(units.tolist(), keys.periods[period[on][first]].tolist(), strict=True))
+    return pd.DataFrame(
+        {
+            "unit": keys.units[unit[first_end]],
+            "first_treated": [start[each] for each in unit[first_end].tolist()],
+            "untreated_again": keys.periods[period[first_end]],
+        }
+    )
 
 
 def _read_ordinals(keys: Keys, cohort: pd.Series, faults: Faults) -> tuple[np.ndarray, np.ndarray]:

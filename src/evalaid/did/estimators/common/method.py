@@ -36,6 +36,7 @@ class Needs:
     balanced: bool = False  # Whether every unit must be observed in every period
     covariates: int = 0  # Covariates that the design must name
     covariate: str = ""  # What such a covariate holds, in words
+    stays: bool = True  # Whether treatment must stay once it has started
     # Which weights the method has a place for: both kinds, only those that say how much a unit counts, or none
     weights: Literal["any", "analytic", "none"] = "any"
 
@@ -116,6 +117,17 @@ def unmet(needs: Needs, design: Design, options: Any = None) -> tuple[str, ...]:
             f"a balanced panel is needed and {len(gaps)} unit-period(s) of {len(np.unique(gaps[:, 0]))} unit(s) are not observed, "
             f"for example {matrices.units[row]} in {label(matrices.period_kind, int(matrices.periods[column]))}; supply them, or leave "
             "these units or periods out"
+        )
+    ended = (
+        np.isin(matrices.units, design.reversals["unit"])
+        if needs.stays and len(design.reversals)
+        else np.zeros(0, bool)
+    )
+    if ended.any():
+        reasons.append(
+            f"{int(ended.sum())} unit(s) are untreated again after their start, for example {matrices.units[ended][0]}, and the "
+            "method takes treatment as lasting; dcdh follows the actual path, or name the first treated period with cohort=... "
+            "instead of treated=... to estimate the effect of having started"
         )
     starts = matrices.cohorts - anticipation
     longest = max(int((matrices.periods < start).sum()) for start in starts)

@@ -13,7 +13,7 @@ from evalaid.did.effects.influence import Block, Influence
 from evalaid.did.estimators.common.method import Method, Needs, choice, chosen_covariates
 from evalaid.did.estimators.comparisons.callaway_santanna import CallawaySantannaOptions, fit_callaway_santanna
 from evalaid.did.panel.design import Design
-from evalaid.did.panel.matrices import Matrices
+from evalaid.did.panel.matrices import PATH, Matrices
 
 Floats = NDArray[np.float64]
 
@@ -60,9 +60,9 @@ def _path(design: Design, options: DcdhOptions) -> Floats:
     """Find the intensity of every unit and period and hold it against the cohorts."""
     matrices = design.matrices
     treated = matrices.periods >= np.where(np.isnan(matrices.cohort), np.inf, matrices.cohort)[:, None]
-    if options.path is None:
+    if options.path is None and PATH not in matrices.covariates:
         return treated.astype(float)
-    (name,) = chosen_covariates(METHOD.name, design, (options.path,))
+    (name,) = (PATH,) if options.path is None else chosen_covariates(METHOD.name, design, (options.path,))
     path = matrices.covariates[name]
     start = np.arange(matrices.n_units) < matrices.never.start
     at_start = np.zeros(matrices.n_units)
@@ -110,7 +110,7 @@ METHOD = Method(
     name="dcdh",
     fit=fit_dcdh,
     options=DcdhOptions,
-    needs=Needs(comparison="not_yet_treated", balanced=True),
+    needs=Needs(comparison="not_yet_treated", balanced=True, stays=False),
     estimand="average effect of the treatment path followed so far",
     reference="hand-computed cases; Callaway-Sant'Anna where treatment stays",
     source="de Chaisemartin and D'Haultfoeuille (2024), doi:10.1162/rest_a_01414",

@@ -11,7 +11,7 @@ import pandas as pd
 
 from evalaid.base.effect_columns import ESTIMATE
 from evalaid.base.errors import DesignError, NotIdentifiedError
-from evalaid.base.names import CLUSTER, OUTCOME, PERIOD, UNIT, WEIGHT
+from evalaid.base.names import CLUSTER, OUTCOME, PERIOD, TREATED, UNIT, WEIGHT
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.inference.infer import infer
 from evalaid.did.panel.design import Design, diagnose
@@ -54,8 +54,9 @@ def with_outcome(design: Design, column: str, outcome_unit: str | None = None) -
         names[UNIT],
         names[PERIOD],
         column,
-        str(design.treatment.stated.name),
+        None if design.treatment.stated.name == names.get(TREATED) else str(design.treatment.stated.name),
         covariates=tuple(name for name in design.covariates if name != column),
+        treated=names.get(TREATED),
         weight=names.get(WEIGHT),
         cluster=names.get(CLUSTER),
         weight_kind=design.panel.weight_kind,

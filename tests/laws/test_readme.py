@@ -23,6 +23,7 @@ DOCUMENTS = (
     "docs/ARCHITECTURE.md",
     "docs/inference.md",
     "docs/names.md",
+    "docs/references.md",
 )
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 INFERENCE = (ROOT / "docs" / "inference.md").read_text(encoding="utf-8")
@@ -159,6 +160,29 @@ def test_every_study_that_is_named_exists():
     assert set(re.findall(r"^\| `([a-z_]+)` \|", README, re.MULTILINE)) == studies, "the table of studies"
 
 
+def cited():
+    """Every digital object identifier in the code and in the table of papers."""
+    for path in (*sorted((ROOT / "src").rglob("*.py")), ROOT / "data" / "published" / "literature.csv"):
+        for doi in re.findall(r"\b10\.\d{4,}/[^\s\"';,]+", path.read_text(encoding="utf-8")):
+            yield (
+                doi.rstrip(".:")
+                if doi.count("(") == doi.count(")")
+                else doi.rstrip(".:").removesuffix(")").rstrip(".:")
+            )
+
+
+def test_every_identifier_that_is_cited_is_in_the_list_of_references():
+    page = (ROOT / "docs" / "references.md").read_text(encoding="utf-8")
+    assert {doi for doi in cited() if doi not in page} == set()
+
+
+def test_every_data_file_is_cited():
+    page = (ROOT / "docs" / "references.md").read_text(encoding="utf-8")
+    package = json.loads((ROOT / "data" / "datapackage.json").read_text(encoding="utf-8"))
+    paths = [resource["path"] for resource in package["resources"] if resource["name"] != "literature"]
+    assert [path for path in paths if f"`data/{path}`" not in page] == []
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_link_inside_the_project_leads_somewhere(document):
     text = (ROOT / document).read_text(encoding="utf-8")
@@ -191,4 +215,7 @@ def test_the_changelog_is_cut_into_releases_newest_first():
 def test_the_citation_gives_the_version_of_the_package():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert str(citation["version"]) == importlib.import_module("evalaid").__version__
+    assert f"## {citation['version']} ({citation['date-released']})" in (ROOT / "CHANGELOG.md").read_text(
+        encoding="utf-8"
+    )
     assert f'version = "{citation["version"]}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")

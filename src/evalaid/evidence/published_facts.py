@@ -23,6 +23,7 @@ from evalaid.evidence.register import (
     PROGRAMME_PATTERNS,
     PROGRAMMES_FILE,
     check_facts,
+    check_programmes,
     read_table,
 )
 
@@ -107,12 +108,13 @@ class Facts:
         Examples
         --------
         >>> Facts.read("data/published")
-        <Facts: 207 figures on 12 programmes>
+        <Facts: 234 figures on 19 programmes>
         """
         faults = Faults()
         registry = read_table(Path(folder) / PROGRAMMES_FILE, PROGRAMME_PATTERNS, "programme", faults)
         frame = read_table(Path(folder) / FACTS_FILE, FACT_PATTERNS, "fact_id", faults)
         faults.raise_if_any(FactsError, "register of published figures")
+        check_programmes(registry, faults)
         check_facts(frame, set(registry["programme"]), faults)
         faults.raise_if_any(FactsError, "register of published figures")
         numbers = {name: pd.to_numeric(frame[name], errors="coerce") for name in ("value", "digits")}
@@ -134,7 +136,8 @@ class Facts:
         -------
         pandas.DataFrame
             Columns ``programme`` (key), ``name_en``, ``name_zh``, ``source_document``, ``unit``, ``start``, ``end``,
-            ``supporting_hospitals``, ``recipients``, ``outcome``, ``published_figures``, ``possible_comparison``.
+            ``supporting_hospitals``, ``recipients``, ``outcome``, ``published_figures``, ``possible_comparison``, ``study``
+            (key) or, where there is none, ``refusal`` (why, and which data it would take).
 
         Examples
         --------

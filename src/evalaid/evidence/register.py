@@ -49,7 +49,7 @@ FACT_PATTERNS: Mapping[str, str] = {
     "confidence": r"high|medium|low",
     "note": r".*",
     "source": r".+",
-    "url": r"(https?://\S+)?",
+    "url": r"https?://\S+|not retrieved",
     "seen_through": r"document|page|mirror",
 }
 """What a cell of each column of ``facts.csv`` looks like."""
@@ -60,6 +60,8 @@ PROGRAMME_PATTERNS: Mapping[str, str] = {
     **dict.fromkeys(
         ("supporting_hospitals", "recipients", "outcome", "published_figures", "possible_comparison"), r".+"
     ),
+    "study": r"([a-z_]+)?",
+    "refusal": r".*",
 }
 """What a cell of each column of ``programmes.csv`` looks like."""
 
@@ -77,6 +79,8 @@ CLAIM_PATTERNS: Mapping[str, str] = {
     "elsewhere_fact": rf"({_ID})?",
     "comparison_before": rf"({_ID})?",
     "comparison_after": rf"({_ID})?",
+    "later_before": rf"({_ID})?",
+    "later_after": rf"({_ID})?",
     "concurrent_facts": _IDS,
     "limits": r".*",
     "repeat": r".+",
@@ -115,7 +119,7 @@ def read_table(path: Path, patterns: Mapping[str, str], key: str, faults: Faults
     --------
     >>> faults = Faults()
     >>> len(read_table(Path("data/published/programmes.csv"), PROGRAMME_PATTERNS, "programme", faults)), bool(faults)
-    (12, False)
+    (19, False)
     """
     if not path.is_file():
         raise FactsError(f"{path.name} is missing in folder '{path.parent.name}'. Restore the committed file.")
@@ -175,6 +179,14 @@ def check_facts(frame: pd.DataFrame, programmes: Collection[str], faults: Faults
         "a dated kind without its dates", "start and end, or 'unstated'")  # fmt: skip
 
 
+def check_programmes(frame: pd.DataFrame, faults: Faults) -> None:
+    """Check that every programme has a study or says why there is none."""
+    unsaid = (frame["study"] == "") == (frame["refusal"] == "")
+    if unsaid.any():
+        faults.add("refusal", "neither a study nor the reason why there is none, or both", "one of the two",
+                   rows=frame.loc[unsaid, "programme"], values=frame.loc[unsaid, "refusal"])  # fmt: skip
+
+
 def check_claims(frame: pd.DataFrame, facts: Collection[str], programmes: Collection[str], faults: Faults) -> None:
     """Check that every claim names facts and a programme that exist.
 
@@ -185,6 +197,10 @@ def check_claims(frame: pd.DataFrame, facts: Collection[str], programmes: Collec
     >>> bool(faults)
     False
     """
+    half = frame[(frame["later_before"] == "") != (frame["later_after"] == "")]
+    if len(half):
+        faults.add("later_after", "one of two figures of a later change", "both or none",
+                   rows=half["claim_id"], values=half["later_after"])  # fmt: skip
     for column in (name for name in CLAIM_PATTERNS if name.endswith(("_fact", "_facts", "_before", "_after"))):
         unknown = ~frame[column].map(lambda cell: {part for part in cell.split(";") if part} <= set(facts))
         if unknown.any():

@@ -20,6 +20,7 @@ from evalaid.reading.records.identifiers import refuse_identifiers
 from evalaid.reading.records.privacy import EPISODES, THRESHOLD, publishable
 from evalaid.report.display.canvas import Drawing, Look, RenderedFigure, draw
 from evalaid.report.display.formatted_tables import ColumnFormat, FormattedTable, collect_notes
+from evalaid.report.exhibit_list import add_exhibit
 from evalaid.report.exhibits import NOTHING_NOTED, NOTHING_TO_DRAW, Drawn, Exhibit, Tabled
 from evalaid.report.questions.units import unit_of_outcome
 from evalaid.report.report_folders import report_folder
@@ -116,6 +117,8 @@ class Section:
             place.mkdir(exist_ok=True)
             _write(place / f"{name}.csv", table.to_csv())
             _write(place / f"{name}.tex", table.to_latex())
+            files = (f"tables/{name}.csv", f"tables/{name}.tex")
+            add_exhibit(self.folder, self.recorder.notebook, _cell(), files, table.caption)
         return table
 
     def show(self, *exhibits: Exhibit) -> None:
@@ -155,6 +158,8 @@ class Section:
             place.mkdir(exist_ok=True)
             (place / f"{name}.svg").write_bytes(figure.svg)
             (place / f"{name}.png").write_bytes(figure.png)
+            files = (f"figures/{name}.svg", f"figures/{name}.png")
+            add_exhibit(self.folder, self.recorder.notebook, _cell(), files, figure.caption)
         return figure
 
     def say(self, *templates: str) -> Prose:

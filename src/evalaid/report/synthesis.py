@@ -38,6 +38,8 @@ COLUMNS = {
     "result": ColumnFormat("Result"),
     "weakness": ColumnFormat("Known weaknesses"),
     "uncertainty": ColumnFormat("Uncertainty"),
+    "possible_comparison": ColumnFormat("Possible comparison"),
+    "refusal": ColumnFormat("Why there is no study"),
 }
 _MADE_BY = "as reported by the study"
 
@@ -131,7 +133,7 @@ def count_repeats(frame: pd.DataFrame, studies: list[ReportedStudy]) -> pd.DataF
     ``key``, ``label``, ``value``, ``unit``, ``digits``, ``made_by``.
     """
     may = [("claims", "Published claims", len(frame))]
-    keys = ("as_effect", "as_change", "as_figure", "not_at_all")
+    keys = ("as_effect", "as_change", "as_growth", "as_figure", "not_at_all")
     may += [
         (key, f"of these {word}", int((frame["may"] == word).sum())) for key, word in zip(keys, REPEATS, strict=True)
     ]
@@ -147,6 +149,13 @@ def count_repeats(frame: pd.DataFrame, studies: list[ReportedStudy]) -> pd.DataF
     ]
     result = pd.DataFrame(rows, columns=["key", "label", "value"])
     return result.assign(unit="count", digits=0, made_by="count over claims and studies")
+
+
+def list_without_study() -> pd.DataFrame:
+    """List the programmes of the registry that no study examines, each with the reason and the data that it would take."""
+    registry = every_claim().facts.registry
+    rows = registry[registry["study"] == ""]
+    return rows.assign(key=rows["programme"], label=rows["name_en"])
 
 
 def list_literature() -> pd.DataFrame:

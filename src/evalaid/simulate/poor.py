@@ -145,9 +145,9 @@ def zhejiang_guizhou(
 ) -> SimulatedPanel:
     """Simulate the 88 counties of Guizhou, 2012-2020: 43 paired with Zhejiang from 2017 on, 45 with other provinces.
 
-    Assumes one county for each of the 43 institutions, the first full year as the start, and that every county of
+    Assumes one county for each of the 43 county-level hospitals, the first full year as the start, and that every county of
     Guizhou is paired with somebody at the same time: the effect is that of Zhejiang's pairing over the others'.
-    Published: 43 institutions, the meeting of 2016-12-12. No rate of Guizhou is published: all shares are assumed.
+    Published: 43 county-level hospitals, the meeting of 2016-12-12. No rate of Guizhou is published: all shares are assumed.
 
     Parameters
     ----------

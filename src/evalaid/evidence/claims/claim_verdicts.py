@@ -9,7 +9,7 @@ import pandas as pd
 
 from evalaid.evidence.claims.claim_checks import check_dates
 from evalaid.evidence.claims.published_claims import NO_BASELINE, Claim, Claims, claim_row, claim_years, raw_change
-from evalaid.evidence.claims.remainders import bound_claim, unlike_between, yearly_trend
+from evalaid.evidence.claims.remainders import range_left, tell_left, unlike_between
 from evalaid.evidence.published_facts import Change, Facts
 
 VERDICTS = ("identified", "bounded", "not identified")
@@ -22,14 +22,14 @@ def judge(claims: Claims) -> pd.DataFrame:
     ::
 
         identified      like for like, a date lies between the figures, and a like comparison is published (parallel trends)
-        bounded         like for like, a date lies between the figures, and an earlier trend gives M a scale
-        not identified  everything else
+        bounded         like for like, a date lies between the figures, and all published figures leave one sign
+        not identified  everything else; with bounds where only the sign is open
 
     Examples
     --------
     >>> table = judge(Claims.read("data/published")).set_index("key")
     >>> table.loc[["gd_share_2020", "xinyi_rank_2022"], "verdict"].tolist()
-    ['bounded', 'not identified']
+    ['not identified', 'not identified']
     """
     dates = check_dates(claims)
     rows = []
@@ -74,13 +74,16 @@ def _reasons_against(facts: Facts, claim: Claim, findings: Sequence[str]) -> Ite
 
 def _what_is_left(facts: Facts, claim: Claim, change: Change) -> tuple[str, tuple[str, ...], tuple[float, float], str]:
     """Return verdict, reasons, bounds and origin for a claim that nothing speaks against."""
-    trend = yearly_trend(facts, claim.trend_fact).value
-    frame = bound_claim(facts, claim, change, (abs(trend),)).frame.set_index("assumption")
-    lower, upper = (frame[end].to_dict()["trend_continued"] for end in ("lower", "upper"))
-    ends = (float(lower), float(upper))
+    left = range_left(facts, claim, change)
     years = claim_years(facts, claim)
     made_by = f"{change.made_by}, without the programme between none and twice {claim.trend_fact} for {years:g} years"
+    for fact_id in filter(None, (claim.elsewhere_fact, claim.later_after)):
+        made_by += f", or as {fact_id} says"
+    ends = (left.low, left.high)
     if claim.comparison_before and claim.comparison_after and not unlike_between(facts, claim):
         return "identified", ("like for like, with a like comparison; if both would have changed alike",), ends, made_by
+    if left.low < 0 < left.high:
+        reason = f"the sign is not identified: published figures leave {tell_left(facts, claim, change)}"
+        return "not identified", (reason,), ends, made_by
     reason = "like for like, but no untreated county is published: only assumptions on the trend bound the effect"
     return "bounded", (reason,), ends, made_by

@@ -53,6 +53,8 @@ class Claim:
         Published change over an earlier time, and elsewhere over the same time; empty when there is none.
     comparison_before, comparison_after : str
         Figures of a place to compare with.
+    later_before, later_after : str
+        Figures of the same place over a longer time: what they leave speaks to the claim, too.
     concurrent_facts, limits : tuple of str
         Ids of what else happened; sentences on what else stands against the claim.
     repeat, settle : str
@@ -72,6 +74,8 @@ class Claim:
     elsewhere_fact: str
     comparison_before: str
     comparison_after: str
+    later_before: str
+    later_after: str
     concurrent_facts: tuple[str, ...]
     limits: tuple[str, ...]
     repeat: str
@@ -105,7 +109,7 @@ class Claims:
         Examples
         --------
         >>> Claims.read("data/published")
-        <Claims: 20 claims on 11 programmes>
+        <Claims: 41 claims on 16 programmes>
         """
         facts, faults = Facts.read(folder), Faults()
         frame = read_table(Path(folder) / CLAIMS_FILE, CLAIM_PATTERNS, "claim_id", faults)

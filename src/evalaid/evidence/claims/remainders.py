@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 
+from evalaid.base.errors import FactsError
+from evalaid.base.partial_dates import years_between
 from evalaid.base.rounding import Figure
 from evalaid.base.texts import join_texts
 from evalaid.did.sensitivity.bounds.bounds import Bounds, bound_effect
@@ -23,8 +26,11 @@ from evalaid.evidence.claims.published_claims import (
     reported_unit,
     shown,
 )
-from evalaid.evidence.comparability import years_apart
+from evalaid.evidence.comparability import Fact, years_apart
 from evalaid.evidence.published_facts import Change, Facts
+
+EVERY_FIGURE, EVERY_FIGURE_LABEL = "every_figure", "none to twice the earlier trend, every other published figure"
+"""The bounds that every published figure widens, and what they assume of the change without the programme."""
 
 SHARE_RANGE = (0.0, 100.0)
 """Range of a share in per cent."""
@@ -70,6 +76,8 @@ def bound_claims(claims: Claims, m: Sequence[float] = (0.0, 0.5, 1.0, 1.5, 2.0, 
             years = claim_years(claims.facts, claim)
             frame = bound_claim(claims.facts, claim, change, m).frame
             note = "" if change.alike else _ILLUSTRATION
+            if claim.trend_fact and years is not None:
+                frame = pd.concat([frame, _every_figure(claims.facts, claim, change)], ignore_index=True)
             tables.append(
                 frame.assign(
                     key=f"{claim.claim_id}." + frame["key"],
@@ -198,6 +206,20 @@ def bound_claim(facts: Facts, claim: Claim, change: Change, m: Sequence[float]) 
     )
 
 
+def _every_figure(facts: Facts, claim: Claim, change: Change) -> pd.DataFrame:
+    """Return the row of `bound_claims` that holds every published figure against the change."""
+    left = range_left(facts, claim, change)
+    sign = "positive" if left.low > 0 else "negative" if left.high < 0 else "open"
+    row = {
+        "key": EVERY_FIGURE,
+        "assumption": EVERY_FIGURE,
+        "label": EVERY_FIGURE_LABEL,
+        "m": math.nan,
+        "unit": change.unit,
+    }
+    return pd.DataFrame([{**row, "lower": left.low, "upper": left.high, "sign": sign, "note": ""}])
+
+
 def unlike_between(facts: Facts, claim: Claim) -> tuple[str, ...]:
     """List what keeps a place and its comparison apart, other than being two places: periods, bases, indicators; each once.
 
@@ -220,37 +242,101 @@ def _changes(claims: Claims) -> Iterator[tuple[Claim, Change]]:
             yield claim, change
 
 
-def _parts(facts: Facts, claim: Claim, change: Change) -> Iterator[dict[str, object]]:
+def range_left(facts: Facts, claim: Claim, change: Change) -> Figure:
+    """Compute the range of what every published figure that speaks to a claim leaves of its change, roundings included.
+
+    Without the programme: none to twice the earlier trend, the earlier trend and then the change elsewhere, the change of a
+    published comparison, and what a later figure leaves.
+    """
+    years, left = claim_years(facts, claim), [change.figure]
+    if claim.trend_fact and years is not None:
+        left.append(change.figure - Figure.exact(2 * years) * yearly_trend(facts, claim.trend_fact))
+    if claim.comparison_before and claim.comparison_after:
+        elsewhere = facts.change(claim.comparison_before, claim.comparison_after, unlike="show")
+        left.append(change.figure - elsewhere.figure)
+    left += [step.figure for step in _steps(facts, claim, change) if step.left]
+    return Figure(change.figure.value, min(figure.low for figure in left), max(figure.high for figure in left))
+
+
+def tell_left(facts: Facts, claim: Claim, change: Change) -> str:
+    """Name what each piece of arithmetic with published figures leaves of a change."""
+    return ", ".join(
+        f"{step.figure.value:+.1f} {step.what.removeprefix('left ')}"
+        for step in _steps(facts, claim, change)
+        if step.left
+    )
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One line of the arithmetic on a change; ``left`` says whether it is what remains for the programme."""
+
+    name: str
+    what: str
+    figure: Figure
+    made_by: str
+    note: str = ""
+    left: bool = False
+
+
+def _steps(facts: Facts, claim: Claim, change: Change) -> Iterator[_Step]:
     years = claim_years(facts, claim)
-    unlike = "" if change.alike or not change.from_fact else _ILLUSTRATION
-
-    def part(name: str, what: str, figure: Figure, made_by: str, *notes: str) -> dict[str, object]:
-        columns = shown(figure, change.unit, change.digits)
-        return claim_row(claim, name, what=what, **columns, made_by=made_by, note=join_texts((unlike, *notes)))
-
-    yield part("raw", "raw change", change.figure, change.made_by, "before against after, nothing taken off")
+    yield _Step("raw", "raw change", change.figure, change.made_by, "before against after, nothing taken off")
     if not claim.trend_fact or years is None:
         return
     trend, fact, place = yearly_trend(facts, claim.trend_fact), facts[claim.trend_fact], facts[claim.value_fact].place
     whose = "" if fact.place == place else f"the trend is that of {fact.place_name}, not of the place itself"
     held = Figure.exact(years) * trend
     by = f"{_years(years)} x {claim.trend_fact}"
-    yield part("trend", f"earlier trend continued ({fact.when}; {_years(years)})", held, by, whose)
-    yield part(
-        "after_trend", "left beside the earlier trend", change.figure - held, f"{change.made_by} less {by}", whose
-    )
-    if not claim.elsewhere_fact:
-        return
+    yield _Step("trend", f"earlier trend continued ({fact.when}; {_years(years)})", held, by, whose)
+    less = f"{change.made_by} less {by}"
+    yield _Step("after_trend", "left beside the earlier trend", change.figure - held, less, whose, left=True)
+    if claim.elsewhere_fact:
+        yield from _steps_elsewhere(facts, claim, change, trend, years)
+    if claim.later_after:
+        yield from _steps_later(facts, claim, trend)
+
+
+def _steps_elsewhere(facts: Facts, claim: Claim, change: Change, trend: Figure, years: float) -> Iterator[_Step]:
     other, span = facts[claim.elsewhere_fact], _trend_years(facts, claim.elsewhere_fact)
     where = f"{other.coverage}, {other.place_name}: other counties and full years"
-    yield part("elsewhere", f"change elsewhere ({other.when})", other.figure, f"published as {other.fact_id}", where)
-    both = Figure.exact(max(years - span, 0.0)) * trend + other.figure
-    by = f"{_years(max(years - span, 0.0))} x {claim.trend_fact} + {other.fact_id}"
-    yield part("trend_and_elsewhere", "earlier trend, then the change elsewhere", both, by, where)
-    left = change.figure - both
-    yield part(
-        "after_both", "left beside earlier trend and change elsewhere", left, f"{change.made_by} less ({by})", where
-    )
+    yield _Step("elsewhere", f"change elsewhere ({other.when})", other.figure, f"published as {other.fact_id}", where)
+    before = max(years - span, 0.0)
+    both = Figure.exact(before) * trend + other.figure
+    by = f"{_years(before)} x {claim.trend_fact} + {other.fact_id}"
+    yield _Step("trend_and_elsewhere", "earlier trend, then the change elsewhere", both, by, where)
+    what = "left beside earlier trend and change elsewhere"
+    yield _Step("after_both", what, change.figure - both, f"{change.made_by} less ({by})", where, left=True)
+
+
+def _steps_later(facts: Facts, claim: Claim, trend: Figure) -> Iterator[_Step]:
+    one, other = facts[claim.later_before], facts[claim.later_after]
+    later = facts.change(one.fact_id, other.fact_id, unlike="show")
+    years = _years_until(one, other)
+    unlike = _ILLUSTRATION if not later.alike else ""
+    yield _Step("later", f"change to a later figure ({one.when} to {other.when})", later.figure, later.made_by, unlike)
+    held, by = Figure.exact(years) * trend, f"{_years(years)} x {claim.trend_fact}"
+    yield _Step("later_trend", f"earlier trend continued over that time ({_years(years)})", held, by)
+    what = "left of the later figure beside the earlier trend"
+    yield _Step("after_later", what, later.figure - held, f"{later.made_by} less {by}", unlike, left=True)
+
+
+def _parts(facts: Facts, claim: Claim, change: Change) -> Iterator[dict[str, object]]:
+    unlike = "" if change.alike or not change.from_fact else _ILLUSTRATION
+    for step in _steps(facts, claim, change):
+        columns = shown(step.figure, change.unit, change.digits)
+        note = join_texts(dict.fromkeys((unlike, step.note)))
+        yield claim_row(claim, step.name, what=step.what, **columns, made_by=step.made_by, note=note)
+
+
+def _years_until(one: Fact, other: Fact) -> float:
+    """Measure whole years from the middle of one period to that of another, or to its end where the period is unstated."""
+    end = other.middle or other.end
+    if one.middle is None or end is None:
+        raise FactsError(
+            f"{other.fact_id} ({other.when}) is not later than {one.fact_id} ({one.when}) by a known time."
+        )
+    return float(round(years_between(one.middle, end)))
 
 
 def _trend_years(facts: Facts, fact_id: str) -> float:

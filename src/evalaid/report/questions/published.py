@@ -10,15 +10,16 @@ from evalaid.did.sensitivity.bounds.assumptions import ASSUMPTIONS
 from evalaid.evidence.claims.claim_checks import check_alike, check_dates
 from evalaid.evidence.claims.claim_verdicts import VERDICTS, judge
 from evalaid.evidence.claims.published_claims import Claims
-from evalaid.evidence.claims.remainders import bound_claims, find_breakdown
+from evalaid.evidence.claims.remainders import EVERY_FIGURE, EVERY_FIGURE_LABEL, bound_claims, find_breakdown
 from evalaid.report.questions.effect_rows import list_values
 from evalaid.study.spec import StudySpec
 
 AS_AN_EFFECT = "may be repeated"
 AS_A_CHANGE = "may be repeated as a raw change only"
+AS_A_GROWTH = "may be repeated as a growth without levels, with who said it"
 AS_A_FIGURE = "may be repeated as a figure only"
 NOT_AT_ALL = "may not be repeated"
-REPEATS = (AS_AN_EFFECT, AS_A_CHANGE, AS_A_FIGURE, NOT_AT_ALL)
+REPEATS = (AS_AN_EFFECT, AS_A_CHANGE, AS_A_GROWTH, AS_A_FIGURE, NOT_AT_ALL)
 
 
 def claims_of(spec: StudySpec) -> Claims:
@@ -42,7 +43,11 @@ def bounds_of(claims: Claims) -> pd.DataFrame:
     if frame.empty:
         return frame.assign(claim="", assumption_label="")
     names = frame["claim_id"].map({claim.claim_id: claim.label for claim in claims.claims})
-    return frame.assign(claim=names, label=names, assumption_label=frame["assumption"].map(ASSUMPTIONS))
+    return frame.assign(
+        claim=names,
+        label=names,
+        assumption_label=frame["assumption"].map({**ASSUMPTIONS, EVERY_FIGURE: EVERY_FIGURE_LABEL}),
+    )
 
 
 def breakdown_of(claims: Claims) -> pd.DataFrame:
@@ -62,6 +67,7 @@ def judge_repeats(claims: Claims) -> pd.DataFrame:
 
         may be repeated                       the effect is identified
         may be repeated as a raw change only  the two figures are like for like and not from before the partnership
+        ... as a growth without levels        only a growth is published: to be repeated with who said it
         may be repeated as a figure only      one figure is published, and no change is claimed
         may not be repeated                   everything else
 
@@ -69,14 +75,18 @@ def judge_repeats(claims: Claims) -> pd.DataFrame:
     """
     frame, alike, dates = judge(claims), check_alike(claims).set_index("key")["alike"], check_dates(claims)
     too_early = set(dates.loc[dates["finding"] == "precedes", "claim_id"])
-    figures = {claim.claim_id for claim in claims.claims if not claim.baseline_fact and not claim.change_fact}
+    alone = [claim for claim in claims.claims if not claim.baseline_fact]
+    figures = {claim.claim_id for claim in alone if not claim.change_fact}
+    growths = {claim.claim_id for claim in alone if claim.change_fact}
 
     def judge_one(key: str, verdict: str) -> str:
         if verdict == VERDICTS[0]:
             return AS_AN_EFFECT
         if alike[key] == "yes" and key not in too_early:
             return AS_A_CHANGE
-        return AS_A_FIGURE if key in figures and key not in too_early else NOT_AT_ALL
+        if key in too_early:
+            return NOT_AT_ALL
+        return AS_A_GROWTH if key in growths else AS_A_FIGURE if key in figures else NOT_AT_ALL
 
     return frame.assign(
         may=[judge_one(key, verdict) for key, verdict in zip(frame["key"], frame["verdict"], strict=True)]

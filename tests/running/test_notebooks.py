@@ -117,6 +117,7 @@ def test_a_run_leaves_a_whole_report_and_tells_its_progress(project):
     assert {path.name for path in run.folder.iterdir()} == {
         ".made_from",
         "2_toy.ipynb",
+        "exhibits.csv",
         "index.html",
         "numbers.json",
         "tables",

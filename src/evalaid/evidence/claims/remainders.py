@@ -259,7 +259,7 @@ def range_left(facts: Facts, claim: Claim, change: Change) -> Figure:
 
 
 def tell_left(facts: Facts, claim: Claim, change: Change) -> str:
-    """Name what each piece of arithmetic with published figures leaves of a change."""
+    """List what each piece of arithmetic with published figures leaves of a change, in words."""
     return ", ".join(
         f"{step.figure.value:+.1f} {step.what.removeprefix('left ')}"
         for step in _steps(facts, claim, change)

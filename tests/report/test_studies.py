@@ -21,8 +21,9 @@ WORDS = ("summary", "data_notes", "caveats", "limits", "sources")
 
 
 def programmes():
+    """The programmes of the registry that have a study; of the others it says why they have none."""
     with (ROOT / PUBLISHED / "programmes.csv").open(encoding="utf-8") as stream:
-        return [row["programme"] for row in csv.DictReader(stream)]
+        return [row["programme"] for row in csv.DictReader(stream) if not row["refusal"]]
 
 
 def written(spec):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import codecs
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from evalaid.base.errors import ReadingError
+from evalaid.reading.files.encoding_evidence import CLEARLY, LIKELY, SURE, inside_words, score, weigh
 from evalaid.reading.files.snapshot import FAULT_COLUMNS, fault
 
 NAMES = {
@@ -19,6 +21,11 @@ NAMES = {
     "utf-16-le": "UTF-16 (little-endian) without a byte-order mark",
     "utf-16-be": "UTF-16 (big-endian) without a byte-order mark",
     "gb18030": "GB18030 (which includes GBK and GB2312)",
+    "cp949": "CP949 (which includes EUC-KR)",
+    "cp932": "Shift-JIS",
+    "big5": "Big5",
+    "cp1252": "Windows-1252 (which includes most of Latin-1)",
+    "latin-1": "Latin-1",
 }
 _SHOWN = 3
 _FIRST_CJK = 0x2E80
@@ -61,24 +68,63 @@ def decode(path: Path | str, content: bytes, encoding: str | None = None) -> Dec
         return _with(path, content, wide, "every second byte of most characters is zero")
     if content.isascii():
         return _with(path, content, "utf-8", "the text is plain ASCII, which is the same in all of them")
-    as_utf8, as_gb = _try(content, "utf-8"), _try(content, "gb18030")
-    if as_utf8 is not None:
-        foreign = {character for character in as_utf8 if ord(character) > 127}
-        if as_gb is not None and max(map(ord, foreign)) < _FIRST_CJK and _common(as_gb):
-            raise _ambiguous(path, as_utf8, as_gb)
-        return _with(path, content, "utf-8", "all bytes are valid UTF-8")
+    if (as_utf8 := _try(content, "utf-8")) is not None:
+        return _valid_utf8(path, content, as_utf8)
     if (cut := _cut(content)) is not None:
         raise _ends_inside(path, cut)
-    kinds = [(line, _kind(raw)) for line, raw in enumerate(content.split(b"\n"), start=1)]
-    if wrong := [line for line, kind in kinds if kind == "none"]:
-        raise _undecodable(path, content, wrong)
-    if utf8 := [line for line, kind in kinds if kind == "utf-8"]:
-        raise _mixed(path, utf8, [line for line, kind in kinds if kind == "gb18030"])
+    return _by_language(path, content)
+
+
+def _valid_utf8(path: Path | str, content: bytes, as_utf8: str) -> Decoded:
+    """Take bytes that are valid UTF-8, unless they are everyday Chinese in GB18030 and no words in UTF-8."""
+    foreign = {character for character in as_utf8 if ord(character) > 127}
+    as_gb = _try(content, "gb18030")
+    unlikely = max(map(ord, foreign)) < _FIRST_CJK and score(as_utf8, "") < SURE
+    if as_gb is not None and unlikely and _common(as_gb) and not inside_words(as_gb):
+        raise _ambiguous(path, {"utf-8": as_utf8, "gb18030": as_gb})
+    return _with(path, content, "utf-8", "all bytes are valid UTF-8")
+
+
+def _by_language(path: Path | str, content: bytes) -> Decoded:
+    """Decide by the language of the words which encoding bytes that are no UTF-8 are in; Chinese where nothing speaks against it."""
+    weighed = {one.encoding: one for one in weigh(content)}
+    as_gb = _try(content, "gb18030")
+    rivals = [one for one in weighed.values() if one.encoding != "gb18030" and one.score >= _least(one.encoding)]
+    best = rivals[0] if rivals else None
+    chinese = weighed.get("gb18030")
+    if best is not None and (chinese is None or best.score >= CLEARLY * chinese.score):
+        if best.encoding in {"cp1252", "latin-1"} and as_gb is not None and not inside_words(as_gb):
+            raise _ambiguous(path, {best.encoding: best.text, "gb18030": as_gb})
+        _check_lines(path, content, best.encoding)
+        return _with(
+            path,
+            content,
+            best.encoding,
+            f"{best.score:.0%} of its foreign letters fit a language that is written in it",
+        )
+    if best is not None and chinese is not None and chinese.score < CLEARLY * best.score:
+        raise _ambiguous(path, {"gb18030": chinese.text, best.encoding: best.text})
+    _check_lines(path, content, "gb18030")
     if as_gb is None:
-        raise _undecodable(path, content, [line for line, kind in kinds if kind == "gb18030"][:1])
+        raise _undecodable(path, content, [1])
     if private := [line for line, text in enumerate(as_gb.split("\n"), start=1) if _unassigned(text)]:
         raise _undecodable(path, content, private)
     return _with(path, content, "gb18030", "the bytes are not valid UTF-8 and all are valid GB18030")
+
+
+def _least(encoding: str) -> float:
+    return SURE if encoding in {"cp1252", "latin-1"} else LIKELY
+
+
+def _check_lines(path: Path | str, content: bytes, encoding: str) -> None:
+    """Refuse lines that cannot be read, and lines in UTF-8 beside others."""
+    kinds = [(line, _kind(raw, encoding)) for line, raw in enumerate(content.split(b"\n"), start=1)]
+    if wrong := [line for line, kind in kinds if kind == "none"]:
+        raise _undecodable(path, content, wrong)
+    if utf8 := [line for line, kind in kinds if kind == "utf-8"]:
+        raise _mixed(path, utf8, [line for line, kind in kinds if kind == encoding], encoding)
+    if _try(content, encoding) is None:
+        raise _undecodable(path, content, [line for line, kind in kinds if kind == encoding][:1])
 
 
 def _with(path: Path | str, content: bytes, encoding: str, why: str) -> Decoded:
@@ -152,15 +198,15 @@ def _unassigned(text: str) -> bool:
     return sum(unicodedata.category(character) in {"Cn", "Co"} for character in text) > 1
 
 
-def _kind(raw: bytes) -> str:
-    """The encoding of one line: "ascii", "utf-8", "gb18030", "either" or "none"."""
+def _kind(raw: bytes, encoding: str) -> str:
+    """The encoding of one line: "ascii", "utf-8", the other one, "either" or "none"."""
     if raw.isascii():
         return "ascii"
-    as_utf8, as_gb = _try(raw, "utf-8"), _try(raw, "gb18030")
+    as_utf8, other = _try(raw, "utf-8"), _try(raw, encoding)
     if as_utf8 is None:
-        return "none" if as_gb is None else "gb18030"
-    chinese = any(ord(character) >= _FIRST_CJK for character in as_utf8)
-    return "utf-8" if as_gb is None or (chinese and not _common(as_gb)) else "either"
+        return "none" if other is None else encoding
+    foreign = any(ord(character) >= _FIRST_CJK for character in as_utf8)
+    return "utf-8" if other is None or (foreign and not _common(other)) else "either"
 
 
 def _lines(numbers: list[int]) -> str:
@@ -203,22 +249,24 @@ def _undecodable(path: Path | str, content: bytes, lines: list[int], encoding: s
     return fault(path, text, found="undecodable bytes", expected=tried, rows=rows)
 
 
-def _mixed(path: Path | str, utf8: list[int], gb: list[int]) -> ReadingError:
+def _mixed(path: Path | str, utf8: list[int], gb: list[int], encoding: str) -> ReadingError:
     text = (
-        f"{Path(path).name}: {_lines(utf8)} {'is' if len(utf8) == 1 else 'are'} in UTF-8, {_lines(gb)} in GB18030: two "
+        f"{Path(path).name}: {_lines(utf8)} {'is' if len(utf8) == 1 else 'are'} in UTF-8, {_lines(gb)} in {encoding.upper()}: two "
         "files were put together. Expected one encoding: convert the parts to UTF-8 before joining them, or save the "
         "table as .xlsx."
     )
     lines = sorted([*utf8, *gb])
-    found = ["UTF-8" if line in set(utf8) else "GB18030" for line in lines]
+    found = ["UTF-8" if line in set(utf8) else encoding.upper() for line in lines]
     rows = _by_line(path, lines, found, "mixed encodings", "one encoding in the whole file")
     return fault(path, text, found="mixed encodings", expected="one encoding", rows=rows)
 
 
-def _ambiguous(path: Path | str, as_utf8: str, as_gb: str) -> ReadingError:
-    one, other = (next(line for line in text.splitlines() if not line.isascii())[:30] for text in (as_utf8, as_gb))
+def _ambiguous(path: Path | str, texts: Mapping[str, str]) -> ReadingError:
+    shown = {name: next(line for line in text.splitlines() if not line.isascii())[:30] for name, text in texts.items()}
+    readings = ", ".join(f"{text!r} in {NAMES[name].partition(' ')[0]}" for name, text in shown.items())
+    choices = " or ".join(f"'encoding: {name}'" for name in shown)
     text = (
-        f"{Path(path).name}: the bytes are valid in two encodings: {one!r} in UTF-8, {other!r} in GB18030. Expected bytes "
-        "that fit one: say which with 'encoding: utf-8' or 'encoding: gb18030' in the layout."
+        f"{Path(path).name}: the bytes are valid in two encodings: {readings}. Expected bytes that fit one: say which with {choices} "
+        "in the layout."
     )
     return fault(path, text, found="two encodings fit", expected="one encoding")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from evalaid.base.months import CALENDAR, month_in
+from evalaid.reading.values.calendar_languages import fiscal_year, in_digits, with_eras
 
 FIRST_YEAR, LAST_YEAR = 1949, 2100
 """Years outside these are taken for slips."""
@@ -71,6 +72,7 @@ class Said:
     day: dt.date | None = None  # A date, whose step only the column tells
     number: int | None = None  # A plain number from 1 to 12 in a column with years, whose step only the column tells
     year: int | None = None  # the year of ``number``
+    fiscal: int | None = None  # the year by which a fiscal year is called; beside a span, which it may be as well
     bare_quarter: bool = False  # A quarter written without 第 or Q, as it is in cumulative reports too
     note: str = ""  # what was left out or supplied
     fault: str = ""  # why it is unreadable
@@ -131,7 +133,7 @@ def _year(year: object) -> int | None:
 
 
 def _plain(text: str) -> str:
-    text = re.sub(r"\s+", "", unicodedata.normalize("NFKC", text)).strip("'\u200b\ufeff")
+    text = with_eras(re.sub(r"\s+", "", unicodedata.normalize("NFKC", text)).strip("'\u200b\ufeff"))
     text = re.sub(r"十([一二])", r"1\1", text).replace("十", "10")
     for word, digit in _DIGITS.items():
         text = text.replace(word, digit)
@@ -163,7 +165,15 @@ def _day(text: str, day: dt.date) -> Said:
 
 
 def _text(cell: str, year: int | None) -> Said:
-    text = write_months(_plain(cell))
+    fiscal = fiscal_year(cell)
+    if fiscal is not None and fiscal[1]:
+        return Said(cell, fiscal=fiscal[0])
+    said = _text_in_digits(in_digits(cell) or cell, cell, year)
+    return said if fiscal is None else replace(said, fiscal=fiscal[0])
+
+
+def _text_in_digits(text: str, cell: str, year: int | None) -> Said:
+    text = write_months(_plain(text))
     if not text or re.fullmatch(r"-+|[.…/]+|无|不详", text):
         return Said("")
     notes = []

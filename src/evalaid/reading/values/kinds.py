@@ -10,6 +10,7 @@ from functools import cache, lru_cache
 import numpy as np
 
 from evalaid.base.periods import FIRST_YEAR, LAST_YEAR
+from evalaid.reading.values.calendar_languages import fiscal_year, in_digits, split_words
 from evalaid.reading.values.script import unify
 from evalaid.reading.words.vocabulary import joined, patterns
 
@@ -41,6 +42,10 @@ UNIT_WORDS = (
     r"(?:万|亿|千|百)?(?:人次|人|例次|例|次|张|元|个|名|家|天|日|公里|km)|%|‰|百分比|percent|per ?cent|pct|fraction|10k"
 )
 _BARE = re.compile(UNIT_WORDS, re.IGNORECASE)
+
+
+_HAN_DATE = re.compile(r"\d\s*[年月季]|[年月季]\s*\d")
+"""Chinese periods have a grammar of their own."""
 
 
 class CellKind(IntEnum):
@@ -102,7 +107,7 @@ def _classify_text(raw: str) -> CellKind:
         return CellKind.MISSING
     if _NUMBER.fullmatch(text):
         return CellKind.YEAR if re.fullmatch(_YEAR, text) else CellKind.NUMBER
-    if _PERIOD.fullmatch(text.removesuffix("累计").strip()):
+    if _PERIOD.fullmatch(text.removesuffix("累计").strip()) or in_digits(text) or fiscal_year(text):
         return CellKind.PERIOD
     if _note().match(text) or find_unit_note(text) or len(text) > LONGEST_HEADER:
         return CellKind.NOTE
@@ -156,6 +161,10 @@ def split_period(text: str) -> tuple[str, str]:
     >>> split_period("2019年第一季度县域内住院人次"), split_period("床位数"), split_period("1-9月住院率")
     (('2019年第一季度', '县域内住院人次'), ('', '床位数'), ('1-9月', '住院率'))
     """
+    if fiscal_year(text) is not None:
+        return text, ""
+    if (words := split_words(text)) is not None and not _HAN_DATE.search(text):
+        return words
     found = _PERIOD.search(text)
     if found is None or len(text) > 4 * LONGEST_HEADER:
         return "", text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -62,6 +62,7 @@ class Spans:
     # (position, text, decided) where something was left out or supplied (a remark, a year, two digits of a
     # year)
     notes: list[tuple[int, str, str]]
+    fiscal: bool = False  # whether they are fiscal years, each called by the year that its name begins with
 
 
 def read_spans(
@@ -89,6 +90,8 @@ def read_spans(
             f"{len(years)} years were given for {len(cells)} periods. Expected one year for each period."
         )
     said = [read_period(cell, own) for cell, own in zip(cells, years, strict=True)]
+    fiscal = are_fiscal(said)
+    said = [_fiscal_as_year(item) for item in said] if fiscal else said
     dates = _step_of_dates(said, step)
     numbers = _step_of_numbers(said, step)
     found = [_span(item, dates, numbers) for item in said]
@@ -100,7 +103,27 @@ def read_spans(
             faults.append((at, str(cells[at]), why))
         elif item.note:
             notes.append((at, str(cells[at]), item.note))
-    return Spans(spans, _evidence(spans, decided, said, dates, numbers), faults, notes)
+    evidence = _evidence(spans, decided, said, dates, numbers)
+    if fiscal:
+        text = next(item.text for item in said if item.fiscal is not None)
+        evidence += f" Fiscal years: {text!r} is called by its first year."
+    return Spans(spans, evidence, faults, notes, fiscal)
+
+
+def are_fiscal(said: Sequence[Said]) -> bool:
+    """Return whether a column holds fiscal years: one can be nothing else, or all that stand there may be some, of several years."""
+    there = [item for item in said if item.span is not None or item.fiscal is not None or item.fault]
+    if any(item.fiscal is not None and item.span is None for item in there):
+        return True
+    years = {item.fiscal for item in there}
+    return len(years) > 1 and None not in years
+
+
+def _fiscal_as_year(item: Said) -> Said:
+    if item.fiscal is None:
+        return item
+    first = (item.fiscal - 1970) * 12
+    return replace(item, span=(first, first + 11), bare_quarter=False)
 
 
 def _step_of_dates(said: Sequence[Said], step: str | None) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-LANGUAGES = ("zh", "en")
+LANGUAGES = ("zh", "en", "de", "fr", "es", "pt", "it", "ko", "ja")
 """Languages with a file of words; the order of the roles of a header is that of the first file that has them."""
 
 _FRAGMENT = re.compile(r"<(\w+)>")

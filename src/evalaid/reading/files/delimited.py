@@ -24,6 +24,7 @@ class Fields:
     # fields of each row; a blank line is an empty row, so that the position is the row's number
     rows: list[list[str]]
     note: str  # which separator, and why
+    separator: str = ","
 
 
 def split(path: Path | str, text: str, limits: Limits, separator: str | None = None) -> Fields:
@@ -52,7 +53,7 @@ def split(path: Path | str, text: str, limits: Limits, separator: str | None = N
                 raise fault(path, message, found="too many cells", expected=f"at most {limits.cells:,} cells")
     except csv.Error as error:
         raise _broken(path, reader.line_num, str(error)) from error
-    return Fields(rows, note)
+    return Fields(rows, note, chosen)
 
 
 def _detect(path: Path | str, text: str) -> tuple[str, str]:

@@ -34,6 +34,7 @@ class Grid:
     encoding: str = ""  # encoding of a text file, as Python names it; empty for a workbook
     notes: tuple[str, ...] = ()  # what was decided while opening, one sentence each
     sha256: str = ""  # hash of the file
+    separator: str = ""  # of the fields of a text file
 
     def address(self, row: int, column: int) -> str:
         """Return the name of a cell as a spreadsheet does.
@@ -103,7 +104,7 @@ def _from_text(
     if not has_value(cells):
         message = f"{snapshot.file}: the file has no values, only blanks. Expected a table: export it again."
         raise fault(snapshot.path, message, found="no values", expected="a table with values")
-    return Grid(snapshot.file, "", cells, (), decoded.encoding, (decoded.note, fields.note))
+    return Grid(snapshot.file, "", cells, (), decoded.encoding, (decoded.note, fields.note), separator=fields.separator)
 
 
 def _from_page(snapshot: Snapshot, sheet: str | None, limits: Limits, encoding: str | None) -> tuple[Grid, ...]:

@@ -2,56 +2,83 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
+from evalaid.reading.files.data_files import DATA_FILES, open_data_file, split_source
 from evalaid.reading.files.grids import TEXTS, WORKBOOKS, open_grids
 from evalaid.reading.files.snapshot import Limits, fault, readable_name, take
-from evalaid.reading.journal.decisions import DECISION_COLUMNS
+from evalaid.reading.journal.decisions import DECISION_COLUMNS, LEFT_OUT_COLUMNS
+from evalaid.reading.tables.typed_columns import FileFacts, type_columns
+from evalaid.reading.values.kinds import find_role, plain
+from evalaid.reading.values.total_words import FEW, totals_by_name
 
 PARQUET = frozenset({".parquet", ".pq"})
-MOST_ROWS = 2_000_000
-"""A Parquet file with more rows holds no units by periods."""
-KINDS = TEXTS | WORKBOOKS | PARQUET
+KINDS = TEXTS | WORKBOOKS | DATA_FILES
 """How the names of files end that may hold a tidy table."""
 
 
 @dataclass(frozen=True, eq=False)
 class TidyTable:
-    """Hold a tidy table and how its file was opened."""
+    """Hold a tidy table and how its file was opened.
 
-    frame: pd.DataFrame  # one row for each row of the file; columns of numbers are numeric
+    Columns of numbers are numeric; names and codes are text as it stands in the file ("01001" keeps its zero, "NA" is a name);
+    fiscal years and periods in words are in the plain form of `evalaid.base.periods`. Rows of totals are in ``left_out``.
+    """
+
+    frame: (
+        pd.DataFrame
+    )  # one row for each row of the file that is no total; its index counts the rows of the file from zero
     decisions: pd.DataFrame  # ``file``, ``sheet``, ``cell``, ``what``, ``decided``, ``because``
     first_line: int = 2  # number of the first row of data as a spreadsheet or an editor shows it
+    left_out: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=LEFT_OUT_COLUMNS))
+    labels: dict[str, str] = field(default_factory=dict)  # column -> what the file says that it is (Stata, SPSS, SAS)
 
 
-def read_tidy(path: Path | str, *, sheet: str | None = None, encoding: str | None = None) -> TidyTable:
-    r"""Read a tidy table from a text file, a workbook or a Parquet file.
+def read_tidy(
+    path: Path | str,
+    *,
+    sheet: str | None = None,
+    encoding: str | None = None,
+    decimal: str | None = None,
+    thousands: str | None = None,
+) -> TidyTable:
+    r"""Read a tidy table from a text file, a workbook, or a file of Stata, SPSS, SAS, Parquet, Feather, JSON, SQLite or DuckDB.
 
-    Assumes that the first row holds the names of the columns and every other row an observation.
+    Assumes that the first row holds the names of the columns and every other row an observation; a table of a database is named
+    as ``file.duckdb::table``.
+
+    Raises
+    ------
+    ReadingError
+        If the file cannot be opened or has no rows, no sheet of that name, two columns of one name, or numbers that can be read in
+        two ways.
 
     Examples
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = Path(folder) / "panel.csv"
-    ...     _ = file.write_text("地区,年,率\n甲,2019,0.8\n", encoding="gb18030")
+    ...     _ = file.write_text("code;année;taux\n01001;2019;68,1\n2A;2019;70,2\nEnsemble;2019;69,0\n", encoding="cp1252")
     ...     table = read_tidy(file)
-    >>> table.frame.to_dict("records"), table.decisions["what"].tolist()
-    ([{'地区': '甲', '年': 2019, '率': 0.8}], ['opening', 'opening'])
+    >>> table.frame.to_dict("records")
+    [{'code': '01001', 'année': 2019, 'taux': 68.1}, {'code': '2A', 'année': 2019, 'taux': 70.2}]
     """
-    path = Path(path)
+    path, table = split_source(path)
     suffix = path.suffix.lower()
-    if path.is_file() and suffix not in PARQUET and path.stat().st_size > Limits().file_bytes:
+    if suffix in DATA_FILES:
+        return _checked(_from_data_file(path, table), path)
+    if path.is_file() and path.stat().st_size > Limits().file_bytes:
         take(path, Limits())  # refuses it, with advice
-    if suffix in PARQUET:
-        table = _from_parquet(path)
-    elif suffix == ".csv" and encoding is None and path.is_file() and (frame := _plain_csv(path)) is not None:
-        table = TidyTable(frame, pd.DataFrame(columns=DECISION_COLUMNS))
-    else:
-        table = _from_grid(path, sheet, encoding)
+    facts = FileFacts(decimal=decimal, thousands=thousands)
+    if suffix == ".csv" and encoding is None and path.is_file() and (raw := _plain_csv(path)) is not None:
+        return _checked(_typed(raw, FileFacts(",", decimal, thousands), (readable_name(path.name), "")), path)
+    return _checked(_from_grid(path, sheet, encoding, facts), path)
+
+
+def _checked(table: TidyTable, path: Path) -> TidyTable:
     if table.frame.empty:
         message = f"{readable_name(path.name)} has no rows. Expected a row of column names and at least one below it."
         raise fault(path, message, found="no rows", expected="a header and rows")
@@ -59,33 +86,30 @@ def read_tidy(path: Path | str, *, sheet: str | None = None, encoding: str | Non
 
 
 def _plain_csv(path: Path) -> pd.DataFrame | None:
-    """Read csv as it mostly is, in UTF-8 with commas; None when it is not."""
+    """Read the texts of csv as it mostly is, in UTF-8 with commas; None when it is not."""
     try:
-        frame = pd.read_csv(path, encoding="utf-8-sig")
+        raw = pd.read_csv(
+            path, encoding="utf-8-sig", dtype=str, keep_default_na=False, na_filter=False, index_col=False
+        )
     except ValueError:  # not UTF-8, or rows of unlike length
         return None
-    return frame if frame.shape[1] > 1 else None
+    named = [name for name in map(str, raw.columns) if not name.startswith("Unnamed: ")]
+    return raw if len(named) == raw.shape[1] > 1 and ";" not in raw.columns[0] else None
 
 
-def _from_parquet(path: Path) -> TidyTable:
-    from evalaid.reading.records.stores import open_store  # DuckDB and Ibis take a second to import
-
-    with open_store(path) as store:
-        store.connection.raw_sql("SET preserve_insertion_order = true")
-        rows = int(store.table.count().execute())
-        if rows > MOST_ROWS:
-            message = (
-                f"{readable_name(path.name)} has {rows:,} rows; a tidy panel is read up to {MOST_ROWS:,}. If it holds one row for "
-                "each discharge, count it with evalaid.count_records, which needs little memory."
-            )
-            raise fault(path, message, found="too many rows", expected=f"at most {MOST_ROWS:,} rows")
-        frame = store.run(store.table, None)
-        store.finish()
-    row = (readable_name(path.name), "", "", "file", "read", "it is a Parquet file")
-    return TidyTable(frame, pd.DataFrame([row], columns=DECISION_COLUMNS), 1)
+def _from_data_file(path: Path, table: str) -> TidyTable:
+    found = open_data_file(path, table)
+    name = readable_name(path.name)
+    typed = _typed(found.frame, FileFacts(), (name, ""))
+    rows = [(name, "", "", "file", "read", f"it is {found.kind}")]
+    rows += [
+        (name, "", "", f"column {column!r}", text, "the label in the file") for column, text in found.labels.items()
+    ]
+    decisions = pd.concat([pd.DataFrame(rows, columns=DECISION_COLUMNS), typed.decisions], ignore_index=True)
+    return TidyTable(typed.frame, decisions, 1, typed.left_out, dict(found.labels))
 
 
-def _from_grid(path: Path, sheet: str | None, encoding: str | None) -> TidyTable:
+def _from_grid(path: Path, sheet: str | None, encoding: str | None, facts: FileFacts) -> TidyTable:
     grids = open_grids(path, sheet, encoding=encoding)
     grid = grids[0]
     header = ["" if cell is None else str(cell).strip() for cell in grid.cells[0]]
@@ -95,25 +119,46 @@ def _from_grid(path: Path, sheet: str | None, encoding: str | None) -> TidyTable
     if twice:
         message = f"{grid.file}: several columns are named {', '.join(twice)}. Expected a name of its own for each."
         raise fault(path, message, found="columns of one name", expected="unlike names", sheet=grid.sheet)
-    values = {header[place]: _typed(grid.cells[1:, place]) for place in named}
-    frame = pd.DataFrame(values)
-    frame = frame[frame.notna().any(axis=1)] if len(frame.columns) else frame
+    raw = pd.DataFrame({header[place]: pd.Series(grid.cells[1:, place], dtype=object) for place in named})
+    filled = raw.map(lambda cell: cell is not None and (not isinstance(cell, str) or bool(cell.strip()))).any(axis=1)
+    facts = FileFacts(grid.separator, facts.decimal, facts.thousands)
+    typed = _typed(raw[filled] if len(raw.columns) else raw, facts, (grid.file, grid.sheet))
     rows = [(grid.file, grid.sheet, "", "opening", note, "found while the file was opened") for note in grid.notes]
     rows += [
         (other.file, other.sheet, "", "sheet", "not read", "a tidy panel is the first sheet; --sheet names another")
         for other in grids[1:]
     ]
-    return TidyTable(frame.reset_index(drop=True), pd.DataFrame(rows, columns=DECISION_COLUMNS))
+    decisions = pd.concat([pd.DataFrame(rows, columns=DECISION_COLUMNS), typed.decisions], ignore_index=True)
+    return TidyTable(typed.frame, decisions, 2, typed.left_out)
 
 
-def _typed(cells: object) -> pd.Series:
-    """Return a column as numbers where every value is one, else as it stands; blanks are missing."""
-    values = pd.Series(cells, dtype=object)
-    values = values.map(lambda cell: cell.strip() if isinstance(cell, str) else cell)
-    values = values.mask(values.map(lambda cell: cell is None or cell == ""))
-    try:
-        numbers = pd.to_numeric(values)
-    except (ValueError, TypeError):
-        return values.infer_objects()
-    whole = pd.api.types.is_float_dtype(numbers) and bool((numbers % 1 == 0).all())  # a workbook holds 2019 as 2019.0
-    return numbers.astype("int64") if whole else numbers
+def _typed(raw: pd.DataFrame, facts: FileFacts, where: tuple[str, str]) -> TidyTable:
+    """Give every column its type, and leave out rows whose unit is a total by its name."""
+    frame, said = type_columns(raw, facts)
+    rows = [(*where, "", f"column {column!r}", decided, because) for column, decided, because in said]
+    left: list[tuple[object, ...]] = []
+    if (column := _column_of_units(frame)) is not None:
+        totals = totals_by_name(frame[column].dropna().unique())
+        is_total = frame[column].map(lambda value: value in totals)
+        others = frame.loc[~is_total, column].nunique()
+        if is_total.any() and others >= min(2, FEW):
+            left = [
+                (*where, int(row) + 2, "", value, totals[value]) for row, value in frame.loc[is_total, column].items()
+            ]
+            frame = frame[~is_total]
+            for name in dict.fromkeys(value for *_, value, _ in left):
+                rows.append((*where, "", f"unit {name!r}", "left out", str(totals[name])))
+    left_out = pd.DataFrame(left, columns=LEFT_OUT_COLUMNS).astype({"row": "Int64"})
+    return TidyTable(frame.reset_index(drop=True), pd.DataFrame(rows, columns=DECISION_COLUMNS), 2, left_out)
+
+
+def _column_of_units(frame: pd.DataFrame) -> str | None:
+    """The first column of names by its header, else the first column of texts."""
+    texts = [
+        column
+        for column in frame.columns
+        if not pd.api.types.is_numeric_dtype(frame[column])
+        and frame[column].map(lambda value: isinstance(value, str)).any()
+    ]
+    named = [column for column in texts if find_role(plain(column)) in {"name", "code"}]
+    return (named or texts or [None])[0]

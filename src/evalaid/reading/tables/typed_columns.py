@@ -1,0 +1,210 @@
+"""Columns of texts as numbers, periods or names, each decided after all its rows are seen: `type_columns`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evalaid.base.errors import ReadingError
+from evalaid.base.periods import PeriodKind, recognise_periods
+from evalaid.reading.values.comparable_names import looks_like_code, name_text
+from evalaid.reading.values.kinds import LONGEST_HEADER
+from evalaid.reading.values.number_formats import NumberFormat, decide_format
+from evalaid.reading.values.numerals import MISSING_WORDS
+from evalaid.reading.values.spans import STEPS, read_spans
+from evalaid.reading.words.languages import has_decimal_commas, language_of, marks
+
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]\d{1,3})?|[+-]?\d+\.\d+[eE]\d{1,3}")
+"""A number in a text; 5E1 is none, for codes look like that."""
+
+_MOST_MARKS = 0.9
+"""A column whose different texts are mostly marks for no value holds no numbers."""
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What a whole file says about the columns in it."""
+
+    separator: str = ""
+    decimal: str | None = None  # as the layout states it
+    thousands: str | None = None
+
+
+def type_columns(raw: pd.DataFrame, facts: FileFacts) -> tuple[pd.DataFrame, list[tuple[str, str, str]]]:
+    """Return a table with a type for each column, and (column, what was decided, why) where it is not plain.
+
+    Assumes that every cell stands as in the file. A column is one of numbers where every value is a number or a mark for no value
+    and no text is a code with leading zeros; one of periods where every value reads as one; else its values are names, kept as
+    they are ("NA" and "None" are names there).
+
+    Raises
+    ------
+    ReadingError
+        When numbers of a column can be read in two ways.
+    """
+    texts = {column: _texts(raw[column]) for column in raw.columns}
+    language = language_of([*map(str, raw.columns), *(text for found in texts.values() for text in found[:50])])
+    given = None
+    if facts.decimal is not None:
+        other = "." if facts.decimal == "," else ","
+        given = NumberFormat(facts.decimal, facts.thousands or other, "the layout says so")
+    typed: dict[str, pd.Series] = {}
+    decisions: list[tuple[str, str, str]] = []
+    hint: NumberFormat | None = given
+    waiting = []
+    for column in raw.columns:  # columns that show their format first: they decide for the others
+        if not texts[column]:
+            typed[column] = _numbers_as_they_are(raw[column])
+        elif (
+            (found := _format_of(texts[column], facts, language, None)) is not None and found.evidence and given is None
+        ):
+            hint = hint or found
+            waiting.append(column)
+        else:
+            waiting.append(column)
+    for column in waiting:
+        typed[column], said = _type_column(
+            raw[column], texts[column], facts, language, hint if given is None else given
+        )
+        decisions += [(column, *entry) for entry in said]
+    return pd.DataFrame(typed, columns=raw.columns), decisions
+
+
+def _texts(values: pd.Series) -> list[str]:
+    """The different texts of a column, in their order, blanks aside."""
+    if pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_datetime64_any_dtype(values.dtype):
+        return []
+    return [text for value in pd.unique(values) if isinstance(value, str) and (text := value.strip())]
+
+
+def _numbers_as_they_are(values: pd.Series) -> pd.Series:
+    """A column without texts: whole floats are whole numbers, as a workbook holds 2019 as 2019.0."""
+    if pd.api.types.is_object_dtype(values.dtype):
+        blank = values.map(lambda cell: cell is None or (isinstance(cell, str) and not cell.strip()))
+        values = values.mask(blank).infer_objects()
+        try:
+            values = pd.to_numeric(values)
+        except (ValueError, TypeError):
+            return values
+    if pd.api.types.is_float_dtype(values) and len(values) and bool((values % 1 == 0).all()):
+        return values.astype("int64")
+    return values
+
+
+def _format_of(texts: list[str], facts: FileFacts, language: str, hint: NumberFormat | None) -> NumberFormat | None:
+    """How the numbers of a column are written; None where that cannot be told."""
+    numeric = [text for text in texts if re.fullmatch(r"[^\w]*\d[\d.,'’ \u00a0\u202f]*[^\w]*", text)]
+    if len(numeric) < len(texts) * (1 - _MOST_MARKS):
+        return None
+    try:
+        return decide_format(numeric, separator=facts.separator, comma_language=has_decimal_commas(language), hint=hint)
+    except ReadingError:
+        return None
+
+
+def _type_column(
+    values: pd.Series, texts: list[str], facts: FileFacts, language: str, hint: NumberFormat | None
+) -> tuple[pd.Series, list[tuple[str, str]]]:
+    if any(map(looks_like_code, texts)):
+        return _names(values), []
+    periods = _periods(values, texts)
+    if periods is not None:
+        return periods
+    numbers = _numbers(values, texts, facts, language, hint)
+    return (_names(values), []) if numbers is None else numbers
+
+
+def _map(values: pd.Series, of: Callable[[str], Any]) -> pd.Series:
+    """Replace every text, each looked at once; other values stay."""
+    known = {text: of(text.strip()) for text in pd.unique(values) if isinstance(text, str)}
+    return values.map(lambda value: known.get(value, value) if isinstance(value, str) else value)
+
+
+def _names(values: pd.Series) -> pd.Series:
+    """A column of names: texts without outer blanks, numbers among them as the texts they show; blanks are missing."""
+    named = values.map(lambda value: value.strip() if isinstance(value, str) else _name(value))
+    return pd.Series(
+        [None if isinstance(value, str) and not value else value for value in named], index=values.index, dtype=object
+    ).infer_objects()
+
+
+def _name(value: object) -> object:
+    return (
+        name_text(value) or None
+        if isinstance(value, int | float | np.number) and not isinstance(value, bool)
+        else value
+    )
+
+
+def _numbers(
+    values: pd.Series, texts: list[str], facts: FileFacts, language: str, hint: NumberFormat | None
+) -> tuple[pd.Series, list[tuple[str, str]]] | None:
+    missing, zero = marks(language)
+    none = [text for text in texts if text.lower() in MISSING_WORDS or missing.fullmatch(text)]
+    nought = [text for text in texts if zero.fullmatch(text) and text not in none]
+    numeric = [text for text in texts if text not in {*none, *nought}]
+    there = bool(numeric) or any(isinstance(value, int | float | np.number) and value == value for value in values)  # noqa: PLR0124 (no NaN)
+    if not there:
+        return None
+    digits = [text for text in numeric if re.search(r"\d", text)]
+    if len(digits) < len(numeric):
+        return None
+    try:
+        how = decide_format(digits, separator=facts.separator, comma_language=has_decimal_commas(language), hint=hint)
+    except ReadingError:
+        if all(re.fullmatch(r"[+-]?[\d.,'’ \u00a0\u202f]+", text) for text in digits):
+            raise
+        return None
+    plain = {text: str(how.rewrite(text)) for text in numeric}
+    if not all(_NUMBER.fullmatch(text) for text in plain.values()):
+        return None
+    whole = all(re.fullmatch(r"[+-]?\d+", text) for text in plain.values())
+    read = {text: float(number) for text, number in plain.items()} | dict.fromkeys(none, np.nan)
+    said = [(f"decimal {how.decimal!r}, thousands {how.thousands!r}", how.evidence)] if how.evidence else []
+    if nought and whole:
+        read |= dict.fromkeys(nought, 0.0)
+        said.append(
+            (
+                f"{nought[0]!r} is 0",
+                f"in tables of this language ({language}) it stands for none, and the column is one of counts",
+            )
+        )
+    elif nought:
+        read |= dict.fromkeys(nought, np.nan)
+    if marked := [text for text in [*none, *(() if whole else nought)] if text.lower() not in {"na", "nan", "."}]:
+        said.append((f"{', '.join(map(repr, marked[:5]))}: no value", "a mark for no value beside numbers"))
+    numbers = pd.to_numeric(_map(values, lambda text: read.get(text, np.nan)), errors="coerce").astype("float64")
+    return _numbers_as_they_are(numbers), said
+
+
+def _periods(values: pd.Series, texts: list[str]) -> tuple[pd.Series, list[tuple[str, str]]] | None:
+    """A column of periods in words, or of fiscal years, in the plain form of its kind; None where it holds none, or plain ones."""
+    if (
+        not all(re.search(r"\d", text) for text in texts)
+        or max(map(len, texts)) > LONGEST_HEADER
+        or any(map(_NUMBER.fullmatch, texts))
+    ):
+        return None
+    if any(not isinstance(value, str) and value is not None and value == value for value in values.head(1000)):  # noqa: PLR0124 (no NaN)
+        return None
+    try:
+        read = read_spans(texts)
+    except ReadingError:
+        return None
+    spans = [span for span in read.spans if span is not None]
+    steps = {span.step for span in spans}
+    if len(spans) < len(texts) or len(steps) != 1 or not steps <= set(STEPS) or any(span.cumulative for span in spans):
+        return None
+    if not read.fiscal:
+        plain, unreadable = recognise_periods(pd.Series(texts))
+        if plain.kind != PeriodKind.NUMBER and not unreadable.any():
+            return None
+    kind = next(iter(steps))
+    written = {text: span.year if kind == "year" else str(span) for text, span in zip(texts, spans, strict=True)}
+    filled = _map(values, lambda text: written.get(text))
+    return _numbers_as_they_are(filled) if kind == "year" else filled, [(f"periods: {kind}", read.evidence)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,7 +36,9 @@ class TidyTable:
     decisions: pd.DataFrame  # ``file``, ``sheet``, ``cell``, ``what``, ``decided``, ``because``
     first_line: int = 2  # number of the first row of data as a spreadsheet or an editor shows it
     left_out: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=LEFT_OUT_COLUMNS))
-    labels: dict[str, str] = field(default_factory=dict)  # column -> what the file says that it is (Stata, SPSS, SAS)
+    labels: Mapping[str, str] = field(
+        default_factory=dict
+    )  # column -> what the file says that it is (Stata, SPSS, SAS)
 
 
 def read_tidy(
@@ -88,10 +92,12 @@ def _checked(table: TidyTable, path: Path) -> TidyTable:
 def _plain_csv(path: Path) -> pd.DataFrame | None:
     """Read the texts of csv as it mostly is, in UTF-8 with commas; None when it is not."""
     try:
-        raw = pd.read_csv(
-            path, encoding="utf-8-sig", dtype=str, keep_default_na=False, na_filter=False, index_col=False
-        )
-    except ValueError:  # not UTF-8, or rows of unlike length
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            raw = pd.read_csv(
+                path, encoding="utf-8-sig", dtype=str, keep_default_na=False, na_filter=False, index_col=False
+            )
+    except (ValueError, pd.errors.ParserWarning):  # not UTF-8, or rows of unlike length
         return None
     named = [name for name in map(str, raw.columns) if not name.startswith("Unnamed: ")]
     return raw if len(named) == raw.shape[1] > 1 and ";" not in raw.columns[0] else None
@@ -142,12 +148,10 @@ def _typed(raw: pd.DataFrame, facts: FileFacts, where: tuple[str, str]) -> TidyT
         is_total = frame[column].map(lambda value: value in totals)
         others = frame.loc[~is_total, column].nunique()
         if is_total.any() and others >= min(2, FEW):
-            left = [
-                (*where, int(row) + 2, "", value, totals[value]) for row, value in frame.loc[is_total, column].items()
-            ]
+            shown = {int(str(row)): str(value) for row, value in frame.loc[is_total, column].items()}
+            left = [(*where, row + 2, "", name, totals[name]) for row, name in shown.items()]
+            rows += [(*where, "", f"unit {name!r}", "left out", totals[name]) for name in dict.fromkeys(shown.values())]
             frame = frame[~is_total]
-            for name in dict.fromkeys(value for *_, value, _ in left):
-                rows.append((*where, "", f"unit {name!r}", "left out", str(totals[name])))
     left_out = pd.DataFrame(left, columns=LEFT_OUT_COLUMNS).astype({"row": "Int64"})
     return TidyTable(frame.reset_index(drop=True), pd.DataFrame(rows, columns=DECISION_COLUMNS), 2, left_out)
 
@@ -161,4 +165,4 @@ def _column_of_units(frame: pd.DataFrame) -> str | None:
         and frame[column].map(lambda value: isinstance(value, str)).any()
     ]
     named = [column for column in texts if find_role(plain(column)) in {"name", "code"}]
-    return (named or texts or [None])[0]
+    return next(iter([*named, *texts]), None)

@@ -206,5 +206,5 @@ def _periods(values: pd.Series, texts: list[str]) -> tuple[pd.Series, list[tuple
             return None
     kind = next(iter(steps))
     written = {text: span.year if kind == "year" else str(span) for text, span in zip(texts, spans, strict=True)}
-    filled = _map(values, lambda text: written.get(text))
+    filled = _map(values, written.get)
     return _numbers_as_they_are(filled) if kind == "year" else filled, [(f"periods: {kind}", read.evidence)]

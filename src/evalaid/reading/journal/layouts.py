@@ -14,6 +14,7 @@ import yaml
 from evalaid.base.errors import ReadingError
 from evalaid.base.names import FIGURE, KEY_ROLES, NOTHING
 from evalaid.reading.files.cells import cell_place
+from evalaid.reading.values.number_formats import DECIMALS, THOUSANDS
 from evalaid.reading.words.vocabulary import patterns
 
 PERIODS = ("year", "half-year", "quarter", "month")
@@ -90,6 +91,8 @@ class TableLayout:
         Order among repeated figures of one unit and period: the highest stays.
     base : str, optional
         The population that is read, as the column of bases writes it, where a table holds several.
+    decimal, thousands : str, optional
+        What stands before the decimals of its numbers, and between their thousands.
     totals : tuple of str
         Further texts that mark a row of totals.
     leave_out : tuple of int
@@ -114,6 +117,8 @@ class TableLayout:
     cumulative: bool | None = None
     edition: int | None = None
     base: str | None = None
+    decimal: str | None = None
+    thousands: str | None = None
     totals: tuple[str, ...] = ()
     leave_out: tuple[int, ...] = ()
     keep: tuple[str, ...] = ()
@@ -135,6 +140,8 @@ class FileLayout:
         Whether units are looked up among the administrative divisions, or taken as the text that stands there.
     decreases : {"keep", "missing"}
         What becomes of a count that falls within a year although it is cumulative. Both list it; it is never set to zero.
+    year_begins : int, optional
+        The month in which fiscal years begin (4: April), of periods such as 2012/13 and of dates that fall into them.
 
     Examples
     --------
@@ -147,6 +154,7 @@ class FileLayout:
     within: str | None = None
     units: str = "counties"
     decreases: str = "keep"
+    year_begins: int | None = None
 
     def find(self, file: str, sheet: str) -> TableLayout | None:
         """Return what the layout says about a sheet, None when it says nothing."""
@@ -205,6 +213,8 @@ def _write(layout: FileLayout) -> Iterator[str]:
     yield f"within: {_scalar(layout.within)}  # province or prefecture that all units lie in"
     yield f"units: {layout.units}  # counties: names and codes are looked up; as_written: taken as they stand"
     yield f"decreases: {layout.decreases}  # a cumulative count that falls: keep or missing; it is listed"
+    if layout.year_begins is not None:
+        yield f"year_begins: {layout.year_begins}  # the month in which fiscal years (2012/13) begin"
     yield "tables:" if layout.tables else "tables: []"
     for table in layout.tables:
         yield f"- file: {_scalar(table.file)}"
@@ -226,6 +236,9 @@ def _write(layout: FileLayout) -> Iterator[str]:
         yield f"  cumulative: {_scalar(table.cumulative)}  # true: counts add up from January; false: each period alone"
         yield f"  edition: {_scalar(table.edition)}  # of repeated figures the highest edition stays"
         yield f"  base: {_scalar(table.base)}  # the population that is read, where a column gives several"
+        for name in ("decimal", "thousands"):
+            if getattr(table, name) is not None:
+                yield f"  {name}: {_scalar(getattr(table, name))}  # as numbers are written"
         yield f"  totals: {_scalar(table.totals)}  # further texts that mark a row of totals"
         yield f"  leave_out: {_scalar(table.leave_out)}  # rows"
         yield f"  keep: {_scalar(table.keep)}  # units that look like totals and are none"
@@ -267,6 +280,7 @@ class _Reader:
             within=self._text(stored.get("within"), "within"),
             units=self._one_of(stored.get("units"), UNITS, "units") or "counties",
             decreases=self._one_of(stored.get("decreases"), DECREASES, "decreases") or "keep",
+            year_begins=self._month(stored.get("year_begins")),
         )
 
     def _table(self, entry: Any, where: str) -> TableLayout:
@@ -296,10 +310,19 @@ class _Reader:
             cumulative=self._flag(entry.get("cumulative"), f"{where}.cumulative"),
             edition=self._whole(entry.get("edition"), f"{where}.edition"),
             base=self._text(entry.get("base"), f"{where}.base"),
+            decimal=self._one_of(entry.get("decimal"), DECIMALS, f"{where}.decimal"),
+            thousands=self._one_of(entry.get("thousands"), THOUSANDS, f"{where}.thousands"),
             totals=self._texts(entry.get("totals"), f"{where}.totals"),
             leave_out=self._numbers(entry.get("leave_out"), f"{where}.leave_out"),
             keep=self._texts(entry.get("keep"), f"{where}.keep"),
         )
+
+    def _month(self, value: Any) -> int | None:
+        number = int(value) if isinstance(value, str) and value.isdigit() else value
+        if number is None or (type(number) is int and 1 <= number <= 12):
+            return number
+        self.faults.append(f"year_begins must be a month from 1 to 12, found {value!r}")
+        return None
 
     def _separator(self, value: Any, where: str) -> str | None:
         if value is None or (isinstance(value, str) and len(value) == 1):

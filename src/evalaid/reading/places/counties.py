@@ -54,7 +54,7 @@ def place_unit(
     """Find code and name of a row's unit, or why it has none."""
     name = bare(name)
     if units == "as_written":
-        return PlacedUnit(code or name, name or code)
+        return PlacedUnit(code or " ".join(part for part in (near, name) if part), name or code)
     place = (_larger(near, within) if near else None) or within
     read = read_regions([name or code], codes=[code] if code and name else None, within=place)
     found = read.regions[0]

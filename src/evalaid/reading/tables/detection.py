@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evalaid.base.names import BASE, CITY, CODE, EDITION, FIGURE, INDICATOR, MEASURE, NAME, NOTHING, PERIOD, YEAR
+from evalaid.base.names import (
+    BASE,
+    CITY,
+    CODE,
+    EDITION,
+    FIGURE,
+    INDICATOR,
+    MEASURE,
+    NAME,
+    NOTHING,
+    PERIOD,
+    PROVINCE,
+    SHARE,
+    YEAR,
+)
 from evalaid.reading.files.cells import column_letters, column_number
 from evalaid.reading.files.grids import Grid
 from evalaid.reading.journal.decisions import Journal
 from evalaid.reading.journal.layouts import ColumnLayout, FileLayout, TableLayout
 from evalaid.reading.places.counties import PlacedUnit
+from evalaid.reading.places.whose_units import COUNTIES
 from evalaid.reading.tables.across import find_content, is_other, place_columns, place_table, stated_places
 from evalaid.reading.tables.column_roles import Header, choose_unit, is_value, read_header
 from evalaid.reading.tables.headers import TableBlock, fill_down, find_block, find_unit
 from evalaid.reading.tables.titles import find_edition, find_period, find_variable, say_cumulative, say_whose
 from evalaid.reading.values.kinds import CellKind, classify, plain
+from evalaid.reading.values.measures import measure_of
 from evalaid.reading.words.vocabulary import pattern_of
 
 
@@ -77,6 +94,11 @@ def detect(given: TableLayout | None, journal: Journal, layout: FileLayout) -> D
         for column, path in enumerate(block.paths)
     }
     columns, stated, unnamed = _read_columns(given, block, headers, places, journal, layout.units)
+    if layout.units != COUNTIES:
+        columns = _with_names(columns, journal)
+        if given.columns == () and _is_tidy(columns, block):
+            _refuse_tidy(columns, block, journal)
+            return None
     if any(column.place for column in columns) and (keys := [c for c in columns if c.read in {NAME, CODE}]):
         journal.fault(
             first,
@@ -107,6 +129,32 @@ def detect(given: TableLayout | None, journal: Journal, layout: FileLayout) -> D
     )
     note = find_unit(block.above + block.below)
     return Detected(table, block, stated, note.text if note else "", period, year, placed)
+
+
+def _with_names(columns: list[ColumnLayout], journal: Journal) -> list[ColumnLayout]:
+    """Where no column names units, those are the larger places that a column does name."""
+    if {NAME, CODE} & {column.read for column in columns}:
+        return columns
+    larger = next((column for role in (CITY, PROVINCE) for column in columns if column.read == role), None)
+    if larger is None:
+        return columns
+    journal.decide(larger.column, f"column {larger.column}", NAME, "no other column names units")
+    return [replace(column, read=NAME) if column is larger else column for column in columns]
+
+
+def _is_tidy(columns: list[ColumnLayout], block: TableBlock) -> bool:
+    """Return whether a table has one row for each unit and period below a first row of names, and nothing around it."""
+    dated = any(column.read in {PERIOD, YEAR} for column in columns)
+    return dated and block.header == (0, 0) and not block.above and not block.below
+
+
+def _refuse_tidy(columns: list[ColumnLayout], block: TableBlock, journal: Journal) -> None:
+    names = [column for column in columns if column.read in {NAME, CODE}]
+    where = f"{names[0].column}{block.data[0] + 1}" if names else ""
+    fault = "a tidy table of units that are no counties of China: one row for each unit and period, all columns of equal rank"
+    journal.fault(
+        block.data[0], where, "", fault, "its columns named (--unit, --period, --outcome), or columns in a layout"
+    )
 
 
 def _outside(given: TableLayout, journal: Journal) -> bool:
@@ -170,6 +218,9 @@ def _read_columns(
             if found.read == FIGURE and INDICATOR not in named:
                 found = _named_by_title(found, given, block, journal)
                 unnamed |= not found.read
+            if units != COUNTIES:
+                found = _anything(found, header, body, block, dated=any(other.period for other in headers.values()))
+                unnamed = False
             found = _as_nothing(found, text, blank=blank)
             if is_value(found.read) and not found.unit:
                 unit, because = _unit_of_note(found.read, block, journal)
@@ -206,6 +257,43 @@ def _named_by_title(found: _Found, given: TableLayout, block: TableBlock, journa
     read, unit = (given.variable, "") if given.variable else find_variable(block, journal)
     who = "the layout" if given.variable else "a title"
     return _Found(read, found.unit or unit, f"{found.because}, and {who} names the variable")
+
+
+def _anything(found: _Found, header: Header, body: np.ndarray, block: TableBlock, *, dated: bool) -> _Found:
+    """Read figures of any kind: those of a whole table by its title, a column of numbers by its header."""
+    if dated and not header.period and pattern_of("total_row").fullmatch(header.words):
+        return replace(found, read=NOTHING, because="a total over the periods, by its header")
+    if found.read or (header.period and not header.words):
+        return _by_measure(found, block) if not found.read and header.period else found
+    kinds = [classify(value) for value in body if plain(value)]
+    if (
+        header.words
+        and sum(kind in {CellKind.NUMBER, CellKind.MISSING} for kind in kinds) >= MOST_NUMBERS * len(kinds) > 0
+    ):
+        name = re.sub(r"\W+", "_", header.words).strip("_").lower()
+        return replace(
+            found,
+            read=name if not name[:1].isdigit() else f"n_{name}",
+            because=f"{found.because}, and numbers stand in it",
+        )
+    return found
+
+
+MOST_NUMBERS = 0.8
+"""Share of the cells of a column that are figures before a column of an unknown name is taken to hold figures."""
+
+
+def _by_measure(found: _Found, block: TableBlock) -> _Found:
+    """Name the figures of a table by what its title and its notes say that they are."""
+    notes = [note.text for note in block.above + block.below]
+    measure = measure_of("", notes)
+    title = notes[0] if notes else ""
+    said = f", and the title is {title!r}" if title else ", and no title says what they are"
+    return replace(found, read=SHARE if measure.kind == SHARE else VALUE, because=found.because + said)
+
+
+VALUE = "value"
+"""The variable of figures that no title names in known words."""
 
 
 def _as_nothing(found: _Found, text: str, *, blank: bool) -> _Found:

@@ -52,7 +52,7 @@ def find_unit(notes: Sequence[Note]) -> Note | None:
     for note in notes:
         text = plain(note.text)
         if found := find_unit_note(text):
-            return Note(note.row, note.column, found[1].rstrip(")。"))
+            return Note(note.row, note.column, found["unit"].rstrip(")。"))
         if is_unit(bare := text.strip("()[]")):
             return Note(note.row, note.column, bare)
     return None

@@ -15,10 +15,12 @@ from evalaid.reading.files.grids import Grid
 from evalaid.reading.journal.decisions import Journal, show
 from evalaid.reading.journal.layouts import TableLayout
 from evalaid.reading.places.counties import PlacedUnit, bare, is_total, place_unit, read_heading
+from evalaid.reading.places.whose_units import COUNTIES
 from evalaid.reading.tables.headers import TableBlock, fill_down, is_numbering
 from evalaid.reading.values.calendar_words import NO_YEAR
-from evalaid.reading.values.kinds import CellKind, classify, plain, split_period
+from evalaid.reading.values.kinds import CellKind, classify, plain, spaced, split_period
 from evalaid.reading.values.spans import Span, read_spans
+from evalaid.reading.values.total_words import totals_by_name
 from evalaid.reading.words.vocabulary import pattern_of, patterns
 
 
@@ -145,6 +147,13 @@ class _Sheet:
         texts = (plain(self.cells[row, column]) for role in roles for column in self.roles.get(role, ()))
         return next((text for text in texts if text), "")
 
+    def first_name(self, row: int, *roles: str) -> str:
+        """The first name or code in the columns of these roles; with its blanks where units are taken as they are written."""
+        if self.units == COUNTIES:
+            return self.first_text(row, *roles)
+        texts = (spaced(self.cells[row, column]) for role in roles for column in self.roles.get(role, ()))
+        return next((text for text in texts if text), "")
+
     def joined(self, row: int, role: str) -> str:
         """The text in the first column of a role."""
         return "".join(plain(self.cells[row, column]) for column in self.roles.get(role, ())[:1])
@@ -158,9 +167,9 @@ class _Sheet:
             row + 1,
             tuple(plain(cells[column]) for column in filled),
             "; ".join(show(cells[column]) for column in filled[:3]),
-            self.first_text(row, CODE),
-            self.first_text(row, NAME),
-            self.first_text(row, CITY, PROVINCE),
+            self.first_name(row, CODE),
+            self.first_name(row, NAME),
+            self.first_name(row, CITY, PROVINCE),
             tuple(text for text in dates if text),
             self.joined(row, BASE),
             bool(self.first_text(row, PERIOD, YEAR, INDICATOR)),
@@ -201,7 +210,14 @@ def read_rows(
     """
     cells = fill_down(journal.grid)
     headers = {plain(value) for row in range(block.header[0], block.header[1] + 1) for value in cells[row]} - {""}
+    if units != COUNTIES:
+        cells = fill_blocks(
+            cells, block.data, [column for role in (CITY, PROVINCE) for column in roles.get(role, ())], journal
+        )
     sheet = _Sheet(block, table, roles, journal, cells, headers, within, units, across)
+    if units != COUNTIES:
+        sheet = replace(sheet, table=replace(table, totals=(*table.totals, *_totals(sheet))))
+    table = sheet.table
     above = _Above()
     kinds: dict[int, tuple[RowKind, RowTexts]] = {}
     placed: dict[int, PlacedUnit] = {}
@@ -223,6 +239,34 @@ def read_rows(
     step = table.step or _step_of_header(block, [*roles.get(PERIOD, ()), *roles.get(YEAR, ())])
     _read_periods(cells, rows, roles, year, step, journal)
     return rows
+
+
+def fill_blocks(cells: np.ndarray, data: tuple[int, int], columns: Sequence[int], journal: Journal) -> np.ndarray:
+    """Write the name of a larger place, given once for the rows below it, into each of them; returns new cells."""
+    filled = cells.copy()
+    for column in columns:
+        blanks = 0
+        for row in range(data[0] + 1, data[1] + 1):
+            others = any(plain(value) for at, value in enumerate(filled[row]) if at != column)
+            if not plain(filled[row, column]) and plain(filled[row - 1, column]) and others:
+                filled[row, column] = filled[row - 1, column]
+                blanks += 1
+        if blanks:
+            where = f"{journal.grid.address(data[0], column)} and below"
+            journal.decide(
+                where, "blank cells of larger places", "the place above them", f"{blanks} rows name a unit and none"
+            )
+    return filled
+
+
+def _totals(sheet: _Sheet) -> list[str]:
+    """The names of rows that are totals of the others: as the only nation among many units."""
+    rows = range(sheet.block.data[0], sheet.block.data[1] + 1)
+    names = [sheet.first_name(row, NAME, CODE) or sheet.first_name(row, PROVINCE, CITY) for row in rows]
+    found = totals_by_name(names)
+    for name, why in found.items():
+        sheet.journal.decide("", f"unit {name!r}", "left out", why)
+    return list(found)
 
 
 def _step(sheet: _Sheet, above: _Above, row: int, kind: RowKind, said: RowTexts) -> tuple[_Above, PlacedUnit]:

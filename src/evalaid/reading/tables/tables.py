@@ -25,6 +25,7 @@ from evalaid.reading.journal.decisions import (
     tabulate,
 )
 from evalaid.reading.journal.layouts import FileLayout, TableLayout
+from evalaid.reading.places.whose_units import COUNTIES, decide_units
 from evalaid.reading.tables import cumulative, panels
 from evalaid.reading.tables.column_roles import is_value
 from evalaid.reading.tables.detection import Detected, detect
@@ -167,6 +168,7 @@ def read_tables(
     """
     given = layout if isinstance(layout, FileLayout) else FileLayout() if layout is None else FileLayout.read(layout)
     grids = [grid for path in paths for grid in open_grids(path, sheet, **given.text_options(Path(path).name))]
+    given, grids = with_units(given, grids)
     sheets = [_read_part(part, given) for grid in grids for part in split_sheet(grid, given)]
     result = _Result.of(sheets)
     complete = replace(given, tables=tuple(sheet.table for sheet in sheets))
@@ -222,6 +224,17 @@ def _join(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     if not filled:
         return pd.DataFrame(columns=RECORD_COLUMNS)
     return pd.concat(filled, ignore_index=True).astype({"value": float, "resolution": float})
+
+
+def with_units(given: FileLayout, grids: list[Grid]) -> tuple[FileLayout, list[Grid]]:
+    """Take units as they are written where nothing in the files is Chinese, and note it."""
+    if given.units != COUNTIES or given.within is not None:
+        return given, grids
+    units, because = decide_units(grid.cells for grid in grids)
+    if units == COUNTIES:
+        return given, grids
+    note = f"Units are taken as they are written: {because}."
+    return replace(given, units=units), [replace(grids[0], notes=(*grids[0].notes, note)), *grids[1:]]
 
 
 def _list_files(folder: Path) -> list[Path]:

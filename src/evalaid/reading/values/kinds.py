@@ -11,6 +11,7 @@ import numpy as np
 
 from evalaid.base.periods import FIRST_YEAR, LAST_YEAR
 from evalaid.reading.values.calendar_languages import fiscal_year, in_digits, split_words
+from evalaid.reading.values.comparable_names import name_text
 from evalaid.reading.values.script import unify
 from evalaid.reading.words.vocabulary import joined, patterns
 
@@ -28,6 +29,7 @@ _NUMBER = re.compile(
     r"(%|‰|％|万|亿|千|百)?(人次|人|例|元|次|张|个)?\s*(左右|余|多)?\s*([①-⑳*#†‡]|\[\d+\]|\(\d\)|注\d?)*",
     re.IGNORECASE,
 )
+_GROUPED = re.compile(r"[+-]?\d{1,3}(?:\.\d{3})+(?:,\d+)?\s*%?")
 _YEAR = r"(?:19|20)\d{2}"
 _ONE = r"(?:十[一二]?|[一二三四五六七八九]|1[0-2]|0?[1-9])"
 _PART = (
@@ -78,6 +80,17 @@ def _plain_text(text: str) -> str:
     return _SPACES.sub("", unify(_FOOTNOTES.sub("", text)))
 
 
+def spaced(value: object) -> str:
+    """Write a name as it stands, its blanks single and without marks of footnotes.
+
+    Examples
+    --------
+    >>> spaced(" Alta  Floresta D'Oeste①"), spaced(1001.0), spaced(None)
+    ("Alta Floresta D'Oeste", '1001', '')
+    """
+    return name_text(_FOOTNOTES.sub("", value) if isinstance(value, str) else value).rstrip("*")
+
+
 def classify(value: object) -> CellKind:
     """Return what stands in a cell.
 
@@ -105,7 +118,7 @@ def _classify_text(raw: str) -> CellKind:
         return CellKind.BLANK
     if _MISSING.fullmatch(text):
         return CellKind.MISSING
-    if _NUMBER.fullmatch(text):
+    if _NUMBER.fullmatch(text) or _GROUPED.fullmatch(text):
         return CellKind.YEAR if re.fullmatch(_YEAR, text) else CellKind.NUMBER
     if _PERIOD.fullmatch(text.removesuffix("累计").strip()) or in_digits(text) or fiscal_year(text):
         return CellKind.PERIOD
@@ -121,11 +134,11 @@ def _note() -> re.Pattern[str]:
 
 @cache
 def _unit_note() -> re.Pattern[str]:
-    return re.compile(rf"(?:{joined('unit_note')})[:：]\s*(.+)", re.IGNORECASE)
+    return re.compile(rf"(?:{joined('unit_note')})[:：]\s*(?P<unit>.+)", re.IGNORECASE)
 
 
 def find_unit_note(text: str) -> re.Match[str] | None:
-    """Find what says the unit of a table (group 1); 填报单位 (who filled it in) is an office and no unit."""
+    """Find what says the unit of a table (group "unit"); 填报单位 (who filled it in) is an office and no unit."""
     return _unit_note().search(text)
 
 

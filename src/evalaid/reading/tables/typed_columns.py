@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from evalaid.base.errors import ReadingError
-from evalaid.base.periods import PeriodKind, recognise_periods
+from evalaid.base.months import PeriodKind
+from evalaid.base.periods import recognise_periods
 from evalaid.reading.values.comparable_names import looks_like_code, name_text
 from evalaid.reading.values.kinds import LONGEST_HEADER
 from evalaid.reading.values.number_formats import NumberFormat, decide_format

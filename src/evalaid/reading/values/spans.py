@@ -122,7 +122,7 @@ def are_fiscal(said: Sequence[Said]) -> bool:
 def _fiscal_as_year(item: Said) -> Said:
     if item.fiscal is None:
         return item
-    first = (item.fiscal - 1970) * 12
+    first = month_in(item.fiscal)
     return replace(item, span=(first, first + 11), bare_quarter=False)
 
 

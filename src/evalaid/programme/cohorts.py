@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from evalaid.base.errors import RosterError
-from evalaid.base.months import MONTHS, PER_YEAR, PeriodKind
+from evalaid.base.months import MONTHS, PER_YEAR, Calendar, PeriodKind
 from evalaid.base.periods import containing_period, first_day, label
 from evalaid.programme.roster import Roster
 
@@ -90,7 +90,8 @@ def assign_cohorts(roster: Roster, kind: str, rule: str = "containing_period") -
         )
     ordered = roster.frame.sort_values(["unit", "start"], kind="stable")
     first = ordered.drop_duplicates("unit").reset_index(drop=True)
-    ordinal = np.array([_period_of(kind, start.date(), rule) for start in first["start"]], dtype=np.int64)
+    dated = Calendar(roster.year_begins).named(kind)
+    ordinal = np.array([_period_of(dated, start.date(), rule) for start in first["start"]], dtype=np.int64)
     cohort = ordinal if kind == PeriodKind.YEAR else [label(kind, number) for number in ordinal]
     frame = pd.DataFrame(
         {
@@ -124,7 +125,8 @@ def possible_cohorts(roster: Roster, kind: str, rule: str = "containing_period")
     for row, earliest, latest in zip(
         stated.itertuples(), limits["start_earliest"], limits["start_latest"], strict=True
     ):
-        first, last = (_period_of(kind, day.date(), rule) for day in (earliest, latest))
+        dated = Calendar(roster.year_begins).named(kind)
+        first, last = (_period_of(dated, day.date(), rule) for day in (earliest, latest))
         if first < last:
             span = tuple(n if kind == PeriodKind.YEAR else label(kind, n) for n in range(first, last + 1))
             rows.append((row.unit, row.cohort, span[0], span[-1], span, row.start_precision))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -32,6 +32,8 @@ class Roster:
         time), ``start_precision`` ("day", "month", "quarter", "half", "year", "part", "about", "range"), ``start_earliest`` and
         ``start_latest`` (first and last day that the start can mean), ``end`` (datetime64, last day of the stated time, NaT =
         open), ``end_precision`` and ``mechanism``; in the caller's row order.
+    year_begins : int
+        The month in which the years of the panel begin (4: April, of fiscal years 2012/13).
 
     Examples
     --------
@@ -39,6 +41,7 @@ class Roster:
     """
 
     frame: pd.DataFrame
+    year_begins: int = 1
 
     @classmethod
     def read(
@@ -214,7 +217,8 @@ def roster_of(partnerships: Partnerships, start: str = "start") -> Roster:
     if start not in partnerships.dates:
         raise RosterError(f"The roster has no dates {start!r}; it has {', '.join(partnerships.dates)}.")
     frame = partnerships.frame.set_index("cell")
-    return Roster.read(frame, "unit", start, hospital="hospital", end="end", mechanism="mechanism")
+    roster = Roster.read(frame, "unit", start, hospital="hospital", end="end", mechanism="mechanism")
+    return replace(roster, year_begins=partnerships.layout.year_begins or 1)
 
 
 def _read_dates(role: str, values: pd.Series | None, length: int, faults: Faults, *, required: bool) -> dict[str, Any]:

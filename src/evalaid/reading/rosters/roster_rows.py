@@ -28,7 +28,16 @@ from evalaid.reading.journal.layouts import TableLayout
 from evalaid.reading.places.counties import PlacedUnit
 from evalaid.reading.rosters.roster_headers import STARTS
 from evalaid.reading.tables.headers import TableBlock
-from evalaid.reading.values.dates import EXPECTED, StatedDate, read_date, read_spell, says_no_end
+from evalaid.reading.values.dates import (
+    ASK_YEAR,
+    EXPECTED,
+    FISCAL,
+    FISCAL_YEAR,
+    StatedDate,
+    read_date,
+    read_spell,
+    says_no_end,
+)
 from evalaid.reading.values.kinds import CellKind, classify, plain
 from evalaid.reading.values.numbers import read_numbers
 from evalaid.reading.words.vocabulary import patterns
@@ -50,6 +59,7 @@ class RosterSheet:
     notes: list[Fault] = field(default_factory=list)
     columns: Mapping[str, int] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    year_begins: int | None = None  # month in which fiscal years begin
 
 
 def split_names(value: object) -> tuple[str, ...]:
@@ -172,9 +182,10 @@ def read_row(
     dates = {role: _checked(sheet, role, row) for role in DATES if role in sheet.columns and role != start_role}
     spells = []
     for piece in pieces:
-        spell = read_spell(piece) if start_role == SPELL else None
-        start = spell.start if spell is not None else read_date(piece)
-        spells.append((start, dates.get(END) or (spell.end if spell is not None and spell.end.text else None)))
+        spell = read_spell(piece, sheet.year_begins)
+        is_term = start_role == SPELL or (spell.end.text and spell.start.precision in {"day", "month"})
+        start = spell.start if is_term else read_date(piece, sheet.year_begins)
+        spells.append((start, dates.get(END) or (spell.end if is_term and spell.end.text else None)))
     if len(hospitals) > 1:
         how = "each with its own date" if len(pieces) > 1 else "all with the date of the row"
         cell = grid.address(row, sheet.columns[HOSPITAL])
@@ -218,7 +229,7 @@ def _checked(sheet: RosterSheet, role: str, row: int) -> StatedDate | None:
     value = value_of(sheet, role, row)
     if role == END and says_no_end(value):
         return None
-    date = read_date(value)
+    date = read_date(value, sheet.year_begins)
     if date.fault:
         sheet.journal.fault(
             row, sheet.journal.grid.address(row, sheet.columns[role]), value, f"{role}: {date.fault}", EXPECTED
@@ -229,7 +240,8 @@ def _checked(sheet: RosterSheet, role: str, row: int) -> StatedDate | None:
 def _check_start(sheet: RosterSheet, row: int, where: str, start: StatedDate, end: StatedDate | None) -> None:
     journal = sheet.journal
     if start.fault:
-        journal.fault(row, where, start.text, f"start: {start.fault}", EXPECTED)
+        expected = ASK_YEAR if start.fault == FISCAL else EXPECTED
+        journal.fault(row, where, start.text, f"start: {start.fault}", expected)
     elif start.earliest is None:
         journal.fault(row, where, start.text, "the start is missing", f"{EXPECTED}, or the row in leave_out")
     else:
@@ -270,4 +282,6 @@ def _plain(date: StatedDate | None) -> object:
         return str(date.earliest)
     if date.precision == "month":
         return f"{date.earliest:%Y-%m}"
+    if date.precision == FISCAL_YEAR:
+        return f"{date.earliest} to {date.latest}"
     return date.text

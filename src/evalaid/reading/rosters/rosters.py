@@ -41,6 +41,7 @@ from evalaid.reading.journal.decisions import (
 from evalaid.reading.journal.layouts import FileLayout, TableLayout
 from evalaid.reading.places.counties import PlacedUnit, place_unit, read_heading
 from evalaid.reading.places.regions import Region, find_region
+from evalaid.reading.places.whose_units import COUNTIES
 from evalaid.reading.rosters.roster_headers import STARTS, detect_roster
 from evalaid.reading.rosters.roster_rows import (
     DATES,
@@ -53,8 +54,9 @@ from evalaid.reading.rosters.roster_rows import (
     value_of,
 )
 from evalaid.reading.tables.headers import TableBlock, fill_down
-from evalaid.reading.tables.tables import LayoutError, describe_faults
-from evalaid.reading.values.kinds import plain
+from evalaid.reading.tables.table_rows import fill_blocks
+from evalaid.reading.tables.tables import LayoutError, describe_faults, with_units
+from evalaid.reading.values.kinds import plain, spaced
 from evalaid.reading.words.vocabulary import pattern_of
 
 PARTNERSHIP_COLUMNS = [
@@ -111,7 +113,7 @@ def read_partnerships(path: Path | str, layout: FileLayout | Path | str | None =
     """
     path = Path(path)
     given = layout if isinstance(layout, FileLayout) else FileLayout() if layout is None else FileLayout.read(layout)
-    grids = open_grids(path, **given.text_options(path.name))
+    given, grids = with_units(given, list(open_grids(path, **given.text_options(path.name))))
     sheets = [_read_sheet(grid, given) for grid in grids]
     found = [sheet for sheet in sheets if sheet is not None]
     decisions = [entry for sheet in sheets for entry in sheet.journal.decisions]
@@ -145,7 +147,12 @@ def _read_sheet(grid: Grid, layout: FileLayout) -> RosterSheet:
     for note in grid.notes:
         journal.decide("", "opening", note, "found while the file was opened")
     given = layout.find(grid.file, grid.sheet)
-    sheet = RosterSheet(replace(given or TableLayout(), file=grid.file, sheet=grid.sheet), journal, fill_down(grid))
+    sheet = RosterSheet(
+        replace(given or TableLayout(), file=grid.file, sheet=grid.sheet),
+        journal,
+        fill_down(grid),
+        year_begins=layout.year_begins,
+    )
     if given is not None and not given.read:
         journal.decide("", "sheet", "not read", "the layout says so")
         return sheet
@@ -160,6 +167,9 @@ def _read_sheet(grid: Grid, layout: FileLayout) -> RosterSheet:
     sheet.headers = {column.read: column.header for column in sheet.table.columns}
     if not {NAME, CODE, RECIPIENT} & sheet.columns.keys() or not set(STARTS) & sheet.columns.keys():
         return sheet
+    if layout.units != COUNTIES:
+        larger = [sheet.columns[role] for role in (CITY, PROVINCE) if role in sheet.columns]
+        sheet.cells = fill_blocks(sheet.cells, block.data, larger, journal)
     kept = _read_units(sheet, block, layout)
     numbers = {role: read_amounts(sheet, role, [row for row, _ in kept]) for role in (EXPERTS, DEPARTMENTS)}
     tell_start(sheet, block)
@@ -183,7 +193,8 @@ def _read_units(sheet: RosterSheet, block: TableBlock, layout: FileLayout) -> li
     blanks = []
     for row in range(block.data[0], block.data[1] + 1):
         texts = [text for value in cells[row] if (text := plain(value))]
-        name, code = (plain(value_of(sheet, role, row)) for role in (RECIPIENT if by_hospital else NAME, CODE))
+        text_of = plain if layout.units == COUNTIES else spaced
+        name, code = (text_of(value_of(sheet, role, row)) for role in (RECIPIENT if by_hospital else NAME, CODE))
         if not texts:
             continue
         if (reason := _left_out(sheet, row, texts, name, code)) is not None:
@@ -191,7 +202,7 @@ def _read_units(sheet: RosterSheet, block: TableBlock, layout: FileLayout) -> li
         elif len(set(texts)) == 1:
             heading = read_heading(row, texts[0], heading, layout.within, layout.units, journal)
         elif name or code:
-            near = next((text for r in (CITY, PROVINCE) if (text := plain(value_of(sheet, r, row)))), heading or "")
+            near = next((text for r in (CITY, PROVINCE) if (text := text_of(value_of(sheet, r, row)))), heading or "")
             last = _counties_of(sheet, row, name, code, near, layout)
             kept += [(row, unit) for unit in last]
         elif last and any(plain(value_of(sheet, role, row)) for role in (HOSPITAL, *STARTS)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,8 +23,10 @@ from evalaid.reading.tables.headers import fill_down
 from evalaid.reading.tables.table_rows import Rows, ask_for_step
 from evalaid.reading.values.calendar_words import NO_YEAR
 from evalaid.reading.values.kinds import CellKind, classify, plain
+from evalaid.reading.values.number_formats import NumberFormat, decide_format
 from evalaid.reading.values.numbers import NumberColumn, read_numbers
 from evalaid.reading.values.spans import Span, read_spans
+from evalaid.reading.words.languages import has_decimal_commas, language_of, marks
 from evalaid.reading.words.vocabulary import pattern_of
 
 RECORD_COLUMNS = [
@@ -62,8 +65,13 @@ def read_figures(detected: Detected, rows: Rows, journal: Journal) -> tuple[pd.D
     _tell_indicators(rows, indicators, journal)
     _check_merged(values, rows, [variable for variable, _ in indicators], cells, detected, journal)
     frames, decided = [], {}
+    raw = (
+        [cells[rows.position[row], column_number(column.column)] for column, picked in members for row in picked]
+        for members in pools.values()
+    )
+    facts = _number_facts(detected, raw, journal)
     for (variable, unit, stated), members in pools.items():
-        frame, found = _read_pool(variable, unit, stated, members, cells, rows, spans, detected, journal)
+        frame, found = _read_pool(variable, unit, stated, members, cells, rows, spans, detected, facts, journal)
         frames.append(frame)
         if found is not None and not any(rows.indicator):
             decided.update({column.column: found for column, _ in members})
@@ -196,6 +204,7 @@ def _read_pool(
     rows: Rows,
     spans: dict[str, Span | None],
     detected: Detected,
+    facts: NumberFacts,
     journal: Journal,
 ) -> tuple[pd.DataFrame, str | None]:
     """Read the cells of one variable and unit together, and lay them out as records."""
@@ -210,6 +219,7 @@ def _read_pool(
         [cells[row, column] for row, column in zip(at, number, strict=True)],
         [journal.grid.address(row, column) for row, column in zip(at, number, strict=True)],
         at,
+        facts,
     )
     read = _read_pool_numbers(pool, unit, stated, journal)
     if read is None:
@@ -244,6 +254,66 @@ def _read_pool(
     return frame[frame["value"].notna()], None if mixed else read.unit
 
 
+def _in_one_form(pool: _Pool, journal: Journal) -> list[Any] | None:
+    """Write the numbers of a pool with a decimal point, marks for no value as blanks; None where they can be read in two ways.
+
+    Chinese tables have points and commas of thousands: there another comma is a slip that `read_numbers` lists.
+    """
+    facts = pool.facts
+    if facts.language == "zh" and facts.given is None:
+        return pool.raw
+    missing, zero = marks(facts.language)
+    texts = [value for value in dict.fromkeys(v for v in pool.raw if isinstance(v, str)) if re.search(r"\d", value)]
+    try:
+        how = facts.given or decide_format(
+            texts, separator=facts.separator, comma_language=has_decimal_commas(facts.language), hint=facts.hint
+        )
+    except ReadingError as error:
+        why, _, expected = str(error).partition(" Expected one way: ")
+        journal.fault(
+            int(pool.rows[0]), pool.addresses[0], pool.raw[0], f"{pool.variable}: {why}", expected.rstrip(".")
+        )
+        return None
+    if how.decimal != "." or how.thousands != ",":
+        decided = f"decimal {how.decimal!r}, thousands {how.thousands!r}"
+        journal.decide(pool.addresses[0], f"how numbers of {pool.variable} are written", decided, how.evidence)
+    cells = [how.rewrite(value) for value in pool.raw]
+    whole = all(re.fullmatch(r"\s*[+-]?\d+(\.0*)?\s*", str(value)) for value in cells if re.search(r"\d", str(value)))
+    noughts = [at for at, value in enumerate(cells) if isinstance(value, str) and zero.fullmatch(value.strip())]
+    if noughts and whole:
+        because = f"in tables of this language ({facts.language}) it stands for none, and the figures are counts: {len(noughts)} cells"
+        journal.decide(pool.addresses[noughts[0]], f"figure {str(pool.raw[noughts[0]])!r}", "0", because)
+        return [0 if at in set(noughts) else value for at, value in enumerate(cells)]
+    return [None if isinstance(value, str) and missing.fullmatch(value.strip()) else value for value in cells]
+
+
+@dataclass(frozen=True)
+class NumberFacts:
+    """What a sheet says about how its numbers are written."""
+
+    language: str
+    separator: str
+    given: NumberFormat | None  # as the layout states it
+    hint: NumberFormat | None = None  # as other columns of the sheet show it
+
+
+def _number_facts(detected: Detected, pools: Iterable[list[Any]], journal: Journal) -> NumberFacts:
+    table, grid = detected.table, journal.grid
+    language = language_of(str(value) for value in grid.cells.flat if isinstance(value, str))
+    given = None
+    if table.decimal or table.thousands:
+        decimal = table.decimal or ("." if table.thousands == "," else ",")
+        given = NumberFormat(decimal, table.thousands or ("," if decimal == "." else "."), "the layout says so")
+    for raw in () if language == "zh" else pools:
+        try:
+            shown = decide_format(raw)
+        except ReadingError:
+            continue
+        if shown.evidence and " has a decimal " in shown.evidence:
+            return NumberFacts(language, grid.separator, given, shown)
+    return NumberFacts(language, grid.separator, given)
+
+
 @dataclass(frozen=True)
 class _Pool:
     """The cells of one variable and unit that are read together, with where they stand."""
@@ -253,14 +323,18 @@ class _Pool:
     raw: list[Any]
     addresses: list[str]
     rows: np.ndarray  # row of each, from zero
+    facts: NumberFacts
 
 
 def _read_pool_numbers(pool: _Pool, unit: str | None, stated: str, journal: Journal) -> NumberColumn | None:
     """Read the numbers of a pool and record what was decided; None when their unit cannot be told."""
     variable, first = pool.variable, pool.members[0][0]
     label = _heading(variable, first.header)
+    plain_cells = _in_one_form(pool, journal)
+    if plain_cells is None:
+        return None
     try:
-        read = read_numbers(pool.raw, name=f"{label}({stated})" if stated else label, unit=_spell(unit))
+        read = read_numbers(plain_cells, name=f"{label}({stated})" if stated else label, unit=_spell(unit))
     except ReadingError as error:
         rows = [] if error.rows is None else [row for row in error.rows["row"] if isinstance(row, int | np.integer)]
         place = rows[0] if rows else 0

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evalaid.base.months import IN_YEAR, first_day_of, last_day_of, month_of
+from evalaid.base.months import IN_YEAR, Calendar, first_day_of, last_day_of, month_of
+from evalaid.reading.values.calendar_languages import fiscal_year
 from evalaid.reading.values.calendar_words import FIRST_YEAR, LAST_YEAR, read_period
 
 EXPECTED = (
@@ -110,7 +111,12 @@ class StatedSpell:
     end: StatedDate  # the end is empty when none is stated
 
 
-def read_date(cell: object) -> StatedDate:
+FISCAL = "a fiscal year: the month in which it begins is not known"
+FISCAL_YEAR = "fiscal year"
+ASK_YEAR = "a line 'year_begins: 4' (the month in which fiscal years begin) in the layout"
+
+
+def read_date(cell: object, year_begins: int | None = None) -> StatedDate:
     """Read one date.
 
     Assumes that a range means one day somewhere within it; `read_spell` takes it as a start and an end.
@@ -140,10 +146,21 @@ def read_date(cell: object) -> StatedDate:
     if isinstance(cell, int | float | np.integer | np.floating):
         return _from_number(float(cell))
     text = " ".join(unicodedata.normalize("NFKC", str(cell)).split())
+    fiscal = fiscal_year(text)
+    if fiscal is not None and (fiscal[1] or year_begins is not None):
+        return _fiscal(str(cell).strip(), fiscal[0], year_begins)
     return replace(_from_text(text), text=str(cell).strip())
 
 
-def read_spell(cell: object) -> StatedSpell:
+def _fiscal(text: str, year: int, year_begins: int | None) -> StatedDate:
+    """Read a fiscal year that is called by its first year, unless its name says FY: then by the year in which it ends."""
+    if year_begins is None:
+        return StatedDate(text, fault=FISCAL)
+    first = int(Calendar(year_begins).first_month("year", year))
+    return StatedDate(text, first_day_of(first), last_day_of(first + IN_YEAR - 1), FISCAL_YEAR)
+
+
+def read_spell(cell: object, year_begins: int | None = None) -> StatedSpell:
     """Read a start and an end from one cell.
 
     Assumes that one date alone is the start.
@@ -157,8 +174,8 @@ def read_spell(cell: object) -> StatedSpell:
     ''
     """
     none = StatedDate("")
-    if not isinstance(cell, str):
-        return StatedSpell(read_date(cell), none)
+    if not isinstance(cell, str) or ((fiscal := fiscal_year(cell)) is not None and fiscal[1]):
+        return StatedSpell(read_date(cell, year_begins), none)
     text = " ".join(unicodedata.normalize("NFKC", cell).split())
     if (term := _TERM.fullmatch(text.replace(" ", ""))) and (spell := _read_term(cell.strip(), *term.groups())):
         return spell

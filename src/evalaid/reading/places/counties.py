@@ -28,6 +28,7 @@ def bare(text: str) -> str:
 
 def is_total(text: str, table: TableLayout) -> bool:
     """Return whether a name is that of a total or an average, by its words or by the layout."""
+    text = plain(text)
     return bool(pattern_of("total_row").fullmatch(text)) or text in {plain(total) for total in table.totals}
 
 

@@ -65,11 +65,10 @@ def read_figures(detected: Detected, rows: Rows, journal: Journal) -> tuple[pd.D
     _tell_indicators(rows, indicators, journal)
     _check_merged(values, rows, [variable for variable, _ in indicators], cells, detected, journal)
     frames, decided = [], {}
-    raw = (
-        [cells[rows.position[row], column_number(column.column)] for column, picked in members for row in picked]
-        for members in pools.values()
+    first, last = detected.block.data
+    facts = _number_facts(
+        detected, [cells[first : last + 1, column_number(column.column)] for column in values], journal
     )
-    facts = _number_facts(detected, raw, journal)
     for (variable, unit, stated), members in pools.items():
         frame, found = _read_pool(variable, unit, stated, members, cells, rows, spans, detected, facts, journal)
         frames.append(frame)
@@ -297,19 +296,19 @@ class NumberFacts:
     hint: NumberFormat | None = None  # as other columns of the sheet show it
 
 
-def _number_facts(detected: Detected, pools: Iterable[list[Any]], journal: Journal) -> NumberFacts:
+def _number_facts(detected: Detected, columns: Iterable[Iterable[Any]], journal: Journal) -> NumberFacts:
     table, grid = detected.table, journal.grid
     language = language_of(str(value) for value in grid.cells.flat if isinstance(value, str))
     given = None
     if table.decimal or table.thousands:
         decimal = table.decimal or ("." if table.thousands == "," else ",")
         given = NumberFormat(decimal, table.thousands or ("," if decimal == "." else "."), "the layout says so")
-    for raw in () if language == "zh" else pools:
+    for raw in () if language == "zh" else columns:
         try:
             shown = decide_format(raw)
         except ReadingError:
             continue
-        if shown.evidence and " has a decimal " in shown.evidence:
+        if shown.evidence and (shown.decimal == "," or " has " in shown.evidence):
             return NumberFacts(language, grid.separator, given, shown)
     return NumberFacts(language, grid.separator, given)
 

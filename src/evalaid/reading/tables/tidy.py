@@ -143,21 +143,21 @@ def _typed(raw: pd.DataFrame, facts: FileFacts, where: tuple[str, str]) -> TidyT
     frame, said = type_columns(raw, facts)
     rows = [(*where, "", f"column {column!r}", decided, because) for column, decided, because in said]
     left: list[tuple[object, ...]] = []
-    if (column := _column_of_units(frame)) is not None:
+    for column in _columns_of_units(frame):
         totals = totals_by_name(frame[column].dropna().unique())
-        is_total = frame[column].map(lambda value: value in totals)
+        is_total = frame[column].isin(list(totals))
         others = frame.loc[~is_total, column].nunique()
         if is_total.any() and others >= min(2, FEW):
             shown = {int(str(row)): str(value) for row, value in frame.loc[is_total, column].items()}
-            left = [(*where, row + 2, "", name, totals[name]) for row, name in shown.items()]
+            left += [(*where, row + 2, "", name, totals[name]) for row, name in shown.items()]
             rows += [(*where, "", f"unit {name!r}", "left out", totals[name]) for name in dict.fromkeys(shown.values())]
             frame = frame[~is_total]
     left_out = pd.DataFrame(left, columns=LEFT_OUT_COLUMNS).astype({"row": "Int64"})
     return TidyTable(frame.reset_index(drop=True), pd.DataFrame(rows, columns=DECISION_COLUMNS), 2, left_out)
 
 
-def _column_of_units(frame: pd.DataFrame) -> str | None:
-    """The first column of names by its header, else the first column of texts."""
+def _columns_of_units(frame: pd.DataFrame) -> list[str]:
+    """The columns of names and codes by their headers, else the first column of texts."""
     texts = [
         column
         for column in frame.columns
@@ -165,4 +165,4 @@ def _column_of_units(frame: pd.DataFrame) -> str | None:
         and frame[column].map(lambda value: isinstance(value, str)).any()
     ]
     named = [column for column in texts if find_role(plain(column)) in {"name", "code"}]
-    return next(iter([*named, *texts]), None)
+    return named or texts[:1]

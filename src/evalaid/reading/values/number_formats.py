@@ -100,7 +100,9 @@ def _decide_open(seen: _Marks, *, separator: str, comma_language: bool, hint: Nu
     if hint is not None:
         return NumberFormat(hint.decimal, hint.thousands, f"as in the other columns of the file: {hint.evidence}")
     if "," not in seen.open:
-        return NumberFormat()
+        grouped = comma_language and separator == ";" and all(number < 1000 for number in seen.plain)
+        why = f"{seen.open['.']!r} and the like have a point before three digits, in words of a language with decimal commas"
+        return NumberFormat(",", ".", why) if grouped else NumberFormat()
     text = seen.open[","]
     if separator == ";" or comma_language:
         if not seen.plain:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from evalaid.base.names import KEY_ROLES, NOTHING, names_a_share
 from evalaid.reading.values.kinds import UNIT_WORDS, find_role, is_unit, split_period
-from evalaid.reading.words.vocabulary import pattern_of
+from evalaid.reading.words.vocabulary import pattern_of, patterns
 
 _BRACKET = re.compile(rf"[(\[](?:单位[:：])?((?:{UNIT_WORDS})(?:[、,/](?:{UNIT_WORDS}))*)[)\]]", re.IGNORECASE)
 _MARKS = re.compile(r"([①-⑳*#※†]|\[\d+\]|注\d?)+$")
@@ -26,6 +26,7 @@ class Header:
     # whether the header says that figures count from the start of the year; None when it says nothing
     cumulative: bool | None
     words: str  # the header without unit and period
+    part: str = ""  # what "of which" says that it is of the column before it: inside or outside; else empty
 
 
 def read_header(path: Sequence[str]) -> Header:
@@ -71,7 +72,15 @@ def read_header(path: Sequence[str]) -> Header:
         unit, words[-1] = found[1], words[-1][:-1]
     period = "".join(_in_order(years, parts))
     read = "" if any(pattern_of("change").search(text) for text in path) else _match(words)
-    return Header(read, unit, period, cumulative, "/".join(words))
+    return Header(read, unit, period, cumulative, "/".join(words), "" if read else _part_of_total(path[-1:]))
+
+
+def _part_of_total(last: Sequence[str]) -> str:
+    """Which part of the total before it a column is, where its last header says "of which" and no more (其中：县域内)."""
+    whole = "".join(last)
+    rest = pattern_of("of_which").sub("", whole)
+    found = (name for name, pattern in patterns("of_which").items() if pattern.fullmatch(rest))
+    return next(found, "") if rest != whole else ""
 
 
 def choose_unit(unit: str, read: str) -> str:

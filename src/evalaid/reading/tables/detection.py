@@ -15,12 +15,15 @@ from evalaid.base.names import (
     EDITION,
     FIGURE,
     INDICATOR,
+    INSIDE,
     MEASURE,
     NAME,
     NOTHING,
+    OUTSIDE,
     PERIOD,
     PROVINCE,
     SHARE,
+    TOTAL,
     YEAR,
 )
 from evalaid.reading.files.cells import column_letters, column_number
@@ -218,6 +221,8 @@ def _read_columns(
             if found.read == FIGURE and INDICATOR not in named:
                 found = _named_by_title(found, given, block, journal)
                 unnamed |= not found.read
+            if header.part and columns and _belongs(columns[-1], header):
+                found = replace(found, read=header.part, because=f"{found.because}, of the total before it")
             if units != COUNTIES:
                 found = _anything(found, header, body, block, dated=any(other.period for other in headers.values()))
                 unnamed = False
@@ -257,6 +262,11 @@ def _named_by_title(found: _Found, given: TableLayout, block: TableBlock, journa
     read, unit = (given.variable, "") if given.variable else find_variable(block, journal)
     who = "the layout" if given.variable else "a title"
     return _Found(read, found.unit or unit, f"{found.because}, and {who} names the variable")
+
+
+def _belongs(before: ColumnLayout, header: Header) -> bool:
+    """Return whether the column before one is a total, or another part of it, of the same period."""
+    return before.read in {TOTAL, INSIDE, OUTSIDE} and (before.period or "") == header.period
 
 
 def _anything(found: _Found, header: Header, body: np.ndarray, block: TableBlock, *, dated: bool) -> _Found:

@@ -16,6 +16,8 @@ MOST = 0.6
 """Share of the codes of six digits that must be divisions of China before a table without Chinese words is one of them."""
 
 _SAMPLE = 60
+_ROWS = 500
+"""So many rows of a sheet show its language."""
 _CODE = re.compile(r"(?<!\d)[1-8]\d{5}(?!\d)")
 
 
@@ -30,7 +32,9 @@ def decide_units(sheets: Iterable[np.ndarray]) -> tuple[str, str]:
     'counties'
     """
     texts = list(
-        dict.fromkeys(str(value) for cells in sheets for value in cells.flat if isinstance(value, str | int | float))
+        dict.fromkeys(
+            str(value) for cells in sheets for value in cells[:_ROWS].flat if isinstance(value, str | int | float)
+        )
     )
     language = language_of(text for text in texts if not text.replace(".", "").isdigit())
     if language == "zh":

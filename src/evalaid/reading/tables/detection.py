@@ -36,7 +36,7 @@ from evalaid.reading.tables.across import find_content, is_other, place_columns,
 from evalaid.reading.tables.column_roles import Header, choose_unit, is_value, read_header
 from evalaid.reading.tables.headers import TableBlock, fill_down, find_block, find_unit
 from evalaid.reading.tables.titles import find_edition, find_period, find_variable, say_cumulative, say_whose
-from evalaid.reading.values.kinds import CellKind, classify, plain
+from evalaid.reading.values.kinds import CellKind, classify, find_role, plain, split_period
 from evalaid.reading.values.measures import measure_of
 from evalaid.reading.words.vocabulary import pattern_of
 
@@ -99,9 +99,6 @@ def detect(given: TableLayout | None, journal: Journal, layout: FileLayout) -> D
     columns, stated, unnamed = _read_columns(given, block, headers, places, journal, layout.units)
     if layout.units != COUNTIES:
         columns = _with_names(columns, journal)
-        if given.columns == () and _is_tidy(columns, block):
-            _refuse_tidy(columns, block, journal)
-            return None
     if any(column.place for column in columns) and (keys := [c for c in columns if c.read in {NAME, CODE}]):
         journal.fault(
             first,
@@ -145,19 +142,35 @@ def _with_names(columns: list[ColumnLayout], journal: Journal) -> list[ColumnLay
     return [replace(column, read=NAME) if column is larger else column for column in columns]
 
 
-def _is_tidy(columns: list[ColumnLayout], block: TableBlock) -> bool:
-    """Return whether a table has one row for each unit and period below a first row of names, and nothing around it."""
-    dated = any(column.read in {PERIOD, YEAR} for column in columns)
-    return dated and block.header == (0, 0) and not block.above and not block.below
-
-
-def _refuse_tidy(columns: list[ColumnLayout], block: TableBlock, journal: Journal) -> None:
-    names = [column for column in columns if column.read in {NAME, CODE}]
-    where = f"{names[0].column}{block.data[0] + 1}" if names else ""
-    fault = "a tidy table of units that are no counties of China: one row for each unit and period, all columns of equal rank"
-    journal.fault(
-        block.data[0], where, "", fault, "its columns named (--unit, --period, --outcome), or columns in a layout"
+def is_tidy(grid: Grid) -> bool:
+    """Return whether a sheet has one row for each unit and period below a first row of names, and nothing around it."""
+    if len(grid.cells) < 2 or grid.merged:
+        return False
+    header = [plain(value) for value in grid.cells[0]]
+    named = [text for text in header if text]
+    roles = [find_role(text) for text in named]
+    whole = all(isinstance(value, str) for value in grid.cells[0] if value is not None) and len(set(named)) == len(
+        named
     )
+    last = grid.cells[-1]
+    filled = sum(bool(plain(value)) for value in last)
+    return (
+        whole
+        and len(named) > 2
+        and bool({PERIOD, YEAR} & set(roles))
+        and filled > 2
+        and not any(map(_has_period, named))
+    )
+
+
+def _has_period(text: str) -> bool:
+    return bool(split_period(text)[0])
+
+
+def refuse_tidy(journal: Journal) -> None:
+    """Record that a sheet is a tidy table, which is read by its columns."""
+    fault = "a tidy table of units that are no counties of China: one row for each unit and period, all columns of equal rank"
+    journal.fault(1, "A2", "", fault, "its columns named (--unit, --period, --outcome), or columns in a layout")
 
 
 def _outside(given: TableLayout, journal: Journal) -> bool:

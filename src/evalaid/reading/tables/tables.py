@@ -28,7 +28,7 @@ from evalaid.reading.journal.layouts import FileLayout, TableLayout
 from evalaid.reading.places.whose_units import COUNTIES, decide_units
 from evalaid.reading.tables import cumulative, panels
 from evalaid.reading.tables.column_roles import is_value
-from evalaid.reading.tables.detection import Detected, detect
+from evalaid.reading.tables.detection import Detected, detect, is_tidy, refuse_tidy
 from evalaid.reading.tables.sheet_areas import SheetArea, split_sheet
 from evalaid.reading.tables.sheet_values import RECORD_COLUMNS, read_figures
 from evalaid.reading.tables.table_rows import read_rows
@@ -169,7 +169,7 @@ def read_tables(
     given = layout if isinstance(layout, FileLayout) else FileLayout() if layout is None else FileLayout.read(layout)
     grids = [grid for path in paths for grid in open_grids(path, sheet, **given.text_options(Path(path).name))]
     given, grids = with_units(given, grids)
-    sheets = [_read_part(part, given) for grid in grids for part in split_sheet(grid, given)]
+    sheets = [sheet for grid in grids for sheet in _read_grid(grid, given)]
     result = _Result.of(sheets)
     complete = replace(given, tables=tuple(sheet.table for sheet in sheets))
     unused = [table for table in given.tables if not any(_fits(table, grid) for grid in grids)]
@@ -252,6 +252,18 @@ def _list_files(folder: Path) -> list[Path]:
 
 def _fits(table: TableLayout, grid: Grid) -> bool:
     return table.file in (None, grid.file) and table.sheet in (None, grid.sheet)
+
+
+def _read_grid(grid: Grid, layout: FileLayout) -> list[_Sheet]:
+    """Read the tables of a sheet; a tidy table of units of anywhere is no office table, whatever its size."""
+    if layout.units == COUNTIES or layout.tables or not is_tidy(grid):
+        return [_read_part(part, layout) for part in split_sheet(grid, layout)]
+    journal = Journal(grid)
+    for note in grid.notes:
+        journal.decide("", "opening", note, "found while the file was opened")
+    refuse_tidy(journal)
+    nothing = pd.DataFrame(columns=RECORD_COLUMNS)
+    return [_Sheet(TableLayout(file=grid.file, sheet=grid.sheet, header_rows=(1, 1)), nothing, nothing, journal)]
 
 
 def _read_part(part: SheetArea, layout: FileLayout) -> _Sheet:

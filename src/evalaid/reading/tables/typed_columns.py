@@ -23,6 +23,7 @@ from evalaid.reading.words.languages import has_decimal_commas, language_of, mar
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]\d{1,3})?|[+-]?\d+\.\d+[eE]\d{1,3}")
 """A number in a text; 5E1 is none, for codes look like that."""
 
+_FIRST = 5
 _MOST_MARKS = 0.9
 """A column whose different texts are mostly marks for no value holds no numbers."""
 
@@ -194,6 +195,8 @@ def _periods(values: pd.Series, texts: list[str]) -> tuple[pd.Series, list[tuple
     if any(not isinstance(value, str) and value is not None and value == value for value in values.head(1000)):  # noqa: PLR0124 (no NaN)
         return None
     try:
+        if read_spans(texts[:_FIRST]).faults:  # names with numbers in them are seen to be none at once
+            return None
         read = read_spans(texts)
     except ReadingError:
         return None

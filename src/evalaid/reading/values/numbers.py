@@ -113,15 +113,13 @@ class _Draft:
 
 
 def _read_all(cells: Sequence[object]) -> list[Numeral]:
-    known: dict[str, Numeral] = {}
+    known: dict[tuple[type, object], Numeral] = {}
     numerals = []
     for cell in cells:
-        if isinstance(cell, str):
-            if cell not in known:
-                known[cell] = read_numeral(cell)
-            numerals.append(known[cell])
-        else:
-            numerals.append(read_numeral(cell))
+        key = (type(cell), cell)
+        if key not in known:
+            known[key] = read_numeral(cell)
+        numerals.append(known[key])
     return numerals
 
 

@@ -689,3 +689,37 @@ def test_spark_reads_moments_the_same(spark, tmp_path):
         for backend in (None, spark):
             counts = count_records(tmp_path / f"{name}.parquet", PLACES, base="residents", backend=backend)
             assert counts.frame["inside"].tolist() == inside
+
+
+@pytest.mark.parametrize(
+    ("homes", "seats", "county", "inside"),
+    [
+        (["Dallas", "dallas ", "El Paso"], {"A": "DALLAS", "B": "El Paso"}, ["Dallas", "El Paso"], [2, 0]),
+        (["01001", "01001", "01003"], {"A": "01001", "B": "01003"}, ["01001", "01003"], [2, 0]),
+        (["2A", "2A", "2B"], {"A": "2A", "B": "2B"}, ["2A", "2B"], [2, 0]),
+    ],
+)
+def test_units_of_any_code_system_are_compared_as_they_are_written(homes, seats, county, inside):
+    records = pd.DataFrame({"residence": homes, "hospital": ["A"] * 3, "discharge": ["2019-05-01"] * 3})
+    frame = count_records(records, seats, base="residents", codes="as_written", period="year").frame
+    assert frame["county"].tolist() == county
+    assert frame["inside"].tolist() == inside
+    assert frame["total"].sum() == 3
+
+
+def test_transfers_are_merged_between_units_as_they_are_written():
+    records = pd.DataFrame({
+        "residence": ["Dallas", "Dallas"], "hospital": ["A", "B"], "person": ["p1", "p1"],
+        "admission": ["2019-05-01", "2019-05-04"], "discharge": ["2019-05-04", "2019-05-09"],
+    })  # fmt: skip
+    seats = {"A": "Dallas", "B": "El Paso"}
+    frame = count_records(records, seats, base="residents", codes="as_written", transfer_days=1).frame
+    assert frame[["inside", "outside"]].values.tolist() == [[0, 1]]
+
+
+def test_records_of_which_most_have_no_county_are_refused_with_the_way_out():
+    records = pd.DataFrame(
+        {"residence": ["01001", "01003"], "hospital_county": ["01001"] * 2, "discharge": ["2019-05-01"] * 2}
+    )
+    with pytest.raises(ReadingError, match=r"2 of 2 records would be left out.*codes='as_written'"):
+        count_records(records, base="residents")

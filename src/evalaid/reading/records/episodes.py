@@ -85,6 +85,7 @@ def stays(
     table: ir.Table,
     hospitals: ir.Table | None,
     heirs: ir.Table | None,
+    units: ir.Table | None,
     columns: dict[str, str],
     *,
     period: str,
@@ -94,17 +95,19 @@ def stays(
 ) -> ir.Table:
     """Bring records to one form: residence, seat (county of the hospital), dates, period, fate, weight, hospital, person.
 
+    ``units`` numbers the units where their codes are taken as they are written (`unit_text`, `unit_number`); else codes are of GB/T 2260.
     A date outside of `YEARS` is missing; a time with a zone belongs to the day that it is in China.
     """
     import ibis
 
-    picked = {"residence": _county(table[columns["residence"]])}
+    code = _county if units is None else _text
+    picked = {"residence": code(table[columns["residence"]])}
     if "hospital" in columns:
         picked["hospital"] = _text(table[columns["hospital"]])
     else:
-        picked["hospital"] = _county(table[columns["hospital_county"]]).cast("string")
+        picked["hospital"] = code(table[columns["hospital_county"]]).cast("string")
     if hospitals is None:
-        picked["seat"] = _county(table[columns["hospital_county"]])
+        picked["seat"] = code(table[columns["hospital_county"]])
     for role in ("admission", "discharge"):
         written = _day(table[columns[role]]) if role in columns else ibis.null("date")
         plausible = written.between(ibis.date(YEARS[0], 1, 1), ibis.date(YEARS[1], 12, 31))
@@ -126,6 +129,9 @@ def stays(
     rows = table.select(**picked)
     if hospitals is not None:
         rows = rows.left_join(hospitals, rows.hospital == hospitals.code).drop("code").rename(seat="county")
+    if units is not None:
+        rows = _numbered(rows, units, "residence")
+        rows = rows if hospitals is not None else _numbered(rows, units, "seat")
     if heirs is not None:
         rows = _today(rows, heirs, "residence")
         rows = rows if hospitals is not None else _today(rows, heirs, "seat")
@@ -138,7 +144,7 @@ def stays(
         (rows.written.notnull() & day.isnull(), int(Fate.IMPLAUSIBLE_DATE)),
         (day.isnull(), int(Fate.NO_DATE)),
         (rows.admission > rows.discharge, int(Fate.BACKWARDS)),
-        else_=_distance(rows.seat, rows.residence),
+        else_=_distance(rows.seat, rows.residence, provinces=units is None),
     )
     return rows.mutate(day=day, period=_ordinal(day, period), fate=fate.cast("int8"))
 
@@ -157,7 +163,9 @@ def count_stays(rows: ir.Table) -> ir.Table:
     )
 
 
-def count_episodes(rows: ir.Table, engine: str, *, days: int, dated: str, taken: str) -> ir.Table:
+def count_episodes(
+    rows: ir.Table, engine: str, *, days: int, dated: str, taken: str, provinces: bool = True
+) -> ir.Table:
     """Count episodes: a stay that follows another of the same person is merged into it when it is a transfer.
 
     A transfer begins in another hospital at most ``days`` after the latest discharge so far; a record equal to the one
@@ -219,7 +227,9 @@ def count_episodes(rows: ir.Table, engine: str, *, days: int, dated: str, taken:
         episode=starts.cast("int64").sum().over(ibis.cumulative_window(group_by=parts.key, order_by=parts.seq)),
     )
     home = numbered.residence.max(where=numbered.starts).over(ibis.window(group_by=[numbered.key, numbered.episode]))
-    numbered = numbered.mutate(fate=numbered.lone.ifelse(numbered.fate, _distance(numbered.seat, home)).cast("int8"))
+    numbered = numbered.mutate(
+        fate=numbered.lone.ifelse(numbered.fate, _distance(numbered.seat, home, provinces=provinces)).cast("int8")
+    )
     own = numbered.starts
     fate = {
         "furthest": numbered.fate.max(),
@@ -273,9 +283,16 @@ def _short(text: Any, engine: str, salt: int) -> Any:
     return ibis.udf.scalar.builtin(shorten, name=name, signature=(("int64", "string"), dtype))(salt, text)
 
 
-def _distance(seat: Any, home: Any) -> Any:
-    """How far from home a hospital is."""
+def _distance(seat: Any, home: Any, *, provinces: bool) -> Any:
+    """How far from home a hospital is; units without provinces have only inside and outside."""
     import ibis
+
+    if not provinces:
+        return ibis.cases(
+            (seat.isnull(), int(Fate.UNKNOWN_HOSPITAL)),
+            (seat == home, int(Fate.INSIDE)),
+            else_=int(Fate.OUTSIDE),
+        )
 
     return ibis.cases(
         (seat.isnull(), int(Fate.UNKNOWN_HOSPITAL)),
@@ -283,6 +300,22 @@ def _distance(seat: Any, home: Any) -> Any:
         (seat // 10_000 == home // 10_000, int(Fate.OUTSIDE)),
         else_=int(Fate.OUT_OF_PROVINCE),
     )
+
+
+def _numbered(rows: ir.Table, units: ir.Table, column: str) -> ir.Table:
+    """The rows with units as they are written replaced by their numbers; null where none is written."""
+    units = units.view()
+    joined = rows.left_join(units, rows[column] == units.unit_text)
+    return joined.mutate(**{column: joined.unit_number}).drop("unit_text", "unit_number")
+
+
+def written_units(table: ir.Table, columns: dict[str, str], roles: tuple[str, ...]) -> ir.Table:
+    """The different units that the columns of these roles name, as they are written: ``unit_text``."""
+    parts = [table.select(unit_text=_text(table[columns[role]])).distinct() for role in roles if role in columns]
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = whole.union(part, distinct=True)
+    return whole
 
 
 def _today(rows: ir.Table, heirs: ir.Table, column: str) -> ir.Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from evalaid.base.errors import ReadingError
 from evalaid.base.faults import Faults
 from evalaid.base.periods import parse_periods
 from evalaid.reading.places.regions import former_counties
-from evalaid.reading.records.episodes import TAKEN, count_episodes, count_stays, stays
+from evalaid.reading.records.episodes import TAKEN, count_episodes, count_stays, stays, written_units
 from evalaid.reading.records.pieces import check_pieces, looks_like_a_record
 from evalaid.reading.records.record_columns import BASE_VALUES, RECORD_COLUMNS, find_record_columns, plain_name
 from evalaid.reading.records.stores import Progress, Store, open_store, read_small
@@ -27,6 +28,7 @@ from evalaid.reading.records.tallies import (
     plain_code,
     sort_out,
 )
+from evalaid.reading.values.comparable_names import comparable, name_text
 
 PERIODS = ("year", "quarter", "month")
 
@@ -46,6 +48,7 @@ def count_records(
     within: tuple[object, object] | None = None,
     base_values: Sequence[str] | None = None,
     insurance: Sequence[str] = (),
+    codes: str = "counties",
     backend: Any = None,
     memory: str = "1500MB",
     threads: int | None = None,
@@ -89,6 +92,9 @@ def count_records(
         What the column ``base`` calls the base. Default: the usual words.
     insurance : sequence of str, optional
         Insurance types to keep. Default: all.
+    codes : {"counties", "as_written"}, optional
+        "counties": residences and hospitals have codes of GB/T 2260. "as_written": any names or codes, compared as they are
+        written (blanks, case and punctuation aside); an episode is inside where the two are the same, else outside.
     backend : str or ibis backend, optional
         Address or connection of another engine ("pyspark://", "postgres://..."). Default: DuckDB, embedded.
     memory : str, optional
@@ -111,7 +117,8 @@ def count_records(
     ------
     ReadingError
         For files that are missing, unreadable or change meanwhile, columns that are missing, ambiguous or of the wrong
-        type, hospitals that are listed twice, and options that do not exist.
+        type, hospitals that are listed twice, options that do not exist, and when more than half of the records (`MOST_LEFT_OUT`)
+        have a residence that is no county.
 
     Notes
     -----
@@ -135,21 +142,25 @@ def count_records(
     _check_options(
         base=(base, tuple(BASE_VALUES)), period=(period, PERIODS), transfers=(transfers, TAKEN),
         dated=(dated, ("discharge", "admission")), denominator=(denominator, ("country", "province")),
+        codes=(codes, ("counties", "as_written")),
     )  # fmt: skip
     whole = isinstance(transfer_days, int) and not isinstance(transfer_days, bool)
     if transfer_days is not None and not (whole and transfer_days >= 0):
         raise ReadingError(
             f"transfer_days is {transfer_days!r}. Expected None (merge nothing) or a whole number of days >= 0."
         )
+    as_written = codes == "as_written"
     heirs = former_counties()
-    wanted = None if counties is None else _county_numbers(counties, heirs)
-    seats, notes = (None, []) if hospitals is None else _read_hospitals(hospitals, heirs)
+    seats, notes = (None, []) if hospitals is None else _read_hospitals(hospitals, heirs, as_written=as_written)
     with open_store(source, backend=backend, memory=memory, threads=threads, scratch=scratch) as store:
         needed = ["residence", "hospital_county" if seats is None else "hospital", dated]
         needed += ["person", "admission", "discharge"] if transfer_days is not None else []
         needed += ["insurance"] if insurance else []
         found, remarks = _assign_columns(store, columns, base, list(dict.fromkeys(needed)))
         kept = tuple(base_values or BASE_VALUES[base]) if "base" in found else ()
+        written = _number_units(store, found, seats) if as_written else None
+        seats = seats if written is None or seats is None else written.of_hospitals(seats)
+        units = None if written is None else store.small_table("units", written.table)
         lookup = None if seats is None else store.small_table("hospitals", seats)
 
         def count(former: pd.DataFrame) -> pd.DataFrame:
@@ -158,6 +169,7 @@ def count_records(
                 store.table,
                 lookup,
                 today,
+                units,
                 found,
                 period=period,
                 dated=dated,
@@ -167,13 +179,20 @@ def count_records(
             if transfer_days is None:
                 return store.run(count_stays(rows), progress)
             return store.run(
-                count_episodes(rows, store.engine, days=transfer_days, dated=dated, taken=transfers), progress
+                count_episodes(
+                    rows, store.engine, days=transfer_days, dated=dated, taken=transfers, provinces=not as_written
+                ),
+                progress,
             )
 
         # Former codes are rare, and to look for them costs every record: a second pass when there are any.
-        former = heirs if seats is None else heirs[:0]
+        former = heirs if seats is None and not as_written else heirs[:0]
         summary = count(former)
-        if seats is not None and len(former := heirs[heirs["was"].isin(summary["residence"].dropna())]):
+        if (
+            seats is not None
+            and not as_written
+            and len(former := heirs[heirs["was"].isin(summary["residence"].dropna())])
+        ):
             summary = count(former)
         files = store.finish()
     definition = {
@@ -181,15 +200,81 @@ def count_records(
         "transfers": "not merged" if transfer_days is None else f"merged within {transfer_days} days, {transfers}",
         "insurance": ", ".join(insurance) or "all",
     }  # fmt: skip
-    sorted_out = sort_out(summary, wanted, _window(within, period))
-    frame = make_frame(sorted_out[sorted_out["left_out"] == ""], period, denominator, weighted="weight" in found)
+    wanted = None if counties is None else written.wanted(counties) if written else _county_numbers(counties, heirs)
+    sorted_out = sort_out(summary, wanted, _window(within, period), provinces=not as_written)
+    _refuse_empty(sorted_out, found["residence"], as_written=as_written)
+    names = None if written is None else written.names
+    kept_groups = sorted_out[sorted_out["left_out"] == ""]
+    frame = make_frame(kept_groups, period, denominator, weighted="weight" in found, units=names)
     return RecordCounts(
         frame,
         make_decisions(
-            [*files, *remarks, *notes, *_renamed(former, frame), *account(sorted_out, definition, found, period)]
+            [
+                *files,
+                *remarks,
+                *notes,
+                *(() if as_written else _renamed(former, frame)),
+                *account(sorted_out, definition, found, period),
+            ]
         ),
         definition,
     )
+
+
+MOST_LEFT_OUT = 0.5
+"""A larger share of records whose residence is no county is no slip in some records: the codes are of another kind."""
+
+MOST_UNITS = 500_000
+
+
+@dataclass(frozen=True)
+class _WrittenUnits:
+    """Units as records write them: the names by number, and the number of every way to write one."""
+
+    names: tuple[str, ...]
+    table: pd.DataFrame  # ``unit_text``, ``unit_number``
+    numbers: Mapping[str, int]  # comparable name -> number
+
+    def of_hospitals(self, seats: pd.DataFrame) -> pd.DataFrame:
+        """The table of hospitals with the numbers of their units."""
+        return seats.assign(county=seats["county"].map(lambda name: self.numbers[comparable(name)]).astype("int32"))
+
+    def wanted(self, units: Sequence[object]) -> set[int | None]:
+        """The numbers of the units that were asked for."""
+        return {self.numbers.get(comparable(unit)) for unit in units}
+
+
+def _number_units(store: Store, found: Mapping[str, str], seats: pd.DataFrame | None) -> _WrittenUnits:
+    """Number the units of records and hospitals by their names, in their order."""
+    roles = ("residence",) if seats is not None else ("residence", "hospital_county")
+    there = store.run(written_units(store.table, dict(found), roles), None)["unit_text"].dropna()
+    texts = sorted({str(text) for text in there if str(text).strip()})
+    if len(texts) > MOST_UNITS:
+        raise ReadingError(
+            f"The residence has {len(texts):,} different values. Expected units such as counties: columns={{'residence': ...}}."
+        )
+    names: dict[str, str] = {}
+    for text in [*texts, *([] if seats is None else sorted(set(map(str, seats["county"]))))]:
+        names.setdefault(comparable(text), name_text(text))
+    numbers = {key: at for at, key in enumerate(names)}
+    table = pd.DataFrame({"unit_text": texts, "unit_number": [numbers[comparable(text)] for text in texts]})
+    return _WrittenUnits(tuple(names.values()), table.astype({"unit_text": "str", "unit_number": "int32"}), numbers)
+
+
+def _refuse_empty(groups: pd.DataFrame, column: str, *, as_written: bool) -> None:
+    """Refuse records of which most have no county, or no hospital that is known: the counts of the rest would be of nothing."""
+    rows = int(groups["rows"].sum())
+    without = int(groups.loc[groups["left_out"] == "residence missing or no county code", "rows"].sum())
+    if rows and without > MOST_LEFT_OUT * rows:
+        other = (
+            "a column of units"
+            if as_written
+            else "codes of GB/T 2260 (six digits), or codes='as_written' for any other names or codes"
+        )
+        raise ReadingError(
+            f"{without:,} of {rows:,} records would be left out: what stands in {column!r} is missing or no county of China. "
+            f"Expected {other}."
+        )
 
 
 def _county_numbers(codes: Sequence[object], heirs: pd.DataFrame) -> set[int | None]:
@@ -290,7 +375,9 @@ def _check_type(dtype: Any, name: str, role: str, faults: Faults) -> None:
         faults.add(name, f"holds {dtype}, read as {role}", do)
 
 
-def _read_hospitals(hospitals: Any, heirs: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[Any, ...]]]:
+def _read_hospitals(
+    hospitals: Any, heirs: pd.DataFrame, *, as_written: bool = False
+) -> tuple[pd.DataFrame, list[tuple[Any, ...]]]:
     """Code and county of each hospital, and what is to be said about them; every fault of the table at once."""
     if isinstance(hospitals, Mapping):
         table = pd.DataFrame({"hospital": list(hospitals), "county": list(hospitals.values())})
@@ -308,13 +395,13 @@ def _read_hospitals(hospitals: Any, heirs: pd.DataFrame) -> tuple[pd.DataFrame, 
             f"({', '.join(RECORD_COLUMNS['hospital'])}) and one with its county (county, adcode)."
         )
     code = table[roles["code"]].map(plain_code)
-    number = table[roles["county"]].map(county_number)
+    number = table[roles["county"]].map((lambda value: name_text(value) or None) if as_written else county_number)
     faults = Faults()
     if (bad := number.isna()).any():
         faults.add(
             roles["county"],
-            "no county code",
-            "six digits",
+            "no unit" if as_written else "no county code",
+            "its unit" if as_written else "six digits, or codes='as_written' for any other names or codes",
             rows=list(table.index[bad]),
             values=list(table.loc[bad, roles["county"]]),
         )
@@ -326,6 +413,8 @@ def _read_hospitals(hospitals: Any, heirs: pd.DataFrame) -> tuple[pd.DataFrame, 
             rows=list(rows.index), values=[f"{a} in {b}" for a, b in zip(rows["code"], rows["county"], strict=True)],
         )  # fmt: skip
     faults.raise_if_any(ReadingError, "hospital table")
+    if as_written:
+        return seats.astype({"code": "str"}).reset_index(drop=True), []
     seats = seats.astype({"code": "str", "county": "int32"}).reset_index(drop=True)
     today = dict(zip(heirs["was"], heirs["now"], strict=True))
     seats["county"] = seats["county"].map(lambda number: today.get(number, number)).astype("int32")

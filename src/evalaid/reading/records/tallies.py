@@ -59,7 +59,9 @@ class RecordCounts:
         return digest.hexdigest()
 
 
-def make_frame(groups: pd.DataFrame, period: str, denominator: str, *, weighted: bool = False) -> pd.DataFrame:
+def make_frame(
+    groups: pd.DataFrame, period: str, denominator: str, *, weighted: bool = False, units: Sequence[str] | None = None
+) -> pd.DataFrame:
     """Turn counts by residence, period and fate into one row for each county and period."""
     names = {
         Fate.INSIDE: COUNTS[0],
@@ -80,7 +82,10 @@ def make_frame(groups: pd.DataFrame, period: str, denominator: str, *, weighted:
             sums = keyed[mask].groupby(index)[["weight", "weighted"]].sum()
             wide[name] = (sums["weight"] / sums["weighted"].where(sums["weighted"] > 0)).reindex(wide.index)
     wide = wide.reset_index()
-    county = wide["residence"].astype("int64").map("{:06d}".format)
+
+    numbers = wide["residence"].astype("int64")
+    names = [f"{number:06d}" if units is None else units[number] for number in numbers]
+    county = pd.Series(names, index=wide.index, dtype="str")
     table = wide.drop(columns="residence").assign(period=labels(period, wide["period"]))
     table.insert(0, "county", county)
     table.columns.name = None
@@ -92,13 +97,15 @@ def make_decisions(lines: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=DECISION_COLUMNS).astype({"rows": "Int64"})
 
 
-def sort_out(summary: pd.DataFrame, wanted: set[int | None] | None, window: tuple[int, int] | None) -> pd.DataFrame:
+def sort_out(
+    summary: pd.DataFrame, wanted: set[int | None] | None, window: tuple[int, int] | None, *, provinces: bool = True
+) -> pd.DataFrame:
     """Return why a group of records is not counted, in the order in which the reasons are asked."""
     residence, period = summary["residence"], summary["period"]
     fate = summary["fate"].astype("int64")
     province = residence // 10_000
-    unknown = residence.isna() | ~province.between(11, 82)
-    coarse = ~unknown & (residence % 100 == 0) & ~residence.isin(CITIES_WITHOUT_COUNTIES)
+    unknown = residence.isna() | (provinces & ~province.between(11, 82))
+    coarse = provinces & ~unknown & (residence % 100 == 0) & ~residence.isin(CITIES_WITHOUT_COUNTIES)
     reasons = [
         (fate == Fate.UNKNOWN_BASE, "no base"),
         (fate == Fate.OTHER_BASE, "another base"),

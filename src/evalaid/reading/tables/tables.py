@@ -166,10 +166,10 @@ def read_tables(
     --------
     See `read_table`.
     """
-    given = layout if isinstance(layout, FileLayout) else FileLayout() if layout is None else FileLayout.read(layout)
-    grids = [grid for path in paths for grid in open_grids(path, sheet, **given.text_options(Path(path).name))]
-    given, grids = with_units(given, grids)
-    sheets = [sheet for grid in grids for sheet in _read_grid(grid, given)]
+    asked = layout if isinstance(layout, FileLayout) else FileLayout() if layout is None else FileLayout.read(layout)
+    grids = [grid for path in paths for grid in open_grids(path, sheet, **asked.text_options(Path(path).name))]
+    given, grids = with_units(asked, grids)
+    sheets = [sheet for grid in grids for sheet in _read_grid(grid, given, stated=asked.units == given.units)]
     result = _Result.of(sheets)
     complete = replace(given, tables=tuple(sheet.table for sheet in sheets))
     unused = [table for table in given.tables if not any(_fits(table, grid) for grid in grids)]
@@ -254,9 +254,9 @@ def _fits(table: TableLayout, grid: Grid) -> bool:
     return table.file in (None, grid.file) and table.sheet in (None, grid.sheet)
 
 
-def _read_grid(grid: Grid, layout: FileLayout) -> list[_Sheet]:
+def _read_grid(grid: Grid, layout: FileLayout, *, stated: bool) -> list[_Sheet]:
     """Read the tables of a sheet; a tidy table of units of anywhere is no office table, whatever its size."""
-    if layout.units == COUNTIES or layout.tables or not is_tidy(grid):
+    if stated or layout.tables or not is_tidy(grid):
         return [_read_part(part, layout) for part in split_sheet(grid, layout)]
     journal = Journal(grid)
     for note in grid.notes:

@@ -84,8 +84,8 @@ def make_frame(
     wide = wide.reset_index()
 
     numbers = wide["residence"].astype("int64")
-    names = [f"{number:06d}" if units is None else units[number] for number in numbers]
-    county = pd.Series(names, index=wide.index, dtype="str")
+    shown = [f"{number:06d}" if units is None else units[number] for number in numbers]
+    county = pd.Series(shown, index=wide.index, dtype="str")
     table = wide.drop(columns="residence").assign(period=labels(period, wide["period"]))
     table.insert(0, "county", county)
     table.columns.name = None

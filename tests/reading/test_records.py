@@ -718,8 +718,6 @@ def test_transfers_are_merged_between_units_as_they_are_written():
 
 
 def test_records_of_which_most_have_no_county_are_refused_with_the_way_out():
-    records = pd.DataFrame(
-        {"residence": ["01001", "01003"], "hospital_county": ["01001"] * 2, "discharge": ["2019-05-01"] * 2}
-    )
-    with pytest.raises(ReadingError, match=r"2 of 2 records would be left out.*codes='as_written'"):
+    records = pd.DataFrame({"residence": "01001", "hospital_county": "01001", "discharge": ["2019-05-01"] * 20})
+    with pytest.raises(ReadingError, match=r"20 of 20 records would be left out.*codes='as_written'"):
         count_records(records, base="residents")

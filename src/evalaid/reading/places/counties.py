@@ -56,11 +56,19 @@ def place_unit(
     name = bare(name)
     if units == "as_written":
         return PlacedUnit(code or " ".join(part for part in (near, name) if part), name or code)
+    return _find_county(row, code, name, near, within, table, journal)
+
+
+def _find_county(
+    row: int, code: str, name: str, near: str, within: str | None, table: TableLayout, journal: Journal
+) -> PlacedUnit:
+    """Find the county of China that a row's code or name means."""
     place = (_larger(near, within) if near else None) or within
-    read = read_regions([name or code], codes=[code] if code and name else None, within=place)
+    codes = [code] if code and name else None
+    read = read_regions([name or code], codes=codes, within=place)
     found = read.regions[0]
     if not isinstance(found, Region) and place != within:  # the heading above may have ended without a word
-        wider = read_regions([name or code], codes=[code] if code and name else None, within=within)
+        wider = read_regions([name or code], codes=codes, within=within)
         read = wider if isinstance(wider.regions[0], Region) else read
         found = read.regions[0]
     if not isinstance(found, Region):

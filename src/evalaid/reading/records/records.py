@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -144,19 +144,15 @@ def count_records(
         dated=(dated, ("discharge", "admission")), denominator=(denominator, ("country", "province")),
         codes=(codes, ("counties", "as_written")),
     )  # fmt: skip
-    whole = isinstance(transfer_days, int) and not isinstance(transfer_days, bool)
-    if transfer_days is not None and not (whole and transfer_days >= 0):
-        raise ReadingError(
-            f"transfer_days is {transfer_days!r}. Expected None (merge nothing) or a whole number of days >= 0."
-        )
+    _check_days(transfer_days)
     as_written = codes == "as_written"
     heirs = former_counties()
     seats, notes = (None, []) if hospitals is None else _read_hospitals(hospitals, heirs, as_written=as_written)
     with open_store(source, backend=backend, memory=memory, threads=threads, scratch=scratch) as store:
-        needed = ["residence", "hospital_county" if seats is None else "hospital", dated]
-        needed += ["person", "admission", "discharge"] if transfer_days is not None else []
-        needed += ["insurance"] if insurance else []
-        found, remarks = _assign_columns(store, columns, base, list(dict.fromkeys(needed)))
+        needed = dict.fromkeys(("residence", "hospital_county" if seats is None else "hospital", dated))
+        needed |= dict.fromkeys(("person", "admission", "discharge") if transfer_days is not None else ())
+        needed |= dict.fromkeys(("insurance",) if insurance else ())
+        found, remarks = _assign_columns(store, columns, base, list(needed))
         kept = tuple(base_values or BASE_VALUES[base]) if "base" in found else ()
         written = _number_units(store, found, seats) if as_written else None
         seats = seats if written is None or seats is None else written.of_hospitals(seats)
@@ -185,22 +181,14 @@ def count_records(
                 progress,
             )
 
-        # Former codes are rare, and to look for them costs every record: a second pass when there are any.
-        former = heirs if seats is None and not as_written else heirs[:0]
-        summary = count(former)
-        if (
-            seats is not None
-            and not as_written
-            and len(former := heirs[heirs["was"].isin(summary["residence"].dropna())])
-        ):
-            summary = count(former)
+        summary, former = _summarise(count, heirs, looked_up=seats is not None, as_written=as_written)
         files = store.finish()
     definition = {
         "base": base, "period": period, "dated": dated, "denominator": denominator,
         "transfers": "not merged" if transfer_days is None else f"merged within {transfer_days} days, {transfers}",
         "insurance": ", ".join(insurance) or "all",
     }  # fmt: skip
-    wanted = None if counties is None else written.wanted(counties) if written else _county_numbers(counties, heirs)
+    wanted = _wanted(counties, written, heirs)
     sorted_out = sort_out(summary, wanted, _window(within, period), provinces=not as_written)
     _refuse_empty(sorted_out, found["residence"], as_written=as_written)
     names = None if written is None else written.names
@@ -224,6 +212,9 @@ def count_records(
 MOST_LEFT_OUT = 0.5
 """A larger share of records whose residence is no county is no slip in some records: the codes are of another kind."""
 
+ENOUGH_RECORDS = 20
+"""So many records show it."""
+
 MOST_UNITS = 500_000
 
 
@@ -242,6 +233,25 @@ class _WrittenUnits:
     def wanted(self, units: Sequence[object]) -> set[int | None]:
         """The numbers of the units that were asked for."""
         return {self.numbers.get(comparable(unit)) for unit in units}
+
+
+def _check_days(days: int | None) -> None:
+    """Refuse a number of days that is none."""
+    whole = isinstance(days, int) and not isinstance(days, bool)
+    if days is not None and not (whole and days >= 0):
+        raise ReadingError(f"transfer_days is {days!r}. Expected None (merge nothing) or a whole number of days >= 0.")
+
+
+def _summarise(
+    count: Callable[[pd.DataFrame], pd.DataFrame], heirs: pd.DataFrame, *, looked_up: bool, as_written: bool
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Count, with the former codes that occur; they are rare, and to look for them costs every record: a second pass if any."""
+    if as_written or not looked_up:
+        former = heirs[:0] if as_written else heirs
+        return count(former), former
+    summary = count(heirs[:0])
+    former = heirs[heirs["was"].isin(summary["residence"].dropna())]
+    return (count(former) if len(former) else summary), former
 
 
 def _number_units(store: Store, found: Mapping[str, str], seats: pd.DataFrame | None) -> _WrittenUnits:
@@ -265,7 +275,7 @@ def _refuse_empty(groups: pd.DataFrame, column: str, *, as_written: bool) -> Non
     """Refuse records of which most have no county, or no hospital that is known: the counts of the rest would be of nothing."""
     rows = int(groups["rows"].sum())
     without = int(groups.loc[groups["left_out"] == "residence missing or no county code", "rows"].sum())
-    if rows and without > MOST_LEFT_OUT * rows:
+    if rows >= ENOUGH_RECORDS and without > MOST_LEFT_OUT * rows:
         other = (
             "a column of units"
             if as_written
@@ -275,6 +285,15 @@ def _refuse_empty(groups: pd.DataFrame, column: str, *, as_written: bool) -> Non
             f"{without:,} of {rows:,} records would be left out: what stands in {column!r} is missing or no county of China. "
             f"Expected {other}."
         )
+
+
+def _wanted(
+    counties: Sequence[object] | None, written: _WrittenUnits | None, heirs: pd.DataFrame
+) -> set[int | None] | None:
+    """The numbers of the units that were asked for; None for all."""
+    if counties is None:
+        return None
+    return _county_numbers(counties, heirs) if written is None else written.wanted(counties)
 
 
 def _county_numbers(codes: Sequence[object], heirs: pd.DataFrame) -> set[int | None]:

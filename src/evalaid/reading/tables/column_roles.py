@@ -68,10 +68,10 @@ def read_header(path: Sequence[str]) -> Header:
             (years if _YEAR.search(period) else parts).append(period)
         if word := _NUMBERED.sub("", _MARKS.sub("", bare.replace("()", ""))).strip("-_/、,:. "):
             words.append(word)
-    if not unit and words and (found := re.search(r"(%|‰)$", words[-1])):
-        unit, words[-1] = found[1], words[-1][:-1]
+    if not unit and words and words[-1][-1] in "%‰":
+        unit, words[-1] = words[-1][-1], words[-1][:-1]
     period = "".join(_in_order(years, parts))
-    read = "" if any(pattern_of("change").search(text) for text in path) else _match(words)
+    read = "" if pattern_of("change").search("\n".join(path)) else _match(words)
     return Header(read, unit, period, cumulative, "/".join(words), "" if read else _part_of_total(path[-1:]))
 
 

@@ -227,22 +227,19 @@ def _read_columns(
             blank = all(value is None or not plain(value) for value in body)
             if blank and not header.words:
                 continue
-            found = _Found(reads[column], header.unit, f"its header is {text!r}")
-            if column in contents:
-                found = replace(found, because=f"what stands in it (its header is {text!r})")
+            because = (
+                f"{'what stands in it (' * (column in contents)}its header is {text!r}{')' * (column in contents)}"
+            )
+            found = _Found(reads[column], header.unit, because)
             found = _as_figures(found, header, text, in_county=column in places, named=named, lone=_lone(headers))
-            if found.read == FIGURE and INDICATOR not in named:
-                found = _named_by_title(found, given, block, journal)
-                unnamed |= not found.read
             if header.part and columns and _belongs(columns[-1], header):
                 found = replace(found, read=header.part, because=f"{found.because}, of the total before it")
+            if found.read == FIGURE and INDICATOR not in named:
+                found = _named_by_title(found, given, block, journal)
+                unnamed |= not found.read and units == COUNTIES
             if units != COUNTIES:
                 found = _anything(found, header, body, block, dated=any(other.period for other in headers.values()))
-                unnamed = False
-            found = _as_nothing(found, text, blank=blank)
-            if is_value(found.read) and not found.unit:
-                unit, because = _unit_of_note(found.read, block, journal)
-                found = replace(found, unit=unit, because=found.because + because)
+            found = _with_unit(_as_nothing(found, text, blank=blank), block, journal)
             columns.append(_column_of(letters, found.read, header, places.get(column), text))
             stated[letters] = found.unit
             parts = (found.read, is_value(found.read) and found.unit, columns[-1].period)
@@ -307,7 +304,7 @@ MOST_NUMBERS = 0.8
 
 
 def _by_measure(found: _Found, block: TableBlock) -> _Found:
-    """Name the figures of a table by what its title and its notes say that they are."""
+    """Call the figures of a table by what its title and its notes say that they are."""
     notes = [note.text for note in block.above + block.below]
     measure = measure_of("", notes)
     title = notes[0] if notes else ""
@@ -326,6 +323,14 @@ def _as_nothing(found: _Found, text: str, *, blank: bool) -> _Found:
         because = f"its header {text!r} is no known variable; to read it, name it in the layout"
         return replace(found, read=NOTHING, because=because)
     return found
+
+
+def _with_unit(found: _Found, block: TableBlock, journal: Journal) -> _Found:
+    """Complete figures with the unit that a note states."""
+    if not is_value(found.read) or found.unit:
+        return found
+    unit, because = _unit_of_note(found.read, block, journal)
+    return replace(found, unit=unit, because=found.because + because)
 
 
 def _unit_of_note(read: str, block: TableBlock, journal: Journal) -> tuple[str, str]:

@@ -261,7 +261,6 @@ def _in_one_form(pool: _Pool, journal: Journal) -> list[Any] | None:
     facts = pool.facts
     if facts.language == "zh" and facts.given is None:
         return pool.raw
-    missing, zero = marks(facts.language)
     texts = [value for value in dict.fromkeys(v for v in pool.raw if isinstance(v, str)) if re.search(r"\d", value)]
     try:
         how = facts.given or decide_format(
@@ -276,13 +275,18 @@ def _in_one_form(pool: _Pool, journal: Journal) -> list[Any] | None:
     if how.decimal != "." or how.thousands != ",":
         decided = f"decimal {how.decimal!r}, thousands {how.thousands!r}"
         journal.decide(pool.addresses[0], f"how numbers of {pool.variable} are written", decided, how.evidence)
-    cells = [how.rewrite(value) for value in pool.raw]
+    return _without_marks(pool, [how.rewrite(value) for value in pool.raw], journal)
+
+
+def _without_marks(pool: _Pool, cells: list[Any], journal: Journal) -> list[Any]:
+    """Write marks for no value as blanks, and those for none in the language of the table as zero among whole numbers."""
+    missing, zero = marks(pool.facts.language)
     whole = all(re.fullmatch(r"\s*[+-]?\d+(\.0*)?\s*", str(value)) for value in cells if re.search(r"\d", str(value)))
     noughts = [at for at, value in enumerate(cells) if isinstance(value, str) and zero.fullmatch(value.strip())]
     if noughts and whole:
-        because = f"in tables of this language ({facts.language}) it stands for none, and the figures are counts: {len(noughts)} cells"
+        because = f"in tables of this language ({pool.facts.language}) it stands for none, and the figures are counts: {len(noughts)} cells"
         journal.decide(pool.addresses[noughts[0]], f"figure {str(pool.raw[noughts[0]])!r}", "0", because)
-        return [0 if at in set(noughts) else value for at, value in enumerate(cells)]
+        cells = [0 if at in set(noughts) else value for at, value in enumerate(cells)]
     return [None if isinstance(value, str) and missing.fullmatch(value.strip()) else value for value in cells]
 
 

@@ -139,7 +139,7 @@ def _from_grid(path: Path, sheet: str | None, encoding: str | None, facts: FileF
 
 
 def _typed(raw: pd.DataFrame, facts: FileFacts, where: tuple[str, str]) -> TidyTable:
-    """Give every column its type, and leave out rows whose unit is a total by its name."""
+    """Read every column in its type, and leave out rows whose unit is a total by its name."""
     frame, said = type_columns(raw, facts)
     rows = [(*where, "", f"column {column!r}", decided, because) for column, decided, because in said]
     left: list[tuple[object, ...]] = []

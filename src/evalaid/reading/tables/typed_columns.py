@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,56 +143,63 @@ def _name(value: object) -> object:
     )
 
 
+@dataclass(frozen=True)
+class _Marked:
+    """The different texts of a column by what they are."""
+
+    numeric: list[str]
+    none: list[str]  # marks for no value
+    nought: list[str]  # marks for none, in the language of the table
+
+    @classmethod
+    def of(cls, texts: list[str], language: str) -> _Marked:
+        missing, zero = marks(language)
+        none = [text for text in texts if text.lower() in MISSING_WORDS or missing.fullmatch(text)]
+        nought = [text for text in texts if zero.fullmatch(text) and text not in none]
+        return cls([text for text in texts if text not in {*none, *nought}], none, nought)
+
+
 def _numbers(
     values: pd.Series, texts: list[str], facts: FileFacts, language: str, hint: NumberFormat | None
 ) -> tuple[pd.Series, list[tuple[str, str]]] | None:
-    missing, zero = marks(language)
-    none = [text for text in texts if text.lower() in MISSING_WORDS or missing.fullmatch(text)]
-    nought = [text for text in texts if zero.fullmatch(text) and text not in none]
-    numeric = [text for text in texts if text not in {*none, *nought}]
-    there = bool(numeric) or any(isinstance(value, int | float | np.number) and value == value for value in values)  # noqa: PLR0124 (no NaN)
-    if not there:
-        return None
-    digits = [text for text in numeric if re.search(r"\d", text)]
-    if len(digits) < len(numeric):
+    """A column of numbers; None where its texts are none, or it has nothing but marks for no value."""
+    found = _Marked.of(texts, language)
+    without_texts = values.map(lambda value: None if isinstance(value, str) else value)
+    if not all(re.search(r"\d", text) for text in found.numeric) or not (found.numeric or without_texts.notna().any()):
         return None
     try:
-        how = decide_format(digits, separator=facts.separator, comma_language=has_decimal_commas(language), hint=hint)
+        how = decide_format(
+            found.numeric, separator=facts.separator, comma_language=has_decimal_commas(language), hint=hint
+        )
     except ReadingError:
-        if all(re.fullmatch(r"[+-]?[\d.,'’ \u00a0\u202f]+", text) for text in digits):
+        if all(re.fullmatch(r"[+-]?[\d.,'’ \u00a0\u202f]+", text) for text in found.numeric):
             raise
         return None
-    plain = {text: str(how.rewrite(text)) for text in numeric}
+    plain = {text: str(how.rewrite(text)) for text in found.numeric}
     if not all(_NUMBER.fullmatch(text) for text in plain.values()):
         return None
-    whole = all(re.fullmatch(r"[+-]?\d+", text) for text in plain.values())
-    read = {text: float(number) for text, number in plain.items()} | dict.fromkeys(none, np.nan)
     said = [(f"decimal {how.decimal!r}, thousands {how.thousands!r}", how.evidence)] if how.evidence else []
-    if nought and whole:
-        read |= dict.fromkeys(nought, 0.0)
-        said.append(
-            (
-                f"{nought[0]!r} is 0",
-                f"in tables of this language ({language}) it stands for none, and the column is one of counts",
-            )
-        )
-    elif nought:
-        read |= dict.fromkeys(nought, np.nan)
-    if marked := [text for text in [*none, *(() if whole else nought)] if text.lower() not in {"na", "nan", "."}]:
-        said.append((f"{', '.join(map(repr, marked[:5]))}: no value", "a mark for no value beside numbers"))
+    read = {text: float(number) for text, number in plain.items()} | _read_marks(found, plain.values(), language, said)
     numbers = pd.to_numeric(_map(values, lambda text: read.get(text, np.nan)), errors="coerce").astype("float64")
     return _numbers_as_they_are(numbers), said
 
 
+def _read_marks(found: _Marked, numbers: Iterable[str], language: str, said: list[tuple[str, str]]) -> dict[str, float]:
+    """Read marks for no value as missing; those for none as zero among whole numbers, and say so."""
+    whole = all(re.fullmatch(r"[+-]?\d+", text) for text in numbers)
+    zeros = found.nought if whole else []
+    if zeros:
+        why = f"in tables of this language ({language}) it stands for none, and the column is one of counts"
+        said.append((f"{zeros[0]!r} is 0", why))
+    none = [*found.none, *(text for text in found.nought if text not in zeros)]
+    if marked := [text for text in none if text.lower() not in {"na", "nan", "."}]:
+        said.append((f"{', '.join(map(repr, marked[:5]))}: no value", "a mark for no value beside numbers"))
+    return dict.fromkeys(none, np.nan) | dict.fromkeys(zeros, 0.0)
+
+
 def _periods(values: pd.Series, texts: list[str]) -> tuple[pd.Series, list[tuple[str, str]]] | None:
     """A column of periods in words, or of fiscal years, in the plain form of its kind; None where it holds none, or plain ones."""
-    if (
-        not all(re.search(r"\d", text) for text in texts)
-        or max(map(len, texts)) > LONGEST_HEADER
-        or any(map(_NUMBER.fullmatch, texts))
-    ):
-        return None
-    if any(not isinstance(value, str) and value is not None and value == value for value in values.head(1000)):  # noqa: PLR0124 (no NaN)
+    if not _may_be_periods(values, texts):
         return None
     try:
         if read_spans(texts[:_FIRST]).faults:  # names with numbers in them are seen to be none at once
@@ -212,3 +219,10 @@ def _periods(values: pd.Series, texts: list[str]) -> tuple[pd.Series, list[tuple
     written = {text: span.year if kind == "year" else str(span) for text, span in zip(texts, spans, strict=True)}
     filled = _map(values, written.get)
     return _numbers_as_they_are(filled) if kind == "year" else filled, [(f"periods: {kind}", read.evidence)]
+
+
+def _may_be_periods(values: pd.Series, texts: list[str]) -> bool:
+    """Return whether a column has nothing but short texts with digits that are no plain numbers."""
+    short = max(map(len, texts)) <= LONGEST_HEADER and all(re.search(r"\d", text) for text in texts)
+    others = values.head(1000).map(lambda value: None if isinstance(value, str) else value)
+    return short and not any(map(_NUMBER.fullmatch, texts)) and not others.notna().any()

@@ -148,14 +148,14 @@ def fiscal_year(text: str) -> tuple[int, bool] | None:
     Examples
     --------
     >>> fiscal_year("2012/13"), fiscal_year("2011-12"), fiscal_year("FY2015"), fiscal_year("2012-2013"), fiscal_year("2012/15")
-    ((2012, True), (2011, False), (2015, True), (2012, True), None)
+    ((2012, True), (2011, False), (2015, True), (2012, False), None)
     """
     text = " ".join(unicodedata.normalize("NFKC", text).split())
     if match := _FISCAL.fullmatch(text):
         first, second = int(match["first"]), match["second"]
         if int(second[-2:]) != (first + 1) % 100 or (len(second) == 4 and int(second) != first + 1):
             return None
-        return first, bool(match["fy"]) or len(second) == 4 or not 1 <= int(second) <= 12
+        return first, bool(match["fy"]) or (match["sep"] == "/" if len(second) == 4 else not 1 <= int(second) <= 12)
     if match := _FY.fullmatch(text):
         year = match["year"]
         return int(year) if len(year) == 4 else 2000 + int(year), True

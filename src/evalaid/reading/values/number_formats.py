@@ -140,18 +140,23 @@ class _Marks:
             if not marks:
                 plain.append(int(core))
                 continue
-            last = next(character for character in reversed(core) if not character.isdigit())
-            before, _, tail = core.rpartition(last)
-            if len(marks) > 1 and marks[last] == 1 and last in DECIMALS:
-                decimal.setdefault(last, text)
-                thousands.update({mark: text for mark in marks if mark != last and mark not in thousands})
-            elif marks[last] > 1 or last in " '":
-                thousands.setdefault(last, text)
-            elif len(tail) != 3 or len(before) > 3 or before.startswith("0"):
-                decimal.setdefault(last, text)
-            else:
-                open_.setdefault(last, text)
+            kind, mark, others = _read_marks_of(core, marks)
+            {"decimal": decimal, "thousands": thousands, "open": open_}[kind].setdefault(mark, text)
+            for other in others:
+                thousands.setdefault(other, text)
         return cls(decimal, thousands, open_, plain)
+
+
+def _read_marks_of(core: str, marks: Counter[str]) -> tuple[str, str, list[str]]:
+    """Return what the last mark of a number is (decimal, thousands, open), the mark, and the marks between thousands before it."""
+    last = next(character for character in reversed(core) if not character.isdigit())
+    before, _, tail = core.rpartition(last)
+    if len(marks) > 1 and marks[last] == 1 and last in DECIMALS:
+        return "decimal", last, [mark for mark in marks if mark != last]
+    if marks[last] > 1 or last in " '":
+        return "thousands", last, []
+    plain = len(tail) != 3 or len(before) > 3 or before.startswith("0")
+    return ("decimal" if plain else "open"), last, []
 
 
 def _complete(decimal: str, seen: _Marks, evidence: str) -> NumberFormat:

@@ -16,7 +16,6 @@ LONG = {
     "did/estimators/comparisons/callaway_santanna.py: _adjusted",
     "did/inference/randomisation/assignments.py: list_assignments",
     "did/panel/panel.py: gather_panel",
-    "reading/files/encodings.py: decode",
     "reading/files/workbooks.py: read_sheets",
     "reading/records/matrix.py: _pairs",
     "reading/records/pieces.py: find_pieces",

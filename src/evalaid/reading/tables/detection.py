@@ -224,28 +224,36 @@ def _read_columns(
             decided, because = fixed[column].read, "the layout says so"
         else:
             body = cells[block.data[0] : block.data[1] + 1, column]
-            blank = all(value is None or not plain(value) for value in body)
+            blank = not any(map(plain, body))
             if blank and not header.words:
                 continue
-            because = (
-                f"{'what stands in it (' * (column in contents)}its header is {text!r}{')' * (column in contents)}"
-            )
-            found = _Found(reads[column], header.unit, because)
-            found = _as_figures(found, header, text, in_county=column in places, named=named, lone=_lone(headers))
+            found = _Found(reads[column], header.unit, f"its header is {text!r}")
+            if column in contents:
+                found = replace(found, because=f"what stands in it (its header is {text!r})")
             if header.part and columns and _belongs(columns[-1], header):
                 found = replace(found, read=header.part, because=f"{found.because}, of the total before it")
+            found = _as_figures(found, header, text, in_county=column in places, named=named, lone=_lone(headers))
             if found.read == FIGURE and INDICATOR not in named:
                 found = _named_by_title(found, given, block, journal)
                 unnamed |= not found.read and units == COUNTIES
             if units != COUNTIES:
-                found = _anything(found, header, body, block, dated=any(other.period for other in headers.values()))
+                found = _anything(found, header, body, block, dated=_any_dated(headers))
             found = _with_unit(_as_nothing(found, text, blank=blank), block, journal)
             columns.append(_column_of(letters, found.read, header, places.get(column), text))
             stated[letters] = found.unit
-            parts = (found.read, is_value(found.read) and found.unit, columns[-1].period)
-            decided, because = ", ".join(str(part) for part in parts if part), found.because
+            decided, because = _shown(found, columns[-1].period), found.because
         journal.decide(journal.grid.address(block.header[0], column), f"column {letters}", decided, because)
     return columns, stated, unnamed
+
+
+def _any_dated(headers: dict[int, Header]) -> bool:
+    return any(header.period for header in headers.values())
+
+
+def _shown(found: _Found, period: str | None) -> str:
+    """What was decided about a column, in words."""
+    parts = (found.read, is_value(found.read) and found.unit, period)
+    return ", ".join(str(part) for part in parts if part)
 
 
 @dataclass(frozen=True)

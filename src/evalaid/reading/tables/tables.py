@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -26,15 +27,17 @@ from evalaid.reading.journal.decisions import (
 )
 from evalaid.reading.journal.layouts import FileLayout, TableLayout
 from evalaid.reading.places.whose_units import COUNTIES, decide_units
+from evalaid.reading.values.total_words import find_totals
 from evalaid.reading.tables import cumulative, panels
 from evalaid.reading.tables.column_roles import is_value
 from evalaid.reading.tables.detection import Detected, detect, is_tidy, refuse_tidy
 from evalaid.reading.tables.sheet_areas import SheetArea, split_sheet
 from evalaid.reading.tables.sheet_values import RECORD_COLUMNS, read_figures
 from evalaid.reading.tables.table_rows import read_rows
+from evalaid.reading.values.total_words import find_totals
 
-SHOWN = 8
-"""How many faults a message spells out; ``rows`` of the error has all of them."""
+SHOWN, EXAMPLES = 8, 3
+"""How many kinds of faults a message spells out, and how many of each where there are many; ``rows`` of the error has all of them."""
 
 
 @dataclass(frozen=True)
@@ -361,15 +364,29 @@ def _assemble(result: _Result, layout: FileLayout, files: dict[str, str]) -> Rea
     records = records.assign(origin=_origin(records, source))
     frame, decisions = panels.spread(records, result.timeless, kind)
     result.decisions += decisions
+    origins = _origins(records, source, kind)
+    if layout.units != COUNTIES:
+        frame, origins = _without_totals(frame, origins, result)
     return Reading(
         frame,
-        _origins(records, source, kind),
+        origins,
         tabulate(result.decisions, DECISION_COLUMNS),
         tabulate(result.left_out, LEFT_OUT_COLUMNS),
         tabulate(notes, FAULT_COLUMNS),
         layout,
         files,
     )
+
+
+def _without_totals(frame: pd.DataFrame, origins: pd.DataFrame, result: _Result) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Leave out units whose codes or figures show that they are totals of the others, and record it."""
+    totals = find_totals(frame, "unit", "period", [str(name) for name in frame if f"{name}_cell" in frame])
+    row: Any
+    for row in frame[frame["unit"].isin(list(totals))].drop_duplicates("unit").itertuples(index=False):
+        result.left_out.append(LeftOut(row.file, row.sheet, int(row.row), "", row.name, totals[row.unit]))
+        result.decisions.append(Decision("", "", "", f"unit {row.unit!r}", "left out", totals[row.unit]))
+    kept = [~table["unit"].isin(list(totals)) for table in (frame, origins)]
+    return frame[kept[0]].reset_index(drop=True), origins[kept[1]].reset_index(drop=True)
 
 
 def _with_answers(layout: FileLayout, open_tables: set[tuple[str, str]]) -> FileLayout:
@@ -430,13 +447,21 @@ def _error(result: _Result, layout: FileLayout) -> LayoutError:
 
 
 def describe_faults(faults: Sequence[Fault], what: str) -> str:
-    """Return what is wrong, each fault with its place and what was expected."""
+    """Return what is wrong, each fault with its place and what was expected; many of one kind as their count and three examples."""
     count = len(faults)
     lines = [f"The {what} cannot be read as they stand: {count} fault{'s' if count > 1 else ''}."]
-    for fault in faults[:SHOWN]:
-        cell = fault.cell or (f"row {fault.row}" if fault.row else "")
-        place = " ".join(part for part in (fault.file, fault.sheet, cell) if part)
-        lines.append(f"- {place}: {fault.fault}. Expected {fault.expected}.")
-    if count > SHOWN:
-        lines.append(f"... and {count - SHOWN} more.")
+    kinds: dict[tuple[str, str], list[Fault]] = {}
+    for fault in faults:
+        kinds.setdefault((fault.file, fault.expected), []).append(fault)
+    for alike in list(kinds.values())[:SHOWN]:
+        shown = alike if count <= SHOWN else alike[:EXAMPLES]
+        if len(shown) < len(alike):
+            lines.append(f"- {len(alike)} faults of one kind. Expected {alike[0].expected}. The first {len(shown)}:")
+        for fault in shown:
+            cell = fault.cell or (f"row {fault.row}" if fault.row else "")
+            place = " ".join(part for part in (fault.file, fault.sheet, cell) if part)
+            alone = len(shown) == len(alike)
+            lines.append(f"- {place}: {fault.fault}. Expected {fault.expected}." if alone else f"    {place} {fault.value!r}: {fault.fault}")
+    if len(kinds) > SHOWN:
+        lines.append(f"... and {sum(map(len, list(kinds.values())[SHOWN:]))} more.")
     return "\n".join(lines)

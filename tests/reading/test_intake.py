@@ -214,3 +214,50 @@ def test_an_encoding_is_decided_by_the_language_that_it_gives(tmp_path, encoding
     frame = read_tidy(path).frame
     assert list(frame.columns) == text.splitlines()[0].replace(";", ",").split(",")
     assert frame.iloc[0, 0] == text.splitlines()[1].replace(";", ",").split(",")[0]
+
+
+def changed_codes(path):
+    rows = ["Deaths by area,,,,", "code,2020,2021,2022,2023"]
+    rows += [f"A{at},{at},{at + 1},{at + 2},{at + 3}" for at in range(9)]
+    path.write_text("\n".join([*rows, "E07,50,51,,", "E08,70,71,,", "F91,,,52,53", "F77,,,72,73"]), encoding="utf-8")
+    return path
+
+
+def test_codes_that_end_where_others_begin_are_asked_about_with_the_likely_pairs(tmp_path):
+    path = changed_codes(tmp_path / "areas.csv")
+    with pytest.raises(
+        ReadingError, match=r"2 units end in 2021 and 2 others begin in 2022.*'E07': 'F91', 'E08': 'F77'"
+    ):
+        read_table(path)
+    reading = read_table(path, FileLayout.from_yaml("former: {E07: F91, E08: F77}"))
+    assert reading.frame.groupby("unit").size().loc[["F91", "F77"]].tolist() == [4, 4]
+    assert FileLayout.from_yaml(reading.layout.to_yaml()) == reading.layout
+    others = read_table(path, FileLayout.from_yaml("former: {}"))
+    assert others.frame["unit"].nunique() == 13
+
+
+def test_a_row_that_is_the_sum_of_the_others_is_left_out_whatever_it_is_called(tmp_path):
+    path = tmp_path / "areas.csv"
+    rows = [
+        "Deaths by area,,,",
+        "Area,2010,2011,2012",
+        "North,1,2,3",
+        "South,4,5,6",
+        "East,7,8,9",
+        "West,2,2,2",
+        "Mid,1,1,1",
+    ]
+    path.write_text("\n".join([*rows, "Whole region,15,18,21"]), encoding="utf-8")
+    reading = read_table(path)
+    assert "Whole region" not in set(reading.frame["unit"])
+    assert reading.left_out["reason"].tolist() == ["its value is the sum of the 5 others in every period"]
+
+
+def test_many_faults_of_one_kind_are_told_once_with_three_examples(tmp_path):
+    path = tmp_path / "areas.csv"
+    rows = ["Deaths by area,,,", "Area,2010,2011,2012", *(f"N{at},1,{at},x1" for at in range(30))]
+    path.write_text("\n".join(rows), encoding="utf-8")
+    with pytest.raises(ReadingError, match="30 faults of one kind") as caught:
+        read_table(path)
+    assert str(caught.value).count("a number with a text that is no known unit") == 3
+    assert len(caught.value.rows) == 30

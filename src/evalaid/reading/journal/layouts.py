@@ -142,6 +142,8 @@ class FileLayout:
         What becomes of a count that falls within a year although it is cumulative. Both list it; it is never set to zero.
     year_begins : int, optional
         The month in which fiscal years begin (4: April), of periods such as 2012/13 and of dates that fall into them.
+    former : mapping of str to str, optional
+        Former code or name of a unit -> its present one; empty when units that end and others that begin are no successors.
 
     Examples
     --------
@@ -155,6 +157,7 @@ class FileLayout:
     units: str = "counties"
     decreases: str = "keep"
     year_begins: int | None = None
+    former: Mapping[str, str] | None = None
 
     def find(self, file: str, sheet: str) -> TableLayout | None:
         """Return what the layout says about a sheet, None when it says nothing."""
@@ -215,6 +218,9 @@ def _write(layout: FileLayout) -> Iterator[str]:
     yield f"decreases: {layout.decreases}  # a cumulative count that falls: keep or missing; it is listed"
     if layout.year_begins is not None:
         yield f"year_begins: {layout.year_begins}  # the month in which fiscal years (2012/13) begin"
+    if layout.former is not None:
+        pairs = ", ".join(f"{_scalar(old)}: {_scalar(new)}" for old, new in layout.former.items())
+        yield f"former: {{{pairs}}}  # former code or name of a unit: its present one"
     yield "tables:" if layout.tables else "tables: []"
     for table in layout.tables:
         yield f"- file: {_scalar(table.file)}"
@@ -281,6 +287,7 @@ class _Reader:
             units=self._one_of(stored.get("units"), UNITS, "units") or "counties",
             decreases=self._one_of(stored.get("decreases"), DECREASES, "decreases") or "keep",
             year_begins=self._month(stored.get("year_begins")),
+            former=self._pairs(stored.get("former")),
         )
 
     def _table(self, entry: Any, where: str) -> TableLayout:
@@ -322,6 +329,14 @@ class _Reader:
         if number is None or (type(number) is int and 1 <= number <= 12):
             return number
         self.faults.append(f"year_begins must be a month from 1 to 12, found {value!r}")
+        return None
+
+    def _pairs(self, value: Any) -> dict[str, str] | None:
+        if value is None:
+            return None
+        if isinstance(value, dict):
+            return {str(old): str(new) for old, new in value.items()}
+        self.faults.append(f"former must map former codes or names to present ones, found {value!r}")
         return None
 
     def _separator(self, value: Any, where: str) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,14 @@ from evalaid.reading.journal.decisions import (
 )
 from evalaid.reading.journal.layouts import FileLayout, TableLayout
 from evalaid.reading.places.whose_units import COUNTIES, decide_units
-from evalaid.reading.values.total_words import find_totals
 from evalaid.reading.tables import cumulative, panels
 from evalaid.reading.tables.column_roles import is_value
 from evalaid.reading.tables.detection import Detected, detect, is_tidy, refuse_tidy
 from evalaid.reading.tables.sheet_areas import SheetArea, split_sheet
 from evalaid.reading.tables.sheet_values import RECORD_COLUMNS, read_figures
 from evalaid.reading.tables.table_rows import read_rows
+from evalaid.reading.values.comparable_names import comparable
+from evalaid.reading.values.successions import find_successions
 from evalaid.reading.values.total_words import find_totals
 
 SHOWN, EXAMPLES = 8, 3
@@ -173,7 +174,7 @@ def read_tables(
     grids = [grid for path in paths for grid in open_grids(path, sheet, **asked.text_options(Path(path).name))]
     given, grids = with_units(asked, grids)
     sheets = [sheet for grid in grids for sheet in _read_grid(grid, given, stated=asked.units == given.units)]
-    result = _Result.of(sheets)
+    result = _with_present_units(_Result.of(sheets), given.former)
     complete = replace(given, tables=tuple(sheet.table for sheet in sheets))
     unused = [table for table in given.tables if not any(_fits(table, grid) for grid in grids)]
     result.faults += [
@@ -367,6 +368,9 @@ def _assemble(result: _Result, layout: FileLayout, files: dict[str, str]) -> Rea
     origins = _origins(records, source, kind)
     if layout.units != COUNTIES:
         frame, origins = _without_totals(frame, origins, result)
+        result.faults += _ask_for_successors(frame, layout)
+        if result.faults:
+            raise _error(result, layout)
     return Reading(
         frame,
         origins,
@@ -387,6 +391,37 @@ def _without_totals(frame: pd.DataFrame, origins: pd.DataFrame, result: _Result)
         result.decisions.append(Decision("", "", "", f"unit {row.unit!r}", "left out", totals[row.unit]))
     kept = [~table["unit"].isin(list(totals)) for table in (frame, origins)]
     return frame[kept[0]].reset_index(drop=True), origins[kept[1]].reset_index(drop=True)
+
+
+def _with_present_units(result: _Result, former: Mapping[str, str] | None) -> _Result:
+    """Call units by their present codes or names, as the layout states them."""
+    if not former:
+        return result
+    present = {comparable(old): new for old, new in former.items()}
+    for table in (result.records, result.timeless):
+        was = table["unit"].map(comparable).isin(list(present))
+        names = {comparable(unit): name for unit, name in zip(table["unit"], table["name"], strict=True)}
+        now = [present[comparable(unit)] for unit in table.loc[was, "unit"]]
+        table.loc[was, "unit"] = now
+        table.loc[was, "name"] = [names.get(comparable(unit), unit) for unit in now]
+    because = f"{len(former)} units are called by their present code or name: the layout says so"
+    result.decisions.append(Decision("", "", "", "former units", ", ".join(list(former)[:8]), because))
+    return result
+
+
+def _ask_for_successors(frame: pd.DataFrame, layout: FileLayout) -> list[Fault]:
+    """Ask whether units that end are those that begin, once as many end as begin."""
+    if layout.former is not None:
+        return []
+    variables = [str(name) for name in frame if f"{name}_cell" in frame]
+    found = find_successions(frame, "unit", "period", variables, names="name")
+    faults = []
+    for one in found:
+        pairs = ", ".join(f"{old!r}: {new!r}" for old, new in one.pairs.items())
+        row = frame[frame["unit"] == next(iter(one.pairs))].iloc[-1]
+        expected = f"a line 'former: {{{pairs}}}' in the layout, or 'former: {{}}' when they are other units"
+        faults.append(Fault(row["file"], row["sheet"], int(row["row"]), "", str(row["name"]), one.text(), expected))
+    return faults
 
 
 def _with_answers(layout: FileLayout, open_tables: set[tuple[str, str]]) -> FileLayout:
@@ -461,7 +496,9 @@ def describe_faults(faults: Sequence[Fault], what: str) -> str:
             cell = fault.cell or (f"row {fault.row}" if fault.row else "")
             place = " ".join(part for part in (fault.file, fault.sheet, cell) if part)
             alone = len(shown) == len(alike)
-            lines.append(f"- {place}: {fault.fault}. Expected {fault.expected}." if alone else f"    {place} {fault.value!r}: {fault.fault}")
+            lines.append(
+                f"- {place}: {fault.fault}. Expected {fault.expected}." if alone else f"    {place}: {fault.fault}"
+            )
     if len(kinds) > SHOWN:
         lines.append(f"... and {sum(map(len, list(kinds.values())[SHOWN:]))} more.")
     return "\n".join(lines)

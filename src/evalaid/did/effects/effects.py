@@ -45,6 +45,8 @@ class Convention:
     observations: int = 0
     parameters: int = 0
     caution: str = ""  # Why errors from this influence should not be relied on; "" when they may be
+    remark: str = ""  # What was not used as the design asks; stands beside every number
+    magnitude: float = 1.0  # Largest outcome in absolute value: an error far below it is rounding
 
 
 @dataclass(frozen=True, repr=False)

@@ -84,12 +84,33 @@ def estimate(design: Design, method: str, *, scale: str = "share", **options: An
         )
 
     found = report_back(entry.fit(on_scale(design, scale), parsed), design, scale)
-    found = replace(found, estimand=found.estimand + words)
+    unused = _unused_covariates(entry, design, parsed)
+    remark = (
+        f"{method} uses no covariates: {', '.join(map(repr, unused))} {'is' if len(unused) == 1 else 'are'} left out"
+        if unused
+        else ""
+    )
+    outcome = design.matrices.outcome
+    magnitude = max(float(outcome.max()), -float(outcome.min())) if scale == "share" else 1.0
+    found = replace(
+        found,
+        estimand=found.estimand + words + ("; without covariates" if unused else ""),
+        convention=replace(found.convention, remark=remark, magnitude=magnitude or 1.0),
+    )
 
     def refit(keep: NDArray[np.bool_]) -> Effects:
         return estimate(design.subset(keep), method, scale=scale, **options).align(found.cells)
 
     return replace(found, refit=refit)
+
+
+def _unused_covariates(method: Method, design: Design, options: Any) -> tuple[str, ...]:
+    """List the covariates of the design for which the method has no place."""
+    if hasattr(options, "covariates"):
+        return ()
+    named = {getattr(options, entry.name) for entry in fields(method.options)}
+    alone = method.needs.covariates == len(design.covariates)
+    return () if alone else tuple(name for name in design.covariates if name not in named)
 
 
 def estimate_subsets(design: Design, method: str, **options: Any) -> Subsets | None:

@@ -25,7 +25,7 @@ from evalaid.did.effects.effects import Effects
 
 Floats = NDArray[np.float64]
 
-# An interval of exactly zero width belongs to a cell that is fixed by construction (R did uses the same cut).
+# An interval of zero width belongs to a cell that is fixed by construction: of an outcome of size one R did uses the same cut.
 FIXED = 1.5e-7 * np.sqrt(np.finfo(float).eps)
 NO_FREEDOM = "as many coefficients as observations: nothing is left to see an error from"
 NO_PART = "a cell behind it has no standard error"
@@ -47,7 +47,8 @@ class Errors:
 
 def without_fixed(effects: Effects, std_error: Floats) -> Floats:
     """Return the errors with NaN where there is no estimate or nothing that varies."""
-    return np.where((std_error <= FIXED) | np.isnan(effects.value), np.nan, std_error)
+    rounding = FIXED * effects.convention.magnitude
+    return np.where((std_error <= rounding) | np.isnan(effects.value), np.nan, std_error)
 
 
 def pointwise(errors: Errors, level: float) -> Floats:
@@ -94,7 +95,7 @@ def tabulate(
         VCOV: errors.vcov,
         DISTRIBUTION: name_distributions(errors.degrees_of_freedom, len(effects)),
         N_CLUSTERS: n_clusters,
-        "note": [join_texts((note, how)) for note in notes],
+        "note": [join_texts((note, how, convention.remark)) for note in notes],
     }
     return pd.DataFrame(columns, index=effects.cells.index)
 

@@ -14,7 +14,17 @@ from evalaid.did.effects.contrasts import Contrasts, LeastSquares
 from evalaid.did.effects.effects import Convention, Effects
 from evalaid.did.effects.influence import Block, Influence
 from evalaid.did.effects.linear import PanelData
-from evalaid.did.estimators.common.method import Method, Needs, cell_frame, cohort_slices, population_of, scale_of
+from evalaid.did.estimators.common.method import (
+    Method,
+    Needs,
+    cell_frame,
+    choice,
+    chosen_covariates,
+    cohort_slices,
+    population_of,
+    scale_of,
+)
+from evalaid.did.estimators.common.separation import explain_adjustment
 from evalaid.did.estimators.common.two_by_two_scores import panel_scores
 from evalaid.did.panel.design import Design
 from evalaid.did.panel.matrices import Matrices
@@ -30,12 +40,18 @@ class TwoByTwoOptions:
     # react (its start, earlier by the design's anticipation), and all from the start on
     before: tuple[Any, ...] | None = None
     after: tuple[Any, ...] | None = None
+    # How covariates enter; all are the plain comparison of means when there are none
+    adjustment: str = choice("doubly_robust", "regression", "ipw", "none")
+    covariates: tuple[str, ...] | None = (
+        None  # Covariates, averaged over the periods before; None = all of the design's
+    )
 
 
 def fit_two_by_two(design: Design, options: TwoByTwoOptions) -> Effects:
     """Compare each cohort's change of the mean outcome with that of never-treated units.
 
-    Assumes parallel trends between a cohort and the never-treated units from the periods before to the periods after.
+    Assumes parallel trends between a cohort and the never-treated units (with the same covariates, when there are any) from the
+    periods before to the periods after.
     Each unit's change is its mean after minus its mean before; a unit without observations on both sides is left out.
 
     Notes
@@ -52,7 +68,7 @@ def fit_two_by_two(design: Design, options: TwoByTwoOptions) -> Effects:
     value, reasons = np.full(n_cohorts, np.nan), [""] * n_cohorts
     treated_count, comparison_count = np.zeros(n_cohorts, dtype=int), np.zeros(n_cohorts, dtype=int)
     blocks = []
-    no_covariates = np.empty((0, 0))
+    names = chosen_covariates(METHOD.name, design, options.covariates) if options.adjustment != "none" else ()
     for number, (cohort, rows) in enumerate(zip(matrices.cohorts, slices[:-1], strict=True)):
         before = _columns(matrices, options.before, matrices.periods < cohort - design.anticipation)
         after = _columns(matrices, options.after, matrices.periods >= cohort)
@@ -63,15 +79,20 @@ def fit_two_by_two(design: Design, options: TwoByTwoOptions) -> Effects:
             reasons[number] = NO_UNIT.format(who=short[0])
             continue
         (treated_rows, treated_change), (comparison_rows, comparison_change) = sides
+        baseline = [_baselines(matrices, names, index, before) for index in (treated_rows, comparison_rows)]
         scores = panel_scores(
             treated_change,
-            no_covariates,
+            baseline[0],
             population.weight[treated_rows],
             comparison_change,
-            no_covariates,
+            baseline[1],
             population.weight[comparison_rows],
-            "none",
+            options.adjustment if names else "none",
         )
+        if scores.reason:
+            named = label(matrices.period_kind, int(cohort))
+            reasons[number] = explain_adjustment(scores.reason, named, names, baseline[0], baseline[1])
+            continue
         value[number] = scores.value[0]
         pick = np.eye(n_cohorts)[[number]]
         blocks += [Block(treated_rows, scores.treated, pick), Block(comparison_rows, scores.comparison, pick)]
@@ -86,7 +107,21 @@ def fit_two_by_two(design: Design, options: TwoByTwoOptions) -> Effects:
         scale=scale_of(design),
         convention=Convention("none", "normal"),
         aggregation="estimated",
-        contrasts=_contrasts(design, options, slices),
+        contrasts=None if names else _contrasts(design, options, slices),
+    )
+
+
+def _baselines(
+    matrices: Matrices, names: tuple[str, ...], rows: NDArray[np.intp], before: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Average each covariate of the rows over their observed periods before, (n, k)."""
+    seen = np.ones((len(rows), matrices.n_periods)) if matrices.observed is None else matrices.observed[rows]
+    weight = seen * before
+    weight = weight / weight.sum(axis=1, keepdims=True)
+    return (
+        np.array([(matrices.covariates[name][rows] * weight).sum(axis=1) for name in names])
+        .reshape(len(names), len(rows))
+        .T
     )
 
 

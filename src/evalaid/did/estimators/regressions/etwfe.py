@@ -13,18 +13,20 @@ from evalaid.did.effects.contrasts import Contrasts, LeastSquares
 from evalaid.did.effects.effects import Convention, Effects
 from evalaid.did.effects.influence import Block, Influence
 from evalaid.did.effects.likelihood import Family, fit_cells
-from evalaid.did.effects.linear import PanelData
+from evalaid.did.effects.linear import PanelData, standardise
 from evalaid.did.estimators.common.method import (
     Method,
     Needs,
     cell_frame,
     choice,
+    chosen_covariates,
     cohort_slices,
     observation_mass,
     population_of,
     scale_of,
 )
 from evalaid.did.estimators.common.regression import NOT_IDENTIFIED, observed_cells
+from evalaid.did.estimators.regressions.etwfe_covariates import InteractedData, InteractedFit, fit_interacted
 from evalaid.did.panel.comparisons import base_columns
 from evalaid.did.panel.design import Design
 from evalaid.did.panel.matrices import Matrices
@@ -43,6 +45,8 @@ class EtwfeOptions:
     # Dummies only for cells in which units are treated or may already react, or for all cells of treated cohorts but
     # the last period before that
     comparison: str = choice("not_yet_treated", "never_treated")
+    # Covariates; each interacts with cohorts, periods and treated cells. None = all of the design's
+    covariates: tuple[str, ...] | None = None
 
 
 def fit_etwfe(design: Design, options: EtwfeOptions) -> Effects:
@@ -53,9 +57,13 @@ def fit_etwfe(design: Design, options: EtwfeOptions) -> Effects:
 
     One cell per cohort and period: the average effect on the scale of the outcome, ``h(index) - h(index - dummy)``.
 
+    Covariates interact with cohorts, with periods and with the treated cells: trends may differ by covariate, and effects, too.
+    The effect of a cell is the average over the covariates of its units. An offset is no covariate: give the outcome per
+    denominator, and the denominator as weight.
+
     Notes
     -----
-    All regressors are functions of cohort and period, so the likelihood depends on the data through cohort x period sums
+    Without covariates all regressors are functions of cohort and period, so the likelihood depends on the data through cohort x period sums
     only; units enter through their scores: ``psi_i = H^-1 sum_t w_it (y_it - mu_ct) B_ct`` and the delta method. Errors as R
     fixest's CR1 with cohort and period effects counted (they are not nested in units), normal quantiles as
     ``etwfe::emfx``, which has no such errors when fixed effects are absorbed. Wooldridge (2021), doi:10.2139/ssrn.3906345;
@@ -80,9 +88,68 @@ def fit_etwfe(design: Design, options: EtwfeOptions) -> Effects:
     columns[cohort, period, np.arange(n_cells)] = ~base
     columns[np.arange(n_groups), :, n_cells + np.arange(n_groups)] = 1.0
     columns[:, np.arange(1, n_periods), n_cells + n_groups + np.arange(n_periods - 1)] = 1.0
-    fit = fit_cells(columns.reshape(n_groups * n_periods, -1), total.ravel(), summed.ravel(), family)
+    names = chosen_covariates(METHOD.name, design, options.covariates)
+    if names:
+        z = _with_covariates(matrices, names, mass)
+        counted = mass if matrices.weight_kind == "analytic" else (mass > 0).astype(float)
+        fit = fit_interacted(
+            InteractedData(matrices.outcome, mass, counted, z, tuple(blocks), columns), cohort, period, family
+        )
+    else:
+        fit = _fit_means(matrices, mass, columns, (total, summed), (cohort, period, base), family, tuple(blocks))
     if fit is None:
         raise EstimationError(_tell_separation(matrices, family, total, summed))
+    population = population_of(matrices)
+    count = np.array([(mass[rows] > 0).sum(axis=0) for rows in blocks])
+    size = total if matrices.weight_kind == "analytic" else count.astype(float)
+    reacts = matrices.periods >= matrices.cohort[:, None] - design.anticipation
+    untreated = (mass > 0).sum(axis=0) - ((mass > 0) & reacts).sum(axis=0)
+    cells = cell_frame(
+        population,
+        count[cohort, period],
+        untreated[period],
+        _reasons(matrices, base, fit.known, untreated[period], period),
+        cohort=matrices.cohorts[cohort],
+        period=matrices.periods[period],
+        event_time=event_time[cohort, period],
+    )
+    observations = int(np.count_nonzero(mass))
+    contrasts = None
+    if options.family == "gaussian" and not names:
+        data = PanelData(
+            matrices.outcome, observation_mass(matrices), np.empty((0, *matrices.outcome.shape)), tuple(blocks)
+        )
+        contrasts = Contrasts(LeastSquares(data, columns, "none"), np.eye(columns.shape[2], n_cells))
+    return Effects(
+        cells=cells,
+        value=fit.value,
+        influence=Influence(matrices.n_units, n_cells, fit.blocks),
+        population=population,
+        size=size[cohort, period],
+        method=METHOD.name,
+        estimand=f"{METHOD.estimand} ({options.family})",
+        scale=scale_of(design),
+        convention=Convention("regression", "normal", observations, fit.rank),
+        aggregation="fixed",
+        contrasts=contrasts,
+    )
+
+
+def _fit_means(
+    matrices: Matrices,
+    mass: Floats,
+    columns: Floats,
+    sums: tuple[Floats, Floats],
+    cells: tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]],
+    family: Family,
+    blocks: tuple[slice, ...],
+) -> InteractedFit | None:
+    """Fit without covariates: from the sums of weights and of weighted outcomes by cohort and period alone."""
+    (total, summed), (cohort, period, base) = sums, cells
+    (n_groups, n_periods), n_cells = total.shape, len(cohort)
+    fit = fit_cells(columns.reshape(n_groups * n_periods, -1), total.ravel(), summed.ravel(), family)
+    if fit is None:
+        return None
     index = fit.index.reshape(n_groups, n_periods)[cohort, period]
     without = index - fit.coefficients[:n_cells]
     known = fit.identified[:n_cells]
@@ -95,40 +162,15 @@ def fit_etwfe(design: Design, options: EtwfeOptions) -> Effects:
         Block(rows, mass[rows] * (matrices.outcome[rows] - mean[group]), columns[group] @ right)
         for group, rows in enumerate(blocks)
     )
-    population = population_of(matrices)
-    count = np.array([(mass[rows] > 0).sum(axis=0) for rows in blocks])
-    size = total if matrices.weight_kind == "analytic" else count.astype(float)
-    reacts = matrices.periods >= matrices.cohort[:, None] - design.anticipation
-    untreated = (mass > 0).sum(axis=0) - ((mass > 0) & reacts).sum(axis=0)
-    cells = cell_frame(
-        population,
-        count[cohort, period],
-        untreated[period],
-        _reasons(matrices, base, known, untreated[period], period),
-        cohort=matrices.cohorts[cohort],
-        period=matrices.periods[period],
-        event_time=event_time[cohort, period],
-    )
-    observations = int(np.count_nonzero(mass))
-    contrasts = None
-    if options.family == "gaussian":
-        data = PanelData(
-            matrices.outcome, observation_mass(matrices), np.empty((0, *matrices.outcome.shape)), tuple(blocks)
-        )
-        contrasts = Contrasts(LeastSquares(data, columns, "none"), np.eye(columns.shape[2], n_cells))
-    return Effects(
-        cells=cells,
-        value=value,
-        influence=Influence(matrices.n_units, n_cells, parts),
-        population=population,
-        size=size[cohort, period],
-        method=METHOD.name,
-        estimand=f"{METHOD.estimand} ({options.family})",
-        scale=scale_of(design),
-        convention=Convention("regression", "normal", observations, fit.rank),
-        aggregation="fixed",
-        contrasts=contrasts,
-    )
+    return InteractedFit(value, known, parts, fit.rank)
+
+
+def _with_covariates(matrices: Matrices, names: tuple[str, ...], mass: Floats) -> Floats:
+    """Return one and the standardised covariates, (N, T, 1 + p)."""
+    values = np.array([matrices.covariates[name] for name in names])
+    scaled = np.zeros_like(values)
+    scaled[:, mass > 0] = standardise(values[:, mass > 0].T).T
+    return np.concatenate([np.ones((1, *mass.shape)), scaled]).transpose(1, 2, 0)
 
 
 def _reasons(

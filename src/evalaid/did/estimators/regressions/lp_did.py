@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from evalaid.base.effect_columns import TREATED_CLUSTERS
 from evalaid.did.effects.effects import Convention, Effects
 from evalaid.did.effects.influence import Influence, Rows
+from evalaid.did.effects.linear import NULL_TOLERANCE, RANK_TOLERANCE, Solver, standardise
 from evalaid.did.estimators.common.method import (
     Method,
     Needs,
     cell_frame,
     choice,
+    chosen_covariates,
     observation_mass,
     population_of,
     scale_of,
@@ -25,6 +27,7 @@ from evalaid.did.panel.design import Design
 from evalaid.did.panel.matrices import Matrices
 
 Floats = NDArray[np.float64]
+NOT_IDENTIFIED = "the covariates explain who starts: nothing is left to compare"
 REFERENCE = "reference period: zero by construction"
 
 
@@ -37,6 +40,9 @@ class LpDidOptions:
     # How cohorts are averaged at a horizon: as least squares does (by the variance of treatment among cohort and
     # comparison), or every treated unit equally
     weighting: str = choice("variance", "equal")
+    # Covariates, in the last period before units may react; with "equal" weights their slopes are those of the comparison.
+    # None = all of the design's
+    covariates: tuple[str, ...] | None = None
 
 
 def fit_lp_did(design: Design, options: LpDidOptions) -> Effects:
@@ -47,7 +53,7 @@ def fit_lp_did(design: Design, options: LpDidOptions) -> Effects:
 
     Notes
     -----
-    ``y_{t+h} - y_{t-1} = b_h dD_it + d_t + e`` over units that start in t and units untreated through ``max(t, t+h)``. With
+    ``y_{t+h} - y_{t-1} = b_h dD_it + d_t + x_{i,t-1}'c_h + e`` over units that start in t and units untreated through ``max(t, t+h)``. With
     ``equal`` the coefficient is the average of the cohorts' differences, weighted by their treated units. Influence
     under ``variance`` is that of least squares, weights estimated; under ``equal`` weights are taken as known. Dube, Girardi, Jorda and Taylor (2023), doi:10.3386/w31184.
     """
@@ -56,6 +62,10 @@ def fit_lp_did(design: Design, options: LpDidOptions) -> Effects:
     mass = observation_mass(matrices)
     seen = None if mass is None or (mass > 0).all() else np.ascontiguousarray((mass > 0).T)
     outcome = np.ascontiguousarray(matrices.outcome.T)  # one row per period: a change is a pass over two of them
+    names = chosen_covariates(METHOD.name, design, options.covariates)
+    regressors = np.array(
+        [standardise(matrices.covariates[name].reshape(-1, 1)).reshape(matrices.outcome.shape).T for name in names]
+    )
     horizons = np.unique(matrices.periods - matrices.cohorts[:, None])
     psi = np.zeros((len(horizons), matrices.n_units))
     value, reasons = np.full(len(horizons), np.nan), [""] * len(horizons)
@@ -69,7 +79,8 @@ def fit_lp_did(design: Design, options: LpDidOptions) -> Effects:
         if not blocks:
             reasons[k] = "no unit is untreated at this horizon and observed in both periods"
             continue
-        value[k] = _fit_horizon(outcome, blocks, population.weight, options.weighting, psi[k])
+        value[k] = _fit_horizon(outcome, blocks, population.weight, options.weighting, psi[k], regressors)
+        reasons[k] = NOT_IDENTIFIED if np.isnan(value[k]) else ""
         entered = np.zeros(len(matrices.cohorts), dtype=bool)
         entered[[block.cohort for block in blocks]] = True
         counts[:, k] = (
@@ -136,12 +147,16 @@ def _clean_blocks(
     return blocks
 
 
-def _fit_horizon(outcome: Floats, blocks: list[_Block], weight: Floats, weighting: str, psi: Floats) -> float:
+def _fit_horizon(
+    outcome: Floats, blocks: list[_Block], weight: Floats, weighting: str, psi: Floats, covariates: Floats
+) -> float:
     """Return the coefficient of one horizon and add the influence of every unit on it to ``psi``.
 
-    ``outcome`` is (T, N). Of two groups with masses m1 and m0 the residual of treatment has the sum of squares
+    ``outcome`` is (T, N), ``covariates`` (p, T, N). Of two groups with masses m1 and m0 the residual of treatment has the sum of squares
     ``m1 m0 / (m1 + m0)``, and the coefficient is their difference in mean changes.
     """
+    if len(covariates):
+        return _fit_adjusted(outcome, blocks, weight, weighting, psi, covariates)
     parts = []
     for block in blocks:
         sides = []
@@ -164,6 +179,59 @@ def _fit_horizon(outcome: Floats, blocks: list[_Block], weight: Floats, weightin
     for sides, own, centre in zip(parts, weights.tolist(), centres.tolist(), strict=True):
         for (rows, mass, change, total, _), sign, middle_of in zip(sides, (1.0, -1.0), centre, strict=True):
             psi[rows] += (sign * own / total) * (mass * (change - middle_of))
+    return coefficient
+
+
+def _fit_adjusted(
+    outcome: Floats, blocks: list[_Block], weight: Floats, weighting: str, psi: Floats, covariates: Floats
+) -> float:
+    """Fit one horizon with covariates: by least squares, or by the comparison's slopes ("equal"); NaN where not identified."""
+    equal = weighting == "equal"
+    rows, mass, change, x, treated, number = [], [], [], [], [], []
+    everyone = np.arange(outcome.shape[1])
+    for k, block in enumerate(blocks):
+        for side, on in ((block.treated, 1.0), (block.comparison, 0.0)):
+            here = everyone[side]
+            rows.append(here)
+            mass.append(weight[here])
+            change.append(outcome[block.now][here] - outcome[block.base][here])
+            x.append(covariates[:, block.base][:, here].T)
+            treated.append(np.full(len(here), on))
+            number.append(np.full(len(here), k))
+    unit, w, y, d, of_block = (np.concatenate(part) for part in (rows, mass, change, treated, number))
+    z = np.concatenate(x)
+    centred = w * (1 - d) if equal else w
+    total = np.bincount(of_block, weights=centred)
+
+    def net(values: Floats) -> Floats:
+        return np.asarray(values - (np.bincount(of_block, weights=centred * values) / total)[of_block])
+
+    y, z = net(y), np.column_stack([net(column) for column in z.T])
+    if equal:  # slopes among the comparison; the coefficient is the mean of what they leave of treated units
+        solve = Solver((z * centred[:, None]).T @ z)
+        own = w * d / (w * d).sum()
+        loads = own @ z
+        if np.abs(loads @ solve.null).max(initial=0.0) > NULL_TOLERANCE:
+            return np.nan
+        residual = y - z @ solve(z.T @ (centred * y))
+        coefficient = float(own @ residual)
+        at_risk = np.bincount(of_block, weights=own)[of_block] * centred / total[of_block]
+        scores = own * (
+            residual - (np.bincount(of_block, weights=own * residual) / np.bincount(of_block, weights=own))[of_block]
+        )
+        scores -= at_risk * residual + (z @ solve(loads)) * centred * residual
+    else:
+        solve = Solver((z * w[:, None]).T @ z)
+        left = net(d)
+        left = left - z @ solve(z.T @ (w * left))
+        size = float(w @ left**2)
+        if size <= RANK_TOLERANCE * float(w @ net(d) ** 2):
+            return np.nan
+        coefficient = float((w * left) @ y) / size
+        rest = y - coefficient * net(d)
+        rest = rest - z @ solve(z.T @ (w * rest))
+        scores = w * left * rest / size
+    np.add.at(psi, unit, scores)
     return coefficient
 
 

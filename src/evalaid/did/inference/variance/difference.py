@@ -254,6 +254,8 @@ def _join_conventions(one: Convention, other: Convention) -> Convention:
         observations=min(one.observations, other.observations) if regressions else 0,
         parameters=max(one.parameters, other.parameters) if regressions else 0,
         caution=join_texts(dict.fromkeys((one.caution, other.caution))),
+        remark=join_texts(dict.fromkeys((one.remark, other.remark))),
+        magnitude=max(one.magnitude, other.magnitude),
     )
 
 

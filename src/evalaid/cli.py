@@ -262,14 +262,19 @@ def design(study: str) -> None:
 
 
 @main.command()
+@click.option("--markdown", is_flag=True, help="As the page docs/methods.md.")
 @told
-def methods() -> None:
+def methods(*, markdown: bool) -> None:
     """Print the methods: what each estimates, needs and takes, its reference, its source, and the test behind it.
 
     Lines are as wide as the terminal; in a pipe each entry is one line.
     """
     from evalaid.did.estimators.estimation import methods as list_methods
+    from evalaid.did.estimators.estimation import methods_page
 
+    if markdown:
+        click.echo(methods_page(), nl=False)
+        return
     _show_entries(list_methods())
 
 

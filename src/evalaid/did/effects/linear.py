@@ -59,7 +59,7 @@ def within(values: Floats, mass: Floats | None) -> Floats:
 
 
 def standardise(values: Floats, like: Floats | None = None) -> Floats:
-    """Give columns, (n, k), mean zero and variance one, so that no result depends on the unit of a covariate.
+    """Scale columns, (n, k), to mean zero and variance one, so that no result depends on the unit of a covariate.
 
     Mean and variance are those of the rows ``like``, where these vary. Columns that are constant up to rounding become zero.
     """

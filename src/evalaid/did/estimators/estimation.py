@@ -177,8 +177,9 @@ def methods() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns ``method``, ``estimand``, ``needs``, ``options`` (name=default, choices), ``reference``, ``source``, ``test`` (what
-        holds it against the reference).
+        Columns ``method``, ``estimand``, ``equation``, ``assumption``, ``needs``, ``covariates`` (yes or no), ``options``
+        (name=default, choices), ``reference``, ``tolerance`` (how far its numbers may differ), ``test`` (what holds it against the
+        reference), ``source``.
 
     Examples
     --------
@@ -190,15 +191,57 @@ def methods() -> pd.DataFrame:
         {
             "method": entry.name,
             "estimand": entry.estimand,
+            "equation": _equation(entry),
+            "assumption": _assumption(entry),
             "needs": _describe_needs(entry),
-            "options": ", ".join(_describe_option(option) for option in fields(entry.options)),
+            "covariates": _describe_covariates(entry),
+            "options": ", ".join(_describe_option(option) for option in fields(entry.options)) or "none",
             "reference": entry.reference,
-            "source": entry.source,
+            "tolerance": entry.tolerance,
             "test": entry.test,
+            "source": entry.source,
         }
         for entry in METHODS
     ]
     return pd.DataFrame(rows)
+
+
+def _equation(method: Method) -> str:
+    """Return the equation of a method: the first formula in the notes of its fit."""
+    notes = " ".join((method.fit.__doc__ or "").partition("Notes\n")[2].split())
+    return next((text for text in notes.split("``")[1::2] if "=" in text or "-" in text), "")
+
+
+def _assumption(method: Method) -> str:
+    """Return the assumptions of a method: the paragraph of its fit that begins with "Assumes"."""
+    paragraphs = (method.fit.__doc__ or "").split("\n\n")
+    return next((" ".join(text.split()) for text in paragraphs if text.strip().startswith("Assumes")), "")
+
+
+def _describe_covariates(method: Method) -> str:
+    if any(option.name == "covariates" for option in fields(method.options)):
+        return "yes"
+    return f"no, but {method.needs.covariate}" if method.needs.covariate else "no; left out with a note"
+
+
+def methods_page() -> str:
+    """Write the registry as the page docs/methods.md."""
+    lines = [
+        "# Methods",
+        "",
+        "Written by `evalaid methods --markdown` from the registry; a test holds this page against it.",
+        "",
+    ]
+    for entry in methods().to_dict("records"):
+        lines += [f"## {entry.pop('method')}", "", f"{_sentence(entry.pop('estimand'))}", ""]
+        test = entry.pop("test")
+        lines += [f"- {key}: {f'`{value}`' if key == 'equation' else value}" for key, value in entry.items() if value]
+        lines += [f"- test: `{test}`", ""]
+    return "\n".join(lines)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _describe_needs(method: Method) -> str:

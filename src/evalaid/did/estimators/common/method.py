@@ -54,6 +54,7 @@ class Method:
     reference: str  # Reference implementation whose numbers it equals
     source: str  # The paper, with DOI
     test: str  # The test that holds it against the reference
+    tolerance: str  # How far that test lets the two differ
     # ``subsets(design, options) -> Subsets``: the same fit for every subset of the covariates at once; None where
     # covariates do not enter by least squares
     subsets: Callable[[Design, Any], Subsets] | None = None

@@ -350,4 +350,5 @@ METHOD = Method(
     reference="R did 2.5.1, att_gt(bstrap=FALSE)",
     source="Callaway and Sant'Anna (2021), doi:10.1016/j.jeconom.2020.12.001",
     test="tests/did/estimators/test_golden.py::test_group_time_effects_and_their_aggregates_equal_did",
+    tolerance="relative 1e-8, absolute 1e-9 (R's logit stops at 1e-8 of the deviance)",
 )

@@ -75,5 +75,6 @@ METHOD = Method(
     reference="R fixest 0.14.2, feols(y ~ i(rel, ever, ref) | id + t)",
     source="Sun and Abraham (2021), doi:10.1016/j.jeconom.2020.09.006",
     test="tests/did/estimators/test_golden.py::test_two_way_regressions_equal_fixest",
+    tolerance="relative 1e-8, absolute 1e-9",
     by_cohort=False,
 )

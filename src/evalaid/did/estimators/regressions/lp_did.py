@@ -244,5 +244,6 @@ METHOD = Method(
     reference="hand-computed differences; Callaway-Sant'Anna cells with the same weights",
     source="Dube, Girardi, Jorda and Taylor (2023), doi:10.3386/w31184",
     test="tests/did/estimators/test_windows.py::test_a_local_projection_is_the_regression_of_long_differences_with_its_cluster_errors",
+    tolerance="1e-11 without, 1e-8 with covariates, against dense regression",
     by_cohort=False,
 )

@@ -80,4 +80,5 @@ METHOD = Method(
     reference="R fixest 0.14.2, feols(y ~ sunab(g, t) | id + t)",
     source="Sun and Abraham (2021), doi:10.1016/j.jeconom.2020.09.006",
     test="tests/did/estimators/test_golden.py::test_interaction_weighted_effects_equal_fixest",
+    tolerance="relative 1e-8, absolute 1e-9",
 )

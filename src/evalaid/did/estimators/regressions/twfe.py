@@ -65,5 +65,6 @@ METHOD = Method(
     reference="R fixest 0.14.2, feols(y ~ D | id + t)",
     source="Goodman-Bacon (2021), doi:10.1016/j.jeconom.2021.03.014",
     test="tests/did/estimators/test_golden.py::test_two_way_regressions_equal_fixest",
+    tolerance="relative 1e-8, absolute 1e-9",
     by_cohort=False,
 )

@@ -262,6 +262,21 @@ def design(study: str) -> None:
 
 
 @main.command()
+@click.argument("study")
+@click.argument("unit", required=False)
+@told
+def why(study: str, unit: str | None) -> None:
+    """Explain why UNIT is in the design of STUDY, or which rule leaves it out; without UNIT, what every rule leaves out."""
+    from evalaid.study.sample_flow import explain_unit, follow_sample
+    from evalaid.study.spec import load_study
+
+    if unit is not None:
+        click.echo(explain_unit(load_study(study), unit))
+    else:
+        _show_frame(follow_sample(load_study(study)).steps)
+
+
+@main.command()
 @click.option("--markdown", is_flag=True, help="As the page docs/methods.md.")
 @told
 def methods(*, markdown: bool) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pandas as pd
 
 from evalaid.base.errors import StudyError
@@ -55,28 +58,17 @@ def load_frame(spec: StudySpec) -> pd.DataFrame:
     [2021, 2022, 2024]
     """
     frame = load_untreated(spec)
-    roster = load_roster(spec)
-    if roster is None:
-        return treat(frame, spec, None)
-    return treat(frame, spec, assign_cohorts(roster, period_kind(frame, spec), spec.start_rule).cohort_by_unit)
+    return treat(frame, spec, load_cohorts(frame, spec))
 
 
 def load_untreated(spec: StudySpec) -> pd.DataFrame:
-    """Read and join a study's files as `load_frame` does, without the cohorts and before any cohort is left out.
+    """Read and join a study's files as `load_frame` does, without the cohorts and before any cohort is left out."""
+    *_, (_, frame) = list_steps(spec)
+    return frame
 
-    Parameters
-    ----------
-    spec : StudySpec
 
-    Returns
-    -------
-    pandas.DataFrame
-
-    Raises
-    ------
-    StudyError
-        As `load_frame`.
-    """
+def list_steps(spec: StudySpec) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the joined table of a study, and what is left of it after each rule of the study's file; rows keep their index."""
     frame, panel = _read_panel(spec)
     need_columns(
         frame, panel, [spec.unit, spec.period, spec.outcome, *(name for name in (spec.inside, spec.total) if name)]
@@ -84,45 +76,54 @@ def load_untreated(spec: StudySpec) -> pd.DataFrame:
     if spec.link is not None:
         frame = _join(frame, _read_beside(spec.link, spec.unit, spec), spec)
     need_columns(frame, "the joined panel", [*spec.keep, *spec.baseline, *([spec.cluster] if spec.cluster else [])])
-    frame = _within_periods(frame, spec)
-    frame = _keep(frame, spec)
-    return _without_events(frame, spec)
+    yield "", frame
+    if spec.first_period is not None:
+        frame = frame[~_ordinals(frame, spec).lt(_ordinal(spec.first_period, frame, spec))]
+        yield f"first_period: {spec.first_period}", frame
+    if spec.last_period is not None:
+        frame = frame[~_ordinals(frame, spec).gt(_ordinal(spec.last_period, frame, spec))]
+        yield f"last_period: {spec.last_period}", frame
+    for column, allowed in spec.keep.items():
+        frame = _keep(frame, column, allowed)
+        yield f"keep: {column} is {', '.join(map(str, allowed))}", frame
+    if spec.leave_out_events:
+        frame = _without_events(frame, spec)
+        yield f"leave_out_events: {', '.join(spec.leave_out_events)}", frame
 
 
 def treat(frame: pd.DataFrame, spec: StudySpec, cohorts: pd.Series | None) -> pd.DataFrame:
-    """Assign to every row the cohort of its unit, and leave out the cohorts that the study leaves out.
+    """Assign to every row of `load_untreated` the cohort of its unit, and leave out the cohorts that the study leaves out.
 
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        From `load_untreated`.
-    spec : StudySpec
-    cohorts : pandas.Series or None
-        Cohort by the roster's unit; None: the panel has them in a column.
-
-    Returns
-    -------
-    pandas.DataFrame
-        With the column ``first_treated``.
-
-    Raises
-    ------
-    StudyError
-        If a column is missing or nothing stays in the sample.
+    ``cohorts`` are by the roster's unit; None: the panel has them in a column. Raises a `StudyError` when nothing stays.
     """
-    if cohorts is None:
-        need_columns(frame, "the panel", [str(spec.cohort)])
-        frame = frame.assign(**{FIRST_TREATED: frame[str(spec.cohort)]})
-    else:
-        frame = frame.assign(**{FIRST_TREATED: roster_units(frame, spec).map(cohorts)})
-    if spec.only_cohorts:
-        named = {str(cohort) for cohort in spec.only_cohorts}
-        frame = frame[frame[FIRST_TREATED].isna() | frame[FIRST_TREATED].map(_name).isin(named)]
+    frame = only_cohorts(place_cohorts(frame, spec, cohorts), spec)
     if frame.empty:
         raise StudyError(
             f"Nothing stays in the sample of '{spec.study}': check keep, leave_out_events and the periods."
         )
     return frame.reset_index(drop=True)
+
+
+def place_cohorts(frame: pd.DataFrame, spec: StudySpec, cohorts: pd.Series | None) -> pd.DataFrame:
+    """Return the table with the column ``first_treated``: from the roster, else from a column of the panel."""
+    if cohorts is not None:
+        return frame.assign(**{FIRST_TREATED: roster_units(frame, spec).map(cohorts)})
+    need_columns(frame, "the panel", [str(spec.cohort)])
+    return frame.assign(**{FIRST_TREATED: frame[str(spec.cohort)]})
+
+
+def only_cohorts(frame: pd.DataFrame, spec: StudySpec) -> pd.DataFrame:
+    """Return the never treated and, where the study names cohorts, these alone."""
+    if not spec.only_cohorts:
+        return frame
+    named = {str(cohort) for cohort in spec.only_cohorts}
+    return frame[frame[FIRST_TREATED].isna() | frame[FIRST_TREATED].map(_name).isin(named)]
+
+
+def load_cohorts(frame: pd.DataFrame, spec: StudySpec) -> pd.Series | None:
+    """Return the cohort of each unit of the roster; None when the panel has the cohorts in a column."""
+    roster = load_roster(spec)
+    return None if roster is None else assign_cohorts(roster, period_kind(frame, spec), spec.start_rule).cohort_by_unit
 
 
 def roster_units(frame: pd.DataFrame, spec: StudySpec) -> pd.Series:
@@ -255,30 +256,24 @@ def _join(frame: pd.DataFrame, link: pd.DataFrame, spec: StudySpec) -> pd.DataFr
     return joined.drop(columns="_found")
 
 
-def _within_periods(frame: pd.DataFrame, spec: StudySpec) -> pd.DataFrame:
-    periods = parse_periods(frame[spec.period])
-    ordinal = pd.Series(periods.ordinal, index=frame.index)
-    for limit, outside in ((spec.first_period, ordinal.lt), (spec.last_period, ordinal.gt)):
-        if limit is not None:
-            bound = parse_periods(pd.Series([limit]), kind=str(periods.kind)).ordinal[0]
-            frame = frame[~outside(bound).loc[frame.index]]
-    return frame
+def _ordinals(frame: pd.DataFrame, spec: StudySpec) -> pd.Series:
+    return pd.Series(parse_periods(frame[spec.period]).ordinal, index=frame.index)
 
 
-def _keep(frame: pd.DataFrame, spec: StudySpec) -> pd.DataFrame:
-    for column, allowed in spec.keep.items():
-        unknown = set(allowed) - set(frame[column])
-        if unknown:
-            known = ", ".join(sorted(map(str, frame[column].unique())))
-            raise StudyError(f"keep: {column} has no value {', '.join(map(repr, unknown))}; its values are {known}.")
-        frame = frame[frame[column].isin(allowed)]
-    return frame
+def _ordinal(period: int | str, frame: pd.DataFrame, spec: StudySpec) -> int:
+    return int(parse_periods(pd.Series([period]), kind=period_kind(frame, spec)).ordinal[0])
+
+
+def _keep(frame: pd.DataFrame, column: str, allowed: tuple[Any, ...]) -> pd.DataFrame:
+    unknown = set(allowed) - set(frame[column])
+    if unknown:
+        known = ", ".join(sorted(map(str, frame[column].unique())))
+        raise StudyError(f"keep: {column} has no value {', '.join(map(repr, unknown))}; its values are {known}.")
+    return frame[frame[column].isin(allowed)]
 
 
 def _without_events(frame: pd.DataFrame, spec: StudySpec) -> pd.DataFrame:
     """Leave out the groups that saw an event of the named kinds; events of all groups leave out none."""
-    if not spec.leave_out_events:
-        return frame
     if spec.events is None or spec.cluster is None:
         raise StudyError("leave_out_events needs events (a file) and cluster (the column that the events name).")
     events = read_file(spec.events)

@@ -39,7 +39,7 @@ python run.py [COMMAND] [ARGUMENTS]
   lock                refresh requirements.lock from requirements.in; --upgrade takes the newest versions
   new NAME --panel FILE --roster FILE
                       make a study of your own files
-  check | compare | design | methods | --version
+  check | compare | design | why | init | methods | --version
                       the other commands of `evalaid`
   exec PROGRAM ...    any program of the environment
   setup               only make the environment
@@ -49,7 +49,7 @@ python run.py [COMMAND] [ARGUMENTS]
 The first call makes .venv beside run.py from requirements.lock (with uv when it is on PATH, else with pip);
 later calls start at once. Needs Python 3.11 or newer and about 1.2 GB of disk."""
 
-EVALAID_COMMANDS = ("run", "verify", "compare", "check", "new", "design", "methods", "--version")
+EVALAID_COMMANDS = ("run", "verify", "compare", "check", "new", "design", "why", "init", "methods", "--version")
 
 NO_NETWORK = (
     "could not connect",

@@ -55,12 +55,21 @@ def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> N
     callback=_print_version,
     help="Show the version and exit.",
 )
-def main() -> None:
+@click.option(
+    "--project",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of the project (default: the one above the working directory).",
+)
+def main(project: Path | None) -> None:
     """Evaluate hospital partnership programmes by difference-in-differences.
 
     A study is a file in notebooks/studies. `run` makes its report, `verify` computes every reported number again and
     compares it with the committed one.
     """
+    if project is not None:
+        from evalaid.base.project import VARIABLE
+
+        os.environ[VARIABLE] = str(project.resolve())
 
 
 @main.command()
@@ -177,6 +186,8 @@ def compare(before: Path, after: Path, tolerance: float) -> None:
 @click.option("--total", help="Column with all episodes.")
 @click.option("--weight", help="Column of weights.")
 @click.option("--cluster", help="Column of clusters.")
+@click.option("--cohort", help="Column with the first treated period of each unit.")
+@click.option("--treated", help="Column with 0 and 1 by period: whether the unit is treated.")
 @click.option("--sheet", help="Sheet of an Excel file (default: the first).")
 @click.option("--encoding", help="Encoding of a text file with a tidy panel (default: detected).")
 @click.option(
@@ -185,25 +196,27 @@ def compare(before: Path, after: Path, tolerance: float) -> None:
 @click.option("--write-layout", type=click.Path(path_type=Path), help="Write the layout that was used to this file.")
 @told
 def check(file: Path, write_layout: Path | None, **options: Any) -> None:
-    """Check whether FILE (xlsx, xls, ods, csv, parquet, or a folder) is a usable panel or roster; show its faults as a table.
+    """Check whether FILE is a usable panel or roster; show its faults as a table.
 
-    A tidy panel has one row per unit and period and one header row; its columns are looked for where they are not named. Any
-    other table of counties, and a roster of partnerships, is read as it was sent: the layout that was detected is printed as
-    YAML, with every decision and with the cell of every fault; what is not clear is asked for. Exit code 0: usable; 1: faults;
-    2: not readable, or a column is not clear.
+    FILE is a workbook (xlsx, xls, ods), text (csv, tsv), a file of Stata, SPSS, SAS, Parquet, Feather or JSON lines, a table of a
+    database (file.duckdb::table), or a folder. A tidy panel has one row for each unit and period and one header row; its columns are
+    looked for where they are not named, those that say when units are treated, too. Any other table of units and periods, and a
+    roster of partnerships, is read as it was sent: the verdict is followed by every decision and by the layout that was detected, as
+    YAML. Exit code 0: usable; 1: faults; 2: not readable, or a column is not clear.
     """
     from evalaid.study.inspection.anything import inspect_any
     from evalaid.study.inspection.tidy_panel import Inspection
 
     result = inspect_any(file, **options)
-    if len(result.decisions):
-        _show_frame(result.decisions)
     click.echo(result.text())
     said = isinstance(result, Inspection)  # what is expected is part of its text
     faults = result.faults.drop(columns="expected") if said else result.faults
     if len(faults):
         _show_frame(faults.head(_SHOWN_ROWS))
         _tell_more(len(faults))
+    if len(result.decisions):
+        click.echo("\nDecisions:")
+        _show_frame(result.decisions)
     if not isinstance(result, Inspection):
         text = result.layout.to_yaml()
         click.echo(f"\n{text}" if write_layout is None else f"Layout: {_write_new(write_layout, text)}")
@@ -212,42 +225,82 @@ def check(file: Path, write_layout: Path | None, **options: Any) -> None:
 
 
 @main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--no-example", is_flag=True, help="Without the example on simulated files.")
+@told
+def init(folder: Path, *, no_example: bool) -> None:
+    """Make a project in the new FOLDER: the notebooks, folders for data and studies, an example on simulated files.
+
+    The other commands work in it and below it, or from anywhere with --project FOLDER.
+    """
+    from evalaid.study.new.init_project import EXAMPLE, make_project
+
+    files = make_project(folder, example=not no_example)
+    click.echo(f"Made a project in {folder}: {len(files)} files, described in {folder / 'README.md'}.")
+    run = "" if no_example else f"evalaid run {EXAMPLE}, or "
+    click.echo(
+        f"Next: cd {folder}, then {run}evalaid new NAME --panel FILE (--roster FILE | --cohort COLUMN | --treated COLUMN)"
+    )
+
+
+@main.command()
 @click.argument("name")
+@click.option("--panel", type=click.Path(path_type=Path), required=True, help="File of the panel, as `check` reads it.")
+@click.option("--roster", type=click.Path(path_type=Path), help="File of the starts: units and dates.")
 @click.option(
-    "--panel", type=click.Path(path_type=Path), required=True, help="File of the panel (xlsx, xls, ods, csv, parquet)."
+    "--cohort", help="In place of a roster: column with the first treated period of each unit (empty: never)."
 )
-@click.option("--roster", type=click.Path(path_type=Path), required=True, help="File of the partnerships.")
-@click.option("--outcome", help="Variable or column of the outcome (default: the share).")
+@click.option("--treated", help="In place of a roster: column with 0 and 1 by period.")
+@click.option(
+    "--outcome", help="Variable or column of the outcome (default: the share, else the only one with numbers)."
+)
 @click.option("--outcome-unit", type=click.Choice(["fraction", "percent", "number"]), help="Unit of the outcome.")
+@click.option("--outcome-label", help="What the report calls the outcome.")
+@click.option(
+    "--outcome-measure", help="Unit of an outcome that is no share, as in a sentence: per 1,000, days, admissions."
+)
 @click.option("--unit", help="Column of the unit, of a tidy panel where it is not clear.")
+@click.option("--unit-label", help="What the report calls the units, in the plural.")
 @click.option("--period", help="Column of the period, of a tidy panel where it is not clear.")
 @click.option("--inside", help="Column with the episodes inside the unit, of a tidy panel.")
 @click.option("--total", help="Column with all episodes, of a tidy panel.")
+@click.option("--covariates", help="Columns of covariates, with commas between them, of a tidy panel.")
+@click.option("--weight", help="Column of weights, of a tidy panel.")
 @click.option("--cluster", help="Column of clusters, of a tidy panel.")
 @click.option(
     "--start",
     type=click.Choice(["start", "announced", "agreed", "arrived"]),
     default="start",
-    help="Which date is the start.",
+    help="Which date of the roster is the start.",
+)
+@click.option(
+    "--year-begins", type=click.IntRange(1, 12), help="Month in which fiscal years begin (4: April to March)."
+)
+@click.option("--not-in-panel", multiple=True, metavar="UNIT", help="Unit of the roster that the panel rightly lacks.")
+@click.option(
+    "--aggregate", type=click.Choice(["mean"]), help="Make means by unit and period of a file with one row per person."
 )
 @click.option("--panel-layout", type=click.Path(path_type=Path), help="YAML file that says how the panel is read.")
 @click.option("--roster-layout", type=click.Path(path_type=Path), help="YAML file that says how the roster is read.")
 @click.option("--data-kind", type=click.Choice(["real", "simulated"]), default="real", help="Shown on every page.")
 @told
-def new(name: str, panel: Path, roster: Path, start: str, data_kind: str, **options: Any) -> None:
-    """Make the study NAME from a panel and a roster as they were sent.
+def new(name: str, panel: Path, roster: Path | None, covariates: str | None, **options: Any) -> None:
+    """Make the study NAME from a panel and from what says when its units start: a roster, or a column of the panel.
 
-    Copies both files to data/NAME with their hashes, writes notebooks/studies/NAME.yaml with everything that was detected, and
+    Copies the files to data/NAME with their hashes, writes notebooks/studies/NAME.yaml with everything that was detected, and
     prints what was decided, the design, and the next command. A study that is there is not overwritten; after a fault nothing
     is left behind.
     """
     from evalaid.study.new.own_data import begin_study
 
-    layouts = {key: options.pop(key) for key in ("panel_layout", "roster_layout")}
+    others = ("start", "year_begins", "not_in_panel", "aggregate", "panel_layout", "roster_layout", "data_kind")
+    given = {key: options.pop(key) for key in others}
     columns = {role: column for role, column in options.items() if column is not None}
-    study = begin_study(name, panel, roster, columns=columns, start=start, data_kind=data_kind, **layouts)
-    _show_frame(study.decisions)
+    listed = [name.strip() for name in (covariates or "").split(",") if name.strip()]
+    study = begin_study(name, panel, roster, columns=columns, covariates=listed, **given)
     click.echo(study.text())
+    click.echo("\nDecisions:")
+    _show_frame(study.decisions)
 
 
 @main.command()

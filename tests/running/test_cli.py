@@ -16,7 +16,7 @@ from support.projects import ROOT, make_project, toy_frame, write_study
 from evalaid.cli import main
 from evalaid.did.estimators.estimation import methods
 
-COMMANDS = ["check", "compare", "design", "methods", "new", "run", "verify"]
+COMMANDS = ["check", "compare", "design", "init", "methods", "new", "run", "verify", "why"]
 
 
 def call(*arguments):
@@ -221,7 +221,7 @@ RECORDS = pd.DataFrame({
 @pytest.mark.parametrize(
     ("frame", "words"),
     [
-        (RECORDS, "records.csv looks like discharge records, one row an episode. Count them first"),
+        (RECORDS, "records.csv looks like discharge records, one row per episode. Count them first"),
         (RECORDS.assign(count=[80, 5, 60]).drop(columns="discharge"), "looks like an origin-destination matrix"),
         (pd.DataFrame({"residence": [440222, 440224], "440222": [80, 1], "440224": [5, 60]}), "evalaid.count_matrix("),
     ],

@@ -109,7 +109,9 @@ def test_every_start_is_placed_with_its_cell_and_units_beside_the_panel_are_list
         ["阳山县", "乙", "2016-03"],
         ["湟中县", "乙", "2016"],
     )
-    begin_study("mine", files.panel, roster, data_kind="simulated")
+    with pytest.raises(StudyError, match=r"(?s)'湟中区' is not in the panel.*--not-in-panel \"湟中区\""):
+        begin_study("mine", files.panel, roster, data_kind="simulated")
+    begin_study("mine", files.panel, roster, not_in_panel=["湟中区"], data_kind="simulated")
     found = gather_decisions(load_study("mine"))
     placed = found.decisions[found.decisions["what"].str.startswith("first treated")].set_index("cell")
     assert placed["decided"].to_dict() == {"C2": "2014", "C4": "2016"}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from evalaid.base.errors import StudyError
@@ -17,22 +20,53 @@ LITERATURE = "literature.csv"
 REPORTS = Path("reports")
 
 
+VARIABLE = "EVALAID_PROJECT"  # names the project for a command that is called from elsewhere
+
+
 def project_root() -> Path:
-    """Return the project: the nearest folder upward of the working directory, else of the package, with studies in it.
+    """Return the project: the one that is named, else the nearest upward of the working directory, else of the package.
 
     Raises
     ------
     StudyError
-        If neither lies in a project.
+        If none of them has a folder of studies.
     """
+    named = os.environ.get(VARIABLE)
+    if named:
+        if (Path(named) / STUDIES).is_dir():
+            return Path(named).resolve()
+        raise StudyError(
+            f"'{named}' is no project: it has no folder '{STUDIES.as_posix()}'. Make one: evalaid init FOLDER"
+        )
     for start in (Path.cwd(), Path(__file__).resolve().parent):
         for folder in (start, *start.parents):
             if (folder / STUDIES).is_dir():
                 return folder
     raise StudyError(
         f"No project found: no folder above the working directory holds '{STUDIES.as_posix()}'. "
-        "Change into the project's folder and try again."
+        "Change into the project's folder, name it with --project FOLDER, or make one: evalaid init FOLDER"
     )
+
+
+@contextmanager
+def in_project(folder: Path) -> Iterator[Path]:
+    """Take a folder for the project as long as the block runs."""
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = str(folder)
+    try:
+        yield folder
+    finally:
+        if before is None:
+            del os.environ[VARIABLE]
+        else:
+            os.environ[VARIABLE] = before
+
+
+def shipped_root() -> Path:
+    """Return the folder of the notebooks and lists that come with the package: its own sources, else those of the wheel."""
+    package = Path(__file__).resolve().parents[1]
+    sources = package.parents[1]
+    return sources if (sources / "pyproject.toml").is_file() and (sources / STUDIES).is_dir() else package / "shipped"
 
 
 def study_file(name: str) -> Path:

@@ -144,6 +144,11 @@ def list_notebooks(spec: StudySpec) -> tuple[Path, ...]:
         If the file names a notebook that does not exist.
     """
     stored = {path.stem: path for path in sorted((project_root() / NOTEBOOKS).glob("[1-9]*_*.ipynb"))}
+    if not stored:
+        raise StudyError(
+            f"There is no notebook in {NOTEBOOKS.as_posix()}, so there is nothing to run. `evalaid init FOLDER` makes a project that "
+            "has them: copy its notebooks here."
+        )
     unknown = [name for name in spec.notebooks if name not in stored]
     if unknown:
         raise StudyError(f"There is no notebook '{unknown[0]}'. Notebooks: {', '.join(stored)}.")

@@ -14,6 +14,8 @@ from evalaid.did.panel.design import Design, diagnose
 from evalaid.programme.cohorts import assign_cohorts
 from evalaid.programme.roster import Roster, roster_of
 from evalaid.reading.journal.decisions import show
+from evalaid.reading.values.comparable_names import comparable, name_text
+from evalaid.study.inspection.treatment_columns import first_treated, read_treated
 from evalaid.study.sources import (
     load_reading,
     load_simulation,
@@ -107,9 +109,33 @@ def treat(frame: pd.DataFrame, spec: StudySpec, cohorts: pd.Series | None) -> pd
 def place_cohorts(frame: pd.DataFrame, spec: StudySpec, cohorts: pd.Series | None) -> pd.DataFrame:
     """Return the table with the column ``first_treated``: from the roster, else from a column of the panel."""
     if cohorts is not None:
-        return frame.assign(**{FIRST_TREATED: roster_units(frame, spec).map(cohorts)})
+        units = roster_units(frame, spec)
+        as_sent = spec.roster_layout is not None
+        return frame.assign(**{FIRST_TREATED: match_units(units, cohorts) if as_sent else units.map(cohorts)})
+    if spec.treated is not None:
+        need_columns(frame, "the panel", [spec.treated])
+        try:
+            read_treated(frame, spec.treated, spec.unit, spec.period)
+        except ValueError as error:
+            raise StudyError(f"treated: {error}.") from None
+        return frame.assign(**{FIRST_TREATED: first_treated(frame, spec.treated, spec.unit, spec.period)})
     need_columns(frame, "the panel", [str(spec.cohort)])
-    return frame.assign(**{FIRST_TREATED: frame[str(spec.cohort)]})
+    stated = frame[str(spec.cohort)]
+    return frame.assign(**{FIRST_TREATED: stated.mask(stated.isin(spec.never)) if spec.never else stated})
+
+
+def match_units(units: pd.Series, by_unit: pd.Series) -> pd.Series:
+    """Return what belongs to each unit of a panel by its name in a roster, compared without case, blanks and punctuation."""
+    known: dict[str, list[str]] = {}
+    for text in dict.fromkeys(units.map(name_text)):
+        known.setdefault(comparable(text), []).append(text)
+    found = {}
+    for unit, value in by_unit.items():
+        text = name_text(unit)
+        same = known.get(comparable(text), [])
+        if text in same or len(same) == 1:
+            found[text if text in same else same[0]] = value
+    return units.map(name_text).map(found)
 
 
 def only_cohorts(frame: pd.DataFrame, spec: StudySpec) -> pd.DataFrame:

@@ -127,7 +127,7 @@ def _data(spec: StudyFields) -> Iterator[Fault]:
             yield ("data_kind",), text
         if not spec.claims:
             yield (), "give panel, simulation or claims: there is nothing to examine"
-        for name in ("main", "methods", "scenarios", "dose", "placebo", "robustness", "roster", "cohort"):
+        for name in ("main", "methods", "scenarios", "dose", "placebo", "robustness", "roster", "cohort", "treated"):
             if name in spec.model_fields_set:
                 yield (name,), f"{name} needs a panel or a simulation"
         return
@@ -150,8 +150,12 @@ def _notebooks(spec: StudyFields) -> Iterator[Fault]:
 
 
 def _starts(spec: StudyFields) -> Iterator[Fault]:
-    if (spec.roster is None) == (spec.cohort is None):
-        yield ("cohort",), "give either roster (with roster_unit, start_column) or cohort"
+    given = [name for name in ("roster", "cohort", "treated") if getattr(spec, name) is not None]
+    if len(given) != 1:
+        found = f", found {' and '.join(given)}" if given else ""
+        yield ("cohort",), f"give either roster (with roster_unit, start_column), or cohort, or treated{found}"
+    if spec.never and spec.cohort is None:
+        yield ("never",), "never lists values of cohort, but cohort is missing"
     if spec.roster is not None:
         missing = [name for name in ("roster_unit", "start_column") if not getattr(spec, name)]
         yield from ((("roster",), f"{name} is missing (roster is given)") for name in missing)

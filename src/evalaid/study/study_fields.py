@@ -26,8 +26,10 @@ from evalaid.study.entries import (
     StudyPart,
     Text,
     Texts,
+    Value,
     Whole,
     empty_mapping,
+    must,
     named,
     one_of,
 )
@@ -79,6 +81,10 @@ class StudyFields(StudyPart):
     outcome_unit: Annotated[str, *one_of("fraction", "percent", "number")] = _field(
         "number", "Unit of the outcome in the file; a percentage is converted once, to a fraction."
     )
+    outcome_measure: Text | None = _field(
+        None,
+        "Unit of an outcome that is no share, as it stands in a sentence after the figure: per 1,000, admissions per 100,000, days.",
+    )
     outcome_label: Text = _field("outcome", "What the outcome is called.")
     inside: Column | None = _field(None, "Column of the episodes inside, the numerator of a share.")
     total: Column | None = _field(None, "Column of all episodes, the denominator of a share.")
@@ -103,6 +109,13 @@ class StudyFields(StudyPart):
         "containing_period", "Whether the first treated period contains the start, or is treated from its first day."
     )
     cohort: Column | None = _field(None, "Column of the panel with the first treated period, in place of a roster.")
+    never: Annotated[tuple[Value, ...], must("be a list of values")] = _field(
+        (), "Values of cohort that are no period and mean never treated, such as 0; an empty cell means it always."
+    )
+    treated: Column | None = _field(
+        None, "Column of the panel with 0 and 1 by period: whether the unit is treated; in place of roster and cohort."
+    )
+    not_in_panel: Texts = _field((), "Units of the roster that are known not to be in the panel.")
     # Who stays in the sample.
     only_cohorts: Periods = _field((), "Cohorts that stay beside the never treated; empty: all.")
     keep: Kept = _field(empty_mapping, "Values that stay in the sample, by column.")

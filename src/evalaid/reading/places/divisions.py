@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from evalaid.base.errors import ReadingError
+from evalaid.base.project import shipped_root
 from evalaid.reading.words.vocabulary import load_words
 
 DIVISIONS = Path("data") / "regions" / "divisions.csv"
@@ -145,7 +146,7 @@ def _without_peoples(name: str) -> str:
 
 
 def _find() -> Path:
-    for start in (Path.cwd(), Path(__file__).resolve().parent):
+    for start in (Path.cwd(), shipped_root()):
         for folder in (start, *start.parents):
             if (folder / DIVISIONS).is_file():
                 return folder / DIVISIONS

@@ -152,8 +152,7 @@ def is_tidy(grid: Grid) -> bool:
     whole = all(isinstance(value, str) for value in grid.cells[0] if value is not None) and len(set(named)) == len(
         named
     )
-    last = grid.cells[-1]
-    filled = sum(bool(plain(value)) for value in last)
+    filled = max(sum(bool(plain(value)) for value in grid.cells[row]) for row in (1, -1))
     return (
         whole
         and len(named) > 2

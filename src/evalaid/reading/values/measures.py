@@ -17,7 +17,7 @@ _AMOUNT = (
     + r")?(?![a-z0-9])"
 )
 _PER = re.compile(
-    rf"(?:(?<![a-z])(?:per|je|pro|pour|par|por(?:[ _]cada)?|cada)[ _]?|每|/ ?){_AMOUNT}(?P<of>[^\d,;()\[\]]*)"
+    rf"(?:(?<![a-z])(?:per|je|pro|pour|par|por(?:[ _]cada)?|cada)[ _]?|每|(?<!\d)/ ?){_AMOUNT}(?P<of>[^\d,;()\[\]]*)"
 )
 _AFTER = re.compile(rf"(?:인구|人口)? ?{_AMOUNT} ?(?P<of>명|인|人|床|병상)? ?(?:당|当たり|あたり|対)")
 _PER_CENT = re.compile(

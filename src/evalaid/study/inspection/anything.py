@@ -98,7 +98,9 @@ def _as_panel(
         if layout is not None or path.suffix.lower() not in KINDS:
             raise
         return tidy()
-    if layout is None and not refused.n_units:  # no county in it: perhaps a tidy panel of other units
+    if layout is None and (
+        not refused.n_units or refused.layout.units != "counties"
+    ):  # perhaps a tidy panel of other units
         try:
             return tidy()
         except EvalaidError as error:

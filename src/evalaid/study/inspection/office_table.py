@@ -51,25 +51,32 @@ class TableInspection:
     message: str = ""
 
     @property
+    def units(self) -> str:
+        """What its units are called: counties where they are looked up among those of China."""
+        return "counties" if self.layout.units == "counties" else "units"
+
+    @property
     def usable(self) -> bool:
         """Whether there is a panel."""
         return self.panel is not None
 
     def text(self) -> str:
         """Describe what the file holds, or why it cannot be used."""
-        lines = [f"{self.file}: a table of counties, {len(self.decisions):,} decisions taken."]
         reasons = self.left_out["reason"].value_counts()
-        lines += [f"Left out: {count:,} x {reason}." for reason, count in reasons.head(_SHOWN).items()]
+        left = [f"Left out: {count:,} x {reason}." for reason, count in reasons.head(_SHOWN).items()]
         if len(reasons) > _SHOWN:
-            lines.append(f"Left out: {len(reasons) - _SHOWN} more reasons.")
+            left.append(f"Left out: {len(reasons) - _SHOWN} more reasons.")
+        head = f"{self.file}: a table of {self.units}, {len(self.decisions):,} decisions taken."
         if self.panel is None:
-            return "\n".join([*lines, self.message])
+            return "\n".join([head.replace(":", ": not usable as it stands,", 1), *left, self.message])
         keys = self.panel.keys
         span = f"{label(keys.kind, keys.periods[0])} to {label(keys.kind, keys.periods[-1])}"
         roles = ", ".join(f"{role} = {column!r}" for role, column in table_roles(self.reading).items())
-        lines.append(
-            f"Usable panel: {len(keys.units):,} counties, {len(keys.periods)} periods ({span}), {len(self.panel):,} rows."
-        )
+        lines = [
+            f"Usable panel: {len(keys.units):,} {self.units}, {len(keys.periods)} periods ({span}), {len(self.panel):,} rows.",
+            head,
+            *left,
+        ]
         lines.append(f"Columns: {roles}. Gaps: {len(self.panel.gaps):,}.")
         if len(self.faults):
             lines.append(f"To look at: {len(self.faults):,} (listed below); they do not stop the reading.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +13,29 @@ import pandas as pd
 from evalaid.base.errors import PanelError, ReadingError
 from evalaid.base.faults import FAULT_COLUMNS
 from evalaid.base.months import PeriodKind
-from evalaid.base.names import INSIDE, OUTCOME, PERIOD, TOTAL, UNIT, names_a_share
+from evalaid.base.names import CODE, COHORT, INSIDE, KEY_ROLES, NAME, OUTCOME, PERIOD, TOTAL, UNIT, YEAR, names_a_share
 from evalaid.base.periods import label, recognise_periods
 from evalaid.did.panel.panel import Panel, read_panel
 from evalaid.reading.files.snapshot import readable_name
 from evalaid.reading.journal.decisions import DECISION_COLUMNS
 from evalaid.reading.tables.tidy import read_tidy
 from evalaid.reading.values.kinds import find_role
+from evalaid.reading.values.measures import Measure, measure_of
 from evalaid.reading.values.numbers import read_numbers
+from evalaid.study.inspection.treatment_columns import (
+    TREATED,
+    TreatmentColumn,
+    find_treatment,
+    read_cohorts,
+    read_treated,
+)
 
 _SHOWN = 12
+SEVERAL = 2
+"""With so many rows for each unit and period on average a file holds persons, not a panel with rows that stand twice."""
+_CODE = re.compile(
+    r"(?:^|[_ ])(?:id|code|fips|geoid|nuts\d?|ags|county|district|unit|state|region)(?:$|[_ ])", re.IGNORECASE
+)
 ROUNDING = 0.006
 """A share in whole per cent is off by half a point."""
 
@@ -50,6 +64,10 @@ class Inspection:
         Unit of the outcome in the file.
     message : str
         The faults in words.
+    measure : str
+        How the unit of an outcome that is no share stands in a sentence ("per 1,000"); empty where nothing says it.
+    treatment : tuple of TreatmentColumn
+        The columns that say when units are treated: the one that was named, else those that look like it.
     """
 
     file: str
@@ -61,6 +79,8 @@ class Inspection:
     decisions: pd.DataFrame
     outcome_unit: str
     message: str = ""
+    measure: str = ""
+    treatment: tuple[TreatmentColumn, ...] = ()
 
     @property
     def usable(self) -> bool:
@@ -68,25 +88,27 @@ class Inspection:
         return self.panel is not None
 
     def text(self) -> str:
-        """Describe what the file holds, or why it cannot be used."""
+        """Describe what the file holds, the verdict first, or why it cannot be used."""
         roles = ", ".join(
             f"{role} = {column!r}{' (found)' * (role in self.found)}" for role, column in self.columns.items()
         )
-        lines = [f"{self.file}: {roles}"]
         if self.panel is None:
-            return "\n".join([*lines, self.message])
+            return "\n".join([f"{self.file}: not usable as it stands. {roles}", self.message])
         keys = self.panel.keys
         span = f"{label(keys.kind, keys.periods[0])} to {label(keys.kind, keys.periods[-1])}"
         measure = {"fraction": "a share, as a fraction", "percent": "a share in per cent, held as a fraction"}.get(
-            self.outcome_unit, "a number"
+            self.outcome_unit, f"a number {self.measure}".strip()
         )
-        lines.append(
-            f"Usable panel: {len(keys.units):,} units, {len(keys.periods)} periods ({span}), {len(self.panel):,} rows."
-        )
-        lines.append(
-            f"Outcome: {measure}. Gaps: {len(self.panel.gaps):,}. Units seen once only: {len(self.panel.singletons):,}."
-        )
+        lines = [
+            f"Usable panel: {len(keys.units):,} units, {len(keys.periods)} periods ({span}), {len(self.panel):,} rows.",
+            f"{self.file}: {roles}",
+            f"Outcome: {measure}. Gaps: {len(self.panel.gaps):,}. Units seen once only: {len(self.panel.singletons):,}.",
+        ]
         lines += [f"Note: {note}." for note in self.panel.notes]
+        for column in self.treatment:
+            lines.append(f"{column.text()}: evalaid new NAME --panel {self.file} --{column.role} {column.column}")
+        if not self.treatment:
+            lines.append(f"With a file of starts: evalaid new NAME --panel {self.file} --roster ROSTER")
         return "\n".join([*lines, f"Content hash: {self.panel.content_hash}"])
 
 
@@ -115,7 +137,7 @@ def inspect_file(
     outcome_unit : {"fraction", "percent", "number"}, optional
         Default: decided from the outcome's name and numbers.
     **roles
-        ``unit``, ``period``, ``outcome``, ``inside``, ``total``, ``weight``, ``cluster``: column names.
+        ``unit``, ``period``, ``outcome``, ``inside``, ``total``, ``weight``, ``cluster``, ``cohort``, ``treated``: column names.
 
     Returns
     -------
@@ -131,36 +153,77 @@ def inspect_file(
     table = read_tidy(path, sheet=sheet, encoding=encoding)
     frame = table.frame.set_axis(pd.RangeIndex(table.first_line, table.first_line + len(table.frame), name="line"))
     named = {role: column for role, column in roles.items() if column is not None}
+    starts = {role: named.pop(role) for role in (COHORT, TREATED) if role in named}
     file = readable_name(path.name)
-    columns = {**_find(frame, named, file), **named}
+    columns = {**_find(frame, {**named, **starts}, file), **named}
     found = tuple(role for role in columns if role not in named)
-    unit, because = (outcome_unit, "it was named") if outcome_unit else _unit_of(frame, columns[OUTCOME])
+    measure = measure_of(columns[OUTCOME], [table.labels.get(columns[OUTCOME], "")])
+    unit, because = (outcome_unit, "it was named") if outcome_unit else _unit_of(frame, columns[OUTCOME], measure, file)
+    treatment = _treatment(frame, columns, starts, file)
     rows = [
         (file, "", "", f"column {column!r}", role, "found by its name or content" if role in found else "it was named")
         for role, column in columns.items()
     ]
+    rows += [(file, "", "", f"column {column!r}", role, treatment[0].evidence) for role, column in starts.items()]
     rows += [(file, "", "", f"unit of {columns[OUTCOME]!r}", unit, because)] if unit else []
     decisions = pd.concat([table.decisions, pd.DataFrame(rows, columns=DECISION_COLUMNS)], ignore_index=True)
+    panel, message, faults = None, "", pd.DataFrame(columns=FAULT_COLUMNS)
     try:
-        panel, message, faults = (
-            read_panel(frame, outcome_unit=unit, **columns),
-            "",
-            pd.DataFrame(columns=FAULT_COLUMNS),
-        )
+        panel = read_panel(frame, outcome_unit=unit, **columns)
     except PanelError as error:
-        panel, message = (
-            None,
-            str(error).replace("outcome_unit='percent'", "outcome_unit='percent' (--outcome-unit percent)"),
-        )
-        faults = error.rows if error.rows is not None else pd.DataFrame(columns=FAULT_COLUMNS)
+        message = str(error).replace("outcome_unit='percent'", "outcome_unit='percent' (--outcome-unit percent)")
+        message += _about_repeats(frame, columns)
+        faults = error.rows if error.rows is not None else faults
     held = "" if panel is None else panel.outcome_unit
-    return Inspection(file, columns, found, panel, faults, frame, decisions, unit or held, message)
+    said = measure.unit if (unit or held) == "number" else ""
+    return Inspection(file, columns, found, panel, faults, frame, decisions, unit or held, message, said, treatment)
 
 
-def _unit_of(frame: pd.DataFrame, outcome: str) -> tuple[str | None, str]:
-    """Return per cent for a share whose numbers are all percentages; of any other its name decides."""
+def _about_repeats(frame: pd.DataFrame, columns: Mapping[str, str]) -> str:
+    """Return what to do with a file of one row per person: make means of them."""
+    keys = [columns[UNIT], columns[PERIOD]]
+    if not set(keys) <= set(frame) or (cells := len(frame[keys].drop_duplicates())) * SEVERAL > len(frame):
+        return ""
+    return (
+        f"\nThere are {len(frame) / cells:.1f} rows for each unit and period: one per person, it seems. With --aggregate mean they "
+        "become a panel: means by unit and period, weighted by the number of rows, small cells left out."
+    )
+
+
+def _treatment(
+    frame: pd.DataFrame, columns: Mapping[str, str], starts: Mapping[str, str], file: str
+) -> tuple[TreatmentColumn, ...]:
+    """Read the column of the treatment that was named, else find those that look like one."""
+    unit, period = columns[UNIT], columns[PERIOD]
+    if not starts:
+        free = [column for column in frame.columns if column not in columns.values() or column in (unit, period)]
+        return find_treatment(frame[free], unit, period)
+    read = {COHORT: read_cohorts, TREATED: read_treated}
+    need = [column for column in (unit, period, *starts.values()) if column not in frame]
+    if need:
+        raise PanelError(
+            f"{file} has no column {', '.join(need)}; its columns are {', '.join(map(str, frame.columns))}."
+        )
+    try:
+        return tuple(read[role](frame, column, unit, period) for role, column in starts.items())
+    except ValueError as error:
+        raise PanelError(f"{file}: {error}.") from None
+
+
+def _unit_of(frame: pd.DataFrame, outcome: str, measure: Measure, file: str) -> tuple[str | None, str]:
+    """Return the unit of an outcome: what its name says, per cent for a share whose numbers are all percentages; else asked.
+
+    None where the panel's own check decides by the name.
+    """
+    if measure.kind in {"rate", "count", "money", "log"}:
+        return "number", f"{measure.evidence} is {measure.unit or 'a ' + measure.kind}"
     if outcome not in frame or not names_a_share(outcome) or not pd.api.types.is_numeric_dtype(frame[outcome]):
         return None, ""
+    if measure.kind == "unclear" and frame[outcome].max() > 1:
+        raise PanelError(
+            f"{file}: is {outcome!r} in per cent, or per 1,000, per 100,000, or another number? Its name says a rate and no base; the "
+            f"values are {frame[outcome].min():g} to {frame[outcome].max():g}. Say it with --outcome-unit percent or --outcome-unit number."
+        )
     values = frame[outcome].tolist()
     try:
         column = read_numbers([None if pd.isna(value) else value for value in values], name=outcome)
@@ -174,8 +237,8 @@ def _find(frame: pd.DataFrame, named: dict[str, str], file: str) -> dict[str, st
     known = dict(named)
     for role, wanted, candidates in (
         (PERIOD, "a column of years, quarters or months", _dated),
-        (OUTCOME, "a numeric column that is named as a share", _shares),
-        (UNIT, "a text column that names each row once a period", _names),
+        (UNIT, "a column of names or codes that names each row once a period", _names),
+        (OUTCOME, "a numeric column that is named as a share, or the only one with numbers", _outcomes),
     ):
         if role not in known:
             free = [column for column in frame.columns if column not in known.values()]
@@ -185,19 +248,32 @@ def _find(frame: pd.DataFrame, named: dict[str, str], file: str) -> dict[str, st
 
 
 def _dated(free: pd.DataFrame, *_: Any) -> list[str]:
-    return [column for column in free.columns if _is_period(free[column])][:1]
+    """Return the column of periods: the first that is named so, else the first that reads as one."""
+    dated = [column for column in free.columns if _is_period(free[column])]
+    return [column for column in dated if find_role(str(column)) in {PERIOD, YEAR}][:1] or dated[:1]
 
 
-def _shares(free: pd.DataFrame, *_: Any) -> list[str]:
-    return [column for column in free.columns if names_a_share(column) and pd.api.types.is_numeric_dtype(free[column])]
+def _outcomes(free: pd.DataFrame, known: Mapping[str, str], frame: pd.DataFrame) -> list[str]:
+    """Return the columns of shares, else those of other figures that do not say when units are treated."""
+    numeric = [column for column in free.columns if pd.api.types.is_numeric_dtype(free[column])]
+    shares = [column for column in numeric if names_a_share(column)]
+    if shares or not {known[UNIT], known[PERIOD]} <= set(frame):
+        return shares
+    about = frame[[known[UNIT], known[PERIOD], *numeric]]
+    starts = {found.column for found in find_treatment(about, known[UNIT], known[PERIOD])}
+    left = [column for column in numeric if column not in starts and find_role(str(column)) not in KEY_ROLES]
+    return left if len(left) == 1 else []
 
 
 def _names(free: pd.DataFrame, known: Mapping[str, str], frame: pd.DataFrame) -> list[str]:
-    """Return the first text column that stands once a period, else all text columns."""
+    """Return the first column of names or codes that stands once a period, else all of them."""
     text = [column for column in free.columns if not pd.api.types.is_numeric_dtype(free[column])]
+    whole = [column for column in free.columns if column not in text and (free[column].dropna() % 1 == 0).all()]
+    codes = [column for column in whole if find_role(str(column)) in {NAME, CODE} or _CODE.search(str(column))]
     if known[PERIOD] not in frame:
-        return text
-    return [column for column in text if not frame.duplicated([column, known[PERIOD]]).any()][:1] or text
+        return text or codes
+    clear = [column for column in [*text, *codes] if not frame.duplicated([column, known[PERIOD]]).any()]
+    return clear[:1] or text or codes
 
 
 def _counts(frame: pd.DataFrame, known: Mapping[str, str]) -> dict[str, str]:
@@ -234,6 +310,8 @@ def _first(candidates: list[str], role: str, wanted: str, frame: pd.DataFrame, f
 
 
 def _is_period(values: pd.Series) -> bool:
+    if values.isna().any():
+        return False
     if pd.api.types.is_float_dtype(values) and not (values.dropna() % 1 == 0).all():
         return False
     periods, unreadable = recognise_periods(values)

@@ -5,19 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
 from evalaid.base.errors import EvalaidError, NotIdentifiedError
 from evalaid.base.few import SYNTHETIC_FIRST
-from evalaid.base.names import CLUSTER, INSIDE, NAME, OUTCOME, PERIOD, SHARE, TOTAL, UNIT
+from evalaid.base.names import CLUSTER, COHORT, INSIDE, NAME, OUTCOME, PERIOD, SHARE, TOTAL, UNIT, WEIGHT
 from evalaid.base.project import LAYOUTS, OWN, project_root
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.panel.design import Design
+from evalaid.reading.journal.decisions import show
+from evalaid.reading.records.tallies import county_number
 from evalaid.reading.rosters.rosters import Partnerships
+from evalaid.study.inspection.treatment_columns import TREATED
+from evalaid.study.new.own_files import StudyDraft
+from evalaid.study.new.unit_words import plural_of
+from evalaid.study.schema import HEAD
 from evalaid.study.sources import DATA_PACKAGE
 
 DATA = DATA_PACKAGE.parent
@@ -38,6 +43,9 @@ CHOICES: tuple[tuple[str, dict[str, Any], str], ...] = (
 )
 """Methods in the order in which they are tried for the main one, with their options and what they do."""
 
+WORDS = ("outcome_label", "outcome_measure", "unit_label")
+"""Fields with words of the report that `evalaid new` takes."""
+
 ADJACENCY, PAIR = "data/published/guangdong_adjacency.csv", ("adcode_a", "adcode_b")
 OTHERS: tuple[tuple[str, str, str, str, dict[str, Any]], ...] = (
     ("never_treated", "Callaway-Sant'Anna, never-treated comparison",
@@ -56,24 +64,6 @@ _LABELS = {
     "imputation": "Imputation (main)",
     "two_by_two": "Before and after against the never treated (main)",
 }
-
-
-@dataclass
-class StudyDraft:
-    """What is known about the study while its files lie in the temporary folder."""
-
-    name: str
-    panel: str = ""
-    roster: str = ""
-    tidy: bool = False
-    roles: dict[str, str] = field(default_factory=dict)
-    outcome_unit: str = "number"
-    frame: pd.DataFrame = field(default_factory=pd.DataFrame)
-    panel_layout: str = ""
-    roster_layout: str = ""
-    panel_text: str = ""
-    decisions: list[pd.DataFrame] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
 
 def choose_method(design: Design) -> tuple[str, dict[str, Any], tuple[str, ...]]:
@@ -108,66 +98,121 @@ def choose_method(design: Design) -> tuple[str, dict[str, Any], tuple[str, ...]]
 def write_parameters(
     draft: StudyDraft,
     design: Design,
-    partnerships: Partnerships,
+    partnerships: Partnerships | None,
     start: str,
     data_kind: str,
     chosen: tuple[str, dict[str, Any], tuple[str, ...]],
 ) -> str:
-    """Write the parameters with a comment on each that was decided."""
-    method, options, why = chosen
-    name, roles = draft.name, draft.roles
-    units = draft.frame[roles[UNIT]]
-    named = not draft.tidy and NAME in draft.frame and _one_to_one(units, draft.frame[NAME])
-    path = f"{DATA.as_posix()}/{name}"
-    inside = not draft.tidy and roles[OUTCOME] == SHARE
-    label = "Share treated inside the county" if inside else roles[OUTCOME]
+    """Write the parameters with a comment on each that was decided, and every other field that may be wanted as a comment."""
+    units = draft.frame[draft.roles[UNIT]]
     lines = [
+        HEAD,
         "# Parameters of one study, written by `evalaid new` from its files. Everything was detected and may be edited; the fields are",
         "# those of evalaid.StudySpec, and an unknown field or a wrong type is an error before anything runs.",
-        f"study: {name}",
+        f"study: {draft.name}",
         f"origin: {OWN}  # yours: run, verified and listed with the others, and not part of the project's synthesis",
-        f"title: {_text(f'What changed with the partnerships: {name}')}",
-        f"question: {_text('What did the partnerships of the roster do to the outcome of the units that they support?')}",
-        f"programme: {_text('To be described: who sends what to whom, since when, and why these counties.')}",
+        f"title: {_text(f'What changed with the partnerships: {draft.name}')}",
+        f"question: {_text('What did the partnerships do to the outcome of the units that they support?')}",
+        f"programme: {_text('To be described: who sends what to whom, since when, and why these units.')}",
         f"data_kind: {data_kind}  # real or simulated; shown on every page",
         "",
-        f"panel: {_text(f'{path}/{draft.panel}')}",
-        *(
-            [f"layout: {LAYOUTS.as_posix()}/{name}_panel.yaml  # how the panel is read: edit it there"]
-            if not draft.tidy
-            else []
-        ),
-        f"unit: {_text(NAME if named else roles[UNIT])}" + ("  # how counties are called in the report" * named),
-        f"period: {_text(roles[PERIOD])}",
-        f"outcome: {_text(roles[OUTCOME])}",
-        f"outcome_unit: {draft.outcome_unit}" + ("  # a share from 0 to 1" if draft.outcome_unit == "fraction" else ""),
-        f"outcome_label: {_text(label)}",
-        f"unit_label: {'units' if draft.tidy else 'counties'}",
-    ]
-    if {INSIDE, TOTAL} <= roles.keys():
-        lines += [
-            f"inside: {_text(roles[INSIDE])}  # the counts behind the share: the effect on each is shown beside it",
-            f"total: {_text(roles[TOTAL])}",
-        ]
-    lines += [
-        *(
-            [f"cluster: {_text(roles[CLUSTER])}  # units of one cluster share shocks and the programme"]
-            if CLUSTER in roles
-            else [
-                "# cluster: a column by which units share shocks, for example the prefecture; default: each unit is one. It stands in",
-                f"# the panel, or in a csv file named as `link`, with a column '{NAME if named else roles[UNIT]}' to join it by.",
-            ]
-        ),
+        *_panel_lines(draft, units),
         "",
-        f"roster: {_text(f'{path}/{draft.roster}')}",
-        f"roster_layout: {LAYOUTS.as_posix()}/{name}_roster.yaml  # how the roster is read: edit it there",
-        f"roster_unit: {_text(roles[UNIT])}  # the panel's column of the roster's units"
-        + (": codes of GB/T 2260" * (not draft.tidy)),
-        f"start_column: {start}  # the file has: {', '.join(partnerships.dates)}",
-        "start_rule: containing_period  # first treated: the period that holds the start; or first_full_period",
+        *(_roster_lines(draft, partnerships, start) if partnerships is not None else _column_lines(draft)),
+        *(f"# {note}" for note in draft.notes),
+        "",
+        "# first_period: 2015  # the sample begins (last_period: ends) here",
+        "# keep: {region: [north, west]}  # values that stay in the sample, by column",
+        "# anticipation: 1  # periods before the start in which units may react already",
+        "",
+        *_method_lines(design, chosen),
     ]
-    lines += [f"# {note}" for note in draft.notes]
-    lines += ["", "main: main", "methods:", "  main:"]
+    if partnerships is not None:
+        lines += _scenario_lines(partnerships, start)
+    lines += _neighbours(units)
+    seed = int(hashlib.sha256(draft.name.encode()).hexdigest()[:7], 16)
+    lines += ["", "level: 0.95", f"seed: {seed}  # of every draw", "draws: 999", ""]
+    lines += ["# Paragraphs for the report: summary, data_notes, caveats, limits, sources (lists of sentences).", ""]
+    return "\n".join(lines)
+
+
+def _panel_lines(draft: StudyDraft, units: pd.Series) -> Iterator[str]:
+    """Yield the lines on the panel: its file, its columns, and the words of its outcome."""
+    roles, words = draft.roles, draft.words
+    named = not draft.tidy and NAME in draft.frame and _one_to_one(units, draft.frame[NAME])
+    yield f"panel: {_text(f'{DATA.as_posix()}/{draft.name}/{draft.panel}')}"
+    if not draft.tidy:
+        yield f"layout: {LAYOUTS.as_posix()}/{draft.name}_panel.yaml  # how the panel is read: edit it there"
+    yield f"unit: {_text(NAME if named else roles[UNIT])}" + "  # how units are called in the report" * named
+    yield f"period: {_text(roles[PERIOD])}"
+    yield f"outcome: {_text(roles[OUTCOME])}"
+    yield f"outcome_unit: {draft.outcome_unit}" + "  # a share from 0 to 1" * (draft.outcome_unit == "fraction")
+    if "outcome_measure" in words:
+        yield f"outcome_measure: {_text(words['outcome_measure'])}  # its unit, as it stands in a sentence after a figure"
+    elif draft.outcome_unit == "number":
+        yield "# outcome_measure: per 1,000  # its unit, as it stands in a sentence after a figure"
+    called = _plural(draft, units)
+    inside = "Share treated inside the county" if called == "counties" else "Share treated inside"
+    label = inside if not draft.tidy and roles[OUTCOME] == SHARE else roles[OUTCOME]
+    yield f"outcome_label: {_text(words.get('outcome_label', label))}"
+    yield f"unit_label: {_text(words.get('unit_label', called))}  # what the units are called"
+    if {INSIDE, TOTAL} <= roles.keys():
+        yield f"inside: {_text(roles[INSIDE])}  # the counts behind the share: the effect on each is shown beside it"
+        yield f"total: {_text(roles[TOTAL])}"
+    if CLUSTER in roles:
+        yield f"cluster: {_text(roles[CLUSTER])}  # units of one cluster share shocks and the programme"
+    else:
+        yield "# cluster: a column by which units share shocks, for example the prefecture; default: each unit is one. It stands in"
+        yield f"# the panel, or in a csv file named as `link`, with a column '{NAME if named else roles[UNIT]}' to join it by."
+    if WEIGHT in roles:
+        yield f"weight: {_text(roles[WEIGHT])}"
+        yield "weight_kind: analytic  # how much a unit counts; precision: how exactly its outcome is measured"
+    else:
+        yield "# weight: a column, for example of residents; default: every unit counts the same"
+    if draft.covariates:
+        yield f"covariates: [{', '.join(map(_text, draft.covariates))}]"
+    else:
+        yield "# covariates: [log_income, share_65]  # columns by which treated and comparison units may differ"
+
+
+def _plural(draft: StudyDraft, units: pd.Series) -> str:
+    """Return what the units are called: by the header of their column; counties where the codes are those of China."""
+    if draft.tidy:
+        return plural_of(draft.roles[UNIT])
+    if units.map(show).map(county_number).notna().all():
+        return "counties"
+    headers = re.findall(r"\{read: (?:name|code)[^}]*\}  # (.+)", draft.panel_layout)
+    return next((word for word in map(plural_of, (*reversed(headers), *draft.headings)) if word != "units"), "units")
+
+
+def _roster_lines(draft: StudyDraft, partnerships: Partnerships, start: str) -> Iterator[str]:
+    yield f"roster: {_text(f'{DATA.as_posix()}/{draft.name}/{draft.roster}')}"
+    yield f"roster_layout: {LAYOUTS.as_posix()}/{draft.name}_roster.yaml  # how the roster is read: edit it there"
+    coded = draft.frame[draft.roles[UNIT]].map(show).map(county_number).notna().all()
+    yield (
+        f"roster_unit: {_text(draft.roles[UNIT])}  # the panel's column of the roster's units"
+        + ": codes of GB/T 2260" * bool(coded)
+    )
+    yield f"start_column: {start}  # the file has: {', '.join(partnerships.dates)}"
+    yield "start_rule: containing_period  # first treated: the period that holds the start; or first_full_period"
+    if draft.absent:
+        yield f"not_in_panel: [{', '.join(map(_text, draft.absent))}]  # units of the roster that the panel rightly lacks"
+
+
+def _column_lines(draft: StudyDraft) -> Iterator[str]:
+    """Yield the lines on a column that says when units are treated."""
+    if COHORT in draft.roles:
+        yield f"cohort: {_text(draft.roles[COHORT])}  # first treated period of each unit; an empty cell: never treated"
+        if draft.never:
+            yield f"never: [{', '.join(map(_scalar, draft.never))}]  # no period: never treated"
+    else:
+        yield f"treated: {_text(draft.roles[TREATED])}  # 0 and 1 by period"
+
+
+def _method_lines(design: Design, chosen: tuple[str, dict[str, Any], tuple[str, ...]]) -> list[str]:
+    """Write the main method with the reasons for it, and the others that the design admits."""
+    method, options, why = chosen
+    lines = ["main: main", "methods:", "  main:"]
     if method:
         lines += _entry(_LABELS[method], method, options, why[0])
         lines += [f"    # {' '.join(reason.split())}" for reason in why[1:]]
@@ -180,26 +225,21 @@ def write_parameters(
     for key, shown, what, other, given in OTHERS:
         if (other, given) != (method, options) and _admits(design, other, given):
             lines += [f"  {key}:", *_entry(shown, other, given, what)]
-    lines += ["", "scenarios:  # the main estimate with other readings of the dates", "  full_period:"]
+    return lines
+
+
+def _scenario_lines(partnerships: Partnerships, start: str) -> list[str]:
+    """Write the main estimate with other readings of the dates."""
+    lines = ["", "scenarios:  # the main estimate with other readings of the dates", "  full_period:"]
     lines += ["    label: Start at the first full period"]
     lines += ["    why: A period in which the programme was there only at its end can hardly show an effect."]
     lines += ["    changes: {start_rule: first_full_period}"]
-    lines += [
-        line
-        for date in partnerships.dates
-        if date != start and _usable(partnerships, date)
-        for line in (
-            f"  {date}:",
-            f"    label: {_text(f'Start as {date}')}",
-            "    why: Announcement, agreement and arrival are different days; the roster has more than one.",
-            f"    changes: {{start_column: {date}}}",
-        )
-    ]
-    lines += _neighbours(units)
-    seed = int(hashlib.sha256(name.encode()).hexdigest()[:7], 16)
-    lines += ["", "level: 0.95", f"seed: {seed}  # of every draw", "draws: 999", ""]
-    lines += ["# Paragraphs for the report: summary, data_notes, caveats, limits, sources (lists of sentences).", ""]
-    return "\n".join(lines)
+    for date in partnerships.dates:
+        if date != start and _usable(partnerships, date):
+            lines += [f"  {date}:", f"    label: {_text(f'Start as {date}')}"]
+            lines += ["    why: Announcement, agreement and arrival are different days; the roster has more than one."]
+            lines += [f"    changes: {{start_column: {date}}}"]
+    return lines
 
 
 def _one_to_one(units: pd.Series, names: pd.Series) -> bool:
@@ -245,4 +285,10 @@ def _usable(partnerships: Partnerships, date: str) -> bool:
 
 def _text(value: str) -> str:
     """Quote a text for YAML where it needs it."""
+    if value in {"true", "True", "TRUE", "false", "False", "FALSE", "null", "Null", "NULL"}:
+        return json.dumps(value)
     return value if re.fullmatch(r"[A-Za-z_][\w/.-]*", value, re.ASCII) else json.dumps(value, ensure_ascii=False)
+
+
+def _scalar(value: float | str) -> str:
+    return _text(value) if isinstance(value, str) else repr(value).replace("inf", ".inf")

@@ -120,15 +120,24 @@ def read_own_panel(
     draft.decisions.append(found.decisions)
     draft.fiscal = bool(found.decisions["decided"].str.contains("Fiscal years", regex=False).any())
     if isinstance(found, Inspection):
-        starts = {column.role: column.column for column in found.treatment if column.column in named.values()}
-        draft.tidy, draft.frame, draft.outcome_unit = True, found.frame, found.outcome_unit
-        draft.roles, draft.treatment = {**found.columns, **starts}, found.treatment
-        draft.words = {"outcome_measure": found.measure} | draft.words if found.measure else draft.words
-        missing = [column for column in draft.covariates if column not in found.frame]
-        if missing:
-            columns = ", ".join(map(str, found.frame.columns))
-            raise StudyError(f"The panel has no column {', '.join(missing)} (--covariates); it has {columns}.")
-        return
+        _take_tidy(draft, found, named)
+    else:
+        _take_table(draft, found, named, path)
+
+
+def _take_tidy(draft: StudyDraft, found: Inspection, named: Mapping[str, Any]) -> None:
+    starts = {column.role: column.column for column in found.treatment if column.column in named.values()}
+    draft.tidy, draft.frame, draft.outcome_unit = True, found.frame, found.outcome_unit
+    draft.roles, draft.treatment = {**found.columns, **starts}, found.treatment
+    if found.measure:
+        draft.words = {"outcome_measure": found.measure} | draft.words
+    missing = [column for column in draft.covariates if column not in found.frame]
+    if missing:
+        columns = ", ".join(map(str, found.frame.columns))
+        raise StudyError(f"The panel has no column {', '.join(missing)} (--covariates); it has {columns}.")
+
+
+def _take_table(draft: StudyDraft, found: TableInspection, named: Mapping[str, Any], path: Path) -> None:
     unfit = [f"--{role}" for role in _TIDY_ONLY if role in named] + ["--covariates"] * bool(draft.covariates)
     if unfit:
         raise StudyError(
@@ -138,12 +147,14 @@ def read_own_panel(
     assert found.reading is not None  # noqa: S101 (there is a panel)
     draft.frame, draft.panel_layout = found.reading.frame, found.layout.to_yaml()
     draft.roles = table_roles(found.reading)
+    variables = _variables(draft.frame)
     outcome = named.get(OUTCOME, draft.roles[OUTCOME])
+    if outcome not in variables or (OUTCOME not in named and SHARE not in variables and len(variables) > 1):
+        what = f"has no variable '{outcome}'" if outcome not in variables else "has several variables and no share"
+        raise StudyError(
+            f"The panel {what}: it has {', '.join(variables)}. Name the outcome with --outcome VARIABLE. Nothing was written."
+        )
     if outcome != draft.roles[OUTCOME]:
-        if outcome not in (variables := _variables(draft.frame)):
-            raise StudyError(
-                f"The panel has no variable '{outcome}'; it has {', '.join(variables)}. Nothing was written."
-            )
         draft.roles = {UNIT: UNIT, PERIOD: PERIOD, OUTCOME: outcome}
     draft.notes += _to_look_at(found.faults, "panel")
     # a reading holds shares as fractions

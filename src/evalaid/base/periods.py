@@ -244,11 +244,7 @@ def _from_objects(values: pd.Series, wanted: PeriodKind | None) -> tuple[Periods
     if len(uniques) and all(isinstance(value, dt.date) for value in uniques):  # one alone does not tell its kind
         return _from_dates(pd.to_datetime(values), wanted)
     fiscal = wanted == PeriodKind.YEAR or (wanted is None and is_fiscal(values))
-    years = [_fiscal_year(value) if fiscal else None for value in uniques]
-    read = [
-        _parse_one(value) if year is None else (PeriodKind.YEAR, year)
-        for value, year in zip(uniques, years, strict=True)
-    ]
+    read = [(_parse_fiscal(value) if fiscal else None) or _parse_one(value) for value in uniques]
     whole = [ordinal for kind, ordinal in filter(None, read) if kind == PeriodKind.NUMBER]
     integers = wanted if wanted in INTEGERS else _kind_of_integers(np.array(whole, dtype=np.int64))
     kinds = [None if item is None else integers if item[0] == PeriodKind.NUMBER else item[0] for item in read]
@@ -258,6 +254,12 @@ def _from_objects(values: pd.Series, wanted: PeriodKind | None) -> tuple[Periods
     # The last of each is what the code -1 of a missing value finds.
     fits = np.array([own == kind for own in kinds] + [False])
     return Periods(kind, np.array([*ordinals, 0], dtype=np.int64)[codes]), ~fits[codes]
+
+
+def _parse_fiscal(value: Any) -> tuple[PeriodKind, int] | None:
+    """Read one fiscal year as the year in which it begins."""
+    year = _fiscal_year(value)
+    return None if year is None else (PeriodKind.YEAR, year)
 
 
 def _parse_one(value: Any) -> tuple[PeriodKind, int] | None:

@@ -25,7 +25,8 @@ class Assignment:
     Parameters
     ----------
     frame : pandas.DataFrame
-        One row for each unit: ``unit``, ``cohort`` (a year as int, else text such as "2021Q1"), ``ordinal``, ``start``,
+        One row for each unit: ``unit``, ``cohort`` (a year as int, else text such as "2021Q1"), ``ordinal``, ``contains`` (ordinal of the
+        period that holds the start), ``start``,
         ``start_precision``, ``hospital`` of the partnership that decides, ``n_partnerships``.
     kind : str
         "year", "quarter" or "month".
@@ -44,6 +45,16 @@ class Assignment:
     def cohort_by_unit(self) -> pd.Series:
         """Cohort by unit label, written as `evalaid.diagnose` reads it; ``frame[unit].map(...)`` makes the cohort column."""
         return self.frame.set_index("unit")["cohort"]
+
+    @property
+    def partial_by_unit(self) -> pd.Series:
+        """Ordinal of the period in which the start of a unit falls, where it is treated in a part of that period only.
+
+        Empty for the rule ``containing_period``, which counts that period as treated.
+        """
+        return self.frame.loc[self.frame["ordinal"] > self.frame["contains"], ["unit", "contains"]].set_index("unit")[
+            "contains"
+        ]
 
 
 def assign_cohorts(roster: Roster, kind: str, rule: str = "containing_period") -> Assignment:
@@ -98,6 +109,7 @@ def assign_cohorts(roster: Roster, kind: str, rule: str = "containing_period") -
             "unit": first["unit"],
             "cohort": cohort,
             "ordinal": ordinal,
+            "contains": [containing_period(dated, start.date()) for start in first["start"]],
             "start": first["start"],
             "start_precision": first["start_precision"],
             "hospital": first["hospital"],

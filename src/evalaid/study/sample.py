@@ -11,7 +11,7 @@ from evalaid.base.errors import StudyError
 from evalaid.base.names import FIRST_TREATED
 from evalaid.base.periods import parse_periods
 from evalaid.did.panel.design import Design, diagnose
-from evalaid.programme.cohorts import assign_cohorts
+from evalaid.programme.cohorts import Assignment, assign_cohorts
 from evalaid.programme.roster import Roster, roster_of
 from evalaid.reading.journal.decisions import show
 from evalaid.reading.values.comparable_names import comparable, name_text
@@ -26,6 +26,7 @@ from evalaid.study.sources import (
 )
 from evalaid.study.spec import StudySpec
 
+PARTLY_TREATED = "partly_treated"  # 1 in the period in which a unit's start falls, where that period does not count
 ALL_GROUPS = "all"  # an event that concerns every group, such as a national strike
 
 
@@ -60,7 +61,12 @@ def load_frame(spec: StudySpec) -> pd.DataFrame:
     [2021, 2022, 2024]
     """
     frame = load_untreated(spec)
-    return treat(frame, spec, load_cohorts(frame, spec))
+    assigned = _assign(frame, spec)
+    return (
+        treat(frame, spec, None)
+        if assigned is None
+        else treat(frame, spec, assigned.cohort_by_unit, assigned.partial_by_unit)
+    )
 
 
 def load_untreated(spec: StudySpec) -> pd.DataFrame:
@@ -93,12 +99,19 @@ def list_steps(spec: StudySpec) -> Iterator[tuple[str, pd.DataFrame]]:
         yield f"leave_out_events: {', '.join(spec.leave_out_events)}", frame
 
 
-def treat(frame: pd.DataFrame, spec: StudySpec, cohorts: pd.Series | None) -> pd.DataFrame:
+def treat(
+    frame: pd.DataFrame, spec: StudySpec, cohorts: pd.Series | None, partial: pd.Series | None = None
+) -> pd.DataFrame:
     """Assign to every row of `load_untreated` the cohort of its unit, and leave out the cohorts that the study leaves out.
 
-    ``cohorts`` are by the roster's unit; None: the panel has them in a column. Raises a `StudyError` when nothing stays.
+    ``cohorts`` are by the roster's unit; None: the panel has them in a column. ``partial`` is the ordinal of the period in which a
+    unit's start falls, where that period does not count: ``partly_treated`` marks its row. Raises a `StudyError` when nothing stays.
     """
     frame = only_cohorts(place_cohorts(frame, spec, cohorts), spec)
+    if partial is not None and len(partial) and len(frame):
+        units = roster_units(frame, spec)
+        inside = match_units(units, partial) if spec.roster_layout is not None else units.map(partial)
+        frame = frame.assign(**{PARTLY_TREATED: (inside == _ordinals(frame, spec)).astype(int)})
     if frame.empty:
         raise StudyError(
             f"Nothing stays in the sample of '{spec.study}': check keep, leave_out_events and the periods."
@@ -148,8 +161,13 @@ def only_cohorts(frame: pd.DataFrame, spec: StudySpec) -> pd.DataFrame:
 
 def load_cohorts(frame: pd.DataFrame, spec: StudySpec) -> pd.Series | None:
     """Return the cohort of each unit of the roster; None when the panel has the cohorts in a column."""
+    assigned = _assign(frame, spec)
+    return None if assigned is None else assigned.cohort_by_unit
+
+
+def _assign(frame: pd.DataFrame, spec: StudySpec) -> Assignment | None:
     roster = load_roster(spec)
-    return None if roster is None else assign_cohorts(roster, period_kind(frame, spec), spec.start_rule).cohort_by_unit
+    return None if roster is None else assign_cohorts(roster, period_kind(frame, spec), spec.start_rule)
 
 
 def roster_units(frame: pd.DataFrame, spec: StudySpec) -> pd.Series:
@@ -229,6 +247,7 @@ def diagnose_frame(frame: pd.DataFrame, spec: StudySpec) -> Design:
         period=spec.period,
         outcome=spec.outcome,
         cohort=FIRST_TREATED,
+        partial=PARTLY_TREATED if PARTLY_TREATED in frame else None,
         covariates=spec.covariates,
         weight=spec.weight,
         weight_kind=spec.weight_kind,

@@ -9,7 +9,7 @@ import pandas as pd
 
 from evalaid.base.effect_columns import N_CLUSTERS, TREATED_CLUSTERS
 from evalaid.base.periods import label
-from evalaid.did.panel.matrices import Matrices
+from evalaid.did.panel.matrices import PARTLY, Matrices
 
 NEVER_TREATED = "never_treated"
 NOT_YET_TREATED = "not_yet_treated"
@@ -32,7 +32,8 @@ CELLS: dict[str, type] = {
 def base_columns(matrices: Matrices, anticipation: int = 0) -> np.ndarray:
     """Find the last period before each cohort reacts to the treatment.
 
-    (C,) column of the last observed period before ``cohort - anticipation``; -1 where there is none.
+    (C,) column of the last observed period before ``cohort - anticipation`` in which no unit of the cohort is partly treated; -1
+    where there is none.
 
     Examples
     --------
@@ -42,7 +43,20 @@ def base_columns(matrices: Matrices, anticipation: int = 0) -> np.ndarray:
     >>> base_columns(matrices).tolist(), base_columns(matrices, anticipation=2).tolist()
     ([1, 2], [-1, 0])
     """
-    return np.searchsorted(matrices.periods, matrices.cohorts - anticipation) - 1
+    base = np.searchsorted(matrices.periods, matrices.cohorts - anticipation) - 1
+    if PARTLY in matrices.covariates:
+        for number in range(len(base)):
+            hidden = partly_treated(matrices, number)
+            while base[number] >= 0 and hidden[base[number]]:
+                base[number] -= 1
+    return np.asarray(base)
+
+
+def partly_treated(matrices: Matrices, number: int) -> np.ndarray:
+    """Find the periods, (T,) bool, in which a unit of one cohort is treated for a part of the period only."""
+    if PARTLY not in matrices.covariates:
+        return np.zeros(matrices.n_periods, dtype=bool)
+    return np.asarray((matrices.covariates[PARTLY][matrices.block(number)] > 0).any(axis=0))
 
 
 def list_cells(matrices: Matrices, anticipation: int = 0) -> pd.DataFrame:

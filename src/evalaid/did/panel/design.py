@@ -273,6 +273,7 @@ def diagnose(
     cluster: str | None = None,
     *,
     treated: str | None = None,
+    partial: str | None = None,
     weight_kind: str | None = None,
     outcome_unit: str | None = None,
     inside: str | None = None,
@@ -297,6 +298,9 @@ def diagnose(
         must agree.
     covariates : sequence of str
         Numeric columns without missing values.
+    partial : str, optional
+        Column of 0 and 1: 1 where a unit is treated in a part of the period only, because its start falls inside. Such a row is
+        left out: it is neither before nor after, and never the base of a comparison.
     weight : str, optional
         Column of weights, > 0.
     weight_kind : {"analytic", "precision"}, optional
@@ -352,6 +356,7 @@ def diagnose(
         names.WEIGHT: weight,
         names.CLUSTER: cluster,
         names.TREATED: treated,
+        names.PARTIAL: partial,
     }
     panel = gather_panel(frame, roles, covariates, outcome_unit, faults, weight_kind)
     stated = None if cohort is None else find_column(frame, cohort, names.COHORT, faults)
@@ -368,6 +373,10 @@ def diagnose(
     assert panel is not None  # noqa: S101  (without faults there is a panel and a treatment)
     assert treatment is not None  # noqa: S101
     matrices = build_matrices(panel, treatment, keep_path=len(reversals) > 0)
+    hidden = int(panel.columns[names.PARTIAL].sum()) if partial else 0
+    left_out = (
+        (f"{hidden:,} observation{'s' * (hidden != 1)} left out: treated in a part of the period",) if hidden else ()
+    )
     return Design(
         matrices=matrices,
         panel=panel,
@@ -375,7 +384,7 @@ def diagnose(
         outcome_unit=panel.outcome_unit,
         covariates=panel.covariates,
         anticipation=int(anticipation),
-        notes=(*panel.notes, *treatment.notes),
+        notes=(*panel.notes, *treatment.notes, *left_out),
         excluded=_list_excluded(treatment, matrices),
         reversals=reversals,
         source=frame.copy(deep=False),  # shares memory; copy-on-write keeps later changes by the caller out

@@ -14,12 +14,14 @@ import numpy as np
 import pandas as pd
 
 from evalaid.base.columns import covariate_key
-from evalaid.base.names import OUTCOME, TREATED, WEIGHT
+from evalaid.base.names import OUTCOME, PARTIAL, TREATED, WEIGHT
 from evalaid.did.panel.panel import Panel
 from evalaid.did.panel.treatment import Treatment
 
 PATH = "path: treated"
 """Key, among the covariates of the matrices, of the 0/1 column from which the cohorts were read; no method adjusts for it."""
+PARTLY = "partly treated"
+"""Key, among the covariates of the matrices, of the periods in which a unit's start falls: hidden, and never a base."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -205,6 +207,7 @@ def build_matrices(panel: Panel, treatment: Treatment, *, keep_path: bool = Fals
             filled[keys.cell] = values
         return filled.reshape(shape)[keep]
 
+    partly = PARTIAL in panel.columns and bool(panel.columns[PARTIAL].any())
     cluster = None
     if panel.cluster is not None:
         cluster = np.zeros(shape[0], dtype=np.int64)
@@ -218,12 +221,15 @@ def build_matrices(panel: Panel, treatment: Treatment, *, keep_path: bool = Fals
         observed=None if observed is None or observed.all() else observed,
         weight=matrix(panel.columns[WEIGHT]) if WEIGHT in panel.columns else None,
         covariates={name: matrix(panel.columns[covariate_key(name)]) for name in panel.covariates}
+        | ({PARTLY: matrix(panel.columns[PARTIAL])} if partly else {})
         | ({PATH: matrix(panel.columns[TREATED])} if keep_path else {}),
         cohort=treatment.cohort[keep],
         cluster=None if cluster is None else cluster[keep],
         clusters=panel.clusters,
         weight_kind=panel.weight_kind,
     )
+    if partly:
+        return mask(matrices, matrices.covariates[PARTLY] == 0)
     if matrices.observed is not None and not matrices.observed.any(axis=0).all():
         return matrices.subset(np.ones(matrices.n_units, dtype=bool))
     return matrices

@@ -11,7 +11,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from evalaid.base.faults import Faults
-from evalaid.base.names import CLUSTER, INSIDE, OUTCOME, PERIOD, TOTAL, TREATED, UNIT, WEIGHT
+from evalaid.base.names import CLUSTER, INSIDE, OUTCOME, PARTIAL, PERIOD, TOTAL, TREATED, UNIT, WEIGHT
 from evalaid.base.periods import EXPECTED_PERIODS
 from evalaid.did.panel.keys import Keys, varies_within
 
@@ -113,6 +113,7 @@ def _schema(columns: tuple[str, ...], highest: float, in_range: str) -> pa.DataF
         TOTAL: count,
         WEIGHT: [_check(_positive_and_finite, "weight is missing, infinite or not above 0", "finite weights above 0")],
         CLUSTER: [_check(_not_negative, "cluster is missing", "a label in every row")],
+        PARTIAL: [_check(_zero_or_one, "partial is neither 0 nor 1", "0 or 1 (or False and True) in every row")],
         TREATED: [_check(_zero_or_one, "treated is neither 0 nor 1", "0 or 1 (or False and True) in every row")],
     }
     wide = []

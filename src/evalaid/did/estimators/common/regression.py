@@ -22,6 +22,7 @@ from evalaid.did.estimators.common.method import (
     population_of,
     scale_of,
 )
+from evalaid.did.panel.comparisons import base_columns
 from evalaid.did.panel.design import Design
 from evalaid.did.panel.matrices import Matrices
 
@@ -132,6 +133,16 @@ def observed_cells(matrices: Matrices) -> NDArray[np.bool_]:
     if matrices.observed is None:
         return np.ones((len(matrices.cohorts), len(matrices.periods)), dtype=bool)
     return np.array([matrices.observed[rows].any(axis=0) for rows in cohort_slices(matrices)[:-1]])
+
+
+def reference_times(method: str, design: Design, reference: int | None) -> NDArray[np.int64]:
+    """Return the event time that each cohort is measured from, (C,): of its last period before units may react, unless named."""
+    matrices = design.matrices
+    common = np.full(len(matrices.cohorts), reference_time(method, design, reference))
+    if reference is not None:
+        return common
+    base = base_columns(matrices, design.anticipation)
+    return np.where(base >= 0, matrices.periods[base] - matrices.cohorts, common)
 
 
 def reference_time(method: str, design: Design, reference: int | None) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -33,6 +33,7 @@ from evalaid.did.estimators.common.unbalanced import (
     compare_sections,
     keep_seen_twice,
 )
+from evalaid.did.panel.comparisons import base_columns
 from evalaid.did.panel.design import Design
 from evalaid.did.panel.matrices import Matrices
 
@@ -146,8 +147,7 @@ def _comparisons(matrices: Matrices, comparison: str, base_period: str, anticipa
     periods, cohorts, starts = matrices.periods.tolist(), matrices.cohorts.tolist(), matrices.starts.tolist()
     first = 0 if base_period == "universal" else 1
     never = len(cohorts)
-    for number, cohort in enumerate(cohorts):
-        last = bisect_left(periods, cohort - anticipation) - 1
+    for number, (cohort, last) in enumerate(zip(cohorts, base_columns(matrices, anticipation).tolist(), strict=True)):
         for now in range(first, len(periods)):
             reacts = periods[now] >= cohort - anticipation
             if last < 0:

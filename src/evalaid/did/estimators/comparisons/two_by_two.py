@@ -26,6 +26,7 @@ from evalaid.did.estimators.common.method import (
 )
 from evalaid.did.estimators.common.separation import explain_adjustment
 from evalaid.did.estimators.common.two_by_two_scores import panel_scores
+from evalaid.did.panel.comparisons import partly_treated
 from evalaid.did.panel.design import Design
 from evalaid.did.panel.matrices import Matrices
 
@@ -71,6 +72,7 @@ def fit_two_by_two(design: Design, options: TwoByTwoOptions) -> Effects:
     names = chosen_covariates(METHOD.name, design, options.covariates) if options.adjustment != "none" else ()
     for number, (cohort, rows) in enumerate(zip(matrices.cohorts, slices[:-1], strict=True)):
         before = _columns(matrices, options.before, matrices.periods < cohort - design.anticipation)
+        before = before & ~partly_treated(matrices, number)
         after = _columns(matrices, options.after, matrices.periods >= cohort)
         sides = [_changes(matrices, part, before, after) for part in (rows, comparison)]
         treated_count[number], comparison_count[number] = (len(index) for index, _ in sides)

@@ -15,7 +15,7 @@ from evalaid.did.estimators.common.regression import (
     fit_regression,
     fit_subsets,
     observed_cells,
-    reference_time,
+    reference_times,
 )
 from evalaid.did.panel.design import Design
 
@@ -45,21 +45,22 @@ def _plan(design: Design, options: EventTimeOptions) -> Regression:
     distance = matrices.periods[None, :] - matrices.cohorts[:, None]
     seen = observed_cells(matrices)
     times = np.unique(distance[seen])
-    reference = reference_time(METHOD.name, design, options.reference)
-    if reference not in times:
+    reference = reference_times(METHOD.name, design, options.reference)
+    measured = distance != reference[:, None]
+    if not (seen & ~measured).any():
         raise EstimationError(
-            f"event_study: no cohort is observed at the reference event time {reference}; observed are "
+            f"event_study: no cohort is observed at the reference event time {reference[0]}; observed are "
             f"{times.min()} to {times.max()}. Choose reference=... among them."
         )
-    estimated = times[times != reference]
-    dummies = (distance[:, :, None] == estimated).astype(float)
+    estimated = np.unique(distance[seen & measured])
+    dummies = ((distance[:, :, None] == estimated) & measured[:, :, None]).astype(float)
     columns = np.concatenate([dummies, np.zeros((1, *dummies.shape[1:]))])
     population = population_of(matrices)
     sizes = np.diff(matrices.starts)[:-1]
     at_time = [(distance == e) & seen for e in times]
     n_treated = [int(sizes[rows.any(axis=1)].sum()) for rows in at_time]
     clusters = [population.count_clusters(rows.any(axis=1)) for rows in at_time]
-    reason = np.where(times == reference, "reference period: zero by construction", "").astype(object)
+    reason = np.where(~np.isin(times, estimated), "reference period: zero by construction", "").astype(object)
     cells = cell_frame(population, n_treated, len(matrices.units) - int(matrices.starts[-2]), reason, event_time=times)
     cells[TREATED_CLUSTERS] = clusters
     return Regression(columns, cells, np.searchsorted(times, estimated), np.ones(len(times)))

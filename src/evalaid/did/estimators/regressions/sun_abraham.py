@@ -14,7 +14,7 @@ from evalaid.did.estimators.common.regression import (
     fit_regression,
     fit_subsets,
     observed_cells,
-    reference_time,
+    reference_times,
 )
 from evalaid.did.panel.design import Design
 
@@ -42,18 +42,18 @@ def _plan(design: Design, options: EventTimeOptions) -> Regression:
     matrices = design.matrices
     seen = observed_cells(matrices)
     distance = matrices.periods[None, :] - matrices.cohorts[:, None]
-    reference = reference_time(METHOD.name, design, options.reference)
-    if reference not in distance[seen]:
+    reference = reference_times(METHOD.name, design, options.reference)
+    if not (distance[seen] == np.broadcast_to(reference[:, None], seen.shape)[seen]).any():
         raise EstimationError(
-            f"sun_abraham: no cohort is observed at the reference event time {reference}; observed are "
+            f"sun_abraham: no cohort is observed at the reference event time {reference[0]}; observed are "
             f"{distance[seen].min()} to {distance[seen].max()}. Choose reference=... among them."
         )
     cohort, period = np.nonzero(seen)
     event_time = distance[cohort, period]
-    estimated = np.flatnonzero(event_time != reference)
+    estimated = np.flatnonzero(event_time != reference[cohort])
     columns = np.zeros((len(matrices.cohorts) + 1, matrices.n_periods, len(estimated)))
     columns[cohort[estimated], period[estimated], np.arange(len(estimated))] = 1.0
-    reason = np.where(event_time == reference, "reference period: zero by construction", "").astype(object)
+    reason = np.where(event_time == reference[cohort], "reference period: zero by construction", "").astype(object)
     mass = averaging_mass(matrices)
     rows = cohort_slices(matrices)[:-1]
     size = np.array([mass[block].sum(axis=0) for block in rows])[cohort, period]

@@ -243,17 +243,22 @@ def _from_objects(values: pd.Series, wanted: PeriodKind | None) -> tuple[Periods
     codes, uniques = pd.factorize(values)
     if len(uniques) and all(isinstance(value, dt.date) for value in uniques):  # one alone does not tell its kind
         return _from_dates(pd.to_datetime(values), wanted)
+    read = _read_each(values, uniques, wanted)
+    counts = Counter(item[0] for item in read if item is not None)
+    kind = wanted or (counts.most_common(1)[0][0] if counts else PeriodKind.NUMBER)
+    known = [item[1] if item is not None and item[0] == kind else None for item in read]
+    # The last of each is what the code -1 of a missing value finds.
+    ordinal = np.array([number or 0 for number in known] + [0], dtype=np.int64)
+    return Periods(kind, ordinal[codes]), np.array([number is None for number in known] + [True])[codes]
+
+
+def _read_each(values: pd.Series, uniques: Any, wanted: PeriodKind | None) -> list[tuple[PeriodKind, int] | None]:
+    """Read distinct values; whole numbers are years or plain numbers, all of them the same."""
     fiscal = wanted == PeriodKind.YEAR or (wanted is None and is_fiscal(values))
     read = [(_parse_fiscal(value) if fiscal else None) or _parse_one(value) for value in uniques]
-    whole = [ordinal for kind, ordinal in filter(None, read) if kind == PeriodKind.NUMBER]
+    whole = [item[1] for item in read if item is not None and item[0] == PeriodKind.NUMBER]
     integers = wanted if wanted in INTEGERS else _kind_of_integers(np.array(whole, dtype=np.int64))
-    kinds = [None if item is None else integers if item[0] == PeriodKind.NUMBER else item[0] for item in read]
-    counts = Counter(kind for kind in kinds if kind is not None)
-    kind = wanted or (counts.most_common(1)[0][0] if counts else PeriodKind.NUMBER)
-    ordinals = [item[1] if item and own == kind else 0 for item, own in zip(read, kinds, strict=True)]
-    # The last of each is what the code -1 of a missing value finds.
-    fits = np.array([own == kind for own in kinds] + [False])
-    return Periods(kind, np.array([*ordinals, 0], dtype=np.int64)[codes]), ~fits[codes]
+    return [(integers, item[1]) if item is not None and item[0] == PeriodKind.NUMBER else item for item in read]
 
 
 def _parse_fiscal(value: Any) -> tuple[PeriodKind, int] | None:

@@ -261,3 +261,23 @@ def test_many_faults_of_one_kind_are_told_once_with_three_examples(tmp_path):
         read_table(path)
     assert str(caught.value).count("a number with a text that is no known unit") == 3
     assert len(caught.value.rows) == 30
+
+
+def test_units_are_looked_up_in_a_list_of_divisions_that_the_layout_names(tmp_path):
+    listed = tmp_path / "divisions.csv"
+    listed.write_text(
+        "code,name,parent,valid_from,valid_to\n01,North,,,\n02,South,,,\n0101,Ashby,01,,\n0201,Ashby,02,,\n0102,Bray,01,1990,2015\n0109,Bray,01,2016,\n",
+        encoding="utf-8",
+    )
+    path = tmp_path / "areas.csv"
+    lines = ["Deaths by area,,,", "State,District,2010,2011", "North,Ashby,1,2", "South,ashby,3,4", ",{name},5,7"]
+    path.write_text("\n".join(lines).format(name="Bray").replace(",Bray", "North,Bray"), encoding="utf-8")
+    layout = FileLayout(divisions=str(listed))
+    frame = read_table(path, layout).frame
+    assert list(dict.fromkeys(frame["unit"])) == ["0101", "0109", "0201"]
+    path.write_text("\n".join(lines).format(name="Brey").replace(",Brey", "North,Brey"), encoding="utf-8")
+    with pytest.raises(ReadingError, match=r"'North Brey' is not in divisions.csv \(nearest: Bray \(010\d\)"):
+        read_table(path, layout)
+    roster = tmp_path / "roster.csv"
+    roster.write_text("State,District,Start\nSouth,Ashby,2011\n", encoding="utf-8")
+    assert read_partnerships(roster, layout).frame["unit"].tolist() == ["0201"]

@@ -144,6 +144,9 @@ class FileLayout:
         The month in which fiscal years begin (4: April), of periods such as 2012/13 and of dates that fall into them.
     former : mapping of str to str, optional
         Former code or name of a unit -> its present one; empty when units that end and others that begin are no successors.
+    divisions : str, optional
+        A file with the divisions that units are looked up in (columns code, name, parent, valid_from, valid_to), for units that are
+        taken as they are written.
 
     Examples
     --------
@@ -158,6 +161,7 @@ class FileLayout:
     decreases: str = "keep"
     year_begins: int | None = None
     former: Mapping[str, str] | None = None
+    divisions: str | None = None
 
     def find(self, file: str, sheet: str) -> TableLayout | None:
         """Return what the layout says about a sheet, None when it says nothing."""
@@ -218,6 +222,8 @@ def _write(layout: FileLayout) -> Iterator[str]:
     yield f"decreases: {layout.decreases}  # a cumulative count that falls: keep or missing; it is listed"
     if layout.year_begins is not None:
         yield f"year_begins: {layout.year_begins}  # the month in which fiscal years (2012/13) begin"
+    if layout.divisions is not None:
+        yield f"divisions: {_scalar(layout.divisions)}  # a list that units are looked up in: code, name, parent, valid_from, valid_to"
     if layout.former is not None:
         pairs = ", ".join(f"{_scalar(old)}: {_scalar(new)}" for old, new in layout.former.items())
         yield f"former: {{{pairs}}}  # former code or name of a unit: its present one"
@@ -288,6 +294,7 @@ class _Reader:
             decreases=self._one_of(stored.get("decreases"), DECREASES, "decreases") or "keep",
             year_begins=self._month(stored.get("year_begins")),
             former=self._pairs(stored.get("former")),
+            divisions=self._text(stored.get("divisions"), "divisions"),
         )
 
     def _table(self, entry: Any, where: str) -> TableLayout:

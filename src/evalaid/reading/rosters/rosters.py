@@ -40,6 +40,7 @@ from evalaid.reading.journal.decisions import (
 )
 from evalaid.reading.journal.layouts import FileLayout, TableLayout
 from evalaid.reading.places.counties import PlacedUnit, place_unit, read_heading
+from evalaid.reading.places.own_divisions import OwnDivisions
 from evalaid.reading.places.regions import Region, find_region
 from evalaid.reading.places.whose_units import COUNTIES
 from evalaid.reading.rosters.roster_headers import STARTS, detect_roster
@@ -123,6 +124,8 @@ def read_partnerships(path: Path | str, layout: FileLayout | Path | str | None =
     if not rows and not faults:
         fault = "no roster was found: no row of headers that names a county and a date or a hospital"
         faults.append(Fault(path.name, "", None, "", "", fault, "'header_rows: [first, last]' and columns in a layout"))
+    if given.divisions is not None:
+        faults += _look_up(rows, OwnDivisions.read(given.divisions))
     rows, left = _without_repetitions(rows)
     left_out = tabulate([entry for sheet in sheets for entry in sheet.journal.left_out] + left, LEFT_OUT_COLUMNS)
     decided = tabulate(decisions, DECISION_COLUMNS)
@@ -140,6 +143,19 @@ def read_partnerships(path: Path | str, layout: FileLayout | Path | str | None =
         complete,
         {grid.file: grid.sha256 for grid in grids},
     )
+
+
+def _look_up(rows: list[dict[str, Any]], listed: OwnDivisions) -> list[Fault]:
+    """Call the units of partnerships by the codes and names of a list of divisions; return those that are not in it."""
+    faults = []
+    for row in rows:
+        found = listed.find(str(row["unit"]), str(row["name"]))
+        if isinstance(found, str):
+            expected = "a unit of the list, the row in leave_out, or another list in 'divisions' of the layout"
+            faults.append(Fault(row["file"], row["sheet"], row["row"], row["cell"], str(row["name"]), found, expected))
+        else:
+            row["unit"], row["name"] = found.code, found.name
+    return faults
 
 
 def _read_sheet(grid: Grid, layout: FileLayout) -> RosterSheet:

@@ -22,10 +22,12 @@ from evalaid.reading.journal.decisions import (
     Fault,
     Journal,
     LeftOut,
+    fault_of,
     leave,
     tabulate,
 )
 from evalaid.reading.journal.layouts import FileLayout, TableLayout
+from evalaid.reading.places.own_divisions import OwnDivision, OwnDivisions
 from evalaid.reading.places.whose_units import COUNTIES, decide_units
 from evalaid.reading.tables import cumulative, panels
 from evalaid.reading.tables.column_roles import is_value
@@ -174,7 +176,7 @@ def read_tables(
     grids = [grid for path in paths for grid in open_grids(path, sheet, **asked.text_options(Path(path).name))]
     given, grids = with_units(asked, grids)
     sheets = [sheet for grid in grids for sheet in _read_grid(grid, given, stated=asked.units == given.units)]
-    result = _with_present_units(_Result.of(sheets), given.former)
+    result = _with_present_units(_in_divisions(_Result.of(sheets), given), given.former)
     complete = replace(given, tables=tuple(sheet.table for sheet in sheets))
     unused = [table for table in given.tables if not any(_fits(table, grid) for grid in grids)]
     result.faults += [
@@ -391,6 +393,26 @@ def _without_totals(frame: pd.DataFrame, origins: pd.DataFrame, result: _Result)
         result.decisions.append(Decision("", "", "", f"unit {row.unit!r}", "left out", totals[row.unit]))
     kept = [~table["unit"].isin(list(totals)) for table in (frame, origins)]
     return frame[kept[0]].reset_index(drop=True), origins[kept[1]].reset_index(drop=True)
+
+
+def _in_divisions(result: _Result, layout: FileLayout) -> _Result:
+    """Call units by the codes and names of the list of divisions that the layout names."""
+    if layout.divisions is None:
+        return result
+    listed = OwnDivisions.read(layout.divisions)
+    expected = "a unit of the list, the row in leave_out, or another list in 'divisions' of the layout"
+    known: dict[tuple[str, str], OwnDivision | str] = {}
+    for table in (result.records, result.timeless):
+        for at, unit, name in zip(table.index, table["unit"], table["name"], strict=True):
+            if (unit, name) not in known:
+                known[unit, name] = listed.find(unit, name)
+                if isinstance(why := known[unit, name], str):
+                    result.faults.append(fault_of(table.loc[at], why, expected))
+            if isinstance(found := known[unit, name], OwnDivision):
+                table.loc[at, ["unit", "name"]] = [found.code, found.name]
+    because = f"{len(known)} units are looked up in {listed.file}"
+    result.decisions.append(Decision("", "", "", "units", "codes of the list", because))
+    return result
 
 
 def _with_present_units(result: _Result, former: Mapping[str, str] | None) -> _Result:

@@ -1,11 +1,13 @@
 """Files in the styles of many offices, read by what they say themselves or by one answer: the right figures, never others in silence."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
+import yaml
 
 from evalaid.base.errors import ReadingError
 from evalaid.did.estimators.estimation import estimate
@@ -13,11 +15,12 @@ from evalaid.did.inference.infer import infer
 from evalaid.did.panel.design import diagnose
 from evalaid.programme.cohorts import assign_cohorts
 from evalaid.programme.roster import roster_of
-from evalaid.reading.journal.layouts import FileLayout
+from evalaid.reading.journal.layouts import ColumnLayout, FileLayout, TableLayout
 from evalaid.reading.rosters.rosters import read_partnerships
 from evalaid.reading.tables.tables import read_table
-from evalaid.reading.tables.tidy import read_tidy
+from evalaid.reading.tables.tidy import KINDS, read_tidy
 from evalaid.reading.values.comparable_names import match_names
+from evalaid.reading.words.vocabulary import LANGUAGES
 
 FILES = Path(__file__).parent / "intake"
 FOUR_DIGITS = 5e-5
@@ -281,3 +284,24 @@ def test_units_are_looked_up_in_a_list_of_divisions_that_the_layout_names(tmp_pa
     roster = tmp_path / "roster.csv"
     roster.write_text("State,District,Start\nSouth,Ashby,2011\n", encoding="utf-8")
     assert read_partnerships(roster, layout).frame["unit"].tolist() == ["0201"]
+
+
+DOCS = Path(__file__).parents[2] / "docs" / "own-data.md"
+
+
+def test_the_documentation_lists_every_word_of_a_layout_in_an_example_that_is_read():
+    text = DOCS.read_text(encoding="utf-8")
+    example = text.partition("```yaml\n")[2].partition("```")[0]
+    layout = FileLayout.from_yaml(example)
+    stored = yaml.safe_load(example)
+    columns = {name for column in stored["tables"][0]["columns"].values() for name in column}
+    assert set(stored) == {field.name for field in fields(FileLayout)}
+    assert set(stored["tables"][0]) == {field.name for field in fields(TableLayout)}
+    assert columns == {field.name for field in fields(ColumnLayout)} - {"column", "header"}
+    assert layout.year_begins == 4
+
+
+def test_the_documentation_lists_every_kind_of_file_and_language():
+    text = DOCS.read_text(encoding="utf-8")
+    assert not [ending for ending in KINDS if f"`{ending}`" not in text]
+    assert not [language for language in LANGUAGES if f"`{language}`" not in text]

@@ -208,6 +208,8 @@ def test_a_number_that_can_be_read_in_two_ways_is_asked_about(tmp_path):
         ("cp932", "都道府県,市区町村,患者数\n北海道,札幌市,100\n東京都,新宿区,50\n"),
         ("big5", "縣市,年,住院人次\n臺北市,2019,100\n高雄市,2019,20\n"),
         ("gb18030", "县区,年,住院人次\n连南县,2019,100\n始兴县,2019,20\n"),
+        ("cp1250", "Nazwa;2015\nBolesławiec;1\nDzierżoniów;2\nŁódź;3\n"),
+        ("cp1251", "Регион;2015\nМосква;12\nТверь;11\n"),
         ("utf-16", "Município;2019\nSão José;3\n"),
     ],
 )
@@ -305,3 +307,11 @@ def test_the_documentation_lists_every_kind_of_file_and_language():
     text = DOCS.read_text(encoding="utf-8")
     assert not [ending for ending in KINDS if f"`{ending}`" not in text]
     assert not [language for language in LANGUAGES if f"`{language}`" not in text]
+
+
+def test_letters_that_fit_two_alphabets_are_asked_about(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_bytes("Obec;x\nČeské Budějovice;3\nPlzeň;1\nÚstí;3\n".encode("cp1250"))
+    with pytest.raises(ReadingError, match="'encoding: cp1252' or 'encoding: cp1250'"):
+        read_tidy(path)
+    assert read_tidy(path, encoding="cp1250").frame["Obec"].tolist() == ["České Budějovice", "Plzeň", "Ústí"]

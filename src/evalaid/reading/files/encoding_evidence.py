@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
+from evalaid.reading.words.languages import language_of
 from evalaid.reading.words.vocabulary import load_words
 
-CODECS: Mapping[str, str] = {"gb18030": "zh", "cp949": "ko", "cp932": "ja", "big5": "zh", "cp1252": "", "latin-1": ""}
+CODECS: Mapping[str, str] = {
+    "gb18030": "zh",
+    "cp949": "ko",
+    "cp932": "ja",
+    "big5": "zh",
+    "cp1252": "",
+    "cp1250": "",
+    "cp1254": "",
+    "cp1251": "ru",
+    "latin-1": "",
+}
 """Encoding -> the language whose common characters show it; none for those of Latin letters."""
 
 SURE = 0.8
@@ -20,10 +31,28 @@ LIKELY = 0.25
 CLEARLY = 2.0
 """So many times the common characters of the next best reading has the best."""
 
+ALPHABETS: Mapping[str, tuple[str, ...]] = {
+    "cp1252": (
+        "äöüßé",
+        "éèêëàâçîïôûùüœæ",
+        "ñáéíóúü",
+        "ãõçáéíóúâêôàü",
+        "àèéìíòóùú",
+        "åäöéæøü",
+        "éëïóöüèê",
+        "ðþæöáéíóúý",
+        "çàéèíóòúïü",
+    ),
+    "cp1250": ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "čćđšž", "ăâîşţ"),
+    "cp1254": ("çğıöşüâî",),
+}
+"""Letters beyond ASCII of the alphabets that are written in encodings which differ in these letters only."""
+
 _RUN = re.compile(r"[^\x00-\x7f]+")
 _NEUTRAL = frozenset("’‘“”„–—€°ºª«»§©®·…•\u00a0\u202f²³µ±×")
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _KANA = re.compile(r"[\u3041-\u30ff]")
+_CYRILLIC = re.compile(r"[А-ЯЁІЇЄа-яёіїє][а-яёіїє]+|[А-ЯЁ]{2,}")
 _HANGUL = re.compile(r"[\uac00-\ud7a3]")
 
 
@@ -49,7 +78,7 @@ def weigh(content: bytes) -> list[Weighed]:
         if any(unicodedata.category(character) in {"Cn", "Co"} for character in set(text)):
             continue
         found.append(Weighed(encoding, text, score(text, language)))
-    return sorted(found, key=lambda one: -one.score)
+    return sorted(found, key=lambda one: (-one.score, -in_one_alphabet(one)))
 
 
 def score(text: str, language: str) -> float:
@@ -60,11 +89,12 @@ def score(text: str, language: str) -> float:
 def _latin(text: str) -> float:
     good = total = 0
     for match in _RUN.finditer(text):
-        letters = [character for character in match[0] if character not in _NEUTRAL]
+        before, after = text[match.start() - 1 : match.start()], text[match.end() : match.end() + 1]
+        between = before.isascii() and before.isalpha() and after.isascii() and after.isalpha()
+        letters = [c for c in match[0] if c not in _NEUTRAL or (between and c not in "’‘·–")]
         if not letters:
             continue
         total += len(letters)
-        before, after = text[match.start() - 1 : match.start()], text[match.end() : match.end() + 1]
         inside = (before.isascii() and before.isalpha()) or (after.isascii() and after.isalpha())
         latin = all("LATIN" in unicodedata.name(character, "") for character in letters)
         lower = sum(character.islower() for character in letters) >= len(letters) - 1
@@ -72,10 +102,39 @@ def _latin(text: str) -> float:
     return good / total if total else 0.0
 
 
+def in_one_alphabet(one: Weighed) -> float:
+    """Return the largest share of the different letters beyond ASCII that belong to one alphabet of an encoding."""
+    letters = {
+        c
+        for char in one.text
+        if ord(char) > 127
+        for c in char.lower()
+        if ord(c) > 127 and unicodedata.category(c)[0] == "L"
+    }
+    alphabets = ALPHABETS.get(one.encoding, ())
+    return max((len(letters & set(alphabet)) / len(letters) for alphabet in alphabets), default=0.0) if letters else 0.0
+
+
+def rival_alphabet(best: Weighed, others: Iterable[Weighed]) -> Weighed | None:
+    """Return another encoding whose letters fit an alphabet as well, where no word shows the language."""
+    if best.encoding not in ALPHABETS or language_of(best.text.split()) != "en":
+        return None
+    share = in_one_alphabet(best)
+    alike = (one for one in others if one.encoding in ALPHABETS and one.text != best.text)
+    return next((one for one in alike if one.score >= best.score and in_one_alphabet(one) >= share), None)
+
+
+def _cyrillic(text: str) -> float:
+    """The share of letters beyond ASCII in words of Cyrillic letters, small ones behind the first."""
+    words = [word for word in _RUN.findall(text) if word[0] not in _NEUTRAL]
+    good = [word for word in words if _CYRILLIC.fullmatch(word)]
+    return sum(map(len, good)) / sum(map(len, words)) if words else 0.0
+
+
 def _common(text: str, language: str) -> float:
     letters = [character for character in text if ord(character) > 127 and unicodedata.category(character)[0] == "L"]
-    if not letters:
-        return 0.0
+    if language == "ru" or not letters:
+        return _cyrillic(text) if letters else 0.0
     common = _common_characters(language)
     if language == "ko":
         return sum(map(bool, map(_HANGUL.match, letters))) / len(letters) * _share(letters, common)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from evalaid.base.errors import ReadingError
-from evalaid.reading.files.encoding_evidence import CLEARLY, LIKELY, SURE, inside_words, score, weigh
+from evalaid.reading.files.encoding_evidence import CLEARLY, LIKELY, SURE, inside_words, rival_alphabet, score, weigh
 from evalaid.reading.files.snapshot import FAULT_COLUMNS, fault
 
 NAMES = {
@@ -24,6 +24,9 @@ NAMES = {
     "cp949": "CP949 (which includes EUC-KR)",
     "cp932": "Shift-JIS",
     "big5": "Big5",
+    "cp1250": "Windows-1250 (Central Europe)",
+    "cp1251": "Windows-1251 (Cyrillic)",
+    "cp1254": "Windows-1254 (Turkish)",
     "cp1252": "Windows-1252 (which includes most of Latin-1)",
     "latin-1": "Latin-1",
 }
@@ -93,8 +96,10 @@ def _by_language(path: Path | str, content: bytes) -> Decoded:
     best = rivals[0] if rivals else None
     chinese = weighed.get("gb18030")
     if best is not None and (chinese is None or best.score >= CLEARLY * chinese.score):
-        if best.encoding in {"cp1252", "latin-1"} and as_gb is not None and not inside_words(as_gb):
+        if best.encoding in _ALPHABETS - {"cp1251"} and as_gb is not None and not inside_words(as_gb):
             raise _ambiguous(path, {best.encoding: best.text, "gb18030": as_gb})
+        if (other := rival_alphabet(best, rivals)) is not None:
+            raise _ambiguous(path, {best.encoding: best.text, other.encoding: other.text})
         _check_lines(path, content, best.encoding)
         return _with(
             path,
@@ -112,8 +117,11 @@ def _by_language(path: Path | str, content: bytes) -> Decoded:
     return _with(path, content, "gb18030", "the bytes are not valid UTF-8 and all are valid GB18030")
 
 
+_ALPHABETS = frozenset({"cp1250", "cp1254", "cp1251", "cp1252", "latin-1"})
+
+
 def _least(encoding: str) -> float:
-    return SURE if encoding in {"cp1252", "latin-1"} else LIKELY
+    return SURE if encoding in _ALPHABETS else LIKELY
 
 
 def _check_lines(path: Path | str, content: bytes, encoding: str) -> None:

@@ -36,6 +36,7 @@ from evalaid.reading.tables.across import find_content, is_other, place_columns,
 from evalaid.reading.tables.column_roles import Header, choose_unit, is_value, read_header
 from evalaid.reading.tables.headers import TableBlock, fill_down, find_block, find_unit
 from evalaid.reading.tables.titles import find_edition, find_period, find_variable, say_cumulative, say_whose
+from evalaid.reading.values.comparable_names import looks_like_code
 from evalaid.reading.values.kinds import CellKind, classify, find_role, plain, split_period
 from evalaid.reading.values.measures import measure_of
 from evalaid.reading.words.vocabulary import pattern_of
@@ -98,7 +99,7 @@ def detect(given: TableLayout | None, journal: Journal, layout: FileLayout) -> D
     }
     columns, stated, unnamed = _read_columns(given, block, headers, places, journal, layout.units)
     if layout.units != COUNTIES:
-        columns = _with_names(columns, journal)
+        columns = _with_names(columns, block, fill_down(grid), journal)
     if any(column.place for column in columns) and (keys := [c for c in columns if c.read in {NAME, CODE}]):
         journal.fault(
             first,
@@ -131,15 +132,30 @@ def detect(given: TableLayout | None, journal: Journal, layout: FileLayout) -> D
     return Detected(table, block, stated, note.text if note else "", period, year, placed)
 
 
-def _with_names(columns: list[ColumnLayout], journal: Journal) -> list[ColumnLayout]:
-    """Where no column names units, those are the larger places that a column does name."""
-    if {NAME, CODE} & {column.read for column in columns}:
+def _with_names(
+    columns: list[ColumnLayout], block: TableBlock, cells: np.ndarray, journal: Journal
+) -> list[ColumnLayout]:
+    """Where no column names units, those are the larger places that a column does name, else the first column of texts."""
+    reads = {column.read for column in columns}
+    if NAME in reads:
         return columns
     larger = next((column for role in (CITY, PROVINCE) for column in columns if column.read == role), None)
+    because = "no other column names units"
+    if larger is None or CODE in reads:
+        texts = (column for column in columns if column.read == NOTHING and _holds_texts(column, block, cells))
+        larger = next(texts, None)
+        because = "it is the first column of texts, and no header that is known names units"
     if larger is None:
         return columns
-    journal.decide(larger.column, f"column {larger.column}", NAME, "no other column names units")
+    journal.decide(f"{larger.column}{block.header[0] + 1}", f"column {larger.column}", NAME, because)
     return [replace(column, read=NAME) if column is larger else column for column in columns]
+
+
+def _holds_texts(column: ColumnLayout, block: TableBlock, cells: np.ndarray) -> bool:
+    """Return whether nearly every cell of a column is a text, and hardly one stands twice."""
+    body = [value for value in cells[block.data[0] : block.data[1] + 1, column_number(column.column)] if plain(value)]
+    texts = [value for value in body if classify(value) == CellKind.TEXT]
+    return len(texts) >= MOST_NUMBERS * len(body) > 0 and len({plain(value) for value in texts}) > len(texts) / 2
 
 
 def is_tidy(grid: Grid) -> bool:
@@ -292,6 +308,8 @@ def _anything(found: _Found, header: Header, body: np.ndarray, block: TableBlock
         return replace(found, read=NOTHING, because="a total over the periods, by its header")
     if found.read or (header.period and not header.words):
         return _by_measure(found, block) if not found.read and header.period else found
+    if any(isinstance(value, str) and looks_like_code(value.strip()) for value in body):
+        return replace(found, read=CODE, because=f"{found.because}, and what stands in it begins with zeros")
     kinds = [classify(value) for value in body if plain(value)]
     if (
         header.words

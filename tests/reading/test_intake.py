@@ -315,3 +315,21 @@ def test_letters_that_fit_two_alphabets_are_asked_about(tmp_path):
     with pytest.raises(ReadingError, match="'encoding: cp1252' or 'encoding: cp1250'"):
         read_tidy(path)
     assert read_tidy(path, encoding="cp1250").frame["Obec"].tolist() == ["České Budějovice", "Plzeň", "Ústí"]
+
+
+@pytest.mark.parametrize(
+    ("dates", "layout", "right"),
+    [
+        (["3/15/2018", "12/1/2019"], FileLayout(), ["2018-03-15", "2019-12-01"]),
+        (["15/3/2018", "1/12/2019"], FileLayout(), ["2018-03-15", "2019-12-01"]),
+        (["3/4/2018", "5/6/2019"], FileLayout(day_first=True), ["2018-04-03", "2019-06-05"]),
+        (["3/4/2018", "5/6/2019"], FileLayout(day_first=False), ["2018-03-04", "2019-05-06"]),
+    ],
+)
+def test_the_order_of_day_and_month_is_that_of_the_whole_column(tmp_path, dates, layout, right):
+    path = tmp_path / "roster.csv"
+    path.write_text("county,start\n" + "".join(f"C{at},{date}\n" for at, date in enumerate(dates)), encoding="utf-8")
+    assert read_partnerships(path, layout).frame["start"].tolist() == right
+    if layout != FileLayout():
+        with pytest.raises(ReadingError, match=r"the day or the month first.*day_first: true"):
+            read_partnerships(path)

@@ -147,6 +147,8 @@ class FileLayout:
     divisions : str, optional
         A file with the divisions that units are looked up in (columns code, name, parent, valid_from, valid_to), for units that are
         taken as they are written.
+    day_first : bool, optional
+        Whether 3/4/2019 is 3 April. None: decided where a number above 12 shows it.
 
     Examples
     --------
@@ -162,6 +164,7 @@ class FileLayout:
     year_begins: int | None = None
     former: Mapping[str, str] | None = None
     divisions: str | None = None
+    day_first: bool | None = None
 
     def find(self, file: str, sheet: str) -> TableLayout | None:
         """Return what the layout says about a sheet, None when it says nothing."""
@@ -224,6 +227,8 @@ def _write(layout: FileLayout) -> Iterator[str]:
         yield f"year_begins: {layout.year_begins}  # the month in which fiscal years (2012/13) begin"
     if layout.divisions is not None:
         yield f"divisions: {_scalar(layout.divisions)}  # a list that units are looked up in: code, name, parent, valid_from, valid_to"
+    if layout.day_first is not None:
+        yield f"day_first: {_scalar(layout.day_first)}  # whether 3/4/2019 is 3 April"
     if layout.former is not None:
         pairs = ", ".join(f"{_scalar(old)}: {_scalar(new)}" for old, new in layout.former.items())
         yield f"former: {{{pairs}}}  # former code or name of a unit: its present one"
@@ -295,6 +300,7 @@ class _Reader:
             year_begins=self._month(stored.get("year_begins")),
             former=self._pairs(stored.get("former")),
             divisions=self._text(stored.get("divisions"), "divisions"),
+            day_first=self._flag(stored.get("day_first"), "day_first"),
         )
 
     def _table(self, entry: Any, where: str) -> TableLayout:

@@ -57,6 +57,7 @@ from evalaid.reading.rosters.roster_rows import (
 from evalaid.reading.tables.headers import TableBlock, fill_down
 from evalaid.reading.tables.table_rows import fill_blocks
 from evalaid.reading.tables.tables import LayoutError, describe_faults, with_units
+from evalaid.reading.values.day_order import ASK, in_order, is_day_first, is_open
 from evalaid.reading.values.kinds import plain, spaced
 from evalaid.reading.words.vocabulary import pattern_of
 
@@ -183,6 +184,7 @@ def _read_sheet(grid: Grid, layout: FileLayout) -> RosterSheet:
     sheet.headers = {column.read: column.header for column in sheet.table.columns}
     if not {NAME, CODE, RECIPIENT} & sheet.columns.keys() or not set(STARTS) & sheet.columns.keys():
         return sheet
+    _order_days(sheet, block, layout)
     if layout.units != COUNTIES:
         larger = [sheet.columns[role] for role in (CITY, PROVINCE) if role in sheet.columns]
         sheet.cells = fill_blocks(sheet.cells, block.data, larger, journal)
@@ -193,6 +195,27 @@ def _read_sheet(grid: Grid, layout: FileLayout) -> RosterSheet:
         sheet.rows += read_row(sheet, row, unit, {role: values[place] for role, values in numbers.items()})
     tell_precision(sheet)
     return sheet
+
+
+def _order_days(sheet: RosterSheet, block: TableBlock, layout: FileLayout) -> None:
+    """Write dates such as 3/15/2018 with the year first, in the order that their column shows; ask where none does."""
+    rows = range(block.data[0], block.data[1] + 1)
+    for role in (*STARTS, END):
+        column = sheet.columns.get(role)
+        dates = [] if column is None else [row for row in rows if is_open(sheet.cells[row, column])]
+        if column is None or not dates:
+            continue
+        found = layout.day_first if layout.day_first is not None else is_day_first(sheet.cells[dates, column])
+        where = sheet.journal.grid.address(dates[0], column)
+        if found is None:
+            fault = f"{role}: the day or the month first?"
+            sheet.journal.fault(dates[0], where, sheet.cells[dates[0], column], fault, ASK)
+            continue
+        because = "the layout says so" if layout.day_first is not None else "a number above 12 shows it"
+        sheet.journal.decide(where, f"dates of {role}", "day first" if found else "month first", because)
+        cells = sheet.cells.copy()
+        cells[dates, column] = [in_order(cells[row, column], day_first=found) for row in dates]
+        sheet.cells = cells
 
 
 def _read_units(sheet: RosterSheet, block: TableBlock, layout: FileLayout) -> list[tuple[int, PlacedUnit]]:

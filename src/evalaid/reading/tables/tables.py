@@ -29,8 +29,6 @@ from evalaid.reading.journal.decisions import (
 from evalaid.reading.journal.layouts import FileLayout, TableLayout
 from evalaid.reading.places.own_divisions import OwnDivision, OwnDivisions
 from evalaid.reading.places.whose_units import COUNTIES, decide_units
-from evalaid.reading.values.total_words import find_totals
-from evalaid.reading.values.total_words import find_totals
 from evalaid.reading.tables import cumulative, panels
 from evalaid.reading.tables.column_roles import is_value
 from evalaid.reading.tables.detection import Detected, detect, is_tidy, refuse_tidy
@@ -520,7 +518,11 @@ def describe_faults(faults: Sequence[Fault], what: str) -> str:
             cell = fault.cell or (f"row {fault.row}" if fault.row else "")
             place = " ".join(part for part in (fault.file, fault.sheet, cell) if part)
             alone = len(shown) == len(alike)
-            lines.append(f"- {place}: {fault.fault}. Expected {fault.expected}." if alone else f"    {place}: {fault.fault}")
+            lines.append(
+                f"- {place}: {fault.fault}. Expected {fault.expected}."
+                if alone
+                else f"    {place} {fault.value!r}: {fault.fault}"
+            )
     if len(kinds) > SHOWN:
         lines.append(f"... and {sum(map(len, list(kinds.values())[SHOWN:]))} more.")
     return "\n".join(lines)

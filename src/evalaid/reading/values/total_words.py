@@ -14,6 +14,9 @@ from evalaid.reading.words.vocabulary import pattern_of
 FEW = 4
 """With fewer other units the name of a nation, or a sum, shows nothing."""
 
+ENOUGH_FOR_MEAN = 4
+"""In fewer periods a unit may lie in the middle of all others by chance."""
+
 _ROUNDING = 1e-6
 
 
@@ -96,6 +99,7 @@ def _by_figures(table: pd.DataFrame, column: str) -> dict[str, str]:
         rest = whole - row
         for what, other in (("sum", rest), ("mean", rest / (len(values) - 1))):
             spread = np.ptp(np.delete(values, known.index.get_loc(name), axis=0), axis=0)
-            if np.allclose(row, other, rtol=_ROUNDING, atol=0) and (spread > 0).all() and (row != 0).all():
+            enough = what == "sum" or len(row) >= ENOUGH_FOR_MEAN
+            if enough and np.allclose(row, other, rtol=_ROUNDING, atol=0) and (spread > 0).all() and (row != 0).all():
                 return {str(name): f"its {column} is the {what} of the {len(values) - 1} others in every period"}
     return {}

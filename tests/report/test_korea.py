@@ -152,6 +152,7 @@ def test_the_report_is_complete(run):
         "figures",
         ".made_from",
         "answer.json",
+        "exhibits.csv",
         *(f"{name}.html" for name in PAGES),
         "numbers.json",
         "tables",

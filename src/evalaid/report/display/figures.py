@@ -7,7 +7,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING
 
 from evalaid.base.effect_columns import BAND_HIGH, BAND_LOW, CONF_HIGH, CONF_LOW, ESTIMATE
-from evalaid.report.display.canvas import ACCENT, BAND, GREY, INK, MARKERS, SERIES, Look, canvas_of, finish
+from evalaid.report.display.canvas import ACCENT, BAND, GREY, INK, MARKERS, PALE, SERIES, Look, canvas_of, finish
 from evalaid.report.display.fonts import drawable
 from evalaid.report.wording.prose import format_value
 
@@ -278,3 +278,30 @@ def _status_legend(canvas: Canvas) -> None:
 
     patches = [Patch(fc=colour, ec=GREY, label=name) for name, colour in zip(STATUS, STATUS_COLOURS, strict=True)]
     canvas.legend(handles=patches, loc="outside lower center", ncols=len(STATUS), frameon=False, fontsize=9)
+
+
+def draw_flow(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
+    """Draw the units that each rule leaves, and in pale those that it leaves out.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        ``step``, ``units``, ``units_out``; see `evalaid.report.questions.flow.describe_flow`.
+    look : Look
+    """
+    canvas, axes = canvas_of(8.6, 1.4 + 0.5 * len(frame))
+    places = range(len(frame))
+    axes.barh(places, frame["units"], color=ACCENT, height=0.6)
+    axes.barh(places, frame["units_out"], left=frame["units"], color=PALE, edgecolor=INK, lw=0.5, height=0.6)
+    for place, left, out in zip(places, frame["units"], frame["units_out"], strict=True):
+        text = f"{left:,}" + (f"  ({out:,} out)" if out else "")
+        axes.annotate(text, (left + out, place), (4, 0), textcoords="offset points", va="center", fontsize=8.5)
+    axes.set_yticks(list(places), [fill(step, _WRAP) for step in drawable(list(frame["step"]))])
+    axes.set_ylim(len(frame) - 0.5, -0.5)
+    axes.set_xlim(0, 1.18 * float((frame["units"] + frame["units_out"]).max()))
+    axes.set(title="From the file to the design", xlabel=f"{look.units[:1].upper()}{look.units[1:]}", ylabel="")
+    said = "; ".join(
+        f"{row['step']}: {row['units']:,} left" + (f", {row['units_out']:,} out" if row["units_out"] else "")
+        for _, row in frame.iterrows()
+    )
+    return finish(canvas, look), f"Units left after each rule ({look.data_label}): {said}."

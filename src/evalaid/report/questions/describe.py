@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -15,6 +16,7 @@ from evalaid.report.display.formatted_tables import ColumnFormat
 from evalaid.report.questions.effect_rows import list_values
 from evalaid.study.provenance import gather_decisions
 from evalaid.study.sample import load_frame
+from evalaid.study.sample_flow import follow_sample
 from evalaid.study.spec import StudySpec
 
 Listing = tuple[pd.DataFrame, str, Sequence[str], str, Sequence[str], Mapping[str, ColumnFormat]]
@@ -23,6 +25,17 @@ Listing = tuple[pd.DataFrame, str, Sequence[str], str, Sequence[str], Mapping[st
 _NEVER_KEY = "never"
 MOST_CLUSTERS = 80  # lines of a figure that can still be read
 ASSIGNMENT = ["cluster", "cohort_label", "period_label", "status", "n_units"]
+NAMED = 12
+"""So many units left out are named in a row; `evalaid why` lists all of them."""
+
+FLOW_COLUMNS = {
+    "step": ColumnFormat("Rule"),
+    "units_out": ColumnFormat("Units out", "count"),
+    "observations_out": ColumnFormat("Observations out", "count"),
+    "units": ColumnFormat("Units left", "count"),
+    "observations": ColumnFormat("Observations left", "count"),
+    "who": ColumnFormat("Left out"),
+}
 
 
 def describe_sample(spec: StudySpec, design: Design) -> pd.DataFrame:
@@ -59,6 +72,24 @@ def describe_sample(spec: StudySpec, design: Design) -> pd.DataFrame:
     return list_values(rows, "of the sample")
 
 
+def describe_flow(spec: StudySpec) -> pd.DataFrame:
+    """Count what each rule of the study leaves out, one row per rule, the file first and the design last.
+
+    ``key``, ``step``, ``units_out``, ``observations_out``, ``units``, ``observations``, ``who``, ``made_by``.
+    """
+    steps = follow_sample(spec).steps
+    names = [text.split("; ") if text else [] for text in steps["names"]]
+    who = [
+        "; ".join(some[:NAMED])
+        + (f"; and {len(some) - NAMED} more: evalaid why {spec.study}" if len(some) > NAMED else "")
+        for some in names
+    ]
+    keys = [f"step{place}" for place in range(len(steps))]
+    return steps.assign(key=keys, who=who, made_by="units and observations before and after the rule").drop(
+        columns="names"
+    )
+
+
 def describe_baseline(spec: StudySpec, design: Design) -> tuple[pd.DataFrame, dict[str, ColumnFormat]]:
     """Average the outcome and the study's baseline columns in the first period, by cohort.
 
@@ -67,6 +98,7 @@ def describe_baseline(spec: StudySpec, design: Design) -> tuple[pd.DataFrame, di
     """
     matrices = design.matrices
     share = design.outcome_unit == "fraction"
+    seen = np.ones_like(matrices.outcome, dtype=bool) if matrices.observed is None else matrices.observed
     raw = load_frame(spec)
     first = raw[raw[spec.period] == raw[spec.period].min()].set_index(spec.unit)
     rows = []
@@ -78,7 +110,7 @@ def describe_baseline(spec: StudySpec, design: Design) -> tuple[pd.DataFrame, di
                 "cohort_label": name,
                 "n_units": members.stop - members.start,
                 N_CLUSTERS: len(np.unique(matrices.cluster[members])),
-                "outcome": matrices.outcome[members, 0].mean() * (100 if share else 1),
+                "outcome": _mean_of(matrices.outcome[members, 0], seen[members, 0]) * (100 if share else 1),
                 **{column: own[column].mean() for column in spec.baseline},
                 "made_by": "mean over units in the first period",
             }
@@ -88,6 +120,11 @@ def describe_baseline(spec: StudySpec, design: Design) -> tuple[pd.DataFrame, di
     for column, entry in spec.baseline.items():
         extra[column] = ColumnFormat(entry.label or column, entry.unit, 1 if entry.digits is None else entry.digits)
     return pd.DataFrame(rows), extra
+
+
+def _mean_of(values: np.ndarray, seen: np.ndarray) -> float:
+    """Average what is observed; missing where nothing is."""
+    return float(values[seen].mean()) if seen.any() else math.nan
 
 
 def describe_cohorts(design: Design) -> pd.DataFrame:

@@ -27,10 +27,15 @@ def to_html(markdown: str) -> str:
     return str(MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown))
 
 
-def show_notebook(notebook: Mapping[str, Any], contents: list[Heading]) -> list[str]:
-    """Return the cells of an executed notebook as blocks, and add their headings to the contents."""
+def show_notebook(notebook: Mapping[str, Any], contents: list[Heading], *, share: bool = True) -> list[str]:
+    """Return the cells of an executed notebook as blocks, and add their headings to the contents.
+
+    Cells tagged ``share`` are about the outcome as a share, and are left out where it is none.
+    """
     blocks = []
     for cell in notebook["cells"]:
+        if not share and "share" in cell["metadata"].get("tags", ()):
+            continue
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
             blocks.append(anchor(to_html(source), contents))

@@ -60,14 +60,14 @@ def write_site(
     shared = {"spec": spec, "footer": words("footer", study=spec["study"])}
     site = _Site(folder, words, str(spec["data_kind"]), shared)
     page = site.write("answer", "answer.html", str(spec["title"]), **_answer(answer, words, spec, stored))
-    left = dict(stored)
+    left, share = dict(stored), spec["outcome_unit"] != "number"
     for chapter, beginnings in CHAPTERS.items():
         contents: list[Heading] = []
         chosen = [name for name in left if name.startswith(beginnings)]
-        blocks = [block for name in chosen for block in show_notebook(left.pop(name), contents)]
+        blocks = [block for name in chosen for block in show_notebook(left.pop(name), contents, share=share)]
         site.write(chapter, "chapter.html", str(spec["title"]), blocks=blocks, contents=contents)
     contents = []
-    rest = [block for name in left for block in show_notebook(left[name], contents)]
+    rest = [block for name in left for block in show_notebook(left[name], contents, share=share)]
     blocks = [*rest, _sources(spec, data_files, numbers, contents)]
     site.write("methods", "chapter.html", str(spec["title"]), blocks=blocks, contents=contents)
     site.write(

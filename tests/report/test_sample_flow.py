@@ -1,0 +1,47 @@
+"""The sample flow of a report adds up; what concerns shares alone is left out where the outcome is none."""
+
+import json
+
+import pytest
+from support.projects import ROOT
+
+import evalaid as ea
+from evalaid.report import describe, figures
+from evalaid.report.display.canvas import Look, draw
+from evalaid.report.site.blocks import show_notebook
+
+KOREA = "korea_responsible_hospitals"
+
+
+def test_the_flow_goes_from_the_file_to_the_design_and_names_who_is_left_out():
+    frame = describe.describe_flow(ea.StudySpec(study=KOREA))
+    assert frame["units"].iloc[0] - frame["units_out"].sum() == frame["units"].iloc[-1]
+    assert set(describe.FLOW_COLUMNS) <= set(frame.columns)
+    (row,) = frame[frame["units_out"] > 0].to_dict("records")
+    assert row["who"].endswith(f"; and {row['units_out'] - describe.NAMED} more: evalaid why {KOREA}")
+    figure = draw(figures.draw_flow, frame, Look("real", "Share", 0.95, units="districts"), name="flow", caption="Flow")
+    assert f"{row['step']}: {row['units']} left, {row['units_out']} out" in figure.alt
+
+
+def test_cells_about_shares_are_shown_for_shares_alone():
+    notebook = json.loads((ROOT / "notebooks" / "3_effect.ipynb").read_text(encoding="utf-8"))
+    cells = [cell for cell in notebook["cells"] if "share" in cell["metadata"].get("tags", ())]
+    assert {"markdown", "code"} == {cell["cell_type"] for cell in cells}
+    with_share, without = "".join(show_notebook(notebook, [])), "".join(show_notebook(notebook, [], share=False))
+    for words in ("ceiling", "log-odds", "percentage points"):
+        assert words in with_share
+        assert words not in without
+
+
+def test_a_unit_not_observed_in_the_first_period_is_no_zero_in_the_baseline(tmp_path, monkeypatch):
+    from support.projects import make_project, toy_frame
+
+    monkeypatch.chdir(make_project(tmp_path))
+    frame = toy_frame().drop(index=0)
+    frame.to_csv(tmp_path / "data" / "toy.csv", index=False)
+    spec = ea.StudySpec(study="toy")
+    from evalaid.study.sample import load_design
+
+    table, _ = describe.describe_baseline(spec, load_design(spec))
+    first = frame[(frame["year"] == 2015) & (frame["first_treated"] == 2017)]["share"]
+    assert table["outcome"].iloc[0] == pytest.approx(100 * first.mean())

@@ -36,7 +36,6 @@ LONG = {
     "reading/values/numbers.py: _decide_share",
     "reading/values/spans.py: _decide_cumulative",
     "report/display/formatted_tables.py: collect_notes",
-    "study/new/own_parameters.py: write_parameters",
 }
 
 BRANCHES = (ast.If, ast.IfExp, ast.For, ast.While, ast.ExceptHandler, ast.Assert, ast.comprehension, ast.match_case)

@@ -21,6 +21,24 @@ def effects() -> Effects:
     return ea.estimate(diagnose(counties()), "callaway_santanna")
 
 
+def test_balanced_event_times_rest_on_the_same_cohorts():
+    effects = ea.estimate(diagnose(simulate(11)), "callaway_santanna")
+    times = effects.cells.groupby("cohort")["event_time"].max()
+    last = int(times.sort_values().iloc[1])
+    balanced = effects.aggregate("event_time", balanced_event_times=last)
+    kept = times.index[times >= last]
+    assert balanced.cells["event_time"].max() == last
+    by_hand = effects.select(cohort=list(kept)).aggregate("event_time")
+    for time in range(last + 1):
+        np.testing.assert_allclose(
+            balanced.select(event_time=time).value, by_hand.select(event_time=time).value, rtol=1e-12
+        )
+    after = balanced.cells[balanced.cells["event_time"].between(0, last)]
+    assert set(after["n_treated"]) == {int(after["n_treated"].iloc[0])}
+    with pytest.raises(EstimationError, match=r"no cohort has an estimate in each of the event times 0 to 99"):
+        effects.aggregate("event_time", balanced_event_times=99)
+
+
 def test_blocks_add_up_to_the_matrix_and_combine_like_it():
     rng = np.random.default_rng(1)
     blocks = (

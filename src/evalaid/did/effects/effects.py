@@ -204,7 +204,9 @@ class Effects:
 
         return self._derive(described, matrix, again)
 
-    def aggregate(self, by: Aggregation, weights: AggregationWeights | None = None) -> Effects:
+    def aggregate(
+        self, by: Aggregation, weights: AggregationWeights | None = None, *, balanced_event_times: int | None = None
+    ) -> Effects:
         """Average the treated cells by event time, cohort, calendar period or over all.
 
         Cells by cohort and period are weighted by their size (share of the cohort among the units, or number of
@@ -220,6 +222,9 @@ class Effects:
         weights : {"estimated", "fixed"}, optional
             ``estimated`` adds the influence of cohort shares estimated from the same sample (the default of R
             ``did``); ``fixed`` takes them as known. The default is the method's.
+        balanced_event_times : int, optional
+            Average only cohorts with an estimate in each of the event times 0 to k, and these event times only (and those before
+            the start), so that the same cohorts stand behind every one of them (``balance_e`` of R ``did``).
 
         Returns
         -------
@@ -230,7 +235,7 @@ class Effects:
         Raises
         ------
         EstimationError
-            When ``by`` is unknown or the cells lack the labels it needs.
+            When ``by`` is unknown or the cells lack the labels it needs, or no cohort has all the event times.
 
         Notes
         -----
@@ -238,6 +243,8 @@ class Effects:
         """
         if weights not in (None, "estimated", "fixed"):
             raise EstimationError(f"weights={weights!r} is not a choice; choose estimated or fixed.")
+        if balanced_event_times is not None:
+            return self._balanced(balanced_event_times).aggregate(by, weights)
         labels = {"cohort", "period", "event_time"} & set(self.cells)
         if (by == "overall" and len(self) == 1 and not labels) or labels == {GROUP_KEY.get(by)}:
             return self
@@ -259,6 +266,22 @@ class Effects:
         size = people.shares[people.place(cells["cohort"])] if by == "cohort" else np.ones(len(cells))
         value = np.where(groups.used.any(axis=0), result.value, np.nan)
         return replace(result, value=value, size=size, influence=influence, contrasts=contrasts)
+
+    def _balanced(self, last: int) -> Effects:
+        """Keep the cohorts with an estimate in every event time from 0 to ``last``, without the later event times."""
+        if not {"cohort", "event_time"} <= set(self.cells):
+            raise EstimationError(
+                f"balanced_event_times needs cells by cohort and event time; {self.method} gives none."
+            )
+        cohort, time = self.cells["cohort"].to_numpy(), self.cells["event_time"].to_numpy()
+        there = ~np.isnan(self.value) & (time >= 0) & (time <= last)
+        kept = [group for group in np.unique(cohort) if len(set(time[there & (cohort == group)])) == last + 1]
+        if last < 0 or not kept:
+            raise EstimationError(
+                f"balanced_event_times={last!r}: no cohort has an estimate in each of the event times 0 to {last}; choose a smaller "
+                "number, 0 or more."
+            )
+        return self.select(np.isin(cohort, kept) & (time <= last))
 
     def to_json(self) -> str:
         """Write the effects with the full influence matrix as JSON; floats keep every digit.

@@ -44,11 +44,16 @@ def fit_dcdh(design: Design, options: DcdhOptions) -> Effects:
     -----
     ``DID_gl = Y_g,F+l - Y_g,F-1 - (the same over units untreated through F+l)``; normalised: ``sum_g DID_gl / sum_g
     sum_{k<=l} D_g,F+k``. With a treatment that stays the actual effects are those of Callaway and Sant'Anna with
-    not-yet-treated comparisons and a universal base. De Chaisemartin and D'Haultfoeuille (2024), doi:10.1162/rest_a_01414.
+    not-yet-treated comparisons and a universal base; in a panel with gaps each cell compares the units observed in both its periods. De Chaisemartin and D'Haultfoeuille (2024), doi:10.1162/rest_a_01414.
     """
     plain = fit_callaway_santanna(
         design, CallawaySantannaOptions(adjustment="none", base_period="universal", anticipation=None)
     )
+    if design.matrices.observed is not None and (options.path is not None or PATH in design.matrices.covariates):
+        raise EstimationError(
+            "dcdh: the panel has gaps, and what a unit received in a period that is not observed is not known; leave these units or "
+            "periods out, or leave path out if treatment stays once it has started."
+        )
     path = _path(design, options)
     named = replace(plain, method=METHOD.name, estimand=f"{METHOD.estimand} ({options.effect})")
     if options.effect == "actual":
@@ -110,7 +115,7 @@ METHOD = Method(
     name="dcdh",
     fit=fit_dcdh,
     options=DcdhOptions,
-    needs=Needs(comparison="not_yet_treated", balanced=True, stays=False),
+    needs=Needs(comparison="not_yet_treated", stays=False),
     estimand="average effect of the treatment path followed so far",
     reference="hand-computed cases; Callaway-Sant'Anna where treatment stays",
     source="de Chaisemartin and D'Haultfoeuille (2024), doi:10.1162/rest_a_01414",

@@ -333,3 +333,28 @@ def test_the_order_of_day_and_month_is_that_of_the_whole_column(tmp_path, dates,
     if layout != FileLayout():
         with pytest.raises(ReadingError, match=r"the day or the month first.*day_first: true"):
             read_partnerships(path)
+
+
+def test_a_japanese_table_has_fiscal_years_zeros_and_prefectures_named_once(tmp_path):
+    path = tmp_path / "hospitals.csv"
+    lines = [
+        "病院報告,,,",
+        "単位：人,,,",
+        "都道府県,市区町村,2018年度,2019年度",
+        '北海道,札幌市,"12,345","12,400"',
+        ',函館市,"2,345","2,400"',
+    ]
+    lines += [
+        '東京都,新宿区,"5,000","5,100"',
+        ",渋谷区,-,…",
+        '神奈川県,横浜市,"9,000","9,100"',
+        '全国,,"99,000","99,900"',
+        "出典：厚生労働省,,,",
+    ]
+    path.write_bytes("\n".join(lines).encode("cp932"))
+    reading = read_table(path)
+    frame = reading.frame.set_index(["unit", "period"])["value"]
+    assert frame["北海道 函館市", 2018] == 2345
+    assert frame["東京都 渋谷区", 2018] == 0
+    assert ("東京都 渋谷区", 2019) not in frame.index
+    assert reading.decisions["decided"].str.contains("Fiscal years: '2018年度'").any()

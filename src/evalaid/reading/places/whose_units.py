@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from evalaid.reading.files.grids import Grid
 from evalaid.reading.places.regions import Region, find_region
 from evalaid.reading.words.languages import language_of
 
@@ -44,6 +45,11 @@ def decide_units(sheets: Iterable[np.ndarray]) -> tuple[str, str]:
     if codes and known >= MOST * len(codes):
         return COUNTIES, f"{known} of {len(codes)} codes are divisions of China"
     return AS_WRITTEN, f"its words are not Chinese ({language}), and no codes are divisions of China"
+
+
+def language_of_sheet(grid: Grid) -> str:
+    """Return the language of the first rows of a sheet."""
+    return language_of(value for value in grid.cells[:_ROWS].flat if isinstance(value, str))
 
 
 def _code(text: str) -> str:

@@ -16,6 +16,7 @@ from evalaid.base.names import CITY_SHARE, COUNTS, SHARES
 from evalaid.reading.files.cells import column_number
 from evalaid.reading.journal.decisions import Journal, show
 from evalaid.reading.journal.layouts import ColumnLayout, TableLayout
+from evalaid.reading.places.whose_units import language_of_sheet
 from evalaid.reading.tables.column_roles import choose_unit, is_value, read_header
 from evalaid.reading.tables.cumulative import NO, UNSAID, YES
 from evalaid.reading.tables.detection import Detected
@@ -26,7 +27,7 @@ from evalaid.reading.values.kinds import CellKind, classify, plain
 from evalaid.reading.values.number_formats import NumberFormat, decide_format
 from evalaid.reading.values.numbers import NumberColumn, read_numbers
 from evalaid.reading.values.spans import Span, read_spans
-from evalaid.reading.words.languages import has_decimal_commas, language_of, marks
+from evalaid.reading.words.languages import has_decimal_commas, marks
 from evalaid.reading.words.vocabulary import pattern_of
 
 RECORD_COLUMNS = [
@@ -148,7 +149,9 @@ def _column_spans(detected: Detected, values: list[ColumnLayout], journal: Journ
         ]
         place = f"{dated[0].column}{detected.block.header[0] + 1}"
         try:
-            read = read_spans(words, year=detected.year, step=detected.table.step)
+            read = read_spans(
+                words, year=detected.year, step=detected.table.step, language=language_of_sheet(journal.grid)
+            )
         except ReadingError as error:
             journal.fault(detected.block.header[0], place, words[0], *ask_for_step(error))
             return dict.fromkeys(spans)
@@ -302,7 +305,7 @@ class NumberFacts:
 
 def _number_facts(detected: Detected, columns: Iterable[Iterable[Any]], journal: Journal) -> NumberFacts:
     table, grid = detected.table, journal.grid
-    language = language_of(str(value) for value in grid.cells.flat if isinstance(value, str))
+    language = language_of_sheet(grid)
     given = None
     if table.decimal or table.thousands:
         decimal = table.decimal or ("." if table.thousands == "," else ",")

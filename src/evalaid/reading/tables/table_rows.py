@@ -15,7 +15,7 @@ from evalaid.reading.files.grids import Grid
 from evalaid.reading.journal.decisions import Journal, show
 from evalaid.reading.journal.layouts import TableLayout
 from evalaid.reading.places.counties import PlacedUnit, bare, is_total, place_unit, read_heading
-from evalaid.reading.places.whose_units import COUNTIES
+from evalaid.reading.places.whose_units import COUNTIES, language_of_sheet
 from evalaid.reading.tables.headers import TableBlock, fill_down, is_numbering
 from evalaid.reading.values.calendar_words import NO_YEAR
 from evalaid.reading.values.kinds import CellKind, classify, plain, spaced, split_period
@@ -425,7 +425,12 @@ def _read_periods(
     firsts = list(places.values())
     each = [None] * len(firsts) if years is None else [years[at] for at in firsts]
     try:
-        read = read_spans([filled[at] for at in firsts], year=year if years is None else each, step=step)
+        read = read_spans(
+            [filled[at] for at in firsts],
+            year=year if years is None else each,
+            step=step,
+            language=language_of_sheet(journal.grid),
+        )
     except ReadingError as error:
         journal.fault(rows.position[0], journal.grid.address(rows.position[0], column), filled[0], *ask_for_step(error))
         rows.span, rows.period = [None] * len(filled), [str(value).strip() for value in filled]

@@ -114,7 +114,7 @@ def _type_column(
 ) -> tuple[pd.Series, list[tuple[str, str]]]:
     if any(map(looks_like_code, texts)):
         return _names(values), []
-    periods = _periods(values, texts)
+    periods = _periods(values, texts, language)
     if periods is not None:
         return periods
     numbers = _numbers(values, texts, facts, language, hint)
@@ -197,14 +197,14 @@ def _read_marks(found: _Marked, numbers: Iterable[str], language: str, said: lis
     return dict.fromkeys(none, np.nan) | dict.fromkeys(zeros, 0.0)
 
 
-def _periods(values: pd.Series, texts: list[str]) -> tuple[pd.Series, list[tuple[str, str]]] | None:
+def _periods(values: pd.Series, texts: list[str], language: str) -> tuple[pd.Series, list[tuple[str, str]]] | None:
     """A column of periods in words, or of fiscal years, in the plain form of its kind; None where it holds none, or plain ones."""
     if not _may_be_periods(values, texts):
         return None
     try:
         if read_spans(texts[:_FIRST]).faults:  # names with numbers in them are seen to be none at once
             return None
-        read = read_spans(texts)
+        read = read_spans(texts, language=language)
     except ReadingError:
         return None
     spans = [span for span in read.spans if span is not None]

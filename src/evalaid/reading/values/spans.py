@@ -66,7 +66,11 @@ class Spans:
 
 
 def read_spans(
-    cells: Sequence[object], *, year: int | Sequence[object] | None = None, step: str | None = None
+    cells: Sequence[object],
+    *,
+    year: int | Sequence[object] | None = None,
+    step: str | None = None,
+    language: str = "",
 ) -> Spans:
     """Read a column (or a row of headings) of periods.
 
@@ -90,6 +94,8 @@ def read_spans(
             f"{len(years)} years were given for {len(cells)} periods. Expected one year for each period."
         )
     said = [read_period(cell, own) for cell, own in zip(cells, years, strict=True)]
+    if language == "ja":
+        said = [_japanese_year(item) for item in said]
     fiscal = are_fiscal(said)
     said = [_fiscal_as_year(item) for item in said] if fiscal else said
     dates = _step_of_dates(said, step)
@@ -117,6 +123,13 @@ def are_fiscal(said: Sequence[Said]) -> bool:
         return True
     years = {item.fiscal for item in there}
     return len(years) > 1 and None not in years
+
+
+def _japanese_year(item: Said) -> Said:
+    """Take a year that is called 年度 as a fiscal one, as it is in Japan; in Chinese the word means the year."""
+    if "年度" not in item.text or item.span is None or item.span[1] - item.span[0] + 1 != IN_YEAR:
+        return item
+    return replace(item, span=None, fiscal=int(CALENDAR.year_of(item.span[0])))
 
 
 def _fiscal_as_year(item: Said) -> Said:

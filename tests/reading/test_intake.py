@@ -180,6 +180,7 @@ def test_three_header_rows_of_cumulative_counts_with_of_which_in_the_county(tmp_
         ('unit,v\nA,"12,34,567"\nB,"1,23,456"\n', "v", [1234567, 123456]),
         ("unit,fy,v\nA,FY2015,1\nA,FY2016,2\n", "fy", [2015, 2016]),
         ("unit,m,v\nA,Jan 2018,1\nA,Feb 2018,2\n", "m", ["2018-01", "2018-02"]),
+        ("unit,v\nA,\u22121.5\nB,２.5\n", "v", [-1.5, 2.5]),
         ("unit,v\nA,NA\nB,1.5e-05\n", "v", [np.nan, 1.5e-05]),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from evalaid.base.names import KEY_ROLES, NOTHING, names_a_share
 from evalaid.reading.values.kinds import UNIT_WORDS, find_role, is_unit, split_period
@@ -26,7 +26,9 @@ class Header:
     # whether the header says that figures count from the start of the year; None when it says nothing
     cumulative: bool | None
     words: str  # the header without unit and period
-    part: str = ""  # what "of which" says that it is of the column before it: inside or outside; else empty
+    part: str = field(
+        default="", repr=False
+    )  # what "of which" says that it is of the column before it: inside or outside; else empty
 
 
 def read_header(path: Sequence[str]) -> Header:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -175,7 +176,9 @@ def _numbers(
         if all(re.fullmatch(r"[+-]?[\d.,'’ \u00a0\u202f]+", text) for text in found.numeric):
             raise
         return None
-    plain = {text: str(how.rewrite(text)) for text in found.numeric}
+    plain = {
+        text: str(how.rewrite(unicodedata.normalize("NFKC", text).replace("\u2212", "-"))) for text in found.numeric
+    }
     if not all(_NUMBER.fullmatch(text) for text in plain.values()):
         return None
     said = [(f"decimal {how.decimal!r}, thousands {how.thousands!r}", how.evidence)] if how.evidence else []

@@ -45,3 +45,26 @@ def test_a_unit_not_observed_in_the_first_period_is_no_zero_in_the_baseline(tmp_
     table, _ = describe.describe_baseline(spec, load_design(spec))
     first = frame[(frame["year"] == 2015) & (frame["first_treated"] == 2017)]["share"]
     assert table["outcome"].iloc[0] == pytest.approx(100 * first.mean())
+
+
+def test_an_outcome_that_is_no_share_has_its_unit_in_sentences_and_axes(tmp_path, monkeypatch):
+    from support.projects import TOY, make_project, toy_frame, write_study
+
+    from evalaid.report.questions.analysis import estimate_main, report_effects
+    from evalaid.report.section import open_section
+    from evalaid.study.sample import load_design
+
+    make_project(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    toy_frame().assign(share=lambda frame: 1000 * frame["share"]).to_csv(tmp_path / "data" / "toy.csv", index=False)
+    write_study(tmp_path, "toy", {**TOY, "outcome_unit": "number", "outcome_measure": "per 100,000"})
+    section = open_section({"study": "toy"}, notebook="3_effect")
+    effects = estimate_main(section.spec, load_design(section.spec))
+    columns = ["label", "estimate", "conf_low", "conf_high"]
+    section.table(report_effects(effects, "overall", section.spec), "overall", columns, "Effect")
+    number = section.recorder.numbers["overall.main.estimate"]
+    assert number.unit == "per 100,000"
+    assert section.words("{overall.main.estimate:signed}").endswith(" per 100,000")
+    assert "per 100,000" in section.words("The outcome {overall.main:reading}")
+    assert section.look.in_points == " (per 100,000)"
+    assert "per 100,000" not in section.words("{overall.main.estimate:bare}")

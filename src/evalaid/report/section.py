@@ -22,7 +22,7 @@ from evalaid.report.display.canvas import Drawing, Look, RenderedFigure, draw
 from evalaid.report.display.formatted_tables import ColumnFormat, FormattedTable, collect_notes
 from evalaid.report.exhibit_list import add_exhibit
 from evalaid.report.exhibits import NOTHING_NOTED, NOTHING_TO_DRAW, Drawn, Exhibit, Tabled
-from evalaid.report.questions.units import unit_of_outcome
+from evalaid.report.questions.units import in_own_unit, unit_of_outcome
 from evalaid.report.report_folders import report_folder
 from evalaid.report.wording.prose import fill
 from evalaid.study.manifest import NUMBERS_FILE, Number, Recorder, hash_value, read_manifest, read_parts, short
@@ -87,6 +87,7 @@ class Section:
     def look(self) -> Look:
         """What all figures have in common."""
         unit, _ = unit_of_outcome(self.spec)
+        unit = (self.spec.outcome_measure or unit) if unit == "number" else unit
         words = self._texts
         return Look(self.kind, self.spec.outcome_label, self.spec.level, unit, words["units"], words["clusters"])
 
@@ -101,7 +102,7 @@ class Section:
         data_kind: str = "",
     ) -> FormattedTable:
         """Show a tidy frame as a table, record every number in it and write it as csv and LaTeX."""
-        kind = data_kind or self.kind
+        kind, frame = data_kind or self.kind, in_own_unit(frame, self.spec)
         shown = FormattedTable(name, frame, "", tuple(columns), extra=dict(extra or {}), words=self._texts, kind=kind)
         people = [column for column in columns if shown.column(column).unit == EPISODES]
         frame = publishable(frame, ["key", *columns], people, f"table '{name}'", self._smallest)
@@ -210,15 +211,15 @@ def open_section(names: Mapping[str, Any], notebook: str, data_kind: str = "") -
     """Open the section of a notebook from its variables."""
     spec = StudySpec.from_names(names)
     run, own = os.environ.get(RUN_FOLDER), os.environ.get(NOTEBOOK, notebook)
-    folder = Path(run) if run else None
+    folder, measure = Path(run) if run else None, spec.outcome_measure or ""
     hashes = short(spec.hash()), short(hash_value(hash_inputs(spec)))
     if folder is None:
-        recorder = Recorder(own, *hashes, spec.seed, earlier=_last_numbers(spec, own, hashes))
+        recorder = Recorder(own, *hashes, spec.seed, earlier=_last_numbers(spec, own, hashes), own_unit=measure)
         return Section(spec, recorder, data_kind=data_kind)
     parts = folder / PARTS
     parts.mkdir(exist_ok=True)
     earlier = read_parts(sorted(path for path in parts.glob("*.json") if path.stem < own))
-    recorder = Recorder(own, *hashes, spec.seed, parts / f"{own}.json", earlier=earlier)
+    recorder = Recorder(own, *hashes, spec.seed, parts / f"{own}.json", earlier=earlier, own_unit=measure)
     return Section(spec, recorder, folder, data_kind)
 
 

@@ -39,7 +39,7 @@ class Number:
     value : int, float or None
         Full precision, in ``unit``. None is a number that does not exist, with its reason in ``method``.
     unit : str
-        One of ``UNITS``: ``pp`` (percentage points), ``%``, ``count``, ``year``, ``half-year``, ``quarter`` and ``month`` (ordinals of
+        One of ``UNITS``, or the study's ``outcome_measure``: ``pp`` (percentage points), ``%``, ``count``, ``year``, ``half-year``, ``quarter`` and ``month`` (ordinals of
         `evalaid.base.periods`), ``number``, ``p`` (a p-value), ``fraction``, ``episodes`` (a count of people or of their episodes;
         small ones are not written).
     digits : int
@@ -100,6 +100,7 @@ class Recorder:
     path: Path | None = None
     numbers: dict[str, Number] = field(default_factory=dict)
     earlier: dict[str, Number] = field(default_factory=dict)
+    own_unit: str = ""  # that of the study's outcome, in its own words ("per 1,000")
 
     def record(
         self, key: str, value: Any, *, unit: str, digits: int, cell: str, method: str = "", replace_own: bool = False
@@ -140,7 +141,7 @@ class Recorder:
             raise ManifestError(
                 f"'{key}' is no key: use lower-case words joined by dots, such as 'overall.main.estimate'."
             )
-        if unit not in UNITS:
+        if unit not in UNITS and (unit != self.own_unit or not unit):
             raise ManifestError(f"The number '{key}' has the unit '{unit}'; known units are {', '.join(UNITS)}.")
         number = Number(
             key,

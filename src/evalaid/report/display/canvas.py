@@ -48,8 +48,9 @@ class Look:
 
     @property
     def in_points(self) -> str:
-        """What the name of an axis of effects adds: that they are percentage points; nothing for other outcomes."""
-        return " (percentage points)" if self.unit == "pp" else ""
+        """What the name of an axis of effects adds: that they are percentage points, or the outcome's own unit."""
+        spelt = {"pp": "percentage points", "number": ""}.get(self.unit, self.unit)
+        return f" ({spelt})" if spelt else ""
 
     def write(self, value: float) -> str:
         """Write an effect with its sign, for an alternative text."""

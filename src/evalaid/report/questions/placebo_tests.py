@@ -13,7 +13,7 @@ from evalaid.base.errors import EvalaidError, NotIdentifiedError
 from evalaid.did.panel.design import Design
 from evalaid.did.sensitivity.placebo.placebo import Placebo, placebo
 from evalaid.report.display.formatted_tables import ColumnFormat
-from evalaid.report.questions.units import multiply, unit_of_outcome
+from evalaid.report.questions.units import OTHER_OUTCOME, multiply, unit_of_outcome
 from evalaid.study.entries import PlaceboEntry
 from evalaid.study.sample import load_design
 from evalaid.study.spec import StudySpec
@@ -71,7 +71,7 @@ def list_other_outcomes(found: Mapping[str, Placebo | str], spec: StudySpec) -> 
     ``key``, ``label``, ``estimate``, ``std_error``, ``conf_low``, ``conf_high``, ``p_value``, ``unit`` (that of the column:
     "number", or "pp" for a share), ``level``, ``note``, ``made_by``; no row when no such test was asked for.
     """
-    columns = ["key", "label", *RESULTS, "unit", "level", "note", "made_by"]
+    columns = ["key", "label", *RESULTS, "unit", "level", "note", "made_by", OTHER_OUTCOME]
     tables = []
     for name, result in found.items():
         if isinstance(result, Placebo) and result.kind == "outcome":
@@ -79,7 +79,7 @@ def list_other_outcomes(found: Mapping[str, Placebo | str], spec: StudySpec) -> 
             table, factor = result.table, 100.0 if share else 1.0
             alone = entries(spec)[name].label if len(table) == 1 else ""
             labels = [_label_of(str(c), spec) or alone or str(c) for c in table["outcome"]]
-            table = multiply(table, factor)
+            table = multiply(table, factor).assign(**{OTHER_OUTCOME: True})
             keys = [f"{name}.{column}" for column in table["outcome"]]
             made_by = f"placebo in outcome, {result.method}"
             tables.append(table.assign(key=keys, label=labels, unit="pp" if share else "number", made_by=made_by))

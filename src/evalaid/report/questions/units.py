@@ -6,9 +6,12 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from evalaid.base.effect_columns import IN_UNIT
+from evalaid.base.effect_columns import ESTIMATE, IN_UNIT, STD_ERROR
 from evalaid.did.effects.effects import Effects
 from evalaid.study.spec import StudySpec
+
+OTHER_OUTCOME = "other_outcome"
+"""A column of frames whose effects are on other outcomes than the study's."""
 
 _UNITS = {"share": ("pp", 100.0), "relative": ("%", 100.0), "number": ("number", 1.0)}
 
@@ -33,6 +36,14 @@ def unit_of_outcome(spec: StudySpec) -> tuple[str, float]:
     ('pp', 100.0)
     """
     return unit_of("number" if spec.outcome_unit == "number" else "share")
+
+
+def in_own_unit(frame: pd.DataFrame, spec: StudySpec) -> pd.DataFrame:
+    """Put the words of an outcome's unit ("per 1,000") in place of "number" where rows are effects on that outcome."""
+    own = spec.outcome_measure if spec.outcome_unit == "number" else None
+    if own is None or OTHER_OUTCOME in frame or "unit" not in frame or not {ESTIMATE, STD_ERROR} & set(frame):
+        return frame
+    return frame.assign(unit=frame["unit"].replace("number", own))
 
 
 def in_unit(frame: pd.DataFrame, effects: Effects) -> pd.DataFrame:

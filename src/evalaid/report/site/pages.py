@@ -60,7 +60,7 @@ def write_site(
     shared = {"spec": spec, "footer": words("footer", study=spec["study"])}
     site = _Site(folder, words, str(spec["data_kind"]), shared)
     page = site.write("answer", "answer.html", str(spec["title"]), **_answer(answer, words, spec, stored))
-    left, share = dict(stored), spec["outcome_unit"] != "number"
+    left, share = dict(stored), spec.get("outcome_unit") != "number"
     for chapter, beginnings in CHAPTERS.items():
         contents: list[Heading] = []
         chosen = [name for name in left if name.startswith(beginnings)]
@@ -150,7 +150,9 @@ def _written(answer: Answer, words: Catalogue) -> dict[str, str]:
         if value is None:
             return ""
         text = format_value(value, "number", digits, signed=sign)
-        return words(f"unit.{answer.unit}", value=text) if words.has(f"unit.{answer.unit}") else text
+        if words.has(f"unit.{answer.unit}"):
+            return words(f"unit.{answer.unit}", value=text)
+        return text if answer.unit == "number" else f"{text} {answer.unit}"
 
     low, high = answer.ends or (None, None)
     far = None if low is None or high is None else (high if abs(high) >= abs(low) else low)
@@ -186,7 +188,7 @@ def _answer(
     axis = words(
         "event.axis",
         outcome=spec["outcome_label"],
-        unit=words("unit_name." + answer.unit) if words.has("unit_name." + answer.unit) else "",
+        unit=words("unit_name." + answer.unit) if words.has("unit_name." + answer.unit) else answer.unit,
     )
     may = (
         words("may.simulated", **names)

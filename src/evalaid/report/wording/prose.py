@@ -16,12 +16,25 @@ from typing import Any, Protocol
 from evalaid.base.effect_columns import ENDS, ESTIMATE
 from evalaid.base.months import PER_YEAR
 from evalaid.base.periods import label
+from evalaid.study.manifest import UNITS
 
 FORMATS = ("plain", "bare", "counted", "signed", "interval", "effect", "reading")
 MINUS = "\N{MINUS SIGN}"
 _PLACE = re.compile(r"\{([\w.+-]+)(?::([a-z]+))?\}")
-_UNITS = {"pp": " pp", "%": "%"}
-_SPELT = {"pp": " percentage points"}
+
+
+class _Spelt(dict[str, str]):
+    """Units as they stand after a number; that of a study's own outcome is its own words."""
+
+    def get(self, unit: str, default: str = "") -> str:  # type: ignore[override]
+        """Return a unit with a blank before it; nothing for a plain number."""
+        if unit in self or unit in UNITS:
+            return super().get(unit, default)
+        return f" {unit}"
+
+
+_UNITS = _Spelt({"pp": " pp", "%": "%"})
+_SPELT = _Spelt({"pp": " percentage points"})
 
 
 class RecordedNumber(Protocol):

@@ -54,8 +54,9 @@ def fit_logits(regressors: Floats, treated: Floats, weights: Floats) -> LogitFit
     linear = np.repeat(np.log(share / (1 - share))[:, None], weights.shape[1], axis=1)
     active, x, y, w = np.arange(len(weights)), regressors, treated, weights
     probability = _logistic(linear)
+    error = w * (y - probability)
     for _ in range(LOGIT_ITERATIONS):
-        score = x @ (w * (y - probability))[:, :, None]
+        score = x @ error[:, :, None]
         step = inverse_grams(_hessian(probability, x, w)) @ score
         change = (step.transpose(0, 2, 1) @ x)[:, 0]
         largest = np.abs(change).max(axis=1, keepdims=True)
@@ -70,12 +71,14 @@ def fit_logits(regressors: Floats, treated: Floats, weights: Floats) -> LogitFit
         length = np.minimum(1.0, LOGIT_STEP / largest)
         slope = (step * score).sum(axis=(1, 2))
         probability = _logistic(linear + length * change)
-        beyond = (change * w * (y - probability)).sum(axis=1) < -OVERSHOOT * slope
+        error = w * (y - probability)
+        beyond = np.einsum("gn,gn->g", change, error) < -OVERSHOOT * slope
         if beyond.any():
             length[beyond] = _shorten(
                 length[beyond], linear[beyond], change[beyond], slope[beyond], y[beyond], w[beyond]
             )
             probability[beyond] = _logistic(linear[beyond] + length[beyond] * change[beyond])
+            error[beyond] = w[beyond] * (y[beyond] - probability[beyond])
         linear = linear + length * change
     else:
         fitted[active] = linear
@@ -94,7 +97,8 @@ def fit_logits(regressors: Floats, treated: Floats, weights: Floats) -> LogitFit
 
 
 def _logistic(linear: Floats) -> Floats:
-    return np.asarray(1.0 / (1.0 + np.exp(-np.maximum(linear, -700.0))))
+    with np.errstate(over="ignore"):  # a probability of zero
+        return np.asarray(1.0 / (1.0 + np.exp(-linear)))
 
 
 def _hessian(probability: Floats, regressors: Floats, weights: Floats) -> Floats:

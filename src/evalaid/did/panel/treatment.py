@@ -169,6 +169,8 @@ def _read_ordinals(keys: Keys, cohort: pd.Series, faults: Faults) -> tuple[np.nd
 
 def _is_indicator(keys: Keys, cohort: pd.Series, missing: np.ndarray) -> bool:
     """Return whether the column says in which rows a unit is treated: zeros and ones, and neither is a period."""
+    if pd.api.types.is_numeric_dtype(cohort.dtype) and cohort.max() > 1:
+        return False
     values = pd.unique(cohort[~missing].astype(object))
     if len(values) != 2 or {str(value).strip().lower() for value in values} not in _INDICATORS:
         return False

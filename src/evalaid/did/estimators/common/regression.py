@@ -57,15 +57,14 @@ def panel_data(matrices: Matrices, covariates: Sequence[str]) -> PanelData:
 
 
 def _standardised(matrices: Matrices, name: str) -> NDArray[np.float64]:
-    """Measure a covariate from its mean, in standard deviations within units: no result depends on its unit."""
+    """Measure a covariate in standard deviations within units: no result depends on its unit."""
     values = matrices.covariates[name]
     seen = None if matrices.observed is None else matrices.observed.astype(float)
-    centred = values - (values.mean() if seen is None else values[matrices.observed].mean())
-    net = within(centred, seen)
-    spread = float(np.sqrt((net**2).mean()))
-    if spread <= CONSTANT_TOLERANCE * float(np.abs(values).max(initial=0.0)):
+    net = within(values, seen)
+    spread = float(np.sqrt(np.vdot(net, net) / net.size))
+    if spread <= CONSTANT_TOLERANCE * max(float(values.max()), -float(values.min())):
         return np.zeros_like(values)
-    return np.asarray(centred / spread if seen is None else centred * seen / spread)
+    return np.asarray(values / spread)
 
 
 def fit_regression(design: Design, method: Method, regression: Regression, covariates: Sequence[str] | None) -> Effects:

@@ -24,6 +24,8 @@ TRIM = 0.995
 OVERLAP = 0.999
 # R DRDID caps fitted probabilities here, so that odds stay finite.
 CAP = 1 - 1e-6
+# Covariates whose mean and standard deviation are within this factor of one lose three of sixteen digits at most.
+WELL_SCALED = 30.0
 
 
 @dataclass(frozen=True)
@@ -119,8 +121,12 @@ def adjusted_scores(samples: list[PanelSample], adjustment: str) -> list[PanelSc
 
 def _standardised(sample: PanelSample) -> PanelSample:
     """Measure covariates in standard deviations of the comparison: estimates and influence do not depend on their unit."""
-    x = sample.regressors[1:].T
-    scaled = standardise(x, x[sample.n_treated :])
+    x = sample.regressors[1:]
+    comparison = x[:, sample.n_treated :]
+    centre, spread = comparison.mean(axis=1), comparison.std(axis=1)
+    if ((spread > 1 / WELL_SCALED) & (spread < WELL_SCALED) & (np.abs(centre) < WELL_SCALED * spread)).all():
+        return sample
+    scaled = standardise(x.T, comparison.T)
     return replace(sample, regressors=np.concatenate([sample.regressors[:1], scaled.T]))
 
 

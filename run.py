@@ -3,6 +3,7 @@
 Standard library only. The file must stay readable for Python 3.7, so that an old interpreter can say what is missing.
 """
 
+import concurrent.futures
 import contextlib
 import difflib
 import hashlib
@@ -18,12 +19,13 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 ROOT = os.path.dirname(os.path.abspath(__file__))
 VENV = os.path.join(ROOT, ".venv")
 LOCK = os.path.join(ROOT, "requirements.lock")
+DEV_LOCK = os.path.join(ROOT, "requirements-dev.lock")  # what tests, style and types need beside it
 PROJECT = os.path.join(ROOT, "pyproject.toml")
 STAMP = os.path.join(VENV, "evalaid-setup.json")  # written last: no stamp, no environment
 UNFINISHED = os.path.join(VENV, "evalaid-unfinished")  # written first
 OLDEST = (3, 11)
 LOOK_FOR = ("3.13", "3.12", "3.11", "3.14")  # the tested ones first
-RECIPE = 1  # raise it when the steps below change, and every environment is made again
+RECIPE = 2  # raise it when the steps below change, and every environment is made again
 WINDOWS = os.name == "nt"
 
 HELP = """\
@@ -36,10 +38,11 @@ python run.py [COMMAND] [ARGUMENTS]
   lab                 JupyterLab on notebooks/ with the project's kernel
   bench               time the estimators (benchmarks/bench.py)
   coverage            simulate how often each interval holds the effect (writes docs/coverage.md)
-  lock                refresh requirements.lock from requirements.in; --upgrade takes the newest versions
+  lock                refresh both locks from requirements.in and requirements-dev.in; --upgrade takes the newest versions
   new NAME --panel FILE --roster FILE
                       make a study of your own files
-  check | compare | design | why | init | methods | --version
+  accept | archive | check | compare | design | init | methods | slurm | task | tasks | why
+  --version
                       the other commands of `evalaid`
   exec PROGRAM ...    any program of the environment
   setup               only make the environment
@@ -47,9 +50,20 @@ python run.py [COMMAND] [ARGUMENTS]
   --help              this text
 
 The first call makes .venv beside run.py from requirements.lock (with uv when it is on PATH, else with pip);
-later calls start at once. Needs Python 3.11 or newer and about 1.2 GB of disk."""
+later calls start at once; `test` adds what is in requirements-dev.lock. Needs Python 3.11 or newer and about 1.2 GB of disk."""
 
-EVALAID_COMMANDS = ("run", "verify", "compare", "check", "new", "design", "why", "init", "methods", "--version")
+EVALAID_COMMANDS = (
+    "run", "verify", "accept", "archive", "check", "compare", "design", "init", "methods", "new", "slurm", "task",
+    "tasks", "why", "--version",
+)  # fmt: skip
+# Their files are looked for there.
+WHERE_THE_CALLER_STANDS = ("archive", "check", "compare", "init", "new", "slurm", "task", "tasks")
+
+# What a study imports: the sciences in one process, notebooks, pages and tables in another.
+USED = (
+    "statsmodels.api, seaborn, scipy.interpolate, scipy.sparse.linalg",
+    "sys; sys.modules['rfc3987_syntax'] = None; import papermill, nbclient, ipykernel.kernelapp, nbconvert, duckdb, pandera, rich, pydantic",
+)
 
 NO_NETWORK = (
     "could not connect",
@@ -281,16 +295,37 @@ def explain(command: Sequence[str], printed: str) -> str:
 
 def add_packages(uv: Optional[str]) -> None:
     """Install exactly what requirements.lock names, hashes checked, and the project itself without a network."""
-    python = venv_python()
     if uv:
-        with step("packages with uv"):
-            call([uv, "pip", "sync", "--require-hashes", "--python", python, LOCK])
+        with step("{} packages with uv".format(pins(LOCK))):
+            call([uv, "pip", "sync", "--require-hashes", "--python", venv_python(), LOCK])
     else:
         with step("pip"):
             add_pip()
-        with step("packages with pip (no uv on PATH: a minute or two)"):
-            options = ["--require-hashes", "--no-deps", "--no-compile", "--progress-bar", "off"]
-            call([python, "-m", "pip", "install", *options, "-r", LOCK])
+        with step("{} packages with pip (no uv on PATH: a minute or two)".format(pins(LOCK))):
+            install_with_pip(LOCK)
+
+
+def add_dev_packages(uv: Optional[str]) -> None:
+    """Install what requirements-dev.lock names, beside what is there."""
+    with step("{} packages for tests, style and types".format(pins(DEV_LOCK))):
+        if uv:
+            call([uv, "pip", "install", "--require-hashes", "--no-deps", "--python", venv_python(), "-r", DEV_LOCK])
+        else:
+            if not os.path.isdir(os.path.join(site_packages(VENV, this_python()), "pip")):
+                add_pip()
+            install_with_pip(DEV_LOCK)
+
+
+def install_with_pip(path: str) -> None:
+    """Install exactly what a lock names, hashes checked."""
+    options = ["--require-hashes", "--no-deps", "--no-compile", "--progress-bar", "off"]
+    call([venv_python(), "-m", "pip", "install", *options, "-r", path])
+
+
+def pins(path: str) -> int:
+    """Return how many packages a lock names; some are for other systems."""
+    with open(path, encoding="utf-8") as stream:
+        return sum("==" in line and not line.startswith((" ", "#")) for line in stream)
 
 
 def add_project(uv: Optional[str]) -> None:
@@ -338,10 +373,9 @@ def add_kernel() -> None:
 
 
 def compile_packages() -> None:
-    """Byte-compile what is imported (not the packages' own tests); a file that does not compile is skipped."""
-    with contextlib.suppress(SetupError):
-        folders = [site_packages(VENV, this_python()), os.path.join(ROOT, "src")]
-        call([venv_python(), "-m", "compileall", "-q", "-j", "0", "-x", r"[\\/]tests[\\/]", *folders])
+    """Import what a study imports, in two processes: that writes the byte code of what is used, and of nothing else."""
+    with contextlib.suppress(SetupError), concurrent.futures.ThreadPoolExecutor() as pool:
+        list(pool.map(call, [[venv_python(), "-c", "import " + names] for names in USED]))
 
 
 def build(why: str) -> None:
@@ -394,19 +428,38 @@ def remove(path: str) -> None:
         ) from error
 
 
-def write_stamp() -> None:
+def write_stamp(dev: str = "") -> None:
     """Record what the environment was made from; the file appears whole or not at all."""
     stamp: Dict[str, Any] = {
         "recipe": RECIPE,
         "root": ROOT,
         "python": this_python(),
         "lock": sha256(LOCK),
+        "dev": dev,
         "project": sha256(PROJECT),
         "distributions": distributions(site_packages(VENV, this_python())),
     }
     with open(STAMP + ".new", "w", encoding="utf-8") as stream:
         json.dump(stamp, stream, indent=1)
     os.replace(STAMP + ".new", STAMP)
+
+
+def recorded_dev() -> str:
+    """Return the hash of the lock that the packages for tests were installed from; empty when they were not."""
+    try:
+        with open(STAMP, encoding="utf-8") as stream:
+            return str(json.load(stream)["dev"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def set_up_dev() -> None:
+    """Leave what tests, style and types need in a working .venv."""
+    if recorded_dev() == sha256(DEV_LOCK):
+        return
+    with only_one():
+        add_dev_packages(shutil.which("uv"))
+        write_stamp(sha256(DEV_LOCK))
 
 
 def grab(handle: Any) -> bool:
@@ -456,7 +509,7 @@ def agreed(question: str) -> bool:
 
 def check_inputs() -> None:
     """Raise when a file that the environment is made from is missing."""
-    for path, other in ((LOCK, ", or `python run.py lock`"), (PROJECT, "")):
+    for path, other in ((LOCK, ", or `python run.py lock`"), (DEV_LOCK, ", or `python run.py lock`"), (PROJECT, "")):
         if not os.path.isfile(path):
             name = os.path.basename(path)
             raise SetupError(
@@ -481,7 +534,7 @@ def set_up() -> None:
         if state == "project":
             with step(f"evalaid itself ({why})"):
                 add_project(shutil.which("uv"))
-                write_stamp()
+                write_stamp(recorded_dev())
         elif state != "ready":
             build(why)
 
@@ -513,12 +566,13 @@ def hand_over(command: List[str], variables: Dict[str, str], folder: str) -> int
 
 def evalaid(arguments: List[str]) -> int:
     """Hand over to the `evalaid` command; the file that `check` is given is looked for where the caller stands."""
-    folder = os.getcwd() if arguments[0] in ("check", "compare", "new") else ROOT
+    folder = os.getcwd() if arguments[0] in WHERE_THE_CALLER_STANDS else ROOT
     return hand_over([venv_python(), "-m", "evalaid", *arguments], environment(), folder)
 
 
 def test(arguments: List[str]) -> int:
     """Run the tests that are named; without a name run all of them, ruff (rules, then format) and mypy, whichever fails."""
+    set_up_dev()
     chosen = [argument for argument in arguments if argument != "--slow"]
     names = list(itertools.takewhile(lambda argument: not argument.startswith("-"), chosen))
     paths = [path for name in names for path in find_tests(name)]
@@ -628,7 +682,7 @@ def run_program(arguments: List[str]) -> int:
 
 
 def lock(arguments: List[str]) -> int:
-    """Write requirements.lock: every version and hash, for all platforms, and no address of a package index."""
+    """Write both locks: every version and hash, for all platforms, and no address of a package index."""
     import tempfile
 
     with tempfile.TemporaryDirectory(prefix="evalaid-lock-") as folder:
@@ -639,13 +693,33 @@ def lock(arguments: List[str]) -> int:
                 call([venv_python(folder), "-m", "pip", "install", "--quiet", "uv"], venv=folder)
             uv = os.path.join(os.path.dirname(venv_python(folder)), "uv.exe" if WINDOWS else "uv")
         options = "--generate-hashes --no-emit-index-url --no-annotate --no-header --universal --fork-strategy fewest"
-        inputs = ["--python-version", "3.11", "requirements.in", "-o", "requirements.lock"]
+        command = [uv, "pip", "compile", "--quiet", *options.split(), *arguments, "--python-version", "3.11"]
         with step("resolving"):
-            call([uv, "pip", "compile", "--quiet", *options.split(), *arguments, *inputs], venv=folder)
-    with open(LOCK, encoding="utf-8") as stream:
-        pins = sum("==" in line and not line.startswith(" ") for line in stream)
-    say(f"requirements.lock: {pins} pins. The next `python run.py` installs them.")
+            call([*command, "requirements.in", "-o", LOCK], venv=folder)
+            both = os.path.join(folder, "both.lock")
+            call([*command, "requirements.in", "requirements-dev.in", "-c", LOCK, "-o", both], venv=folder)
+        write_rest(both, LOCK, DEV_LOCK)
+    say("requirements.lock: {} pins; requirements-dev.lock: {} more.".format(pins(LOCK), pins(DEV_LOCK)))
     return 0
+
+
+def write_rest(both: str, part: str, rest: str) -> None:
+    """Write the pins of one lock that another does not have."""
+    with open(both, encoding="utf-8") as one, open(part, encoding="utf-8") as two:
+        blocks, known = blocks_of(one.read()), set(blocks_of(two.read()))
+    with open(rest, "w", encoding="utf-8") as stream:
+        stream.write("".join(block + "\n" for block in blocks if block not in known))
+
+
+def blocks_of(text: str) -> List[str]:
+    """Return the pins of a lock, each with its hashes."""
+    lines: List[str] = []
+    for line in text.splitlines():
+        if line.startswith((" ", "\t")) and lines:
+            lines[-1] += "\n" + line
+        elif line and not line.startswith("#"):
+            lines.append(line)
+    return lines
 
 
 COMMANDS = {"test": test, "lab": lab, "bench": bench, "coverage": coverage, "exec": run_program}

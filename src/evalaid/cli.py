@@ -80,81 +80,245 @@ def main(project: Path | None) -> None:
 @click.option(
     "-p", "parameters", metavar="KEY=VALUE", multiple=True, help="Change a parameter of the study for this run."
 )
-@click.option("--jobs", type=click.IntRange(min=1), help="Studies at a time (default: the number of processors).")
-@click.option("--again", is_flag=True, help="Run studies whose reports are up to date, too.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Notebooks at a time (default: the number of processors).")
+@click.option("--force", is_flag=True, help="Compute everything, also what is up to date or in the cache.")
+@click.option("--engine", type=click.Choice(["forked", "plain"]), help="How notebooks run (default: forked on Linux).")
+@click.option(
+    "--alone", is_flag=True, help="Write the reports only: no synthesis, no index (for runs on many machines)."
+)
+@click.option("--executor", type=click.Choice(["local", "dask"]), default="local", help="Where the studies run.")
+@click.option("--scheduler", metavar="ADDRESS", help="Address of the Dask scheduler; its workers see this folder.")
 @told
-def run(study: Sequence[str], only: str | None, parameters: Sequence[str], jobs: int | None, *, again: bool) -> None:
+def run(study: Sequence[str], parameters: Sequence[str], **options: Any) -> None:
     """Run studies and write their reports (default: all studies), then the synthesis of all.
 
-    A study whose report was made from the same parameters, data, notebooks, code and libraries is left as it is when no study
-    is named. A run with changed parameters (-p) gets a report of its own and leaves the committed numbers and the synthesis
-    alone.
+    A report that was made from the same parameters, data, notebooks, code and libraries is left as it is; of another one the
+    notebooks run that something changed for. A run with changed parameters (-p) gets a report of its own and leaves the
+    synthesis alone. The numbers are compared with the committed ones, which `evalaid accept` replaces.
     """
-    from evalaid.base.project import OWN, SYNTHESIS, list_studies
-    from evalaid.report.report_folders import index_reports, report_folder
-    from evalaid.report.site.pages import PAGE
-    from evalaid.running.progress import ProgressDisplay
-    from evalaid.running.runs import find_synthesis, is_done, list_missing, run_studies
-    from evalaid.study.spec import StudySpec
+    from evalaid.base.project import list_studies
+    from evalaid.running.freshness import is_up_to_date
 
+    _end_in_order(options["engine"])
     changes = _parse_parameters(parameters)
-    specs = [StudySpec(study=name).change(changes) for name in study or list_studies()]
-    apart = bool(study) and set(study) <= {SYNTHESIS, *list_studies(OWN)}
-    synthesis = None if changes or apart else find_synthesis()
-    left = [] if study or changes or only or again else [spec for spec in specs if is_done(spec)]
-    specs = [spec for spec in specs if spec not in left]
+    names = [*dict.fromkeys(study)] or [*list_studies()]
+    anew = bool(changes or options["only"] or options["force"])
+    left = [] if anew else [name for name in names if is_up_to_date(name)]
+    names = [name for name in names if name not in left]
+    if options["executor"] == "dask":
+        _run_on_dask(names, parameters, options)
+        names = [] if changes else [name for name in names if not is_up_to_date(name)]
+    errors = _run_all(names, changes, named=bool(study), **options)
+    for name in left:
+        click.echo(f"Up to date: reports/{name}/index.html")
+    _stop_at_errors(errors)
+
+
+def _run_on_dask(names: Sequence[str], parameters: Sequence[str], options: dict[str, Any]) -> None:
+    """Let the workers of a cluster run the studies; what fails there is told."""
+    from evalaid.base.errors import StudyError
+    from evalaid.running.task_list import ListedRun, run_on_dask
+
+    if not options["scheduler"]:
+        raise StudyError("--executor dask needs --scheduler ADDRESS (tcp://HOST:8786, or a scheduler file's path).")
+    given = [word for parameter in parameters for word in ("-p", parameter)]
+    given += ["--force"] if options["force"] else []
+    runs = [ListedRun(number, (name, *given)) for number, name in enumerate(names, start=1)]
+    for done, code, said in run_on_dask(runs, options["scheduler"]):
+        click.echo(f"{done.arguments[0]}: {'done' if code == 0 else said.strip()}")
+
+
+def _run_all(
+    names: Sequence[str],
+    changes: dict[str, Any],
+    *,
+    named: bool,
+    only: str | None,
+    jobs: int | None,
+    force: bool,
+    alone: bool,
+    **_: Any,
+) -> list[EvalaidError | None]:
+    """Run studies, the synthesis where it follows, and the index; say what came out, and return the errors."""
+    from evalaid.base.project import OWN, REPORTS, SYNTHESIS, list_studies, project_root
+    from evalaid.running.freshness import find_synthesis, is_up_to_date
+
+    apart = alone or bool(changes) or (named and set(names) <= {SYNTHESIS, *list_studies(OWN)})
+    synthesis = None if apart else find_synthesis()
+    index = project_root() / REPORTS / "index.html"
+    if not names and (alone or ((synthesis is None or is_up_to_date(synthesis)) and index.is_file())):
+        return []
+    from evalaid.report.report_folders import index_reports
+    from evalaid.running.progress import ProgressDisplay
+    from evalaid.running.runs import list_missing, run_studies
+
+    specs, outcomes = _load(names, changes)
     try:
         with ProgressDisplay() as tell:
-            outcomes = run_studies(specs, jobs=jobs, only=only, tell=tell)
-            if synthesis is not None and not list_missing():
-                if again or study or only or not is_done(synthesis):
-                    outcomes += run_studies([synthesis], tell=tell)
-                else:
-                    left.append(synthesis)
+            outcomes += run_studies(specs, jobs=jobs, only=only, tell=tell, fresh=force)
+            missing = list_missing() if synthesis else []
+            if synthesis and not missing and (force or not is_up_to_date(synthesis)):
+                more, unread = _load([synthesis], {})
+                outcomes += [*unread, *run_studies(more, jobs=jobs, tell=tell, fresh=force)]
     finally:
-        index = index_reports()
-    for spec in left:
-        click.echo(f"Up to date: {_near(report_folder(spec) / PAGE)}")
+        if not alone:
+            index_reports()
     for outcome in outcomes:
         if outcome.result is not None:
-            click.echo(f"Report: {_near(outcome.result.page)}")
-    if synthesis is not None and list_missing():
-        click.echo(f"No synthesis yet: there are no numbers of {', '.join(list_missing())}.")
-    click.echo(f"All reports: {_near(index)}")
-    _stop_at_errors([outcome.error for outcome in outcomes])
+            _tell_result(outcome.result)
+    if missing:
+        click.echo(f"No synthesis yet: there are no numbers of {', '.join(missing)}.")
+    if not alone:
+        click.echo(f"All reports: {_near(index)}")
+    return [outcome.error for outcome in outcomes]
+
+
+def _load(names: Sequence[str], changes: dict[str, Any]) -> tuple[list[Any], list[Any]]:
+    """Load studies, and return those that can be run and the outcomes of those that cannot."""
+    from evalaid.running.runs import Outcome
+    from evalaid.study.spec import StudySpec
+
+    specs: list[Any] = []
+    unread: list[Any] = []
+    for name in names:
+        try:
+            specs.append(StudySpec(study=name).change(changes))
+        except EvalaidError as error:
+            unread.append(Outcome(name, None, error))
+    return specs, unread
+
+
+def _tell_result(made: Any) -> None:
+    """Say where a report is, what was computed for it, and whether its numbers are the committed ones."""
+    from evalaid.running.expected import compare_with_expected
+
+    said = f"{len(made.computed)} of {len(made.notebooks)} notebooks computed"
+    click.echo(f"Report: {_near(made.page)} ({said})")
+    comparison = None if made.spec.changed_fields() else compare_with_expected(made.manifest)
+    if comparison is not None:
+        click.echo(comparison.text())
+
+
+def _end_in_order(engine: str | None = None) -> None:
+    """Let a request to end (SIGTERM, SIGHUP) do what Ctrl-C does, unless whoever started this process ignores it."""
+    import signal
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
+    if engine:
+        os.environ["EVALAID_ENGINE"] = engine
 
 
 @main.command()
 @click.argument("study", nargs=-1)
-@click.option("--jobs", type=click.IntRange(min=1), help="Studies at a time (default: the number of processors).")
+@click.option("--jobs", type=click.IntRange(min=1), help="Notebooks at a time (default: the number of processors).")
+@click.option("--engine", type=click.Choice(["forked", "plain"]), help="How notebooks run (default: forked on Linux).")
+@click.option(
+    "--bytes", "by_bytes", is_flag=True, help="Run twice and compare every file that is written, byte by byte."
+)
 @told
-def verify(study: Sequence[str], jobs: int | None) -> None:
+def verify(study: Sequence[str], jobs: int | None, engine: str | None, *, by_bytes: bool) -> None:
     """Compute every reported number again and compare it with the committed one (default: all studies and the synthesis).
 
     Runs into a temporary folder. Exit code 0: all numbers confirmed; 1: a number, a key or a data file differs; 2: could
     not run.
     """
     from evalaid.base.project import OWN, list_studies
+    from evalaid.running.expected import expected_file
+    from evalaid.running.freshness import find_synthesis
     from evalaid.running.progress import ProgressDisplay
-    from evalaid.running.runs import find_synthesis, has_numbers, verify_studies
-    from evalaid.study.spec import StudySpec
+    from evalaid.running.repeat import repeat_studies
+    from evalaid.running.runs import list_missing, verify_studies
 
-    synthesis = None if study else find_synthesis()
-    new = [] if study else [name for name in list_studies(OWN) if not has_numbers(name)]
-    specs = [StudySpec(study=name) for name in study or list_studies() if name not in new]
+    _end_in_order(engine)
+    names = list(study) or list_studies()
+    new = [] if study or by_bytes else [name for name in list_studies(OWN) if not expected_file(name).is_file()]
+    synthesis, missing = (None if study else find_synthesis()), list_missing()
+    chosen = [*(name for name in names if name not in new), *([synthesis] if synthesis and not missing else [])]
+    specs, outcomes = _load(chosen, {})
     with ProgressDisplay() as tell:
-        outcomes = verify_studies([*specs, *([synthesis] if synthesis else [])], jobs=jobs, tell=tell)
+        outcomes += (repeat_studies if by_bytes else verify_studies)(specs, jobs=jobs, tell=tell)
     results = [outcome.result for outcome in outcomes if outcome.result is not None]
     for result in results:
         click.echo(result.text())
     for name in new:
-        click.echo(f"{name}: not run yet, so there are no numbers to compare with: evalaid run {name}")
+        click.echo(f"{name}: no expected numbers yet: run it, look at its report, then: evalaid accept {name}")
+    if synthesis and missing:
+        click.echo(f"{synthesis}: not verified, because there are no reports of {', '.join(missing)}: evalaid run")
     if len(outcomes) > 1:
         confirmed = [result for result in results if result.confirmed]
-        numbers = sum(result.compared for result in confirmed)
-        click.echo(f"{len(confirmed)} of {len(outcomes)} confirmed, {numbers:,} numbers.")
+        counted = sum(result.compared for result in confirmed)
+        click.echo(f"{len(confirmed)} of {len(outcomes)} confirmed, {counted:,} {'files' if by_bytes else 'numbers'}.")
     _stop_at_errors([outcome.error for outcome in outcomes])
     sys.exit(0 if all(result.confirmed for result in results) else 1)
+
+
+@main.command()
+@click.argument("study", nargs=-1, required=True)
+@told
+def accept(study: Sequence[str]) -> None:
+    """Take the numbers of the last report of STUDY as the expected ones (reports/expected), and print what moved.
+
+    For a change that was meant: commit the file with the change that moved the numbers.
+    """
+    from evalaid.running.expected import accept, expected_file
+
+    for name in study:
+        comparison = accept(name)
+        click.echo(comparison.text())
+        click.echo(f"Expected numbers: {_near(expected_file(name))}")
+
+
+@main.command()
+@click.option("--file", type=click.Path(path_type=Path), help="File of runs, one per line: STUDY -p KEY=VALUE ...")
+@told
+def tasks(file: Path | None) -> None:
+    """List the runs of a cluster, numbered: all studies, or those of a file. Each can be repeated, and none needs another."""
+    from evalaid.running.task_list import list_runs
+
+    for one in list_runs(file):
+        click.echo(one.text())
+
+
+@main.command()
+@click.argument("number", type=int)
+@click.option("--file", type=click.Path(path_type=Path), help="File of runs, one per line: STUDY -p KEY=VALUE ...")
+@told
+def task(number: int, file: Path | None) -> None:
+    """Carry out run NUMBER of the list; one that is done does nothing."""
+    from evalaid.running.task_list import pick_run
+
+    main(["run", *pick_run(number, file).arguments, "--alone"], standalone_mode=False)
+
+
+@main.command()
+@click.option("--file", type=click.Path(path_type=Path), help="File of runs, one per line: STUDY -p KEY=VALUE ...")
+@told
+def slurm(file: Path | None) -> None:
+    """Print the script of a SLURM job array that carries out every run of the list: evalaid slurm > runs.sh; sbatch runs.sh."""
+    from evalaid.running.task_list import write_slurm
+
+    click.echo(write_slurm(file), nl=False)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@told
+def archive(folder: Path) -> None:
+    """Write FOLDER, ready to deposit: code, data that may be published, reports, lock, checksums; check what data editors ask.
+
+    Exit code 0: every point passed; 1: a point failed, and it says which.
+    """
+    from evalaid.running.archive import write_archive
+
+    deposit = write_archive(folder)
+    click.echo(deposit.text())
+    sys.exit(0 if deposit.passed else 1)
 
 
 @main.command()

@@ -1,7 +1,6 @@
 """What the documents tell a reader to type exists and works."""
 
 import importlib
-import json
 import re
 import shlex
 import subprocess
@@ -11,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
+
+from evalaid.running.expected import read_expected
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = (
@@ -135,11 +136,10 @@ def test_every_command_exists(document, words, run_help):
 
 
 def test_the_result_in_the_readme_is_the_committed_one():
-    report = ROOT / "reports" / "korea_responsible_hospitals" / "numbers.json"
-    numbers = json.loads(report.read_text(encoding="utf-8"))["numbers"]
+    numbers = read_expected("korea_responsible_hospitals").numbers
     main = {
-        key.removeprefix("scenarios.main."): numbers[key]["value"]
-        for key in numbers
+        key.removeprefix("scenarios.main."): number.value
+        for key, number in numbers.items()
         if key.startswith("scenarios.main.")
     }
     sentence = (

@@ -8,8 +8,14 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-ASKED = [line for line in (ROOT / "requirements.in").read_text(encoding="utf-8").splitlines() if line[:1].isalpha()]
-LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+FILES = ("requirements", "requirements-dev")
+ASKED_BY = {
+    name: [line for line in (ROOT / f"{name}.in").read_text(encoding="utf-8").splitlines() if line[:1].isalpha()]
+    for name in FILES
+}
+ASKED = [line for name in FILES for line in ASKED_BY[name]]
+LOCKS = {name: (ROOT / f"{name}.lock").read_text(encoding="utf-8") for name in FILES}
+LOCK = "\n".join(text.strip() for text in LOCKS.values())
 PINS = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", LOCK, re.MULTILINE))
 
 
@@ -43,3 +49,16 @@ def test_the_lock_satisfies_what_the_package_asks_for():
 def test_what_the_package_asks_for_is_asked_for_with_a_reason():
     named = {canonical(Requirement(line.split("#")[0]).name) for line in ASKED}
     assert {canonical(Requirement(line).name) for line in PROJECT["project"]["dependencies"]} <= named
+
+
+def test_what_a_reader_installs_holds_nothing_for_tests():
+    for name in FILES:
+        asked = {canonical(Requirement(line.split("#")[0]).name) for line in ASKED_BY[name]}
+        assert asked <= set(re.findall(r"^([\w.-]+)==", LOCKS[name], re.MULTILINE)), name
+
+
+def test_every_action_of_a_workflow_is_pinned_by_its_commit():
+    workflows = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+    used = re.findall(r"uses:\s*(\S+)", "\n".join(path.read_text(encoding="utf-8") for path in workflows))
+    assert used
+    assert all(re.fullmatch(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}", action) for action in used), used

@@ -12,8 +12,9 @@ from support.projects import ROOT
 from evalaid.did.estimators.identities import ROUNDING
 from evalaid.report.display import fonts
 from evalaid.running.comparison import compare_numbers
+from evalaid.running.expected import read_expected
 from evalaid.running.notebooks import run_study
-from evalaid.study.manifest import hash_file, read_manifest
+from evalaid.study.manifest import hash_file
 from evalaid.study.sample import load_design, load_frame
 from evalaid.study.spec import StudySpec, load_study
 
@@ -123,7 +124,7 @@ def test_the_interval_uses_the_care_areas(run):
 
 
 def test_the_numbers_are_the_committed_ones(run):
-    committed = read_manifest(ROOT / "reports" / KOREA / "numbers.json")
+    committed = read_expected(KOREA)
     differences = compare_numbers(committed.numbers, run.manifest.numbers)
     assert differences.empty, differences.to_string()
     assert committed.data_files == run.manifest.data_files
@@ -155,6 +156,7 @@ def test_the_report_is_complete(run):
         "exhibits.csv",
         *(f"{name}.html" for name in PAGES),
         "numbers.json",
+        "ro-crate-metadata.json",
         "tables",
     }
     for ending in ("png", "svg"):

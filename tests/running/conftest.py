@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from support.projects import ROOT
+from support.projects import environment
 
 
 class Started:
@@ -20,9 +20,13 @@ class Started:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "COLUMNS": "200", **variables},
+            env=environment(**variables),
             preexec_fn=interruptible if os.name == "posix" else None,  # noqa: PLW1509
         )
+
+    @property
+    def pid(self):
+        return self._process.pid
 
     def wait_until(self, happened):
         """Return when something has happened; it never will when the process has ended before."""

@@ -16,7 +16,9 @@ from support.projects import ROOT, make_project, toy_frame, write_study
 from evalaid.cli import main
 from evalaid.did.estimators.estimation import methods
 
-COMMANDS = ["check", "compare", "design", "init", "methods", "new", "run", "verify", "why"]
+COMMANDS = [
+    "accept", "archive", "check", "compare", "design", "init", "methods", "new", "run", "slurm", "task", "tasks", "verify", "why",
+]  # fmt: skip
 
 
 def call(*arguments):
@@ -67,11 +69,12 @@ def test_the_version_is_told():
         (["design", "../toy"], "cannot be the name of a study"),
         (["run", "a/b"], "cannot be the name of a study"),
         (["run", "toy", "-p", "level"], "write key=value"),
+        (["run", "toy", "-p", "study=other"], "which study is run is no parameter: evalaid run other"),
         (["run", "toy", "-p", "levle=0.9"], "unknown parameter 'levle' (did you mean 'level'?)"),
         (["run", "toy", "-p", "level=high"], "level must be a number"),
         (["run", "toy", "-p", "keep=[1"], "not valid YAML"),
         (["run", "toy", "--only", "9"], "no notebook '9'"),
-        (["verify", "toy"], "numbers.json is missing"),
+        (["verify", "toy"], "reports/expected/toy.csv is missing"),
         (["check", "none.csv"], "none.csv: there is no such file"),
     ],
 )
@@ -92,16 +95,20 @@ def test_a_malformed_study_stops_before_papermill_starts(project, monkeypatch):
 def test_run_prints_where_the_reports_are_and_verify_confirms_them(project):
     result = call("run", "toy", "-p", "level=0.9")
     assert result.exit_code == 0, result.output
-    place = re.search(r"Report: (reports/toy-[0-9a-f]{8}/index.html)", result.output)
+    place = re.search(r"Report: (reports/toy@[0-9a-f]{8}/index.html)", result.output)
     assert (project / place.group(1)).is_file()
     index = (project / "reports" / "index.html").read_text(encoding="utf-8")
     assert place.group(1).removeprefix("reports/") in index
 
     assert call("run").exit_code == 0
+    accepted = call("accept", "toy")
+    assert (accepted.exit_code, "Expected numbers: reports/expected/toy.csv" in accepted.output) == (0, True)
+    again = call("run", "--force")
+    assert "toy: 18 numbers: all equal (largest relative difference 0)" in again.output
     confirmed = call("verify")
     assert (confirmed.exit_code, "toy: all 18 reported numbers confirmed" in confirmed.output) == (0, True)
-    numbers = project / "reports" / "toy" / "numbers.json"
-    numbers.write_text(numbers.read_text(encoding="utf-8").replace('"value": 12\n', '"value": 13\n'), encoding="utf-8")
+    numbers = project / "reports" / "expected" / "toy.csv"
+    numbers.write_text(numbers.read_text(encoding="utf-8").replace("units,12,", "units,13,", 1), encoding="utf-8")
     differs = call("verify")
     assert differs.exit_code == 1
     assert re.search(r"sample.units\s+differs\s+13\s+12\s+-1\s+2_toy\s+In \[4\]", differs.output)

@@ -120,6 +120,7 @@ def test_a_run_leaves_a_whole_report_and_tells_its_progress(project):
         "exhibits.csv",
         "index.html",
         "numbers.json",
+        "ro-crate-metadata.json",
         "tables",
     }
     numbers = run.numbers().set_index("key")
@@ -131,7 +132,7 @@ def test_a_run_leaves_a_whole_report_and_tells_its_progress(project):
     ]
     assert numbers.loc["overall.main.estimate", "cell"] == "In [5]"
     assert read_manifest(run.folder / "numbers.json") == run.manifest
-    assert [event["event"] for *_, event in told] == ["launch", "start", *["cell"] * 5, "done"]
+    assert [event["event"] for *_, event in told] == ["launch", "start", *["cell"] * 5, "done", "finished"]
     assert told[0][:2] == ("toy", "2_toy")
     executed = (run.folder / "2_toy.ipynb").read_text(encoding="utf-8")
     assert str(project) not in executed + (run.folder / "index.html").read_text(encoding="utf-8")
@@ -139,7 +140,7 @@ def test_a_run_leaves_a_whole_report_and_tells_its_progress(project):
 
     # A second run with other parameters has a report of its own; the same run again gives the same bytes.
     changed = run_study(StudySpec(study="toy", level=0.9))
-    assert changed.folder.name.startswith("toy-")
+    assert changed.folder.name.startswith("toy@")
     before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
     run_study(StudySpec(study="toy"))
     assert before == {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
@@ -192,7 +193,9 @@ def test_an_interrupt_keeps_the_last_report_and_says_what_was_kept(project, star
     write_notebook(project, ('print("here")', NEVER_ENDS))
     process = start(project, "run", "toy")
     process.wait_until(
-        lambda: any('"here\\n"' in path.read_text(encoding="utf-8") for path in project.glob("reports/.toy-*/*.ipynb"))
+        lambda: any(
+            '"here\\n"' in path.read_text(encoding="utf-8") for path in project.glob("reports/.toy-*/.run-*/*.ipynb")
+        )
     )
     code, complained = process.send(signal.SIGINT)
     assert code == 130

@@ -31,9 +31,11 @@ def project(run, tmp_path):
     root.mkdir()
     run.ROOT, run.VENV = str(root), str(root / ".venv")
     run.LOCK, run.PROJECT = str(root / "requirements.lock"), str(root / "pyproject.toml")
+    run.DEV_LOCK = str(root / "requirements-dev.lock")
     run.STAMP, run.UNFINISHED = (str(root / ".venv" / name) for name in ("evalaid-setup.json", "evalaid-unfinished"))
     assert Path(run.venv_python()).is_relative_to(root), "a test must never touch the project's own .venv"
     (root / "requirements.lock").write_text("numpy==1.0\n", encoding="utf-8")
+    (root / "requirements-dev.lock").write_text("pytest==1.0\nruff==1.0\n", encoding="utf-8")
     (root / "pyproject.toml").write_text("[project]\n", encoding="utf-8")
     return root
 
@@ -240,7 +242,7 @@ def test_a_new_environment_is_made_from_the_lock_with_hashes(run, project, calls
     assert (packages[0] == "uv-here") == uv
     itself = next(command for command in calls if "--editable" in command)
     assert {"--no-deps", "--no-index", "--no-build-isolation", run.ROOT} <= set(itself)
-    assert any("compileall" in command for command in calls)
+    assert [command[2] for command in calls if "-c" in command] == [f"import {names}" for names in run.USED]
     told = capsys.readouterr()
     assert "Ready after" in told.err
     assert not told.out, "standard output belongs to the command"
@@ -262,7 +264,7 @@ def test_the_kernel_stays_in_the_environment_and_is_reproducible(run, project, c
     assert kernel["env"]["PYTHONHASHSEED"] == "0"
 
 
-@pytest.mark.parametrize("moment", ["venv", "--require-hashes", "--editable", "compileall"])
+@pytest.mark.parametrize("moment", ["venv", "--require-hashes", "--editable", "-c"])
 def test_interrupted_at_any_moment_it_is_made_again(run, project, calls, monkeypatch, moment):
     with_uv(run, monkeypatch)
     complete = run.call
@@ -313,12 +315,46 @@ def test_only_the_project_is_installed_again_when_only_it_changed(run, environme
     assert run.inspect()[0] == "ready"
 
 
-@pytest.mark.parametrize("missing", ["requirements.lock", "pyproject.toml"])
+@pytest.mark.parametrize("missing", ["requirements.lock", "requirements-dev.lock", "pyproject.toml"])
 def test_a_missing_file_is_named(run, project, missing):
     (project / missing).unlink()
     with pytest.raises(run.SetupError, match=f"{missing} is missing beside run.py") as caught:
         run.set_up()
     assert f"git checkout {missing}" in str(caught.value)
+
+
+@pytest.mark.parametrize("uv", [True, False])
+def test_what_tests_need_is_added_when_they_are_run_and_only_then(run, environment, calls, monkeypatch, uv):
+    (with_uv if uv else without_uv)(run, monkeypatch)
+    run.set_up_dev()
+    [packages] = [command for command in calls if "--require-hashes" in command]
+    assert {"--no-deps", run.DEV_LOCK} <= set(packages)
+    assert run.LOCK not in packages
+    assert (packages[0] == "uv-here") == uv
+    assert run.inspect() == ("ready", "")
+    calls.clear()
+    run.set_up_dev()
+    assert calls == []
+    Path(run.PROJECT).write_text("[project]\nname = 'x'\n", encoding="utf-8")
+    run.set_up()
+    run.set_up_dev()
+    assert not any("--require-hashes" in command for command in calls)
+    Path(run.DEV_LOCK).write_text("pytest==2.0\n", encoding="utf-8")
+    assert run.inspect() == ("ready", "")  # whoever only runs the studies is not concerned
+    run.set_up_dev()
+    assert any(run.DEV_LOCK in command for command in calls)
+
+
+def test_a_lock_for_tests_holds_what_the_other_does_not(run, tmp_path):
+    one, other = (
+        "a==1 ; python_version < '4' \\\n    --hash=sha256:0\n",
+        "b==2 \\\n    --hash=sha256:1 \\\n    --hash=sha256:2\n",
+    )
+    for name, text in (("both", "# head\n" + one + other), ("part", one)):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    run.write_rest(str(tmp_path / "both"), str(tmp_path / "part"), str(tmp_path / "rest"))
+    assert (tmp_path / "rest").read_text(encoding="utf-8") == other
+    assert run.pins(str(tmp_path / "both")) == 2
 
 
 class Terminal(io.StringIO):
@@ -447,6 +483,7 @@ def test_a_file_to_check_is_looked_for_where_the_caller_stands(run, monkeypatch,
 )
 def test_the_tests_style_and_types_are_all_run_and_any_failure_counts(run, monkeypatch, codes, expected):
     started = []
+    monkeypatch.setattr(run, "set_up_dev", lambda: None)
     monkeypatch.setattr(
         run.subprocess, "call", lambda command, **_: started.append(command[2:]) or codes[len(started) - 1]
     )
@@ -489,6 +526,7 @@ def test_a_name_stands_for_a_wing_a_folder_or_a_file(run, tree, name, paths):
     ("name", "near"), [("panle", " Nearest: panel."), ("xyzxyz", ""), ("support", ""), ("id", " Nearest: did, wild.")]
 )
 def test_an_unknown_name_names_the_nearest_and_starts_nothing(run, tree, monkeypatch, name, near):
+    monkeypatch.setattr(run, "set_up_dev", lambda: None)
     monkeypatch.setattr(run.subprocess, "call", lambda *_, **__: pytest.fail("started something"))
     with pytest.raises(run.SetupError) as caught:
         run.test(["did", name])
@@ -508,6 +546,7 @@ def test_an_unknown_name_names_the_nearest_and_starts_nothing(run, tree, monkeyp
 )
 def test_named_tests_are_run_alone(run, tree, monkeypatch, given, expected):
     started = []
+    monkeypatch.setattr(run, "set_up_dev", lambda: None)
     monkeypatch.setattr(run.os, "cpu_count", lambda: 8)
     monkeypatch.setattr(run.subprocess, "call", lambda command, **_: started.append(command[2:]) or 0)
     assert run.test(given) == 0
@@ -518,6 +557,7 @@ def test_named_tests_are_run_alone(run, tree, monkeypatch, given, expected):
 @pytest.mark.parametrize(("given", "marker"), [(["--slow"], True), ([], False)])
 def test_slow_tests_are_asked_for(run, monkeypatch, given, marker):
     started = []
+    monkeypatch.setattr(run, "set_up_dev", lambda: None)
     monkeypatch.setattr(run.subprocess, "call", lambda command, **_: started.append(command) or 0)
     run.test(given)
     assert ("slow or not slow" in started[0]) == marker

@@ -5,14 +5,17 @@ import json
 import re
 import shutil
 import signal
+import subprocess
 import sys
 
 import pytest
 from click.testing import CliRunner
-from support.projects import EFFECT, ROOT, SAMPLE, TOY, make_project, write_notebook, write_study
+from support.projects import EFFECT, ROOT, SAMPLE, TOY, environment, make_project, write_notebook, write_study
 
 from evalaid.cli import main
-from evalaid.running.runs import count_processors, find_synthesis, is_done, list_missing, run_studies
+from evalaid.running.execution import count_processors
+from evalaid.running.freshness import find_synthesis, is_up_to_date
+from evalaid.running.runs import list_missing, run_studies
 from evalaid.study.spec import StudySpec
 
 OVERALL = EFFECT.replace('["label", "estimate"]', '["label", "estimate", "conf_low", "conf_high"]')
@@ -43,7 +46,7 @@ def test_a_study_that_fails_does_not_stop_the_others(project):
     assert count_processors() >= 1
 
     write_study(project, "broken", {**TOY, "panel": "data/none.csv"})
-    result = call("run", "--again", "--jobs", "2")
+    result = call("run", "--force", "--jobs", "2")
     assert result.exit_code == 2
     assert "Report: reports/toy/index.html" in result.output
     assert "data/none.csv" in result.output
@@ -51,26 +54,55 @@ def test_a_study_that_fails_does_not_stop_the_others(project):
 
 
 def test_a_report_that_is_up_to_date_is_left_and_any_change_makes_it_again(project):
-    spec = StudySpec(study="toy")
-    assert not is_done(spec)
-    assert "Report: reports/toy/index.html" in call("run").output
-    assert is_done(spec)
-    again = call("run")
-    assert "Up to date: reports/toy/index.html" in again.output
-    assert "Report:" not in again.output
-    assert "Report: reports/toy/index.html" in call("run", "toy").output
+    assert not is_up_to_date("toy")
+    assert "Report: reports/toy/index.html (1 of 1 notebooks computed)" in call("run").output
+    for arguments in ((), ("toy",)):
+        again = call("run", *arguments)
+        assert (again.exit_code, again.output) == (0, "Up to date: reports/toy/index.html\n")
+    assert "1 of 1 notebooks computed" in call("run", "--force").output
 
-    numbers = project / "reports" / "toy" / "numbers.json"
-    numbers.write_text(numbers.read_text(encoding="utf-8") + " ", encoding="utf-8")
-    assert not is_done(spec)
+    report = project / "reports" / "toy"
+    for path in sorted(path for path in report.rglob("*") if path.is_file()):  # a damaged output, record included
+        path.write_bytes(path.read_bytes() + b" {")
+        assert not is_up_to_date("toy"), path
+        assert "0 of 1 notebooks computed" in call("run").output
+        assert is_up_to_date("toy")
+    (report / "stray.txt").touch()
+    assert not is_up_to_date("toy")
+
     call("run")
-    assert is_done(spec)
+    notebook = project / "notebooks" / "2_toy.ipynb"
+    stored = notebook.read_bytes()
     write_notebook(project, (SAMPLE,))
-    assert not is_done(spec)
-    write_notebook(project, (SAMPLE, EFFECT))
-    assert not is_done(spec.change({"level": 0.9}))
+    assert "1 of 1 notebooks computed" in call("run").output
+    notebook.write_bytes(stored)
+    assert "0 of 1 notebooks computed" in call("run").output  # the content of before: its results are remembered
+    write_notebook(project, (), name="3_more")
+    assert "1 of 2 notebooks computed" in call("run").output
     (project / TOY["panel"]).unlink()
-    assert not is_done(spec)
+    assert not is_up_to_date("toy")
+
+
+def test_nothing_heavy_is_imported_to_see_that_nothing_changed(project):
+    call("run")
+    command = [sys.executable, "-X", "importtime", "-m", "evalaid", "run"]
+    printed = subprocess.run(command, env=environment(), cwd=project, capture_output=True, text=True, check=True)
+    assert printed.stdout == "Up to date: reports/toy/index.html\n"
+    imported = {line.rpartition("|")[2].strip().split(".")[0] for line in printed.stderr.splitlines()}
+    assert not imported & {"numpy", "pandas", "pydantic", "scipy", "matplotlib", "papermill", "rich", "zmq"}
+
+
+def test_a_damaged_entry_of_the_cache_is_never_used(project):
+    call("run")
+    [entry] = (project / ".evalaid" / "cache" / "toy" / "2_toy").glob("*/entry.json")
+    whole = {path: path.read_bytes() for path in entry.parent.rglob("*") if path.is_file()}
+    written = (project / "reports" / "toy" / "numbers.json").read_bytes()
+    for path, content in whole.items():
+        path.write_bytes(content.replace(b"12", b"13") + b" ")
+        (project / "reports" / "toy" / ".made_from").unlink()
+        assert "1 of 1 notebooks computed" in call("run").output, path
+        assert (project / "reports" / "toy" / "numbers.json").read_bytes() == written
+        assert {path: path.read_bytes() for path in entry.parent.rglob("*") if path.is_file()} == whole
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals differ")
@@ -79,7 +111,9 @@ def test_an_interrupt_keeps_the_studies_that_are_finished(project, start):
     write_study(project, "slow", TOY)
     reports = project / "reports"
     process = start(project, "run", "toy", "slow", "--jobs", "2")
-    process.wait_until(lambda: (reports / "toy" / "index.html").is_file() and any(reports.glob(".slow-*/*.ipynb")))
+    process.wait_until(
+        lambda: (reports / "toy" / "index.html").is_file() and any(reports.glob(".slow-*/.run-*/*.ipynb"))
+    )
     code, complained = process.send(signal.SIGINT)
     assert code == 130
     assert "Interrupted. Kept: 2_toy.ipynb in reports/slow.failed" in complained
@@ -144,7 +178,8 @@ def test_the_synthesis_follows_all_studies_but_ones_own_and_opens_the_reports(pr
     assert "reports/mine/numbers.json" not in numbers["data_files"]
 
     write_study(project, "begun", {**TOY, "origin": "own"})
+    assert call("accept", "drawn", "toy", "mine", "synthesis").exit_code == 0
     confirmed = call("verify")
     assert confirmed.exit_code == 0, confirmed.output
     assert "4 of 4 confirmed" in confirmed.output
-    assert "begun: not run yet, so there are no numbers to compare with: evalaid run begun" in confirmed.output
+    assert "begun: no expected numbers yet: run it, look at its report, then: evalaid accept begun" in confirmed.output

@@ -6,12 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from support.projects import make_project
+from support.projects import SAMPLE, make_project, write_notebook
 
 from evalaid.base.errors import ManifestError
 from evalaid.running.comparison import compare_numbers, compare_reports
+from evalaid.running.expected import accept, expected_file, read_expected, write_expected
 from evalaid.running.notebooks import run_study
-from evalaid.running.verify import verify_study
+from evalaid.running.repeat import repeat_studies
+from evalaid.running.verify import compare_run, verify_study
 from evalaid.study.manifest import Manifest, Number, Recorder, read_manifest, read_parts, write_manifest
 from evalaid.study.spec import StudySpec
 
@@ -161,19 +163,22 @@ def test_two_folders_of_reports_are_compared_by_study(tmp_path):
 def test_a_study_is_confirmed_and_every_change_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(make_project(tmp_path))
     spec = StudySpec(study="toy")
-    committed = run_study(spec).folder / "numbers.json"
+    with pytest.raises(ManifestError, match=r"expected/toy.csv is missing.*evalaid accept toy"):
+        verify_study(spec)
+    report = run_study(spec).folder
+    seen = {path.name for path in report.iterdir()}
+    assert accept("toy").compared == 18
+    committed = expected_file("toy")
     text = committed.read_text(encoding="utf-8")
-    seen = {path.name for path in committed.parent.iterdir()}
+    assert read_expected("toy") == read_manifest(report / "numbers.json")
 
     result = verify_study(spec)
     assert result.confirmed
     assert "all 18 reported numbers confirmed" in result.text()
 
     # One committed number changed by hand: named with both values and the cell.
-    edited = json.loads(text)
-    edited["numbers"]["sample.units"]["value"] = 13
-    edited["numbers"]["overall.extra"] = edited["numbers"].pop("overall.main.estimate")
-    committed.write_text(json.dumps(edited), encoding="utf-8")
+    edited = text.replace("units,12,", "units,13,").replace("overall.main.estimate", "overall.extra")
+    committed.write_text(edited, encoding="utf-8")
     result = verify_study(spec)
     rows = result.differences.set_index("key")
     assert not result.confirmed
@@ -182,6 +187,22 @@ def test_a_study_is_confirmed_and_every_change_is_named(tmp_path, monkeypatch):
     assert rows.loc["overall.extra", "fault"] == "missing in this run"
     assert "First diverging cell: 2_toy, In [4] (number sample.units)" in result.text()
     assert "describe.describe_sample(spec, design)" in result.text()
+
+    # What the head says: title, kind of data, hashes, seed.
+    for old, new, words in (
+        ("# title,A sim", "# title,Another sim", "title is 'A simulated programme' where the committed"),
+        (
+            "# data_kind,simulated",
+            "# data_kind,real",
+            "data_kind is 'simulated' where the committed numbers have 'real'",
+        ),
+        ("# spec_hash,", "# spec_hash,0", "spec hash differs"),
+        ("# data_file,data/toy.csv,", "# data_file,data/toy.csv,0", "sha256 differs"),
+        ("# seed,1", "# seed,2", "seed 1 where the committed numbers have 2"),
+    ):
+        committed.write_text(text.replace(old, new), encoding="utf-8")
+        found = compare_run(run_study(spec)).faults
+        assert any(words in fault for fault in found), (words, found)
 
     # One data value edited: the file and the numbers that it moves.
     committed.write_text(text, encoding="utf-8")
@@ -192,20 +213,60 @@ def test_a_study_is_confirmed_and_every_change_is_named(tmp_path, monkeypatch):
     assert any("data/toy.csv has changed" in fault for fault in result.faults)
     assert "overall.main.estimate" in set(result.differences["key"])
     assert "sample.units" not in set(result.differences["key"])
-    assert {path.name for path in committed.parent.iterdir()} == seen
+    assert {path.name for path in report.iterdir()} == seen
+    assert committed.read_text(encoding="utf-8") == text
 
 
-def test_changed_parameters_and_seeds_are_named(tmp_path, monkeypatch):
+def test_the_same_bytes_twice_or_the_first_cell_that_diverges(tmp_path, monkeypatch):
     monkeypatch.chdir(make_project(tmp_path))
-    numbers = {"a.b": number(spec_hash="f" * 16)}
-    made = Manifest("toy", "Toy", "simulated", "1" * 64, "2" * 64, {"data/toy.csv": "3"}, 2, numbers)
-    (tmp_path / "reports" / "toy").mkdir(parents=True)
-    write_manifest(made, tmp_path / "reports" / "toy" / "numbers.json")
-    result = verify_study(StudySpec(study="toy"))
-    for words in (
-        "spec hash differs",
-        "sha256 differs",
-        "seed 1 where the committed numbers have 2",
-        "another hash or seed",
-    ):
-        assert any(words in fault for fault in result.faults), words
+    spec = StudySpec(study="toy")
+    [outcome] = repeat_studies([spec])
+    assert outcome.result.confirmed
+    assert "toy: 6 files, twice the same bytes" in outcome.result.text()
+    write_notebook(tmp_path, (SAMPLE, "import os\nos.urandom(4)"))
+    [outcome] = repeat_studies([spec])
+    assert outcome.result.differing == ("2_toy.ipynb", "index.html")
+    assert "First diverging cell: 2_toy.ipynb, cell 5\n    import os\n    os.urandom(4)" in outcome.result.text()
+
+    write_notebook(tmp_path, (SAMPLE,))
+    table = run_study(spec).folder / "tables" / "sample.csv"
+    table.write_text(table.read_text(encoding="utf-8").replace("12", "13"), encoding="utf-8")
+    [outcome] = repeat_studies([spec])
+    assert (outcome.result.differing, outcome.result.stale) == ((), ("tables/sample.csv",))
+    assert "The report on disk is not the one that is made now: tables/sample.csv" in outcome.result.text()
+
+
+HEAD = "# study,toy\n# title,T\n# data_kind,real\n# spec_hash,0\n# data_hash,0\n# seed,1\n"
+LINE = 'a.b,0.30000000000000004,pp,2,"twfe, plain",2_design,In [3]\n'
+
+
+def test_a_line_of_expected_numbers_holds_the_whole_value(tmp_path, monkeypatch):
+    monkeypatch.chdir(make_project(tmp_path))
+    path = expected_file("toy")
+    made = Manifest("toy", "T", "real", "0", "0", {}, 1, {"a.b": number(value=0.1 + 0.2, method="twfe, plain")})
+    write_expected(made, path)
+    assert path.read_text(encoding="utf-8") == HEAD + "key,value,unit,digits,method,notebook,cell\n" + LINE
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "line 0, is not as evalaid writes it"),
+        (HEAD, "holds no number"),
+        (HEAD + LINE + LINE, "line 8, is not as evalaid writes it (the key 'a.b' stands there twice)"),
+        (HEAD + LINE.replace("pp", "inches"), "line 7, is not as evalaid writes it (unknown unit 'inches')"),
+        (HEAD + LINE.replace("0.3", "O.3"), "line 7"),
+        (HEAD + "a.b,1\n", "line 7"),
+        (HEAD + HEAD, "line 7, is not as evalaid writes it ('# study' is not expected here)"),
+        (LINE, "line 1"),
+        ("\0", "is not as evalaid writes it"),
+    ],
+)
+def test_expected_numbers_that_somebody_damaged_are_named_by_their_line(tmp_path, monkeypatch, text, words):
+    monkeypatch.chdir(make_project(tmp_path))
+    expected_file("toy").parent.mkdir(parents=True)
+    expected_file("toy").write_text(text, encoding="utf-8")
+    with pytest.raises(ManifestError) as error:
+        read_expected("toy")
+    assert words in str(error.value)
+    assert "reports/expected/toy.csv" in str(error.value)

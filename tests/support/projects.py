@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -81,3 +82,8 @@ def code_cell(source, tags=()):
     return {
         "cell_type": "code", "id": digest, "metadata": metadata, "source": source, "execution_count": None, "outputs": [],
     }  # fmt: skip
+
+
+def environment(**changes):
+    """Return the variables of a process that runs the package from its sources."""
+    return {**os.environ, "PYTHONPATH": str(ROOT / "src"), "COLUMNS": "200", **changes}

@@ -23,9 +23,9 @@ from evalaid.report.display.formatted_tables import ColumnFormat, FormattedTable
 from evalaid.report.exhibit_list import add_exhibit
 from evalaid.report.exhibits import NOTHING_NOTED, NOTHING_TO_DRAW, Drawn, Exhibit, Tabled
 from evalaid.report.questions.units import in_own_unit, unit_of_outcome
-from evalaid.report.report_folders import report_folder
 from evalaid.report.wording.prose import fill
 from evalaid.study.manifest import NUMBERS_FILE, Number, Recorder, hash_value, read_manifest, read_parts, short
+from evalaid.study.reports import NOTEBOOK, PARTS, PENDING, RUN_FOLDER, report_folder
 from evalaid.study.sample import load_design
 from evalaid.study.sources import hash_inputs
 from evalaid.study.spec import StudySpec
@@ -33,10 +33,7 @@ from evalaid.study.spec import StudySpec
 if TYPE_CHECKING:
     import pandas as pd
 
-RUN_FOLDER = "EVALAID_RUN_FOLDER"
-NOTEBOOK = "EVALAID_NOTEBOOK"
 SMALLEST = "EVALAID_SMALLEST_COUNT"
-PARTS = ".parts"
 
 
 @dataclass(frozen=True, repr=False)
@@ -176,8 +173,8 @@ class Section:
         return fill(template, self.recorder.lookup, self.spec.level, self._texts)
 
     def has(self, key: str) -> bool:
-        """Return whether a number of that name was recorded, by this notebook or an earlier one of the same run."""
-        return key in self.recorder.numbers or key in self.recorder.earlier
+        """Say whether a number of that name was recorded, by this notebook or an earlier one of the same run."""
+        return self.recorder.has(key)
 
     def value(self, key: str) -> int | float | None:
         """Return a recorded number at full precision; None when it does not exist."""
@@ -219,7 +216,10 @@ def open_section(names: Mapping[str, Any], notebook: str, data_kind: str = "") -
     parts = folder / PARTS
     parts.mkdir(exist_ok=True)
     earlier = read_parts(sorted(path for path in parts.glob("*.json") if path.stem < own))
-    recorder = Recorder(own, *hashes, spec.seed, parts / f"{own}.json", earlier=earlier, own_unit=measure)
+    pending = (parts / PENDING).is_file()
+    recorder = Recorder(
+        own, *hashes, spec.seed, parts / f"{own}.json", earlier=earlier, own_unit=measure, pending=pending
+    )
     return Section(spec, recorder, folder, data_kind)
 
 

@@ -15,10 +15,10 @@ from evalaid.base.effect_columns import ENDS, ESTIMATE, TREATED_CLUSTERS
 from evalaid.base.project import LITERATURE, PROJECT, PUBLISHED, list_studies, project_root
 from evalaid.report.display.formatted_tables import ColumnFormat
 from evalaid.report.questions.published import REPEATS, every_claim, judge_repeats
-from evalaid.report.report_folders import report_folder
 from evalaid.report.threats.finding import VERDICTS, verdict_key
 from evalaid.report.wording import overview as words
 from evalaid.study.manifest import NUMBERS_FILE, Number, read_manifest
+from evalaid.study.reports import report_folder
 from evalaid.study.spec import StudySpec
 from evalaid.study.study_fields import PUBLISHED as CLAIMS_ONLY
 from evalaid.study.study_fields import REAL, SIMULATED

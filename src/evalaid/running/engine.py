@@ -1,95 +1,112 @@
-"""Execute one notebook with Papermill, in this process: ``python -m evalaid.running.engine < job.json``.
+"""Execute one notebook with Papermill, in this process, and report its progress line by line.
 
-Every notebook has a process of its own (and its kernel is a child of it), so nothing leaks from one notebook to the
-next. The job comes on standard input, progress goes to standard output, one JSON object per line. What differs between
-two runs of the same notebook (times, random cell ids, paths) is removed from the executed notebook.
+Every notebook has a process of its own, so nothing leaks from one notebook to the next: a fork of a process that has the
+libraries imported (`evalaid.running.nursery`), or a fresh one: ``python -m evalaid.running.engine < job.json``. What differs
+between two runs of the same notebook (times, random cell ids, paths, addresses) is removed from the executed notebook.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import signal
 import sys
+import traceback
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+FORKED, PLAIN = "forked", "plain"
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_CELL_FILE = re.compile(r"[^\s\"'<>]*ipykernel_\d+[/\\]\d+\.py|<ipython-input-\d+-[0-9a-f]+>")
+_ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{6,16}\b")
+
+Tell = Callable[..., None]
 
 
 @dataclass(frozen=True)
 class Job:
-    """One notebook to execute: where it is and goes, its parameters, the kernel's working folder, its time-outs in seconds."""
+    """One notebook to execute: where it is and goes, its parameters, the kernel's working folder and variables, its time-outs.
 
-    source: str
-    output: str
+    Or, with ``call`` (``module:function``), a function to call with the parameters, whose result is plain.
+    """
+
+    source: str = ""
+    output: str = ""
     parameters: dict[str, Any] = field(default_factory=dict)
     folder: str = "."
-    cell_seconds: int = 300
+    variables: dict[str, str] = field(default_factory=dict)
+    engine: str = FORKED
+    cell_seconds: float = 300
     start_seconds: int = 60
+    call: str = ""
 
     def to_json(self) -> str:
         """Return the job as JSON."""
         return json.dumps(asdict(self))
 
 
-def execute(job: Job) -> None:
-    """Execute a notebook with Papermill and report its progress on standard output.
+def prepare_imports() -> None:
+    """Spare the building of the parsers that take most of the import time of nbformat; no Jupyter schema uses them."""
+    sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
 
-    The kernel is the current interpreter, whether or not a kernel specification is registered for it. The events are
-    ``start`` (cells), ``cell`` (index), ``done``, ``failed`` (cell index, number, source, error, last line of the
+
+def carry_out(job: Job, tell: Tell) -> None:
+    """Execute the notebook or call the function of a job."""
+    os.environ.update(job.variables)
+    (call_function if job.call else execute)(job, tell)
+
+
+def call_function(job: Job, tell: Tell) -> None:
+    """Call a function; the events are ``result`` (value), ``refused`` (type, message) for errors of the package, and ``broken``."""
+    import importlib
+
+    from evalaid.base.errors import EvalaidError
+
+    module, _, name = job.call.partition(":")
+    os.chdir(job.folder)
+    try:
+        value = getattr(importlib.import_module(module), name)(**job.parameters)
+    except EvalaidError as error:
+        rows = None if error.rows is None else error.rows.to_json(orient="split", default_handler=str)
+        tell(event="refused", type=type(error).__name__, message=str(error), rows=rows)
+    except Exception:  # noqa: BLE001 (whatever is raised goes to the parent process)
+        tell(event="broken", error=traceback.format_exc())
+    else:
+        tell(event="result", value=value)
+
+
+def execute(job: Job, tell: Tell) -> None:
+    """Execute a notebook with Papermill and report its progress by calls of ``tell``.
+
+    The events are ``start`` (cells), ``cell`` (index), ``done``, ``failed`` (cell index, number, source, error, last line of the
     traceback), ``timeout`` and ``broken`` (the notebook could not be executed at all).
     """
-    # Building the parsers of this module takes most of the import time of nbformat; no Jupyter schema uses them.
-    sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
+    prepare_imports()
     import papermill
-    from jupyter_client.kernelspec import KernelSpec
-    from jupyter_client.manager import AsyncKernelManager
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
-    from papermill.engines import NBClientEngine, papermill_engines
     from papermill.exceptions import PapermillExecutionError
 
-    class CurrentInterpreter(AsyncKernelManager):
-        _kernel_spec = KernelSpec(
-            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-            display_name="Python 3",
-            language="python",
-        )
-
-    class Telling(NBClientEngine):
-        @classmethod
-        def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> Any:
-            _tell(event="start", cells=len(nb_man.nb.cells))
-            started = nb_man.cell_start
-
-            def tell_start(cell: Any, cell_index: int | None = None, **more: Any) -> None:
-                _tell(event="cell", cell=cell_index)
-                started(cell, cell_index, **more)
-
-            nb_man.cell_start = tell_start
-            return super().execute_managed_notebook(nb_man, kernel_name, **options)
-
-    papermill_engines.register("evalaid", Telling)
+    _register(job.engine, tell)
     try:
         papermill.execute_notebook(
             job.source,
             job.output,
             parameters=job.parameters,
-            engine_name="evalaid",
+            engine_name=f"evalaid-{job.engine}",
             kernel_name="python3",
             language="python",
             progress_bar=False,
             cwd=job.folder,
             start_timeout=job.start_seconds,
             execution_timeout=job.cell_seconds,
-            kernel_manager_class=CurrentInterpreter,
-            shutdown_kernel="immediate",
         )
     except PapermillExecutionError as error:
         last = _ANSI.sub("", "".join(error.traceback[-1:])).strip().splitlines()
-        _tell(
+        tell(
             event="failed",
             cell=error.cell_index,
             number=error.exec_count,
@@ -98,19 +115,58 @@ def execute(job: Job) -> None:
             last=last[-1] if last else "",
         )
     except (CellTimeoutError, TimeoutError):
-        _tell(event="timeout", seconds=job.cell_seconds)
+        tell(event="timeout", seconds=job.cell_seconds)
     except DeadKernelError as error:
-        _tell(event="broken", error=f"the kernel died ({error})")
+        tell(event="broken", error=f"the kernel died ({error})")
     except Exception as error:  # noqa: BLE001 (whatever Papermill raises goes to the parent process)
-        _tell(event="broken", error=f"{type(error).__name__}: {error}")
+        tell(event="broken", error=f"{type(error).__name__}: {error}")
     else:
-        _tell(event="done")
+        tell(event="done")
     finally:
         tidy_notebook(Path(job.output))
 
 
+def _register(engine: str, tell: Tell) -> None:
+    """Register the engine of that name with Papermill, reporting the start of every cell."""
+    from papermill.engines import NBClientEngine, papermill_engines
+
+    from evalaid.running.forked_engine import ForkedEngine
+
+    base: Any = ForkedEngine if engine == FORKED else NBClientEngine
+
+    class Telling(base):
+        @classmethod
+        def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> Any:
+            tell(event="start", cells=len(nb_man.nb.cells))
+            started = nb_man.cell_start
+
+            def tell_start(cell: Any, cell_index: int | None = None, **more: Any) -> None:
+                tell(event="cell", cell=cell_index)
+                started(cell, cell_index, **more)
+
+            nb_man.cell_start = tell_start
+            return super().execute_managed_notebook(nb_man, kernel_name, **options, **_this_interpreter())
+
+    papermill_engines.register(f"evalaid-{engine}", Telling)
+
+
+def _this_interpreter() -> dict[str, Any]:
+    """Return the options by which nbclient takes the current interpreter as kernel, registered or not."""
+    from jupyter_client.kernelspec import KernelSpec
+    from jupyter_client.manager import AsyncKernelManager
+
+    class CurrentInterpreter(AsyncKernelManager):
+        _kernel_spec = KernelSpec(
+            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            display_name="Python 3",
+            language="python",
+        )
+
+    return {"kernel_manager_class": CurrentInterpreter, "shutdown_kernel": "immediate"}
+
+
 def tidy_notebook(path: Path) -> None:
-    """Remove from an executed notebook what differs between two runs: times, paths, random ids, split streams."""
+    """Remove from an executed notebook what differs between two runs: times, paths, random ids, addresses, split streams."""
     if not path.is_file():
         return
     notebook = json.loads(path.read_text(encoding="utf-8"))
@@ -120,14 +176,36 @@ def tidy_notebook(path: Path) -> None:
         cell["metadata"].pop("execution", None)
         cell["id"] = cell_id(index, cell["cell_type"], _joined(cell["source"]))
         if "outputs" in cell:
-            cell["outputs"] = _merged_streams(cell["outputs"])
+            cell["outputs"] = [_settled(output) for output in _merged_streams(cell["outputs"])]
     text = json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True)
-    path.write_text(text + "\n", encoding="utf-8", newline="\n")
+    path.write_text(text + "\n", encoding="utf-8", newline="\n", errors="backslashreplace")
 
 
 def cell_id(index: int, kind: str, source: str) -> str:
     """Return the identifier of a cell: twelve hexadecimal digits that depend on its place, type and text only."""
     return hashlib.sha256(f"{index}\n{kind}\n{source}".encode()).hexdigest()[:12]
+
+
+def _settled(output: dict[str, Any]) -> dict[str, Any]:
+    """Replace names of temporary files and addresses of objects in an output's text."""
+    texts = {name: settle(_joined(output[name])) for name in ("text",) if name in output}
+    if "traceback" in output:
+        texts["traceback"] = [settle(line) for line in output["traceback"]]  # type: ignore[assignment]
+    plain = output.get("data", {}).get("text/plain")
+    if plain is not None:
+        texts["data"] = {**output["data"], "text/plain": settle(_joined(plain))}  # type: ignore[assignment]
+    return {**output, **texts}
+
+
+def settle(text: str) -> str:
+    """Replace what names a cell's temporary file or an object's address in a text.
+
+    Examples
+    --------
+    >>> settle("<Line at 0x7f8d69dc6a50> in <ipython-input-6-fd59b97c3fcf>:1")
+    '<Line at 0x...> in <cell>:1'
+    """
+    return _ADDRESS.sub("at 0x...", _CELL_FILE.sub("<cell>", text))
 
 
 def _merged_streams(outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -144,15 +222,34 @@ def _joined(text: str | list[str]) -> str:
     return text if isinstance(text, str) else "".join(text)
 
 
-def _tell(**event: Any) -> None:
-    sys.stdout.write(json.dumps(event) + "\n")
-    sys.stdout.flush()
+def teller(stream: int) -> Tell:
+    """Return a function that writes each event as a line of JSON to an open file."""
+
+    def tell(**event: Any) -> None:
+        os.write(stream, json.dumps(event).encode() + b"\n")
+
+    return tell
 
 
-def _leave(*_: Any) -> None:
-    raise SystemExit(143)  # lets nbclient stop the kernel on the way out
+def leave_on_request() -> None:
+    """Turn a request to end (SIGTERM, SIGHUP) into an orderly exit: the notebook so far is saved, its kernel ended."""
+
+    def leave(*_: Any) -> None:
+        raise SystemExit(143)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), leave)
+
+
+def main(text: str) -> None:
+    """Execute the job, with events alone on standard output: what a kernel writes to it goes to standard error."""
+    events = os.dup(1)
+    os.dup2(2, 1)
+    leave_on_request()
+    job: Mapping[str, Any] = json.loads(text)
+    carry_out(Job(**job), teller(events))
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _leave)
-    execute(Job(**json.loads(sys.stdin.read())))
+    main(sys.stdin.read())

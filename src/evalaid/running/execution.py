@@ -2,35 +2,69 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import importlib
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Protocol
 
-from evalaid.base.errors import NotebookError
+from evalaid.base import errors
+from evalaid.base.errors import EvalaidError, NotebookError
 from evalaid.base.project import project_root
-from evalaid.report.section import NOTEBOOK, RUN_FOLDER
-from evalaid.running.engine import Job
+from evalaid.running.closure import hash_package
+from evalaid.running.engine import FORKED, PLAIN, Job
+from evalaid.running.nursery import READY
+from evalaid.study.reports import NOTEBOOK, RUN_FOLDER
 from evalaid.study.spec import StudySpec
 
 CELL_SECONDS = 300
 NOTEBOOK_SECONDS = 900
+ENGINE = "EVALAID_ENGINE"
 _SECONDS_TO_LEAVE = 10
-# One thread for linear algebra: two threads change the last digits of some factorisations.
+# One thread for linear algebra: two threads change the last digits of some factorisations. The allocator of Arrow has no
+# thread of its own, since a process with threads is not forked.
 _FIXED = {
     "PYTHONHASHSEED": "0",
+    "PYTHONUTF8": "1",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "MPLBACKEND": "agg",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    "SOURCE_DATE_EPOCH": "0",
+    "TZ": "UTC",
+    "LC_ALL": "C.UTF-8",
 }
+# What a notebook may know of the machine. A password or a token in another variable cannot reach an output.
+_INHERITED = {
+    "APPDATA", "COMSPEC", "CONDA_PREFIX", "HOME", "LD_LIBRARY_PATH", "LOCALAPPDATA", "MPLCONFIGDIR", "PATH", "PATHEXT",
+    "PROGRAMDATA", "PYTHONPATH", "PYTHONPYCACHEPREFIX", "SYSTEMDRIVE", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "USERPROFILE",
+    "VIRTUAL_ENV", "WINDIR",
+}  # fmt: skip
+_INHERITED_GROUPS = ("EVALAID_",)
 
 Tell = Callable[[str, str, Mapping[str, Any]], None]
+
+
+class Child(Protocol):
+    """A process that executes a notebook."""
+
+    events: IO[bytes]
+
+    def terminate(self) -> None:
+        """Ask it to save what there is and leave."""
+
+    def stop(self) -> str:
+        """End it if it is still there, and return what it complained of."""
 
 
 class Halt:
@@ -38,27 +72,27 @@ class Halt:
 
     def __init__(self) -> None:
         self.asked = False
-        self._processes: set[subprocess.Popen[str]] = set()
+        self._children: set[Child] = set()
         self._lock = threading.Lock()
 
     def ask(self) -> None:
         """End every notebook that runs."""
         with self._lock:
             self.asked = True
-            for process in self._processes:
-                process.terminate()
+            for child in self._children:
+                child.terminate()
 
-    def watch(self, process: subprocess.Popen[str]) -> None:
+    def watch(self, child: Child) -> None:
         """Add a process that started."""
         with self._lock:
-            self._processes.add(process)
+            self._children.add(child)
             if self.asked:
-                process.terminate()
+                child.terminate()
 
-    def forget(self, process: subprocess.Popen[str]) -> None:
+    def forget(self, child: Child) -> None:
         """Remove a process that ended."""
         with self._lock:
-            self._processes.discard(process)
+            self._children.discard(child)
 
 
 def execute_notebook(
@@ -79,94 +113,238 @@ def execute_notebook(
     NotebookError
         If a cell fails, the notebook runs out of time or cannot be executed.
     """
-    output, halt = work / notebook.name, halt or Halt()
+    output, halt, engine = work / notebook.name, halt or Halt(), chosen_engine()
     # Prose is read from the study's file by the notebook itself; only what was changed is passed on.
     parameters = {"study": spec.study, **spec.changed_fields()}
-    job = Job(str(notebook), str(output), parameters, folder=str(project_root()), cell_seconds=CELL_SECONDS)
     with tempfile.TemporaryDirectory() as ipython:
-        environment = _environment(work, notebook.stem, ipython)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "evalaid.running.engine"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            env=environment,
-            start_new_session=True,
-        )
-        overtime = threading.Event()
-
-        def end() -> None:
-            overtime.set()
-            process.terminate()
-
-        timer = threading.Timer(seconds, end)
-        timer.start()
-        halt.watch(process)
-        tell(spec.study, notebook.stem, {"event": "launch"})
-        try:
-            last = _follow(process, job, lambda event: tell(spec.study, notebook.stem, event))
-        finally:
-            timer.cancel()
-            halt.forget(process)
-            _stop(process)
-    if halt.asked:
-        raise KeyboardInterrupt
-    if overtime.is_set():
-        last = {**last, "event": "overtime", "seconds": seconds}
-    if last.get("event") != "done":
+        variables = {RUN_FOLDER: str(work), NOTEBOOK: notebook.stem, "IPYTHONDIR": ipython}
+        job = Job(str(notebook), str(output), parameters, str(project_root()), variables, engine, CELL_SECONDS)
+        last = _carry_out(job, seconds, halt, lambda event: tell(spec.study, notebook.stem, event))
+    if last["event"] != "done":
         raise NotebookError(_failure(notebook, last))
     return output
 
 
-def _environment(work: Path, notebook: str, ipython: str) -> dict[str, str]:
+def call_apart(function: str, arguments: Mapping[str, Any], halt: Halt) -> Any:
+    """Call a function of plain values, ``module:function``, in a process of its own where forks are safe, else in this one.
+
+    Raises
+    ------
+    EvalaidError
+        The error that the function raised.
+    """
+    job = Job(call=function, parameters=dict(arguments), folder=str(project_root()))
+    if chosen_engine() == PLAIN:
+        module, _, name = function.partition(":")
+        return getattr(importlib.import_module(module), name)(**arguments)
+    last = _carry_out(job, NOTEBOOK_SECONDS, halt, lambda _: None)
+    if last["event"] == "result":
+        return last["value"]
+    if last["event"] == "refused":
+        kind = getattr(errors, last["type"], EvalaidError)
+        rows = None if last["rows"] is None else _frame(last["rows"])
+        raise (kind if issubclass(kind, EvalaidError) else EvalaidError)(last["message"], rows)
+    raise NotebookError(f"{function} did not end: {last.get('error') or last['event']}")
+
+
+def _frame(text: str) -> Any:
+    import io
+
+    import pandas as pd
+
+    return pd.read_json(io.StringIO(text), orient="split", dtype=False, convert_dates=False)
+
+
+def _carry_out(job: Job, seconds: float, halt: Halt, tell: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
+    """Carry out a job in a process of its own and return its last event."""
+    if halt.asked:
+        raise KeyboardInterrupt
+    child: Child = _Forked(job) if job.engine == FORKED else _Fresh(job)
+    overtime = threading.Event()
+
+    def end() -> None:
+        overtime.set()
+        child.terminate()
+
+    timer = threading.Timer(seconds, end)
+    timer.start()
+    halt.watch(child)
+    tell({"event": "launch"})
+    try:
+        last = _follow(child, tell)
+    finally:
+        timer.cancel()
+        halt.forget(child)
+        complaint = child.stop()
+    if halt.asked:
+        raise KeyboardInterrupt
+    if overtime.is_set():
+        return {**last, "event": "overtime", "seconds": seconds}
+    if last["event"] in {"start", "cell", "none"}:
+        return {**last, "event": "broken", "error": f"its process ended early. {complaint}".strip()}
+    return last
+
+
+def count_processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def chosen_engine() -> str:
+    """Return how notebooks are executed: forked where that is safe (Linux), else, or where the environment says so, plain."""
+    asked = os.environ.get(ENGINE, "")
+    return PLAIN if asked == PLAIN or not sys.platform.startswith("linux") else FORKED
+
+
+def _environment() -> dict[str, str]:
+    """Return the variables of every process that executes notebooks."""
     source = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH", "")]))
-    run = {
-        RUN_FOLDER: str(work),
-        NOTEBOOK: notebook,
-        "IPYTHONDIR": ipython,
-        "PYTHONPATH": path,
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name.upper() in _INHERITED or name.startswith(_INHERITED_GROUPS)
     }
-    # Byte code must be written: without it every kernel compiles its imports anew.
-    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return {**inherited, **_FIXED, **run}
+    return {**kept, **_FIXED, "PYTHONPATH": os.pathsep.join(filter(None, [source, kept.get("PYTHONPATH", "")]))}
 
 
-def _follow(process: subprocess.Popen[str], job: Job, tell: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
-    """Send the job to the process, pass on its progress and return its last event (with the cell it was in)."""
-    given, told, complained = process.stdin, process.stdout, process.stderr
-    assert given is not None  # noqa: S101 (for the type checker: all three are pipes)
-    assert told is not None  # noqa: S101
-    assert complained is not None  # noqa: S101
-    errors: list[str] = []
-    reader = threading.Thread(target=errors.extend, args=(complained,), daemon=True)
-    reader.start()
-    given.write(job.to_json())
-    given.close()
-    last: dict[str, Any] = {"event": "broken", "error": "its process ended without a word"}
+class _Fresh:
+    """A fresh interpreter, with a kernel of its own below it."""
+
+    def __init__(self, job: Job) -> None:
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the process)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "evalaid.running.engine"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._complaints,
+            env=_environment(),
+            start_new_session=True,
+        )
+        assert self._process.stdin is not None  # noqa: S101 (for the type checker: both are pipes)
+        assert self._process.stdout is not None  # noqa: S101
+        self.events: IO[bytes] = self._process.stdout
+        self._process.stdin.write(job.to_json().encode())
+        self._process.stdin.close()
+
+    def terminate(self) -> None:
+        self._process.terminate()
+
+    def stop(self) -> str:
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(timeout=_SECONDS_TO_LEAVE)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self.events.close()
+        with self._complaints as stream:
+            stream.seek(0)
+            return b" ".join(stream.read().splitlines()[-3:]).decode("utf-8", "replace")
+
+
+class _Forked:
+    """A fork of the warm process."""
+
+    def __init__(self, job: Job) -> None:
+        reading, writing = os.pipe()
+        self.events: IO[bytes] = os.fdopen(reading, "rb")
+        self._over = threading.Event()
+        self._warm, self._number = _Warm.start(job, writing)
+
+    def terminate(self) -> None:
+        self._warm.send({"number": self._number, "signal": signal.SIGTERM})
+
+    def stop(self) -> str:
+        # The events end when the child has ended, or the warm process; a child that is still there is asked, then killed.
+        killer = threading.Timer(
+            _SECONDS_TO_LEAVE, self._warm.send, [{"number": self._number, "signal": signal.SIGKILL}]
+        )
+        self.terminate()
+        killer.start()
+        rest = self.events.read()
+        killer.cancel()
+        self.events.close()
+        return rest.decode("utf-8", "replace")
+
+
+class _Warm:
+    """The process that has the libraries imported: one for all notebooks of this process, and a new one when the package changed."""
+
+    _current: _Warm | None = None
+    _lock = threading.Lock()
+
+    def __init__(self, package: str) -> None:
+        self.package, self._jobs = package, 0
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the process)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "evalaid.running.nursery"],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=self._complaints,
+                env=_environment(),
+                start_new_session=True,
+            )
+        if self._socket.recv(len(READY)) != READY:
+            self._complaints.seek(0)
+            said = self._complaints.read().decode("utf-8", "replace").strip()
+            raise NotebookError(f"The process that forks notebooks did not start: {said}")
+
+    @classmethod
+    def start(cls, job: Job, events: int) -> tuple[_Warm, int]:
+        """Start a job in the current warm process, or in a new one."""
+        with cls._lock:
+            package, current = hash_package(), cls._current
+            if current is None or current.package != package or not current.alive():
+                if current is not None:
+                    current.leave()
+                current = cls._current = cls(package)
+            current._jobs += 1
+            try:
+                message = {"number": current._jobs, "job": json.loads(job.to_json())}
+                socket.send_fds(current._socket, [json.dumps(message).encode()], [events])
+            finally:
+                os.close(events)
+            return current, current._jobs
+
+    @classmethod
+    def leave_current(cls) -> None:
+        """End the warm process, if there is one."""
+        if cls._current is not None:
+            cls._current.leave()
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Send a message; a process that is gone needs none."""
+        with contextlib.suppress(OSError):
+            self._socket.send(json.dumps(message).encode())
+
+    def leave(self) -> None:
+        """Let the process end its children and leave."""
+        self._socket.close()
+        self._process.wait()
+        self._complaints.close()
+
+
+atexit.register(_Warm.leave_current)
+
+
+def _follow(child: Child, tell: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
+    """Pass on the progress of a notebook and return its last event (with the cell it was in)."""
+    last: dict[str, Any] = {"event": "none"}
     cell = None
-    for line in told:
-        last = json.loads(line)
+    for line in child.events:
+        event = json.loads(line)
+        if event["event"] == "exit":
+            break
+        last = event
         cell = last.get("cell", cell)
         tell(last)
-    process.wait()
-    reader.join(timeout=1)
-    if last["event"] in {"start", "cell"}:
-        last = {"event": "broken", "error": f"its process ended early: {''.join(errors[-3:]).strip()}"}
     return {"cell": cell, **last}
-
-
-def _stop(process: subprocess.Popen[str]) -> None:
-    """End the notebook's process, which stops its kernel, when it is still there."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(timeout=_SECONDS_TO_LEAVE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def _failure(notebook: Path, event: Mapping[str, Any]) -> str:
@@ -177,7 +355,7 @@ def _failure(notebook: Path, event: Mapping[str, Any]) -> str:
         source = "\n    ".join(str(event["source"]).splitlines())
         return f"{place} (In [{event['number']}]) failed:\n    {source}\n{event['last'] or event['error']}\n"
     if kind == "timeout":
-        return f"{place} ran longer than {event['seconds']} seconds and was stopped."
+        return f"{place} ran longer than {event['seconds']:g} seconds and was stopped."
     if kind == "overtime":
         return f"{place}: the notebook ran longer than {event['seconds']:g} seconds and was stopped."
     return f"{place} could not be executed: {event.get('error', 'unknown reason')}."

@@ -1,37 +1,43 @@
 """Run the notebooks of a study and put its report in place: `run_study`.
 
-The notebooks run one after the other, each in a process of its own (`evalaid.running.engine`), into a temporary folder beside
-the report. Only a complete run replaces the previous report; a failed or interrupted one is kept beside it as
-``<study>.failed``. The data files are hashed before and after, and a run whose data changed on the way is not accepted.
+The notebooks of a study run side by side, each in a process and a folder of its own; one that asks for a number of an earlier
+notebook runs again after that. What has been computed before from the same content comes from the cache. Only a complete run
+replaces the previous report; a failed or interrupted one is kept beside it as ``<study>.failed``. The data files are hashed
+before and after, and a run whose data changed on the way is not accepted.
 """
 
 from __future__ import annotations
 
 import json
+import platform
 import shutil
-import tempfile
-from collections.abc import Mapping, Sequence
+import threading
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalaid.base.errors import NotebookError, StudyError
 from evalaid.base.project import project_root
-from evalaid.report.report_folders import check_writable, keep_partial, put_in_place, report_folder, write_report
-from evalaid.report.section import PARTS
-from evalaid.running.execution import Halt, Tell, execute_notebook
-from evalaid.running.freshness import mark
-from evalaid.study.manifest import NUMBERS_FILE, Manifest, Number, hash_value, read_manifest, read_parts, write_manifest
-from evalaid.study.sources import check_sources, data_faults, hash_inputs, load_simulation
-from evalaid.study.spec import StudySpec, load_study
+from evalaid.running import cache
+from evalaid.running.crate import read_outputs
+from evalaid.running.execution import Halt, Tell, call_apart, chosen_engine, count_processors, execute_notebook
+from evalaid.running.freshness import SYNTHESIS_NOTEBOOK, libraries, mark
+from evalaid.running.graph import Task, run_tasks
+from evalaid.running.workshop import Workshop
+from evalaid.study.manifest import NUMBERS_FILE, EarlierNumbersError, Manifest, hash_value, read_manifest
+from evalaid.study.reports import PARTS, PENDING, report_folder
+from evalaid.study.spec import StudySpec
 from evalaid.study.study_faults import SHOWN_BY
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NOTEBOOKS = Path("notebooks")
-SYNTHESIS_NOTEBOOK = "5_synthesis"
-SIMULATED_DATA = "data"
+PAGE = "index.html"
+_OWN_FOLDER = ".run-"
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,7 @@ class StudyRun:
     page: Path
     notebooks: tuple[Path, ...]
     manifest: Manifest
+    computed: tuple[str, ...]
 
     def numbers(self) -> pd.DataFrame:
         """Return every reported number as a frame: key, value, unit, digits, notebook, cell, method, hashes, seed."""
@@ -52,20 +59,22 @@ class StudyRun:
 
 
 def run_study(
-    spec: StudySpec | str,
+    spec: StudySpec,
     *,
     folder: Path | str | None = None,
     only: str | None = None,
     tell: Tell | None = None,
     changed_data: str = "refuse",
     halt: Halt | None = None,
+    jobs: int | None = None,
+    fresh: bool = False,
 ) -> StudyRun:
     """Execute a study's notebooks and write its report.
 
     Parameters
     ----------
-    spec : StudySpec or str
-        The study, or its name; a study with changed parameters gets a report of its own, beside the committed one.
+    spec : StudySpec
+        The study; a study with changed parameters gets a report of its own, beside the committed one.
     folder : path, optional
         Where the report goes. Default: ``reports/<study>`` of the project.
     only : str, optional
@@ -78,6 +87,10 @@ def run_study(
     changed_data : {"refuse", "run"}
         What to do when a data file differs from the hash that the data package records: refuse, or run all the same
         (as `evalaid.running.verify` does, which reports the fault and the numbers that diverge).
+    jobs : int, optional
+        How many notebooks run at a time. Default: as many as there are processors.
+    fresh : bool
+        Compute everything, even what the cache holds.
 
     Returns
     -------
@@ -95,41 +108,208 @@ def run_study(
     >>> run_study(StudySpec(study="korea_responsible_hospitals")).page.name  # doctest: +SKIP
     'index.html'
     """
-    spec = load_study(spec) if isinstance(spec, str) else spec
-    tell = tell or (lambda *_: None)
-    target = Path(folder).absolute() if folder is not None else report_folder(spec)
-    notebooks = _chosen(only, spec)
-    check_writable(target)
-    check_sources(spec)
-    before = hash_inputs(spec)
-    faults = data_faults(before) if changed_data == "refuse" else []
-    if faults:
-        raise StudyError(
-            "The data are not those that the project records: " + "; ".join(faults) + ". Raw data are never changed: "
-            "restore the file, or, for new data, update data/datapackage.json and data/README.md first."
-        )
-    work = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    halt = halt or Halt()
+    making = Making(spec, folder=folder, only=only, tell=tell, changed_data=changed_data, halt=halt, fresh=fresh)
     try:
-        kept = _take_over(spec, target, work, notebooks, before) if only else {}
-        for notebook in notebooks:
-            execute_notebook(notebook, work, spec, tell, halt=halt)
-        _refuse_changed(before, hash_inputs(spec))
-        if spec.simulation:
-            load_simulation(spec.simulation).write(work / SIMULATED_DATA)
-        manifest = _merge(spec, work, before, kept)
-        page = write_report(spec, work, manifest)
-        mark(spec, work, before, list_notebooks(spec))
-        put_in_place(work, target)
-    except BaseException as error:
-        where = keep_partial(work, target)
-        note = f"{where} The previous report, if there is one, is untouched."
-        if isinstance(error, KeyboardInterrupt):
-            raise KeyboardInterrupt(f"Interrupted. {note}") from None
+        errors = run_tasks([making.first_task()], jobs or count_processors(), lambda _: halt.ask())
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(making.give_up(KeyboardInterrupt())) from None
+    if errors:
+        raise making.explain(errors[spec.study])
+    return making.result()
+
+
+class Making:
+    """One study on its way to a report: its tasks, in the order in which they need one another."""
+
+    def __init__(
+        self,
+        spec: StudySpec,
+        *,
+        folder: Path | str | None = None,
+        only: str | None = None,
+        tell: Tell | None = None,
+        changed_data: str = "refuse",
+        halt: Halt | None = None,
+        fresh: bool = False,
+    ) -> None:
+        self.spec, self.halt = spec, halt or Halt()
+        self.target = Path(folder).absolute() if folder is not None else report_folder(spec)
+        self.computed: list[str] = []
+        self.finished = False
+        self._tell: Tell = tell or (lambda *_: None)
+        self._only, self._refuse_changed, self._fresh = only, changed_data == "refuse", fresh
+        self._hashes: dict[str, str] = {}
+        self._outputs: dict[str, list[str]] = {}  # what each notebook wrote, relative to the report
+        self._workshop: Workshop | None = None
+        self._name = {"study": spec.study, "changes": spec.changed_fields()}
+        self._lock = threading.Lock()
+
+    def first_task(self) -> Task:
+        """Return the task that everything else follows from."""
+        return Task(self.spec.study, self._begin, weight=1e6)  # what decides on further tasks goes first
+
+    def result(self) -> StudyRun:
+        """Return what a finished run left."""
+        manifest = read_manifest(self.target / NUMBERS_FILE)
+        done = tuple(sorted(self.target.glob("*.ipynb")))
+        return StudyRun(self.spec, self.target, self.target / PAGE, done, manifest, tuple(sorted(self.computed)))
+
+    def explain(self, error: BaseException) -> BaseException:
+        """Return the error that stopped the run, with what was kept of it."""
+        note = self.give_up(error)
         if isinstance(error, NotebookError):
-            raise NotebookError(f"{error} {note}", rows=error.rows) from None
-        raise
-    done = tuple(sorted(target.glob("*.ipynb")))
-    return StudyRun(spec, target, target / page.name, done, manifest)
+            return NotebookError(f"{error} {note}", rows=error.rows)
+        return error
+
+    def give_up(self, error: BaseException) -> str:
+        """Keep what there is and return what was kept."""
+        if self.finished or self._workshop is None:
+            return ""
+        for own in sorted(self._work.glob(f"{_OWN_FOLDER}*")):
+            for notebook in own.glob("*.ipynb"):
+                notebook.replace(self._work / notebook.name)
+            shutil.rmtree(own, ignore_errors=True)
+        where = self._workshop.keep_partial()
+        start = "Interrupted. " if isinstance(error, KeyboardInterrupt) else ""
+        return f"{start}{where} The previous report, if there is one, is untouched."
+
+    @property
+    def _work(self) -> Path:
+        assert self._workshop is not None  # noqa: S101
+        return self._workshop.folder
+
+    def _begin(self) -> list[Task]:
+        """Check what the study is made from, and plan its notebooks."""
+        notebooks = list_notebooks(self.spec)
+        chosen = _chosen(self._only, notebooks)
+        workshop = Workshop(self.target)
+        try:
+            ready = call_apart("evalaid.running.steps:prepare", self._name, self.halt)
+            self._hashes = ready["hashes"]
+            if ready["faults"] and self._refuse_changed:
+                raise StudyError(
+                    "The data are not those that the project records: " + "; ".join(ready["faults"]) + ". Raw data are "
+                    "never changed: restore the file, or, for new data, update data/datapackage.json and data/README.md first."
+                )
+        except BaseException:
+            workshop.release()
+            shutil.rmtree(workshop.folder, ignore_errors=True)
+            raise
+        self._workshop = workshop
+        (self._work / PARTS).mkdir()
+        if self._only:
+            self._take_over([path for path in notebooks if path not in chosen], chosen)
+        tasks: list[Task] = []
+        for path in chosen:
+            seconds = cache.expected_seconds(self.spec.study, path.stem)
+            tasks.append(Task(self.spec.study, partial(self._run, path, tuple(tasks)), [], seconds))
+        return [*tasks, Task(self.spec.study, self._finish, list(tasks), 1e3)]
+
+    def _run(self, notebook: Path, before: Sequence[Task], *, again: bool = False) -> list[Task] | None:
+        """Run one notebook, or take its results from the cache; one that needs earlier numbers is run again after those."""
+        own = self._work / f"{_OWN_FOLDER}{notebook.stem}"
+        (own / PARTS).mkdir(parents=True, exist_ok=True)
+        earlier = (
+            [path for path in (self._work / PARTS).glob("*.json") if path.stem < notebook.stem]
+            if again or not before
+            else []
+        )
+        for path in earlier:
+            shutil.copyfile(path, own / PARTS / path.name)
+        if before and not again:
+            (own / PARTS / PENDING).touch()
+        key = self._key(notebook)
+        if again or earlier or self._fresh or self._only or not cache.restore(self.spec.study, notebook.stem, key, own):
+            start = time.monotonic()
+            try:
+                execute_notebook(notebook, own, self.spec, self._tell, halt=self.halt)
+            except NotebookError as error:
+                if EarlierNumbersError.__name__ not in str(error) or again:
+                    raise
+                shutil.rmtree(own)
+                return [Task(self.spec.study, partial(self._run, notebook, before, again=True), list(before), 1.0)]
+            self._forget_others(own, notebook)
+            cache.remember_seconds(self.spec.study, notebook.stem, time.monotonic() - start)
+            with self._lock:
+                self.computed.append(notebook.stem)
+            if not earlier:
+                cache.store(self.spec.study, notebook.stem, key, own)
+        with self._lock:
+            self._gather(own)
+        return None
+
+    def _finish(self) -> None:
+        """Make the report and put it in place."""
+        notebooks = list_notebooks(self.spec)
+        arguments = {
+            **self._name,
+            "folder": str(self._work),
+            "hashes": self._hashes,
+            "parts": str(self._work / PARTS),
+            "sources": [str(path) for path in notebooks],
+            "outputs": self._outputs,
+        }
+        changed = call_apart("evalaid.running.steps:finish", arguments, self.halt)
+        if changed:
+            raise StudyError(
+                f"Data file changed on disk during the run: {', '.join(changed)}. The run is not accepted, because its "
+                "numbers come from more than one state of the data. Restore the file and run again."
+            )
+        shutil.rmtree(self._work / PARTS)
+        mark(self.spec, self._work, self._hashes, notebooks)
+        assert self._workshop is not None  # noqa: S101
+        self._workshop.put_in_place()
+        self.finished = True
+        self._tell(self.spec.study, "", {"event": "finished"})
+
+    def _key(self, notebook: Path) -> str:
+        parameters = {**self.spec.to_dict(), "changed": self._name["changes"], "data": self._hashes}
+        surroundings = {**libraries(), "engine": chosen_engine(), "machine": platform.machine()}
+        return cache.key_of(notebook, parameters, surroundings)
+
+    def _forget_others(self, own: Path, notebook: Path) -> None:
+        for path in (own / PARTS).iterdir():
+            if path.name != f"{notebook.stem}.json":
+                path.unlink()
+
+    def _gather(self, own: Path) -> None:
+        """Move what a notebook wrote from its own folder to the run's."""
+        name = own.name.removeprefix(_OWN_FOLDER)
+        paths = sorted(path for path in own.rglob("*") if path.is_file())
+        self._outputs[name] = [path.relative_to(own).as_posix() for path in paths if PARTS not in path.parts]
+        for path in paths:
+            place = self._work / path.relative_to(own)
+            if place.exists() and not self._only:
+                raise NotebookError(
+                    f"{name} wrote {path.relative_to(own).as_posix()}, which another notebook of "
+                    "the study wrote, too: give one of them another name."
+                )
+            place.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(place)
+        shutil.rmtree(own)
+
+    def _take_over(self, others: Sequence[Path], again: Sequence[Path]) -> None:
+        """Copy the other notebooks' results from the previous report."""
+        if not others:
+            return
+        advice = f"Run the whole study first: evalaid run {self.spec.study}"
+        missing = [path.stem for path in others if not (self.target / path.name).is_file()]
+        if missing:
+            raise StudyError(f"The results of {', '.join(missing)} are missing in the previous report. {advice}")
+        previous = read_manifest(self.target / NUMBERS_FILE)
+        if (previous.spec_hash, previous.data_hash) != (self.spec.hash(), hash_value(dict(self._hashes))):
+            raise StudyError(f"The previous report was made from other parameters or other data. {advice}")
+        shutil.copytree(self.target, self._work, dirs_exist_ok=True)
+        self._outputs = read_outputs(self._work)
+        names = {path.stem for path in again}
+        for path in others:
+            numbers = [
+                vars(one)
+                for one in previous.numbers.values()
+                if one.notebook == path.stem and one.notebook not in names
+            ]
+            (self._work / PARTS / f"{path.stem}.json").write_text(json.dumps(numbers), encoding="utf-8")
 
 
 def list_notebooks(spec: StudySpec) -> tuple[Path, ...]:
@@ -141,7 +321,7 @@ def list_notebooks(spec: StudySpec) -> tuple[Path, ...]:
     Raises
     ------
     StudyError
-        If the file names a notebook that does not exist.
+        If the file names a notebook that does not exist, or there is none to run.
     """
     stored = {path.stem: path for path in sorted((project_root() / NOTEBOOKS).glob("[1-9]*_*.ipynb"))}
     if not stored:
@@ -152,80 +332,30 @@ def list_notebooks(spec: StudySpec) -> tuple[Path, ...]:
     unknown = [name for name in spec.notebooks if name not in stored]
     if unknown:
         raise StudyError(f"There is no notebook '{unknown[0]}'. Notebooks: {', '.join(stored)}.")
-    if spec.notebooks:
-        return tuple(path for name, path in stored.items() if name in spec.notebooks)
     shown_by = {notebook: field for field, notebook in SHOWN_BY.items()}
     with_data = bool(spec.panel or spec.simulation)
-    return tuple(
+    found = tuple(
         path
         for name, path in stored.items()
-        if (bool(getattr(spec, shown_by[name])) if name in shown_by else with_data and name != SYNTHESIS_NOTEBOOK)
+        if (
+            name in spec.notebooks
+            if spec.notebooks
+            else (bool(getattr(spec, shown_by[name])) if name in shown_by else with_data and name != SYNTHESIS_NOTEBOOK)
+        )
     )
+    if not found:
+        raise StudyError(
+            f"The study '{spec.study}' has no notebook to run: notebooks/ holds {', '.join(stored) or 'none'}, and the study has "
+            "neither data nor claims that one of them shows. Restore notebooks/, or name some under 'notebooks' in its file."
+        )
+    return found
 
 
-def data_hash(data: Mapping[str, str]) -> str:
-    """Return one hash for all data files of a study."""
-    return hash_value(dict(data))
-
-
-def _chosen(only: str | None, spec: StudySpec) -> tuple[Path, ...]:
-    notebooks = list_notebooks(spec)
+def _chosen(only: str | None, notebooks: Sequence[Path]) -> tuple[Path, ...]:
     if only is None:
-        return notebooks
+        return tuple(notebooks)
     chosen = tuple(path for path in notebooks if only.removesuffix(".ipynb") in (path.stem, path.stem.split("_")[0]))
     if not chosen:
         known = ", ".join(path.stem for path in notebooks)
         raise StudyError(f"There is no notebook '{only}'. Notebooks: {known}.")
     return chosen
-
-
-def _refuse_changed(before: Mapping[str, str], after: Mapping[str, str]) -> None:
-    changed = [name for name in before if before[name] != after[name]]
-    if changed:
-        raise StudyError(
-            f"Data file changed on disk during the run: {', '.join(changed)}. The run is not accepted, because its "
-            "numbers come from more than one state of the data. Restore the file and run again."
-        )
-
-
-def _take_over(
-    spec: StudySpec, target: Path, work: Path, again: Sequence[Path], data: Mapping[str, str]
-) -> dict[str, Number]:
-    """Copy the other notebooks' results from the previous report into the run's folder and return their numbers."""
-    names = {path.stem for path in again}
-    others = [path for path in list_notebooks(spec) if path.stem not in names]
-    if not others:
-        return {}
-    advice = f"Run the whole study first: evalaid run {spec.study}"
-    if not all((target / path.name).is_file() for path in others):
-        raise StudyError(
-            f"The results of {', '.join(p.stem for p in others)} are missing in the previous report. {advice}"
-        )
-    previous = read_manifest(target / NUMBERS_FILE)
-    if (previous.spec_hash, previous.data_hash) != (spec.hash(), data_hash(data)):
-        raise StudyError(f"The previous report was made from other parameters or other data. {advice}")
-    shutil.copytree(target, work, dirs_exist_ok=True)
-    kept = {key: number for key, number in previous.numbers.items() if number.notebook not in names}
-    parts = work / PARTS
-    parts.mkdir(exist_ok=True)
-    for path in others:
-        numbers = [vars(number) for number in kept.values() if number.notebook == path.stem]
-        (parts / f"{path.stem}.json").write_text(json.dumps(numbers), encoding="utf-8")
-    return kept
-
-
-def _merge(spec: StudySpec, work: Path, data: Mapping[str, str], kept: Mapping[str, Number]) -> Manifest:
-    numbers = read_parts(sorted((work / PARTS).glob("*.json")))
-    shutil.rmtree(work / PARTS, ignore_errors=True)
-    manifest = Manifest(
-        study=spec.study,
-        title=spec.title,
-        data_kind=spec.data_kind,
-        spec_hash=spec.hash(),
-        data_hash=data_hash(data),
-        data_files=dict(data),
-        seed=spec.seed,
-        numbers={**kept, **numbers},
-    )
-    write_manifest(manifest, work / NUMBERS_FILE)
-    return manifest

@@ -28,7 +28,7 @@ class ProgressDisplay:
             console=console or Console(stderr=True),
         )
         self._tasks: dict[str, TaskID] = {}
-        self._notebooks: dict[str, int] = {}
+        self._cells: dict[tuple[str, str], tuple[int, int]] = {}  # (study, notebook) -> cells that have run, all cells
         self._lock = Lock()
 
     def __enter__(self) -> Self:
@@ -45,26 +45,34 @@ class ProgressDisplay:
         with self._lock:
             task = self._task(study)
             kind = event["event"]
-            if kind == "launch":  # told before the kernel is up, so that the first seconds do not look like nothing
-                self._progress.update(task, notebook=notebook, completed=0, total=1, cell="starting")
+            if kind == "launch":  # told before the first cell, so that the first seconds do not look like nothing
+                self._cells[study, notebook] = (0, 1)
             elif kind == "start":
-                self._progress.update(task, total=event["cells"])
+                self._cells[study, notebook] = (0, event["cells"])
             elif kind == "cell":
-                self._progress.update(task, completed=event["cell"], cell=f"cell {event['cell']}/{self._total(task)}")
+                self._cells[study, notebook] = (event["cell"], self._cells[study, notebook][1])
             elif kind == "done":
-                self._notebooks[study] = self._notebooks.get(study, 0) + 1
-            elif kind == "finished":
-                total = self._total(task)
-                done = f"{self._notebooks.get(study, 0)} notebook(s)"
-                self._progress.update(task, notebook=done, completed=total, total=total, cell="[green]ok[/green]")
+                total = self._cells[study, notebook][1]
+                self._cells[study, notebook] = (total, total)
+            if kind == "finished":
+                self._progress.update(task, notebook="", completed=1, total=1, cell="[green]ok[/green]")
+                self._progress.stop_task(task)
             elif kind == "stopped":
                 self._progress.update(task, cell="[red]stopped[/red]")
                 self._progress.stop_task(task)
+            elif notebook:
+                self._show(task, study)
+
+    def _show(self, task: TaskID, study: str) -> None:
+        """Show the notebooks of a study that run, and how far all of them are."""
+        cells = {name: cell for (one, name), cell in self._cells.items() if one == study}
+        at_work = [name for name, (done, total) in cells.items() if done < total]
+        done, total = (sum(cell[part] for cell in cells.values()) for part in (0, 1))
+        self._progress.update(
+            task, notebook=", ".join(at_work), completed=done, total=total, cell=f"cell {done}/{total}"
+        )
 
     def _task(self, study: str) -> TaskID:
         if study not in self._tasks:
             self._tasks[study] = self._progress.add_task("", total=1, study=study, notebook="", cell="")
         return self._tasks[study]
-
-    def _total(self, task: TaskID) -> int:
-        return int(next(item.total or 1 for item in self._progress.tasks if item.id == task))

@@ -1,29 +1,29 @@
-"""Many studies at once: as many notebooks run side by side, each in processes of its own, as there are processors.
+"""Many studies at once: their notebooks are one list of tasks, and as many run side by side as there are processors.
 
-One thread per study waits for that study's processes. A study that fails does not stop the others; an interruption ends the
-notebooks that run and keeps the reports of the studies that are finished.
+A study that fails does not stop the others; an interruption ends the notebooks that run and keeps the reports of the studies
+that are finished.
 """
 
 from __future__ import annotations
 
-import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from functools import partial
+from pathlib import Path
+from typing import Generic, TypeVar
 
-from evalaid.base.errors import EvalaidError
-from evalaid.base.project import PROJECT, SYNTHESIS, list_studies, project_root, study_file
-from evalaid.report.report_folders import report_folder
-from evalaid.running.execution import Halt, Tell
-from evalaid.running.freshness import is_up_to_date
-from evalaid.running.notebooks import SYNTHESIS_NOTEBOOK, StudyRun, list_notebooks, run_study
-from evalaid.running.verify import Verification, verify_study
+from evalaid.base.errors import EvalaidError, StudyError
+from evalaid.base.project import PROJECT, REPORTS, list_studies, project_root
+from evalaid.running.execution import Tell, count_processors
+from evalaid.running.expected import read_expected
+from evalaid.running.graph import run_tasks
+from evalaid.running.notebooks import Making, StudyRun
+from evalaid.running.verify import Verification, compare_run, remake
 from evalaid.study.manifest import NUMBERS_FILE
 from evalaid.study.spec import StudySpec
 
 Result = TypeVar("Result")
-_SECONDS_BETWEEN_LOOKS = 0.5  # a wait without an end cannot be interrupted everywhere
 
 
 @dataclass(frozen=True)
@@ -35,51 +35,56 @@ class Outcome(Generic[Result]):
     error: EvalaidError | None
 
 
-def count_processors() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def run_studies(
-    specs: Sequence[StudySpec], *, jobs: int | None = None, only: str | None = None, tell: Tell | None = None
+    specs: Sequence[StudySpec],
+    *,
+    jobs: int | None = None,
+    only: str | None = None,
+    tell: Tell | None = None,
+    fresh: bool = False,
 ) -> list[Outcome[StudyRun]]:
-    """Run studies side by side, ``jobs`` at a time (default: as many as there are processors), and write their reports.
+    """Run studies, ``jobs`` notebooks at a time (default: as many as there are processors), and write their reports.
 
-    ``only`` and ``tell`` as in `evalaid.running.notebooks.run_study`; a finished study sends the event ``finished``, one that
-    could not be run ``stopped``. Outcomes come in the order of ``specs``.
+    ``only``, ``tell`` and ``fresh`` as in `evalaid.running.notebooks.run_study`; a finished study sends the event ``finished``,
+    one that could not be run ``stopped``. Outcomes come in the order of ``specs``.
 
     Raises
     ------
     KeyboardInterrupt
         When interrupted; names what was kept of every study that was running.
     """
-
-    def work(spec: StudySpec, halt: Halt) -> StudyRun:
-        return run_study(spec, only=only, tell=tell, halt=halt)
-
-    return _side_by_side(work, specs, jobs, tell)
+    makings = [Making(spec, only=only, tell=tell, fresh=fresh) for spec in specs]
+    errors = run_makings(makings, jobs, tell)
+    return [_outcome(making, errors, making.result) for making in makings]
 
 
 def verify_studies(
     specs: Sequence[StudySpec], *, jobs: int | None = None, tell: Tell | None = None
 ) -> list[Outcome[Verification]]:
     """Verify studies side by side; parameters, result and errors as `run_studies`."""
-
-    def work(spec: StudySpec, halt: Halt) -> Verification:
-        return verify_study(spec, tell=tell, halt=halt)
-
-    return _side_by_side(work, specs, jobs, tell)
-
-
-def find_synthesis() -> StudySpec | None:
-    """Return the synthesis of all studies, if the project has one."""
-    notebook = project_root() / "notebooks" / f"{SYNTHESIS_NOTEBOOK}.ipynb"
-    return StudySpec(study=SYNTHESIS) if study_file(SYNTHESIS).is_file() and notebook.is_file() else None
+    unread = _without_expected(specs)
+    with tempfile.TemporaryDirectory() as folder:
+        makings = [remake(spec, Path(folder), tell) for spec in specs if spec.study not in unread]
+        errors = run_makings(makings, jobs, tell)
+        return [
+            *(Outcome(study, None, error) for study, error in unread.items()),
+            *(_outcome(making, errors, partial(_compare, making)) for making in makings),
+        ]
 
 
-def is_done(spec: StudySpec) -> bool:
-    """Return whether a study's report is up to date and need not be made again."""
-    return is_up_to_date(spec, list_notebooks(spec))
+def _without_expected(specs: Sequence[StudySpec]) -> dict[str, EvalaidError]:
+    """Return why there is nothing to compare with, for the studies of which that is so: known before anything runs."""
+    unread: dict[str, EvalaidError] = {}
+    for spec in specs:
+        try:
+            read_expected(spec.study)
+        except EvalaidError as error:
+            unread[spec.study] = error
+    return unread
+
+
+def _compare(making: Making) -> Verification:
+    return compare_run(making.result())
 
 
 def list_missing() -> list[str]:
@@ -88,54 +93,40 @@ def list_missing() -> list[str]:
 
 
 def has_numbers(name: str) -> bool:
-    """Return whether a study was run, so that there are numbers to compare with."""
-    return (report_folder(StudySpec(study=name)) / NUMBERS_FILE).is_file()
+    """Return whether a study was run, so that the synthesis can use its numbers."""
+    return (project_root() / REPORTS / name / NUMBERS_FILE).is_file()
 
 
-def _side_by_side(
-    work: Callable[[StudySpec, Halt], Result], specs: Sequence[StudySpec], jobs: int | None, tell: Tell | None
-) -> list[Outcome[Result]]:
-    halt = Halt()
+def run_makings(makings: Sequence[Making], jobs: int | None, tell: Tell | None) -> dict[str, BaseException]:
+    """Run the tasks of all studies and return the errors of those that have one; a broken study tells ``stopped``."""
     told: Tell = tell or (lambda *_: None)
+    by_study = {making.spec.study: making for making in makings}
 
-    def one(spec: StudySpec) -> Result:
-        event: Mapping[str, Any] = {"event": "stopped"}
-        if halt.asked:
-            raise CancelledError
-        try:
-            result = work(spec, halt)
-            event = {"event": "finished"}
-        finally:
-            told(spec.study, "", event)
-        return result
+    def stop(study: str | None) -> None:
+        for making in makings if study is None else [by_study[study]]:
+            making.halt.ask()
+            if study is not None:
+                told(study, "", {"event": "stopped"})
 
-    with ThreadPoolExecutor(max_workers=jobs or count_processors()) as pool:
-        futures = [pool.submit(one, spec) for spec in specs]
-        try:
-            _wait_for(futures)
-        except KeyboardInterrupt:
-            halt.ask()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise KeyboardInterrupt(_what_was_kept(futures)) from None
-    return [_outcome(spec, future) for spec, future in zip(specs, futures, strict=True)]
+    try:
+        return run_tasks([making.first_task() for making in makings], jobs or count_processors(), stop)
+    except KeyboardInterrupt as interrupt:
+        kept = [making.give_up(interrupt) for making in makings]
+        raise KeyboardInterrupt("\n".join(filter(None, kept)) or "Interrupted.") from None
 
 
-def _wait_for(futures: Sequence[Future[Any]]) -> None:
-    left = set(futures)
-    while left:
-        left = wait(left, timeout=_SECONDS_BETWEEN_LOOKS, return_when=FIRST_COMPLETED).not_done
-
-
-def _what_was_kept(futures: Sequence[Future[Any]]) -> str:
-    errors = [future.exception() for future in futures if not future.cancelled()]
-    said = [str(error) for error in errors if isinstance(error, KeyboardInterrupt) and str(error)]
-    return "\n".join(said) or "Interrupted."
-
-
-def _outcome(spec: StudySpec, future: Future[Result]) -> Outcome[Result]:
-    error = future.exception()
+def _outcome(making: Making, errors: Mapping[str, BaseException], result: Callable[[], Result]) -> Outcome[Result]:
+    error = errors.get(making.spec.study)
     if error is None:
-        return Outcome(spec.study, future.result(), None)
+        return Outcome(making.spec.study, result(), None)
+    return Outcome(making.spec.study, None, as_told(making.explain(error)))
+
+
+def as_told(error: BaseException) -> EvalaidError:
+    """Return the error of a study as one of the package: what the system refuses stops that study and no other."""
     if isinstance(error, EvalaidError):
-        return Outcome(spec.study, None, error)
+        return error
+    if isinstance(error, OSError):
+        where = f" ('{Path(str(error.filename)).name}')" if error.filename else ""
+        return StudyError(f"The report cannot be written: {error.strerror or error}{where}. Make room, then run again.")
     raise error

@@ -10,13 +10,13 @@ import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from evalaid.report.report_folders import report_folder
 from evalaid.running.comparison import compare_numbers, number_of, show_differences
-from evalaid.running.execution import Halt, Tell
-from evalaid.running.notebooks import run_study
-from evalaid.study.manifest import NUMBERS_FILE, Manifest, read_manifest, short
+from evalaid.running.execution import Tell
+from evalaid.running.expected import read_expected
+from evalaid.running.notebooks import Making, StudyRun, run_study
+from evalaid.study.manifest import Manifest
 from evalaid.study.sources import data_faults
 from evalaid.study.spec import StudySpec
 
@@ -52,25 +52,40 @@ class Verification:
         return "\n".join(lines)
 
 
-def verify_study(spec: StudySpec, *, tell: Tell | None = None, halt: Halt | None = None) -> Verification:
+def verify_study(spec: StudySpec, *, tell: Tell | None = None) -> Verification:
     """Run a study again, into a temporary folder, and compare it with its committed numbers.
 
     A data file that differs from the recorded hash is a fault by itself; the study is run all the same, so that the
     numbers that the change moves are named, too.
     """
-    expected = read_manifest(report_folder(spec) / NUMBERS_FILE)
+    read_expected(spec.study)  # what cannot be compared is not run
     with tempfile.TemporaryDirectory() as folder:
-        run = run_study(spec, folder=Path(folder) / spec.study, tell=tell, changed_data="run", halt=halt)
-        found = run.manifest
-        differences = compare_numbers(expected.numbers, found.numbers)
-        first = _first_cell(differences, run.folder)
+        options: dict[str, Any] = {"changed_data": "run", "tell": tell, "fresh": True}
+        return compare_run(run_study(spec, folder=Path(folder) / spec.study, **options))
+
+
+def remake(spec: StudySpec, folder: Path, tell: Tell | None) -> Making:
+    """Return the making of a study into a folder of its own, everything computed anew, changed data or not."""
+    return Making(spec, folder=folder / spec.study, tell=tell, changed_data="run", fresh=True)
+
+
+def compare_run(run: StudyRun) -> Verification:
+    """Compare the numbers of a run with the committed ones."""
+    expected, found = read_expected(run.spec.study), run.manifest
+    differences = compare_numbers(expected.numbers, found.numbers)
     faults = (*data_faults(found.data_files), *_head_faults(expected, found))
-    return Verification(spec.study, len(expected.numbers), differences, faults, first)
+    return Verification(
+        run.spec.study, len(expected.numbers), differences, faults, _first_cell(differences, run.folder)
+    )
 
 
 def _head_faults(expected: Manifest, found: Manifest) -> list[str]:
     """Return what differs in the head of the manifest; hashes are compared exactly."""
-    faults = []
+    faults = [
+        f"{name} is '{getattr(found, name)}' where the committed numbers have '{getattr(expected, name)}'"
+        for name in ("study", "title", "data_kind")
+        if getattr(expected, name) != getattr(found, name)
+    ]
     if expected.spec_hash != found.spec_hash:
         faults.append("the study's parameters are not those of the committed numbers (spec hash differs)")
     faults += [
@@ -82,9 +97,6 @@ def _head_faults(expected: Manifest, found: Manifest) -> list[str]:
         faults.append("the data hash of the committed numbers differs from that of their data files")
     if expected.seed != found.seed:
         faults.append(f"seed {found.seed} where the committed numbers have {expected.seed}")
-    head = (short(expected.spec_hash), short(expected.data_hash), expected.seed)
-    if any((number.spec_hash, number.data_hash, number.seed) != head for number in expected.numbers.values()):
-        faults.append("committed numbers carry another hash or seed than their file: edited, or from different runs")
     return faults
 
 

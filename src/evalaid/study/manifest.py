@@ -28,6 +28,10 @@ _KEY = re.compile(r"^[a-z0-9_]+(\.[\w+-]+)*$")
 _SHORT = 16
 
 
+class EarlierNumbersError(ManifestError):
+    """A notebook asks for a number of an earlier one that has not ended yet; its run is repeated when that has."""
+
+
 @dataclass(frozen=True)
 class Number:
     """One reported number.
@@ -101,6 +105,17 @@ class Recorder:
     numbers: dict[str, Number] = field(default_factory=dict)
     earlier: dict[str, Number] = field(default_factory=dict)
     own_unit: str = ""  # that of the study's outcome, in its own words ("per 1,000")
+    pending: bool = False  # earlier notebooks still run: their numbers are not known yet
+
+    def has(self, key: str) -> bool:
+        """Return whether a number of that name was recorded, by this notebook or an earlier one of the same run."""
+        return self._find(key) is not None
+
+    def _find(self, key: str) -> Number | None:
+        found = self.numbers.get(key) or self.earlier.get(key)
+        if found is None and self.pending:
+            raise EarlierNumbersError(f"'{key}' may be a number of an earlier notebook, which has not ended yet.")
+        return found
 
     def record(
         self, key: str, value: Any, *, unit: str, digits: int, cell: str, method: str = "", replace_own: bool = False
@@ -160,7 +175,7 @@ class Recorder:
 
     def lookup(self, key: str) -> Number:
         """Return a number recorded by this notebook or by an earlier one of the same run."""
-        found = self.numbers.get(key) or self.earlier.get(key)
+        found = self._find(key)
         if found is None:
             raise ManifestError(_unknown_key(key, {**self.earlier, **self.numbers}))
         return found

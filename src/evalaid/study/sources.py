@@ -163,11 +163,17 @@ def _recorded_hashes(path: Path) -> dict[str, str]:
     """Read the hashes that a data package records, by the files' paths relative to the project."""
     if not (project_root() / path).is_file():
         return {}
-    resources = json.loads((project_root() / path).read_text(encoding="utf-8")).get("resources", [])
-    return {
-        f"{path.parent.as_posix()}/{one.get('path', '')}": str(one.get("hash", "")).removeprefix("sha256:")
-        for one in resources
-    }
+    try:
+        package = json.loads((project_root() / path).read_text(encoding="utf-8"))
+        return {
+            f"{path.parent.as_posix()}/{one.get('path', '')}": str(one.get("hash", "")).removeprefix("sha256:")
+            for one in package.get("resources", [])
+        }
+    except (ValueError, AttributeError, TypeError) as error:
+        line = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+        raise StudyError(
+            f"{path.as_posix()}{line} is no data package ({error}). Restore it: it records the hashes of the data files."
+        ) from None
 
 
 def load_reading(spec: StudySpec) -> Reading:

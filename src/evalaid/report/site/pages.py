@@ -127,8 +127,9 @@ class _Site:
             .get_template(template)
             .render(page=page, title=title, kind=self.kind, words=self.words, style=_style(), **self.shared, **values)
         )
-        path.write_text(html.rstrip() + "\n", encoding="utf-8", newline="\n")
-        return path
+        aside = path.with_name(f".{path.name}.new")  # whole or not at all: two runs may write the index
+        aside.write_text(html.rstrip() + "\n", encoding="utf-8", newline="\n")
+        return aside.replace(path)
 
 
 @cache

@@ -1,0 +1,267 @@
+"""Runs under attack: noise, kills, full disks, secrets, clocks; the report on disk stays whole, and what is done is kept."""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from support.projects import EFFECT, SAMPLE, TOY, make_project, write_notebook, write_study
+
+from evalaid.base.errors import NotebookError, StudyError
+from evalaid.cli import main
+from evalaid.running import workshop
+from evalaid.running.notebooks import run_study
+from evalaid.running.runs import run_studies
+from evalaid.study.spec import StudySpec
+
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the forked engine and /proc")
+NEVER_ENDS = "import time; time.sleep(10**6)"
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(make_project(tmp_path))
+    monkeypatch.setenv("COLUMNS", "200")
+    return tmp_path
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, list(arguments), catch_exceptions=False)
+
+
+def outputs(path):
+    """The text of all stream outputs of an executed notebook."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    streams = [output for cell in cells for output in cell.get("outputs", ()) if output["output_type"] == "stream"]
+    return "".join(output["text"] if isinstance(output["text"], str) else "".join(output["text"]) for output in streams)
+
+
+@linux
+def test_what_is_written_past_python_is_an_output_of_its_cell(project):
+    noise = "import os, sys\nfor _ in range(100): os.write(1, b'x' * 10**6)\nos.system('echo; echo hi')\nos.write(2, b'\\xff\\xfe')"
+    write_notebook(project, (noise, 'os.system("echo {}")', SAMPLE))
+    run = run_study(StudySpec(study="toy"))
+    text = outputs(run.notebooks[0])
+    assert "bytes more" in text
+    assert text.endswith("{}\n")
+    assert len(text) < 2**21
+    assert run.manifest["sample.units"].value == 12
+
+
+@linux
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ("import os; os._exit(3)", "the kernel exited with code 3"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "ended by SIGKILL, perhaps because memory ran out"),
+        ("import faulthandler; faulthandler._sigsegv()", "ended by SIGSEGV"),
+        ("import os, signal; os.kill(os.getppid(), signal.SIGKILL); import time; time.sleep(10**6)", "ended early"),
+        (
+            "import resource; resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31)); x = bytearray(2**33)",
+            "MemoryError",
+        ),
+    ],
+)
+def test_a_notebook_that_ends_its_process_is_told_and_loses_nothing_else(project, cell, words):
+    write_notebook(project, ('print("kept")', f"None if study == 'toy' else exec({cell!r})", SAMPLE))
+    write_study(project, "deadly", TOY)
+    outcomes = run_studies([StudySpec(study=name) for name in ("deadly", "toy")], jobs=2)
+    assert words in str(outcomes[0].error)
+    assert "2_toy.ipynb, cell 5" in str(outcomes[0].error)
+    assert "Kept: 2_toy.ipynb in reports/deadly.failed" in str(outcomes[0].error)
+    assert "kept" in outputs(project / "reports" / "deadly.failed" / "2_toy.ipynb")
+    assert outcomes[1].result.page.is_file()
+
+
+@linux
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_request_to_end_is_an_interrupt(project, start, number):
+    write_notebook(project, ('print("here")', NEVER_ENDS))
+    process = start(project, "run", "toy")
+    process.wait_until(lambda: any(project.glob("reports/.toy-*/.run-2_toy/2_toy.ipynb")))
+    code, complained = process.send(number)
+    assert code == 130
+    assert "Kept: 2_toy.ipynb in reports/toy.failed" in complained
+
+
+def descendants(pid):
+    """The processes below one, from /proc."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        parents.setdefault(int(fields[1]), []).append(int(path.parent.name))
+    found, waiting = [], [pid]
+    while waiting:
+        below = parents.get(waiting.pop(), [])
+        found += below
+        waiting += below
+    return found
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@linux
+def test_killed_in_the_middle_it_leaves_no_process_and_goes_on_where_it_was(project, start):
+    """The driver is killed while the second notebook runs: the first is kept, and the same bytes come out as without a kill."""
+    flag = project / "go"
+    write_notebook(project, (SAMPLE,), name="2_toy")
+    wait = f"import time, pathlib\nwhile not pathlib.Path({str(flag)!r}).exists(): time.sleep(0.05)"
+    write_notebook(project, (wait, EFFECT), name="3_more")
+    process = start(project, "run", "--jobs", "1")
+    process.wait_until(lambda: any(project.glob(".evalaid/cache/toy/2_toy/*/entry.json")))
+    process.wait_until(lambda: any(project.glob("reports/.toy-*/.run-3_more/3_more.ipynb")))
+    below = descendants(process.pid)
+    assert len(below) >= 3  # the warm process, the notebook's, the kernel
+    code, _ = process.send(signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    while any(map(alive, below)):
+        time.sleep(0.05)
+    assert not (project / "reports" / "toy").exists()
+    assert any(project.glob("reports/.toy-*"))
+
+    flag.touch()
+    again = call("run")
+    assert "Report: reports/toy/index.html (1 of 2 notebooks computed)" in again.output
+    assert sorted(path.name for path in (project / "reports").iterdir()) == ["index.html", "toy"]
+    kept = {path.name: path.read_bytes() for path in (project / "reports" / "toy").iterdir() if path.is_file()}
+    call("run", "--force")
+    assert kept == {path.name: path.read_bytes() for path in (project / "reports" / "toy").iterdir() if path.is_file()}
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_a_report_is_put_in_place_in_one_step_or_healed_at_the_next_start(tmp_path, monkeypatch, exchange):
+    if not exchange:
+        monkeypatch.setattr(workshop, "_exchange", lambda *_: False)
+    target = tmp_path / "reports" / "toy"
+    for number in ("1", "2"):
+        made = workshop.Workshop(target)
+        (made.folder / "page").write_text(number, encoding="utf-8")
+        made.put_in_place()
+        assert (target / "page").read_text(encoding="utf-8") == number
+        assert [path.name for path in target.parent.iterdir()] == ["toy"]
+
+    # Killed between the two steps that some systems need: the old report lies aside, the new one beside it.
+    aside = target.parent / ".toy-abc"
+    aside.mkdir()
+    target.rename(aside / "previous")
+    other = workshop.Workshop(target.with_name("other"))
+    assert (target / "page").read_text(encoding="utf-8") == "2"
+    assert not aside.exists()
+
+    # The folder of a run that lives is left alone; that of a dead one goes.
+    workshop.sweep(target.parent)
+    assert other.folder.is_dir()
+    other._lock.close()
+    workshop.sweep(target.parent)
+    assert not other.folder.exists()
+
+
+def test_no_room_on_the_disk_is_a_clear_error(project, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(workshop.tempfile, "mkdtemp", full)
+    [outcome] = run_studies([StudySpec(study="toy")])
+    assert "The report cannot be written: No space left on device" in str(outcome.error)
+    monkeypatch.undo()
+    monkeypatch.chdir(project)
+    monkeypatch.setattr("evalaid.running.notebooks.mark", full)
+    [outcome] = run_studies([StudySpec(study="toy")])
+    assert "No space left on device" in str(outcome.error)
+    assert not (project / "reports" / "toy").exists()
+
+
+def test_reports_that_is_a_link_to_nothing_is_told(project):
+    (project / "reports").symlink_to(project / "nowhere")
+    with pytest.raises(StudyError, match="'reports' is a link to nothing"):
+        run_study(StudySpec(study="toy"))
+
+
+def test_a_secret_of_the_environment_reaches_no_output(project, monkeypatch):
+    monkeypatch.setenv("DATABASE_PASSWORD", "correct horse")
+    write_notebook(project, ("import os\nprint(sorted(os.environ.values()))", SAMPLE))
+    run = run_study(StudySpec(study="toy"))
+    for path in (path for path in project.rglob("*") if path.is_file()):
+        assert b"correct horse" not in path.read_bytes(), path
+    assert "EVALAID" not in outputs(run.notebooks[0])
+
+
+def test_generators_are_seeded_afresh_in_every_notebook(project):
+    cell = "import random, numpy as np\nprint(random.random(), np.random.random())"
+    for name in ("2_toy", "3_more"):
+        write_notebook(project, (cell,), name=name)
+    run = run_study(StudySpec(study="toy"))
+    drawn = [number for path in run.notebooks for number in outputs(path).split()]
+    assert len(set(drawn)) == 4
+
+
+def test_a_clock_that_was_set_back_changes_nothing(project):
+    call("run")
+    for path in (path for path in project.rglob("*") if path.is_file()):
+        os.utime(path, (1, 1))
+    assert call("run").output == "Up to date: reports/toy/index.html\n"
+    with (project / "data" / "toy.csv").open("a", encoding="utf-8") as stream:
+        stream.write("\n")
+    os.utime(project / "data" / "toy.csv", (1, 1))
+    assert "data/toy.csv has changed" in call("run").output
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"title: \xd6\xd0\xb9\xfa\n", "broken.yaml"),
+        (b"title: [\n", "broken.yaml"),
+        (b"", "broken.yaml"),
+        (b"title: a\ntitle: b\n", "broken.yaml"),
+        (
+            b"a: &a [x, x, x]\n" + b"".join(b"b%d: &b%d [*%s, *%s]\n" % (i, i, p, p) for i, p in enumerate([b"a"] * 3)),
+            "broken",
+        ),
+    ],
+)
+def test_a_broken_study_file_stops_that_study_alone(project, content, words):
+    (project / "notebooks" / "studies" / "broken.yaml").write_bytes(content)
+    result = call("run")
+    assert result.exit_code == 2
+    assert words in result.output
+    assert "Report: reports/toy/index.html" in result.output
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b'{"resources": 3}', b"\xd6\xd0"])
+def test_a_broken_data_package_is_told_with_its_name(project, content):
+    (project / "data" / "datapackage.json").write_bytes(content)
+    [outcome] = run_studies([StudySpec(study="toy")])
+    assert "data/datapackage.json" in str(outcome.error)
+    assert "Traceback" not in str(outcome.error)
+
+
+def test_a_study_without_a_notebook_to_run_is_an_error(project):
+    (project / "notebooks" / "2_toy.ipynb").unlink()
+    with pytest.raises(StudyError, match="has no notebook to run: notebooks/ holds none"):
+        run_study(StudySpec(study="toy"))
+
+
+def test_two_runs_at_once_do_not_disturb_each_other(project, start):
+    first, second = start(project, "run", "--force"), start(project, "run", "--force")
+    assert [process.end()[0] for process in (first, second)] == [0, 0]
+    assert sorted(path.name for path in (project / "reports").iterdir()) == ["index.html", "toy"]
+    assert call("run").output == "Up to date: reports/toy/index.html\n"
+
+
+def test_a_broken_notebook_file_is_told(project):
+    (project / "notebooks" / "2_toy.ipynb").write_text("{", encoding="utf-8")
+    with pytest.raises((NotebookError, StudyError), match=r"2_toy\.ipynb"):
+        run_study(StudySpec(study="toy"))

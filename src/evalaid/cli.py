@@ -97,7 +97,7 @@ def run(study: Sequence[str], parameters: Sequence[str], **options: Any) -> None
     synthesis alone. The numbers are compared with the committed ones, which `evalaid accept` replaces.
     """
     from evalaid.base.project import list_studies
-    from evalaid.running.freshness import is_up_to_date
+    from evalaid.running.kept.freshness import is_up_to_date
 
     _end_in_order(options["engine"])
     changes = _parse_parameters(parameters)
@@ -129,19 +129,11 @@ def _run_on_dask(names: Sequence[str], parameters: Sequence[str], options: dict[
 
 
 def _run_all(
-    names: Sequence[str],
-    changes: dict[str, Any],
-    *,
-    named: bool,
-    only: str | None,
-    jobs: int | None,
-    force: bool,
-    alone: bool,
-    **_: Any,
+    names: Sequence[str], changes: dict[str, Any], *, named: bool, alone: bool, **options: Any
 ) -> list[EvalaidError | None]:
     """Run studies, the synthesis where it follows, and the index; say what came out, and return the errors."""
     from evalaid.base.project import OWN, REPORTS, SYNTHESIS, list_studies, project_root
-    from evalaid.running.freshness import find_synthesis, is_up_to_date
+    from evalaid.running.kept.freshness import find_synthesis, is_up_to_date
 
     apart = alone or bool(changes) or (named and set(names) <= {SYNTHESIS, *list_studies(OWN)})
     synthesis = None if apart else find_synthesis()
@@ -150,22 +142,19 @@ def _run_all(
         return []
     from evalaid.report.report_folders import index_reports
     from evalaid.running.progress import ProgressDisplay
-    from evalaid.running.runs import list_missing, run_studies
+    from evalaid.running.runs import list_missing, run_batch
 
-    specs, outcomes = _load(names, changes)
     try:
         with ProgressDisplay() as tell:
-            outcomes += run_studies(specs, jobs=jobs, only=only, tell=tell, fresh=force)
-            missing = list_missing() if synthesis else []
-            if synthesis and not missing and (force or not is_up_to_date(synthesis)):
-                more, unread = _load([synthesis], {})
-                outcomes += [*unread, *run_studies(more, jobs=jobs, tell=tell, fresh=force)]
+            chosen = {"only": options["only"], "jobs": options["jobs"], "fresh": options["force"], "tell": tell}
+            outcomes = run_batch(names, changes, synthesis, **chosen)
     finally:
         if not alone:
             index_reports()
     for outcome in outcomes:
         if outcome.result is not None:
-            _tell_result(outcome.result)
+            _show_result(outcome.result)
+    missing = list_missing() if synthesis else []
     if missing:
         click.echo(f"No synthesis yet: there are no numbers of {', '.join(missing)}.")
     if not alone:
@@ -173,24 +162,9 @@ def _run_all(
     return [outcome.error for outcome in outcomes]
 
 
-def _load(names: Sequence[str], changes: dict[str, Any]) -> tuple[list[Any], list[Any]]:
-    """Load studies, and return those that can be run and the outcomes of those that cannot."""
-    from evalaid.running.runs import Outcome
-    from evalaid.study.spec import StudySpec
-
-    specs: list[Any] = []
-    unread: list[Any] = []
-    for name in names:
-        try:
-            specs.append(StudySpec(study=name).change(changes))
-        except EvalaidError as error:
-            unread.append(Outcome(name, None, error))
-    return specs, unread
-
-
-def _tell_result(made: Any) -> None:
-    """Say where a report is, what was computed for it, and whether its numbers are the committed ones."""
-    from evalaid.running.expected import compare_with_expected
+def _show_result(made: Any) -> None:
+    """Print where a report is, what was computed for it, and whether its numbers are the committed ones."""
+    from evalaid.running.checked.expected import compare_with_expected
 
     said = f"{len(made.computed)} of {len(made.notebooks)} notebooks computed"
     click.echo(f"Report: {_near(made.page)} ({said})")
@@ -228,34 +202,21 @@ def verify(study: Sequence[str], jobs: int | None, engine: str | None, *, by_byt
     Runs into a temporary folder. Exit code 0: all numbers confirmed; 1: a number, a key or a data file differs; 2: could
     not run.
     """
-    from evalaid.base.project import OWN, list_studies
-    from evalaid.running.expected import expected_file
-    from evalaid.running.freshness import find_synthesis
     from evalaid.running.progress import ProgressDisplay
-    from evalaid.running.repeat import repeat_studies
-    from evalaid.running.runs import list_missing, verify_studies
+    from evalaid.running.runs import verify_batch
 
     _end_in_order(engine)
-    names = list(study) or list_studies()
-    new = [] if study or by_bytes else [name for name in list_studies(OWN) if not expected_file(name).is_file()]
-    synthesis, missing = (None if study else find_synthesis()), list_missing()
-    chosen = [*(name for name in names if name not in new), *([synthesis] if synthesis and not missing else [])]
-    specs, outcomes = _load(chosen, {})
     with ProgressDisplay() as tell:
-        outcomes += (repeat_studies if by_bytes else verify_studies)(specs, jobs=jobs, tell=tell)
+        outcomes, left_out = verify_batch(study, by_bytes=by_bytes, jobs=jobs, tell=tell)
     results = [outcome.result for outcome in outcomes if outcome.result is not None]
-    for result in results:
-        click.echo(result.text())
-    for name in new:
-        click.echo(f"{name}: no expected numbers yet: run it, look at its report, then: evalaid accept {name}")
-    if synthesis and missing:
-        click.echo(f"{synthesis}: not verified, because there are no reports of {', '.join(missing)}: evalaid run")
+    for text in (*(result.text() for result in results), *left_out):
+        click.echo(text)
+    confirmed = [result for result in results if result.confirmed]
     if len(outcomes) > 1:
-        confirmed = [result for result in results if result.confirmed]
         counted = sum(result.compared for result in confirmed)
         click.echo(f"{len(confirmed)} of {len(outcomes)} confirmed, {counted:,} {'files' if by_bytes else 'numbers'}.")
     _stop_at_errors([outcome.error for outcome in outcomes])
-    sys.exit(0 if all(result.confirmed for result in results) else 1)
+    sys.exit(0 if len(confirmed) == len(results) else 1)
 
 
 @main.command()
@@ -266,7 +227,7 @@ def accept(study: Sequence[str]) -> None:
 
     For a change that was meant: commit the file with the change that moved the numbers.
     """
-    from evalaid.running.expected import accept, expected_file
+    from evalaid.running.checked.expected import accept, expected_file
 
     for name in study:
         comparison = accept(name)
@@ -332,7 +293,7 @@ def compare(before: Path, after: Path, tolerance: float) -> None:
     Counts and words must be equal, estimates within the tolerance. Exit code 0: all agree; 1: a number differs; 2: there is
     nothing to compare.
     """
-    from evalaid.running.comparison import compare_reports
+    from evalaid.running.checked.comparison import compare_reports
 
     comparisons = compare_reports(before, after, tolerance)
     for comparison in comparisons:

@@ -1,6 +1,7 @@
 """What the documents tell a reader to type exists and works."""
 
 import importlib
+import json
 import re
 import shlex
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from evalaid.running.expected import read_expected
+from evalaid.running.checked.expected import read_expected
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = (

@@ -11,8 +11,8 @@ from support.projects import ROOT
 
 from evalaid.did.estimators.identities import ROUNDING
 from evalaid.report.display import fonts
-from evalaid.running.comparison import compare_numbers
-from evalaid.running.expected import read_expected
+from evalaid.running.checked.comparison import compare_numbers
+from evalaid.running.checked.expected import read_expected
 from evalaid.running.notebooks import run_study
 from evalaid.study.manifest import hash_file
 from evalaid.study.sample import load_design, load_frame

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from support.projects import EFFECT, ROOT, SAMPLE, TOY, environment, make_project, write_notebook, write_study
 
 from evalaid.cli import main
-from evalaid.running.execution import count_processors
-from evalaid.running.freshness import find_synthesis, is_up_to_date
+from evalaid.running.kept.freshness import find_synthesis, is_up_to_date
+from evalaid.running.processes.execution import count_processors
 from evalaid.running.runs import list_missing, run_studies
 from evalaid.study.spec import StudySpec
 

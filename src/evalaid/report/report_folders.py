@@ -32,7 +32,13 @@ def index_reports() -> Path:
         if there and not path.parent.name.startswith("."):
             try:
                 manifest, answer = read_manifest(path), load_answer(path.parent)
-            except (ManifestError, ValueError, TypeError, KeyError, OSError):  # a report that somebody damaged: the next run of its study makes it again
+            except (
+                ManifestError,
+                ValueError,
+                TypeError,
+                KeyError,
+                OSError,
+            ):  # a report that somebody damaged: the next run of its study makes it again
                 continue
             changed = path.parent.name.removeprefix(manifest.study).removeprefix("@")
             studies.append(

@@ -173,7 +173,7 @@ class Section:
         return fill(template, self.recorder.lookup, self.spec.level, self._texts)
 
     def has(self, key: str) -> bool:
-        """Say whether a number of that name was recorded, by this notebook or an earlier one of the same run."""
+        """Return whether a number of that name was recorded, by this notebook or an earlier one of the same run."""
         return self.recorder.has(key)
 
     def value(self, key: str) -> int | float | None:

@@ -17,9 +17,9 @@ from typing import Any
 
 from evalaid.base.errors import EvalaidError, StudyError
 from evalaid.base.project import PROJECT, REPORTS, list_studies, project_root, study_file
+from evalaid.running.checked.expected import expected_file, read_expected
 from evalaid.running.crate import CRATE
-from evalaid.running.expected import expected_file, read_expected
-from evalaid.running.freshness import find_synthesis, is_up_to_date
+from evalaid.running.kept.freshness import find_synthesis, is_up_to_date
 from evalaid.study.manifest import NUMBERS_FILE, hash_file, read_manifest
 
 CHECKSUMS, EXHIBITS, CHECK = "SHA256SUMS", "EXHIBITS.csv", "CHECK.md"
@@ -193,7 +193,7 @@ def _listed(names: Iterator[str] | list[str]) -> str:
 
 
 def _as_expected(study: str) -> bool:
-    from evalaid.running.comparison import compare_numbers
+    from evalaid.running.checked.comparison import compare_numbers
 
     try:
         made = read_manifest(project_root() / REPORTS / study / NUMBERS_FILE)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from evalaid.base.project import project_root, study_file
-from evalaid.running.freshness import libraries
+from evalaid.running.kept.freshness import libraries
 from evalaid.study.manifest import NUMBERS_FILE, Manifest, hash_file, write_json
 from evalaid.study.spec import StudySpec
 
@@ -73,13 +74,11 @@ def read_outputs(folder: Path) -> dict[str, list[str]]:
 
 def _software() -> list[dict[str, Any]]:
     """Return the package first, then what it runs on."""
-    import evalaid
-
     versions = libraries()
     lock = versions.get("requirements.lock", "")
     return [
         {
-            "@id": "#evalaid", "@type": "SoftwareApplication", "name": "evalaid", "version": evalaid.__version__,
+            "@id": "#evalaid", "@type": "SoftwareApplication", "name": "evalaid", "version": sys.modules["evalaid"].__version__,
             "softwareRequirements": [{"@id": f"#{name}"} for name in versions if name != "requirements.lock"],
             "identifier": f"commit {_commit()}; requirements.lock sha256 {lock}",
         },

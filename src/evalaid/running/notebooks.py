@@ -21,12 +21,20 @@ from typing import TYPE_CHECKING
 
 from evalaid.base.errors import NotebookError, StudyError
 from evalaid.base.project import project_root
-from evalaid.running import cache
+from evalaid.report.exhibit_list import EXHIBITS_FILE
 from evalaid.running.crate import read_outputs
-from evalaid.running.execution import Halt, Tell, call_apart, chosen_engine, count_processors, execute_notebook
-from evalaid.running.freshness import SYNTHESIS_NOTEBOOK, libraries, mark
 from evalaid.running.graph import Task, run_tasks
-from evalaid.running.workshop import Workshop
+from evalaid.running.kept import cache
+from evalaid.running.kept.freshness import SYNTHESIS_NOTEBOOK, libraries, mark
+from evalaid.running.kept.workshop import Workshop
+from evalaid.running.processes.execution import (
+    Halt,
+    Tell,
+    call_apart,
+    chosen_engine,
+    count_processors,
+    execute_notebook,
+)
 from evalaid.study.manifest import NUMBERS_FILE, EarlierNumbersError, Manifest, hash_value, read_manifest
 from evalaid.study.reports import PARTS, PENDING, report_folder
 from evalaid.study.spec import StudySpec
@@ -86,7 +94,7 @@ def run_study(
         Through which another thread can interrupt the run.
     changed_data : {"refuse", "run"}
         What to do when a data file differs from the hash that the data package records: refuse, or run all the same
-        (as `evalaid.running.verify` does, which reports the fault and the numbers that diverge).
+        (as `evalaid.running.checked.verify` does, which reports the fault and the numbers that diverge).
     jobs : int, optional
         How many notebooks run at a time. Default: as many as there are processors.
     fresh : bool
@@ -277,6 +285,9 @@ class Making:
         """Move what a notebook wrote from its own folder to the run's."""
         name = own.name.removeprefix(_OWN_FOLDER)
         paths = sorted(path for path in own.rglob("*") if path.is_file())
+        if (own / EXHIBITS_FILE).is_file():  # one list for all notebooks: joined at the end
+            paths.remove(own / EXHIBITS_FILE)
+            (own / EXHIBITS_FILE).replace(self._work / PARTS / f"{name}.{EXHIBITS_FILE}")
         self._outputs[name] = [path.relative_to(own).as_posix() for path in paths if PARTS not in path.parts]
         for path in paths:
             place = self._work / path.relative_to(own)

@@ -7,32 +7,22 @@ that are finished.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any
 
-from evalaid.base.errors import EvalaidError, StudyError
-from evalaid.base.project import PROJECT, REPORTS, list_studies, project_root
-from evalaid.running.execution import Tell, count_processors
-from evalaid.running.expected import read_expected
-from evalaid.running.graph import run_tasks
+from evalaid.base.errors import EvalaidError
+from evalaid.base.project import OWN, PROJECT, REPORTS, list_studies, project_root
+from evalaid.running.checked.expected import expected_file, read_expected
+from evalaid.running.checked.repeat import repeat_studies
+from evalaid.running.checked.verify import Verification, compare_run, remake
+from evalaid.running.kept.freshness import find_synthesis, is_up_to_date
 from evalaid.running.notebooks import Making, StudyRun
-from evalaid.running.verify import Verification, compare_run, remake
+from evalaid.running.processes.execution import Tell
+from evalaid.running.side_by_side import Outcome, outcome_of, run_makings
 from evalaid.study.manifest import NUMBERS_FILE
 from evalaid.study.spec import StudySpec
-
-Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class Outcome(Generic[Result]):
-    """What became of one study: its result, or the error that stopped it."""
-
-    study: str
-    result: Result | None
-    error: EvalaidError | None
 
 
 def run_studies(
@@ -55,7 +45,7 @@ def run_studies(
     """
     makings = [Making(spec, only=only, tell=tell, fresh=fresh) for spec in specs]
     errors = run_makings(makings, jobs, tell)
-    return [_outcome(making, errors, making.result) for making in makings]
+    return [outcome_of(making, errors, making.result) for making in makings]
 
 
 def verify_studies(
@@ -68,7 +58,7 @@ def verify_studies(
         errors = run_makings(makings, jobs, tell)
         return [
             *(Outcome(study, None, error) for study, error in unread.items()),
-            *(_outcome(making, errors, partial(_compare, making)) for making in makings),
+            *(outcome_of(making, errors, partial(_compare, making)) for making in makings),
         ]
 
 
@@ -87,6 +77,52 @@ def _compare(making: Making) -> Verification:
     return compare_run(making.result())
 
 
+def run_batch(
+    names: Sequence[str], changes: Mapping[str, Any], synthesis: str | None, *, tell: Tell, **options: Any
+) -> list[Outcome[StudyRun]]:
+    """Run studies by name, then the synthesis, if it is asked for, all numbers are there, and it is not up to date.
+
+    A study that cannot be loaded stops none of the others. ``options`` as in `run_studies`.
+    """
+    specs, outcomes = _load(names, changes)
+    outcomes += run_studies(specs, tell=tell, **options)
+    if synthesis and not list_missing() and (options["fresh"] or not is_up_to_date(synthesis)):
+        specs, unread = _load([synthesis], {})
+        outcomes += [*unread, *run_studies(specs, tell=tell, **{**options, "only": None})]
+    return outcomes
+
+
+def verify_batch(
+    names: Sequence[str], *, by_bytes: bool, jobs: int | None, tell: Tell
+) -> tuple[list[Outcome[Any]], list[str]]:
+    """Verify studies by name, or all and the synthesis; return the outcomes, and why others were left out."""
+    new = [] if names or by_bytes else [name for name in list_studies(OWN) if not expected_file(name).is_file()]
+    left_out = [
+        f"{name}: no expected numbers yet: run it, look at its report, then: evalaid accept {name}" for name in new
+    ]
+    synthesis, missing = (None if names else find_synthesis()), list_missing()
+    chosen = [name for name in names or list_studies() if name not in new]
+    if synthesis and missing:
+        left_out.append(f"{synthesis}: not verified, because there are no reports of {', '.join(missing)}: evalaid run")
+    elif synthesis:
+        chosen.append(synthesis)
+    specs, outcomes = _load(chosen, {})
+    verify: Any = repeat_studies if by_bytes else verify_studies
+    return [*outcomes, *verify(specs, jobs=jobs, tell=tell)], left_out
+
+
+def _load(names: Sequence[str], changes: Mapping[str, Any]) -> tuple[list[StudySpec], list[Outcome[Any]]]:
+    """Load studies, and return those that can be run and the outcomes of those that cannot."""
+    specs: list[StudySpec] = []
+    unread: list[Outcome[Any]] = []
+    for name in names:
+        try:
+            specs.append(StudySpec(study=name).change(changes))
+        except EvalaidError as error:
+            unread.append(Outcome(name, None, error))
+    return specs, unread
+
+
 def list_missing() -> list[str]:
     """Return the project's studies without numbers: the synthesis needs those of all."""
     return [name for name in list_studies(PROJECT) if not has_numbers(name)]
@@ -95,38 +131,3 @@ def list_missing() -> list[str]:
 def has_numbers(name: str) -> bool:
     """Return whether a study was run, so that the synthesis can use its numbers."""
     return (project_root() / REPORTS / name / NUMBERS_FILE).is_file()
-
-
-def run_makings(makings: Sequence[Making], jobs: int | None, tell: Tell | None) -> dict[str, BaseException]:
-    """Run the tasks of all studies and return the errors of those that have one; a broken study tells ``stopped``."""
-    told: Tell = tell or (lambda *_: None)
-    by_study = {making.spec.study: making for making in makings}
-
-    def stop(study: str | None) -> None:
-        for making in makings if study is None else [by_study[study]]:
-            making.halt.ask()
-            if study is not None:
-                told(study, "", {"event": "stopped"})
-
-    try:
-        return run_tasks([making.first_task() for making in makings], jobs or count_processors(), stop)
-    except KeyboardInterrupt as interrupt:
-        kept = [making.give_up(interrupt) for making in makings]
-        raise KeyboardInterrupt("\n".join(filter(None, kept)) or "Interrupted.") from None
-
-
-def _outcome(making: Making, errors: Mapping[str, BaseException], result: Callable[[], Result]) -> Outcome[Result]:
-    error = errors.get(making.spec.study)
-    if error is None:
-        return Outcome(making.spec.study, result(), None)
-    return Outcome(making.spec.study, None, as_told(making.explain(error)))
-
-
-def as_told(error: BaseException) -> EvalaidError:
-    """Return the error of a study as one of the package: what the system refuses stops that study and no other."""
-    if isinstance(error, EvalaidError):
-        return error
-    if isinstance(error, OSError):
-        where = f" ('{Path(str(error.filename)).name}')" if error.filename else ""
-        return StudyError(f"The report cannot be written: {error.strerror or error}{where}. Make room, then run again.")
-    raise error

@@ -1,6 +1,6 @@
 """What stands before and after the notebooks of a study: reading what it is made from, and making the report.
 
-Each step is a function of plain values, because it runs in a process of its own (`evalaid.running.execution.call_apart`).
+Each step is a function of plain values, because it runs in a process of its own (`evalaid.running.processes.execution.call_apart`).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from evalaid.report.exhibit_list import EXHIBITS_FILE, join_exhibits
 from evalaid.report.report_folders import write_report
 from evalaid.running.crate import write_crate
 from evalaid.study.manifest import NUMBERS_FILE, Manifest, hash_value, read_parts, write_manifest
@@ -47,6 +48,7 @@ def finish(
     changed = [name for name in hashes if hashes[name] != after[name]]
     if changed:
         return changed
+    join_exhibits(work, sorted(Path(parts).glob(f"*.{EXHIBITS_FILE}")))
     if spec.simulation:
         load_simulation(spec.simulation).write(work / SIMULATED_DATA)
     manifest = Manifest(

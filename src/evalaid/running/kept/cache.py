@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from evalaid.base.project import project_root
-from evalaid.running.closure import hash_closure
+from evalaid.running.kept.closure import hash_closure
 from evalaid.study.manifest import hash_file, hash_value
 
 CACHE = Path(".evalaid") / "cache"

@@ -13,7 +13,7 @@ from typing import Any
 
 from evalaid.base.errors import ManifestError
 from evalaid.base.project import REPORTS, project_root
-from evalaid.running.comparison import ReportComparison, compare_numbers, largest_difference
+from evalaid.running.checked.comparison import ReportComparison, compare_numbers, largest_difference
 from evalaid.study.manifest import NUMBERS_FILE, UNITS, Manifest, Number, read_manifest, short
 
 EXPECTED = REPORTS / "expected"

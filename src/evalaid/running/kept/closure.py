@@ -15,7 +15,7 @@ from pathlib import Path
 
 from evalaid.base.errors import NotebookError
 
-PACKAGE = Path(__file__).parents[1]
+PACKAGE = Path(__file__).parents[2]
 _TOP = PACKAGE.name
 _OF_PAGES = {".css", ".html", ".js"}
 _NO_SOURCE = {".pyc", ".pyo"}

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalaid.base.project import PROJECT, PUBLISHED, REPORTS, SYNTHESIS, list_studies, project_root, study_file
-from evalaid.running.closure import hash_package
+from evalaid.running.kept.closure import hash_package
 
 if TYPE_CHECKING:
     from evalaid.study.spec import StudySpec

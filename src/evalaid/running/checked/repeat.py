@@ -10,10 +10,10 @@ from pathlib import Path
 
 from evalaid.base.project import REPORTS, SYNTHESIS, project_root
 from evalaid.running.crate import CRATE
-from evalaid.running.execution import Tell
-from evalaid.running.freshness import LOCK, MARK
+from evalaid.running.kept.freshness import LOCK, MARK
 from evalaid.running.notebooks import Making
-from evalaid.running.runs import Outcome, as_told, run_makings
+from evalaid.running.processes.execution import Tell
+from evalaid.running.side_by_side import Outcome, as_told, run_makings
 from evalaid.study.manifest import hash_file
 from evalaid.study.spec import StudySpec
 

@@ -1,7 +1,7 @@
 """Execute one notebook with Papermill, in this process, and report its progress line by line.
 
 Every notebook has a process of its own, so nothing leaks from one notebook to the next: a fork of a process that has the
-libraries imported (`evalaid.running.nursery`), or a fresh one: ``python -m evalaid.running.engine < job.json``. What differs
+libraries imported (`evalaid.running.processes.nursery`), or a fresh one: ``python -m evalaid.running.processes.engine < job.json``. What differs
 between two runs of the same notebook (times, random cell ids, paths, addresses) is removed from the executed notebook.
 """
 
@@ -130,7 +130,7 @@ def _register(engine: str, tell: Tell) -> None:
     """Register the engine of that name with Papermill, reporting the start of every cell."""
     from papermill.engines import NBClientEngine, papermill_engines
 
-    from evalaid.running.forked_engine import ForkedEngine
+    from evalaid.running.processes.forked_engine import ForkedEngine
 
     base: Any = ForkedEngine if engine == FORKED else NBClientEngine
 

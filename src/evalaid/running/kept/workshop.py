@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from evalaid.base.errors import StudyError
-from evalaid.running.freshness import LOCK
+from evalaid.running.kept.freshness import LOCK
 
 FAILED = ".failed"
 _PREFIX, _OLD = ".", "previous"
@@ -100,7 +100,7 @@ class Workshop:
         return f"Kept: {', '.join(partial)} in {kept.parent.name}/{kept.name}."
 
     def release(self) -> None:
-        """Give up the lock; the file goes with it."""
+        """Release the lock; the file goes with it."""
         self._lock.close()
         (self.folder / LOCK).unlink(missing_ok=True)
 

@@ -1,6 +1,6 @@
 """A process that has the libraries imported, and forks one child per notebook.
 
-The driver (`evalaid.running.execution`) starts it once, ``python -m evalaid.running.nursery``, with a socket as its standard
+The driver (`evalaid.running.processes.execution`) starts it once, ``python -m evalaid.running.processes.nursery``, with a socket as its standard
 input. A message is JSON; one that starts a job carries the file that its events go to. The process has one thread and starts
 none. When the driver is gone, however it ended, the socket closes, and every child is ended.
 """
@@ -18,7 +18,7 @@ import signal
 import socket
 import time
 
-from evalaid.running.engine import Job, carry_out, leave_on_request, prepare_imports, teller
+from evalaid.running.processes.engine import Job, carry_out, leave_on_request, prepare_imports, teller
 
 LONGEST = 1 << 17  # bytes of a message
 READY = b"ready"
@@ -26,7 +26,7 @@ READY = b"ready"
 WARM = (
     "papermill", "nbclient", "IPython.core.interactiveshell", "matplotlib_inline.backend_inline", "matplotlib.pyplot",
     "numpy", "pandas", "scipy.linalg", "scipy.optimize", "scipy.sparse.linalg", "scipy.stats", "seaborn", "statsmodels.api",
-    "evalaid.running.cell_runner", "evalaid.running.forked_engine", "evalaid.running.steps",
+    "evalaid.running.processes.cell_runner", "evalaid.running.processes.forked_engine", "evalaid.running.steps",
 )  # fmt: skip
 _SECONDS_TO_LEAVE = 10
 
@@ -107,8 +107,8 @@ class Nursery:
 
 
 def _become_child(parent: int) -> None:
-    from evalaid.running.cell_runner import reseed
-    from evalaid.running.forked_engine import die_with
+    from evalaid.running.processes.cell_runner import reseed
+    from evalaid.running.processes.forked_engine import die_with
 
     os.setsid()
     die_with(parent)

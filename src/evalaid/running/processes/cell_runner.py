@@ -1,6 +1,6 @@
 """The inside of a forked kernel: run the cells that arrive on a connection with IPython, send back what they show.
 
-It stands in for ipykernel without sockets, threads or an event loop: `evalaid.running.forked_engine` forks a process that has its
+It stands in for ipykernel without sockets, threads or an event loop: `evalaid.running.processes.forked_engine` forks a process that has its
 libraries imported already and calls `serve` in the child. Messages are JSON: ``{"source", "raises"}`` comes, outputs in the
 notebook format go, then ``{"end": execution count, "failed": bool}``.
 """
@@ -26,7 +26,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 Send = Callable[[dict[str, Any]], None]
 INLINE = "module://matplotlib_inline.backend_inline"
-LONGEST_RAW = 1 << 20  # bytes kept of what one cell writes past Python to the process's own output
+LONGEST_RAW = 1 << 16  # bytes kept of what one cell writes past Python to the process's own output
 _FLUSH_BYTES, _FLUSH_SECONDS = 1 << 13, 0.1
 
 

@@ -1,7 +1,7 @@
 """A Papermill engine that forks its kernel: no sockets, no start-up, imports of the parent are there at once.
 
 Registered as the entry point ``evalaid`` of ``papermill.engine`` (``papermill --engine evalaid``). The process that holds the
-notebook forks a child for the cells (`evalaid.running.cell_runner`), takes its outputs and saves the notebook; so it outlives a
+notebook forks a child for the cells (`evalaid.running.processes.cell_runner`), takes its outputs and saves the notebook; so it outlives a
 child that is killed, exits or runs out of time, and what the child showed before is kept. Where there is no safe fork (macOS,
 Windows, a process with threads) Papermill's own engine does the work.
 """
@@ -114,7 +114,7 @@ class _Kernel:
             os.setsid()
             die_with(parent)
             self.connection.close()
-            from evalaid.running.cell_runner import serve
+            from evalaid.running.processes.cell_runner import serve
 
             serve(connection, self._raw)
             code = 0

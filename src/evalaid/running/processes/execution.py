@@ -20,9 +20,9 @@ from typing import IO, Any, Protocol
 from evalaid.base import errors
 from evalaid.base.errors import EvalaidError, NotebookError
 from evalaid.base.project import project_root
-from evalaid.running.closure import hash_package
-from evalaid.running.engine import FORKED, PLAIN, Job
-from evalaid.running.nursery import READY
+from evalaid.running.kept.closure import hash_package
+from evalaid.running.processes.engine import FORKED, PLAIN, Job
+from evalaid.running.processes.nursery import READY
 from evalaid.study.reports import NOTEBOOK, RUN_FOLDER
 from evalaid.study.spec import StudySpec
 
@@ -198,7 +198,7 @@ def chosen_engine() -> str:
 
 def _environment() -> dict[str, str]:
     """Return the variables of every process that executes notebooks."""
-    source = str(Path(__file__).resolve().parents[2])
+    source = str(Path(__file__).resolve().parents[3])
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -213,7 +213,7 @@ class _Fresh:
     def __init__(self, job: Job) -> None:
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the process)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "evalaid.running.engine"],
+            [sys.executable, "-m", "evalaid.running.processes.engine"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._complaints,
@@ -280,7 +280,7 @@ class _Warm:
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the process)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "evalaid.running.nursery"],
+                [sys.executable, "-m", "evalaid.running.processes.nursery"],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=self._complaints,

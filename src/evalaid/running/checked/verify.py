@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalaid.running.comparison import compare_numbers, number_of, show_differences
-from evalaid.running.execution import Tell
-from evalaid.running.expected import read_expected
+from evalaid.running.checked.comparison import compare_numbers, number_of, show_differences
+from evalaid.running.checked.expected import read_expected
 from evalaid.running.notebooks import Making, StudyRun, run_study
+from evalaid.running.processes.execution import Tell
 from evalaid.study.manifest import Manifest
 from evalaid.study.sources import data_faults
 from evalaid.study.spec import StudySpec

@@ -1,0 +1,1 @@
+"""Whether numbers and bytes are those that are expected."""

@@ -1,0 +1,1 @@
+"""How one notebook runs: in a fork of a warm process, or in a fresh one."""

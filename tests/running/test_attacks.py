@@ -122,8 +122,8 @@ def test_killed_in_the_middle_it_leaves_no_process_and_goes_on_where_it_was(proj
     process = start(project, "run", "--jobs", "1")
     process.wait_until(lambda: any(project.glob(".evalaid/cache/toy/2_toy/*/entry.json")))
     process.wait_until(lambda: any(project.glob("reports/.toy-*/.run-3_more/3_more.ipynb")))
+    process.wait_until(lambda: len(descendants(process.pid)) >= 3)  # the warm process, the notebook's, the kernel
     below = descendants(process.pid)
-    assert len(below) >= 3  # the warm process, the notebook's, the kernel
     code, _ = process.send(signal.SIGKILL)
     assert code == -signal.SIGKILL
     while any(map(alive, below)):

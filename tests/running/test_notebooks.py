@@ -250,6 +250,22 @@ def test_only_takes_the_other_results_from_the_last_report(project):
     assert {"sample.units", "overall.main.estimate", "again.main.estimate"} <= set(again.manifest.numbers)
 
 
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        (
+            '# Parameters\nstuddy = "toy"\n',
+            "'studdy' is no parameter of a study, so it would change nothing. Did you mean 'study'?",
+        ),
+        ("# Parameters\nlevel = 0.9\nzz = 1\n", "'zz' is no parameter"),
+    ],
+)
+def test_a_misspelt_parameter_given_to_papermill_by_hand_is_refused(project, cell, words):
+    with pytest.raises(StudyError, match=re.escape(words)):
+        open_section({"study": "toy", "In": ["", 'study = "toy"', cell]}, notebook="2_toy")
+    assert open_section({"study": "toy", "In": ["", "# Parameters\nlevel = 0.9", "x = 1"]}, notebook="2_toy")
+
+
 def test_a_notebook_read_by_hand_knows_the_numbers_of_the_last_run_and_writes_nothing(project):
     def text():
         return open_section({"study": "toy"}, notebook="3_more").say("Of {sample.units:bare} units.").text

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalaid.base.effect_columns import ESTIMATE
+from evalaid.base.errors import StudyError
 from evalaid.did.panel.design import Design
 from evalaid.reading.records.identifiers import refuse_identifiers
 from evalaid.reading.records.privacy import EPISODES, THRESHOLD, publishable
@@ -28,7 +29,7 @@ from evalaid.study.manifest import NUMBERS_FILE, Number, Recorder, hash_value, r
 from evalaid.study.reports import NOTEBOOK, PARTS, PENDING, RUN_FOLDER, report_folder
 from evalaid.study.sample import load_design
 from evalaid.study.sources import hash_inputs
-from evalaid.study.spec import StudySpec
+from evalaid.study.spec import StudySpec, field_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -206,6 +207,7 @@ class Section:
 
 def open_section(names: Mapping[str, Any], notebook: str, data_kind: str = "") -> Section:
     """Open the section of a notebook from its variables."""
+    refuse_unknown_parameters(names)
     spec = StudySpec.from_names(names)
     run, own = os.environ.get(RUN_FOLDER), os.environ.get(NOTEBOOK, notebook)
     folder, measure = Path(run) if run else None, spec.outcome_measure or ""
@@ -221,6 +223,30 @@ def open_section(names: Mapping[str, Any], notebook: str, data_kind: str = "") -
         own, *hashes, spec.seed, parts / f"{own}.json", earlier=earlier, own_unit=measure, pending=pending
     )
     return Section(spec, recorder, folder, data_kind)
+
+
+def refuse_unknown_parameters(names: Mapping[str, Any]) -> None:
+    """Raise when the cell that Papermill added sets a name that is no parameter: it would be ignored without a word.
+
+    Papermill's cell begins with ``# Parameters``; IPython keeps the cells that have run in ``In``.
+    """
+    import ast
+    import difflib
+
+    known = [*field_names()]
+    for source in names.get("In", ()):
+        if not str(source).lstrip().startswith("# Parameters"):
+            continue
+        given = [
+            node.id
+            for node in ast.walk(ast.parse(source))
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        ]
+        unknown = [name for name in given if name not in known]
+        if unknown:
+            near = difflib.get_close_matches(unknown[0], known, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise StudyError(f"'{unknown[0]}' is no parameter of a study, so it would change nothing.{hint}")
 
 
 def _last_numbers(spec: StudySpec, own: str, hashes: tuple[str, str]) -> dict[str, Number]:

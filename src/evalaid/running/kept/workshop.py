@@ -66,6 +66,10 @@ class Workshop:
 
     def put_in_place(self) -> None:
         """Put the finished report in the place of the previous one."""
+        with _only_one(self.target.parent):
+            self._put_in_place()
+
+    def _put_in_place(self) -> None:
         self.release()
         self.folder.chmod(_READABLE)
         if not self.target.exists():
@@ -110,11 +114,10 @@ def sweep(reports: Path) -> None:
     for folder in reports.glob(f"{_PREFIX}*-*"):
         old = folder / _OLD
         target = reports / folder.name.removeprefix(_PREFIX).rpartition("-")[0]
-        if old.is_dir() and not target.exists():
+        moved = old.is_dir()
+        if moved and not target.exists():
             old.rename(target)
-        if not old.is_dir() and not (folder / LOCK).is_file():
-            continue  # just being made, or no folder of a run
-        if old.is_dir() or _is_free(folder / LOCK):
+        if moved or ((folder / LOCK).is_file() and _is_free(folder / LOCK)):  # without a lock it is no folder of a run
             shutil.rmtree(folder, ignore_errors=True)
 
 

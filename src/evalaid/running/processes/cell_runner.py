@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import builtins
+import fcntl
 import io
 import json
 import os
@@ -145,6 +146,7 @@ def serve(connection: Any, raw: IO[bytes]) -> None:
             stream.flush()
         to_parent(message)
 
+    fcntl.fcntl(raw, fcntl.F_SETFL, fcntl.fcntl(raw, fcntl.F_GETFL) | os.O_APPEND)  # it is emptied after every cell
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     for number in (1, 2):

@@ -57,7 +57,7 @@ EVALAID_COMMANDS = (
     "tasks", "why", "--version",
 )  # fmt: skip
 # Their files are looked for there.
-WHERE_THE_CALLER_STANDS = ("archive", "check", "compare", "init", "new", "slurm", "task", "tasks")
+WHERE_THE_CALLER_STANDS = ("archive", "check", "compare", "new", "slurm", "task", "tasks")
 
 # What a study imports: the sciences in one process, notebooks, pages and tables in another.
 USED = (

@@ -495,6 +495,8 @@ def _parse_parameters(given: Sequence[str]) -> dict[str, Any]:
         key, sign, value = item.partition("=")
         if not sign or not key.strip():
             raise StudyError(f"-p {item}: write key=value, for example -p level=0.9.")
+        if key.strip() == "study":
+            raise StudyError(f"-p {item}: which study is run is no parameter: evalaid run {value.strip() or 'STUDY'}.")
         changes[key.strip()] = parse_yaml(value, f"-p {item}: the value").value
     return changes
 

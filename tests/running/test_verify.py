@@ -255,7 +255,7 @@ def test_a_line_of_expected_numbers_holds_the_whole_value(tmp_path, monkeypatch)
         ("", "line 0, is not as evalaid writes it"),
         (HEAD, "holds no number"),
         (HEAD + LINE + LINE, "line 8, is not as evalaid writes it (the key 'a.b' stands there twice)"),
-        (HEAD + LINE.replace("pp", "inches"), "line 7, is not as evalaid writes it (unknown unit 'inches')"),
+        (HEAD + LINE.replace("pp", ""), "line 7, is not as evalaid writes it (a unit is missing)"),
         (HEAD + LINE.replace("0.3", "O.3"), "line 7"),
         (HEAD + "a.b,1\n", "line 7"),
         (HEAD + HEAD, "line 7, is not as evalaid writes it ('# study' is not expected here)"),

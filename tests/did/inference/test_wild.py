@@ -70,7 +70,7 @@ def fit(row: str, panel: str) -> Effects:
     drawn, named = PANELS[panel]
     frame = simulate(5, n_units=15, n_periods=5, cohorts=(3, 4, None), **drawn)
     method, by = ROWS[row]
-    effects = ea.estimate(diagnose(frame, **named), method)
+    effects = ea.estimate(diagnose(frame, **named), method, **({"covariates": ()} if method == "etwfe" else {}))
     return effects if by is None else effects.aggregate(by)
 
 

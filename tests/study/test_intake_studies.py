@@ -14,6 +14,7 @@ from evalaid.base.project import STUDIES
 from evalaid.cli import main
 from evalaid.study.new.own_data import begin_study
 from evalaid.study.new.person_means import N_ROWS
+from evalaid.study.provenance import gather_decisions
 from evalaid.study.sample import load_design, load_frame
 from evalaid.study.spec import load_study
 
@@ -104,6 +105,9 @@ def test_names_are_compared_without_case_and_blanks_and_shown_as_they_stand(proj
     design = load_design(load_study("mine"))
     assert design.n_treated == 16
     assert "Santa Clara" in set(design.matrices.units)
+    told = gather_decisions(load_study("mine"))
+    assert not told.left_out["reason"].str.contains("not in the panel").any()
+    assert told.decisions["what"].str.startswith("first treated").sum() == 16
 
 
 @pytest.mark.parametrize("ending", ["csv", "dta", "parquet"])

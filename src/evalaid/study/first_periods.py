@@ -14,7 +14,7 @@ from evalaid.programme.roster import roster_of
 from evalaid.reading.journal.decisions import DECISION_COLUMNS, LEFT_OUT_COLUMNS
 from evalaid.reading.rosters.rosters import Partnerships
 from evalaid.reading.tables.tidy import read_tidy
-from evalaid.study.sample import load_untreated, period_kind, roster_units
+from evalaid.study.sample import load_untreated, period_kind, roster_units, spell_as
 from evalaid.study.spec import StudySpec
 
 _CLUSTER = "cluster"
@@ -55,7 +55,7 @@ def decide_starts(spec: StudySpec, partnerships: Partnerships) -> tuple[pd.DataF
     """
     frame = load_untreated(spec)
     kind, there = period_kind(frame, spec), set(roster_units(frame, spec))
-    roster = roster_of(partnerships, str(spec.start_column))
+    roster = spell_as(roster_of(partnerships, str(spec.start_column)), roster_units(frame, spec))
     spans = possible_cohorts(roster, kind, spec.start_rule).set_index("unit")["possible"].to_dict()
     # rows of the roster stand in the order of the partnerships
     first = roster.frame.assign(place=range(len(roster.frame))).sort_values(["unit", "start"], kind="stable")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -13,7 +14,6 @@ from evalaid.base.periods import parse_periods
 from evalaid.did.panel.design import Design, diagnose
 from evalaid.programme.cohorts import Assignment, assign_cohorts
 from evalaid.programme.roster import Roster, roster_of
-from evalaid.reading.journal.decisions import show
 from evalaid.reading.values.comparable_names import comparable, name_text
 from evalaid.study.inspection.treatment_columns import first_treated, read_treated
 from evalaid.study.sources import (
@@ -109,8 +109,7 @@ def treat(
     """
     frame = only_cohorts(place_cohorts(frame, spec, cohorts), spec)
     if partial is not None and len(partial) and len(frame):
-        units = roster_units(frame, spec)
-        inside = match_units(units, partial) if spec.roster_layout is not None else units.map(partial)
+        inside = roster_units(frame, spec).map(partial)
         frame = frame.assign(**{PARTLY_TREATED: (inside == _ordinals(frame, spec)).astype(int)})
     if frame.empty:
         raise StudyError(
@@ -122,9 +121,7 @@ def treat(
 def place_cohorts(frame: pd.DataFrame, spec: StudySpec, cohorts: pd.Series | None) -> pd.DataFrame:
     """Return the table with the column ``first_treated``: from the roster, else from a column of the panel."""
     if cohorts is not None:
-        units = roster_units(frame, spec)
-        as_sent = spec.roster_layout is not None
-        return frame.assign(**{FIRST_TREATED: match_units(units, cohorts) if as_sent else units.map(cohorts)})
+        return frame.assign(**{FIRST_TREATED: roster_units(frame, spec).map(cohorts)})
     if spec.treated is not None:
         need_columns(frame, "the panel", [spec.treated])
         try:
@@ -137,18 +134,18 @@ def place_cohorts(frame: pd.DataFrame, spec: StudySpec, cohorts: pd.Series | Non
     return frame.assign(**{FIRST_TREATED: stated.mask(stated.isin(spec.never)) if spec.never else stated})
 
 
-def match_units(units: pd.Series, by_unit: pd.Series) -> pd.Series:
-    """Return what belongs to each unit of a panel by its name in a roster, compared without case, blanks and punctuation."""
+def spell_as(roster: Roster, units: pd.Series) -> Roster:
+    """Return a roster whose units are spelt as the panel spells them, compared without case, blanks and punctuation."""
     known: dict[str, list[str]] = {}
     for text in dict.fromkeys(units.map(name_text)):
         known.setdefault(comparable(text), []).append(text)
-    found = {}
-    for unit, value in by_unit.items():
+
+    def spell(unit: object) -> str:
         text = name_text(unit)
         same = known.get(comparable(text), [])
-        if text in same or len(same) == 1:
-            found[text if text in same else same[0]] = value
-    return units.map(name_text).map(found)
+        return same[0] if text not in same and len(same) == 1 else text
+
+    return replace(roster, frame=roster.frame.assign(unit=roster.frame["unit"].map(spell)))
 
 
 def only_cohorts(frame: pd.DataFrame, spec: StudySpec) -> pd.DataFrame:
@@ -166,7 +163,7 @@ def load_cohorts(frame: pd.DataFrame, spec: StudySpec) -> pd.Series | None:
 
 
 def _assign(frame: pd.DataFrame, spec: StudySpec) -> Assignment | None:
-    roster = load_roster(spec)
+    roster = load_roster(spec, frame)
     return None if roster is None else assign_cohorts(roster, period_kind(frame, spec), spec.start_rule)
 
 
@@ -174,11 +171,11 @@ def roster_units(frame: pd.DataFrame, spec: StudySpec) -> pd.Series:
     """Return the roster's unit of every row of the panel; of a roster that was read with a layout it is text."""
     need_columns(frame, "the joined panel", [str(spec.roster_unit)])
     units = frame[str(spec.roster_unit)]
-    return units.map(show) if spec.roster_layout is not None else units
+    return units.map(name_text) if spec.roster_layout is not None else units
 
 
-def load_roster(spec: StudySpec) -> Roster | None:
-    """Read a study's roster; None when its panel has the cohorts in a column.
+def load_roster(spec: StudySpec, frame: pd.DataFrame) -> Roster | None:
+    """Read a study's roster, its units spelt as in the panel's table; None when the panel has the cohorts in a column.
 
     Raises
     ------
@@ -188,7 +185,8 @@ def load_roster(spec: StudySpec) -> Roster | None:
     if spec.roster is None:
         return None
     if spec.roster_layout is not None:
-        return roster_of(read_partnerships_file(spec.roster, spec.roster_layout), str(spec.start_column))
+        roster = roster_of(read_partnerships_file(spec.roster, spec.roster_layout), str(spec.start_column))
+        return spell_as(roster, roster_units(frame, spec))
     table = _read_beside(spec.roster, spec.roster_unit, spec)
     need_columns(table, spec.roster, [str(spec.roster_unit), str(spec.start_column)])
     return Roster.read(table, str(spec.roster_unit), str(spec.start_column), hospital=spec.roster_hospital)

@@ -11,11 +11,12 @@ import pandas as pd
 from evalaid.base.errors import StudyError
 from evalaid.base.names import FIRST_TREATED, NAME
 from evalaid.reading.values.comparable_names import match_names, name_text
-from evalaid.study.sample import diagnose_frame, list_steps, load_cohorts, only_cohorts, place_cohorts, roster_units
+from evalaid.study.sample import list_steps, load_cohorts, load_design, only_cohorts, place_cohorts, roster_units
 from evalaid.study.spec import StudySpec
 
 COLUMNS = ["step", "units_out", "observations_out", "units", "observations", "names"]
 FILE, DESIGN, MISSING = "in the file", "in the design", "no outcome in any period that is left"
+PARTLY = "periods in which a start falls"
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def _counted(spec: StudySpec) -> Iterator[tuple[str, set[object], int]]:
         frame = only_cohorts(frame, spec)
         named = ", ".join(map(str, spec.only_cohorts))
         yield f"only_cohorts: {named}, and the never treated", set(frame[spec.unit]), len(frame)
-    design = diagnose_frame(frame.reset_index(drop=True), spec)
+    design = load_design(spec)
     keys = design.panel.keys
     units, observations = set(keys.units), len(design.panel)
     if observations < len(frame):
@@ -76,6 +77,8 @@ def _counted(spec: StudySpec) -> Iterator[tuple[str, set[object], int]]:
         units = units - set(excluded["unit"])
         observations -= int(rows_of.reindex(excluded["unit"]).sum())
         yield str(reason), units, observations
+    if observations > design.n_observations:
+        yield PARTLY, units, design.n_observations
     yield DESIGN, set(design.matrices.units), design.n_observations
 
 

@@ -58,10 +58,11 @@ def vary_study_starts(spec: StudySpec) -> Starts:
         pd.DataFrame(columns=["key", "label", *RESULTS, "shift", "reason", "unit", "made_by"]),
         pd.DataFrame(columns=["key", "label", *COLUMNS, "unit", "made_by"]),
     )
-    roster = load_roster(spec)
-    if roster is None:
+    if spec.roster is None:
         return nothing
     frame = load_untreated(spec)
+    roster = load_roster(spec, frame)
+    assert roster is not None  # noqa: S101 (the study names one)
     kind = period_kind(frame, spec)
     possible = possible_cohorts(roster, kind, spec.start_rule)
     possible = possible[possible["unit"].isin(set(roster_units(frame, spec)))].reset_index(drop=True)

@@ -43,7 +43,7 @@ from evalaid.study.inspection.office_table import TableInspection, table_roles
 from evalaid.study.inspection.tidy_panel import Inspection
 from evalaid.study.inspection.treatment_columns import TREATED, TreatmentColumn, first_treated
 from evalaid.study.new.person_means import N_ROWS, aggregate_rows
-from evalaid.study.sample import match_units
+from evalaid.study.sample import spell_as
 
 _TIDY_ONLY = dict.fromkeys((COHORT, TREATED, WEIGHT, CLUSTER)).keys()  # roles that only a tidy panel has columns for
 
@@ -264,7 +264,8 @@ def diagnose_draft(draft: StudyDraft, partnerships: Partnerships | None, start: 
     """Place the starts in the panel's periods, and return the design."""
     frame, roles = draft.frame, draft.roles
     if partnerships is not None:
-        roster = roster_of(partnerships, start)
+        units = frame[roles[UNIT]].map(name_text)
+        roster = spell_as(roster_of(partnerships, start), units)
         kind = str(parse_periods(frame[roles[PERIOD]]).kind)
         assigned = assign_cohorts(roster, kind)
         draft.notes += assigned.notes
@@ -274,7 +275,7 @@ def diagnose_draft(draft: StudyDraft, partnerships: Partnerships | None, start: 
                 f"{len(open_starts)} unit{'s' * (len(open_starts) > 1)} may start in one of several {kind}s: the report repeats the "
                 "estimate over all of them"
             )
-        cohort = match_units(frame[roles[UNIT]], assigned.cohort_by_unit)
+        cohort = units.map(assigned.cohort_by_unit)
     elif COHORT in roles:
         never = draft.treatment[0].never
         draft.never = never

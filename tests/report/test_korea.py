@@ -20,6 +20,7 @@ from evalaid.study.spec import StudySpec, load_study
 
 KOREA = "korea_responsible_hospitals"
 FIGURES = {
+    "sample_flow",
     "status_map",
     "assignment",
     "means",

@@ -30,12 +30,13 @@ def test_every_registered_method_has_an_estimate_or_a_reason_on_the_korean_study
     assert "a covariate is needed" in refused["dose"]
 
 
-def test_scales_without_a_value_say_why_on_the_korean_study():
+def test_shares_of_zero_have_no_log_odds_and_a_model_of_them_on_the_korean_study():
     spec = ea.StudySpec(study="korea_responsible_hospitals")
     table = survey_scales(spec, load_design(spec)).set_index("key")
     assert np.isfinite(table.loc["share", "estimate"])
     assert np.isfinite(table.loc["log_outflow", "estimate"])
-    assert "28 observation(s) are there" in table.loc["log_odds", "reason"]
+    assert table.loc["log_odds", "label"] == "Log-odds, as a fractional logit"
+    assert table.loc["log_odds", "estimate"] == pytest.approx(0.79, abs=0.01)
     ceiling, _ = describe_ceiling(load_design(spec))
     assert ceiling["above_ever"].sum() == 0
     assert ceiling["key"].tolist() == ["2021", "2022", "2024", "never"]

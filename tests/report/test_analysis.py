@@ -9,7 +9,6 @@ from evalaid.did.panel.design import diagnose
 from evalaid.report.questions.alternatives import compare_methods, compare_scenarios, count_agreement
 from evalaid.report.questions.analysis import (
     describe_before,
-    detectable_effects,
     estimate_main,
     reaction_periods,
     report_effects,
@@ -60,17 +59,6 @@ def test_bands_hold_the_pointwise_intervals_and_come_from_the_seed(spec):
     assert report_effects(effects, "event_time", spec)["band_low"].equals(event["band_low"])
     assert not report_effects(effects, "event_time", spec.change({"seed": 2}))["band_low"].equals(event["band_low"])
     assert event["key"].tolist() == [str(time) for time in event["event_time"]]
-
-
-def test_the_detectable_effect_has_the_degrees_of_freedom_of_its_interval(spec):
-    frame = detectable_effects(estimate_main(spec, load_design(spec)), spec)
-    ratio = frame["detectable"] / frame["std_error"]
-    assert frame["key"].tolist() == ["main", "2017", "2019"]
-    assert frame["distribution"].tolist() == ["t(8)", "t(4)", "t(4)"]  # eight clusters treated, four in each cohort
-    quantiles = {"t(8)": 2.306 + 0.889, "t(4)": 2.776 + 0.941}  # of 0.975 and 0.8, from a printed table
-    assert ratio.tolist() == pytest.approx(frame["distribution"].map(quantiles).tolist(), rel=1e-3)
-    half = (frame["conf_high"] - frame["conf_low"]) / 2
-    assert (frame["detectable"] > half).all()  # what lies at the edge of an interval is found half of the time
 
 
 def test_the_main_method_comes_first_and_a_refusal_is_a_row_with_its_reason(spec):

@@ -140,7 +140,8 @@ def test_every_number_has_its_origin(run):
         if cell["cell_type"] == "code"
     }
     for key, number in run.manifest.numbers.items():
-        assert f'"{key.split(".")[0]}"' in sources[number.notebook, number.cell], key
+        source = sources[number.notebook, number.cell]
+        assert f'"{key.split(".")[0]}"' in source or "section.show(" in source, key
         assert number.method
     assert run.manifest.data_files == {name: hash_file(ROOT / name) for name in load_study(KOREA).data_files()}
 
@@ -158,6 +159,7 @@ def test_the_report_is_complete(run):
         *(f"{name}.html" for name in PAGES),
         "numbers.json",
         "ro-crate-metadata.json",
+        "specifications.csv",
         "tables",
     }
     for ending in ("png", "svg"):

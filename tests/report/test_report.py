@@ -109,27 +109,30 @@ def test_a_number_is_written_with_sign_digits_and_unit(arguments, options, text)
     [
         (
             (1.2, 0.3, 2.1),
-            "is estimated to be 1.20 percentage points higher than it would have been without it (95% interval +0.30 to +2.10)",
+            "The outcome is estimated to be 1.20 percentage points higher than without the programme (95% interval +0.30 to +2.10).",
         ),
         (
             (-1.2, -2.1, -0.3),
-            "is estimated to be 1.20 percentage points lower than it would have been without it (95% interval −2.10 to −0.30)",
+            "The outcome is estimated to be 1.20 percentage points lower than without the programme (95% interval −2.10 to −0.30).",
         ),
         (
             (0.8, -0.6, 2.2),
             (
-                "is estimated to differ by +0.80 percentage points from what it would have been without it (95% interval "
-                "−0.60 to +2.20). The interval reaches from 0.60 lower to 2.20 higher, so the data do not tell an effect from none"
+                "The data do not tell an effect of the programme on the outcome from none: effects from −0.60 to +2.20 percentage "
+                "points are not excluded (95% interval; the estimate is +0.80 percentage points)."
             ),
         ),
-        ((None, None, None), "has no estimate: the comparison is not there"),
+        ((None, None, None), "There is no estimate: the comparison is not there."),
         (
             (0.8, None, None),
-            "is estimated to differ by +0.80 percentage points from what it would have been without it; there is no interval",
+            (
+                "The estimate of the effect on the outcome is +0.80 percentage points, without an interval: the data do not tell it "
+                "from none."
+            ),
         ),
     ],
 )
-def test_the_verb_follows_the_interval(numbers, text):
+def test_the_sentence_follows_the_interval(numbers, text):
     assert fill("{main:reading}", effect(*numbers), 0.95) == text
 
 

@@ -6,8 +6,8 @@ import string
 
 import pytest
 
-from evalaid.report.site.answer import Answer, judge, load_answer
-from evalaid.report.site.marks import Scale, draw_event_study, draw_strip, signed
+from evalaid.report.site.answer import Answer, load_answer
+from evalaid.report.site.marks import LinearScale, draw_event_study, draw_strip, signed
 from evalaid.report.site.pages import write_index, write_site
 from evalaid.report.wording.language import list_languages, load_catalogue
 
@@ -26,10 +26,10 @@ def number(key, value, unit="pp"):
 NUMBERS = [
     number("a.b", 0.5), number("overall.main.estimate", 3.0), number("overall.main.conf_low", 1.0), number("overall.main.conf_high", 5.0),
     number("truth.overall.effect", 2.0), number("sample.units", 12, "count"), number("sample.clusters", 6, "count"),
-    number("sample.treated_clusters", 3, "count"),
+    number("sample.treated_clusters", 3, "count"), number("threat_counts.taking", 1, "count"),
 ]  # fmt: skip
 EVENT = "key,estimate,conf_low,conf_high,band_low,band_high,treated_clusters\n-2,0.5,-1,2,-2,3,3\n-1,0.0,,,,,3\n0,3.0,1,5,0,6,3\n"
-VERDICTS = "key,threat,tried,result,verdict\ntrends,Trends <differ>,M,At M = 1 all is open.,weakened\nparts,One part,L,Little moves.,survives\n"
+ANSWERS = "key,threat,tried,result,answer\nexclusions,One part,L,Little moves.,leaves the effect\ntrends,Trends <differ>,M,At M = 1 all is open.,reaches zero\n"
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def report(tmp_path):
     folder = tmp_path / "toy"
     (folder / "tables").mkdir(parents=True)
     (folder / "tables" / "event_study.csv").write_text(EVENT, encoding="utf-8")
-    (folder / "tables" / "verdicts.csv").write_text(VERDICTS, encoding="utf-8")
+    (folder / "tables" / "verdicts.csv").write_text(ANSWERS, encoding="utf-8")
     output = {"output_type": "display_data", "data": {"text/markdown": "Said **once**.", "text/plain": "-"}}
     cells = [
         {"cell_type": "markdown", "source": "# A head\n\n<script>alert(1)</script>", "metadata": {}},
@@ -121,19 +121,14 @@ def test_an_answer_is_read_back_as_it_was_written(report):
     assert answer.event[1].ends is None
 
 
-@pytest.mark.parametrize(
-    ("estimate", "ends", "threats", "verdict"),
-    [
-        (None, None, (), "not_identified"),
-        (3.0, None, (), "no_interval"),
-        (3.0, (1.0, 5.0), ("survives",), "shown"),
-        (-3.0, (-5.0, -1.0), ("survives", "does not survive"), "fragile"),
-        (0.1, (-0.5, 1.9), (), "too_small"),
-        (0.1, (-2.5, 1.9), ("survives",), "not_told"),
-    ],
-)
-def test_the_verdict_follows_the_interval(estimate, ends, threats, verdict):
-    assert judge(estimate, ends, 2.0, threats) == verdict
+def test_the_most_serious_threat_comes_first_and_a_number_without_a_size_that_matters_has_no_zone(report):
+    pages_of(report)
+    assert [row.answer for row in load_answer(report).threats] == ["reaches zero", "leaves the effect"]
+    pages_of(report, numbers=[{**one, "unit": "number"} for one in NUMBERS])
+    answer = load_answer(report)
+    assert answer.smallest is None
+    strip = draw_strip(answer, load_catalogue(), dict.fromkeys(("findable", "truth", "estimate", "low", "high"), "1"))
+    assert 'class="zone"' not in strip
 
 
 def test_pictures_have_their_values_in_words_and_no_text_below_nine_pixels_on_a_phone(report):
@@ -151,7 +146,7 @@ def test_pictures_have_their_values_in_words_and_no_text_below_nine_pixels_on_a_
 
 @pytest.mark.parametrize(("low", "high"), [(-0.013, 0.02), (-7.0, 8.5), (0.0, 1e6)])
 def test_ticks_are_round_few_and_inside(low, high):
-    ticks = Scale(low, high, 0, 100).ticks()
+    ticks = LinearScale(low, high, 0, 100).ticks()
     assert 2 <= len(ticks) <= 7
     assert all(low <= tick <= high for tick in ticks)
 

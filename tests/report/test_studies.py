@@ -13,7 +13,7 @@ from evalaid.report import synthesis
 from evalaid.report.wording import results
 from evalaid.running.notebooks import run_study
 from evalaid.study.sources import check_sources, load_simulation
-from evalaid.study.spec import load_study
+from evalaid.study.spec import RECOVERY_FILE, load_study
 
 STUDIES = list_studies("project")
 SIMULATED = [name for name in STUDIES if load_study(name).data_kind == "simulated"]
@@ -47,7 +47,7 @@ def test_a_simulated_study_says_so_and_reads_no_real_panel(name):
     spec = load_study(name)
     assert "simulated" in spec.title
     assert spec.panel is None
-    assert all(path.startswith(PUBLISHED.as_posix()) for path in spec.data_files())
+    assert all(path.startswith(PUBLISHED.as_posix()) or path == RECOVERY_FILE for path in spec.data_files())
     assert any(note.startswith("**Simulated.**") for note in spec.data_notes)
     assert any(note.startswith("**Assumed.**") or "are drawn" in note for note in spec.data_notes)
 

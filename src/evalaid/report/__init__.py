@@ -16,13 +16,15 @@ if TYPE_CHECKING:
         alternatives,
         analysis,
         describe,
+        detectable,
         doses,
+        other_averages,
         other_starts,
         published,
         recoveries,
     )
     from evalaid.report.section import open_section
-    from evalaid.report.threats import detectable, finding, verdicts
+    from evalaid.report.threats import finding, verdicts
     from evalaid.report.wording import advice, claim_sentences, overview, results, share_and_counts
 
 _ROOMS = {
@@ -32,12 +34,14 @@ _ROOMS = {
         "alternatives",
         "analysis",
         "describe",
+        "detectable",
         "doses",
+        "other_averages",
         "other_starts",
         "published",
         "recoveries",
     ),
-    "threats": ("detectable", "finding", "verdicts"),
+    "threats": ("finding", "verdicts"),
     "wording": ("advice", "claim_sentences", "overview", "results", "share_and_counts"),
 }
 _HOME = {name: f"evalaid.report.{room}.{name}" for room, names in _ROOMS.items() for name in names}
@@ -55,6 +59,7 @@ __all__ = [
     "figures",
     "finding",
     "open_section",
+    "other_averages",
     "other_starts",
     "overview",
     "published",

@@ -30,7 +30,7 @@ class Tabled:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A tidy frame as a figure, or the sentence that stands in its place when there is nothing to draw."""
+    """A tidy frame as a figure, or the sentence that stands in its place when there is nothing to draw; "": nothing does."""
 
     drawing: Drawing
     frame: pd.DataFrame
@@ -46,4 +46,12 @@ class Told:
     template: str
 
 
-Exhibit = Tabled | Drawn | Told
+@dataclass(frozen=True)
+class Exported:
+    """A tidy frame that is written to the report's folder as csv, and not shown."""
+
+    frame: pd.DataFrame
+    file: str
+
+
+Exhibit = Tabled | Drawn | Told | Exported

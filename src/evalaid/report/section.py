@@ -22,14 +22,17 @@ from evalaid.reading.records.privacy import EPISODES, THRESHOLD, publishable
 from evalaid.report.display.canvas import Drawing, Look, RenderedFigure, draw
 from evalaid.report.display.formatted_tables import ColumnFormat, FormattedTable, collect_notes
 from evalaid.report.exhibit_list import add_exhibit
-from evalaid.report.exhibits import NOTHING_NOTED, NOTHING_TO_DRAW, Drawn, Exhibit, Tabled
+from evalaid.report.exhibits import NOTHING_NOTED, NOTHING_TO_DRAW, Drawn, Exhibit, Exported, Tabled, Told
+from evalaid.report.questions.put_in import TRUTH
 from evalaid.report.questions.units import in_own_unit, unit_of_outcome
+from evalaid.report.verdict import smallest_effect
 from evalaid.report.wording.prose import fill
 from evalaid.study.manifest import NUMBERS_FILE, Number, Recorder, hash_value, read_manifest, read_parts, short
 from evalaid.study.reports import NOTEBOOK, PARTS, PENDING, RUN_FOLDER, report_folder
 from evalaid.study.sample import load_design
 from evalaid.study.sources import hash_inputs
 from evalaid.study.spec import StudySpec, field_names
+from evalaid.study.study_fields import SIMULATED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,6 +104,9 @@ class Section:
     ) -> FormattedTable:
         """Show a tidy frame as a table, record every number in it and write it as csv and LaTeX."""
         kind, frame = data_kind or self.kind, in_own_unit(frame, self.spec)
+        if TRUTH in frame and TRUTH not in columns and ESTIMATE in columns and frame[TRUTH].notna().any():
+            before = list(columns).index(ESTIMATE)
+            columns = (*columns[:before], TRUTH, *columns[before:])
         shown = FormattedTable(name, frame, "", tuple(columns), extra=dict(extra or {}), words=self._texts, kind=kind)
         people = [column for column in columns if shown.column(column).unit == EPISODES]
         frame = publishable(frame, ["key", *columns], people, f"table '{name}'", self._smallest)
@@ -126,11 +132,22 @@ class Section:
 
         for one in exhibits:
             if isinstance(one, Drawn):
+                if one.frame.empty and not one.without:
+                    continue
                 display(self.figure(one.drawing, one.frame, one.name, one.caption, without=one.without))
-            elif not isinstance(one, Tabled):
+            elif isinstance(one, Exported):
+                self._export(one)
+            elif isinstance(one, Told):
                 display(self.say(one.template))
             elif len(one.frame):
                 display(self.table(one.frame, one.name, one.columns, one.caption, one.notes, one.extra))
+
+    def _export(self, one: Exported) -> None:
+        """Write a frame to the run's folder, with its kind of data."""
+        refuse_identifiers(one.frame, where=f"file '{one.file}'")
+        if self.folder is not None:
+            frame = one.frame.assign(data_kind=self.kind)
+            _write(self.folder / one.file, frame.to_csv(index=False, lineterminator="\n"))
 
     def table_if_any(
         self,
@@ -171,7 +188,8 @@ class Section:
 
     def words(self, template: str) -> str:
         """Fill the places of a template with recorded numbers."""
-        return fill(template, self.recorder.lookup, self.spec.level, self._texts)
+        smallest = smallest_effect(self.spec.smallest_effect, unit_of_outcome(self.spec)[0])
+        return fill(template, self.recorder.lookup, self.spec.level, self._texts, smallest)
 
     def has(self, key: str) -> bool:
         """Return whether a number of that name was recorded, by this notebook or an earlier one of the same run."""
@@ -202,7 +220,8 @@ class Section:
         """The study's words that sentences, headings and figures use."""
         outcome = self.spec.outcome_label
         named = {"outcome": outcome[:1].lower() + outcome[1:], "Outcome": outcome}
-        return {**named, "units": self.spec.unit_label, "clusters": self.spec.cluster_label}
+        simulated = "the simulated programme" if self.spec.data_kind == SIMULATED else "the programme"
+        return {**named, "programme": simulated, "units": self.spec.unit_label, "clusters": self.spec.cluster_label}
 
 
 def open_section(names: Mapping[str, Any], notebook: str, data_kind: str = "") -> Section:

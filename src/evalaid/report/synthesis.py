@@ -15,8 +15,11 @@ from evalaid.base.effect_columns import ENDS, ESTIMATE, TREATED_CLUSTERS
 from evalaid.base.project import LITERATURE, PROJECT, PUBLISHED, list_studies, project_root
 from evalaid.report.display.formatted_tables import ColumnFormat
 from evalaid.report.questions.published import REPEATS, every_claim, judge_repeats
-from evalaid.report.threats.finding import VERDICTS, verdict_key
+from evalaid.report.threats.finding import ANSWERS, answer_key
+from evalaid.report.verdict import NOT_IDENTIFIED, judge_interval, smallest_effect
 from evalaid.report.wording import overview as words
+from evalaid.report.wording.language import load_catalogue
+from evalaid.report.wording.prose import format_value
 from evalaid.study.manifest import NUMBERS_FILE, Number, read_manifest
 from evalaid.study.reports import report_folder
 from evalaid.study.spec import StudySpec
@@ -30,7 +33,7 @@ COLUMNS = {
     "compared": ColumnFormat("Treated periods with a comparison", "count"),
     "treated_periods": ColumnFormat("Treated periods", "count"),
     "robustness": ColumnFormat("Other methods and scenarios"),
-    "threats": ColumnFormat("Held against what could be wrong"),
+    "threats": ColumnFormat("Under what could be wrong"),
     "recovery": ColumnFormat("Recovery of a known effect"),
     "may": ColumnFormat("Verdict"),
     "setting": ColumnFormat("Setting"),
@@ -76,7 +79,7 @@ def compare_designs(studies: list[ReportedStudy]) -> pd.DataFrame:
         spec = study.spec
         method = spec.methods[spec.main].label if spec.main else "published figures only"
         counts = [study.value(f"sample.{name}") for name in ("units", TREATED_CLUSTERS)]
-        rows.append((spec.study, spec.title, spec.data_kind, _verdict(study), method, *counts, *_periods(study)))
+        rows.append((spec.study, spec.title, spec.data_kind, _identified(study), method, *counts, *_periods(study)))
     names = ["key", "label", "data_kind", "verdict", "design", "n_units", TREATED_CLUSTERS]
     return pd.DataFrame(rows, columns=[*names, "treated_periods", "compared"]).assign(made_by=_MADE_BY)
 
@@ -95,7 +98,17 @@ def compare_results(studies: list[ReportedStudy]) -> pd.DataFrame:
         unit = "number" if spec.outcome_unit == "number" else "pp"
         firm = (_robustness(study), _threats(study), _recovery(study))
         rows.append(
-            (spec.study, spec.title, spec.data_kind, _verdict(study), *estimate, truth, *firm, unit, spec.level)
+            (
+                spec.study,
+                spec.title,
+                spec.data_kind,
+                load_catalogue()(f"verdict.{verdict_of(study)}"),
+                *estimate,
+                truth,
+                *firm,
+                unit,
+                spec.level,
+            )
         )
     names = ["key", "label", "data_kind", "verdict", ESTIMATE, *ENDS, "truth"]
     frame = pd.DataFrame(rows, columns=[*names, "robustness", "threats", "recovery", "unit", "level"])
@@ -108,6 +121,11 @@ def _effect_aimed_at(study: ReportedStudy) -> float:
     names = (*(["beyond_lowest_dose"] if doses else []), "overall_compared", "overall")
     values = [study.value(f"truth.{name}.effect") for name in names]
     return next((value for value in values if not math.isnan(value)), math.nan)
+
+
+def of_kind(frame: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """Keep the studies on one kind of data: a simulated number never stands beside a real one."""
+    return frame[frame["data_kind"] == kind].reset_index(drop=True)
 
 
 def only_shares(frame: pd.DataFrame) -> pd.DataFrame:
@@ -167,7 +185,8 @@ def list_literature() -> pd.DataFrame:
     return frame.assign(key=frame["study"], label=frame["reference"])
 
 
-def _verdict(study: ReportedStudy) -> str:
+def _identified(study: ReportedStudy) -> str:
+    """Write what the design identifies, and under which assumption."""
     main, kind = study.spec.main, study.spec.data_kind
     if not main:
         return words.NO_DATA
@@ -175,6 +194,16 @@ def _verdict(study: ReportedStudy) -> str:
         return words.NO_COMPARISON
     doses_only = study.spec.methods[main].method == "dose" and not _periods(study)[1]
     return words.tell_identified(kind, doses_only=doses_only)
+
+
+def verdict_of(study: ReportedStudy) -> str:
+    """Return the verdict on a study's main estimate, from the numbers that it reported."""
+    if not study.spec.main:
+        return NOT_IDENTIFIED
+    unit = study.numbers["overall.main.estimate"].unit if "overall.main.estimate" in study.numbers else ""
+    estimate, low, high = (study.value(f"overall.main.{name}") for name in (ESTIMATE, *ENDS))
+    smallest = smallest_effect(study.spec.smallest_effect, unit)
+    return judge_interval(estimate, low, high, smallest, fragile=study.value("threat_counts.taking") > 0)
 
 
 def _periods(study: ReportedStudy) -> tuple[int, int]:
@@ -190,16 +219,23 @@ def _periods(study: ReportedStudy) -> tuple[int, int]:
 
 
 def _robustness(study: ReportedStudy) -> str:
-    names = ("estimates", "refused", "above", "below", "smallest", "largest")
-    return words.tell_agreement(**{name: study.value(f"agreement.{name}") for name in names})
+    names = ("estimates", "refused", "above", "below", "around")
+    unit = "number" if study.spec.outcome_unit == "number" else "pp"
+    ends = [format_value(study.value(f"agreement.{end}"), unit, 2, signed=True) for end in ("smallest", "largest")]
+    return words.tell_agreement(" to ".join(ends), **{name: study.value(f"agreement.{name}") for name in names})
 
 
 def _threats(study: ReportedStudy) -> str:
-    """Count what the main estimate survives, from the verdicts of `4_robustness`."""
-    counts = {word: study.value(f"survival.{verdict_key(word)}") for word in VERDICTS}
+    """Write what the threats do to the main estimate, from the answers of `4_robustness`."""
+    counts = {word: study.value(f"threat_counts.{answer_key(word)}") for word in ANSWERS}
     if math.isnan(study.value("overall.main.estimate")) or any(math.isnan(count) for count in counts.values()):
         return ""
-    return ", ".join(f"{word}: {count:.0f}" for word, count in counts.items() if count)
+    said = ", ".join(f"{word}: {count:.0f}" for word, count in counts.items() if count)
+    low, high = (study.numbers.get(f"threat_counts.widest.{end}") for end in ("low", "high"))
+    if low is None or high is None or low.value is None or high.value is None:
+        return said
+    ends = " to ".join(format_value(end.value, end.unit, end.digits, signed=True) for end in (low, high))
+    return f"effects from {ends} are not excluded; {said}"
 
 
 def _recovery(study: ReportedStudy) -> str:

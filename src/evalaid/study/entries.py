@@ -95,6 +95,7 @@ Texts = Annotated[
 ]
 Whole = Annotated[int, Field(strict=True, ge=0), must("be a whole number, not negative")]
 Counted = Annotated[int, Field(strict=True, ge=1), must("be a whole number above 0")]
+Size = Annotated[float, Field(gt=0, allow_inf_nan=False), must("be a number above 0")]
 Level = Annotated[float, Field(strict=True, ge=0.5, lt=1), must("be a number from 0.5 to below 1, such as 0.95")]
 Period = Annotated[StrictInt | StrictStr, must("be a period such as 2023 or '2023Q1'")]
 Periods = Annotated[tuple[Period, ...], must("be a list of periods, such as [2021, 2022]")]
@@ -170,6 +171,33 @@ class MethodEntry(ScenarioEntry):
     )
 
 
+class AmongEntry(StudyPart):
+    """Some of the treated units, by whether a file lists them; the others serve as comparison until their own start."""
+
+    file: Text = Field(description="A csv, relative to the project.")
+    column: Column = Field(description="Its column with the units that it lists.")
+    listed: StrictBool = Field(default=True, description="Whether the listed treated units stay, or the others.")
+
+
+class EstimandEntry(ScenarioEntry):
+    """Another average of the effect: other units, other weights, another population."""
+
+    method: Text | None = Field(default=None, description="A name in methods; default: the main one.")
+    level: Annotated[str, *one_of("unit", "cluster")] = Field(
+        default="unit", description="What counts once: a unit, or a cluster with the mean of its units."
+    )
+    weight: Column | None = Field(
+        default=None, description="Column by whose first value units count within their cluster; default: all the same."
+    )
+    among: AmongEntry | None = Field(default=None, description="Treated units whose effect is averaged; default: all.")
+    above: Annotated[float, Field(allow_inf_nan=False)] | None = Field(
+        default=None, description="Units stay whose outcome is above this, in the file's unit, in every period."
+    )
+    without: Annotated[tuple[Value, ...], must("be a list of units")] = Field(
+        default=(), description="Units that are left out."
+    )
+
+
 class PlaceboEntry(NamedEntry):
     """A test of what must not move."""
 
@@ -232,6 +260,26 @@ class NeighbourFile(StudyPart):
     ] = Field(description="Its two columns: a unit and its neighbour.")
 
 
+class StartsFile(StudyPart):
+    """Starts of units that are not in the sample."""
+
+    file: Text = Field(description="A csv, relative to the project, one row per unit of the roster.")
+    start: Column = Field(description="Column of the start; its units stand in the column that roster_unit names.")
+
+
+class ExposureFile(StudyPart):
+    """Where the residents of a unit go: pairs of units with counts."""
+
+    file: Text = Field(description="A csv, relative to the project, one row per pair of units.")
+    home: Column = Field(description="Column of the unit where people live.")
+    where: Column = Field(description="Column of the unit where they go.")
+    count: Column = Field(description="Column of how many.")
+    label: Text = Field(description="What is counted, with its time.")
+    limits: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], must("be a list of shares between 0 and 1")] = (
+        Field(default=(0.1, 0.2), description="Largest shares in treated units with which a comparison unit stays.")
+    )
+
+
 class RobustnessEntry(StudyPart):
     """What the robustness tests cannot know by themselves; what is left out is not tried, and the report says so."""
 
@@ -245,6 +293,13 @@ class RobustnessEntry(StudyPart):
         ]
         | None
     ) = Field(default=None, description="File of pairs of units that touch.")
+    elsewhere: StartsFile | None = Field(
+        default=None, description="File of the starts of units that the sample leaves out and the roster does not name."
+    )
+    exposure: ExposureFile | None = Field(
+        default=None,
+        description="Shares of the residents' care in treated units: how far a comparison unit is reached.",
+    )
     groups: Column | None = Field(
         default=None,
         description="Column of units that share a hospital or an area, whose untreated members may be reached.",

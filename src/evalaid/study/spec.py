@@ -24,6 +24,7 @@ from evalaid.base.project import (
     STUDIES,
     SYNTHESIS,
     list_studies,
+    project_root,
     read_study_file,
     study_file,
 )
@@ -34,10 +35,11 @@ from evalaid.study.study_faults import Fault, FaultyStudyError, explain, faults_
 from evalaid.study.study_fields import StudyFields
 
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+RECOVERY_FILE = "data/recovery.csv"  # how methods find a known effect, by study: takes hours, so it is kept
 _ALONE = "alone"  # context of a check in which nothing is read from the study's file
 _PROSE = {"title", "question", "programme", "origin", "outcome_label", "outcome_measure", "not_in_panel", "inside_label", "outside_label", "unit_label", "cluster_label", "summary", "data_notes", "caveats", "limits", "sources"}  # fmt: skip
 """No number depends on these: they are left out of the hash."""
-_ADDED = {"layout", "simulation", "inside", "total", "weight_kind", "dose", "placebo", "recovery", "robustness", "claims", "roster_layout", "notebooks", "never", "treated"}  # fmt: skip
+_ADDED = {"layout", "simulation", "inside", "total", "weight_kind", "dose", "placebo", "recovery", "robustness", "claims", "roster_layout", "notebooks", "never", "treated", "estimands", "outcomes", "smallest_effect"}  # fmt: skip
 """Added after studies had been published: left out of the hash while not used, so that the hashes of older studies stay."""
 
 
@@ -122,6 +124,11 @@ class StudySpec(StudyFields):
             files |= {(PUBLISHED / LITERATURE).as_posix()}
         if self.robustness.neighbours is not None:
             files |= {self.robustness.neighbours.file}
+        for beside in (self.robustness.exposure, self.robustness.elsewhere):
+            files |= {beside.file} if beside is not None else set()
+        files |= {entry.among.file for entry in self.estimands.values() if entry.among is not None}
+        if self.recovery is not None and (project_root() / RECOVERY_FILE).is_file():
+            files |= {RECOVERY_FILE}
         if self.claims is not None or self.study == SYNTHESIS:
             files |= {(PUBLISHED / name).as_posix() for name in PUBLISHED_FILES}
         return tuple(sorted(files))
@@ -139,6 +146,8 @@ class StudySpec(StudyFields):
         entries: dict[Path, MethodEntry | ScenarioEntry | DoseEntry] = {
             **{("methods", name): entry for name, entry in self.methods.items()},
             **{("scenarios", name): entry for name, entry in self.scenarios.items()},
+            **{("estimands", name): entry for name, entry in self.estimands.items()},
+            **{("outcomes", name): entry for name, entry in self.outcomes.items()},
         }
         if self.dose is not None:
             entries["dose",] = self.dose

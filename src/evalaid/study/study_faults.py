@@ -127,7 +127,19 @@ def _data(spec: StudyFields) -> Iterator[Fault]:
             yield ("data_kind",), text
         if not spec.claims:
             yield (), "give panel, simulation or claims: there is nothing to examine"
-        for name in ("main", "methods", "scenarios", "dose", "placebo", "robustness", "roster", "cohort", "treated"):
+        for name in (
+            "main",
+            "methods",
+            "scenarios",
+            "estimands",
+            "outcomes",
+            "dose",
+            "placebo",
+            "robustness",
+            "roster",
+            "cohort",
+            "treated",
+        ):
             if name in spec.model_fields_set:
                 yield (name,), f"{name} needs a panel or a simulation"
         return

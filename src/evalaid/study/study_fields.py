@@ -12,6 +12,7 @@ from evalaid.study.entries import (
     BaselineEntry,
     Column,
     DoseEntry,
+    EstimandEntry,
     Kept,
     Key,
     Level,
@@ -23,6 +24,7 @@ from evalaid.study.entries import (
     RecoveryEntry,
     RobustnessEntry,
     ScenarioEntry,
+    Size,
     StudyPart,
     Text,
     Texts,
@@ -137,6 +139,17 @@ class StudyFields(StudyPart):
     methods: Annotated[Mapping[Key, MethodEntry], *named()] = _field(empty_mapping, "Methods that are compared.")
     scenarios: Annotated[Mapping[Key, ScenarioEntry], *named()] = _field(
         empty_mapping, "The main estimate with other fields, for example another sample."
+    )
+    estimands: Annotated[Mapping[Key, EstimandEntry], *named()] = _field(
+        empty_mapping,
+        "Other averages of the effect: other weights, units or populations; never counted with the methods.",
+    )
+    outcomes: Annotated[Mapping[Key, EstimandEntry], *named()] = _field(
+        empty_mapping, "Other outcomes that the programme may move: changes names outcome and outcome_unit."
+    )
+    smallest_effect: Size | None = _field(
+        None,
+        "Smallest effect that would matter, in the unit of the report; default: two percentage points of a share.",
     )
     dose: DoseEntry | None = _field(None, "Intensity of the programme; shown by 4_dose.")
     placebo: Annotated[Mapping[Key, PlaceboEntry], *named()] = _field(

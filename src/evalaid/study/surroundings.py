@@ -5,8 +5,10 @@ from __future__ import annotations
 import pandas as pd
 
 from evalaid.base.errors import StudyError
+from evalaid.base.names import FIRST_TREATED
+from evalaid.base.periods import parse_periods
 from evalaid.did.panel.design import Design
-from evalaid.study.sample import ALL_GROUPS, load_frame, roster_units
+from evalaid.study.sample import ALL_GROUPS, load_frame, period_kind, roster_units
 from evalaid.study.sources import need_columns, read_file
 from evalaid.study.spec import StudySpec
 
@@ -57,10 +59,16 @@ def load_groups(spec: StudySpec, design: Design) -> pd.Series | None:
     StudyError
         If the panel has no such column or a unit is in several groups.
     """
+    found = load_all_groups(spec)
+    return None if found is None else found.reindex(design.matrices.units)
+
+
+def load_all_groups(spec: StudySpec) -> pd.Series | None:
+    """Return the group of every unit of a study's files, of those that the sample leaves out, too."""
     column = spec.robustness.groups
     if column is None:
         return None
-    frame = load_frame(spec)
+    frame = load_frame(_whole(spec))
     need_columns(frame, "the joined panel", [column])
     found = frame[[spec.unit, column]].dropna().drop_duplicates()
     twice = found[found[spec.unit].duplicated(keep=False)]
@@ -69,7 +77,53 @@ def load_groups(spec: StudySpec, design: Design) -> pd.Series | None:
             f"robustness.groups: {twice[spec.unit].nunique()} unit(s) have several values of '{column}'; one is expected.",
             rows=twice,
         )
-    return found.set_index(spec.unit)[column].reindex(design.matrices.units)
+    return found.set_index(spec.unit)[column]
+
+
+def _whole(spec: StudySpec) -> StudySpec:
+    """Return the study without its rules on who stays in the sample."""
+    return spec.change({"keep": {}, "leave_out_events": [], "only_cohorts": []})
+
+
+def load_starts_elsewhere(spec: StudySpec, design: Design) -> pd.Series:
+    """Return the ordinal of the start by unit of every unit that is treated and not in the design.
+
+    These are units that the rules of the study leave out, with the starts of its roster, or of ``robustness.elsewhere`` where the
+    roster does not name them.
+    """
+    whole = _whole(spec)
+    frame = load_frame(whole)
+    kind = period_kind(frame, whole)
+    starts = frame.groupby(spec.unit)[FIRST_TREATED].first()
+    named = spec.robustness.elsewhere
+    if named is not None:
+        table = read_file(named.file)
+        need_columns(table, named.file, [str(spec.roster_unit), named.start])
+        other = table.set_index(str(spec.roster_unit))[named.start]
+        units = frame.assign(at=roster_units(frame, whole)).groupby(spec.unit)["at"].first()
+        starts = starts.where(starts.notna(), units.map(other))
+    starts = starts[~starts.index.isin(design.matrices.units)].dropna()
+    ordinals = parse_periods(starts.astype("Int64") if kind == "year" else starts, kind=kind).ordinal
+    return pd.Series(ordinals, index=starts.index, dtype=float)
+
+
+def load_shares(spec: StudySpec, design: Design) -> pd.Series | None:
+    """Return the share of each unit's residents that goes to units treated within the panel, from ``robustness.exposure``.
+
+    What residents use in their own unit counts in the whole and not as exposure. None when the study names no such file.
+    """
+    named = spec.robustness.exposure
+    if named is None:
+        return None
+    table = read_file(named.file)
+    need_columns(table, named.file, [named.home, named.where, named.count])
+    matrices = design.matrices
+    starts = pd.concat([pd.Series(matrices.cohort, index=matrices.units), load_starts_elsewhere(spec, design)])
+    treated = set(starts.index[starts <= matrices.periods[-1]])
+    count = table[named.count].astype(float)
+    away = table[named.where].isin(treated) & (table[named.where] != table[named.home])
+    share = (count * away).groupby(table[named.home]).sum() / count.groupby(table[named.home]).sum()
+    return share.reindex(matrices.units)
 
 
 def load_events(spec: StudySpec, design: Design) -> pd.DataFrame | None:

@@ -27,6 +27,7 @@ INK, GREY, PALE = "#1b2733", "#6b7785", "#d7dde3"
 ACCENT, BAND = "#1f5f8b", "#a9c6df"
 # Okabe-Ito colours and markers: cohorts stay apart in greyscale and for colour-blind readers.
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+PUT_IN = "effect that was put in"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
@@ -125,6 +126,19 @@ def canvas_of(width: float, height: float, columns: int = 1, rows: int = 1) -> t
     import matplotlib.pyplot as plt
 
     return plt.subplots(rows, columns, figsize=(width, height), layout="constrained")
+
+
+def mark_truth(axes: Any, frame: pd.DataFrame, *, across: bool = False) -> str:
+    """Draw the effect that was put into simulated data as a line through the figure, and return how to say it; "" without one.
+
+    The line is level; ``across`` draws it upright, where effects are on the axis below.
+    """
+    values: Any = frame["truth"].dropna().unique() if "truth" in frame else []
+    if len(values) != 1:
+        return ""
+    line = axes.axvline if across else axes.axhline
+    line(values[0], color=SERIES[1], lw=1.6, ls=(0, (6, 2)), label=PUT_IN)
+    return f" Put in: {values[0]:+.2f}."
 
 
 def finish(canvas: Canvas, look: Look) -> Canvas:

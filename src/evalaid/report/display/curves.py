@@ -10,7 +10,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ESTIMATE
-from evalaid.report.display.canvas import ACCENT, BAND, GREY, INK, MARKERS, SERIES, Look, canvas_of, finish
+from evalaid.report.display.canvas import ACCENT, BAND, GREY, INK, MARKERS, SERIES, Look, canvas_of, finish, mark_truth
 from evalaid.report.display.fonts import drawable
 from evalaid.report.wording.prose import format_value
 
@@ -37,6 +37,7 @@ def draw_dose(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     axes.axhline(0, color=INK, lw=0.9)
     axes.fill_between(frame["dose"], frame[CONF_LOW], frame[CONF_HIGH], color=BAND, alpha=0.5, lw=0, label="interval")
     axes.plot(frame["dose"], frame[ESTIMATE], "o-", color=ACCENT, mec=INK, ms=5, label="estimate")
+    put_in = mark_truth(axes, frame)
     axes.set(
         title=f"Effect by dose, {look.level:.0%} pointwise intervals",
         xlabel=fill(drawable([name])[0], _PANEL_TITLE),
@@ -44,7 +45,9 @@ def draw_dose(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     )
     canvas.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
     said = "; ".join(f"dose {row['dose']:.2f}: {look.write_effect(row)}" for _, row in frame.iterrows())
-    return finish(canvas, look), f"Effect by dose ({name}) with {look.level:.0%} intervals ({look.data_label}): {said}."
+    return finish(
+        canvas, look
+    ), f"Effect by dose ({name}) with {look.level:.0%} intervals ({look.data_label}): {said}.{put_in}"
 
 
 def draw_bounds(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
@@ -113,11 +116,20 @@ def draw_placebos(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
         )
         spread = f"{look.write_range(false.min(), false.max())}"
         said.append(f"{test}: {len(false)} placebos from {spread}, true {look.write(true.iloc[0])}")
+    put_in = mark_truth(axes, frame, across=True)
     axes.set_yticks(range(len(tests)), [fill(name, _WRAP) for name in drawable(tests)])
     axes.set_ylim(len(tests) - 0.5, -0.5)
-    axes.set(title="Placebo estimates and the true one", xlabel=f"Estimate{look.in_points}", ylabel="")
+    axes.set(
+        title="Placebo estimates, and the estimate of the units that were treated",
+        xlabel=f"Estimate{look.in_points}",
+        ylabel="",
+    )
     canvas.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
-    return finish(canvas, look), f"Placebo estimates beside the true one ({look.data_label}). " + "; ".join(said) + "."
+    return finish(
+        canvas, look
+    ), f"Placebo estimates beside the one of the units that were treated ({look.data_label}). " + "; ".join(
+        said
+    ) + "." + put_in
 
 
 def draw_recovery(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:

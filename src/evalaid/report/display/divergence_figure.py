@@ -9,7 +9,7 @@ import math
 from typing import TYPE_CHECKING
 
 from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ENDS, ESTIMATE
-from evalaid.report.display.canvas import ACCENT, BAND, GREY, INK, SERIES, Look, canvas_of, finish
+from evalaid.report.display.canvas import ACCENT, BAND, GREY, INK, SERIES, Look, canvas_of, finish, mark_truth
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,6 +48,7 @@ def draw_honest(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     limit = usual["breakdown"]
     if math.isfinite(limit):
         axes.axvline(limit, color=INK, lw=1.1, ls="-.", label=f"breakdown at M = {limit:.3g}")
+    put_in = mark_truth(axes, frame)
     axes.set(
         title=f"Effect when trends diverge, {look.level:.0%} intervals",
         xlabel=_RESTRICTIONS[usual["restriction"]] + (look.in_points if usual["restriction"] == "smoothness" else ""),
@@ -59,7 +60,7 @@ def draw_honest(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     )
     return finish(canvas, look), (
         f"Effect with {look.level:.0%} intervals by how far trends may diverge ({look.data_label}). Under parallel trends: "
-        f"{look.write_range(usual[CONF_LOW], usual[CONF_HIGH])}. {said}. {_say_breakdown(limit)}"
+        f"{look.write_range(usual[CONF_LOW], usual[CONF_HIGH])}. {said}. {_say_breakdown(limit)}{put_in}"
     )
 
 

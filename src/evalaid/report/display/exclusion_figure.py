@@ -10,7 +10,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING
 
 from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ESTIMATE
-from evalaid.report.display.canvas import ACCENT, INK, SERIES, Look, canvas_of, finish
+from evalaid.report.display.canvas import ACCENT, INK, SERIES, Look, canvas_of, finish, mark_truth
 from evalaid.report.display.fonts import drawable
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def draw_leave_out(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     axes.axvline(0, color=INK, lw=0.9)
     full = float(frame["full"].iloc[0])
     axes.axvline(full, color=ACCENT, lw=1.2, ls="--", label="full sample")
+    put_in = mark_truth(axes, frame, across=True)
     places = {"interval": False, "estimated again": False, "approximated by influence": False}
 
     def once(name: str) -> str | None:
@@ -61,7 +62,8 @@ def draw_leave_out(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     axes.set_yticks(range(len(frame)), [fill(name, _WRAP) for name in drawable(list(frame["left_out"]))])
     axes.set_ylim(len(frame) - 0.5, -0.5)
     axes.set(
-        title=f"The estimate without one part at a time, {look.level:.0%} intervals",
+        title="The estimate without one part at a time"
+        + (f", {look.level:.0%} intervals" if frame[CONF_LOW].notna().any() else ""),
         xlabel=f"Estimate{look.in_points}",
         ylabel="",
     )
@@ -72,4 +74,4 @@ def draw_leave_out(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     )
     return finish(
         canvas, look
-    ), f"Estimates without each part of the sample, {look.write(full)} with all ({look.data_label}): {said}."
+    ), f"Estimates without each part of the sample, {look.write(full)} with all ({look.data_label}): {said}.{put_in}"

@@ -7,7 +7,19 @@ from textwrap import fill
 from typing import TYPE_CHECKING
 
 from evalaid.base.effect_columns import BAND_HIGH, BAND_LOW, CONF_HIGH, CONF_LOW, ESTIMATE
-from evalaid.report.display.canvas import ACCENT, BAND, GREY, INK, MARKERS, PALE, SERIES, Look, canvas_of, finish
+from evalaid.report.display.canvas import (
+    ACCENT,
+    BAND,
+    GREY,
+    INK,
+    MARKERS,
+    PALE,
+    PUT_IN,
+    SERIES,
+    Look,
+    canvas_of,
+    finish,
+)
 from evalaid.report.display.fonts import drawable
 from evalaid.report.wording.prose import format_value
 
@@ -189,6 +201,9 @@ def draw_event_study(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
         if rows.any():
             height = [0 if marker == "D" else 0.03] * int(rows.sum())
             axes.plot(time[rows], height, marker, color=GREY, ms=5, ls="", transform=place, label=name)
+    true = frame[frame["truth"].notna()] if "truth" in frame else frame.iloc[:0]
+    if len(true):
+        axes.plot(true["event_time"], true["truth"], "D", mfc="none", mec=SERIES[1], mew=1.5, ms=8, label=PUT_IN)
     axes.set_xticks(time, _thinned([format_value(t, "number", 0, signed=True) for t in time], _SHORT))
     axes.set(
         title="Effect by time since the start, "
@@ -217,6 +232,7 @@ def draw_comparison(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     """
     labels = list(frame["label"])
     canvas, axes = canvas_of(8.6, 1.5 + 0.42 * len(labels))
+    true = frame["truth"] if "truth" in frame else frame[ESTIMATE] * math.nan
     main = frame.iloc[0]
     if not math.isnan(main[CONF_LOW]):
         axes.axvspan(main[CONF_LOW], main[CONF_HIGH], color=BAND, alpha=0.35, lw=0)
@@ -229,6 +245,9 @@ def draw_comparison(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
             continue
         axes.plot([row[CONF_LOW], row[CONF_HIGH]], [place, place], color=INK, lw=1.6)
         axes.plot([row[ESTIMATE]], [place], "s" if place == 0 else "o", color=ACCENT, mec=INK, ms=7)
+    if true.notna().any():
+        axes.plot(true, range(len(labels)), "D", mfc="none", mec=SERIES[1], mew=1.5, ms=8, label=PUT_IN)
+        canvas.legend(loc="outside lower center", frameon=False, fontsize=8.5)
     axes.set_yticks(range(len(labels)), [fill(label, _WRAP) for label in drawable(labels)])
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.set(
@@ -239,7 +258,8 @@ def draw_comparison(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
         ylabel="",
     )
     said = "; ".join(f"{row['label']}: {look.write_effect(row)}" for _, row in frame.iterrows())
-    return finish(canvas, look), f"Estimates side by side with {look.level:.0%} intervals ({look.data_label}): {said}."
+    with_ends = f" with {look.level:.0%} intervals" if frame[CONF_LOW].notna().any() else ""
+    return finish(canvas, look), f"Estimates side by side{with_ends} ({look.data_label}): {said}."
 
 
 def _spread(frame: pd.DataFrame, rows: str) -> pd.DataFrame:

@@ -74,7 +74,7 @@ COLUMNS: dict[str, ColumnFormat] = {
     BAND_HIGH: ColumnFormat("to", OUTCOME, 2, signed=True),
     P_VALUE: ColumnFormat("p", "p", 3),
     "shift": ColumnFormat("Away from main", OUTCOME, 2, signed=True),
-    "detectable": ColumnFormat("Detectable effect", OUTCOME, 2),
+    "truth": ColumnFormat("Put in", OUTCOME, 2, signed=True),
     "n_units": ColumnFormat("{Units}", "count"),
     N_CLUSTERS: ColumnFormat("{Clusters}", "count"),
     "n_treated": ColumnFormat("Treated {units}", "count"),
@@ -200,6 +200,9 @@ class FormattedTable:
         lines = [f"% {self.caption}", rf"\begin{{tabular}}{{{align}}}", r"\toprule"]
         lines.append(" & ".join(_tex(self._heading(name)) for name in shown) + r" \\")
         lines.append(r"\midrule")
+        if self.kind != "real":
+            marked = _tex(data_label(self.kind).capitalize())
+            lines.append(rf"\multicolumn{{{len(shown)}}}{{l}}{{\textit{{{marked}}}}} \\")
         lines += [" & ".join(map(_tex, row)) + r" \\" for row in self._rows()]
         lines += [r"\bottomrule", r"\end{tabular}", *(f"% {note}" for note in self._below())]
         return "\n".join(lines) + "\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ESTIMATE, leaves_out_zero
-from evalaid.report.display.canvas import ACCENT, BAND, GREY, INK, SERIES, Look, finish
+from evalaid.report.display.canvas import ACCENT, BAND, GREY, INK, SERIES, Look, finish, mark_truth
 from evalaid.report.display.fonts import drawable
 
 if TYPE_CHECKING:
@@ -48,9 +48,15 @@ def draw_specifications(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
         own = frame[chosen]
         top.vlines(own.index, own[CONF_LOW], own[CONF_HIGH], color=colour, lw=1.4, label=word if len(own) else None)
     top.axhline(0, color=INK, lw=0.9)
+    put_in = mark_truth(top, frame)
     top.plot(place, frame[ESTIMATE], "o", color=ACCENT, mec=INK, mew=0.4, ms=3.2, label="estimate")
+    main = frame.index[frame["is_main"]] if "is_main" in frame else frame.index[:0]
+    if len(main):
+        top.plot(main, frame.loc[main, ESTIMATE], "s", color=SERIES[5], mec=INK, ms=8, label="main estimate", zorder=5)
+        below.axvline(main[0], color=SERIES[5], lw=1.6, zorder=0)
     top.set(
-        title=f"{len(frame)} specifications, sorted by estimate, {look.level:.0%} intervals",
+        title=f"{len(frame)} distinct specifications, sorted by estimate"
+        + (f", {look.level:.0%} intervals" if frame[CONF_LOW].notna().any() else ""),
         ylabel=f"Effect{look.in_points}",
     )
     for height, (choice, value) in enumerate(rows):
@@ -71,6 +77,6 @@ def draw_specifications(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     alt = (
         f"Specification curve ({look.data_label}): {len(frame)} estimates from "
         f"{look.write_range(frame[ESTIMATE].min(), frame[ESTIMATE].max())}, median "
-        f"{look.write(frame[ESTIMATE].median())}; {int(outside.sum())} intervals leave out zero."
+        f"{look.write(frame[ESTIMATE].median())}; {int(outside.sum())} intervals leave out zero.{put_in}"
     )
     return finish(canvas, look), alt

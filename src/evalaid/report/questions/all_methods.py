@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -16,8 +18,9 @@ from evalaid.did.inference.infer import infer
 from evalaid.did.panel.design import Design
 from evalaid.did.sensitivity.choices.decomposition import bacon
 from evalaid.report.display.formatted_tables import ColumnFormat
-from evalaid.report.questions.analysis import dose_effects, overall
+from evalaid.report.questions.analysis import dose_effects, overall, true_average
 from evalaid.report.questions.effect_rows import effect_row
+from evalaid.report.questions.put_in import TRUTH
 from evalaid.report.questions.units import in_unit
 from evalaid.study.spec import StudySpec
 
@@ -66,6 +69,14 @@ def survey_scales(spec: StudySpec, design: Design) -> pd.DataFrame:
         return pd.DataFrame(columns=["key", "label", *RESULTS, "reason", "unit", "made_by"])
     method, options = _method_with_scales(spec)
     rows = [_row(design, spec, scale, _SCALE_LABELS[scale], method, scale, **options) for scale in NAMES]
+    for place, row in enumerate(rows):
+        if row["key"] == "log_odds" and np.isnan(
+            row[ESTIMATE]
+        ):  # shares of 0 or 1 have no log-odds; a model of them has
+            model = _row(
+                design, spec, "log_odds", "Log-odds, as a fractional logit", "etwfe", "share", family="binomial"
+            )
+            rows[place] = row if np.isnan(model[ESTIMATE]) else model
     return pd.DataFrame(rows)
 
 
@@ -152,7 +163,7 @@ def _row(design: Design, spec: StudySpec, key: str, label: str, method: str, sca
     made_by = (
         f"{method} at its defaults" if not options else f"{method}({', '.join(f'{k}={v}' for k, v in options.items())})"
     )
-    said = {"unit": unit, "level": spec.level, "made_by": join_texts((made_by, words))}
+    said: dict[str, Any] = {"unit": unit, "level": spec.level, "made_by": join_texts((made_by, words)), TRUTH: np.nan}
     try:
         if dose is not None:
             effects = dose_effects(spec.change(dose.changes))
@@ -162,6 +173,7 @@ def _row(design: Design, spec: StudySpec, key: str, label: str, method: str, sca
         found = in_unit(infer(average, level=spec.level), effects).iloc[0]
     except EvalaidError as error:
         return effect_row(key, label, None, **said, reason=reason_of(error))
+    said[TRUTH] = true_average(effects, spec)
     unknown = np.isnan(found[ESTIMATE]) or np.isnan(found[STD_ERROR])
     reason = (str(average.cells["reason"].iloc[0]) or str(found["note"])) if unknown else ""
     return effect_row(key, label, found, **said, reason=reason)

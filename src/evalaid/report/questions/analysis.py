@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
+from numpy.typing import NDArray
 
 from evalaid.base.effect_columns import (
     BAND_ENDS,
@@ -37,16 +37,15 @@ from evalaid.did.effects.effects import Effects
 from evalaid.did.estimators.common.method import effective_anticipation
 from evalaid.did.estimators.estimation import WHAT_COULD_BE_DONE, estimate, find_method
 from evalaid.did.inference.infer import infer
-from evalaid.did.inference.intervals import degrees_of
 from evalaid.did.panel.design import Design
 from evalaid.report.questions.effect_rows import list_values
+from evalaid.report.questions.put_in import TRUTH, as_true
 from evalaid.report.questions.units import in_unit, unit_of
 from evalaid.report.wording.prose import format_value
 from evalaid.study.entries import DoseEntry, MethodEntry, to_plain
 from evalaid.study.sample import load_design
 from evalaid.study.spec import StudySpec
 
-POWER = 0.8
 _LABELS = {"event_time": "event_time", "cohort": "cohort", "calendar": "period"}
 _EFFECT = (*IN_UNIT, *BAND_ENDS, P_VALUE)
 _COUNTS = ("n_treated", TREATED_CLUSTERS, N_CLUSTERS)
@@ -152,10 +151,11 @@ def report_effects(effects: Effects | Refusal, by: str, spec: StudySpec) -> pd.D
     """
     if isinstance(effects, Refusal):
         return no_estimate(effects, spec, "main", "All treated units and periods") if by == "overall" else _no_rows()
-    aggregate = overall(effects) if by == "overall" else _averaged(effects, by)
+    aggregate = _averaged(effects, by)
     if aggregate is None:
         return _no_rows()
     frame = in_unit(infer(aggregate, level=spec.level), effects)
+    frame[TRUTH] = _true_values(effects, by, spec)
     if by == "event_time":
         joint = infer(aggregate, level=spec.level, simultaneous=True, draws=spec.draws, seed=spec.seed)
         _, scale = unit_of(effects.scale)
@@ -164,27 +164,21 @@ def report_effects(effects: Effects | Refusal, by: str, spec: StudySpec) -> pd.D
     return _labelled(frame, by, spec, effects)
 
 
-def detectable_effects(effects: Effects | Refusal, spec: StudySpec) -> pd.DataFrame:
-    """Return which effect the design would have found in four of five samples, before any estimate is shown.
-
-    Assumes the standard errors of the main method and t quantiles with the degrees of freedom of its intervals:
-    ``(t(1 - alpha / 2) + t(0.8)) * standard error``, about 2.8 standard errors.
-
-    ``key``, ``label``, ``std_error``, ``detectable``, counts; the overall effect first, then each cohort.
-
-    Examples
-    --------
-    >>> spec = StudySpec(study="korea_responsible_hospitals")
-    >>> detectable_effects(estimate_main(spec, load_design(spec)), spec)["key"].tolist()
-    ['main', '2021', '2022', '2024']
-    """
-    tables = [report_effects(effects, by, spec) for by in ("overall", "cohort")]
-    rows = pd.concat([table for table in tables if len(table)], ignore_index=True)
-    own = [degrees_of(str(name)) for name in rows.get(DISTRIBUTION, [""] * len(rows))]
-    freedom = np.array([np.inf if degrees is None else degrees for degrees in own])
-    factor = stdtrit(freedom, (1 + spec.level) / 2) + stdtrit(freedom, POWER)
-    made_by = f"(t quantiles of {(1 + spec.level) / 2:g} and {POWER:g}) x standard error; " + rows["made_by"]
-    return rows.assign(detectable=factor * rows[STD_ERROR], made_by=made_by)
+def report_cells(effects: Effects | Refusal, spec: StudySpec) -> pd.DataFrame:
+    """Report the effect on each cohort in each period from its start on; no rows of a method that does not give it."""
+    if isinstance(effects, Refusal) or not {"cohort", "period", "event_time"} <= set(effects.cells):
+        return _no_rows()
+    kind, entry = _period_kind(spec), spec.methods[spec.main]
+    true = as_true(effects, spec)
+    frame = in_unit(infer(effects, level=spec.level), effects)
+    frame[TRUTH] = np.nan if true is None else true.value * unit_of(effects.scale)[1]
+    frame = frame[frame["event_time"] >= 0].drop(columns="event_time").reset_index(drop=True)
+    names = [(label(kind, row["cohort"]), label(kind, row["period"])) for _, row in frame.iterrows()]
+    return frame.assign(
+        key=[f"{cohort}.{period}" for cohort, period in names],
+        label=[f"Cohort {cohort} in {period}" for cohort, period in names],
+        made_by=[f"{describe_entry(entry)}; {row[VCOV]}, {row[DISTRIBUTION]}" for _, row in frame.iterrows()],
+    ).drop(columns="period")
 
 
 def reaction_periods(spec: StudySpec, design: Design) -> int:
@@ -233,8 +227,22 @@ def no_estimate(refusal: Refusal, spec: StudySpec, key: str, name: str) -> pd.Da
     return pd.DataFrame([row])
 
 
+def true_average(effects: Effects, spec: StudySpec) -> float:
+    """Return the true effect that an overall estimate aims at, in the unit of the report; NaN where no truth is known."""
+    return float(np.ravel(_true_values(effects, "overall", spec))[0])
+
+
+def _true_values(effects: Effects, by: str, spec: StudySpec) -> NDArray[np.float64] | float:
+    """Return the true effects, averaged as the estimates are; NaN where no truth is known."""
+    true = as_true(effects, spec)
+    averaged = None if true is None else _averaged(true, by)
+    return np.nan if averaged is None else averaged.value * unit_of(effects.scale)[1]
+
+
 def _averaged(effects: Effects, by: str) -> Effects | None:
     """Average effects by cohort and period; those that a method gives by this label alone stay; None when it does not."""
+    if by == "overall":
+        return overall(effects)
     known = {name for name in _LABELS.values() if name in effects.cells}
     if known == set(_LABELS.values()):
         return effects.aggregate(by)  # type: ignore[arg-type]

@@ -18,6 +18,7 @@ from evalaid.report.questions.analysis import (
     dose_effects,
     dose_of,
     no_estimate,
+    true_average,
 )
 from evalaid.report.questions.effect_rows import list_values
 from evalaid.report.questions.units import in_unit
@@ -72,7 +73,8 @@ def average_dose_effects(effects: Effects | Refusal, spec: StudySpec) -> pd.Data
         "average level": f"Average level: mean dose against {alone} dose",
         "average slope": "Average slope: one unit of dose more",
     }
-    return frame.assign(key=frame["parameter"].str.split().str[-1], label=frame["parameter"].map(names))
+    true = np.where(frame["parameter"] == "average level", true_average(effects, spec), np.nan)
+    return frame.assign(truth=true, key=frame["parameter"].str.split().str[-1], label=frame["parameter"].map(names))
 
 
 def trace_curve(effects: Effects | Refusal, spec: StudySpec) -> pd.DataFrame:

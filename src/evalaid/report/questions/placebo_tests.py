@@ -13,6 +13,8 @@ from evalaid.base.errors import EvalaidError, NotIdentifiedError
 from evalaid.did.panel.design import Design
 from evalaid.did.sensitivity.placebo.placebo import Placebo, placebo
 from evalaid.report.display.formatted_tables import ColumnFormat
+from evalaid.report.questions.other_averages import COLUMNS as OTHER
+from evalaid.report.questions.other_averages import spread_of
 from evalaid.report.questions.units import OTHER_OUTCOME, multiply, unit_of_outcome
 from evalaid.study.entries import PlaceboEntry
 from evalaid.study.sample import load_design
@@ -22,6 +24,7 @@ DRAWS, SHIFTS = 100, (1, 2)
 # What is pretended when the study's file names no placebo test.
 EARLIER = MappingProxyType({"earlier": PlaceboEntry(label="An earlier start", kind="time")})
 COLUMNS = {
+    "in_sd": OTHER["in_sd"],
     "placebos": ColumnFormat("Placebos", "count"),
     "ratio_p_value": ColumnFormat("p of the fit ratio", "p", 3),
     "largest": ColumnFormat("Largest placebo, without its sign", "outcome", 2),
@@ -69,9 +72,9 @@ def list_other_outcomes(found: Mapping[str, Placebo | str], spec: StudySpec) -> 
     """List the effects on outcomes that the programme must not move.
 
     ``key``, ``label``, ``estimate``, ``std_error``, ``conf_low``, ``conf_high``, ``p_value``, ``unit`` (that of the column:
-    "number", or "pp" for a share), ``level``, ``note``, ``made_by``; no row when no such test was asked for.
+    "number", or "pp" for a share), ``in_sd`` (in standard deviations of the column), ``level``, ``note``, ``made_by``; no row when no such test was asked for.
     """
-    columns = ["key", "label", *RESULTS, "unit", "level", "note", "made_by", OTHER_OUTCOME]
+    columns = ["key", "label", *RESULTS, "in_sd", "unit", "level", "note", "made_by", OTHER_OUTCOME]
     tables = []
     for name, result in found.items():
         if isinstance(result, Placebo) and result.kind == "outcome":
@@ -79,7 +82,11 @@ def list_other_outcomes(found: Mapping[str, Placebo | str], spec: StudySpec) -> 
             table, factor = result.table, 100.0 if share else 1.0
             alone = entries(spec)[name].label if len(table) == 1 else ""
             labels = [_label_of(str(c), spec) or alone or str(c) for c in table["outcome"]]
-            table = multiply(table, factor).assign(**{OTHER_OUTCOME: True})
+            spread = np.array([spread_of(spec, str(column)) for column in table["outcome"]])
+            percent = entries(spec)[name].outcome_unit == "percent"
+            table = multiply(table, factor).assign(
+                in_sd=table[ESTIMATE] * (100.0 if percent else 1.0) / spread, **{OTHER_OUTCOME: True}
+            )
             keys = [f"{name}.{column}" for column in table["outcome"]]
             made_by = f"placebo in outcome, {result.method}"
             tables.append(table.assign(key=keys, label=labels, unit="pp" if share else "number", made_by=made_by))

@@ -10,14 +10,13 @@ from evalaid.report.display.formatted_tables import ColumnFormat
 from evalaid.report.questions.all_methods import title_of
 from evalaid.report.questions.analysis import dose_effects
 from evalaid.report.questions.effect_rows import list_values
+from evalaid.report.questions.kept_recovery import draw_recovery, read_kept
 from evalaid.report.questions.units import unit_of_outcome
-from evalaid.simulate.recovery.draws import recovery, true_effect_of
-from evalaid.study.entries import RecoveryEntry
+from evalaid.simulate.recovery.draws import true_effect_of
 from evalaid.study.sample import load_design
 from evalaid.study.sources import load_simulation
 from evalaid.study.spec import StudySpec
 
-DRAWS = 40
 # What counts as off: a bias beyond simulation error that is a quarter of the spread leans, one as large as the spread misses.
 LEANS, MISSES = 0.25, 1.0
 # Intervals that hold the truth this much less often than they say are too short; by the second they do not hold it.
@@ -88,16 +87,8 @@ def recover(spec: StudySpec) -> pd.DataFrame:
     One row per trial: ``key``, ``label``, ``draws``, ``estimated``, ``bias``, ``bias_error``, ``sd``, ``rmse`` (percentage
     points for a share), ``coverage``, ``rejects_zero`` (per cent), ``advice``, ``unit``, ``note``, ``made_by``.
     """
-    entry = spec.recovery or RecoveryEntry()
-    parameters = {name: value for name, value in spec.simulation.items() if name not in {"generator", "seed"}}
-    found = recovery(
-        str(spec.simulation["generator"]),
-        entry.methods,
-        draws=entry.draws or DRAWS,
-        seed=spec.seed if entry.seed is None else entry.seed,
-        parameters=parameters,
-        level=spec.level,
-    )
+    kept = read_kept(spec)
+    found = draw_recovery(spec) if kept is None else kept
     scale = {
         name: found[name] * unit_of_outcome(spec)[1] for name in ("bias", "bias_error", "sd", "rmse", "truth", ESTIMATE)
     }

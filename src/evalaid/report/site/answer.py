@@ -4,16 +4,39 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from evalaid.base.effect_columns import BAND_HIGH, BAND_LOW, CONF_HIGH, CONF_LOW, ESTIMATE
+from evalaid.base.effect_columns import BAND_HIGH, BAND_LOW, CONF_HIGH, CONF_LOW, ESTIMATE, TREATED_CLUSTERS
+from evalaid.report.questions.put_in import TRUTH
+from evalaid.report.threats.finding import (
+    APPEARS,
+    AS_MUCH,
+    EXCLUDES_LESS,
+    HOLDS,
+    REVERSED,
+    SIGN_ONLY,
+    UNKNOWN,
+    UNTRIED,
+    WEAKENED,
+)
+from evalaid.report.verdict import judge_interval, smallest_effect
 
-# Verdict rows that say most about how the finding could fall, most serious first.
-SERIOUS = ("does not survive", "an effect appears", "weakened", "sign, not size", "cannot be told", "survives")
 MAIN = "overall.main."
+SERIOUS = (
+    REVERSED,
+    APPEARS,
+    WEAKENED,
+    SIGN_ONLY,
+    EXCLUDES_LESS,
+    UNKNOWN,
+    AS_MUCH,
+    HOLDS,
+    UNTRIED,
+)  # most serious first
 ANSWER_FILE = "answer.json"
 
 
@@ -34,7 +57,7 @@ class ThreatRow:
 
     threat: str
     result: str
-    verdict: str
+    answer: str
 
 
 @dataclass(frozen=True)
@@ -55,7 +78,7 @@ class Answer:
     simulated: bool
     unit: str
     level: float
-    smallest: float
+    smallest: float | None
     estimate: float | None
     ends: tuple[float, float] | None
     findable: float | None
@@ -84,30 +107,31 @@ def read_answer(folder: Path, spec: Mapping[str, Any], numbers: Mapping[str, Map
         return None if found is None else float(found)
 
     estimate, ends = value(MAIN + ESTIMATE), _ends(value(MAIN + CONF_LOW), value(MAIN + CONF_HIGH))
-    smallest = float(spec.get("smallest_effect", 2.0))
+    unit = str(numbers.get(MAIN + ESTIMATE, {}).get("unit", "pp"))
+    smallest = smallest_effect(spec.get("smallest_effect"), unit)
+    low, high = (math.nan, math.nan) if ends is None else ends
     threats = tuple(
-        ThreatRow(row["threat"], row["result"], row["verdict"]) for row in _rows(folder / "tables" / "verdicts.csv")
+        ThreatRow(row["threat"], row["result"], row["answer"]) for row in _rows(folder / "tables" / "verdicts.csv")
     )
-    truths = ("truth.overall_compared.effect", "truth.overall.effect")
+    truths = (MAIN + TRUTH, "truth.overall_compared.effect", "truth.overall.effect")
+    fragile = (value("threat_counts.taking") or 0) > 0
     return Answer(
-        verdict=judge(estimate, ends, smallest, [row.verdict for row in threats]),
+        verdict=judge_interval(math.nan if estimate is None else estimate, low, high, smallest, fragile=fragile),
         simulated=spec["data_kind"] == "simulated",
-        unit=str(numbers.get(MAIN + ESTIMATE, {}).get("unit", "pp")),
+        unit=unit,
         level=float(spec["level"]),
-        smallest=smallest,
+        smallest=None if math.isnan(smallest) else smallest,
         estimate=estimate,
         ends=ends,
-        findable=next(
-            (v for key in ("detectable_simulated.effect", "detectable.main.detectable") if (v := value(key))), None
-        ),
+        findable=value("detectable.effect"),
         truth=next((v for key in truths if (v := value(key)) is not None), None),
         counts={
             name: int(found)
-            for name in ("units", "clusters", "treated_units", "treated_clusters", "first_period", "last_period")
+            for name in ("units", "clusters", "treated_units", TREATED_CLUSTERS, "first_period", "last_period")
             if (found := value(f"sample.{name}")) is not None
         },
         event=tuple(_points(folder / "tables" / "event_study.csv")),
-        threats=tuple(sorted(threats, key=lambda row: _rank(row.verdict))),
+        threats=tuple(sorted(threats, key=lambda row: SERIOUS.index(row.answer))),
         choices=tuple(_choices(folder / "specifications.csv")),
     )
 
@@ -134,26 +158,6 @@ def load_answer(folder: Path) -> Answer:
     )
 
 
-def judge(
-    estimate: float | None, ends: tuple[float, float] | None, smallest: float, under_threats: Sequence[str] = ()
-) -> str:
-    """Return the key of the verdict on an estimate with its interval.
-
-    Examples
-    --------
-    >>> judge(3.0, (1.8, 4.2), 2.0), judge(0.8, (-0.6, 2.2), 2.0), judge(0.1, (-0.6, 0.8), 2.0), judge(None, None, 2.0)
-    ('shown', 'not_told', 'too_small', 'not_identified')
-    """
-    if estimate is None:
-        return "not_identified"
-    if ends is None:
-        return "no_interval"
-    if ends[0] > 0 or ends[1] < 0:
-        falls = {"weakened", "does not survive", "sign, not size"}
-        return "fragile" if falls & set(under_threats) else "shown"
-    return "too_small" if -smallest < ends[0] and ends[1] < smallest else "not_told"
-
-
 def _points(path: Path) -> list[Point]:
     return [
         Point(
@@ -161,7 +165,7 @@ def _points(path: Path) -> list[Point]:
             estimate,
             _ends(_number(row.get(CONF_LOW)), _number(row.get(CONF_HIGH))),
             _ends(_number(row.get(BAND_LOW)), _number(row.get(BAND_HIGH))),
-            None if (clusters := _number(row.get("treated_clusters"))) is None else int(clusters),
+            None if (clusters := _number(row.get(TREATED_CLUSTERS))) is None else int(clusters),
         )
         for row in _rows(path)
         if (estimate := _number(row[ESTIMATE])) is not None
@@ -193,7 +197,3 @@ def _pair(ends: Sequence[float] | None) -> tuple[float, float] | None:
 
 def _ends(low: float | None, high: float | None) -> tuple[float, float] | None:
     return None if low is None or high is None else (low, high)
-
-
-def _rank(verdict: str) -> int:
-    return SERIOUS.index(verdict) if verdict in SERIOUS else len(SERIOUS)

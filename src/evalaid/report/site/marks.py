@@ -15,7 +15,7 @@ STEPS = (1, 2, 5)
 
 
 @dataclass(frozen=True)
-class Scale:
+class LinearScale:
     """A straight map from values to pixels."""
 
     low: float
@@ -50,20 +50,25 @@ def draw_strip(answer: Answer, words: Catalogue, write: dict[str, str], width: i
     """Draw the interval of the main estimate on a line with zero, the smallest effect of interest, and the truth put in."""
     if answer.estimate is None:
         return ""
-    marks = [answer.estimate, *(answer.ends or ()), -answer.smallest, answer.smallest, 0.0]
+    zone = () if answer.smallest is None else (-answer.smallest, answer.smallest)
+    marks = [answer.estimate, *(answer.ends or ()), *zone, 0.0]
     marks += [value for value in (answer.truth, answer.findable) if value is not None]
     pad = 0.12 * (max(marks) - min(marks) or 1.0)
-    x = Scale(min(marks) - pad, max(marks) + pad, 8, width - 8)
+    x = LinearScale(min(marks) - pad, max(marks) + pad, 8, width - 8)
     line = 34.0
-    parts = [
-        f'<rect class="zone" x="{x(-answer.smallest):.1f}" y="14" width="{x(answer.smallest) - x(-answer.smallest):.1f}" height="40"/>',
+    parts = (
+        [f'<rect class="zone" x="{x(zone[0]):.1f}" y="14" width="{x(zone[1]) - x(zone[0]):.1f}" height="40"/>']
+        if zone
+        else []
+    )
+    parts += [
         f'<line class="zero" x1="{x(0):.1f}" x2="{x(0):.1f}" y1="10" y2="58"/>',
     ]
     if answer.ends is not None:
         low, high = answer.ends
         parts.append(f'<line class="interval" x1="{x(low):.1f}" x2="{x(high):.1f}" y1="{line}" y2="{line}"/>')
     parts.append(f'<circle class="estimate" cx="{x(answer.estimate):.1f}" cy="{line}" r="6"/>')
-    legend = [("zone", words("strip.smallest", smallest=write["smallest"]))]
+    legend = [("zone", words("strip.smallest", smallest=write["smallest"]))] if zone else []
     if answer.findable is not None:
         parts.append(f'<path class="findable" d="M{x(answer.findable):.1f} 46 l4 8 h-8 z"/>')
         legend.append(("findable", words("strip.findable", findable=write["findable"])))
@@ -73,11 +78,11 @@ def draw_strip(answer: Answer, words: Catalogue, write: dict[str, str], width: i
     digits = 0 if x.high - x.low > 3 else 1
     parts += [_text(x(tick), 72, signed(tick, digits), "middle") for tick in x.ticks()]
     alt = words(
-        "strip.alt",
+        "strip.alt" if zone else "strip.alt_plain",
         low=write.get("low", ""),
         high=write.get("high", ""),
         estimate=write["estimate"],
-        smallest=write["smallest"],
+        smallest=write.get("smallest", ""),
     )
     keys = "".join(f'<li><span class="key {name}"></span>{escape(text)}</li>' for name, text in legend)
     return (
@@ -94,8 +99,8 @@ def draw_event_study(answer: Answer, words: Catalogue, axis: str, width: int, he
     values = [v for point in points for v in (point.estimate, *(point.ends or ()), *(point.band or ()))]
     values += [0.0] + ([answer.truth] if answer.truth is not None and answer.simulated else [])
     pad = 0.06 * (max(values) - min(values) or 1.0)
-    y = Scale(min(values) - pad, max(values) + pad, height - 46, 22)
-    x = Scale(points[0].time - 0.6, points[-1].time + 0.6, 34, width - 6)
+    y = LinearScale(min(values) - pad, max(values) + pad, height - 46, 22)
+    x = LinearScale(points[0].time - 0.6, points[-1].time + 0.6, 34, width - 6)
     parts = [_text(4, 11, axis, "start", "axis")]
     for tick in y.ticks(5):
         digits = 0 if y.high - y.low > 4 else 1
@@ -121,7 +126,7 @@ def draw_event_study(answer: Answer, words: Catalogue, axis: str, width: int, he
     return f'<svg class="event" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(alt)}">{"".join(parts)}</svg>'
 
 
-def _bars(point: Point, x: Scale, y: Scale) -> Iterable[str]:
+def _bars(point: Point, x: LinearScale, y: LinearScale) -> Iterable[str]:
     at = x(point.time)
     for name, ends in (("band", point.band), ("interval", point.ends)):
         if ends is not None:
@@ -142,8 +147,8 @@ def draw_choices(answer: Answer, width: int, height: int) -> str:
     if not rows:
         return ""
     values = [v for row in rows for v in (row.estimate, *(row.ends or ()))] + [0.0]
-    y = Scale(min(values), max(values), height - 10, 10)
-    x = Scale(-1, len(rows), 34, width - 6)
+    y = LinearScale(min(values), max(values), height - 10, 10)
+    x = LinearScale(-1, len(rows), 34, width - 6)
     parts = []
     for tick in y.ticks(5):
         parts.append(

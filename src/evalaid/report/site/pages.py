@@ -13,12 +13,14 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from evalaid.base.effect_columns import TREATED_CLUSTERS
 from evalaid.report.display.formatted_tables import number_table
 from evalaid.report.site.answer import Answer, read_answer, save_answer
 from evalaid.report.site.blocks import Heading, anchor, show_headlines, show_notebook, to_html
 from evalaid.report.site.marks import draw_choices, draw_event_study, draw_strip
 from evalaid.report.wording.language import Catalogue, load_catalogue
 from evalaid.report.wording.prose import format_value
+from evalaid.study.study_fields import MIXED
 
 PAGE = "index.html"
 CHAPTERS = {
@@ -58,7 +60,8 @@ def write_site(
     answer = read_answer(folder, spec, {str(number["key"]): number for number in numbers})
     save_answer(folder, answer)
     shared = {"spec": spec, "footer": words("footer", study=spec["study"])}
-    site = _Site(folder, words, str(spec["data_kind"]), shared)
+    kind = "mixed" if spec["data_kind"] == MIXED else str(spec["data_kind"])
+    site = _Site(folder, words, kind, shared)
     page = site.write("answer", "answer.html", str(spec["title"]), **_answer(answer, words, spec, stored))
     left, share = dict(stored), spec.get("outcome_unit") != "number"
     for chapter, beginnings in CHAPTERS.items():
@@ -220,14 +223,14 @@ def _answer(
 def _facts(answer: Answer, words: Catalogue, spec: Mapping[str, Any]) -> list[tuple[str, str]]:
     counts = answer.counts
     rows = [(words("facts.programme"), str(spec["programme"]))]
-    if {"units", "clusters", "treated_clusters"} <= set(counts):
+    if {"units", "clusters", TREATED_CLUSTERS} <= set(counts):
         compared = words(
             "facts.units",
             n_units=counts["units"],
             units=spec["unit_label"],
             n_clusters=counts["clusters"],
             clusters=spec["cluster_label"],
-            n_treated=counts["treated_clusters"],
+            n_treated=counts[TREATED_CLUSTERS],
         )
         rows.append((words("facts.compared"), compared))
     if spec["data_notes"]:

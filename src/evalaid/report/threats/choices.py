@@ -21,26 +21,29 @@ from evalaid.base.effect_columns import (
     with_estimate,
 )
 from evalaid.base.errors import EvalaidError, reason_of
+from evalaid.did.estimators.estimation import find_method
 from evalaid.did.estimators.scales import NAMES as SCALES
 from evalaid.did.inference.infer import infer
 from evalaid.did.inference.variance.difference import difference
 from evalaid.did.panel.design import Design
-from evalaid.did.sensitivity.choices.declared import WEIGHTS, Specification, declare
+from evalaid.did.sensitivity.choices.declared import Specification, declare
 from evalaid.did.sensitivity.choices.joint import joint_test
-from evalaid.did.sensitivity.choices.specifications import SpecificationCurve, specification_curve
+from evalaid.did.sensitivity.choices.specifications import specification_curve
+from evalaid.did.sensitivity.choices.spread import CHOICES, find_drivers
 from evalaid.report.display.formatted_tables import ColumnFormat
 from evalaid.report.display.specification_figure import draw_specifications
-from evalaid.report.exhibits import Drawn, Exhibit, Tabled
+from evalaid.report.exhibits import Drawn, Exhibit, Exported, Tabled, Told
 from evalaid.report.questions.analysis import estimate_entry, overall
 from evalaid.report.questions.effect_rows import effect_row, list_values
 from evalaid.report.questions.units import in_unit, multiply
-from evalaid.report.threats.finding import APPEARS, REVERSED, SIGN_ONLY, SURVIVES, UNKNOWN, WEAKENED, Case
+from evalaid.report.threats.finding import APPEARS, HOLDS, REVERSED, SIGN_ONLY, UNKNOWN, WEAKENED, Case
 from evalaid.report.threats.threat import Judged, Threat
-from evalaid.report.wording.robustness import CHOICES
+from evalaid.report.wording.robustness import OTHER_CHOICES, tell_no_main
 from evalaid.study.sample import load_design
 
 # Methods whose estimates are no average over cells, or that take minutes over hundreds of combinations.
 ASSIGNMENTS = 199
+SAME = 1e-9  # two computations of one estimate
 LEFT_OUT = ("dose", "synthetic_did", "synthetic_control")
 COLUMNS = {
     "choice": ColumnFormat("Choice"),
@@ -57,9 +60,10 @@ COLUMNS = {
 class Choices:
     """The estimates under other choices.
 
-    ``curve`` has one row per specification with an estimate, sorted; ``counts`` how many there are and where they lie; ``drivers``
-    which choice the spread depends on; ``joint`` the test of all at once; ``differences`` one row per other method of the study,
-    its estimate minus the main one with the error of the difference.
+    ``curve`` has one row per distinct specification with an estimate, sorted, with ``is_main`` (whether it is the study's main
+    estimate) and ``repeats`` (specifications that give the same number); ``counts`` how many there are and where they lie;
+    ``drivers`` which choice the spread depends on; ``joint`` the test of all at once; ``differences`` one row per other method of
+    the study, its estimate minus the main one with the error of the difference.
     """
 
     curve: pd.DataFrame
@@ -68,48 +72,75 @@ class Choices:
     joint: pd.DataFrame
     differences: pd.DataFrame
 
+    @property
+    def has_main(self) -> bool:
+        """Whether the main estimate is a row of the curve."""
+        return bool(self.curve["is_main"].any())
+
 
 def examine_choices(case: Case) -> Choices:
     """Estimate every combination of the choices that the study's file names, and compare its methods pair by pair."""
-    covariates = sorted({name for entry in case.spec.methods.values() for name in entry.changes.get("covariates", ())})
-    design = case.design if not covariates else load_design(case.spec.change({"covariates": covariates}))
-    declared = _declare(case, covariates)
+    changed = {name for entry in case.spec.methods.values() for name in entry.changes.get("covariates", ())}
+    covariates = tuple(dict.fromkeys([*case.spec.covariates, *sorted(changed)]))
+    design = (
+        case.design
+        if covariates == case.design.covariates
+        else load_design(case.spec.change({"covariates": list(covariates)}))
+    )
+    main = _main_specification(case)
+    others = [one for one in _declare(case, covariates) if one != main]
+    declared = (main, *others) if main else tuple(others)
     found = specification_curve(design, declared, level=case.spec.level, vcov="auto")
     unit, factor = case.unit
-    curve = with_estimate(found.table).reset_index(drop=True)
-    named = _labels(case)
-    curve = multiply(curve, factor).assign(
-        unit=unit, level=case.spec.level, method=curve["method"].map(lambda text: named[text])
-    )
-    counts = _count(case, found, curve)
-    drivers = found.drivers.assign(
-        key=[f"choice{place + 1}" for place in range(len(found.drivers))],
-        label=found.drivers["choice"],
-        share_alone=100 * found.drivers["share_alone"],
-        share_beyond_others=100 * found.drivers["share_beyond_others"],
-        range_of_means=factor * found.drivers["range_of_means"],
+    curve = multiply(_distinct(found.table, design, main), factor)
+    # The row of the main specification is the main estimate, or it is not marked as such.
+    curve["is_main"] &= np.isclose(curve[ESTIMATE], case.finding.estimate, rtol=SAME, atol=SAME)
+    spread = find_drivers(curve, [tuple(text.split(", ")) if text != "none" else () for text in curve["covariates"]])
+    drivers = spread.assign(
+        key=[f"choice{place + 1}" for place in range(len(spread))],
+        label=spread["choice"],
+        share_alone=100 * spread["share_alone"],
+        share_beyond_others=100 * spread["share_beyond_others"],
         unit=unit,
-        made_by="main effects of the choices on the estimates",
+        made_by="main effects of the choices on the distinct estimates",
     )
+    titles = {name: entry.label or name for name, entry in case.spec.baseline.items()}
+    for name, title in titles.items():
+        drivers["label"] = drivers["choice"] = drivers["choice"].replace(f"covariate {name}", f"covariate {title}")
+    counts = _count(case, len(declared), int(found.table[ESTIMATE].notna().sum()), curve)
+    named = _labels(case)
+    curve = curve.assign(
+        truth=case.truth,
+        unit=unit,
+        level=case.spec.level,
+        method=curve["method"].map(lambda text: named.get(text, text)),
+        covariates=[", ".join(titles.get(name, name) for name in text.split(", ")) for text in curve["covariates"]],
+    )
+    varied = [choice for choice in CHOICES if len(set(curve[choice])) > 1] or ["method"]
+    curve.insert(0, "label", curve[varied].agg("; ".join, axis=1) if len(curve) else "")
     return Choices(curve, counts, drivers, _test_jointly(case, design, declared), compare_with_main(case))
 
 
-def show_choices(_case: Case, found: Choices) -> list[Exhibit]:
+def show_choices(case: Case, found: Choices) -> list[Exhibit]:
     """List the specification curve, its counts, what its spread depends on, and the study's methods against the main one."""
+    told = [] if found.has_main else [Told(tell_no_main(case.spec.methods[case.spec.main].label))]
     return [
+        *told,
         Drawn(
             draw_specifications, found.curve, "specifications",
-            "All specifications, sorted by their estimate, and the choices behind each.",
+            "All distinct specifications, sorted by their estimate, and the choices behind each; the main one is marked.",
             without="There is no figure: no specification gives an estimate.",
         ),
-        Tabled(found.counts, "specifications", ["label", "value"], "The specifications, counted"),
+        Exported(found.curve, "specifications.csv"),
+        Tabled(found.counts, "specifications", ["label", "value"], "The specifications, counted once each"),
         Tabled(
             found.drivers, "drivers", ["choice", "levels", "share_alone", "share_beyond_others", "range_of_means"],
             "Which choice the spread depends on", extra=COLUMNS,
         ),
         Tabled(
             found.joint, "joint", ["label", "observed", "expected", P_VALUE],
-            "All specifications at once: the true assignment among assignments drawn again", extra=COLUMNS,
+            "Specifications without covariates, on the share, over the whole window, at once: the true assignment among "
+            "assignments drawn again", extra=COLUMNS,
         ),
         Tabled(
             found.differences, "differences", ["label", *RESULTS, "reason"],
@@ -129,25 +160,26 @@ def judge_choices(case: Case, found: Choices) -> Judged:
     outside = float(leaves_out_zero(known).mean())
     middle = float(curve[ESTIMATE].median())
     said = (
-        f"{len(curve)} estimates from {finding.write_range(curve['estimate'].min(), curve['estimate'].max())}, median "
-        f"{finding.write(middle)}; {same:.0%} have the sign of the main one, {outside:.0%} of the intervals leave out zero."
+        f"{len(curve)} distinct estimates from {finding.write_range(curve['estimate'].min(), curve['estimate'].max())}, median "
+        f"{finding.write(middle)}; {outside:.0%} of the intervals leave out zero."
     )
     known_drivers = drivers[drivers["share_alone"].notna()]
     if len(known_drivers):
         first = known_drivers.iloc[0]
         said += f" The spread depends most on the {first['label']} ({first['share_alone']:.0f}%)."
     if not finding.shows_an_effect:
-        word = APPEARS if outside > 0.5 else SURVIVES
-    elif np.sign(middle) != side:
+        word = APPEARS if outside > 0.5 else finding.judge_all(known[~leaves_out_zero(known)])
+        return Judged(said, word, known)
+    if np.sign(middle) != side:
         word = REVERSED
     elif same < 1.0 or outside < 0.5:
         word = WEAKENED
     else:
-        word = SURVIVES if finding.keeps_size(middle) else SIGN_ONLY
-    return Judged(said, word, [middle])
+        word = HOLDS if finding.keeps_size(middle) else SIGN_ONLY
+    return Judged(said, word, pd.DataFrame({ESTIMATE: [middle]}))
 
 
-THREAT = Threat("choices", CHOICES, examine_choices, show_choices, judge_choices)
+THREAT = Threat("choices", OTHER_CHOICES, examine_choices, show_choices, judge_choices)
 
 
 def _test_jointly(case: Case, design: Design, declared: Sequence[Specification]) -> pd.DataFrame:
@@ -193,8 +225,17 @@ def compare_with_main(case: Case) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["key", "label", *RESULTS, "reason", "unit", "level", "note", "made_by"])
 
 
-def _declare(case: Case, covariates: list[str]) -> tuple[Specification, ...]:
-    """List the combinations of what the study's file names."""
+def _main_specification(case: Case) -> Specification | None:
+    """Return the choices behind the main estimate; None when its method is not tried over and over again."""
+    if case.method in LEFT_OUT:
+        return None
+    options = find_method(case.method).parse(case.options)
+    adjusts = getattr(options, "adjustment", "") != "none" and hasattr(options, "covariates")
+    return Specification(case.method, tuple(case.spec.covariates) if adjusts else (), options=case.options)
+
+
+def _declare(case: Case, covariates: tuple[str, ...]) -> tuple[Specification, ...]:
+    """List the combinations of what the study's file names; other weights average another effect and are no choice here."""
     spec, matrices = case.spec, case.design.matrices
     entries = [entry for entry in spec.methods.values() if entry.method not in LEFT_OUT]
     methods = list({repr(pair): pair for pair in ((e.method, dict(e.options)) for e in entries)}.values())
@@ -205,12 +246,23 @@ def _declare(case: Case, covariates: list[str]) -> tuple[Specification, ...]:
             windows.add((changes.get("first_period"), changes.get("last_period")))
     return declare(
         methods,
-        covariates=[(), *([tuple(covariates)] if covariates else [])],
+        covariates=[(), *([covariates] if covariates else [])],
         windows=sorted(windows, key=str),
         comparisons=("own", "eventually_treated") if len(matrices.cohorts) > 1 and case.design.n_never else ("own",),
-        weights=WEIGHTS if matrices.weight is not None else ("design",),
         scales=SCALES if case.design.outcome_unit == "fraction" else ("share",),
     )
+
+
+def _distinct(table: pd.DataFrame, design: Design, main: Specification | None) -> pd.DataFrame:
+    """Merge specifications that give the same estimate with the same error, the main one or else the plainest standing for all."""
+    curve = with_estimate(table).reset_index(drop=True)
+    named = {} if main is None else main.describe(design)
+    curve["is_main"] = bool(named) & (curve[list(named)] == pd.Series(named)).all(axis=1)
+    plain = curve["covariates"].eq("none").astype(int) + curve["comparison"].eq("own")
+    curve = curve.assign(plain=plain).sort_values(["is_main", "plain"], ascending=False, kind="stable")
+    same = curve[[ESTIMATE, STD_ERROR]].map(lambda value: f"{value:.9g}").agg(" ".join, axis=1)
+    curve = curve.assign(repeats=same.map(same.value_counts()) - 1)[~same.duplicated()]
+    return curve.drop(columns="plain").sort_values(ESTIMATE, kind="stable", ignore_index=True)
 
 
 def _labels(case: Case) -> dict[str, str]:
@@ -222,15 +274,17 @@ def _labels(case: Case) -> dict[str, str]:
     return labels
 
 
-def _count(case: Case, found: SpecificationCurve, curve: pd.DataFrame) -> pd.DataFrame:
+def _count(case: Case, declared: int, estimated: int, curve: pd.DataFrame) -> pd.DataFrame:
     unit = case.unit[0]
     above, below = beside_zero(curve)
     rows = [
-        ("all", "Specifications declared", len(found.table), "count", 0),
-        ("estimates", "of these with an estimate", len(curve), "count", 0),
-        ("positive", "Estimates above zero", int((curve[ESTIMATE] > 0).sum()), "count", 0),
-        ("above", "Intervals above zero", above, "count", 0),
-        ("below", "Intervals below zero", below, "count", 0),
+        ("all", "Specifications declared", declared, "count", 0),
+        ("repeats", "of these repeat the estimate of another one", estimated - len(curve), "count", 0),
+        ("refused", "give no estimate", declared - estimated, "count", 0),
+        ("estimates", "Distinct estimates", len(curve), "count", 0),
+        ("positive", "of these above zero", int((curve[ESTIMATE] > 0).sum()), "count", 0),
+        ("above", "with an interval above zero", above, "count", 0),
+        ("below", "with an interval below zero", below, "count", 0),
         ("smallest", "Smallest estimate", curve[ESTIMATE].min(), unit, 2),
         ("median", "Median estimate", curve[ESTIMATE].median(), unit, 2),
         ("largest", "Largest estimate", curve[ESTIMATE].max(), unit, 2),

@@ -30,8 +30,9 @@ from evalaid.did.inference.wild.wild import wild_bootstrap
 from evalaid.report.exhibits import Exhibit, Tabled
 from evalaid.report.questions.analysis import overall
 from evalaid.report.questions.effect_rows import effect_row
+from evalaid.report.questions.put_in import TRUTH
 from evalaid.report.questions.units import in_unit
-from evalaid.report.threats.finding import UNKNOWN, Case, write_p
+from evalaid.report.threats.finding import APPEARS, UNKNOWN, Case, write_p
 from evalaid.report.threats.threat import Judged, Threat
 from evalaid.report.wording.robustness import FEW_CLUSTERS
 
@@ -93,8 +94,11 @@ def judge_clusters(case: Case, table: pd.DataFrame) -> Judged:
     said = f"{len(known)} kinds of inference; p from {write_p(low)} to {write_p(high)}."
     if len(known) == 1:
         said = f"Only one kind of inference applies ({known['label'].iloc[0]}): p = {write_p(low)}."
-    judged = table if finding.shows_an_effect else table[~table["key"].isin(TOO_SHORT)]
-    return Judged(said, finding.judge_tests(judged))
+    if finding.shows_an_effect:
+        return Judged(said, finding.judge_tests(table))
+    careful = table[~table["key"].isin(TOO_SHORT)]
+    appears = finding.judge_tests(careful) == APPEARS
+    return Judged(said, APPEARS if appears else finding.judge_all(careful), careful)
 
 
 THREAT = Threat("clusters", FEW_CLUSTERS, examine_clusters, show_clusters, judge_clusters, needs_cells=False)
@@ -155,5 +159,12 @@ def _missing(case: Case, key: str, label: str, reason: str) -> dict[str, Any]:
 def _shared(
     case: Case, key: str, label: str, found: pd.Series | None, reason: str, note: str = "", made_by: str = ""
 ) -> dict[str, Any]:
-    said = {"reason": reason, "unit": case.unit[0], "level": case.spec.level, "note": note, "made_by": made_by}
+    said = {
+        TRUTH: case.truth,
+        "reason": reason,
+        "unit": case.unit[0],
+        "level": case.spec.level,
+        "note": note,
+        "made_by": made_by,
+    }
     return effect_row(key, label, found, _KEPT, **said)

@@ -71,7 +71,7 @@ def examine_exclusions(case: Case) -> Exclusions:
         scaled = found.most_influential(SHOWN)
         names = (ESTIMATE, *ENDS, "first_order", "full")
         scaled = multiply(scaled, case.unit[1], names)
-        figures.append(scaled.assign(left_out=[_name(word, name) for name in scaled["left_out"]]))
+        figures.append(scaled.assign(truth=case.truth, left_out=[_name(word, name) for name in scaled["left_out"]]))
         said = "; ".join(note for note in found.notes if "of the 0 " not in note)
         notes.append(f"Without each {word}: {said.replace('; None', '; none')}")
     every, table, figure = (
@@ -114,10 +114,10 @@ def judge_exclusions(_case: Case, found: Exclusions) -> Judged:
     lost = int(table[ESTIMATE].isna().sum())
     if lost:
         said += f" Without {lost} part(s) there is no estimate."
-    return Judged(said, finding.judge_all(known), known[ESTIMATE])
+    return Judged(said, finding.judge_all(known), known)
 
 
-THREAT = Threat("parts", EXCLUSIONS, examine_exclusions, show_exclusions, judge_exclusions)
+THREAT = Threat("exclusions", EXCLUSIONS, examine_exclusions, show_exclusions, judge_exclusions)
 
 
 def _table(found: LeaveOut, word: str, case: Case) -> pd.DataFrame:
@@ -128,6 +128,7 @@ def _table(found: LeaveOut, word: str, case: Case) -> pd.DataFrame:
         label=[f"Without {_name(word, name)}" for name in table["left_out"]],
         reason=table["note"].where(table[ESTIMATE].isna(), ""),
         note="",
+        truth=case.truth,
         unit=unit,
         level=case.spec.level,
         made_by=f"{case.method} estimated again; {found.vcov}",

@@ -15,24 +15,32 @@ from evalaid.base.effect_columns import CONF_LOW, ENDS, ESTIMATE, P_VALUE
 from evalaid.did.effects.effects import Effects
 from evalaid.did.inference.infer import infer
 from evalaid.did.panel.design import Design
-from evalaid.report.questions.analysis import Refusal, estimate_main, overall
+from evalaid.report.questions.analysis import Refusal, estimate_main, overall, true_average
 from evalaid.report.questions.units import in_unit, unit_of
 from evalaid.report.wording.prose import format_value
 from evalaid.study.spec import StudySpec
 
-SURVIVES = "survives"
-SIGN_ONLY = "sign, not size"
-WEAKENED = "weakened"
-REVERSED = "does not survive"
+# What a threat does to an effect that is shown, the mildest first.
+HOLDS = "leaves the effect"
+SIGN_ONLY = "leaves the sign, not the size"
+WEAKENED = "reaches zero"
+REVERSED = "turns the sign"
+# What it does to a finding that shows no effect: that is never confirmed, only more or less is excluded.
+AS_MUCH = "excludes as much"
+EXCLUDES_LESS = "excludes less"
 APPEARS = "an effect appears"
 UNKNOWN = "cannot be told"
 UNTRIED = "not tried"
+ON_AN_EFFECT = (HOLDS, SIGN_ONLY, WEAKENED, REVERSED)
+ON_NO_EFFECT = (AS_MUCH, EXCLUDES_LESS, APPEARS)
+ANSWERS = (*ON_AN_EFFECT, *ON_NO_EFFECT, UNKNOWN, UNTRIED)
 NO_ESTIMATE = "the main method gives no estimate"
 NO_CELLS = "the main method gives one number, not effects by cohort and period"
-VERDICTS = (SURVIVES, SIGN_ONLY, WEAKENED, APPEARS, REVERSED, UNKNOWN, UNTRIED)
-# The size of an effect survives while this share of it is left: the lower limit at which two means count as alike in tests of
+# The size of an effect is left while this share of it is: the lower limit at which two means count as alike in tests of
 # equivalence (Schuirmann 1987, doi:10.1007/BF01068419).
 SIZE_KEPT = 0.8
+# An effect is fragile when a threat leaves less than this share of it.
+MOST_OF_IT = 0.5
 # A p-value that is a count of assignments can be the error rate itself, up to rounding.
 TIE = 1e-9
 
@@ -53,25 +61,38 @@ class Finding:
         return self.conf_low > 0 or self.conf_high < 0
 
     def judge(self, estimate: float, conf_low: float, conf_high: float) -> str:
-        """Return what another estimate of the same effect does to the finding.
+        """Return what another estimate of the same effect does to the finding, one of `ANSWERS`.
 
-        Of an effect that is shown (interval on one side of zero): "survives" when the other interval lies on the same side and
-        at least `SIZE_KEPT` of the estimate is left, "sign, not size" when less is, "weakened" when the sign stays and the
-        interval holds zero, "does not survive" when the sign changes. Of a finding that no effect is shown: "survives" when the
-        other interval holds zero, too, else "an effect appears". "cannot be told" without both intervals.
+        Of an effect that is shown: "leaves the effect" when the other interval lies on the same side of zero and at least
+        `SIZE_KEPT` of the estimate is left, "leaves the sign, not the size" when less is, "reaches zero" when the sign stays and
+        the interval holds zero, "turns the sign" when it changes. Of a finding that shows none: "excludes less" when the other
+        interval reaches farther, "an effect appears" when it leaves out zero. "cannot be told" without both intervals.
 
         Examples
         --------
         >>> shown, not_shown = Finding(2.0, 1.0, 3.0, "pp", 0.95), Finding(0.8, -0.6, 2.2, "pp", 0.95)
         >>> shown.judge(1.0, 0.2, 1.8), shown.judge(1.0, -0.2, 2.2), shown.judge(-0.1, -1.0, 0.8)
-        ('sign, not size', 'weakened', 'does not survive')
-        >>> not_shown.judge(1.3, 0.2, 2.4)
-        'an effect appears'
+        ('leaves the sign, not the size', 'reaches zero', 'turns the sign')
+        >>> not_shown.judge(1.3, 0.2, 2.4), not_shown.judge(1.3, -0.2, 2.8)
+        ('an effect appears', 'excludes less')
         """
         if np.isnan([self.conf_low, self.conf_high, estimate, conf_low, conf_high]).any():
             return UNKNOWN
         word = self._compare(estimate, shown=conf_low > 0 or conf_high < 0)
-        return SIGN_ONLY if word == SURVIVES and not self.keeps_size(estimate) else word
+        if word == AS_MUCH and (conf_low < self.conf_low - self._slack or conf_high > self.conf_high + self._slack):
+            return EXCLUDES_LESS
+        return SIGN_ONLY if word == HOLDS and not self.keeps_size(estimate) else word
+
+    def reach(self, rows: pd.DataFrame) -> tuple[float, float]:
+        """Return the effects that are not excluded when other estimates of the same effect are allowed for: all intervals joined."""
+        low, high = (rows[name].to_numpy(dtype=float) if name in rows else np.array([]) for name in ENDS)
+        known = np.isfinite(low) & np.isfinite(high)
+        return min([self.conf_low, *low[known]]), max([self.conf_high, *high[known]])
+
+    @property
+    def _slack(self) -> float:
+        """What two computations of the same interval may differ by."""
+        return TIE * (self.conf_high - self.conf_low)
 
     def keeps_size(self, estimate: float) -> bool:
         """Return whether another estimate leaves at least `SIZE_KEPT` of an effect that is shown; nothing is lost where none is."""
@@ -98,15 +119,15 @@ class Finding:
         return moved, moved / self.estimate
 
     def _compare(self, estimate: float, *, shown: bool) -> str:
-        """Return the verdict of an estimate that is, or is not, told from zero, whatever its size."""
+        """Return the answer of an estimate that is, or is not, told from zero, whatever its size."""
         if not self.shows_an_effect:
-            return APPEARS if shown else SURVIVES
+            return APPEARS if shown else AS_MUCH
         if np.sign(estimate) != np.sign(self.estimate):
             return REVERSED
-        return SURVIVES if shown else WEAKENED
+        return HOLDS if shown else WEAKENED
 
     def judge_all(self, frame: pd.DataFrame) -> str:
-        """Return the worst verdict over rows of ``estimate``, ``conf_low``, ``conf_high``; rows without an estimate do not count."""
+        """Return the worst answer over rows of ``estimate``, ``conf_low``, ``conf_high``; rows without an estimate do not count."""
         known = frame[frame[ESTIMATE].notna() & frame[CONF_LOW].notna()]
         if known.empty or np.isnan(self.conf_low):
             return UNKNOWN
@@ -114,7 +135,7 @@ class Finding:
         return _worst({self.judge(*row) for row in rows})
 
     def judge_tests(self, frame: pd.DataFrame) -> str:
-        """Return the worst verdict over rows of ``estimate`` and ``p_value``: a test may have no interval, or one without end.
+        """Return the worst answer over rows of ``estimate`` and ``p_value``: a test may have no interval, or one without end.
 
         Tests of one estimate say nothing of its size.
         """
@@ -134,7 +155,7 @@ class Finding:
 
 
 def _worst(words: set[str]) -> str:
-    return next(word for word in (REVERSED, APPEARS, WEAKENED, SIGN_ONLY, SURVIVES) if word in words)
+    return next(word for word in (*reversed(ON_NO_EFFECT), *reversed(ON_AN_EFFECT)) if word in words)
 
 
 @dataclass(frozen=True)
@@ -156,6 +177,11 @@ class Case:
         row = in_unit(infer(self.overall, level=self.spec.level), self.overall).iloc[0]
         estimate, low, high = (float(row[name]) for name in (ESTIMATE, *ENDS))
         return Finding(estimate, low, high, str(row["unit"]), self.spec.level)
+
+    @cached_property
+    def truth(self) -> float:
+        """The effect that was put in and that the main estimate aims at; NaN where none is known."""
+        return true_average(self.effects, self.spec)
 
     @property
     def method(self) -> str:
@@ -205,8 +231,8 @@ def key_of(text: object) -> str:
     return re.sub(r"[^\w.+-]+", "_", str(text)).strip("_.").lower()
 
 
-def verdict_key(word: str) -> str:
-    """Return a verdict as the key of its count."""
+def answer_key(word: str) -> str:
+    """Return an answer as the key of its count."""
     return word.replace(",", "").replace(" ", "_")
 
 

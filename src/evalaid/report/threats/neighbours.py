@@ -4,47 +4,104 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from itertools import product
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ESTIMATE, IN_UNIT, RESULTS, has_interval, with_estimate
 from evalaid.base.texts import join_texts
 from evalaid.did.sensitivity.sample.overlap import overlap
-from evalaid.did.sensitivity.sample.spillover import ALL, Kind, spillover
+from evalaid.did.sensitivity.sample.spillover import ALL, DONUT, WIDER, Kind, spillover
+from evalaid.did.sensitivity.sample.variants import estimate_variant, no_estimate
 from evalaid.report.exhibits import Exhibit, Tabled
 from evalaid.report.threats.finding import UNKNOWN, UNTRIED, Case, key_of
 from evalaid.report.threats.threat import Judged, Threat
 from evalaid.report.wording.robustness import NEIGHBOURS, OVERLAP
-from evalaid.study.surroundings import load_events, load_groups, load_neighbours
+from evalaid.study.surroundings import load_all_groups, load_events, load_neighbours, load_shares, load_starts_elsewhere
 
 _SHOWN = ("label", *RESULTS, "n_treated", "n_comparison", "reason")
-_NAMED = {"indirect": "Effect on untreated neighbours"}
-_COLUMNS = ["key", "label", *RESULTS, "n_treated", "n_comparison", "reason", "unit", "level", "note", "made_by"]
+_ON_THEM = "Effect on untreated units "
+_NEAR = {
+    DONUT: "Without untreated units {}",
+    WIDER: "Without any unit {} before its own start",
+    "indirect": _ON_THEM + "{}",
+}
+_COLUMNS = [
+    "key",
+    "label",
+    *RESULTS,
+    "n_treated",
+    "n_comparison",
+    "reason",
+    "unit",
+    "level",
+    "note",
+    "made_by",
+    "truth",
+]
 
 
 def examine_neighbours(case: Case) -> pd.DataFrame | Judged:
-    """Estimate the effect without untreated neighbours, and the effect on them.
+    """Estimate the effect without exposed comparison units, and the effect on them.
 
-    Neighbours are those that the study's ``robustness`` names, as pairs, by group (a shared supporting hospital), or both.
+    Exposed are those that the study's ``robustness`` names: units that touch a treated one, that share a group with one (a
+    supporting hospital), or whose residents use treated units by more than a share. Treated units that the sample leaves out
+    expose their neighbours, too. Groups say who is near only where nothing more exact is known.
     """
-    pairs, groups = load_neighbours(case.spec), load_groups(case.spec, case.design)
-    if pairs is None and groups is None:
-        return Judged("The study names no neighbours.", UNTRIED)
-    tables: list[pd.DataFrame] = []
-    links: list[tuple[dict[str, Any], str]] = [({"adjacency": pairs}, "")] if pairs is not None else []
+    spec, design = case.spec, case.design
+    pairs, shares = load_neighbours(spec), load_shares(spec, design)
+    groups = load_all_groups(spec) if shares is None else None
+    elsewhere = load_starts_elsewhere(spec, design)
+    tables = []
+    if pairs is not None:
+        tables.append(_near(case, {"adjacency": pairs}, "neighbours of treated units", elsewhere))
     if groups is not None:
-        links.append(({"groups": groups}, f" by {case.spec.robustness.groups}" if pairs is not None else ""))
-    kinds: tuple[tuple[Kind, str], ...] = (("donut", "Effect, "), ("neighbours", ""))
-    for (given, by), (kind, prefix) in product(links, kinds):
-        found = spillover(case.design, case.method, **given, kind=kind, level=case.spec.level, **case.options)
-        own = found.table[found.table["sample"] != ALL] if by else found.table
-        labels = [f"{_NAMED.get(str(sample), f'{prefix}{sample}')}{by}" for sample in own["sample"]]
-        tables.append(_table(own, labels, case, f"{case.method}; {kind}{by}"))
-        if kind == "neighbours":
-            tables[-1]["note"] = [join_texts((text, *found.notes)) for text in tables[-1]["note"]]
+        rule = f"sharing {spec.robustness.groups} with a treated unit"
+        tables.append(_near(case, {"groups": groups}, rule, elsewhere))
+    if shares is not None:
+        tables.append(_without_exposed(case, shares))
+    return pd.concat(tables, ignore_index=True) if tables else Judged("The study names no neighbours.", UNTRIED)
+
+
+def _near(case: Case, given: dict[str, Any], rule: str, elsewhere: pd.Series) -> pd.DataFrame:
+    """Estimate without the untreated units that a rule calls near, and the effect on these."""
+    kinds: tuple[Kind, ...] = ("donut", "neighbours")
+    tables = []
+    for kind in kinds:
+        found = spillover(
+            case.design, case.method, **given, elsewhere=elsewhere, kind=kind, level=case.spec.level, **case.options
+        )
+        own = found.table[found.table["sample"] != ALL]
+        labels = [_NEAR[str(sample)].format(rule) for sample in own["sample"]]
+        tables.append(_table(own, labels, case, f"{case.method}; {kind}, {rule}"))
+    tables[-1]["note"] = [join_texts((text, *found.notes)) for text in tables[-1]["note"]]
     return pd.concat(tables, ignore_index=True)
+
+
+def _without_exposed(case: Case, shares: pd.Series) -> pd.DataFrame:
+    """Estimate without the never-treated units whose residents use treated units by more than each limit."""
+    named = case.spec.robustness.exposure
+    assert named is not None  # noqa: S101 (there are shares)
+    never = np.isnan(case.design.matrices.cohort)
+    rows, labels = [], []
+    for limit in sorted(named.limits, reverse=True):
+        exposed = never & (shares > limit).to_numpy()
+        sample = f"Comparison units with at most {limit:.0%} in treated units"
+        labels.append(sample)
+        if exposed.any():
+            rows.append(
+                estimate_variant(case.design.subset(~exposed), case.method, case.options, case.spec.level, sample).row
+            )
+        else:
+            rows.append(no_estimate(sample, "no comparison unit is above this share").row)
+    largest = shares[never].describe()
+    note = (
+        f"share of {named.label} that comparison units have in treated units: {largest['50%']:.0%} at the median, "
+        f"{largest['max']:.0%} at most"
+    )
+    table = _table(pd.concat(rows, ignore_index=True), labels, case, f"{case.method}; {named.file}")
+    return table.assign(note=[join_texts((text, note)) for text in table["note"]])
 
 
 def show_neighbours(_case: Case, table: pd.DataFrame) -> list[Exhibit]:
@@ -54,16 +111,17 @@ def show_neighbours(_case: Case, table: pd.DataFrame) -> list[Exhibit]:
             table,
             "neighbours",
             _SHOWN,
-            "Without untreated neighbours of treated units, and the effect on these neighbours",
+            "Without exposed comparison units, and the effect on them, by the rule that calls them exposed",
         )
     ]
 
 
 def judge_neighbours(case: Case, table: pd.DataFrame) -> Judged:
     """Judge by the estimates without untreated neighbours; the effect on them is another effect."""
-    reached = table["label"].str.startswith(_NAMED["indirect"])
-    judged = _judge(table[~reached].iloc[1:], case)
-    return replace(judged, result=judged.result + _tell_reached(table[reached].iloc[0], case))
+    reached = table["label"].str.startswith(_ON_THEM)
+    judged = _judge(table[~reached], case)
+    said = _tell_reached(table[reached].iloc[0], case) if reached.any() else ""
+    return replace(judged, result=judged.result + said)
 
 
 SPILLOVER = Threat("neighbours", NEIGHBOURS, examine_neighbours, show_neighbours, judge_neighbours)
@@ -100,7 +158,7 @@ def _tell_reached(row: pd.Series, case: Case) -> str:
     if pd.isna(row[CONF_LOW]):
         return ""
     spread = case.finding.write_range(row[CONF_LOW], row[CONF_HIGH])
-    return f" The effect on untreated neighbours is {case.finding.write(row[ESTIMATE])} ({spread})."
+    return f" The effect on these units themselves is {case.finding.write(row[ESTIMATE])} ({spread})."
 
 
 def _table(found: pd.DataFrame, labels: list[str], case: Case, made_by: str) -> pd.DataFrame:
@@ -120,6 +178,7 @@ def _table(found: pd.DataFrame, labels: list[str], case: Case, made_by: str) -> 
         reason=found["note"].where(missing, ""),
         note=pd.Series(note, index=found.index).where(~missing, ""),
         unit=unit,
+        truth=np.where([label.startswith(_ON_THEM) for label in labels], np.nan, case.truth),
         level=case.spec.level,
         made_by=made_by,
     ).reindex(columns=_COLUMNS)
@@ -136,4 +195,4 @@ def _judge(table: pd.DataFrame, case: Case) -> Judged:
         said = finding.write_range(known[ESTIMATE].min(), known[ESTIMATE].max())
     lost = len(table) - len(known)
     said = f"{said}, against {finding.write(finding.estimate)}" + (f"; {lost} without an estimate." if lost else ".")
-    return Judged(said, finding.judge_all(known), known[ESTIMATE])
+    return Judged(said, finding.judge_all(known), known)

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from evalaid.base.effect_columns import CONF_LOW, ESTIMATE, P_VALUE, RESULTS, has_interval, leaves_out_zero
+from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ESTIMATE, P_VALUE, RESULTS, has_interval, leaves_out_zero
 from evalaid.did.sensitivity.placebo.placebo import Placebo
 from evalaid.report.display.curves import draw_placebos
 from evalaid.report.exhibits import NOTHING_NOTED, Drawn, Exhibit, Tabled, Told
 from evalaid.report.questions.alternatives import explain
+from evalaid.report.questions.other_averages import spread_of
 from evalaid.report.questions.placebo_tests import (
     COLUMNS,
     list_other_outcomes,
@@ -21,7 +22,18 @@ from evalaid.report.questions.placebo_tests import (
     run_placebos,
     spread_placebos,
 )
-from evalaid.report.threats.finding import APPEARS, SURVIVES, TIE, UNKNOWN, WEAKENED, Case, write_p
+from evalaid.report.threats.finding import (
+    APPEARS,
+    AS_MUCH,
+    EXCLUDES_LESS,
+    HOLDS,
+    TIE,
+    UNKNOWN,
+    WEAKENED,
+    Case,
+    Finding,
+    write_p,
+)
 from evalaid.report.threats.threat import Judged, Threat
 from evalaid.report.wording.robustness import PLACEBO
 
@@ -35,26 +47,27 @@ def examine_placebos(case: Case) -> Found:
 
 def show_placebos(case: Case, found: Found) -> list[Exhibit]:
     """List the placebos in time, in space, in outcome and among untreated units, and those that were refused."""
-    spec = case.spec
+    spec, time = case.spec, list_placebos(found, case.spec)
+    space = rank_placebos(found, spec).assign(truth=case.truth)
     return [
         Told("\n".join(f"- {why}" for why in explain(spec.placebo)) or NOTHING_NOTED),
         Tabled(
-            list_placebos(found, spec), "placebo_time", ["label", "shift", *RESULTS],
+            time.assign(truth=case.truth * (time["shift"] == 0)), "placebo_time", ["label", "shift", *RESULTS],
             "Estimates at the true start and at earlier ones", extra=COLUMNS,
         ),
         Drawn(
-            draw_placebos, spread_placebos(found, spec), "placebos",
+            draw_placebos, spread_placebos(found, spec).assign(truth=case.truth), "placebos",
             "Placebo estimates in space, and the estimate for the units that were treated.",
-            without="No test in space was asked for, or none could be run.",
+            without="",
         ),
         Tabled(
-            rank_placebos(found, spec), "placebo_space",
+            space, "placebo_space",
             ["label", ESTIMATE, "placebos", "largest", P_VALUE, "ratio_p_value"],
             "The true estimate among the placebos in space", extra=COLUMNS,
         ),
         Tabled(
-            list_other_outcomes(found, spec), "placebo_outcome", ["label", *RESULTS],
-            "Outcomes that the programme must not move",
+            list_other_outcomes(found, spec), "placebo_outcome", ["label", *RESULTS, "in_sd"],
+            "Outcomes that the programme must not move", extra=COLUMNS,
         ),
         Tabled(
             list_pretended(found, spec), "placebo_units", ["label", "placebos", "mean", "rejection_rate", "nominal"],
@@ -70,33 +83,18 @@ def show_placebos(case: Case, found: Found) -> list[Exhibit]:
 def judge_placebos(case: Case, found: Found) -> Judged:
     """Judge by what the placebo tests can show.
 
-    It is weakened when an interval of a pretended start or outcome leaves out zero, when the estimate is no larger than
+    An effect reaches zero when an interval of a pretended start or outcome leaves out zero, when the estimate is no larger than
     chance makes those of pretended units (if there are enough of them to tell), or when intervals among untreated units miss
-    zero more than twice as often as they should. Where no effect is shown, one appears when the estimate is larger than chance
-    makes those of pretended units.
+    zero more than twice as often as they should. Where none is shown, one appears when the estimate is larger than chance makes
+    those of pretended units; else a bias as large as the largest estimate at a pretended start is allowed for on both sides.
     """
     spec = case.spec
-    time = list_placebos(found, spec)
+    time, moved = list_placebos(found, spec), list_other_outcomes(found, spec)
     starts = time[(time["shift"] != 0) & time[CONF_LOW].notna()][ESTIMATE]
-    pretended = pd.concat([time[time["shift"] != 0], list_other_outcomes(found, spec)], ignore_index=True)
+    pretended = pd.concat([time[time["shift"] != 0], moved], ignore_index=True)
     pretended = pretended[has_interval(pretended)]
-    outside = int(leaves_out_zero(pretended).sum())
     space, units = rank_placebos(found, spec), list_pretended(found, spec)
-    said = []
-    if len(pretended):
-        chance = len(pretended) * (1 - spec.level)
-        said.append(
-            f"Of {len(pretended)} intervals of pretended starts or outcomes {outside} leave out zero; chance alone gives "
-            f"{chance:.2g}."
-        )
-    if len(starts):
-        largest = starts.iloc[int(starts.abs().to_numpy().argmax())]
-        said.append(f"The largest at a pretended start is {case.finding.write(largest)}.")
-    if len(space):
-        said.append(f"Among pretended units p = {', '.join(write_p(p) for p in space[P_VALUE])}.")
-    if len(units):
-        rate = ", ".join(f"{rate:.0f}%" for rate in units["rejection_rate"])
-        said.append(f"Among untreated units {rate} of the intervals miss zero.")
+    said = [*_tell_intervals(case, pretended, starts), *_tell_others(case, moved, space, units)]
     if not said:
         why = "; ".join(dict.fromkeys(list_refused(found, spec)["why"])) or "no pretended start gives an interval"
         return Judged(f"Not possible: {why}.", UNKNOWN)
@@ -105,11 +103,51 @@ def judge_placebos(case: Case, found: Found) -> Judged:
         said.append("These are too few to reject at this level.")
     drawn = case.finding.judge_tests(able)
     too_often = bool((units["rejection_rate"] > 2 * units["nominal"]).any())
-    weakened = outside or too_often or drawn == WEAKENED
-    word = drawn if drawn == APPEARS else WEAKENED if weakened else SURVIVES
-    if word == SURVIVES and not len(pretended) and not len(units) and able.empty:
-        word = UNKNOWN
-    return Judged(" ".join(said), word)
+    if not len(pretended) and not len(units) and able.empty:
+        return Judged(" ".join(said), UNKNOWN)
+    if not case.finding.shows_an_effect:
+        rows = _allow_for(case.finding, float(starts.abs().max()) if len(starts) else 0.0)
+        return Judged(" ".join(said), APPEARS if drawn == APPEARS else EXCLUDES_LESS if len(starts) else AS_MUCH, rows)
+    return Judged(
+        " ".join(said), WEAKENED if leaves_out_zero(pretended).any() or too_often or drawn == WEAKENED else HOLDS
+    )
+
+
+def _tell_intervals(case: Case, pretended: pd.DataFrame, starts: pd.Series) -> list[str]:
+    """Write how many intervals of pretended starts or outcomes leave out zero, and the largest estimate at such a start."""
+    said = []
+    if len(pretended):
+        outside, chance = int(leaves_out_zero(pretended).sum()), len(pretended) * (1 - case.spec.level)
+        said.append(
+            f"Of {len(pretended)} intervals of pretended starts or outcomes {outside} leave out zero; chance alone gives "
+            f"{chance:.2g}."
+        )
+    if len(starts):
+        largest = starts.iloc[int(starts.abs().to_numpy().argmax())]
+        said.append(f"The largest at a pretended start is {case.finding.write(largest)}.")
+    return said
+
+
+def _tell_others(case: Case, moved: pd.DataFrame, space: pd.DataFrame, units: pd.DataFrame) -> list[str]:
+    """Write what other outcomes, pretended units and untreated units show."""
+    said = []
+    if len(moved):
+        own = case.finding.estimate / spread_of(case.spec)
+        named = ", ".join(f"{row.label} {row.in_sd:+.3f}" for row in moved.itertuples())
+        said.append(f"In standard deviations: {named}, the outcome itself {own:+.3f}.")
+    if len(space):
+        said.append(f"Among pretended units p = {', '.join(write_p(p) for p in space[P_VALUE])}.")
+    if len(units):
+        rate = ", ".join(f"{rate:.1f}%" for rate in units["rejection_rate"])
+        said.append(f"Among untreated units {rate} of the intervals miss zero.")
+    return said
+
+
+def _allow_for(finding: Finding, bias: float) -> pd.DataFrame:
+    """Return the finding with an interval that allows for a bias of this size on either side."""
+    return pd.DataFrame(
+        {ESTIMATE: [finding.estimate], CONF_LOW: finding.conf_low - bias, CONF_HIGH: finding.conf_high + bias}
+    )
 
 
 THREAT = Threat("placebo", PLACEBO, examine_placebos, show_placebos, judge_placebos, needs_cells=False)

@@ -106,7 +106,7 @@ def judge_targeting(case: Case, found: Targeting) -> Judged:
         f"{_tell_levels(found.balance)}Low baselines alone let expect {alone} without an effect; at worst "
         f"{finding.write(finding.estimate + moved)} of {finding.write(finding.estimate)} is left."
     )
-    return Judged(said, finding.judge_all(left), left[ESTIMATE])
+    return Judged(said, finding.judge_all(left), left)
 
 
 THREAT = Threat("selection", TARGETING, examine_targeting, show_targeting, judge_targeting)

@@ -1,30 +1,35 @@
-"""What a threat to a finding is: a question, what is computed to answer it, what is shown of that, and the verdict."""
+"""What a threat to a finding is: a question, what is computed to answer it, what is shown of that, and the answer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
+from evalaid.base.effect_columns import ENDS, ESTIMATE, no_results
 from evalaid.base.errors import EvalaidError
 from evalaid.base.texts import one_line
 from evalaid.report.exhibits import Exhibit
 from evalaid.report.questions.analysis import Refusal
-from evalaid.report.threats.finding import NO_CELLS, NO_ESTIMATE, UNKNOWN, Case
+from evalaid.report.threats.finding import NO_CELLS, NO_ESTIMATE, ON_NO_EFFECT, UNKNOWN, Case
 from evalaid.report.wording.robustness import Asked
+
+REACH = ("reach_low", "reach_high")
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What a threat does to the finding: the result in words, the verdict, and other estimates of the same effect."""
+    """What a threat does to the finding: the result in words, the answer, and other estimates of the same effect.
+
+    ``rows`` has ``estimate`` and, where they are known, ``conf_low`` and ``conf_high``.
+    """
 
     result: str
-    verdict: str
-    others: ArrayLike = ()
+    answer: str
+    rows: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=[ESTIMATE, *ENDS]))
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class Threat:
     show : callable
         Case and what was found -> the exhibits.
     judge : callable
-        Case and what was found -> the verdict.
+        Case and what was found -> the answer.
     needs_cells : bool
         Whether it is about effects by cohort and period.
     """
@@ -54,7 +59,7 @@ class Threat:
     needs_cells: bool = True
 
     def face(self, case: Case | Refusal) -> Faced:
-        """Examine a case; what is not possible is a verdict with its reason."""
+        """Examine a case; what is not possible is an answer with its reason."""
         if isinstance(case, Refusal):
             return self._not_possible(NO_ESTIMATE)
         if self.needs_cells and not case.by_cohort_and_period:
@@ -71,15 +76,19 @@ class Threat:
         return self._face((), Judged(f"Not possible: {reason.removesuffix('.')}.", UNKNOWN))
 
     def _face(self, exhibits: Sequence[Exhibit], judged: Judged, case: Case | None = None) -> Faced:
-        moved, share = (np.nan, np.nan) if case is None else case.finding.measure(judged.others)
-        unit = "" if case is None else case.finding.unit
         row: dict[str, Any] = {
             "key": self.key,
             "threat": self.asked.ask,
             "tried": self.asked.tried,
             "result": judged.result,
         }
-        row |= {"verdict": judged.verdict, "moved": moved, "moved_share": 100 * share, "unit": unit}
+        row |= {"answer": judged.answer, "moved": np.nan, "moved_share": np.nan, "unit": "", **no_results(REACH)}
+        if case is not None:
+            finding = case.finding
+            moved, share = finding.measure(judged.rows[ESTIMATE])
+            row |= {"moved": moved, "moved_share": 100 * share, "unit": finding.unit}
+            if not finding.shows_an_effect and judged.answer in ON_NO_EFFECT:
+                row |= dict(zip(REACH, finding.reach(judged.rows), strict=True))
         return Faced(self, tuple(exhibits), pd.DataFrame([row]))
 
 
@@ -87,8 +96,9 @@ class Threat:
 class Faced:
     """A threat that a case was put to: what is shown, and one row of the table of verdicts.
 
-    The row has ``key``, ``threat``, ``tried``, ``result``, ``verdict``, ``moved`` (by how far the worst of the other estimates
-    moves the finding, in ``unit``) and ``moved_share`` (per cent of the estimate); both are missing without other estimates.
+    The row has ``key``, ``threat``, ``tried``, ``result``, ``answer``; of an effect that is shown ``moved`` (by how far the worst of
+    the other estimates moves it, in ``unit``) and ``moved_share`` (per cent of it); of a finding that shows none ``reach_low`` and
+    ``reach_high``, the effects that are not excluded when the other estimates are allowed for.
     """
 
     threat: Threat

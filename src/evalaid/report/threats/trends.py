@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ENDS, STD_ERROR
+from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ENDS, ESTIMATE, STD_ERROR
 from evalaid.did.effects.effects import Effects
 from evalaid.did.inference.infer import infer
 from evalaid.did.sensitivity.trends.honest import HonestBounds, honest
@@ -17,7 +17,7 @@ from evalaid.report.display.formatted_tables import ColumnFormat
 from evalaid.report.exhibits import Drawn, Exhibit, Tabled, Told
 from evalaid.report.questions.effect_rows import list_values
 from evalaid.report.questions.units import multiply
-from evalaid.report.threats.finding import REVERSED, SIGN_ONLY, SURVIVES, UNKNOWN, WEAKENED, Case
+from evalaid.report.threats.finding import HOLDS, REVERSED, SIGN_ONLY, UNKNOWN, WEAKENED, Case
 from evalaid.report.threats.threat import Judged, Threat
 from evalaid.report.wording.robustness import PRETRENDS, TRENDS
 
@@ -69,7 +69,7 @@ def examine_trends(case: Case) -> Divergence:
     return Divergence(
         relative=_frame(relative, 1.0, case),
         smooth=_frame(smooth, factor, case, TOO_STRAIGHT),
-        curve=relative.curve(factor),
+        curve=relative.curve(factor).assign(truth=case.truth),
         breakdown=_breakdown(relative, smooth, case),
         power=_power(found.table[found.table["test"] == "individual"], case),
         lone=lone,
@@ -105,22 +105,23 @@ def judge_trends(case: Case, found: Divergence) -> Judged:
     finding, lone = case.finding, found.lone
     at_one = found.relative[found.relative["m"] == 1.0].iloc[0]
     ends = at_one[["identified_low", "identified_high"]].to_numpy(dtype=float)
+    rows = pd.DataFrame({ESTIMATE: ends, **{end: at_one[end] for end in ENDS}})
     spread = finding.write_range(at_one[CONF_LOW], at_one[CONF_HIGH])
     limit = float(found.curve["breakdown"].iloc[0])
     if np.isnan(at_one[CONF_LOW]):
         return Judged(f"At M = 1 there is no interval: {at_one['note']}.{lone}", UNKNOWN)
     if not finding.shows_an_effect:
         word = finding.judge(finding.estimate, at_one[CONF_LOW], at_one[CONF_HIGH])
-        return Judged(f"At M = 1 the interval is {spread}.{lone}", word, ends)
+        return Judged(f"At M = 1 the interval is {spread}.{lone}", word, rows)
     if np.isnan(limit):
         word, said = WEAKENED, "Zero is inside under parallel trends already when event times are tested jointly."
     else:
-        word = WEAKENED if limit < 1 else SURVIVES if all(map(finding.keeps_size, ends)) else SIGN_ONLY
+        word = WEAKENED if limit < 1 else HOLDS if all(map(finding.keeps_size, ends)) else SIGN_ONLY
         where = "at no M that was tried" if np.isinf(limit) else f"at M = {limit:.2f}"
         said = f"Zero enters the interval {where}; at M = 1 it is {spread}."
     if at_one[CONF_LOW] * at_one[CONF_HIGH] > 0 and np.sign(at_one[CONF_LOW]) != np.sign(finding.estimate):
         word = REVERSED
-    return Judged(said + lone, word, ends)
+    return Judged(said + lone, word, rows)
 
 
 THREAT = Threat("trends", TRENDS, examine_trends, show_trends, judge_trends)

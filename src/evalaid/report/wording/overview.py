@@ -25,19 +25,14 @@ def tell_identified(data_kind: str, *, doses_only: bool) -> str:
     return f"a comparison exists{without_data}" if without_data else "identified, if trends would have been parallel"
 
 
-def tell_agreement(
-    *, estimates: float, refused: float, above: float, below: float, smallest: float, largest: float
-) -> str:
-    """Write whether the other methods and scenarios of a study have the sign of its main estimate."""
+def tell_agreement(spread: str, *, estimates: float, refused: float, above: float, below: float, around: float) -> str:
+    """Write how far the other methods and scenarios of a study spread, and where their intervals lie."""
     if not estimates > 0:
         return f"no other estimate either; {refused:.0f} refused" if refused > 0 else ""
-    if smallest < 0 < largest:
-        sign = "signs differ"
-    elif max(above, below) == estimates:
-        sign = "one sign, no interval holds zero"
-    else:
-        sign = "one sign, some intervals hold zero or are missing"
-    return f"{sign}; {estimates:.0f} estimates, {refused:.0f} refused"
+    counts = {"above zero": above, "below zero": below, "with zero inside": around}
+    where = [f"{count:.0f} {name}" for name, count in counts.items() if count > 0]
+    intervals = f"intervals: {', '.join(where)}" if where else "no interval"
+    return f"{estimates:.0f} estimates from {spread}; {intervals}; {refused:.0f} refused"
 
 
 def tell_recovery(*, trials: float, usable: float, careful: float, biased: float, refused: float) -> str:
@@ -59,8 +54,7 @@ class HasSpec(Protocol):
 def tell_results(studies: Iterable[HasSpec]) -> tuple[str, ...]:
     """Write the result of every study on real data in a sentence, as a template for `Section.say`."""
     return tuple(
-        f"**{spec.title} (real data).** With the programme, the {spec.outcome_label[:1].lower()}{spec.outcome_label[1:]} "
-        f"{{results.{spec.study}:reading}}."
+        f"**{spec.title} (real data).** {{results.{spec.study}:reading}}"
         for spec in (study.spec for study in studies)
         if spec.data_kind == REAL
     )

@@ -1,6 +1,6 @@
 """Numbers in prose: a key, never a literal.
 
-A template such as ``"The share {overall.main:reading}"`` is filled in with recorded numbers, so that a sentence cannot
+A template such as ``"{overall.main:reading}"`` is filled in with recorded numbers, so that a sentence cannot
 differ from the table. The words follow the interval, not the wish: "higher" is written only when the interval lies above
 zero, and of the comparison that the estimate makes: with the programme against without it, not after against before.
 """
@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from evalaid.base.effect_columns import ENDS, ESTIMATE
 from evalaid.base.months import PER_YEAR
 from evalaid.base.periods import label
+from evalaid.report.verdict import SHOWN, TOO_SMALL, judge_interval
 from evalaid.study.manifest import UNITS
 
 FORMATS = ("plain", "bare", "counted", "signed", "interval", "effect", "reading")
@@ -103,7 +104,13 @@ def data_label(kind: str) -> str:
     return "published figures" if kind == "published" else f"{kind} data"
 
 
-def fill(template: str, lookup: Lookup, level: float, texts: Mapping[str, str] | None = None) -> str:
+def fill(
+    template: str,
+    lookup: Lookup,
+    level: float,
+    texts: Mapping[str, str] | None = None,
+    smallest: float = math.nan,
+) -> str:
     """Fill a template with recorded numbers.
 
     Parameters
@@ -111,14 +118,16 @@ def fill(template: str, lookup: Lookup, level: float, texts: Mapping[str, str] |
     template : str
         ``{key}`` is a number with its unit, ``{key:bare}`` without, ``{key:signed}`` with a sign,
         ``{key:counted}`` a count with "none" for 0. ``{row:effect}`` is an
-        estimate with its interval, ``{row:interval}`` the interval, ``{row:reading}`` a verb phrase that says what the
-        interval allows, where ``row.estimate``, ``row.conf_low`` and ``row.conf_high`` are recorded numbers.
+        estimate with its interval, ``{row:interval}`` the interval, ``{row:reading}`` a sentence that says what
+        the interval allows (`evalaid.report.verdict`), where ``row.estimate``, ``row.conf_low`` and ``row.conf_high`` are recorded numbers.
     lookup : callable
         Finds a recorded number by its key and raises when there is none.
     level : float
         The confidence level that the intervals were computed with.
     texts : mapping, optional
         Words of the study that a template may name like a number: ``{outcome}``, ``{units}``, ``{clusters}``.
+    smallest : float
+        The smallest effect of interest, in the unit of the report.
 
     Returns
     -------
@@ -136,11 +145,14 @@ def fill(template: str, lookup: Lookup, level: float, texts: Mapping[str, str] |
     >>> fill("Of {sample.units} districts", numbers.__getitem__, 0.95)
     'Of 135 districts'
     """
-    phrases = _Phrases(lookup, level)
+    texts = texts or {}
+    phrases = _Phrases(
+        lookup, level, smallest, **{name: texts[name] for name in ("outcome", "programme") if name in texts}
+    )
 
     def one(match: re.Match[str]) -> str:
         key, kind = match.group(1), match.group(2) or "plain"
-        if texts and key in texts:
+        if key in texts:
             return texts[key]
         if kind not in FORMATS:
             raise ValueError(f"'{match.group(0)}': unknown format '{kind}', use one of {', '.join(FORMATS)}")
@@ -155,6 +167,9 @@ class _Phrases:
 
     lookup: Lookup
     level: float
+    smallest: float = math.nan
+    outcome: str = "outcome"
+    programme: str = "the programme"
 
     def plain(self, key: str) -> str:
         return self._write(key, with_unit=True)
@@ -183,21 +198,32 @@ class _Phrases:
     def reading(self, row: str) -> str:
         estimate, low, high = (self.lookup(f"{row}.{name}") for name in (ESTIMATE, *ENDS))
         if estimate.value is None:
-            return "has no estimate: the comparison is not there"
-        unit = _SPELT.get(estimate.unit, "")
-        interval = self.interval(row)
-        size = format_value(abs(estimate.value), estimate.unit, estimate.digits) + unit
+            return "There is no estimate: the comparison is not there."
+        unit, interval = _SPELT.get(estimate.unit, ""), self.interval(row)
         change = self._write(f"{row}.estimate", signed=True) + unit
         if low.value is None or high.value is None:
-            return f"is estimated to differ by {change} from what it would have been without it; there is no interval"
-        if low.value > 0:
-            return f"is estimated to be {size} higher than it would have been without it ({interval})"
-        if high.value < 0:
-            return f"is estimated to be {size} lower than it would have been without it ({interval})"
-        below, above = (format_value(abs(end.value or 0), end.unit, end.digits) for end in (low, high))
+            return (
+                f"The estimate of the effect on the {self.outcome} is {change}, without an interval: the data do not tell it from "
+                "none."
+            )
+        matters = format_value(self.smallest, estimate.unit, estimate.digits if self.smallest % 1 else 0) + unit
+        verdict = judge_interval(estimate.value, low.value, high.value, self.smallest)
+        if verdict == SHOWN:
+            size = format_value(abs(estimate.value), estimate.unit, estimate.digits) + unit
+            side = "higher" if low.value > 0 else "lower"
+            less = f", less than the {matters} that would matter" if abs(estimate.value) < self.smallest else ""
+            return (
+                f"The {self.outcome} is estimated to be {size} {side} than without {self.programme} ({interval}){less}."
+            )
+        if verdict == TOO_SMALL:
+            return (
+                f"{self.programme[:1].upper()}{self.programme[1:]} is estimated to have changed the {self.outcome} by less than {matters} "
+                f"({interval})."
+            )
+        ends = " to ".join(self._write(f"{row}.{end}", signed=True) for end in ENDS)
         return (
-            f"is estimated to differ by {change} from what it would have been without it ({interval}). The interval reaches "
-            f"from {below} lower to {above} higher, so the data do not tell an effect from none"
+            f"The data do not tell an effect of {self.programme} on the {self.outcome} from none: effects from {ends}{unit} are not excluded "
+            f"({self.level * 100:g}% interval; the estimate is {change})."
         )
 
     def _write(self, key: str, *, signed: bool = False, with_unit: bool = False) -> str:

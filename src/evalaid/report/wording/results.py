@@ -25,6 +25,16 @@ NOT_IDENTIFIED = (
     "computed, but it would not be an effect."
 )
 
+NOT_SIMULATED = (
+    "No effect of any size that was tried would be found in four of five samples, or it cannot be simulated: the main method gives "
+    "no estimate by cohort and period, or no standard error, on this design."
+)
+FOUND_BY_SIMULATION = (
+    "An effect of {detectable.effect}, on a mean outcome of {sample.mean}, would be found in four of five samples by the interval "
+    "that is reported; where there is no effect it finds one in {detectable.size} of samples. An interval that holds zero excludes "
+    "what lies outside it; it does not show that there is no effect."
+)
+
 
 class Numbers(Protocol):
     """What a sentence needs of a section: its study, and which numbers were recorded."""
@@ -46,26 +56,15 @@ def introduce_main(section: Numbers) -> tuple[str, ...]:
         return (*_simulated(section), NOT_IDENTIFIED)
     return (
         *_simulated(section),
-        _programme(section) + "the {outcome} {overall.main:reading}. " + _could_find(section) + _compatible(section),
+        _put_in(section) + "{overall.main:reading} " + _could_find(section) + _compatible(section),
     )
 
 
 def tell_detectable(section: Numbers) -> tuple[str, ...]:
-    """Write which effect the design could find, or why none."""
-    if not _has(section, "detectable.main.detectable"):
-        return (
-            (
-                "No effect of any size could be found with the main method: it gives no estimate, or no standard error, on this "
-                "design."
-            ),
-        )
-    return (
-        (
-            "Over all cohorts an effect of {detectable.main.detectable}, on a mean outcome of {sample.mean}, would be found in "
-            "four of five samples. An interval that holds zero excludes what lies outside it; it does not show that there is no "
-            "effect."
-        ),
-    )
+    """Write which effect the design could find, with what risk of finding one where none is, or why that is not known."""
+    if not section.has("detectable.effect") or not _has(section, "detectable.effect"):
+        return (NOT_SIMULATED,)
+    return (FOUND_BY_SIMULATION,)
 
 
 def tell_before(section: Numbers) -> tuple[str, ...]:
@@ -104,13 +103,11 @@ def sum_up(section: Numbers) -> tuple[str, ...]:
         return (*_simulated(section), f"{NOT_IDENTIFIED} {others}", *section.spec.summary)
     return (
         *_simulated(section),
-        (
-            f"{_programme(section)}the "
-            "{outcome} {overall.main:reading}. "
-            + _agreement(section)
-            + " They lie between {agreement.smallest:signed} and "
-            "{agreement.largest:signed}. They share data and are no independent confirmations of each other."
-        ),
+        _put_in(section)
+        + "{overall.main:reading} "
+        + _agreement(section)
+        + " They lie between {agreement.smallest:signed} and {agreement.largest:signed}. They share data and are no independent "
+        "confirmations of each other, and how many of them lie on one side depends on the list.",
         *_starts(section),
         *section.spec.summary,
     )
@@ -123,7 +120,7 @@ def _agreement(section: Numbers) -> str:
         return "None of the {agreement.estimates:bare} estimates, this one included, has an interval."
     without = "" if sum(counts) == estimates else "; the others have no interval"
     return (
-        "Of all {agreement.estimates:bare} estimates, this one included, the interval lies above zero in "
+        "Of the {agreement.estimates:bare} different estimates of this effect, this one included, the interval lies above zero in "
         "{agreement.above:counted}, below zero in {agreement.below:counted}, and holds zero in {agreement.around:counted}"
         + without
         + "."
@@ -148,8 +145,10 @@ def _simulated(section: Numbers) -> tuple[str, ...]:
     return (SIMULATED_ONLY if section.spec.panel is None else SIMULATED_FILES,)
 
 
-def _programme(section: Numbers) -> str:
-    return "With the simulated programme, " if section.spec.data_kind == SIMULATED else "With the programme, "
+def _put_in(section: Numbers) -> str:
+    """Write the effect that was put into a simulated panel, before any estimate of it."""
+    known = section.has("overall.main.truth") and _has(section, "overall.main.truth")
+    return "The effect that was put in is {overall.main.truth:signed}. " if known else ""
 
 
 def _has(section: Numbers, key: str) -> bool:
@@ -157,9 +156,12 @@ def _has(section: Numbers, key: str) -> bool:
 
 
 def _could_find(section: Numbers) -> str:
-    if not _has(section, "detectable.main.detectable"):
-        return "No standard error comes from this design, so no interval is shown. "
-    return "The design could have found an effect of {detectable.main.detectable} or more in four of five samples. "
+    if not section.has("detectable.effect") or not _has(section, "detectable.effect"):
+        return ""
+    return (
+        "By simulation, the design finds an effect of {detectable.effect} or more in four of five samples, and one where there is "
+        "none in {detectable.size} of samples. "
+    )
 
 
 def _compatible(section: Numbers) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from evalaid.report.verdict import FRAGILE
+from evalaid.report.wording.language import load_catalogue
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ EXCLUSIONS = Asked(
     "Leave-one-out",
     "One part of the sample carries the result",
     "The estimate without each cluster, group, cohort and period in turn",
-    "The most influential exclusions of each kind are shown; the verdict looks at all of them.",
+    "The most influential exclusions of each kind are shown; the answer looks at all of them.",
 )
 TARGETING = Asked(
     "Chosen for low shares",
@@ -58,12 +61,13 @@ TARGETING = Asked(
     "what choosing by the last value before the start alone would give, from how the outcome itself moves; the third what the main "
     "method shows on panels in which nothing else happens.",
 )
-CHOICES = Asked(
+OTHER_CHOICES = Asked(
     "Other choices",
     "Other defensible choices would have given another answer",
-    "Every combination of the study's methods, covariates, windows, comparisons, weights and scales",
-    "Every combination of what the study's file names: methods, covariates, windows, comparisons, weights, scales. The estimates "
-    "share their data and are no independent confirmations.",
+    "Every combination of the study's methods, covariates, windows, comparisons and scales; repeats merged",
+    "Every combination of what the study's file names: methods, covariates, windows, comparisons, scales. Specifications that give "
+    "the same number stand as one. The estimates share their data and are no independent confirmations; how many lie on one side "
+    "of zero depends on the list. Other averages of the effect stand in the table of estimands.",
 )
 NEIGHBOURS = Asked(
     "Neighbours",
@@ -78,14 +82,16 @@ OVERLAP = Asked(
     "Other things happened to the same units.",
 )
 
-_WORDS = {
-    "survives": "survives",
-    "sign, not size": "keeps its sign, not its size, under",
-    "weakened": "is weakened by",
-    "an effect appears": "changes under",
-    "does not survive": "does not survive",
-    "cannot be told": "cannot be held against",
-    "not tried": "was not held against",
+_ANSWERS = {
+    "leaves the effect": "The effect is left by",
+    "leaves the sign, not the size": "The sign is left, not the size, by",
+    "reaches zero": "The interval comes to hold zero under",
+    "turns the sign": "The sign turns under",
+    "excludes as much": "As much is excluded under",
+    "excludes less": "Less is excluded under",
+    "an effect appears": "An effect appears under",
+    "cannot be told": "Cannot be told",
+    "not tried": "Not tried",
 }
 
 
@@ -98,22 +104,49 @@ def tell_no_finding(method: str, reasons: Iterable[str]) -> str:
 
 
 def tell_finding(*, shows_an_effect: bool | None, size_kept: float) -> str:
-    """Write which finding is put to the test, and when it survives; None: the design gives no interval."""
+    """Write which finding is put to the test, and what a threat can do to it; None: the design gives no interval."""
     if shows_an_effect is None:
-        kind = (
-            "The design gives no interval: the estimate can be compared, not tested, and most verdicts cannot be told"
-        )
+        kind = "The design gives no interval: the estimate can be compared, not tested, and most answers cannot be told"
     elif shows_an_effect:
         kind = (
-            "An effect is shown: the interval lies on one side of zero. It survives a test when that stays so and at least "
-            f"{size_kept:.0%} of it is left"
+            "An effect is shown: the interval lies on one side of zero. A threat leaves it when that stays so and at least "
+            f"{size_kept:.0%} of it is left; it is fragile when a threat takes the sign or most of the size"
         )
     else:
-        kind = "No effect is shown: the interval holds zero. The finding survives a test when that stays so"
+        kind = (
+            "No effect is shown, and none is ruled out: the interval holds zero and everything else that lies in it. No test "
+            "can confirm that there is no effect, so each threat is asked which effects are not excluded once it is allowed for"
+        )
     return f"**The finding.** {{overall.main:effect}}. {kind}."
 
 
-def tell_verdict(word: str, threats: Iterable[str], of: int) -> str:
-    """Write which threats a finding survives, or does not, in one sentence."""
-    listed = [threat[:1].lower() + threat[1:] for threat in threats]
-    return f"**The finding {_WORDS[word]}** ({len(listed)} of {of}): {'; '.join(listed)}."
+def tell_no_main(label: str) -> str:
+    """Write why the main estimate is no row of the specification curve."""
+    return (
+        f"**The main estimate is no row of this curve.** {label} is not among the methods that are repeated over all choices, or it "
+        "is made from another sample; the curve is about other methods on the same panel."
+    )
+
+
+def tell_verdict(verdict: str, taking: Sequence[str]) -> str:
+    """Write the verdict, and which threats make an effect fragile."""
+    but = f": {_listed(taking)}" if verdict == FRAGILE else ""
+    words = load_catalogue()(f"verdict.{verdict}")
+    return f"**Verdict: {words[:1].lower()}{words[1:]}**{but}. {{overall.main:effect}}."
+
+
+def tell_widest(threat: str) -> str:
+    """Write the widest range of effects that a threat leaves open."""
+    return (
+        "**What is not excluded.** Once every threat is allowed for, effects from {threat_counts.widest.low:signed} to "
+        f"{{threat_counts.widest.high:signed}} are not excluded. Widest under: {threat[:1].lower()}{threat[1:]}."
+    )
+
+
+def tell_answer(word: str, threats: Sequence[str], of: int) -> str:
+    """Write which threats do the same to a finding, in one sentence."""
+    return f"**{_ANSWERS[word]}** ({len(threats)} of {of}): {_listed(threats)}."
+
+
+def _listed(threats: Sequence[str]) -> str:
+    return "; ".join(threat[:1].lower() + threat[1:] for threat in threats)

@@ -190,7 +190,22 @@ def _overall(effects: Effects) -> Effects:
 
 
 def true_effect_of(effects: Effects, design: Design, panel: SimulatedPanel) -> float:
-    """Average the true effects as the estimate averages its cells, so that bias is no difference between estimands.
+    """Average the true effects as the estimate averages its cells, so that bias is no difference between estimands."""
+    true = true_effects(effects, design, panel)
+    cells, used = effects.cells, ~np.isnan(true)
+    if not {"cohort", "period", "event_time"} & set(cells):
+        return float(true[used][0])
+    after = used
+    if {"cohort", "period"} <= set(cells):
+        after = used & (cells["period"].to_numpy() >= cells["cohort"].to_numpy())
+    elif "event_time" in cells:
+        after = used & (cells["event_time"].to_numpy() >= 0)
+    size = effects.size if "cohort" in cells else np.ones(len(cells))
+    return float(np.average(true[after], weights=size[after]))
+
+
+def true_effects(effects: Effects, design: Design, panel: SimulatedPanel) -> NDArray[np.float64]:
+    """Return the true effect behind each cell, (cells,): zero before the start, NaN where there is no estimate.
 
     Assumes that a method with one number targets the plain mean over treated unit-periods of its panel; effects by dose
     without untreated units are effects beyond that of the lowest dose.
@@ -205,7 +220,8 @@ def true_effect_of(effects: Effects, design: Design, panel: SimulatedPanel) -> f
     by = [name for name in ("cohort", "period", "event_time") if name in cells]
     if not by:
         lowest = "parameter" in cells and not cells["n_comparison"].any()
-        return float(true[treated].mean()) - (_at_lowest_dose(design, true, treated) if lowest else 0.0)
+        whole = float(true[treated].mean()) - (_at_lowest_dose(design, true, treated) if lowest else 0.0)
+        return np.full(len(cells), whole)
 
     def where(cell: Mapping[Any, Any]) -> NDArray[np.bool_]:
         chosen = treated
@@ -218,10 +234,8 @@ def true_effect_of(effects: Effects, design: Design, panel: SimulatedPanel) -> f
         return chosen
 
     masks = [where(cell) for cell in cells[by].to_dict("records")]
-    used = np.array([mask.any() for mask in masks]) & ~np.isnan(effects.value)
-    size = effects.size if "cohort" in cells else np.ones(len(cells))
-    values = [float(true[mask].mean()) for mask, keep in zip(masks, used, strict=True) if keep]
-    return float(np.average(values, weights=size[used]))
+    values = np.array([float(true[mask].mean()) if mask.any() else 0.0 for mask in masks])
+    return np.where(np.isnan(effects.value), np.nan, values)
 
 
 def _at_lowest_dose(design: Design, true: NDArray[np.float64], treated: NDArray[np.bool_]) -> float:

@@ -66,15 +66,23 @@ class Exposure:
         return pd.concat(parts).sort_values("period", kind="stable", ignore_index=True)
 
 
-def map_exposure(design: Design, adjacency: pd.DataFrame | None = None, groups: pd.Series | None = None) -> Exposure:
+def map_exposure(
+    design: Design,
+    adjacency: pd.DataFrame | None = None,
+    groups: pd.Series | None = None,
+    elsewhere: pd.Series | None = None,
+) -> Exposure:
     """Find the treated neighbours of every unit in every period.
 
     Assumes that a unit reacts to its direct neighbours only, from the period in which the first of them is treated. Units of
-    the panel that were treated before it began count as treated neighbours throughout.
+    the panel that were treated before it began count as treated neighbours throughout, and so do units outside the panel from
+    their start on (``elsewhere``: its ordinal by unit).
     """
     if (adjacency is None) == (groups is None):
         raise DesignError("Give either adjacency (a frame of pairs: unit, neighbour) or groups (a Series by unit).")
     matrices, stated = design.matrices, design.treatment.stated
+    if elsewhere is not None:
+        stated = pd.concat([stated, elsewhere[~elsewhere.index.isin(stated.index)].astype(float)])
     start = np.where(stated.isna(), np.inf, stated.to_numpy(dtype=float, na_value=np.nan))
     treated = (matrices.periods >= start[:, None]).astype(float)
     if adjacency is not None:

@@ -70,6 +70,7 @@ def spillover(
     *,
     adjacency: pd.DataFrame | None = None,
     groups: pd.Series | None = None,
+    elsewhere: pd.Series | None = None,
     kind: Kind = "neighbours",
     level: float = 0.95,
     **options: Any,
@@ -94,6 +95,8 @@ def spillover(
         Pairs of neighbours in ``unit`` and ``neighbour``, each once or in both directions.
     groups : pandas.Series, optional
         Instead: a label by unit, such as the supporting hospital; units that share it are neighbours.
+    elsewhere : pandas.Series, optional
+        Ordinal of the start by unit, of units outside the design that neighbours or groups may name.
     kind : {"neighbours", "donut", "exposure"}
     level : float
         Of the intervals.
@@ -131,7 +134,7 @@ def spillover(
     """
     if kind not in get_args(Kind):
         raise DesignError(f"kind={kind!r} is not a choice; choose {', '.join(get_args(Kind))}.")
-    exposure = map_exposure(design, adjacency, groups)
+    exposure = map_exposure(design, adjacency, groups, elsewhere)
     matrices = design.matrices
     variants = (
         _donut(design, method, options, level, exposure)

@@ -33,11 +33,10 @@ def write_crate(
     inputs = [_input(name, digest) for name, digest in sorted(manifest.data_files.items())]
     parameters = _parameters(spec)
     notebooks = [_instrument(path) for path in sources]
-    written = sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.is_file() and path.name != CRATE and path.name[0] != "."
-    )
+    paths = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    written = [
+        path.as_posix() for path in paths if path.name != CRATE and not any(part[0] == "." for part in path.parts)
+    ]
     claimed = {name for names in outputs.values() for name in names}
     actions = [
         _action(f"#run-{path.stem}", path.name, notebook, [*inputs, *parameters], outputs.get(path.stem, ()))

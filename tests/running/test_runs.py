@@ -7,12 +7,14 @@ import shutil
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from click.testing import CliRunner
 from support.projects import EFFECT, ROOT, SAMPLE, TOY, environment, make_project, write_notebook, write_study
 
 from evalaid.cli import main
+from evalaid.running.kept import closure
 from evalaid.running.kept.freshness import find_synthesis, is_up_to_date
 from evalaid.running.processes.execution import count_processors
 from evalaid.running.runs import list_missing, run_studies
@@ -183,3 +185,13 @@ def test_the_synthesis_follows_all_studies_but_ones_own_and_opens_the_reports(pr
     assert confirmed.exit_code == 0, confirmed.output
     assert "4 of 4 confirmed" in confirmed.output
     assert "begun: no expected numbers yet: run it, look at its report, then: evalaid accept begun" in confirmed.output
+
+
+def test_threads_may_ask_at_once_what_a_notebook_depends_on(project):
+    """Python 3.11 counts the depth of parsing for all threads together, and raises when two parse at once."""
+    notebook = project / "notebooks" / "2_toy.ipynb"
+    closure._imported_names.cache_clear()
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        found = list(pool.map(closure.modules_of, [notebook] * 8))
+    assert "evalaid.report.section" in found[0]
+    assert all(modules == found[0] for modules in found)

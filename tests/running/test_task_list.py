@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from click.testing import CliRunner
-from support.projects import SAMPLE, TOY, environment, make_project, write_notebook, write_study
+from support.projects import ROOT, SAMPLE, TOY, environment, make_project, write_notebook, write_study
 
 from evalaid.base.errors import StudyError
 from evalaid.cli import main
@@ -94,8 +94,11 @@ if study == "toy" and not begun.exists():
 def test_a_dask_cluster_gives_the_same_bytes_also_when_a_worker_dies(project, monkeypatch):
     """Two workers; the one that runs a task is killed in the middle of it: the task is repeated by the other, nothing is lost."""
     distributed = pytest.importorskip("distributed")
-    for name, value in environment().items():
-        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(
+        "evalaid.cli._end_in_order", lambda *_: None
+    )  # signals are the main thread's, and the test needs it
+    paths = [str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
     write_notebook(project, (WAITS_ONCE, SAMPLE))
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
         with ThreadPoolExecutor() as pool, distributed.Client(cluster) as client:

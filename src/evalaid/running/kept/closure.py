@@ -9,12 +9,15 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import threading
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
 from evalaid.base.errors import NotebookError
 
+# Two threads that parse at once make Python 3.11 raise a SystemError now and then: its parser counts depth for all of them.
+_PARSING = threading.Lock()
 PACKAGE = Path(__file__).parents[2]
 _TOP = PACKAGE.name
 _OF_PAGES = {".css", ".html", ".js"}
@@ -101,7 +104,8 @@ def _imported_names(source: str) -> frozenset[str]:
     if _TOP not in source:
         return frozenset()
     try:
-        tree = ast.parse(source)
+        with _PARSING:
+            tree = ast.parse(source)
     except SyntaxError:
         return frozenset({_TOP})
     names: set[str] = set()

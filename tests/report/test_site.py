@@ -37,7 +37,7 @@ def report(tmp_path):
     folder = tmp_path / "toy"
     (folder / "tables").mkdir(parents=True)
     (folder / "tables" / "event_study.csv").write_text(EVENT, encoding="utf-8")
-    (folder / "tables" / "verdicts.csv").write_text(ANSWERS, encoding="utf-8")
+    (folder / "tables" / "answers.csv").write_text(ANSWERS, encoding="utf-8")
     output = {"output_type": "display_data", "data": {"text/markdown": "Said **once**.", "text/plain": "-"}}
     cells = [
         {"cell_type": "markdown", "source": "# A head\n\n<script>alert(1)</script>", "metadata": {}},
@@ -75,7 +75,7 @@ def test_a_report_is_six_pages_that_load_nothing(report):
     assert re.search(
         r'<th scope="row"><code>a.b</code></th><td class="n">0.50</td><td>pp</td><td>2_design</td>', pages["numbers"]
     )
-    assert 'href="tables/verdicts.csv"' in pages["downloads"]
+    assert 'href="tables/answers.csv"' in pages["downloads"]
 
 
 def test_the_answer_has_the_verdict_the_number_the_truth_and_the_most_serious_threat_first(report):

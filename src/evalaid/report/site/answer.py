@@ -111,7 +111,7 @@ def read_answer(folder: Path, spec: Mapping[str, Any], numbers: Mapping[str, Map
     smallest = smallest_effect(spec.get("smallest_effect"), unit)
     low, high = (math.nan, math.nan) if ends is None else ends
     threats = tuple(
-        ThreatRow(row["threat"], row["result"], row["answer"]) for row in _rows(folder / "tables" / "verdicts.csv")
+        ThreatRow(row["threat"], row["result"], row["answer"]) for row in _rows(folder / "tables" / "answers.csv")
     )
     truths = (MAIN + TRUTH, "truth.overall_compared.effect", "truth.overall.effect")
     fragile = (value("threat_counts.taking") or 0) > 0

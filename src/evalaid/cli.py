@@ -313,6 +313,7 @@ def compare(before: Path, after: Path, tolerance: float) -> None:
 @click.option("--cluster", help="Column of clusters.")
 @click.option("--cohort", help="Column with the first treated period of each unit.")
 @click.option("--treated", help="Column with 0 and 1 by period: whether the unit is treated.")
+@click.option("--start", help="Of a roster: header of its column of starts; --unit names that of its units.")
 @click.option("--sheet", help="Sheet of an Excel file (default: the first).")
 @click.option("--encoding", help="Encoding of a text file with a tidy panel (default: detected).")
 @click.option(
@@ -398,6 +399,8 @@ def init(folder: Path, *, no_example: bool) -> None:
     default="start",
     help="Which date of the roster is the start.",
 )
+@click.option("--roster-unit", help="Header of the roster's column of units, where it is not recognised.")
+@click.option("--roster-start", help="Header of the roster's column of starts, where it is not recognised.")
 @click.option(
     "--year-begins", type=click.IntRange(1, 12), help="Month in which fiscal years begin (4: April to March)."
 )
@@ -420,6 +423,7 @@ def new(name: str, panel: Path, roster: Path | None, covariates: str | None, **o
 
     others = ("start", "year_begins", "not_in_panel", "aggregate", "panel_layout", "roster_layout", "data_kind")
     given = {key: options.pop(key) for key in others}
+    given["roster_columns"] = (options.pop("roster_unit"), options.pop("roster_start"))
     columns = {role: column for role, column in options.items() if column is not None}
     listed = [name.strip() for name in (covariates or "").split(",") if name.strip()]
     study = begin_study(name, panel, roster, columns=columns, covariates=listed, **given)

@@ -66,6 +66,7 @@ def test_the_installed_package_makes_a_project_and_runs_a_study_to_its_report(si
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "mine" / "reports" / "us" / "index.html").read_text(encoding="utf-8")
     assert "2.2" in page
+    assert call(site, below, "accept", "us").returncode == 0
     confirmed = call(site, below, "verify", "us")
     assert confirmed.returncode == 0, confirmed.stdout + confirmed.stderr
     assert "us: all " in confirmed.stdout

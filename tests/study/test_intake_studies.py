@@ -234,3 +234,24 @@ def test_no_file_is_read_in_silence_or_ends_in_a_traceback(project, path):
     assert (
         result.exit_code == 0 or "Name it with" in result.output or "Expected" in result.output or "--" in result.output
     )
+
+
+def test_columns_of_a_roster_that_are_not_recognised_can_be_named(project):
+    roster = pd.read_csv(INTAKE / "us_roster.csv").rename(columns={"county": "who", "start": "kick-off"})
+    roster.to_csv(project / "r.csv", index=False)
+    given = ["new", "mine", "--panel", INTAKE / "us_panel.csv", "--roster", project / "r.csv"]
+    stopped = call(*given)
+    assert (stopped.exit_code, "--roster-unit COLUMN" in stopped.output) == (2, True)
+    assert call("check", project / "r.csv", "--unit", "who", "--start", "kick-off").output.startswith("r.csv: a roster")
+    wrong = call(*given, "--roster-unit", "whom", "--roster-start", "kick-off")
+    assert (wrong.exit_code, "no column whom in its first row; it has who, kick-off" in wrong.output) == (2, True)
+    made = call(*given, "--roster-unit", "who", "--roster-start", "kick-off")
+    assert made.exit_code == 0, made.output
+    assert load_design(load_study("mine")).n_treated == 16
+
+
+def test_a_roster_with_fiscal_years_is_told_as_a_roster(project):
+    checked = call("check", INTAKE / "nhs_golive.xlsx")
+    assert checked.exit_code == 1
+    assert "nhs_golive.xlsx: a roster" in checked.output
+    assert "year_begins: 4" in checked.output

@@ -126,7 +126,8 @@ def rival_alphabet(best: Weighed, others: Iterable[Weighed]) -> Weighed | None:
 
 def _cyrillic(text: str) -> float:
     """The share of letters beyond ASCII in words of Cyrillic letters, small ones behind the first; each word counts once."""
-    words = [word for run in dict.fromkeys(_RUN.findall(text)) if (word := run.strip("".join(_NEUTRAL)))]
+    runs = (run.strip("".join(_NEUTRAL)) for run in dict.fromkeys(_RUN.findall(text)))
+    words = [word for word in runs if len(word) > 2]  # two letters of it are one Chinese character
     good = [word for word in words if _CYRILLIC.fullmatch(word)]
     return sum(map(len, good)) / sum(map(len, words)) if words else 0.0
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from evalaid.base.errors import EvalaidError, ReadingError
+from evalaid.base.names import START, UNIT
 from evalaid.reading.files.snapshot import readable_name
-from evalaid.reading.journal.layouts import Layout
+from evalaid.reading.journal.layouts import FileLayout
 from evalaid.reading.records.matrix import COUNT_COLUMNS
 from evalaid.reading.records.record_columns import find_record_columns, plain_name
 from evalaid.reading.records.tallies import county_number
 from evalaid.reading.tables.tables import LayoutError
 from evalaid.reading.tables.tidy import KINDS, PARQUET, read_tidy
-from evalaid.study.inspection.office_roster import RosterInspection, inspect_roster
+from evalaid.study.inspection.office_roster import RosterInspection, inspect_roster, name_columns
 from evalaid.study.inspection.office_table import TableInspection, inspect_table, refuse
 from evalaid.study.inspection.tidy_panel import Inspection, inspect_file
 
@@ -31,7 +32,7 @@ _RECORDS = (
 def inspect_any(
     path: Path,
     *,
-    layout: Path | Layout | None = None,
+    layout: Path | FileLayout | None = None,
     sheet: str | None = None,
     encoding: str | None = None,
     **named: str | None,
@@ -44,8 +45,8 @@ def inspect_any(
     Parameters
     ----------
     path : Path
-    layout : Path or Layout, optional
-        Layout of a table.
+    layout : Path or FileLayout, optional
+        FileLayout of a table.
     sheet : str, optional
     encoding : str, optional
         Of a text file of a tidy panel; default: detected.
@@ -62,6 +63,12 @@ def inspect_any(
         If the file cannot be read, or a needed column is not clear.
     """
     given = {name: value for name, value in named.items() if value is not None}
+    if START in given:
+        units = FileLayout(units="as_written")
+        named_roster = inspect_roster(path, layout=name_columns(path, given.get(UNIT), given[START], units))
+        if named_roster is None:
+            raise ReadingError(f"{readable_name(path.name)} holds no dates in {given[START]!r}: it is no roster.")
+        return named_roster
     alone = layout is None and not given and encoding is None and sheet is None
     try:
         found = _as_panel(path, layout, sheet, encoding, given)
@@ -83,7 +90,7 @@ def inspect_any(
 
 
 def _as_panel(
-    path: Path, layout: Path | Layout | None, sheet: str | None, encoding: str | None, given: dict[str, str]
+    path: Path, layout: Path | FileLayout | None, sheet: str | None, encoding: str | None, given: dict[str, str]
 ) -> Inspection | TableInspection:
     def tidy() -> Inspection:
         return inspect_file(path, sheet=sheet, encoding=encoding, **given)
@@ -114,7 +121,7 @@ def _holds_no_figures(found: Inspection | TableInspection) -> bool:
     return isinstance(found, TableInspection) and found.reading is None
 
 
-def _in_plain_words(layout: Layout) -> bool:
+def _in_plain_words(layout: FileLayout) -> bool:
     """Check whether no header holds anything but ASCII and the header is the first row, as in a tidy file."""
     return all(
         table.header_rows in (None, (1, 1)) and all(column.header.isascii() for column in table.columns)

@@ -23,6 +23,7 @@ Studies of hospital partnership programmes, made with evalaid.
     evalaid new NAME --panel FILE --roster FILE          make a study of a panel and a roster of starts
     evalaid new NAME --panel FILE --cohort COLUMN        ... or of a panel with the first treated period in a column
     evalaid run NAME                                     write its report: reports/NAME/index.html
+    evalaid accept NAME                                  take the numbers of the last report as the expected ones
     evalaid verify NAME                                  compute every reported number again and compare
     evalaid why NAME UNIT                                why a unit is in the sample, or which rule leaves it out
 
@@ -34,16 +35,15 @@ remove notebooks/studies/example.yaml, its layouts and data/example when you no 
 | `notebooks/studies` | one file per study; editors complete its fields by `schema.json` |
 | `notebooks` | the notebooks that every study runs through |
 | `data` | the files as they were given, with their hashes |
-| `reports` | what a run writes; only `numbers.json` belongs in a repository |
+| `reports` | what a run writes; only `reports/expected`, the numbers you accepted, belongs in a repository |
 
 Data stay on this machine. Only published aggregates belong in a repository, never records of patients.
 """
 IGNORED = """\
-# what a run writes; the reported numbers are kept
-/reports/**
-!/reports/*/
-!/reports/*/numbers.json
-/reports/*.failed/
+# what a run writes and remembers; the expected numbers are no part of it
+/reports/*
+!/reports/expected/
+/.evalaid/
 
 # what `evalaid new` leaves when it is killed
 /.new-*/

@@ -96,6 +96,7 @@ def begin_study(
     covariates: Sequence[str] = (),
     not_in_panel: Sequence[str] = (),
     start: str = "start",
+    roster_columns: tuple[str | None, str | None] = (None, None),
     year_begins: int | None = None,
     aggregate: str | None = None,
     panel_layout: Path | str | None = None,
@@ -125,6 +126,8 @@ def begin_study(
         Units of the roster that are known not to be in the panel; any other stops.
     start : {"start", "announced", "agreed", "arrived"}
         Which of the roster's dates is the start.
+    roster_columns : (str, str), optional
+        Headers of the roster's columns of units and of starts, in its first row, where they are not recognised.
     year_begins : int, optional
         The month in which fiscal years begin (4: April), where the files have any.
     aggregate : {"mean"}, optional
@@ -161,7 +164,7 @@ def begin_study(
         partnerships = None
         if roster is not None:
             draft.roster = _copy(Path(roster), data)
-            partnerships = read_own_roster(draft, data / draft.roster, roster_layout, year_begins)
+            partnerships = read_own_roster(draft, data / draft.roster, roster_layout, year_begins, roster_columns)
         elif not {COHORT, TREATED} & draft.roles.keys():
             raise StudyError(ask_for_starts(draft))
         design = diagnose_draft(draft, partnerships, start)

@@ -38,7 +38,7 @@ from evalaid.reading.values.comparable_names import NameMatch, comparable, match
 from evalaid.reading.values.measures import measure_of
 from evalaid.study.inspection.anything import inspect_any
 from evalaid.study.inspection.headings import read_headings, title_of
-from evalaid.study.inspection.office_roster import RosterInspection
+from evalaid.study.inspection.office_roster import RosterInspection, name_columns
 from evalaid.study.inspection.office_table import TableInspection, table_roles
 from evalaid.study.inspection.tidy_panel import Inspection
 from evalaid.study.inspection.treatment_columns import TREATED, TreatmentColumn, first_treated
@@ -211,18 +211,29 @@ def _to_look_at(faults: pd.DataFrame, what: str) -> list[str]:
     return [f"{len(faults)} things to look at in the {what}'s file, listed in the report"] if len(faults) else []
 
 
-def read_own_roster(draft: StudyDraft, path: Path, layout: Path | str | None, year_begins: int | None) -> Partnerships:
+def read_own_roster(
+    draft: StudyDraft,
+    path: Path,
+    layout: Path | str | None,
+    year_begins: int | None,
+    named: tuple[str | None, str | None] = (None, None),
+) -> Partnerships:
     """Read the roster, and hold its units against those of the panel; one that is not there stops unless it is listed."""
     units = draft.frame[draft.roles[UNIT]].map(show)
     coded = units.map(county_number).notna().all()
     given = FileLayout.read(layout) if layout is not None else FileLayout(units="counties" if coded else "as_written")
+    if any(named):
+        given = name_columns(path, *named, given)
     if year_begins is not None:
         given = replace(given, year_begins=year_begins)
     try:
         found = read_partnerships(path, given)
     except ReadingError as error:
         asked = " (or give --year-begins MONTH)" if "year_begins" in str(error) else ""
-        advice = f"Correct the file, or give a layout with --roster-layout{asked}. Nothing was written."
+        advice = (
+            "Correct the file, or name its columns (--roster-unit COLUMN, --roster-start COLUMN), or give a layout with "
+            f"--roster-layout{asked}. Nothing was written."
+        )
         raise ReadingError(f"{error}\n{advice}", error.rows) from None
     if draft.fiscal and found.layout.year_begins is None:
         raise StudyError(

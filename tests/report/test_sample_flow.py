@@ -52,6 +52,7 @@ def test_an_outcome_that_is_no_share_has_its_unit_in_sentences_and_axes(tmp_path
 
     from evalaid.report.questions.analysis import estimate_main, report_effects
     from evalaid.report.section import open_section
+    from evalaid.report.threats.finding import put_to_test
     from evalaid.study.sample import load_design
 
     make_project(tmp_path)
@@ -67,4 +68,6 @@ def test_an_outcome_that_is_no_share_has_its_unit_in_sentences_and_axes(tmp_path
     assert section.words("{overall.main.estimate:signed}").endswith(" per 100,000")
     assert "per 100,000" in section.words("The outcome {overall.main:reading}")
     assert section.look.in_points == " (per 100,000)"
+    case = put_to_test(section.spec, load_design(section.spec))
+    assert case.finding.write(-49.0) == "−49.00 per 100,000"
     assert "per 100,000" not in section.words("{overall.main.estimate:bare}")

@@ -16,7 +16,7 @@ from evalaid.did.effects.effects import Effects
 from evalaid.did.inference.infer import infer
 from evalaid.did.panel.design import Design
 from evalaid.report.questions.analysis import Refusal, estimate_main, overall, true_average
-from evalaid.report.questions.units import in_unit, unit_of
+from evalaid.report.questions.units import in_own_unit, in_unit, unit_of
 from evalaid.report.wording.prose import format_value
 from evalaid.study.spec import StudySpec
 
@@ -174,7 +174,7 @@ class Case:
     @cached_property
     def finding(self) -> Finding:
         """The main estimate with the interval that the study reports."""
-        row = in_unit(infer(self.overall, level=self.spec.level), self.overall).iloc[0]
+        row = in_own_unit(in_unit(infer(self.overall, level=self.spec.level), self.overall), self.spec).iloc[0]
         estimate, low, high = (float(row[name]) for name in (ESTIMATE, *ENDS))
         return Finding(estimate, low, high, str(row["unit"]), self.spec.level)
 

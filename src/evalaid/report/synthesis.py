@@ -88,7 +88,7 @@ def compare_results(studies: list[ReportedStudy]) -> pd.DataFrame:
     """Return each study's main estimate with its interval, the effect that was put in, and how firm it is.
 
     ``key``, ``label``, ``data_kind``, ``verdict``, ``estimate``, ``conf_low``, ``conf_high``, ``truth`` (simulated only),
-    ``robustness``, ``threats``, ``recovery``, ``unit``, ``made_by``; studies with outcome data only.
+    ``detectable``, ``robustness``, ``threats``, ``recovery``, ``unit``, ``made_by``; studies with outcome data only.
     """
     rows = []
     for study in (one for one in studies if one.spec.main):
@@ -96,7 +96,7 @@ def compare_results(studies: list[ReportedStudy]) -> pd.DataFrame:
         estimate = [study.value(f"overall.main.{name}") for name in (ESTIMATE, *ENDS)]
         truth = _effect_aimed_at(study)
         unit = "number" if spec.outcome_unit == "number" else "pp"
-        firm = (_robustness(study), _threats(study), _recovery(study))
+        firm = (study.value("detectable.main.detectable"), _robustness(study), _threats(study), _recovery(study))
         rows.append(
             (
                 spec.study,
@@ -111,7 +111,7 @@ def compare_results(studies: list[ReportedStudy]) -> pd.DataFrame:
             )
         )
     names = ["key", "label", "data_kind", "verdict", ESTIMATE, *ENDS, "truth"]
-    frame = pd.DataFrame(rows, columns=[*names, "robustness", "threats", "recovery", "unit", "level"])
+    frame = pd.DataFrame(rows, columns=[*names, "detectable", "robustness", "threats", "recovery", "unit", "level"])
     return frame.assign(made_by=_MADE_BY)
 
 

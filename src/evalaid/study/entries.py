@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -85,7 +85,7 @@ def one_of(*words: str, said: str = "") -> tuple[Any, ...]:
     return BeforeValidator(check), Field(json_schema_extra={"enum": list(words)})
 
 
-Kind = Literal["time", "space", "outcome", "units"]
+Kind = Literal["time", "space", "outcome", "units", "control"]
 _KEEP = "be a mapping from a column to the list of values that stay in the sample"
 Key = Annotated[str, BeforeValidator(str)]
 Text = Annotated[StrictStr, StringConstraints(strip_whitespace=True, min_length=1), must("be text")]
@@ -104,6 +104,11 @@ Value = Annotated[
     must("be text, a finite number, true or false (a date is text: write it with quotes)"),
 ]
 Kept = Annotated[Mapping[Key, Annotated[tuple[Value, ...], _shape((list, tuple), "be a list of values")]], _shape(Mapping, _KEEP), AfterValidator(_filled)]  # fmt: skip
+EventWindow = Annotated[
+    tuple[Annotated[StrictInt, Field(lt=0)], Annotated[StrictInt, Field(ge=0)]],
+    must("be two whole numbers, the first below 0 and the last 0 or above, such as [-5, 7]"),
+]
+LeftOut = Annotated[tuple[Kept, ...], must("be a list of mappings from a column to a list of values")]
 Parameters = Annotated[
     Mapping[Key, Annotated[Any, AfterValidator(_plain)]],
     _shape(Mapping, "be a mapping from names to values"),
@@ -201,10 +206,8 @@ class EstimandEntry(ScenarioEntry):
 class PlaceboEntry(NamedEntry):
     """A test of what must not move."""
 
-    kind: Annotated[
-        Kind, *one_of("time", "space", "outcome", "units", said="be one of time, space, outcome, units")
-    ] = Field(
-        description="Pretended in another time, for other units, on another outcome, or on units that the programme cannot reach."
+    kind: Annotated[Kind, *one_of(*get_args(Kind), said=f"be one of {', '.join(get_args(Kind))}")] = Field(
+        description="Pretended in another time, for other units, on another outcome, on units that the programme cannot reach, or a control that should show no effect."
     )
     method: Text | None = Field(default=None, description="A name in methods; default: the main one.")
     shifts: Annotated[tuple[Counted, ...], must("be a list of whole numbers above 0")] | None = Field(
@@ -217,11 +220,17 @@ class PlaceboEntry(NamedEntry):
     outcome_unit: Annotated[str, *one_of("fraction", "percent", "number")] | None = Field(
         default=None, description="Unit of these columns."
     )
+    changes: Changes = Field(
+        default_factory=empty_mapping,
+        description="Fields of the study with other values, for control: a roster of something else, other units.",
+    )
 
     @model_validator(mode="after")
-    def _names_its_outcome(self) -> PlaceboEntry:
+    def _names_what_is_pretended(self) -> PlaceboEntry:
         if self.kind == "outcome" and not self.outcome:
             raise PydanticCustomError(SAID, "must name its outcome: a column, or several")
+        if (self.kind == "control") != bool(self.changes):
+            raise PydanticCustomError(SAID, "must name its changes if its kind is control, and only then")
         return self
 
 
@@ -285,6 +294,10 @@ class RobustnessEntry(StudyPart):
 
     strata: Column | None = Field(
         default=None, description="Column: who was treated is drawn again within its values only."
+    )
+    size: Column | None = Field(
+        default=None,
+        description="Column of the size of units (residents, episodes): adds inference for few treated units.",
     )
     neighbours: (
         Annotated[

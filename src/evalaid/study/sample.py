@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +28,7 @@ from evalaid.study.sources import (
 from evalaid.study.spec import StudySpec
 
 PARTLY_TREATED = "partly_treated"  # 1 in the period in which a unit's start falls, where that period does not count
+_SHOWN = 12
 ALL_GROUPS = "all"  # an event that concerns every group, such as a national strike
 
 
@@ -83,8 +85,16 @@ def list_steps(spec: StudySpec) -> Iterator[tuple[str, pd.DataFrame]]:
     )
     if spec.link is not None:
         frame = _join(frame, _read_beside(spec.link, spec.unit, spec), spec)
-    need_columns(frame, "the joined panel", [*spec.keep, *spec.baseline, *([spec.cluster] if spec.cluster else [])])
+    named = [*spec.keep, *(name for entry in spec.leave_out for name in entry), *spec.baseline]
+    need_columns(frame, "the joined panel", [*named, *([spec.cluster] if spec.cluster else [])])
     yield "", frame
+    left_out = [
+        _rows_of(frame, entry) for entry in spec.leave_out
+    ]  # of the whole table: a value that it lacks is a slip
+    for entry, gone in zip(spec.leave_out, left_out, strict=True):
+        frame = frame[~gone.loc[frame.index]]
+        said = "; ".join(f"{column} is {', '.join(map(str, values))}" for column, values in entry.items())
+        yield f"leave_out: {said}", frame
     if spec.first_period is not None:
         frame = frame[~_ordinals(frame, spec).lt(_ordinal(spec.first_period, frame, spec))]
         yield f"first_period: {spec.first_period}", frame
@@ -92,7 +102,7 @@ def list_steps(spec: StudySpec) -> Iterator[tuple[str, pd.DataFrame]]:
         frame = frame[~_ordinals(frame, spec).gt(_ordinal(spec.last_period, frame, spec))]
         yield f"last_period: {spec.last_period}", frame
     for column, allowed in spec.keep.items():
-        frame = _keep(frame, column, allowed)
+        frame = frame[_has_one_of(frame[column], allowed, "keep")]
         yield f"keep: {column} is {', '.join(map(str, allowed))}", frame
     if spec.leave_out_events:
         frame = _without_events(frame, spec)
@@ -188,7 +198,9 @@ def load_roster(spec: StudySpec, frame: pd.DataFrame) -> Roster | None:
         roster = roster_of(read_partnerships_file(spec.roster, spec.roster_layout), str(spec.start_column))
         return spell_as(roster, roster_units(frame, spec))
     table = _read_beside(spec.roster, spec.roster_unit, spec)
-    need_columns(table, spec.roster, [str(spec.roster_unit), str(spec.start_column)])
+    need_columns(table, spec.roster, [str(spec.roster_unit), str(spec.start_column), *spec.roster_keep])
+    for column, allowed in spec.roster_keep.items():
+        table = table[_has_one_of(table[column], allowed, "roster_keep")]
     return Roster.read(table, str(spec.roster_unit), str(spec.start_column), hospital=spec.roster_hospital)
 
 
@@ -307,12 +319,23 @@ def _ordinal(period: int | str, frame: pd.DataFrame, spec: StudySpec) -> int:
     return int(parse_periods(pd.Series([period]), kind=period_kind(frame, spec)).ordinal[0])
 
 
-def _keep(frame: pd.DataFrame, column: str, allowed: tuple[Any, ...]) -> pd.DataFrame:
-    unknown = set(allowed) - set(frame[column])
+def _rows_of(frame: pd.DataFrame, entry: Mapping[str, Sequence[Any]]) -> pd.Series:
+    """Return which rows have one of an entry's values in every column that it names."""
+    met = [_has_one_of(frame[column], values, "leave_out") for column, values in entry.items()]
+    return pd.concat(met, axis=1).all(axis=1)
+
+
+def _has_one_of(column: pd.Series, values: Sequence[Any], field: str) -> pd.Series:
+    """Return which rows have one of the values; every value must occur."""
+    unknown = [value for value in values if not (column == value).any()]
     if unknown:
-        known = ", ".join(sorted(map(str, frame[column].unique())))
-        raise StudyError(f"keep: {column} has no value {', '.join(map(repr, unknown))}; its values are {known}.")
-    return frame[frame[column].isin(allowed)]
+        known = list(dict.fromkeys(map(str, column.dropna())))
+        near = difflib.get_close_matches(str(unknown[0]), known, n=1)
+        shown = ", ".join(sorted(known)[:_SHOWN]) + (", ..." if len(known) > _SHOWN else "")
+        meant = f" Did you mean {near[0]!r}?" if near else ""
+        named = ", ".join(map(repr, unknown))
+        raise StudyError(f"{field}: {column.name} has no value {named}; its values are {shown}.{meant}")
+    return column.isin(list(values))
 
 
 def _without_events(frame: pd.DataFrame, spec: StudySpec) -> pd.DataFrame:

@@ -29,7 +29,7 @@ from evalaid.base.project import (
     study_file,
 )
 from evalaid.base.yaml_files import Path, YamlFile
-from evalaid.study.entries import DoseEntry, MethodEntry, ScenarioEntry, to_plain, without_nulls
+from evalaid.study.entries import DoseEntry, MethodEntry, PlaceboEntry, ScenarioEntry, to_plain, without_nulls
 from evalaid.study.manifest import NUMBERS_FILE, hash_value
 from evalaid.study.study_faults import Fault, FaultyStudyError, explain, faults_between, write_path
 from evalaid.study.study_fields import StudyFields
@@ -39,7 +39,7 @@ RECOVERY_FILE = "data/recovery.csv"  # how methods find a known effect, by study
 _ALONE = "alone"  # context of a check in which nothing is read from the study's file
 _PROSE = {"title", "question", "programme", "origin", "outcome_label", "outcome_measure", "not_in_panel", "inside_label", "outside_label", "unit_label", "cluster_label", "summary", "data_notes", "caveats", "limits", "sources"}  # fmt: skip
 """No number depends on these: they are left out of the hash."""
-_ADDED = {"layout", "simulation", "inside", "total", "weight_kind", "dose", "placebo", "recovery", "robustness", "claims", "roster_layout", "notebooks", "never", "treated", "estimands", "outcomes", "smallest_effect"}  # fmt: skip
+_ADDED = {"layout", "simulation", "inside", "total", "weight_kind", "dose", "placebo", "recovery", "robustness", "claims", "roster_layout", "notebooks", "never", "treated", "estimands", "outcomes", "smallest_effect", "leave_out", "roster_keep", "event_window"}  # fmt: skip
 """Added after studies had been published: left out of the hash while not used, so that the hashes of older studies stay."""
 
 
@@ -142,12 +142,13 @@ class StudySpec(StudyFields):
         return tuple(found)
 
     def changes(self) -> dict[Path, Mapping[str, Any]]:
-        """Return the changes that methods, scenarios and the dose make, by their places in the study's file."""
-        entries: dict[Path, MethodEntry | ScenarioEntry | DoseEntry] = {
+        """Return the changes that methods, scenarios, controls and the dose make, by their places in the study's file."""
+        entries: dict[Path, MethodEntry | ScenarioEntry | PlaceboEntry | DoseEntry] = {
             **{("methods", name): entry for name, entry in self.methods.items()},
             **{("scenarios", name): entry for name, entry in self.scenarios.items()},
             **{("estimands", name): entry for name, entry in self.estimands.items()},
             **{("outcomes", name): entry for name, entry in self.outcomes.items()},
+            **{("placebo", name): entry for name, entry in self.placebo.items()},
         }
         if self.dose is not None:
             entries["dose",] = self.dose

@@ -107,6 +107,8 @@ def _files(spec: StudyFields) -> Iterator[Fault]:
             ("panel",),
             f"panel is '{spec.panel}': a tidy panel is a file that ends in {ends}; any other needs a layout",
         )
+    if spec.roster_keep and (spec.roster_layout or not spec.roster):
+        yield ("roster_keep",), "roster_keep needs a roster that is a tidy table: give roster, without roster_layout"
     if spec.roster_layout and not spec.roster:
         yield ("roster_layout",), "roster_layout says how a roster is read, but roster (a file) is missing"
 

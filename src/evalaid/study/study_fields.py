@@ -13,8 +13,10 @@ from evalaid.study.entries import (
     Column,
     DoseEntry,
     EstimandEntry,
+    EventWindow,
     Kept,
     Key,
+    LeftOut,
     Level,
     MethodEntry,
     Parameters,
@@ -104,6 +106,7 @@ class StudyFields(StudyPart):
         "Column of the roster with the treated unit or group; with roster_layout, the panel's column of these units.",
     )
     roster_hospital: Column | None = _field(None, "Column of the roster with the hospital.")
+    roster_keep: Kept = _field(empty_mapping, "Values of the roster whose partnerships stay, by column of its table.")
     start_column: Column | None = _field(
         None, "Column of the roster with the start; with roster_layout: start, announced, agreed or arrived."
     )
@@ -121,6 +124,10 @@ class StudyFields(StudyPart):
     # Who stays in the sample.
     only_cohorts: Periods = _field((), "Cohorts that stay beside the never treated; empty: all.")
     keep: Kept = _field(empty_mapping, "Values that stay in the sample, by column.")
+    leave_out: LeftOut = _field(
+        (),
+        "Rows that are left out: each entry lists values by column, and a row that has one of them in every column goes.",
+    )
     events: Text | None = _field(None, "File of other events, by cluster.")
     leave_out_events: Texts = _field((), "Kinds of event whose clusters are left out.")
     first_period: Period | None = _field(None, "First period of the sample.")
@@ -135,6 +142,10 @@ class StudyFields(StudyPart):
         None, "Whether weights say how much a unit counts, or how exactly its outcome is measured."
     )
     anticipation: Whole = _field(0, "Periods before the start in which the programme may already act.")
+    event_window: EventWindow | None = _field(
+        None,
+        "First and last period since the start that figures draw and tests of trends use, such as [-5, 7]; the table has all.",
+    )
     main: Text = _field("", "The method, by its name in methods, that the report leads with.")
     methods: Annotated[Mapping[Key, MethodEntry], *named()] = _field(empty_mapping, "Methods that are compared.")
     scenarios: Annotated[Mapping[Key, ScenarioEntry], *named()] = _field(

@@ -31,6 +31,19 @@ PUT_IN = "effect that was put in"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
+def series_styles(count: int) -> tuple[list[str], list[str]]:
+    """Return colours and markers for so many series: each colour returns with another marker when they run out.
+
+    Examples
+    --------
+    >>> colours, markers = series_styles(20)
+    >>> len(set(zip(colours, markers, strict=True)))
+    20
+    """
+    rounds = [divmod(place, len(SERIES)) for place in range(count)]
+    return [SERIES[at] for _, at in rounds], [MARKERS[(at + turn) % len(MARKERS)] for turn, at in rounds]
+
+
 @dataclass(frozen=True)
 class Look:
     """What every figure of a study has in common: its kind of data, its level, and what outcome and units are called."""

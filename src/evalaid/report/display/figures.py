@@ -12,13 +12,13 @@ from evalaid.report.display.canvas import (
     BAND,
     GREY,
     INK,
-    MARKERS,
     PALE,
     PUT_IN,
     SERIES,
     Look,
     canvas_of,
     finish,
+    series_styles,
 )
 from evalaid.report.display.fonts import drawable
 from evalaid.report.wording.prose import format_value
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 STATUS = ("never treated", "not yet treated", "treated")
 STATUS_COLOURS = ("#eceff2", "#a9c6df", "#1f5f8b")
+_LEGEND_COLUMNS = 6
 _CEILING = 100.0
 _WRAP = 44  # letters of a label in one line
 _ZERO = 1e-12  # an estimate this close to 0 and without an interval is that of the reference period
@@ -118,6 +119,7 @@ def draw_means(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     share = look.unit == "pp"
     periods = list(dict.fromkeys(frame["period_label"]))
     cohorts = list(dict.fromkeys(frame["cohort_label"]))
+    colours, markers = series_styles(len(cohorts))
     canvas, both = canvas_of(9.5, 4.2, columns=2 if share else 1)
     panels = list(both) if share else [both]
     for axes in panels:
@@ -130,8 +132,8 @@ def draw_means(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
             style="cohort_label",
             hue_order=cohorts,
             style_order=cohorts,
-            palette=list(SERIES[: len(cohorts)]),
-            markers=list(MARKERS[: len(cohorts)]),
+            palette=colours,
+            markers=markers,
             dashes=False,
             errorbar=None,
             sort=False,
@@ -147,7 +149,7 @@ def draw_means(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
         panels[1].set_title("Enlarged: the axis is cut at both ends")
     starts = frame[(frame["period_label"] == frame["start_label"])]
     for _, row in starts.iterrows():
-        colour = SERIES[cohorts.index(row["cohort_label"])]
+        colour = colours[cohorts.index(row["cohort_label"])]
         panels[-1].plot([row["period_label"]], [row["mean"]], "o", mfc="none", mec=colour, ms=14, mew=1.6)
     handles, names = panels[-1].get_legend_handles_labels()
     panels[-1].get_legend().remove()
@@ -156,7 +158,7 @@ def draw_means(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
         names,
         title="ring: first treated period",
         loc="outside lower center",
-        ncols=len(cohorts),
+        ncols=min(len(cohorts), _LEGEND_COLUMNS),
         frameon=False,
     )
     first, last = frame["period_label"].iloc[0], frame["period_label"].iloc[-1]
@@ -181,6 +183,7 @@ def draw_event_study(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     look : Look
     """
     canvas, axes = canvas_of(8.0, 4.6)
+    frame = frame[frame["in_window"]] if "in_window" in frame else frame
     time = frame["event_time"].to_numpy(dtype=float)
     ends = frame[CONF_LOW].notna().to_numpy()
     known = frame[ESTIMATE].notna().to_numpy()

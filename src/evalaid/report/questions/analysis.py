@@ -161,6 +161,8 @@ def report_effects(effects: Effects | Refusal, by: str, spec: StudySpec) -> pd.D
         _, scale = unit_of(effects.scale)
         frame = frame.assign(**{band: joint[end] * scale for band, end in zip(BAND_ENDS, ENDS, strict=True)})
         frame["note"] = joint["note"]  # says all that the pointwise note says
+        first, last = spec.event_window or (-np.inf, np.inf)
+        frame = frame.assign(in_window=frame["event_time"].between(first, last))
     return _labelled(frame, by, spec, effects)
 
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 
-from evalaid.base.effect_columns import ESTIMATE, P_VALUE, RESULTS
+from evalaid.base.effect_columns import DISTRIBUTION, ESTIMATE, P_VALUE, RESULTS, VCOV
 from evalaid.base.errors import EvalaidError, NotIdentifiedError
+from evalaid.did.inference.infer import infer
 from evalaid.did.panel.design import Design
 from evalaid.did.sensitivity.placebo.placebo import Placebo, placebo
 from evalaid.report.display.formatted_tables import ColumnFormat
+from evalaid.report.questions.analysis import describe_entry, estimate_entry, overall
 from evalaid.report.questions.other_averages import COLUMNS as OTHER
 from evalaid.report.questions.other_averages import spread_of
-from evalaid.report.questions.units import OTHER_OUTCOME, multiply, unit_of_outcome
+from evalaid.report.questions.units import OTHER_OUTCOME, in_unit, multiply, unit_of_outcome
 from evalaid.study.entries import PlaceboEntry
 from evalaid.study.sample import load_design
 from evalaid.study.spec import StudySpec
@@ -40,12 +43,23 @@ def entries(spec: StudySpec) -> Mapping[str, PlaceboEntry]:
     return spec.placebo or EARLIER
 
 
-def run_placebos(spec: StudySpec, design: Design) -> dict[str, Placebo | str]:
-    """Run the placebo tests that the study's file asks for, or an earlier start."""
+@dataclass(frozen=True)
+class Control:
+    """The estimate of a negative control, in the unit of the report: one row, with the number of treated units."""
+
+    table: pd.DataFrame
+    made_by: str
+
+
+Tested = Placebo | Control | str
+
+
+def run_placebos(spec: StudySpec, design: Design) -> dict[str, Tested]:
+    """Run the placebo tests that the study's file asks for, or an earlier start; of one that is refused the reasons."""
     return {name: _run(entry, spec, design) for name, entry in entries(spec).items()}
 
 
-def list_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.DataFrame:
+def list_placebos(found: Mapping[str, Tested], spec: StudySpec) -> pd.DataFrame:
     """List the placebos in time: effects of starts that did not happen, each beside the true start.
 
     ``key``, ``label``, ``shift``, the effect columns of `evalaid.report.questions.analysis`; no row when no test in time was
@@ -68,7 +82,7 @@ def list_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.Dat
     return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
 
 
-def list_other_outcomes(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.DataFrame:
+def list_other_outcomes(found: Mapping[str, Tested], spec: StudySpec) -> pd.DataFrame:
     """List the effects on outcomes that the programme must not move.
 
     ``key``, ``label``, ``estimate``, ``std_error``, ``conf_low``, ``conf_high``, ``p_value``, ``unit`` (that of the column:
@@ -93,7 +107,21 @@ def list_other_outcomes(found: Mapping[str, Placebo | str], spec: StudySpec) -> 
     return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
 
 
-def list_pretended(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.DataFrame:
+def list_controls(found: Mapping[str, Tested], spec: StudySpec) -> pd.DataFrame:
+    """List the negative controls: the main method where something else was given, or to units that should show nothing.
+
+    ``key``, ``label``, the effect columns, ``n_treated``, ``unit``, ``level``, ``note``, ``made_by``; no row when none was asked for.
+    """
+    columns = ["key", "label", *RESULTS, "n_treated", "unit", "level", "note", "made_by"]
+    tables = [
+        result.table.assign(key=name, label=entries(spec)[name].label, made_by=result.made_by)
+        for name, result in found.items()
+        if isinstance(result, Control)
+    ]
+    return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
+
+
+def list_pretended(found: Mapping[str, Tested], spec: StudySpec) -> pd.DataFrame:
     """Return how often intervals miss zero when never-treated units are pretended treated.
 
     ``key``, ``label``, ``placebos``, ``mean``, ``rejection_rate``, ``nominal`` (per cent), ``unit``, ``note``, ``made_by``.
@@ -119,7 +147,7 @@ def list_pretended(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.Da
     return pd.DataFrame(rows, columns=columns)
 
 
-def rank_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.DataFrame:
+def rank_placebos(found: Mapping[str, Tested], spec: StudySpec) -> pd.DataFrame:
     """Rank the true assignment among pretended ones, for every placebo test in space.
 
     ``key``, ``label``, ``estimate``, ``placebos``, ``largest``, ``p_value``, ``ratio_p_value``, ``unit``, ``note``,
@@ -138,7 +166,7 @@ def rank_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.Dat
     return frame.assign(made_by="placebo in space, " + frame["made_by"].astype(str))
 
 
-def spread_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.DataFrame:
+def spread_placebos(found: Mapping[str, Tested], spec: StudySpec) -> pd.DataFrame:
     """Return every placebo estimate in space beside the true one, for a figure.
 
     ``test``, ``label`` (pretended units), ``estimate``, ``actual`` (true assignment), ``unit``.
@@ -160,9 +188,9 @@ def spread_placebos(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.D
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["test", "label", ESTIMATE])
 
 
-def list_refused(found: Mapping[str, Placebo | str], spec: StudySpec) -> pd.DataFrame:
+def list_refused(found: Mapping[str, Tested], spec: StudySpec) -> pd.DataFrame:
     """List the placebo tests that the design does not admit: ``key``, ``what``, ``why``."""
-    rows = [(name, entries(spec)[name].label, why) for name, why in found.items() if not isinstance(why, Placebo)]
+    rows = [(name, entries(spec)[name].label, why) for name, why in found.items() if isinstance(why, str)]
     return pd.DataFrame(rows, columns=["key", "what", "why"])
 
 
@@ -170,11 +198,23 @@ def _label_of(column: str, spec: StudySpec) -> str | None:
     return spec.baseline[column].label if column in spec.baseline else None
 
 
-def _run(entry: PlaceboEntry, spec: StudySpec, design: Design) -> Placebo | str:
+def _control(entry: PlaceboEntry, spec: StudySpec) -> Control:
     method = spec.methods[entry.method or spec.main]
-    if method.changes:
-        design = load_design(spec.change(method.changes))
+    changed = spec.change({**method.changes, **entry.changes})
+    effects = estimate_entry(method, changed, load_design(changed))
+    table = in_unit(infer(overall(effects), level=spec.level), effects)
+    return Control(
+        table, f"negative control, {describe_entry(method)}; {table[VCOV].iloc[0]}, {table[DISTRIBUTION].iloc[0]}"
+    )
+
+
+def _run(entry: PlaceboEntry, spec: StudySpec, design: Design) -> Tested:
+    method = spec.methods[entry.method or spec.main]
     try:
+        if entry.kind == "control":
+            return _control(entry, spec)
+        if method.changes:
+            design = load_design(spec.change(method.changes))
         return placebo(
             design,
             method.method,

@@ -130,7 +130,7 @@ def read_answer(folder: Path, spec: Mapping[str, Any], numbers: Mapping[str, Map
             for name in ("units", "clusters", "treated_units", TREATED_CLUSTERS, "first_period", "last_period")
             if (found := value(f"sample.{name}")) is not None
         },
-        event=tuple(_points(folder / "tables" / "event_study.csv")),
+        event=tuple(_points(folder / "tables" / "event_study.csv", spec.get("event_window"))),
         threats=tuple(sorted(threats, key=lambda row: SERIOUS.index(row.answer))),
         choices=tuple(_choices(folder / "specifications.csv")),
     )
@@ -158,7 +158,8 @@ def load_answer(folder: Path) -> Answer:
     )
 
 
-def _points(path: Path) -> list[Point]:
+def _points(path: Path, window: Sequence[int] | None) -> list[Point]:
+    first, last = window or (-math.inf, math.inf)
     return [
         Point(
             int(float(row["key"])),
@@ -168,7 +169,7 @@ def _points(path: Path) -> list[Point]:
             None if (clusters := _number(row.get(TREATED_CLUSTERS))) is None else int(clusters),
         )
         for row in _rows(path)
-        if (estimate := _number(row[ESTIMATE])) is not None
+        if (estimate := _number(row[ESTIMATE])) is not None and first <= float(row["key"]) <= last
     ]
 
 

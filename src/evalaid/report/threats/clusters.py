@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -25,8 +25,10 @@ from evalaid.base.errors import EvalaidError, reason_of
 from evalaid.did.effects.effects import Effects
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.inference.infer import JACKKNIFE_LIMIT, Vcov, infer
+from evalaid.did.inference.randomisation.few_treated import few_treated
 from evalaid.did.inference.randomisation.permutation import randomize
 from evalaid.did.inference.wild.wild import wild_bootstrap
+from evalaid.did.panel.design import Design
 from evalaid.report.exhibits import Exhibit, Tabled
 from evalaid.report.questions.analysis import overall
 from evalaid.report.questions.effect_rows import effect_row
@@ -35,6 +37,7 @@ from evalaid.report.questions.units import in_unit
 from evalaid.report.threats.finding import APPEARS, UNKNOWN, Case, write_p
 from evalaid.report.threats.threat import Judged, Threat
 from evalaid.report.wording.robustness import FEW_CLUSTERS
+from evalaid.study.sample import diagnose_frame, load_frame
 
 WILD_DRAWS, ASSIGNMENTS = 9999, 999
 # The regression that takes part when the main method is none: saturated by cohort and period, so no comparison of treated
@@ -42,6 +45,12 @@ WILD_DRAWS, ASSIGNMENTS = 9999, 999
 REGRESSION = "etwfe"
 # With few clusters these cover less than they say; what is reported is more careful where that matters.
 TOO_SHORT = ("CR1", "multiplier")
+# For one or few treated units, with the residuals of many others; asked for by the column of their size.
+FewTreated = Literal["conley_taber", "ferman_pinto"]
+FEW_TREATED_KINDS: dict[FewTreated, str] = {
+    "conley_taber": "Conley and Taber: residuals of untreated units",
+    "ferman_pinto": "Ferman and Pinto: the same, by the size of units",
+}
 _KEPT = (*RESULTS, *CLUSTERS)
 
 
@@ -75,6 +84,10 @@ def examine_clusters(case: Case) -> pd.DataFrame:
         rows.append(_row(case, "wild", f"{_WILD}{of}", name, partial(_wild, case, regression)))
     label = "Randomisation: who was treated, drawn again"
     rows.append(_row(case, "randomisation", label, case.method, partial(_drawn, case)))
+    if case.spec.robustness.size is not None:
+        design, of = _complete(case)
+        for kind, name in FEW_TREATED_KINDS.items():
+            rows.append(_row(case, kind, f"{name}{of}", case.method, partial(_residuals, case, design, kind)))
     return pd.DataFrame(rows)
 
 
@@ -121,7 +134,11 @@ def _regression(case: Case) -> tuple[Effects | None, str]:
 
 
 def _wild(case: Case, effects: Effects) -> pd.DataFrame:
-    return wild_bootstrap(effects, draws=WILD_DRAWS, level=case.spec.level, seed=case.spec.seed)
+    """Run the wild bootstrap; without its jackknife where a cohort is one cluster, whose coefficients that would leave out."""
+    matrices = case.design.matrices
+    alone = any(len(np.unique(matrices.cluster[matrices.block(at)])) == 1 for at in range(len(matrices.cohorts)))
+    kind = "WCR11" if alone else "WCR31"
+    return wild_bootstrap(effects, draws=WILD_DRAWS, level=case.spec.level, seed=case.spec.seed, kind=kind)
 
 
 def _drawn(case: Case) -> pd.DataFrame:
@@ -136,6 +153,25 @@ def _drawn(case: Case) -> pd.DataFrame:
         **case.options,
     )
     return found.tidy()
+
+
+def _complete(case: Case) -> tuple[Design, str]:
+    """Return the design by units, and by the periods that every unit is observed in where the panel has gaps."""
+    spec = case.spec.change({"cluster": None})
+    frame = load_frame(spec)
+    periods = frame.groupby(spec.period)[spec.unit].nunique()
+    gaps = periods.index[periods < case.design.n_units]
+    if not len(gaps):
+        return diagnose_frame(frame, spec), ""
+    kept = frame[~frame[spec.period].isin(gaps)].reset_index(drop=True)
+    return diagnose_frame(kept, spec), f" (without {', '.join(map(str, gaps))}, in which the panel has gaps)"
+
+
+def _residuals(case: Case, design: Design, kind: FewTreated) -> pd.DataFrame:
+    size = case.spec.robustness.size if kind == "ferman_pinto" else None
+    return few_treated(
+        design, case.method, kind=kind, size=size, level=case.spec.level, seed=case.spec.seed, **case.options
+    )
 
 
 def _row(case: Case, key: str, label: str, method: str, make: Callable[[], pd.DataFrame]) -> dict[str, Any]:

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 import pandas as pd
 
 from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ESTIMATE, P_VALUE, RESULTS, has_interval, leaves_out_zero
-from evalaid.did.sensitivity.placebo.placebo import Placebo
 from evalaid.report.display.curves import draw_placebos
 from evalaid.report.exhibits import NOTHING_NOTED, Drawn, Exhibit, Tabled, Told
 from evalaid.report.questions.alternatives import explain
 from evalaid.report.questions.other_averages import spread_of
 from evalaid.report.questions.placebo_tests import (
     COLUMNS,
+    Tested,
+    list_controls,
     list_other_outcomes,
     list_placebos,
     list_pretended,
@@ -37,7 +38,7 @@ from evalaid.report.threats.finding import (
 from evalaid.report.threats.threat import Judged, Threat
 from evalaid.report.wording.robustness import PLACEBO
 
-Found = Mapping[str, Placebo | str]
+Found = Mapping[str, Tested]
 
 
 def examine_placebos(case: Case) -> Found:
@@ -70,6 +71,10 @@ def show_placebos(case: Case, found: Found) -> list[Exhibit]:
             "Outcomes that the programme must not move", extra=COLUMNS,
         ),
         Tabled(
+            list_controls(found, spec), "placebo_control", ["label", *RESULTS, "n_treated"],
+            "Negative controls: where the programme was not, and no effect is expected",
+        ),
+        Tabled(
             list_pretended(found, spec), "placebo_units", ["label", "placebos", "mean", "rejection_rate", "nominal"],
             "Never-treated units pretended treated: how often intervals miss zero", extra=COLUMNS,
         ),
@@ -91,7 +96,8 @@ def judge_placebos(case: Case, found: Found) -> Judged:
     spec = case.spec
     time, moved = list_placebos(found, spec), list_other_outcomes(found, spec)
     starts = time[(time["shift"] != 0) & time[CONF_LOW].notna()][ESTIMATE]
-    pretended = pd.concat([time[time["shift"] != 0], moved], ignore_index=True)
+    controls = list_controls(found, spec)
+    pretended = pd.concat([time[time["shift"] != 0], moved, controls], ignore_index=True)
     pretended = pretended[has_interval(pretended)]
     space, units = rank_placebos(found, spec), list_pretended(found, spec)
     said = [*_tell_intervals(case, pretended, starts), *_tell_others(case, moved, space, units)]

@@ -60,6 +60,8 @@ def examine_trends(case: Case) -> Divergence:
     """
     event = case.effects.aggregate("event_time")
     event = event.select(~np.isnan(event.value))  # event times without a comparison are at the ends; gaps are refused
+    if case.spec.event_window is not None:
+        event = event.select(event.cells["event_time"].between(*case.spec.event_window).to_numpy())
     event, lone = _with_errors(event, case.spec.level)
     weights, level, seed = _observation_weights(event), case.spec.level, case.spec.seed
     factor = case.unit[1]

@@ -25,6 +25,7 @@ from .did import (
     overlap as overlap,
     placebo as placebo,
     pretrend_power as pretrend_power,
+    pretrend_test as pretrend_test,
     randomize as randomize,
     read_panel as read_panel,
     regression_to_mean as regression_to_mean,

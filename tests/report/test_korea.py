@@ -121,7 +121,7 @@ def test_estimates_agree_where_they_must(values):
 
 
 def test_the_interval_uses_the_care_areas(run):
-    assert run.manifest["overall.main.estimate"].method.endswith("t(40)")
+    assert run.manifest["overall.main.estimate"].method.endswith("CR3, t(30.20)")
 
 
 def test_the_numbers_are_the_committed_ones(run):

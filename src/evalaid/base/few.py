@@ -19,3 +19,6 @@ WILD_FAILS = 4
 
 SYNTHETIC_FIRST = 3
 """With so few treated units or fewer a study's draft tries weights fitted to their own past before group averages."""
+
+FEW_EFFECTIVE = 10
+"""With fewer effective clusters the t quantile of the default is 15% above the normal one: more than a matter of the sample."""

@@ -26,3 +26,4 @@ from .sensitivity.selection.regression_to_mean import regression_to_mean as regr
 from .sensitivity.trends.coefficients import EventStudy as EventStudy
 from .sensitivity.trends.honest import honest as honest
 from .sensitivity.trends.pretrend_power import pretrend_power as pretrend_power
+from .sensitivity.trends.pretrend_test import pretrend_test as pretrend_test

@@ -372,6 +372,11 @@ def test_the_least_favourable_value_is_the_simulated_quantile():
 # Identities
 
 
+# The covariance of the coefficients leaves a cluster out where it has more than 2% of a coefficient, the error of their average where it
+# has more than 2% of the average; elsewhere one step stands for it.
+ONE_STEP = 0.02
+
+
 @pytest.mark.parametrize("method", ["C-LF", "conditional"])
 def test_without_violations_the_interval_is_the_usual_one(method):
     """With m = 0 all rows but the effect's own are slack or known: both stages together have the usual size."""
@@ -380,7 +385,7 @@ def test_without_violations_the_interval_is_the_usual_one(method):
         usual = result.original.iloc[0]
         found = result.table.iloc[0]
         np.testing.assert_allclose(
-            [found.conf_low, found.conf_high], [usual.conf_low, usual.conf_high], atol=1e-4 * usual.std_error
+            [found.conf_low, found.conf_high], [usual.conf_low, usual.conf_high], atol=ONE_STEP * usual.std_error
         )
 
 
@@ -548,7 +553,8 @@ def test_weights_pick_the_effect():
 def test_effects_read_from_a_file_give_the_same():
     event = panel_study("event_study")
     again = ea.Effects.from_json(event.to_json())
-    pd.testing.assert_frame_equal(ea.honest(again, m=0.2).table, ea.honest(event, m=0.2).table)
+    ours, theirs = (ea.honest(one, m=0.2, vcov="CR1").table for one in (again, event))
+    pd.testing.assert_frame_equal(ours, theirs)
 
 
 def test_the_caller_keeps_what_was_passed():
@@ -711,5 +717,6 @@ def test_with_two_treated_clusters_the_usual_interval_has_their_degrees_of_freed
     frame = simulate(91, n_units=24, cohorts=(None,))
     frame["cohort"] = np.where(frame["county"].isin(["C000", "C001"]), 5.0, np.nan)
     event = ea.estimate(diagnose(frame), "event_study")
-    assert set(gather(event, None, 0.95).original["distribution"]) == {"t(1)"}
-    assert gather(event, None, 0.95).study.degrees_of_freedom == 1
+    found = gather(event, None, 0.95)
+    assert 1 <= found.study.degrees_of_freedom < 2
+    assert set(found.original["distribution"]) == {f"t({found.study.degrees_of_freedom:.2f})"}

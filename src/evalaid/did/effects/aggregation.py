@@ -30,6 +30,7 @@ class Population:
     weight: Floats  # Sampling weight of a unit, mean one. (units,)
     cluster: NDArray[np.int64]  # Cluster code 0..G-1. (units,)
     clusters: pd.Index  # Cluster labels, (G,)
+    periods: NDArray[np.int64] | None = None  # The periods of the panel as ordinals, (T,)
 
     @cached_property
     def cohorts(self) -> Floats:

@@ -26,6 +26,7 @@ from evalaid.did.effects.aggregation import (
 )
 from evalaid.did.effects.contrasts import Contrasts
 from evalaid.did.effects.influence import Influence
+from evalaid.did.effects.without import Step, averaged, combined
 
 AggregationWeights = Literal["estimated", "fixed"]
 
@@ -47,6 +48,17 @@ class Convention:
     caution: str = ""  # Why errors from this influence should not be relied on; "" when they may be
     remark: str = ""  # What was not used as the design asks; stands beside every number
     magnitude: float = 1.0  # Largest outcome in absolute value: an error far below it is rounding
+
+
+@dataclass(frozen=True, eq=False)
+class Derivation:
+    """How estimates follow from others: ``weights`` (cells of a parent, cells) of each parent, and the step from what the parents
+    are without some units to what these are.
+    """
+
+    parents: tuple[Effects, ...]
+    weights: tuple[NDArray[np.float64], ...]
+    step: Step
 
 
 @dataclass(frozen=True, repr=False)
@@ -81,6 +93,11 @@ class Effects:
     contrasts : Contrasts, optional
         The regression of whose coefficients the estimates are linear combinations, for inference that fits it again (wild
         bootstrap, CR2); None for other methods, and lost by serialisation.
+    derivation : Derivation, optional
+        The estimates that these are combinations of; None for an estimator's own cells, and lost by serialisation.
+    leave_out : callable, optional
+        ``leave_out(codes, n)`` gives the values (n, cells) without each of the groups 0 to n of the units, without a refit; only
+        beside an estimator's own cells.
     """
 
     cells: pd.DataFrame
@@ -95,6 +112,10 @@ class Effects:
     aggregation: AggregationWeights = "estimated"
     refit: Callable[[NDArray[np.bool_]], Effects] | None = field(default=None, repr=False, compare=False)
     contrasts: Contrasts | None = field(default=None, repr=False, compare=False)
+    derivation: Derivation | None = field(default=None, repr=False, compare=False)
+    leave_out: Callable[[NDArray[np.int64], int], NDArray[np.float64]] | None = field(
+        default=None, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         n_units, n_cells = self.influence.shape
@@ -265,7 +286,9 @@ class Effects:
         people = self.population
         size = people.shares[people.place(cells["cohort"])] if by == "cohort" else np.ones(len(cells))
         value = np.where(groups.used.any(axis=0), result.value, np.nan)
-        return replace(result, value=value, size=size, influence=influence, contrasts=contrasts)
+        place = people.place(cells["cohort"]) if by == "cohort" else None
+        derivation = Derivation((self,), (matrix,), averaged(groups, place))
+        return replace(result, value=value, size=size, influence=influence, contrasts=contrasts, derivation=derivation)
 
     def _balanced(self, last: int) -> Effects:
         """Keep the cohorts with an estimate in every event time from 0 to ``last``, without the later event times."""
@@ -307,6 +330,7 @@ class Effects:
                 "weight": _plain(population.weight),
                 "cluster": population.cluster.tolist(),
                 "clusters": [str(cluster) for cluster in population.clusters],
+                "periods": None if population.periods is None else population.periods.tolist(),
             },
         }
         return json.dumps(document, sort_keys=True, ensure_ascii=False)
@@ -329,6 +353,7 @@ class Effects:
                 weight=np.array(people["weight"], dtype=float),
                 cluster=np.array(people["cluster"], dtype=np.int64),
                 clusters=pd.Index(people["clusters"]),
+                periods=np.array(people["periods"], dtype=np.int64) if people.get("periods") else None,
             ),
             size=floats["size"],
             convention=Convention(**document["convention"]),
@@ -349,6 +374,8 @@ class Effects:
             size=np.abs(self.size @ matrix),
             refit=None if refit is None else lambda keep: again(refit(keep)),
             contrasts=None if self.contrasts is None else self.contrasts.combine(matrix),
+            derivation=Derivation((self,), (matrix,), combined(matrix)),
+            leave_out=None,
         )
 
     def align(self, cells: pd.DataFrame) -> Effects:

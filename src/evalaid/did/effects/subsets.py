@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evalaid.did.effects.aggregation import average_weights, group_cells
-from evalaid.did.effects.effects import Effects
+from evalaid.did.effects.effects import Derivation, Effects
 from evalaid.did.effects.influence import Influence
 from evalaid.did.effects.linear import NULL_TOLERANCE, Solver
 
@@ -99,4 +99,5 @@ def _stack(average: Effects, values: Floats, psi: Floats, rank: int) -> Effects:
         convention=convention,
         refit=None,
         contrasts=None,
+        derivation=Derivation((average,), (np.ones((1, len(values))),), lambda _: None),
     )

@@ -15,19 +15,14 @@ from scipy.special import ndtr, stdtrit
 from evalaid.base.errors import InferenceError
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
-from evalaid.did.inference.cluster_counts import (
-    ONE_TREATED,
-    RESAMPLE,
-    careful_degrees,
-    refuse_one_treated,
-    say_few,
-    say_very_few,
-    treated_clusters,
-)
+from evalaid.did.inference.cluster_counts import RESAMPLE, alone_on_a_side, refuse_alone, say_very_few
+from evalaid.did.inference.default_rule import automatic_errors, band_critical_values
 from evalaid.did.inference.intervals import Errors, pointwise, tabulate, without_fixed
 from evalaid.did.inference.options import check_effects, check_options
+from evalaid.did.inference.shares import shares_of
 from evalaid.did.inference.variance.bias_reduced import bias_reduced_variance
-from evalaid.did.inference.variance.cluster import Clusters, clusters_of, jackknife_variance, robust_variance
+from evalaid.did.inference.variance.cluster import Clusters, clusters_of, robust_variance
+from evalaid.did.inference.variance.jackknife import jackknife_variance
 from evalaid.did.inference.variance.multiplier import (
     bootstrap,
     pointwise_critical_values,
@@ -41,8 +36,6 @@ Vcov = Literal["auto", "reference", "CR0", "CR1", "CR2", "CR3", "two_way", "mult
 
 # What is computed from how treated clusters differ: refused where there is one.
 SEE_TREATED = ("CR0", "CR1", "CR2", "CR3", "multiplier")
-# Re-estimating without each cluster stays a matter of seconds up to here; `auto` keeps CR1 beyond.
-JACKKNIFE_LIMIT = 300
 # The t distribution with Satterthwaite degrees of freedom is close only from here (Tipton 2015, doi:10.1037/met0000011).
 TOO_FEW_DEGREES = 4
 
@@ -56,7 +49,7 @@ def infer(
     *,
     cluster: pd.Series | Sequence[pd.Series] | None = None,
     draws: int = 999,
-    weights: str = "rademacher",
+    weights: str | None = None,
     seed: int | np.random.Generator = 1,
     simultaneous: bool = False,
 ) -> pd.DataFrame:
@@ -71,9 +64,9 @@ def infer(
     level : float
         Coverage of the intervals, in (0, 1).
     vcov : {"auto", "reference", "CR0", "CR1", "CR2", "CR3", "two_way", "multiplier"}
-        ``auto``: CR1 with t(G-1), or the jackknife CR3 when there are fewer than 30 clusters or an estimate rests on fewer
-        than 10 treated clusters, of which then as many as there are (one of two) give the degrees of freedom of t; no error
-        where it rests on a single one; ``note`` says which and why. ``reference``: the convention of the
+        ``auto``: the jackknife CR3 with t(G* - 1), G* the effective number of clusters of the row by their shares of its treated
+        and of its comparison units (:mod:`evalaid.did.inference.shares`), at least one; no error where a row rests on a single
+        treated or comparison cluster; ``note`` says so. ``reference``: the convention of the
         method's reference implementation. ``CR0``: no small-sample factor. ``CR1``: ``G/(G-1)``, for regressions times
         ``(n-1)/(n-k)``. ``CR2``: residuals of regressions adjusted so that the variance is unbiased for independent errors,
         with degrees of freedom of their own in each row (Bell and McCaffrey). ``CR3``: leave-one-cluster-out. ``two_way``:
@@ -82,8 +75,8 @@ def infer(
     cluster : pandas.Series, or two of them for ``two_way``
         Coarser clusters, indexed by unit; the design's by default.
     draws, weights, seed
-        Of the multiplier bootstrap (also used for ``simultaneous``): number of draws; rademacher, mammen or webb; seed
-        or generator.
+        Of the multiplier bootstrap (also used for ``simultaneous``): number of draws; normal (the default of bands with
+        ``auto``), rademacher (the default elsewhere), mammen or webb; seed or generator.
     simultaneous : bool
         Intervals that hold all rows at once with probability ``level`` (sup-t) instead of each row by itself.
 
@@ -98,12 +91,14 @@ def infer(
     ------
     InferenceError
         For an unknown ``vcov``, a level outside (0, 1), fewer than two clusters, CR3 on effects read from a file, CR2 on
-        effects that carry no regression, or errors other than ``reference`` where every estimate rests on one treated cluster.
+        effects that carry no regression, or errors other than ``auto`` and ``reference`` where every estimate rests on one treated
+        or one comparison cluster.
 
     Notes
     -----
     Simultaneous critical values come from multiplier draws of the correlation between rows; with a t distribution the
-    normal critical value c is replaced by the t value of the same tail, ``t^-1(Phi(c))``.
+    normal critical value c is replaced by the t value of the same tail, ``t^-1(Phi(c))``. With ``auto`` the jackknife changes are
+    drawn, and c moves towards Sidak's where few clusters show the correlation (:mod:`evalaid.did.inference.default_rule`).
 
     Examples
     --------
@@ -113,9 +108,9 @@ def infer(
     >>> frame = pd.DataFrame(rows, columns=["county", "year", "share", "first_treated"])
     >>> table = ea.infer(ea.estimate(ea.diagnose(frame, "county", "year", "share", "first_treated"), "twfe"))
     >>> table["vcov"][0], table["distribution"][0]
-    ('CR3', 't(5)')
+    ('CR3', 't(9.77)')
     >>> table["note"][0]
-    'CR3, t(5); only 12 clusters and 5 treated clusters: ...'
+    'CR3, t(9.8): 12 clusters count as 10.8'
     """
     if vcov not in get_args(Vcov):
         raise InferenceError(f"vcov={vcov!r} is not a choice; choose {', '.join(get_args(Vcov))}.")
@@ -124,7 +119,7 @@ def infer(
     if vcov == "two_way":
         return _two_way(effects, level, cluster, simultaneous=simultaneous)
     clusters = clusters_of(effects, cluster)
-    draws_of = _Draws(effects, clusters, draws, weights, seed)
+    draws_of = _Draws(effects, clusters, draws, weights or ("normal" if vcov == "auto" else "rademacher"), seed)
     errors = _errors(effects, clusters, vcov, draws_of)
     if vcov in SEE_TREATED:
         errors = _without_single(effects, clusters, errors)
@@ -152,12 +147,12 @@ def _two_way(
 
 
 def _without_single(effects: Effects, clusters: Clusters, errors: Errors) -> Errors:
-    """Remove the error of rows that rest on one treated cluster; note what very few clusters mean."""
-    alone = refuse_one_treated(effects, clusters, errors.vcov, errors.std_error)
+    """Remove the error of rows that rest on one treated or comparison cluster; note what very few clusters mean."""
+    alone = refuse_alone(effects, clusters, errors.vcov, errors.std_error)
     few = say_very_few(len(clusters))
     said = f"only {len(clusters)} clusters: {few}" if few else ""
-    notes = [ONE_TREATED if only else join_texts((note, said)) for only, note in zip(alone, errors.notes, strict=True)]
-    return replace(errors, std_error=np.where(alone, np.nan, errors.std_error), notes=notes)
+    notes = [text or join_texts((note, said)) for text, note in zip(alone, errors.notes, strict=True)]
+    return replace(errors, std_error=np.where([bool(text) for text in alone], np.nan, errors.std_error), notes=notes)
 
 
 class _Draws:
@@ -166,6 +161,7 @@ class _Draws:
     def __init__(
         self, effects: Effects, clusters: Clusters, draws: int, kind: str, seed: int | np.random.Generator
     ) -> None:
+        self.count, self.kind, self.seed = draws, kind, seed
         self._make = partial(_bootstrap, effects, clusters, draws, kind, seed)
         self._values: Floats | None = None
         source = "" if isinstance(seed, np.random.Generator) else f", seed {seed}"
@@ -186,13 +182,15 @@ def _errors(effects: Effects, clusters: Clusters, vcov: str, draws: _Draws) -> E
     t_distribution = len(clusters) - 1
     quiet = [""] * len(effects)
     if vcov == "auto":
-        return _automatic(effects, clusters)
+        return automatic_errors(effects, clusters)
     if vcov == "reference":
         convention = effects.convention
         corrected = convention.correction == "regression"
         std_error = np.sqrt(robust_variance(effects, clusters, corrected=corrected, as_reference=True))
         freedom = t_distribution if convention.distribution == "t" else None
-        return Errors(std_error, freedom, "CR1" if corrected else "CR0", quiet)
+        shares = shares_of(effects, clusters)
+        notes = [text and f"{text}: this one is the reference's" for text in alone_on_a_side(effects, clusters, shares)]
+        return Errors(std_error, freedom, "CR1" if corrected else "CR0", notes)
     if vcov == "multiplier":
         return Errors(spread(draws()), None, "multiplier", [draws.note] * len(effects))
     if vcov == "CR3":
@@ -206,39 +204,6 @@ def _errors(effects: Effects, clusters: Clusters, vcov: str, draws: _Draws) -> E
     return Errors(np.sqrt(variance), t_distribution, vcov, quiet)
 
 
-def _automatic(effects: Effects, clusters: Clusters) -> Errors:
-    """Take CR1, or CR3 when clusters or treated clusters are few; say so row by row.
-
-    One treated cluster shows nothing of how treated clusters vary: its residual is zero by construction, and an interval
-    from the comparison clusters alone is far too short (Conley and Taber 2011, doi:10.1162/REST_a_00049).
-    """
-    count = len(clusters)
-    treated = treated_clusters(effects, clusters)
-    if caution := effects.convention.caution:
-        return Errors(np.full(len(effects), np.nan), count - 1, "none", [caution] * len(effects))
-    few = [say_few(count, int(here)) if here != 1 else "" for here in treated]
-    variance = robust_variance(effects, clusters, corrected=True)
-    alone = (treated == 1) & (variance > 0)
-    name = "CR1"
-    wanted = any(few) and count <= JACKKNIFE_LIMIT and effects.refit is not None
-    if wanted:
-        jackknife, reasons = jackknife_variance(effects, clusters)
-        usable = ~np.isnan(jackknife) | np.isnan(effects.value) | (treated == 1)
-        if usable.all():
-            variance, name = jackknife, "CR3"
-        else:
-            few = [
-                join_texts((text, reason and f"CR3 not available: {reason}"))
-                for text, reason in zip(few, reasons, strict=True)
-            ]
-    degrees = careful_degrees(count, treated)
-    notes = [
-        ONE_TREATED if only else join_texts((f"{name}, t({freedom:.0f})", text))
-        for only, freedom, text in zip(alone, degrees, few, strict=True)
-    ]
-    return Errors(np.where(alone, np.nan, np.sqrt(variance)), degrees, name, notes)
-
-
 def _critical_values(errors: Errors, level: float, draws: _Draws, *, simultaneous: bool) -> tuple[Floats, str]:
     """Return the critical value of each row and a word on how it was found."""
     std_error, freedom = errors.std_error, errors.degrees_of_freedom
@@ -246,6 +211,9 @@ def _critical_values(errors: Errors, level: float, draws: _Draws, *, simultaneou
     critical = np.full(len(std_error), np.nan)
     if not known.any():
         return critical, ""
+    if simultaneous and errors.changes is not None:
+        found = band_critical_values(errors, level, draws.count, draws.kind, draws.seed)
+        return found, f"simultaneous over {int(known.sum())} rows, {draws.note}"
     if simultaneous:
         values = draws()[:, known]
         scale = std_error[known] if errors.vcov == "multiplier" else np.sqrt((values**2).mean(axis=0))

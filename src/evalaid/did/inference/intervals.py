@@ -35,14 +35,16 @@ NO_PART = "a cell behind it has no standard error"
 class Errors:
     """Standard errors and how they were found.
 
-    ``std_error`` (cells,): naN where there is none. ``degrees_of_freedom``: of the t distribution, by row where they
-    differ; None = normal. ``vcov``: name of the method. ``notes``: one a cell.
+    ``std_error`` (cells,): NaN where there is none. ``degrees_of_freedom``: of the t distribution, by row where they
+    differ; None = normal. ``vcov``: name of the method. ``notes``: one per cell. ``changes`` (G, cells): terms by cluster whose
+    squares sum to the variance, where bands are drawn from them.
     """
 
     std_error: Floats
     degrees_of_freedom: float | Floats | None
     vcov: str
     notes: list[str]
+    changes: Floats | None = None
 
 
 def without_fixed(effects: Effects, std_error: Floats) -> Floats:

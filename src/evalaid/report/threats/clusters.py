@@ -24,7 +24,7 @@ from evalaid.base.effect_columns import (
 from evalaid.base.errors import EvalaidError, reason_of
 from evalaid.did.effects.effects import Effects
 from evalaid.did.estimators.estimation import estimate
-from evalaid.did.inference.infer import JACKKNIFE_LIMIT, Vcov, infer
+from evalaid.did.inference.infer import Vcov, infer
 from evalaid.did.inference.randomisation.few_treated import few_treated
 from evalaid.did.inference.randomisation.permutation import randomize
 from evalaid.did.inference.wild.wild import wild_bootstrap
@@ -40,6 +40,8 @@ from evalaid.report.wording.robustness import FEW_CLUSTERS
 from evalaid.study.sample import diagnose_frame, load_frame
 
 WILD_DRAWS, ASSIGNMENTS = 9999, 999
+# Leaving out each of more clusters may take minutes, and changes nothing beside what is reported.
+JACKKNIFE_LIMIT = 300
 # The regression that takes part when the main method is none: saturated by cohort and period, so no comparison of treated
 # units with treated units enters it.
 REGRESSION = "etwfe"
@@ -72,7 +74,9 @@ def examine_clusters(case: Case) -> pd.DataFrame:
     rows = [
         _row(case, key, label, case.method, partial(infer, main, level, vcov))
         if few or vcov != "CR3"
-        else _missing(case, key, label, f"more than {JACKKNIFE_LIMIT} clusters: CR1 serves as well")
+        else _missing(
+            case, key, label, f"more than {JACKKNIFE_LIMIT} clusters: the interval as reported serves as well"
+        )
         for key, label, vcov in kinds
     ]
     regression, name = _regression(case)

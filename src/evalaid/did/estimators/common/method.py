@@ -177,7 +177,7 @@ def population_of(matrices: Matrices) -> Population:
         else:
             weight = (importance * matrices.observed).sum(axis=1) / matrices.observed.sum(axis=1)
         weight = weight / weight.mean()
-    return Population(matrices.units, matrices.cohort, weight, matrices.cluster, matrices.clusters)
+    return Population(matrices.units, matrices.cohort, weight, matrices.cluster, matrices.clusters, matrices.periods)
 
 
 def cell_frame(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from evalaid.base.errors import EstimationError
 from evalaid.base.periods import label
 from evalaid.did.effects.effects import Convention, Effects
 from evalaid.did.effects.influence import Block, Influence
+from evalaid.did.estimators.common.cohort_sums import changes_without, constant_weights, sums_without
 from evalaid.did.estimators.common.method import (
     Method,
     Needs,
@@ -139,7 +140,28 @@ def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> E
         scale=scale_of(design),
         convention=Convention("none", "normal"),
         aggregation="estimated",
+        leave_out=_leave_out(matrices, cells)
+        if adjustment == "none" and matrices.importance is matrices.weight
+        else None,
     )
+
+
+def _leave_out(matrices: Matrices, cells: list[_Cell]) -> Callable[[NDArray[np.int64], int], Floats] | None:
+    """Return the estimates without some units from sums by cohort and period; None where units are missing or weights change."""
+    if not constant_weights(matrices):
+        return None
+    position = np.arange(len(matrices.cohorts) + 1)
+    cohort, now, base, first = np.array([(c.cohort, c.now, c.base, c.comparison_from) for c in cells]).T
+    compared = (position >= first[:, None]) & (position != cohort[:, None])
+    fixed, lost = (
+        np.array([bool(c.reason) and (c.reason == BASE_PERIOD) is same for c in cells]) for same in (True, False)
+    )
+
+    def leave_out(codes: NDArray[np.int64], count: int) -> Floats:
+        values = changes_without(sums_without(matrices, codes, count), cohort, compared, now, base)
+        return np.where(lost, np.nan, np.where(fixed, 0.0, values))
+
+    return leave_out
 
 
 def _comparisons(matrices: Matrices, comparison: str, base_period: str, anticipation: int) -> Iterator[_Cell]:

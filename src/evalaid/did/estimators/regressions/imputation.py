@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from evalaid.did.effects.effects import Convention, Effects
 from evalaid.did.effects.influence import Block, Influence
 from evalaid.did.effects.linear import PanelData, Solver, unit_products, within, within_gram
 from evalaid.did.effects.subsets import Subsets
+from evalaid.did.estimators.common.cohort_sums import constant_weights, gaps_without, sums_without
 from evalaid.did.estimators.common.method import (
     Method,
     Needs,
@@ -173,7 +175,21 @@ def _to_effects(design: Design, plan: _Plan, fit: UntreatedFit, names: tuple[str
         scale=scale_of(design),
         convention=Convention("none", "normal"),
         aggregation="fixed",
+        leave_out=None if len(fit.covariates) else _leave_out(design.matrices, plan),
     )
+
+
+def _leave_out(matrices: Matrices, plan: _Plan) -> Callable[[NDArray[np.int64], int], Floats] | None:
+    """Return the estimates without some units from sums by cohort and period; None where units are missing or weights change."""
+    if not constant_weights(matrices) or matrices.importance is not matrices.weight:
+        return None
+    first = np.minimum(matrices.starts[:-1], len(matrices.units) - 1)  # a cohort without units is in no sum
+    untreated = np.asarray(plan.untreated[first] > 0)
+
+    def leave_out(codes: NDArray[np.int64], count: int) -> Floats:
+        return gaps_without(sums_without(matrices, codes, count), untreated, plan.rows, plan.columns)
+
+    return leave_out
 
 
 def fit_untreated(data: PanelData, mass: Floats) -> UntreatedFit:

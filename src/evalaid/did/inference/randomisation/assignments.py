@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from evalaid.base.errors import InferenceError
 from evalaid.base.names import UNIT
+from evalaid.did.panel.by_unit import fault_of_index, stated_units
 from evalaid.did.panel.design import Design
 
 Codes = NDArray[np.intp]
@@ -143,6 +144,8 @@ def unit_labels(design: Design, given: str | pd.Series, name: str) -> pd.Series:
             )
         series = design.source.set_index(design.panel.names[UNIT], drop=False)[given]
     else:
+        if fault := fault_of_index(given.index, stated_units(design)):
+            raise InferenceError(f"{name} is not a Series by unit: {fault}.")
         series = given
     series = series[series.index.isin(units)]
     pairs = pd.DataFrame({"unit": series.index, "label": series.to_numpy()}).drop_duplicates()

@@ -1,9 +1,8 @@
-"""Cluster-robust variances from influence: CR0, CR1 and the jackknife CR3."""
+"""Clusters of the units, and cluster-robust variances from influence: CR0 and CR1."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from evalaid.base.errors import EstimationError, InferenceError
+from evalaid.base.errors import InferenceError
 from evalaid.did.effects.effects import Effects
+from evalaid.did.panel.by_unit import fault_of_index
 
 Floats = NDArray[np.float64]
-JOINT = ("reference", "CR0", "CR1", "CR3")
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,8 @@ def clusters_of(effects: Effects, cluster: pd.Series | Sequence[pd.Series] | Non
                 "vcov='two_way' of infer). A column of the panel is named in diagnose(..., cluster=...). Clusters hold whole units, "
                 "not periods: the influence of a unit is its sum over all of them."
             )
+        if fault := fault_of_index(cluster.index, population.units):
+            raise InferenceError(f"cluster is not a Series by unit: {fault}.")
         aligned = _one_label_a_unit(cluster).reindex(population.units)
         if aligned.isna().any():
             missing = [str(unit) for unit in population.units[aligned.isna().to_numpy()]]
@@ -63,11 +64,23 @@ def clusters_of(effects: Effects, cluster: pd.Series | Sequence[pd.Series] | Non
             )
         codes, labels = pd.factorize(aligned, sort=True)
         found = Clusters(codes.astype(np.int64), pd.Index(labels))
+    found = _by_appearance(found)
     if len(found) < 2:
         raise InferenceError(
             "Only one cluster: no variance between clusters can be seen. Use a finer cluster or report no interval."
         )
     return found
+
+
+def _by_appearance(clusters: Clusters) -> Clusters:
+    """Number the clusters by their first unit, so that random draws do not depend on the type or the spelling of labels."""
+    found, first, code = np.unique(clusters.codes, return_index=True, return_inverse=True)
+    order = np.argsort(first, kind="stable")
+    if len(found) == len(clusters) and (found[order] == np.arange(len(found))).all():
+        return clusters
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    return Clusters(place[code.ravel()], clusters.labels[found[order]])
 
 
 def _one_label_a_unit(series: pd.Series) -> pd.Series:
@@ -112,50 +125,3 @@ def small_sample_factor(effects: Effects, n_clusters: int) -> float:
             return float("nan")
         factor *= (convention.observations - 1) / (convention.observations - convention.parameters)
     return factor
-
-
-def jackknife_variance(effects: Effects, clusters: Clusters) -> tuple[Floats, list[str]]:
-    """Return the CR3 variance: the estimates are recomputed without each cluster in turn.
-
-    ``(G-1)/G sum_g (estimate_without_g - estimate)^2`` (MacKinnon, Nielsen and Webb 2023,
-    doi:10.1016/j.jeconom.2022.04.001, their CV3). Conservative with few or unequal clusters.
-
-    Shape: variance (cells,).
-    """
-    changes, reasons = jackknife_changes(effects, clusters)
-    count = len(clusters)
-    return (changes**2).sum(axis=0) * (count - 1) / count, reasons
-
-
-def jackknife_changes(effects: Effects, clusters: Clusters) -> tuple[Floats, list[str]]:
-    """Return how each estimate changes without each cluster, (G, cells), and by cell a cluster without which it is lost."""
-    if effects.refit is None:
-        raise InferenceError(
-            "CR3 re-estimates without each cluster, and these effects carry no estimator (they were read from JSON or "
-            "built by hand). Estimate them in this session, or use CR1 or multiplier."
-        )
-    changes = np.full((len(clusters), len(effects)), np.nan)
-    reasons = [""] * len(effects)
-    for code, name in enumerate(clusters.labels):
-        with suppress(EstimationError):
-            changes[code] = effects.refit(clusters.codes != code).value - effects.value
-        for k in np.flatnonzero(np.isnan(changes[code]) & ~np.isnan(effects.value)):
-            reasons[k] = reasons[k] or f"no estimate without cluster {name}"
-    return changes, reasons
-
-
-def joint_covariance(effects: Effects, clusters: Clusters, vcov: str) -> Floats:
-    """Return the covariance of the estimates, (cells, cells), whose diagonal is the variance that `infer` uses."""
-    if vcov not in JOINT:
-        raise InferenceError(f"vcov={vcov!r} gives no covariance between estimates; choose {', '.join(JOINT)}.")
-    if vcov == "CR3":
-        sums, reasons = jackknife_changes(effects, clusters)
-        if any(reasons):
-            raise InferenceError(f"CR3 gives no covariance here: {next(filter(None, reasons))}. Use CR1.")
-        factor = (len(clusters) - 1) / len(clusters)
-    else:
-        reference = vcov == "reference"
-        sums = clusters.sums(effects.influence.matrix(as_reference=reference))
-        corrected = vcov == "CR1" or (reference and effects.convention.correction == "regression")
-        factor = small_sample_factor(effects, len(clusters)) if corrected else 1.0
-    return np.asarray(sums.T @ sums * factor)

@@ -13,8 +13,9 @@ from evalaid.base.errors import InferenceError
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.aggregation import Population
 from evalaid.did.effects.contrasts import Contrasts
-from evalaid.did.effects.effects import CELL_KEYS, Convention, Effects
+from evalaid.did.effects.effects import CELL_KEYS, Convention, Derivation, Effects
 from evalaid.did.effects.influence import Influence
+from evalaid.did.effects.without import subtracted
 from evalaid.did.inference.options import check_effects
 
 Floats = NDArray[np.float64]
@@ -100,6 +101,7 @@ def difference(effects_a: Effects, effects_b: Effects) -> Effects:
         convention=_join_conventions(effects_a.convention, effects_b.convention),
         aggregation="estimated" if _averaged_alike(effects_a, effects_b, place_a, place_b) else "fixed",
         contrasts=_subtract_contrasts(effects_a, effects_b, spread_a, spread_b),
+        derivation=Derivation((effects_a, effects_b), (spread_a, spread_b), subtracted(spread_a, spread_b)),
     )
     if effects_a.refit is None or effects_b.refit is None:
         return found
@@ -240,6 +242,7 @@ def _join_populations(one: Population, other: Population, units: pd.Index) -> Po
         weight=np.concatenate([one.weight, other.weight[more]]),
         cluster=codes.astype(np.int64),
         clusters=pd.Index(clusters),
+        periods=one.periods,
     )
 
 

@@ -115,6 +115,31 @@ def without_cluster(
     return free[:, :-1].reshape(scores.shape), load, held[:, :-1].reshape(scores.shape), held[:, -1], lost
 
 
+def scores_without(
+    gram: Floats, inverse: Floats, scores: Floats, c: Floats, size: Floats
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return scores of clusters at the coefficients estimated without them, ``(I - A_g R)^-1 s_g``, and the combinations lost with them.
+
+    Shapes: gram (n, E, E) or (1, E, E), inverse (E, E), scores (n, E), c (E, cells): ``R`` times the combinations, size (cells,): their
+    variation in the whole regression; returns (n, E), (as many as matrices, cells).
+    """
+    count, width = len(gram), gram.shape[1]
+    right = scores.reshape(count, -1, width)
+    kernel = gram @ inverse
+    regular = np.einsum("gij,gji->g", kernel, kernel) < REGULAR**2
+    free, lost = np.empty_like(right), np.zeros((count, c.shape[1]), dtype=bool)
+    free[regular] = np.linalg.solve(np.eye(width) - kernel[regular], right[regular].swapaxes(1, 2)).swapaxes(1, 2)
+    if not regular.all():
+        leverage, turned = diagonalise(gram[~regular], inverse)
+        directions = gram[~regular] @ turned
+        alone = 1.0 - leverage <= ALONE
+        factor = np.where(alone, 0.0, leverage / np.where(alone, 1.0, 1.0 - leverage))
+        free[~regular] = right[~regular] + (right[~regular] @ turned * factor[:, None, :]) @ directions.swapaxes(1, 2)
+        loads = directions.swapaxes(1, 2) @ c
+        lost[~regular] = np.einsum("gek,ge->gk", loads**2, alone.astype(float)) > ALONE * size
+    return free.reshape(scores.shape), lost
+
+
 def _solve_by_direction(
     gram: Floats, right: Floats, inverse: Floats, slope: Floats, scale: float
 ) -> tuple[Floats, NDArray[np.bool_]]:

@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 
 # Draws are made in blocks of about this many weights, so that memory does not grow with draws x clusters.
 BLOCK = 4_000_000
-WEIGHTS = ("rademacher", "mammen", "webb")
+WEIGHTS = ("rademacher", "mammen", "webb", "normal")
 
 
 def draw_weights(kind: str, shape: tuple[int, int], generator: np.random.Generator) -> Floats:
@@ -31,6 +31,8 @@ def draw_weights(kind: str, shape: tuple[int, int], generator: np.random.Generat
     if kind == "mammen":
         root = np.sqrt(5.0)
         return np.asarray(np.where(generator.random(shape) < (root + 1) / (2 * root), (1 - root) / 2, (1 + root) / 2))
+    if kind == "normal":
+        return generator.standard_normal(shape)
     if kind == "webb":
         points = np.sqrt(np.array([0.5, 1.0, 1.5]))
         return np.concatenate([-points, points])[generator.integers(0, 6, shape)]

@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from evalaid.base.errors import InferenceError
 from evalaid.did.effects.effects import Effects
-from evalaid.did.inference.cluster_counts import ONE_TREATED, refuse_one_treated
+from evalaid.did.inference.cluster_counts import refuse_alone
 from evalaid.did.inference.intervals import Errors, tabulate
 from evalaid.did.inference.options import check_effects, check_options
 from evalaid.did.inference.variance.cluster import clusters_of
@@ -130,12 +130,12 @@ def infer_spatial(
         for note, bad in zip(notes, negative, strict=True)
     ]
     std_error = np.sqrt(variance)
-    alone = refuse_one_treated(effects, clusters_of(effects), "conley", std_error)
+    alone = refuse_alone(effects, clusters_of(effects), "conley", std_error)
     errors = Errors(
-        std_error=np.where(alone, np.nan, std_error),
+        std_error=np.where([bool(text) for text in alone], np.nan, std_error),
         degrees_of_freedom=None,
         vcov="conley",
-        notes=[ONE_TREATED if only else note for only, note in zip(alone, notes, strict=True)],
+        notes=[text or note for text, note in zip(alone, notes, strict=True)],
     )
     return tabulate(effects, errors, level, len(units))
 

@@ -12,10 +12,11 @@ import pandas as pd
 
 from evalaid.base.effect_columns import CLUSTERS, ENDS, ESTIMATE, IN_UNIT, STD_ERROR, TREATED_CLUSTERS, VCOV, no_results
 from evalaid.base.errors import EstimationError, NotIdentifiedError
+from evalaid.base.few import FEW_CLUSTERS, FEW_TREATED
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.estimators.estimation import estimate, estimate_subsets, find_method
-from evalaid.did.inference.cluster_counts import ONE_TREATED, say_few
+from evalaid.did.inference.cluster_counts import ONE_TREATED
 from evalaid.did.inference.infer import infer
 from evalaid.did.panel.design import Design
 from evalaid.did.panel.matrices import mask
@@ -98,8 +99,9 @@ def specification_curve(
     squares (``twfe``, ``event_study``, ``sun_abraham``, ``imputation``, on the scale of the outcome) the outcome and each of
     the p covariates are residualised once a method and cut; every subset of covariates then follows from (1 + p) x (1 + p)
     products a unit, all subsets in one matrix product (see :mod:`evalaid.did.effects.subsets`). All other specifications, those of
-    Callaway and Sant'Anna among them, share the cut panel only; so do all where ``auto`` leaves out each cluster in turn, which
-    needs an estimate that can be repeated. Simonsohn, Simmons and Nelson (2020),
+    Callaway and Sant'Anna among them, share the cut panel only; so do all where clusters or treated clusters are few: there
+    ``auto`` must leave clusters out, which needs an estimate that can be repeated; elsewhere one step stands for it (errors
+    within about 1%). Simonsohn, Simmons and Nelson (2020),
     doi:10.1038/s41562-020-0912-z; their joint test is :func:`evalaid.joint_test`.
 
     Examples
@@ -124,7 +126,8 @@ def specification_curve(
         if cut not in cuts:
             cuts[cut] = cut_design(design, declared[block[0]])
         here = cuts[cut]
-        repeatable = vcov == "auto" and bool(say_few(here.n_clusters, here.n_treated_clusters))
+        few = here.n_clusters < FEW_CLUSTERS or here.n_treated_clusters < FEW_TREATED
+        repeatable = vcov == "auto" and few
         for positions, found in estimate_block(here, [declared[k] for k in block], together=not repeatable):
             for position, row in zip(positions, _rows(here, found, level, vcov), strict=False):
                 rows[block[position]] = row

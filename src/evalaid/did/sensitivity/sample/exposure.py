@@ -11,6 +11,7 @@ from scipy.sparse import coo_array, csr_array
 
 from evalaid.base.errors import DesignError
 from evalaid.base.periods import label
+from evalaid.did.panel.by_unit import fault_of_index
 from evalaid.did.panel.design import Design
 from evalaid.did.panel.matrices import Matrices
 
@@ -140,6 +141,8 @@ def _within_groups(
         raise DesignError(
             f"The groups have several rows for a unit, for example {twice!r}; give each unit one, or list pairs in adjacency."
         )
+    if fault := fault_of_index(series.index, known):
+        raise DesignError(f"groups is not a Series by unit: {fault}.")
     codes, labels = pd.factorize(series.reindex(known))
     place = known.get_indexer(matrices.units)
     if not len(labels) or (codes[place] < 0).all():

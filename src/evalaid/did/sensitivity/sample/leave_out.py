@@ -29,6 +29,7 @@ from evalaid.did.effects.effects import Effects
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.inference.infer import Vcov, infer
 from evalaid.did.inference.options import check_options
+from evalaid.did.panel.by_unit import fault_of_index, stated_units
 from evalaid.did.panel.design import Design
 from evalaid.did.panel.matrices import mask
 
@@ -188,6 +189,8 @@ def _group(design: Design, by: str | pd.Series) -> _Groups:
     """Find what is left out in turn."""
     matrices = design.matrices
     if isinstance(by, pd.Series):
+        if fault := fault_of_index(by.index, stated_units(design)):
+            raise DesignError(f"by is not a Series by unit: {fault}.")
         known = by[~by.index.duplicated()].reindex(matrices.units)
         codes, found = pd.factorize(known, sort=True)
         if len(found) < 2:

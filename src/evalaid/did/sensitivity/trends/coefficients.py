@@ -29,7 +29,8 @@ from evalaid.did.effects.effects import Effects
 from evalaid.did.inference.cluster_counts import treated_clusters
 from evalaid.did.inference.infer import infer
 from evalaid.did.inference.intervals import degrees_of, name_distributions
-from evalaid.did.inference.variance.cluster import Clusters, clusters_of, joint_covariance
+from evalaid.did.inference.variance.cluster import Clusters, clusters_of
+from evalaid.did.inference.variance.jackknife import joint_covariance
 
 Floats = NDArray[np.float64]
 Weights = ArrayLike | Mapping[int, float] | pd.Series
@@ -58,7 +59,7 @@ class EventStudy:
         Of the estimates.
     reference : int
         The reference period.
-    degrees_of_freedom : int, optional
+    degrees_of_freedom : float, optional
         Of the t distribution that a single coefficient is held against; None = normal.
     vcov : str
         How the covariance was made, for the result.
@@ -84,7 +85,7 @@ class EventStudy:
     estimate: Floats
     covariance: Floats
     reference: int = -1
-    degrees_of_freedom: int | None = None
+    degrees_of_freedom: float | None = None
     vcov: str = "given"
     n_clusters: int | None = None
     notes: tuple[str, ...] = ()
@@ -256,16 +257,13 @@ def gather(
     if table[STD_ERROR].iloc[:-1].isna().any():
         notes = dict.fromkeys(note for note in table["note"] if note)
         raise InferenceError(f"There is no covariance to work with: {join_texts(notes) or 'nothing varies'}.")
-    name = "reference" if vcov == "reference" else str(table[VCOV].iloc[0])
-    freedom = degrees_of(
-        str(table[DISTRIBUTION].iloc[-1])
-    )  # of the effect; whole numbers are kept, others rounded down
+    freedom = degrees_of(str(table[DISTRIBUTION].iloc[-1]))  # of the effect
     study = EventStudy(
         event_time=times[order],
         estimate=together.value[:-1],
-        covariance=joint_covariance(together, clusters, name)[:-1, :-1],
+        covariance=joint_covariance(together, clusters, vcov)[:-1, :-1],
         reference=int(times[reference]),
-        degrees_of_freedom=None if freedom is None else int(freedom),
+        degrees_of_freedom=freedom,
         vcov=str(table[VCOV].iloc[0]),
         n_clusters=len(clusters),
         notes=_remark(cells.iloc[order], len(clusters)),

@@ -1,0 +1,64 @@
+"""The independent check with statsmodels agrees with the package, and would not if the package were wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from support.panels import counties, diagnose, simulate
+
+from evalaid.did.estimators.estimation import estimate as real_estimate
+from evalaid.report.questions import dense_check
+from evalaid.report.questions.dense_check import check_with_dummies
+
+# Percentage points: dense least squares in double precision.
+ROUNDING = 1e-8
+
+
+@pytest.mark.parametrize(
+    ("frame", "options"),
+    [
+        (counties(), {}),
+        (counties(), {"cluster": "prefecture"}),
+        (counties("counties_a_unbalanced"), {"cluster": "prefecture"}),
+        (simulate(5), {"weight": "weight", "covariates": ("share_65",)}),
+    ],
+    ids=["balanced", "clustered", "unbalanced", "weighted with a covariate"],
+)
+def test_dummies_give_the_same_numbers(frame, options):
+    found = check_with_dummies(diagnose(frame, **options))
+    assert found["key"].tolist() == [
+        f"{method}_{kind}" for method in ("twfe", "event_study") for kind in ("estimates", "errors")
+    ]
+    assert (found["largest_gap"] < ROUNDING).all(), found
+    assert (found["cells"] > 0).all()
+    assert (found["unit"] == "pp").all()
+
+
+def test_a_wrong_estimate_is_seen(monkeypatch):
+    def wrong(design, method):
+        found = real_estimate(design, method)
+        return replace(found, value=found.value + 1e-6)
+
+    monkeypatch.setattr(dense_check, "estimate", wrong)
+    found = check_with_dummies(diagnose(counties())).set_index("key")
+    assert found.loc["twfe_estimates", "largest_gap"] == pytest.approx(1e-4, rel=1e-3)
+
+
+def test_a_panel_too_large_for_dummies_is_checked_on_some_clusters(monkeypatch):
+    monkeypatch.setattr(dense_check, "LARGEST", 20_000)
+    found = check_with_dummies(diagnose(counties(), cluster="prefecture"))
+    assert (found["largest_gap"] < ROUNDING).all()
+    assert found["label"].str.contains(r"\(of \d+ of 12 clusters, drawn: too many units for dummies\)").all()
+
+
+def test_a_design_without_these_regressions_says_why():
+    frame = pd.DataFrame({
+        "county": np.repeat(["a", "b"], 3), "quarter": [1, 2, 3] * 2, "share": [0.5, 0.6, 0.7, 0.5, 0.5, 0.6],
+        "cohort": 2.0,
+    })  # fmt: skip
+    found = check_with_dummies(diagnose(frame))
+    assert found["largest_gap"].isna().all()
+    assert found["reason"].str.len().gt(0).all()

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from scipy.stats import t
 from support.projects import TOY, make_project, toy_frame, write_study
 
 from evalaid.did.estimators.identities import ROUNDING, check_identities

@@ -52,7 +52,7 @@ def can_fork() -> bool:
 def use_one_blas_thread() -> None:
     """Let linear algebra that is loaded already run on one thread: two change the last digits of some factorisations."""
     maps = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
-    for library in sorted(set(re.findall(r"/\S*openblas\S*\.so\S*", maps))):
+    for library in sorted(set(re.findall(r"/.*openblas.*\.so\S*", maps))):
         loaded = ctypes.CDLL(library)
         for name in ("scipy_openblas_set_num_threads64_", "scipy_openblas_set_num_threads", "openblas_set_num_threads"):
             if hasattr(loaded, name):

@@ -22,6 +22,8 @@ JOINT = ("auto", "reference", "CR0", "CR1", "CR3")
 
 # One step stands for the estimate without a cluster where the cluster has no more than this share of it: at most a hundred others.
 SMALL_SHARE = 0.02
+# A share of one side as a whole, up to rounding.
+WHOLE = 1 - 1e-9
 # Sizes of cells that differ by no more than rounding follow from the number of units.
 SAME = 1e-9
 
@@ -55,7 +57,7 @@ def careful_jackknife(effects: Effects, clusters: Clusters) -> Jackknife:
     shares = shares_of(effects, clusters)
     largest = shares.largest
     changes = -clusters.sums(effects.influence.matrix()) / np.maximum(1.0 - largest, 1e-9)
-    wanted = largest > SMALL_SHARE
+    wanted = (largest > SMALL_SHARE) & (largest < WHOLE)  # without all of a side there is no estimate
     chosen = np.flatnonzero(wanted.any(axis=1))
     if len(chosen):
         exact = exact_changes(effects, clusters, chosen)

@@ -12,7 +12,7 @@ from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, DISTRIBUTION, ENDS, ESTIMATE, STD_ERROR, VCOV
-from evalaid.base.errors import InferenceError
+from evalaid.base.errors import EstimationError, InferenceError
 from evalaid.did.effects.effects import Convention, Effects
 from evalaid.did.effects.influence import Influence
 from evalaid.did.estimators.common.method import cell_frame, population_of, scale_of
@@ -138,6 +138,8 @@ def _errors(design: Design, cells: Sequence[CellMeans], level: float) -> dict[tu
 def centres(design: Design) -> Effects:
     """Return the centres of the bounds of every cohort and period, with the influence of every unit."""
     matrices, cells = design.matrices, cell_means(design)
+    if not cells:
+        raise EstimationError("no cohort with a treated period is left: there is nothing to bound")
     values, columns = [], []
     nothing = np.full(matrices.n_units, 0.0)
     for cell in cells:

@@ -91,7 +91,7 @@ def show_trends(_case: Case, found: Divergence) -> list[Exhibit]:
         ),
         Tabled(found.smooth, "smooth", _BOUNDS, "The same, by the largest change of slope", extra=SMOOTH),
         Tabled(
-            found.breakdown, "breakdown", ["label", "value"],
+            found.breakdown, "honest_breakdown", ["label", "value"],
             "Where zero enters the interval (missing: it is inside from the start)",
         ),
         Told(PRETRENDS),

@@ -77,7 +77,7 @@ def test_two_commands_lead_from_office_files_to_a_report_with_every_decision(pro
     assert (project / "data" / "mine" / "县域住院表.xlsx").is_file()
     done = call("run", "mine", "-p", "notebooks=[2_design, 3_effect]")
     assert done.exit_code == 0, done.output
-    (report,) = (project / "reports").glob("mine-*")
+    (report,) = (project / "reports").glob("mine@*")
     listed = pd.read_csv(report / "tables" / "decisions.csv")
     decided = gather_decisions(load_study("mine"))
     assert len(listed) == len(decided.decisions) > 40

@@ -123,9 +123,10 @@ def _tell_intervals(case: Case, pretended: pd.DataFrame, starts: pd.Series) -> l
     """Write how many intervals of pretended starts or outcomes leave out zero, and the largest estimate at such a start."""
     said = []
     if len(pretended):
+        what = "starts, outcomes or controls" if pretended["n_treated"].notna().any() else "starts or outcomes"
         outside, chance = int(leaves_out_zero(pretended).sum()), len(pretended) * (1 - case.spec.level)
         said.append(
-            f"Of {len(pretended)} intervals of pretended starts or outcomes {outside} leave out zero; chance alone gives "
+            f"Of {len(pretended)} intervals of pretended {what} {outside} leave out zero; chance alone gives "
             f"{chance:.2g}."
         )
     if len(starts):

@@ -96,7 +96,7 @@ def compare_results(studies: list[ReportedStudy]) -> pd.DataFrame:
         estimate = [study.value(f"overall.main.{name}") for name in (ESTIMATE, *ENDS)]
         truth = _effect_aimed_at(study)
         unit = "number" if spec.outcome_unit == "number" else "pp"
-        firm = (study.value("detectable.main.detectable"), _robustness(study), _threats(study), _recovery(study))
+        firm = (study.value("detectable.effect"), _robustness(study), _threats(study), _recovery(study))
         rows.append(
             (
                 spec.study,

@@ -32,6 +32,7 @@ COLUMNS = {
     "truth": ColumnFormat("Put in", "outcome", 2, signed=True),
     "compared": ColumnFormat("Treated periods with a comparison", "count"),
     "treated_periods": ColumnFormat("Treated periods", "count"),
+    "detectable": ColumnFormat("Smallest effect it would have found", "outcome", 2),
     "robustness": ColumnFormat("Other methods and scenarios"),
     "threats": ColumnFormat("Under what could be wrong"),
     "recovery": ColumnFormat("Recovery of a known effect"),

@@ -93,6 +93,15 @@ def meeting(method: str, frame: pd.DataFrame, **columns) -> ea.Design:
     return diagnose(with_parts(frame), covariates=needed, **columns)
 
 
+def ended_once():
+    """A design in which one unit is untreated again in the last period."""
+    frame = simulate(1)
+    treated = (frame["quarter"] >= frame["cohort"]).astype(int)
+    last = (frame["county"] == "C000") & (frame["quarter"] == frame["quarter"].max())
+    columns = {"unit": "county", "period": "quarter", "outcome": "share", "treated": "treated"}
+    return ea.diagnose(frame.assign(treated=treated.mask(last, 0)), **columns)
+
+
 # What each need, as a method declares it, says when a design does not meet it; and such a design.
 REFUSALS = {
     ("comparison", "never_treated"): (
@@ -117,6 +126,14 @@ REFUSALS = {
     ("pre_periods", 2): (
         lambda method: meeting(method, simulate(1, cohorts=(2, None))),
         "2 untreated period(s) before treatment are needed and the longest pre-period is 1; start the panel earlier",
+    ),
+    ("stays", True): (
+        lambda method: ended_once(),
+        (
+            "1 unit(s) are untreated again after their start, for example C000, and the method takes treatment as lasting; dcdh "
+            "follows the actual path, or name the first treated period with cohort=... instead of treated=... to estimate the "
+            "effect of having started"
+        ),
     ),
     ("balanced", True): (
         lambda method: meeting(method, simulate(1).drop(index=[4, 5, 20])),
@@ -145,7 +162,14 @@ REFUSALS = {
         ),
     ),
 }
-NOTHING_NEEDED = {("balanced", False), ("covariates", 0), ("covariates", 1), ("covariate", ""), ("weights", "any")}
+NOTHING_NEEDED = {
+    ("balanced", False),
+    ("covariates", 0),
+    ("covariates", 1),
+    ("covariate", ""),
+    ("weights", "any"),
+    ("stays", False),
+}
 DECLARED = [
     (entry.name, need.name, getattr(entry.needs, need.name))
     for entry in METHODS

@@ -148,7 +148,7 @@ def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> E
 
 def _leave_out(matrices: Matrices, cells: list[_Cell]) -> Callable[[NDArray[np.int64], int], Floats] | None:
     """Return the estimates without some units from sums by cohort and period; None where units are missing or weights change."""
-    if not constant_weights(matrices):
+    if not cells or not constant_weights(matrices):
         return None
     position = np.arange(len(matrices.cohorts) + 1)
     cohort, now, base, first = np.array([(c.cohort, c.now, c.base, c.comparison_from) for c in cells]).T

@@ -70,6 +70,7 @@ def fit_triple_difference(design: Design, options: TripleDifferenceOptions) -> E
         value=sides[0].value - sides[1].value,
         influence=Influence(matrices.n_units, len(cells), tuple(blocks)),
         population=population_of(matrices),
+        leave_out=None,
         method=METHOD.name,
         estimand=METHOD.estimand,
         convention=Convention("none", "normal"),

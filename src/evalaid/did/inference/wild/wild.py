@@ -17,7 +17,6 @@ from evalaid.did.inference.intervals import FIXED, Errors, tabulate
 from evalaid.did.inference.options import check_effects, option_faults
 from evalaid.did.inference.variance.by_cluster import group_clusters
 from evalaid.did.inference.variance.cluster import Clusters, clusters_of, small_sample_factor
-from evalaid.did.inference.variance.multiplier import WEIGHTS
 from evalaid.did.inference.wild.wild_draws import Plan
 from evalaid.did.inference.wild.wild_inversion import Draws, describe_set
 from evalaid.did.inference.wild.wild_scores import KINDS, wild_scores
@@ -28,6 +27,7 @@ Floats = NDArray[np.float64]
 DOMINANT = 0.5
 # Residuals of a perfect fit are rounding error of the outcome.
 NO_VARIATION = 1e-12
+WEIGHTS = ("rademacher", "mammen", "webb")
 TAILS = ("symmetric", "equal")
 
 WILD_NEEDS_TWO = (

@@ -129,9 +129,9 @@ def test_methods_prints_the_registry_whole_in_any_width(monkeypatch, columns):
         assert f"\n{entry['method']}\n" in f"\n{output}"
         for name in ("estimand", "needs", "reference", "source", "test"):
             assert f" {name} {entry[name]}" in unwrapped
-        assert columns or f"reference  {entry['reference']}\n" in output  # one line each in a pipe
+        assert columns or re.search(rf"reference +{re.escape(entry['reference'])}\n", output)  # one line each in a pipe
     longest = max(len(part) for part in methods()["test"])
-    assert not columns or max(map(len, output.splitlines())) <= max(columns, longest + 13)
+    assert not columns or max(map(len, output.splitlines())) <= max(columns, longest + len("  assumption  "))
 
 
 @pytest.mark.parametrize("ending", ["csv", "xlsx"])

@@ -193,7 +193,7 @@ def test_a_long_list_of_rows_is_cut_in_the_message_and_whole_in_the_rows(simulat
 @pytest.mark.parametrize(
     ("frame", "options", "message"),
     [
-        ([1, 2], {}, "Found a list; expected a pandas DataFrame"),
+        ([1, 2], {}, "Found a list; expected a data frame with one row per unit and period"),
         (pd.DataFrame({"county": [], "year": [], "share": []}), {}, "the table has no rows"),
         (pd.DataFrame({"county": ["A"], "year": [2019], "share": [0.5]}).set_index("county"), {}, "call reset_index"),
         (

@@ -250,7 +250,7 @@ def test_a_broken_data_package_is_told_with_its_name(project, content):
 
 def test_a_study_without_a_notebook_to_run_is_an_error(project):
     (project / "notebooks" / "2_toy.ipynb").unlink()
-    with pytest.raises(StudyError, match="has no notebook to run: notebooks/ holds none"):
+    with pytest.raises(StudyError, match="There is no notebook in notebooks, so there is nothing to run"):
         run_study(StudySpec(study="toy"))
 
 

@@ -187,9 +187,12 @@ def test_a_repetition_is_counted_as_one():
 
 
 def test_declaring_leaves_out_what_a_method_does_not_have():
-    declared = declare(["twfe", "callaway_santanna", "etwfe"], [(), ("x",)], comparisons=["never_treated", "own"])
-    count = {method: sum(one.method == method for one in declared) for method in ("twfe", "callaway_santanna", "etwfe")}
-    assert count == {"twfe": 2, "callaway_santanna": 4, "etwfe": 2}
+    methods = ("twfe", "callaway_santanna", "etwfe", "efficient")
+    declared = declare([*methods], [(), ("x",)], comparisons=["never_treated", "own"])
+    count = {method: sum(one.method == method for one in declared) for method in methods}
+    assert count["twfe"] == 2
+    assert count["callaway_santanna"] == count["etwfe"] == 4
+    assert count["efficient"] < 4  # it has no place for covariates
 
 
 @pytest.mark.parametrize(
@@ -202,7 +205,7 @@ def test_declaring_leaves_out_what_a_method_does_not_have():
         ([Specification("twfe", window=(5, 3))], "must come before the last"),
         ([Specification("twfe", comparison="all")], "comparison='all' is not a choice; allowed: own"),
         ([Specification("twfe", weights="some")], "weights='some' is not a choice"),
-        ([Specification("etwfe", ("beds",))], "unknown option 'covariates'"),
+        ([Specification("efficient", ("beds",))], "unknown option 'covariates'"),
         ([Specification("sun_abraham", options={"referenc": -2})], "did you mean 'reference'"),
     ],
 )
@@ -217,4 +220,4 @@ def test_progress_counts_every_specification():
     ea.specification_curve(
         design, {"methods": ["twfe", "etwfe"], "covariates": [(), ("beds",)]}, progress=lambda *step: seen.append(step)
     )
-    assert seen == [(1, 3), (2, 3), (3, 3)]
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]

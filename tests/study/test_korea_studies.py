@@ -27,7 +27,8 @@ def cells(frame, outcome):
     start = frame.groupby("district_key")["start"].first()
     rows = []
     for cohort in sorted(start.dropna().unique()):
-        base = max(year for year in wide if year < cohort)
+        own = wide[(start == cohort).reindex(wide.index)]
+        base = max(year for year in wide if year < cohort and own[year].notna().any())
         for year in (year for year in wide if year >= cohort):
             change = (wide[year] - wide[base]).dropna()
             treated = change[start[change.index] == cohort]
@@ -131,7 +132,8 @@ def test_every_scenario_of_the_study_of_branches_is_a_mean_that_pandas_takes():
         "with_2020": plain,
         "without_giheung": plain[~plain["district_key"].isin(two)],
         "until_2023": main[main["year"] <= 2023],
-        "first_full_year": main.assign(start=later),
+        # The year of the opening is neither before nor after: it is left out of its own district.
+        "first_full_year": main.assign(start=later)[main["year"] != main["district_key"].map(years)],
         "capital": main[main["province"].isin(["경기도", "인천광역시", "서울특별시", "세종특별자치시"])],
         "by_district": main,
     }

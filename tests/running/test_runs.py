@@ -155,7 +155,7 @@ def test_the_synthesis_follows_all_studies_but_ones_own_and_opens_the_reports(pr
     index = (project / "reports" / "index.html").read_text(encoding="utf-8")
     assert "what may be repeated" in index
     assert {"drawn/index.html", "toy/index.html", "mine/index.html"} <= set(re.findall(r'href="([^"#]+)"', index))
-    listed, own = index.split("Your own studies and their reports (not part of what follows)")
+    listed, own = index.split("<h2>Your own studies</h2>")
     assert "drawn/index.html" in listed
     assert "mine/index.html" not in listed
     assert index.count("A study of my own") == own.count("A study of my own") == 1
@@ -174,6 +174,7 @@ def test_the_synthesis_follows_all_studies_but_ones_own_and_opens_the_reports(pr
         == values["counts.as_effect"]
         + values["counts.as_change"]
         + values["counts.as_figure"]
+        + values["counts.as_growth"]
         + values["counts.not_at_all"]
     )
     assert "reports/toy/numbers.json" in numbers["data_files"]

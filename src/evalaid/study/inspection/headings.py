@@ -41,7 +41,7 @@ def title_of(headings: tuple[str, ...], decisions: pd.DataFrame) -> str:
     >>> title_of(("Table 1: Emergency admissions, by local authority, 2012/13 to 2019/20",), pd.DataFrame({"because": []}))
     'Emergency admissions'
     """
-    named = decisions["because"].str.extract(r"the title is '([^']+)'", expand=False).dropna()
+    named = decisions["because"].astype(str).str.extract(r"the title is '([^']+)'", expand=False).dropna()
     wanted = re.sub(r"\s", "", named.iloc[0]) if len(named) else ""
     measured = (text for text in headings if measure_of(text).kind)
     first = next(measured, headings[0] if headings else "")

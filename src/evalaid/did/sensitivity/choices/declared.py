@@ -80,7 +80,7 @@ def declare(
     Examples
     --------
     >>> len(declare(["twfe", "etwfe"], covariates=all_subsets(("gdp", "age"))))
-    5
+    8
     """
     found: dict[Any, Specification] = {}
     for entry, names, window, comparison, weight, scale in product(

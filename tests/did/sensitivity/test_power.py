@@ -208,7 +208,10 @@ def test_few_treated_clusters_are_judged_by_the_jackknife_that_infer_takes():
     row = ea.infer(ea.estimate(design, "twfe")).iloc[0]
     assert row["vcov"] == "CR3"
     degrees = float(row["distribution"][2:-1])
-    assert degrees < 4  # three treated of twenty count for little more than four
+    shares = np.array([1 / 3, 1 / 17]) / (
+        1 / 3 + 1 / 17
+    )  # of the variance, by the three treated and the seventeen others
+    assert degrees == pytest.approx(1 / (shares**2 / [3, 17]).sum() - 1, abs=0.005)  # stated with two decimals
     assert found.analytic == pytest.approx(t.ppf([0.975, 0.8], degrees).sum() * row["std_error"], rel=1e-3)
 
 

@@ -54,6 +54,7 @@ COLUMNS = {
     "observed": ColumnFormat("As it was", "number", 2),
     "expected": ColumnFormat("Mean over assignments", "number", 2),
 }
+MERGED = "; "  # between the methods that give one estimate
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ def examine_choices(case: Case) -> Choices:
         unit=unit,
         level=case.spec.level,
         method=curve["method"].map(lambda text: named.get(text, text)),
+        given_by=[MERGED.join(named.get(text, text) for text in found.split(MERGED)) for found in curve["given_by"]],
         covariates=[", ".join(titles.get(name, name) for name in text.split(", ")) for text in curve["covariates"]],
     )
     varied = [choice for choice in CHOICES if len(set(curve[choice])) > 1] or ["method"]
@@ -261,7 +263,8 @@ def _distinct(table: pd.DataFrame, design: Design, main: Specification | None) -
     plain = curve["covariates"].eq("none").astype(int) + curve["comparison"].eq("own")
     curve = curve.assign(plain=plain).sort_values(["is_main", "plain"], ascending=False, kind="stable")
     same = curve[[ESTIMATE, STD_ERROR]].map(lambda value: f"{value:.9g}").agg(" ".join, axis=1)
-    curve = curve.assign(repeats=same.map(same.value_counts()) - 1)[~same.duplicated()]
+    given_by = curve["method"].groupby(same).transform(lambda methods: MERGED.join(dict.fromkeys(methods)))
+    curve = curve.assign(repeats=same.map(same.value_counts()) - 1, given_by=given_by)[~same.duplicated()]
     return curve.drop(columns="plain").sort_values(ESTIMATE, kind="stable", ignore_index=True)
 
 

@@ -144,6 +144,18 @@ def test_pictures_have_their_values_in_words_and_no_text_below_nine_pixels_on_a_
     assert 'class="truth"' in strip
 
 
+def test_an_interval_that_dwarfs_the_estimates_is_cut_with_an_arrow_and_a_sentence(report):
+    wide = EVENT.replace("0,3.0,1,5,0,6,3", "0,3.0,1,5,-900,906,3")
+    (report / "tables" / "event_study.csv").write_text(wide, encoding="utf-8")
+    html = pages_of(report)["index"]
+    assert "The axis is cut at ±12; an arrow says that an interval or band goes on." in html
+    assert html.count('class="band on"') == 4  # both ends, on the phone and on the desk
+    (report / "tables" / "event_study.csv").write_text(EVENT, encoding="utf-8")
+    whole = pages_of(report)["index"]
+    assert "The axis is cut" not in whole
+    assert 'class="band on"' not in whole
+
+
 @pytest.mark.parametrize(("low", "high"), [(-0.013, 0.02), (-7.0, 8.5), (0.0, 1e6)])
 def test_ticks_are_round_few_and_inside(low, high):
     ticks = LinearScale(low, high, 0, 100).ticks()

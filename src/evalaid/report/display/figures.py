@@ -312,14 +312,16 @@ def draw_flow(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
         ``step``, ``units``, ``units_out``; see `evalaid.report.questions.flow.describe_flow`.
     look : Look
     """
-    canvas, axes = canvas_of(8.6, 1.4 + 0.5 * len(frame))
+    labels = [fill(step, _WRAP) for step in drawable(list(frame["step"]))]
+    rows = max((label.count("\n") + 1 for label in labels), default=1)
+    canvas, axes = canvas_of(8.6, 1.4 + max(0.5, 0.19 * rows) * len(frame))  # the longest label fits into its row
     places = range(len(frame))
     axes.barh(places, frame["units"], color=ACCENT, height=0.6)
     axes.barh(places, frame["units_out"], left=frame["units"], color=PALE, edgecolor=INK, lw=0.5, height=0.6)
     for place, left, out in zip(places, frame["units"], frame["units_out"], strict=True):
         text = f"{left:,}" + (f"  ({out:,} out)" if out else "")
         axes.annotate(text, (left + out, place), (4, 0), textcoords="offset points", va="center", fontsize=8.5)
-    axes.set_yticks(list(places), [fill(step, _WRAP) for step in drawable(list(frame["step"]))])
+    axes.set_yticks(list(places), labels)
     axes.set_ylim(len(frame) - 0.5, -0.5)
     axes.set_xlim(0, 1.18 * float((frame["units"] + frame["units_out"]).max()))
     axes.set(title="From the file to the design", xlabel=f"{look.units[:1].upper()}{look.units[1:]}", ylabel="")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -12,6 +13,7 @@ from evalaid.report.wording.prose import MINUS
 
 FONT = 11.0  # CSS pixels at the width that a picture is laid out for
 STEPS = (1, 2, 5)
+REACH = 4  # an axis of effects goes no further than this many times the largest estimate, or the smallest effect of interest
 
 
 @dataclass(frozen=True)
@@ -91,12 +93,24 @@ def draw_strip(answer: Answer, words: Catalogue, write: dict[str, str], width: i
     )
 
 
+def cut_of(answer: Answer) -> float | None:
+    """Return where the axis of the event study is cut on both sides of zero; None where every interval is drawn whole."""
+    ends = [abs(end) for point in answer.event for pair in (point.ends, point.band) for end in pair or ()]
+    shown = [abs(point.estimate) for point in answer.event]
+    shown += [size for size in (answer.smallest, answer.truth) if size is not None and not math.isnan(size)]
+    reach = REACH * max(shown, default=0.0)
+    return reach if reach > 0 and max(ends, default=0.0) > reach else None
+
+
 def draw_event_study(answer: Answer, words: Catalogue, axis: str, width: int, height: int) -> str:
     """Draw the event study: estimates with intervals and bands, the clusters behind each below, the truth where it is known."""
     points = answer.event
     if not points:
         return ""
     values = [v for point in points for v in (point.estimate, *(point.ends or ()), *(point.band or ()))]
+    cut = cut_of(answer)
+    if cut is not None:
+        values = [min(max(value, -cut), cut) for value in values]
     values += [0.0] + ([answer.truth] if answer.truth is not None and answer.simulated else [])
     pad = 0.06 * (max(values) - min(values) or 1.0)
     y = LinearScale(min(values) - pad, max(values) + pad, height - 46, 22)
@@ -130,7 +144,11 @@ def _bars(point: Point, x: LinearScale, y: LinearScale) -> Iterable[str]:
     at = x(point.time)
     for name, ends in (("band", point.band), ("interval", point.ends)):
         if ends is not None:
-            yield f'<line class="{name}" x1="{at:.1f}" x2="{at:.1f}" y1="{y(ends[0]):.1f}" y2="{y(ends[1]):.1f}"/>'
+            low, high = max(ends[0], y.low), min(ends[1], y.high)
+            yield f'<line class="{name}" x1="{at:.1f}" x2="{at:.1f}" y1="{y(low):.1f}" y2="{y(high):.1f}"/>'
+            for end, tip, back in ((ends[1] > y.high, y(y.high), 6), (ends[0] < y.low, y(y.low), -6)):
+                if end:  # it goes on beyond the axis
+                    yield f'<path class="{name} on" d="M{at - 4:.1f} {tip + back:.1f} L{at:.1f} {tip:.1f} L{at + 4:.1f} {tip + back:.1f}"/>'
     shape = "estimate" if point.time >= 0 else "estimate before"
     yield f'<circle class="{shape}" cx="{at:.1f}" cy="{y(point.estimate):.1f}" r="4"/>'
 

@@ -17,7 +17,7 @@ from evalaid.base.effect_columns import TREATED_CLUSTERS
 from evalaid.report.display.formatted_tables import number_table
 from evalaid.report.site.answer import Answer, read_answer, save_answer
 from evalaid.report.site.blocks import Heading, anchor, show_headlines, show_notebook, to_html
-from evalaid.report.site.marks import draw_choices, draw_event_study, draw_strip
+from evalaid.report.site.marks import cut_of, draw_choices, draw_event_study, draw_strip
 from evalaid.report.wording.language import Catalogue, load_catalogue
 from evalaid.report.wording.prose import format_value
 from evalaid.study.study_fields import MIXED
@@ -208,6 +208,7 @@ def _answer(
         "truth": words("sentence.truth", **names) if answer.simulated and answer.truth is not None else "",
         "names": names,
         "strip": draw_strip(answer, words, names),
+        "cut": "" if (cut := cut_of(answer)) is None else words("event.cut", cut=f"{cut:.0f}"),
         "event": [
             (name, draw_event_study(answer, words, axis, *size)) for name, size in (("phone", PHONE), ("desk", DESK))
         ],

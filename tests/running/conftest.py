@@ -51,8 +51,9 @@ class Started:
 
 
 def interruptible():
-    """A process that was started by ``nohup`` or ``&`` ignores Ctrl-C, and so do its children."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """A process that was started by ``nohup`` or ``&`` ignores Ctrl-C or the end of its terminal, and so do its children."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture

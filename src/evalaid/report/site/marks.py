@@ -116,12 +116,7 @@ def draw_event_study(answer: Answer, words: Catalogue, axis: str, width: int, he
     y = LinearScale(min(values) - pad, max(values) + pad, height - 46, 22)
     x = LinearScale(points[0].time - 0.6, points[-1].time + 0.6, 34, width - 6)
     parts = [_text(4, 11, axis, "start", "axis")]
-    for tick in y.ticks(5):
-        digits = 0 if y.high - y.low > 4 else 1
-        parts.append(
-            f'<line class="{"zero" if abs(tick) < 1e-9 else "grid"}" x1="34" x2="{width - 6}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>'
-        )
-        parts.append(_text(30, y(tick) + 4, signed(tick, digits), "end"))
+    parts += _grid(y, width)
     if points[0].time < 0 <= points[-1].time:
         parts.append(f'<line class="start" x1="{x(-0.5):.1f}" x2="{x(-0.5):.1f}" y1="18" y2="{height - 44}"/>')
     if answer.truth is not None and answer.simulated:
@@ -138,6 +133,14 @@ def draw_event_study(answer: Answer, words: Catalogue, axis: str, width: int, he
             )
     alt = words("event.alt", values="; ".join(f"{signed(p.time, 0)}: {signed(p.estimate)}" for p in points))
     return f'<svg class="event" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(alt)}">{"".join(parts)}</svg>'
+
+
+def _grid(y: LinearScale, width: int) -> Iterable[str]:
+    digits = 0 if y.high - y.low > 4 else 1
+    for tick in y.ticks(5):
+        shape = "zero" if abs(tick) < 1e-9 else "grid"
+        yield f'<line class="{shape}" x1="34" x2="{width - 6}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>'
+        yield _text(30, y(tick) + 4, signed(tick, digits), "end")
 
 
 def _bars(point: Point, x: LinearScale, y: LinearScale) -> Iterable[str]:
@@ -167,12 +170,7 @@ def draw_choices(answer: Answer, width: int, height: int) -> str:
     values = [v for row in rows for v in (row.estimate, *(row.ends or ()))] + [0.0]
     y = LinearScale(min(values), max(values), height - 10, 10)
     x = LinearScale(-1, len(rows), 34, width - 6)
-    parts = []
-    for tick in y.ticks(5):
-        parts.append(
-            f'<line class="{"zero" if abs(tick) < 1e-9 else "grid"}" x1="34" x2="{width - 6}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>'
-        )
-        parts.append(_text(30, y(tick) + 4, signed(tick, 0 if y.high - y.low > 4 else 1), "end"))
+    parts = [*_grid(y, width)]
     for place, row in enumerate(rows):
         if row.ends is not None:
             parts.append(

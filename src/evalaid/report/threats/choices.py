@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,18 +96,8 @@ def examine_choices(case: Case) -> Choices:
     curve = multiply(_distinct(found.table, design, main), factor)
     # The row of the main specification is the main estimate, or it is not marked as such.
     curve["is_main"] &= np.isclose(curve[ESTIMATE], case.finding.estimate, rtol=SAME, atol=SAME)
-    spread = find_drivers(curve, [tuple(text.split(", ")) if text != "none" else () for text in curve["covariates"]])
-    drivers = spread.assign(
-        key=[f"choice{place + 1}" for place in range(len(spread))],
-        label=spread["choice"],
-        share_alone=100 * spread["share_alone"],
-        share_beyond_others=100 * spread["share_beyond_others"],
-        unit=unit,
-        made_by="main effects of the choices on the distinct estimates",
-    )
     titles = {name: entry.label or name for name, entry in case.spec.baseline.items()}
-    for name, title in titles.items():
-        drivers["label"] = drivers["choice"] = drivers["choice"].replace(f"covariate {name}", f"covariate {title}")
+    drivers = _drivers(curve, titles, unit)
     counts = _count(case, len(declared), int(found.table[ESTIMATE].notna().sum()), curve)
     named = _labels(case)
     curve = curve.assign(
@@ -121,6 +111,22 @@ def examine_choices(case: Case) -> Choices:
     varied = [choice for choice in CHOICES if len(set(curve[choice])) > 1] or ["method"]
     curve.insert(0, "label", curve[varied].agg("; ".join, axis=1) if len(curve) else "")
     return Choices(curve, counts, drivers, _test_jointly(case, design, declared), compare_with_main(case))
+
+
+def _drivers(curve: pd.DataFrame, titles: Mapping[str, str], unit: str) -> pd.DataFrame:
+    """Return how much of the spread of a curve each choice explains, in percent; covariates bear their titles."""
+    spread = find_drivers(curve, [tuple(text.split(", ")) if text != "none" else () for text in curve["covariates"]])
+    spread["choice"] = spread["choice"].replace(
+        {f"covariate {name}": f"covariate {title}" for name, title in titles.items()}
+    )
+    return spread.assign(
+        key=[f"choice{place + 1}" for place in range(len(spread))],
+        label=spread["choice"],
+        share_alone=100 * spread["share_alone"],
+        share_beyond_others=100 * spread["share_beyond_others"],
+        unit=unit,
+        made_by="main effects of the choices on the distinct estimates",
+    )
 
 
 def show_choices(case: Case, found: Choices) -> list[Exhibit]:

@@ -61,18 +61,27 @@ def is_up_to_date(study: str) -> bool:
         return False
 
 
-@cache
 def surroundings() -> dict[str, str]:
     """Return what a report depends on beside its files: package, interpreter, libraries, machine, and the environment's choices."""
     import os
 
     chosen = {name: value for name, value in sorted(os.environ.items()) if name.startswith("EVALAID_")}
-    return {**libraries(), "package": hash_package(), "machine": platform.machine(), "chosen": json.dumps(chosen)}
+    return {**libraries(), "package": _package(), "machine": platform.machine(), "chosen": json.dumps(chosen)}
+
+
+def libraries() -> dict[str, str]:
+    """Return the versions of interpreter and libraries, and the hash of the project's lock."""
+    lock = project_root() / _PINS
+    return {**_versions(), _PINS: _hash(lock) if lock.is_file() else ""}
 
 
 @cache
-def libraries() -> dict[str, str]:
-    """Return the versions of interpreter and libraries, and the hash of the project's lock."""
+def _package() -> str:
+    return hash_package()
+
+
+@cache
+def _versions() -> dict[str, str]:
     from importlib.metadata import distributions
 
     names = {re.sub(r"[-_.]+", "-", name).lower() for name in _LIBRARIES}
@@ -81,12 +90,7 @@ def libraries() -> dict[str, str]:
         name = re.sub(r"[-_.]+", "-", str(one.name)).lower()
         if name in names:
             found[name] = one.version
-    lock = project_root() / _PINS
-    return {
-        "python": platform.python_version(),
-        **dict(sorted(found.items())),
-        _PINS: _hash(lock) if lock.is_file() else "",
-    }
+    return {"python": platform.python_version(), **dict(sorted(found.items()))}
 
 
 def _sources(spec: StudySpec, inputs: Iterable[str], notebooks: Sequence[Path]) -> list[str]:

@@ -356,7 +356,7 @@ def test_every_method_has_its_assumption_and_its_covariates():
     taking = set(table.index[table["covariates"] == "yes"])
     assert taking == {
         "two_by_two", "twfe", "event_study", "callaway_santanna", "sun_abraham", "etwfe", "imputation", "lp_did", "synthetic_did",
-        "synthetic_control",
+        "synthetic_control", "triple_difference",
     }  # fmt: skip
 
 

@@ -65,7 +65,7 @@ class CallawaySantannaOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class _Cell:
+class GroupTime:
     """One comparison: a cohort in a period against its base period; column indices into the periods."""
 
     cohort: int
@@ -99,13 +99,13 @@ def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> E
     anticipation = effective_anticipation(design, options)
     if anticipation < 0:
         raise EstimationError(f"callaway_santanna: anticipation={anticipation} found, 0 or more periods expected.")
-    cells = list(_comparisons(matrices, options.comparison, options.base_period, anticipation))
+    cells = list(list_group_times(matrices, options.comparison, options.base_period, anticipation))
     adjustment = options.adjustment if covariates else "none"
     starts = matrices.starts.tolist()
     treated = [starts[cell.cohort + 1] - starts[cell.cohort] for cell in cells]
     untreated = [_comparison_size(starts, cell) for cell in cells]
     if matrices.observed is not None:
-        pairs, weights = _with_gaps(matrices, cells), _weights(matrices)
+        pairs, weights = _with_gaps(matrices, cells), weights_by_side(matrices)
         if options.unbalanced == "same_units":
             pairs = [keep_seen_twice(matrices.observed, pair) for pair in pairs]
             treated, untreated = ([len(getattr(pair, side)) for pair in pairs] for side in ("treated", "untreated"))
@@ -146,7 +146,7 @@ def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> E
     )
 
 
-def _leave_out(matrices: Matrices, cells: list[_Cell]) -> Callable[[NDArray[np.int64], int], Floats] | None:
+def _leave_out(matrices: Matrices, cells: list[GroupTime]) -> Callable[[NDArray[np.int64], int], Floats] | None:
     """Return the estimates without some units from sums by cohort and period; None where units are missing or weights change."""
     if not cells or not constant_weights(matrices):
         return None
@@ -164,7 +164,7 @@ def _leave_out(matrices: Matrices, cells: list[_Cell]) -> Callable[[NDArray[np.i
     return leave_out
 
 
-def _comparisons(matrices: Matrices, comparison: str, base_period: str, anticipation: int) -> Iterator[_Cell]:
+def list_group_times(matrices: Matrices, comparison: str, base_period: str, anticipation: int) -> Iterator[GroupTime]:
     """List the cells in the order cohort, period, with their base period and their comparison units."""
     periods, cohorts, starts = matrices.periods.tolist(), matrices.cohorts.tolist(), matrices.starts.tolist()
     first = 0 if base_period == "universal" else 1
@@ -174,23 +174,23 @@ def _comparisons(matrices: Matrices, comparison: str, base_period: str, anticipa
             reacts = periods[now] >= cohort - anticipation
             if last < 0:
                 reason = f"no period before the cohort starts (with anticipation of {anticipation})"
-                yield _Cell(number, now, now, never, reason)
+                yield GroupTime(number, now, now, never, reason)
                 continue
             base = last if reacts or base_period == "universal" else now - 1
             if base == now:
-                yield _Cell(number, now, base, never, BASE_PERIOD)
+                yield GroupTime(number, now, base, never, BASE_PERIOD)
                 continue
             cutoff = periods[max(now, base)] + anticipation
             start = never if comparison == "never_treated" else bisect_right(cohorts, cutoff)
-            cell = _Cell(number, now, base, start)
+            cell = GroupTime(number, now, base, start)
             if _comparison_size(starts, cell) == 0:
                 where = label(matrices.period_kind, periods[max(now, base)])
                 missing = "never-treated" if comparison == "never_treated" else "untreated"
-                cell = _Cell(number, now, base, start, f"no unit is {missing} in {where}")
+                cell = GroupTime(number, now, base, start, f"no unit is {missing} in {where}")
             yield cell
 
 
-def _comparison_rows(matrices: Matrices, cell: _Cell) -> tuple[slice, ...]:
+def _comparison_rows(matrices: Matrices, cell: GroupTime) -> tuple[slice, ...]:
     """Return the rows of the comparison units: the tail of the matrices without the cohort itself."""
     start, n_units = int(matrices.starts[cell.comparison_from]), len(matrices.units)
     if cell.cohort < cell.comparison_from:
@@ -199,13 +199,13 @@ def _comparison_rows(matrices: Matrices, cell: _Cell) -> tuple[slice, ...]:
     return slice(start, own.start), slice(own.stop, n_units)
 
 
-def _comparison_size(starts: list[int], cell: _Cell) -> int:
+def _comparison_size(starts: list[int], cell: GroupTime) -> int:
     """Count the comparison units of a cell from the first rows of the cohorts."""
     own = starts[cell.cohort + 1] - starts[cell.cohort]
     return starts[-1] - starts[cell.comparison_from] - own * (cell.cohort >= cell.comparison_from)
 
 
-def _weights(matrices: Matrices) -> tuple[Floats | None, Floats | None]:
+def weights_by_side(matrices: Matrices) -> tuple[Floats | None, Floats | None]:
     """Return the weights of treated and of comparison units; precision has mean one, so that its unit does not matter."""
     if matrices.weight is None or matrices.weight_kind != "precision":
         return matrices.weight, matrices.weight
@@ -213,7 +213,7 @@ def _weights(matrices: Matrices) -> tuple[Floats | None, Floats | None]:
     return None, matrices.weight * (seen / matrices.weight.sum())
 
 
-def _unadjusted(matrices: Matrices, cells: list[_Cell]) -> tuple[Floats, Influence, list[str]]:
+def _unadjusted(matrices: Matrices, cells: list[GroupTime]) -> tuple[Floats, Influence, list[str]]:
     """Estimate all cells of a balanced panel from the means of each cohort in each period.
 
     A unit of mass ``w`` in a group of mass ``W`` moves the group's mean change by ``w / W`` times the deviation of its own
@@ -264,14 +264,14 @@ def _unadjusted(matrices: Matrices, cells: list[_Cell]) -> tuple[Floats, Influen
 
 
 def _adjusted(
-    matrices: Matrices, cells: list[_Cell], covariates: tuple[str, ...], adjustment: str
+    matrices: Matrices, cells: list[GroupTime], covariates: tuple[str, ...], adjustment: str
 ) -> tuple[Floats, Influence, list[str]]:
     """Estimate all cells of one cohort with one comparison group (and covariate period) together.
 
     The fits depend on the cohort, its comparison units and the period in which covariates and weights are read; cells
     that share these are columns of one matrix of outcome changes.
     """
-    outcome, weights = matrices.outcome, _weights(matrices)
+    outcome, weights = matrices.outcome, weights_by_side(matrices)
     chosen = [matrices.covariates[name] for name in covariates]
     constant = all(map(_constant, (*chosen, *(weight for weight in weights if weight is not None))))
     groups: dict[tuple[int, int, int], list[int]] = {}
@@ -318,7 +318,7 @@ def _adjusted(
 
 
 def _batches(
-    matrices: Matrices, cells: list[_Cell], groups: dict[tuple[int, int, int], list[int]]
+    matrices: Matrices, cells: list[GroupTime], groups: dict[tuple[int, int, int], list[int]]
 ) -> Iterator[list[tuple[tuple[int, int, int], list[int]]]]:
     """Put groups of about the same size together, until they hold many rows: their small fits are made at once."""
     starts = matrices.starts.tolist()
@@ -341,7 +341,7 @@ def _length(rows: slice) -> int:
     return int(rows.stop - rows.start)
 
 
-def _with_gaps(matrices: Matrices, cells: list[_Cell]) -> list[Comparison]:
+def _with_gaps(matrices: Matrices, cells: list[GroupTime]) -> list[Comparison]:
     """List the units of each cell, for panels in which not every unit is observed in every period."""
     everyone = np.arange(matrices.n_units)
     rows_of = cohort_slices(matrices)

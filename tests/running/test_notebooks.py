@@ -5,6 +5,7 @@ import json
 import re
 import signal
 import sys
+import time
 
 import pytest
 from support.projects import EFFECT, ROOT, SAMPLE, make_project, write_notebook
@@ -177,6 +178,19 @@ def test_a_notebook_runs_out_of_time(project):
     notebook, spec = project / "notebooks" / "2_toy.ipynb", StudySpec(study="toy")
     with pytest.raises(NotebookError, match=r"the notebook ran longer than 2 seconds and was stopped"):
         execution.execute_notebook(notebook, project / "data", spec, lambda *_: None, seconds=2)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the forked engine")
+def test_a_notebook_that_does_not_hear_the_request_to_end_is_killed(project, monkeypatch):
+    """Its process is stopped, as a debugger does; what a cell left running does not keep anybody waiting either."""
+    monkeypatch.setattr(execution, "_SECONDS_TO_LEAVE", 0.5)
+    deaf = "import os, signal, subprocess; subprocess.Popen(['sleep', '60'], close_fds=False); os.kill(os.getppid(), signal.SIGSTOP)"
+    write_notebook(project, (f"{deaf}\n{NEVER_ENDS}",))
+    notebook, spec = project / "notebooks" / "2_toy.ipynb", StudySpec(study="toy")
+    begun = time.monotonic()
+    with pytest.raises(NotebookError, match=r"the notebook ran longer than 4 seconds and was stopped"):
+        execution.execute_notebook(notebook, project / "data", spec, lambda *_: None, seconds=4)
+    assert time.monotonic() - begun < 60  # as long as what was left running; without it the end comes after 5 seconds
 
 
 def test_data_that_change_during_a_run_are_not_accepted(project):

@@ -61,7 +61,7 @@ class Child(Protocol):
     events: IO[bytes]
 
     def terminate(self) -> None:
-        """Ask it to save what there is and leave."""
+        """Ask it to save what there is and leave, and kill it when it has not left in time."""
 
     def stop(self) -> str:
         """End it if it is still there, and return what it complained of."""
@@ -225,18 +225,17 @@ class _Fresh:
         self.events: IO[bytes] = self._process.stdout
         self._process.stdin.write(job.to_json().encode())
         self._process.stdin.close()
+        self._killer = threading.Timer(_SECONDS_TO_LEAVE, self._process.kill)
 
     def terminate(self) -> None:
         self._process.terminate()
+        _start_once(self._killer)
 
     def stop(self) -> str:
         if self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(timeout=_SECONDS_TO_LEAVE)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+            self.terminate()
+            self._process.wait()
+        self._killer.cancel()
         self.events.close()
         with self._complaints as stream:
             stream.seek(0)
@@ -249,23 +248,26 @@ class _Forked:
     def __init__(self, job: Job) -> None:
         reading, writing = os.pipe()
         self.events: IO[bytes] = os.fdopen(reading, "rb")
-        self._over = threading.Event()
         self._warm, self._number = _Warm.start(job, writing)
+        kill = {"number": self._number, "signal": signal.SIGKILL}
+        self._killer = threading.Timer(_SECONDS_TO_LEAVE, self._warm.send, [kill])
 
     def terminate(self) -> None:
         self._warm.send({"number": self._number, "signal": signal.SIGTERM})
+        _start_once(self._killer)
 
     def stop(self) -> str:
-        # The events end when the child has ended, or the warm process; a child that is still there is asked, then killed.
-        killer = threading.Timer(
-            _SECONDS_TO_LEAVE, self._warm.send, [{"number": self._number, "signal": signal.SIGKILL}]
-        )
+        # The events end when the child has ended, or the warm process.
         self.terminate()
-        killer.start()
         rest = self.events.read()
-        killer.cancel()
+        self._killer.cancel()
         self.events.close()
         return rest.decode("utf-8", "replace")
+
+
+def _start_once(timer: threading.Timer) -> None:
+    with contextlib.suppress(RuntimeError):  # it was started by another thread
+        timer.start()
 
 
 class _Warm:

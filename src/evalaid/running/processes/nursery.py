@@ -72,6 +72,7 @@ class Nursery:
             if process:
                 _signal(process, message["signal"])
         else:
+            os.set_inheritable(files[0], False)  # what a cell leaves running must not keep the events open
             self._start(message["number"], Job(**message["job"]), files[0])
         return True
 

@@ -22,6 +22,7 @@ from evalaid.did.estimators.common.method import (
     Needs,
     averaging_mass,
     cell_frame,
+    choice,
     chosen_covariates,
     cohort_slices,
     effective_anticipation,
@@ -30,6 +31,7 @@ from evalaid.did.estimators.common.method import (
     scale_of,
 )
 from evalaid.did.estimators.common.regression import panel_data
+from evalaid.did.estimators.regressions.leads import with_leads
 from evalaid.did.panel.design import Design
 from evalaid.did.panel.matrices import Matrices
 
@@ -48,6 +50,9 @@ class ImputationOptions:
 
     anticipation: int | None = None
     covariates: tuple[str, ...] | None = None
+    # Coefficients before treatment: none, or those of leads in a regression on untreated observations, measured from the
+    # last period before units may react, as ``pretrends=TRUE`` of the reference
+    pretrends: str = choice("none", "leads")
 
 
 @dataclass(frozen=True)
@@ -71,9 +76,14 @@ def fit_imputation(design: Design, options: ImputationOptions) -> Effects:
     cell of only such observations is missing with the reason. Average with ``aggregate``: every treated observation has
     the same weight (times its analytic weight).
 
+    ``pretrends="leads"`` adds the paper's test: coefficients before treatment from a regression on untreated observations only,
+    so that effects do not enter the test nor the test the effects. They are deviations from the last period before treatment,
+    effects are measured from all periods before it.
+
     Notes
     -----
-    ``tau_it = y_it - a_i - l_t - x_it' b`` with ``a, l, b`` from untreated observations. Variance: their conservative
+    ``tau_it = y_it - a_i - l_t - x_it' b; pretrends="leads": b_e of y_it = a_i + l_t + sum_{e < -1} 1{t - g_i = e} b_e + x_it' c``,
+    all but ``tau_it`` from untreated observations. Variance: their conservative
     estimator (equation 8) with gaps recentred by cohort and period, averages weighted by squared weights. With sampling
     weights the influence is that of the weighted estimator (its numerical derivative); R ``didimputation`` 0.5.0 applies
     the weights twice in its standard error. A cohort with a single untreated period is kept.
@@ -81,7 +91,10 @@ def fit_imputation(design: Design, options: ImputationOptions) -> Effects:
     """
     plan = _plan(design, options)
     names = chosen_covariates(METHOD.name, design, options.covariates)
-    return _to_effects(design, plan, fit_untreated(panel_data(design.matrices, names), plan.untreated), names)
+    effects = _to_effects(design, plan, fit_untreated(panel_data(design.matrices, names), plan.untreated), names)
+    if options.pretrends == "none":
+        return effects
+    return with_leads(effects, design, METHOD, effective_anticipation(design, options), names)
 
 
 def fit_imputation_subsets(design: Design, options: ImputationOptions) -> Subsets:

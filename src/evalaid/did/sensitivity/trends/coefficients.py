@@ -266,7 +266,7 @@ def gather(
         degrees_of_freedom=freedom,
         vcov=str(table[VCOV].iloc[0]),
         n_clusters=len(clusters),
-        notes=_remark(cells.iloc[order], len(clusters)),
+        notes=_remark(event.method, cells.iloc[order], len(clusters)),
     )
     return Gathered(study, found, table.iloc[[-1]].reset_index(drop=True), _few(together, clusters))
 
@@ -294,7 +294,7 @@ def _find_reference(event: Effects) -> int:
         found, advice = "every estimate is zero and no unit moves any", "The outcome does not vary; check the column"
     elif not (times < 0).any():
         found = f"{event.method} gives no estimates before treatment"
-        advice = "Use a method that does, for example event_study, sun_abraham, or callaway_santanna with base_period='universal'"
+        advice = "Use one that does, for example event_study, sun_abraham, callaway_santanna with base_period='universal', or imputation with pretrends='leads'"
     elif event.method == "callaway_santanna":
         found = "with base_period='varying' an estimate before treatment is the change from the period before it, not a deviation from one reference period"
         advice = "Estimate with base_period='universal'; summing the changes would be the same only for one comparison group throughout"
@@ -307,9 +307,14 @@ def _find_reference(event: Effects) -> int:
     raise InferenceError(f"The trend before treatment cannot be compared with the one after it: {found}. {advice}.")
 
 
-def _remark(cells: pd.DataFrame, n_clusters: int) -> tuple[str, ...]:
-    """Return what weakens the analysis: few clusters for so many coefficients, and event times of different units."""
+def _remark(method: str, cells: pd.DataFrame, n_clusters: int) -> tuple[str, ...]:
+    """Return what weakens the analysis: two references, few clusters for so many coefficients, event times of different units."""
     remarks = []
+    if method == "imputation":
+        remarks.append(
+            "coefficients before treatment are deviations from the last period before it, effects from all periods before it: the "
+            "step from one to the other is no step of one path"
+        )
     if n_clusters < FEW_CLUSTERS_EACH * len(cells):
         remarks.append(
             f"a covariance of {len(cells)} coefficients from {n_clusters} clusters is imprecise: keep fewer event times beside it"

@@ -174,7 +174,7 @@ def _gather(
     if not before.any():
         raise InferenceError(
             f"{event.method} gives no estimate before treatment{f' and its {anticipation} period(s) of anticipation' * bool(anticipation)}. Use a method "
-            "that does, for example event_study, sun_abraham, or callaway_santanna."
+            "that does, for example event_study, sun_abraham, callaway_santanna, or imputation with pretrends='leads'."
         )
     table = infer(event, level, vcov, cluster=cluster)
     kept = np.flatnonzero(before & table[STD_ERROR].notna().to_numpy())

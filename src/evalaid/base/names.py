@@ -14,6 +14,8 @@ CLUSTER = "cluster"
 COHORT = "cohort"
 TREATED = "treated"
 PARTIAL = "partial"
+STRATUM = "stratum"
+EXPOSURE = "exposure"
 
 FIRST_TREATED = "first_treated"
 """The column in which a roster's cohorts join a panel: never a word that a source uses for something else."""
@@ -21,7 +23,7 @@ FIRST_TREATED = "first_treated"
 NEVER = "never treated"
 """What stands where others have a cohort: a missing cohort, never a number (0, 1000 or infinity would be read as a time)."""
 
-PANEL_COLUMNS = (UNIT, PERIOD, OUTCOME, INSIDE, TOTAL, WEIGHT, CLUSTER, TREATED, PARTIAL)
+PANEL_COLUMNS = (UNIT, PERIOD, OUTCOME, INSIDE, TOTAL, WEIGHT, CLUSTER, TREATED, PARTIAL, STRATUM, EXPOSURE)
 """Columns of a canonical panel, in this order; covariates follow under their own names."""
 
 SHARE_WORDS = frozenset({"share", "shares", "rate", "rates", "pct", "percent", "percentage", "proportion", "fraction"})

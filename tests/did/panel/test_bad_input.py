@@ -161,6 +161,19 @@ REFUSALS = {
             "state weight_kind='analytic' if they say how much a unit counts"
         ),
     ),
+    ("strata", False): (
+        lambda method: meeting(method, simulate(1).assign(region="all"), stratum="region"),
+        "the method does not compare within strata and the design names them; leave stratum= out, or use another",
+    ),
+    ("exposure", False): (
+        lambda method: meeting(
+            method, simulate(1).assign(part=lambda f: (f["quarter"] >= f["cohort"]).astype(float)), exposure="part"
+        ),
+        (
+            "the method has no place for a first period that counts by its part; diagnose(partial=...) instead of exposure=... "
+            "leaves that period out"
+        ),
+    ),
 }
 NOTHING_NEEDED = {
     ("balanced", False),
@@ -169,6 +182,8 @@ NOTHING_NEEDED = {
     ("covariate", ""),
     ("weights", "any"),
     ("stays", False),
+    ("strata", True),
+    ("exposure", True),
 }
 DECLARED = [
     (entry.name, need.name, getattr(entry.needs, need.name))

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from evalaid.did.effects.influence import Rows
 from evalaid.did.effects.linear import PanelData, Solver, within, within_gram
 
 Floats = NDArray[np.float64]
@@ -75,7 +76,8 @@ class LeastSquares:
         one, two = self.data, other.data
         return (
             self.absorbed == other.absorbed
-            and one.slices == two.slices
+            and len(one.slices) == len(two.slices)
+            and all(map(np.array_equal, map(_rows, one.slices), map(_rows, two.slices)))
             and np.array_equal(self.design, other.design)
             and np.array_equal(one.outcome, two.outcome)
             and np.array_equal(one.covariates, two.covariates)
@@ -136,6 +138,11 @@ class LeastSquares:
         return np.array(
             [np.diag(self.weighted(np.ones_like(self.data.outcome))[rows].sum(axis=0)) for rows in self.data.slices]
         )
+
+
+def _rows(rows: Rows) -> NDArray[np.int64]:
+    """Return what tells two sets of rows apart."""
+    return np.array([rows.start, rows.stop]) if isinstance(rows, slice) else rows
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve
 
-from evalaid.did.effects.influence import Block, Influence
+from evalaid.did.effects.influence import Block, Influence, Rows
 
 Floats = NDArray[np.float64]
 
@@ -34,7 +34,7 @@ class PanelData:
     outcome: Floats  # (N, T): Zero where not observed
     mass: Floats | None  # (N, T) or None: Observation weights, zero where not observed; None = balanced and unweighted
     covariates: Floats  # (p, N, T): Time-varying regressors, zero where not observed
-    slices: tuple[slice, ...]  # Rows of each cohort, in the order of the design's first axis
+    slices: tuple[Rows, ...]  # Rows of each cohort, or part of one, in the order of the design's first axis
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def within_gram(data: PanelData) -> Floats:
     """
     n_periods = data.outcome.shape[1]
     if data.mass is None:
-        sizes = np.array([rows.stop - rows.start for rows in data.slices], dtype=float)
+        sizes = np.array([len(data.outcome[rows]) for rows in data.slices], dtype=float)
         gram: Floats = sizes[:, None, None] * (np.eye(n_periods) - 1.0 / n_periods)
         return gram
     total = data.mass.sum(axis=1, keepdims=True)

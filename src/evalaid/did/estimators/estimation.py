@@ -19,6 +19,7 @@ from evalaid.did.estimators.registry import METHODS
 from evalaid.did.estimators.scales import on_scale, report_back
 from evalaid.did.panel.comparisons import base_columns
 from evalaid.did.panel.design import Design
+from evalaid.did.panel.matrices import STRATA
 
 WHAT_COULD_BE_DONE = "add units that are never treated or treated later, use differences in dose, or bound the effect under stated assumptions"
 
@@ -116,7 +117,7 @@ def _unused_covariates(method: Method, design: Design, options: Any) -> tuple[st
 def estimate_subsets(design: Design, method: str, **options: Any) -> Subsets | None:
     """Prepare the estimates with every subset of the covariates, or refuse with every reason."""
     entry, parsed = _admit(design, method, options)
-    if entry.subsets is None:
+    if entry.subsets is None or STRATA in design.matrices.covariates:
         return None
     usable, words = _leave_out_early(design, entry, effective_anticipation(design, parsed))
     subsets = entry.subsets(usable, parsed)
@@ -177,7 +178,7 @@ def methods() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns ``method``, ``estimand``, ``equation``, ``assumption``, ``needs``, ``covariates`` (yes or no), ``options``
+        Columns ``method``, ``estimand``, ``equation``, ``assumption``, ``needs``, ``covariates`` (yes or no), ``strata`` and ``exposure`` (of `diagnose`: whether it takes them), ``options``
         (name=default, choices), ``reference``, ``tolerance`` (how far its numbers may differ), ``test`` (what holds it against the
         reference), ``source``.
 
@@ -195,6 +196,8 @@ def methods() -> pd.DataFrame:
             "assumption": _assumption(entry),
             "needs": _describe_needs(entry),
             "covariates": _describe_covariates(entry),
+            "strata": "yes" if entry.needs.strata else "no; refused",
+            "exposure": "yes" if entry.needs.exposure else "no; refused",
             "options": ", ".join(_describe_option(option) for option in fields(entry.options)) or "none",
             "reference": entry.reference,
             "tolerance": entry.tolerance,

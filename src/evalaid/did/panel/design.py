@@ -22,7 +22,13 @@ from evalaid.did.panel.design_text import tell_comparison, tell_limits, tell_pan
 from evalaid.did.panel.limits import count_clusters, find_coarser_groups, list_not_identified, list_warnings
 from evalaid.did.panel.matrices import Matrices, build_matrices
 from evalaid.did.panel.panel import Panel, gather_panel, read_frame
-from evalaid.did.panel.treatment import Treatment, gather_first_treated, gather_treatment, list_reversals
+from evalaid.did.panel.treatment import (
+    Treatment,
+    gather_first_treated,
+    gather_treatment,
+    list_reversals,
+    report_exposure,
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -274,6 +280,8 @@ def diagnose(
     *,
     treated: str | None = None,
     partial: str | None = None,
+    exposure: str | None = None,
+    stratum: str | None = None,
     weight_kind: str | None = None,
     outcome_unit: str | None = None,
     inside: str | None = None,
@@ -301,6 +309,14 @@ def diagnose(
     partial : str, optional
         Column of 0 and 1: 1 where a unit is treated in a part of the period only, because its start falls inside. Such a row is
         left out: it is neither before nor after, and never the base of a comparison.
+    exposure : str, optional
+        Column of the part of each period, 0 to 1, in which a unit is treated, instead: 0 before the cohort, 0.75 in the year of a
+        start in April, 1 in every later period. ``twfe``, ``event_study`` and ``sun_abraham`` count the first treated period by
+        this part, so that its effect is that of a whole period (assumes an effect in proportion); other methods refuse it.
+    stratum : str, optional
+        Column of groups of units, such as the region, constant within a unit: units are compared within them. Two-way
+        regressions have period effects of each stratum (region x year); ``callaway_santanna`` and ``imputation`` estimate in
+        each stratum and average over its treated units; other methods refuse it.
     weight : str, optional
         Column of weights, > 0.
     weight_kind : {"analytic", "precision"}, optional
@@ -357,6 +373,8 @@ def diagnose(
         names.CLUSTER: cluster,
         names.TREATED: treated,
         names.PARTIAL: partial,
+        names.EXPOSURE: exposure,
+        names.STRATUM: stratum,
     }
     panel = gather_panel(frame, roles, covariates, outcome_unit, faults, weight_kind)
     stated = None if cohort is None else find_column(frame, cohort, names.COHORT, faults)
@@ -369,6 +387,9 @@ def diagnose(
             reversals = list_reversals(panel.keys, path)
     elif panel is not None and stated is not None:
         treatment = gather_treatment(panel.keys, stated, faults)
+    if exposure is not None and panel is not None and treatment is not None and not faults:
+        part = panel.columns[names.EXPOSURE]
+        report_exposure(panel.keys, treatment.stated, part, frame[exposure], faults)
     faults.raise_if_any(PanelError, "panel")
     assert panel is not None  # noqa: S101  (without faults there is a panel and a treatment)
     assert treatment is not None  # noqa: S101

@@ -29,6 +29,10 @@ def tell_panel(matrices: Matrices, panel: Panel, outcome_unit: str, covariates: 
         columns.append(f"Weights: {panel.names[names.WEIGHT]!r} ({_tell_weights(matrices.weight_kind)}).")
     if covariates:
         columns.append(f"Covariates: {', '.join(map(repr, covariates))}.")
+    if names.STRATUM in panel.names:
+        columns.append(f"Compared within strata: {panel.names[names.STRATUM]!r}.")
+    if names.EXPOSURE in panel.names:
+        columns.append(f"The first treated period counts by its part: {panel.names[names.EXPOSURE]!r}.")
     lines = [f"{size}, {balance}: {_count(matrices.n_observations, 'observation')}.", " ".join(columns)]
     if len(panel.gaps) or len(panel.singletons):
         lines.append(

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from evalaid.base.columns import covariate_key
-from evalaid.base.names import OUTCOME, PARTIAL, TREATED, WEIGHT
+from evalaid.base.names import EXPOSURE, OUTCOME, PARTIAL, STRATUM, TREATED, WEIGHT
 from evalaid.did.panel.panel import Panel
 from evalaid.did.panel.treatment import Treatment
 
@@ -22,6 +22,10 @@ PATH = "path: treated"
 """Key, among the covariates of the matrices, of the 0/1 column from which the cohorts were read; no method adjusts for it."""
 PARTLY = "partly treated"
 """Key, among the covariates of the matrices, of the periods in which a unit's start falls: hidden, and never a base."""
+STRATA = "stratum: code"
+"""Key, among the covariates of the matrices, of the code of a unit's stratum; no method adjusts for it, some compare within it."""
+PART = "exposure: part of the period"
+"""Key, among the covariates of the matrices, of the part of each period in which a unit is treated; no method adjusts for it."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -222,7 +226,12 @@ def build_matrices(panel: Panel, treatment: Treatment, *, keep_path: bool = Fals
         weight=matrix(panel.columns[WEIGHT]) if WEIGHT in panel.columns else None,
         covariates={name: matrix(panel.columns[covariate_key(name)]) for name in panel.covariates}
         | ({PARTLY: matrix(panel.columns[PARTIAL])} if partly else {})
-        | ({PATH: matrix(panel.columns[TREATED])} if keep_path else {}),
+        | ({PATH: matrix(panel.columns[TREATED])} if keep_path else {})
+        | {
+            key: matrix(panel.columns[role])
+            for key, role in ((STRATA, STRATUM), (PART, EXPOSURE))
+            if role in panel.columns
+        },
         cohort=treatment.cohort[keep],
         cluster=None if cluster is None else cluster[keep],
         clusters=panel.clusters,

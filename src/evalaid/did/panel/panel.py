@@ -16,7 +16,18 @@ from evalaid.base.any_frame import as_frame
 from evalaid.base.columns import as_numbers, covariate_key, find_columns
 from evalaid.base.errors import PanelError
 from evalaid.base.faults import SHOWN, Faults
-from evalaid.base.names import CLUSTER, INSIDE, OUTCOME, PANEL_COLUMNS, PERIOD, TOTAL, UNIT, WEIGHT, names_a_share
+from evalaid.base.names import (
+    CLUSTER,
+    INSIDE,
+    OUTCOME,
+    PANEL_COLUMNS,
+    PERIOD,
+    STRATUM,
+    TOTAL,
+    UNIT,
+    WEIGHT,
+    names_a_share,
+)
 from evalaid.base.periods import is_fiscal, labels
 from evalaid.did.panel.keys import Keys, code_labels, is_text, read_keys, spelt_twice
 from evalaid.did.panel.panel_schema import check_columns
@@ -269,11 +280,15 @@ def gather_panel(
     covariates = (covariates,) if isinstance(covariates, str) else tuple(dict.fromkeys(covariates))
     names = {role: name for role, name in roles.items() if name is not None}
     found = find_columns(frame, names, covariates, faults)
-    numeric = {name: as_numbers(values) for name, values in found.items() if name not in (UNIT, PERIOD, CLUSTER)}
+    labelled = (UNIT, PERIOD, CLUSTER, STRATUM)
+    numeric = {name: as_numbers(values) for name, values in found.items() if name not in labelled}
+    strata, stratum = code_labels(found[STRATUM]) if STRATUM in found else (None, None)
+    if stratum is not None:
+        numeric[STRATUM] = stratum.astype(np.float64)
     shown = names | {covariate_key(name): name for name in covariates}
     keys = read_keys(found[UNIT], found[PERIOD]) if UNIT in found and PERIOD in found else None
     clusters, cluster = code_labels(found[CLUSTER]) if CLUSTER in found else (None, None)
-    for role, labels_of in ((UNIT, None if keys is None else keys.units), (CLUSTER, clusters)):
+    for role, labels_of in ((UNIT, None if keys is None else keys.units), (CLUSTER, clusters), (STRATUM, strata)):
         if labels_of is not None:
             _report_spellings(found[role], names[role], labels_of, faults)
     unit_of_outcome = outcome_unit or ("fraction" if names_a_share(names[OUTCOME]) else "number")
@@ -283,7 +298,7 @@ def gather_panel(
     notes = [
         f"column {shown[name]!r} held numbers as text; they were read as numbers"
         for name in numeric
-        if is_text(found[name])
+        if name != STRATUM and is_text(found[name])
     ]
     if unit_of_outcome == "percent":
         notes += _percent_notes(numeric[OUTCOME], names[OUTCOME])

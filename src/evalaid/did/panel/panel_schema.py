@@ -11,7 +11,19 @@ import pandas as pd
 import pandera.pandas as pa
 
 from evalaid.base.faults import Faults
-from evalaid.base.names import CLUSTER, INSIDE, OUTCOME, PARTIAL, PERIOD, TOTAL, TREATED, UNIT, WEIGHT
+from evalaid.base.names import (
+    CLUSTER,
+    EXPOSURE,
+    INSIDE,
+    OUTCOME,
+    PARTIAL,
+    PERIOD,
+    STRATUM,
+    TOTAL,
+    TREATED,
+    UNIT,
+    WEIGHT,
+)
 from evalaid.base.periods import EXPECTED_PERIODS
 from evalaid.did.panel.keys import Keys, varies_within
 
@@ -21,7 +33,13 @@ CELL = "unit and period"
 REPEATED = "unit and period occur more than once"
 INSIDE_ABOVE = "inside is larger than total"
 CLUSTER_VARIES = "cluster changes within a unit"
-SHOWN = {REPEATED: (UNIT, PERIOD), INSIDE_ABOVE: (INSIDE, TOTAL), CLUSTER_VARIES: (UNIT, CLUSTER)}
+STRATUM_VARIES = "stratum changes within a unit"
+SHOWN = {
+    REPEATED: (UNIT, PERIOD),
+    INSIDE_ABOVE: (INSIDE, TOTAL),
+    CLUSTER_VARIES: (UNIT, CLUSTER),
+    STRATUM_VARIES: (UNIT, STRATUM),
+}
 """Which columns a fault shows when it is about more than one."""
 
 HIGHEST = {"fraction": 1.0, "percent": 100.0, "number": np.inf}
@@ -113,6 +131,11 @@ def _schema(columns: tuple[str, ...], highest: float, in_range: str) -> pa.DataF
         TOTAL: count,
         WEIGHT: [_check(_positive_and_finite, "weight is missing, infinite or not above 0", "finite weights above 0")],
         CLUSTER: [_check(_not_negative, "cluster is missing", "a label in every row")],
+        STRATUM: [_check(_not_negative, "stratum is missing", "a label in every row")],
+        EXPOSURE: [
+            _check(partial(_between, highest=1.0), "exposure outside 0 to 1", "a part of the period, from 0 to 1"),
+            finite,
+        ],
         PARTIAL: [_check(_zero_or_one, "partial is neither 0 nor 1", "0 or 1 (or False and True) in every row")],
         TREATED: [_check(_zero_or_one, "treated is neither 0 nor 1", "0 or 1 (or False and True) in every row")],
     }
@@ -120,7 +143,9 @@ def _schema(columns: tuple[str, ...], highest: float, in_range: str) -> pa.DataF
     if {INSIDE, TOTAL} <= set(columns):
         wide.append(_check(_inside_at_most_total, INSIDE_ABOVE, "inside <= total"))
     if {UNIT, CLUSTER} <= set(columns):
-        wide.append(_check(_constant_cluster, CLUSTER_VARIES, "one cluster for each unit"))
+        wide.append(_check(partial(_constant, role=CLUSTER), CLUSTER_VARIES, "one cluster for each unit"))
+    if {UNIT, STRATUM} <= set(columns):
+        wide.append(_check(partial(_constant, role=STRATUM), STRATUM_VARIES, "one stratum for each unit"))
     return pa.DataFrameSchema(
         {name: pa.Column(checks=checks.get(name, finite), nullable=True) for name in columns}, checks=wide
     )
@@ -167,6 +192,6 @@ def _inside_at_most_total(frame: pd.DataFrame) -> np.ndarray:
     return ~(frame[INSIDE].to_numpy() > frame[TOTAL].to_numpy())
 
 
-def _constant_cluster(frame: pd.DataFrame) -> np.ndarray:
+def _constant(frame: pd.DataFrame, role: str) -> np.ndarray:
     unit = frame[UNIT].to_numpy()
-    return np.asarray(~varies_within(unit, frame[CLUSTER].to_numpy())[unit])
+    return np.asarray(~varies_within(unit, frame[role].to_numpy())[unit])

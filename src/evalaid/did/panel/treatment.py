@@ -128,6 +128,18 @@ def list_reversals(keys: Keys, treated: np.ndarray) -> pd.DataFrame:
     )
 
 
+def report_exposure(keys: Keys, stated: pd.Series, part: np.ndarray, column: pd.Series, faults: Faults) -> None:
+    """Add the rows whose part of the period contradicts the cohort: 0 before, above 0 in its first period, 1 after."""
+    start = np.where(np.isnan(stated), np.inf, stated)[keys.unit]
+    period = keys.periods[keys.period]
+    wrong = np.where(period < start, part != 0, np.where(period == start, part == 0, part != 1))
+    if wrong.any():
+        expected = (
+            "0 before the cohort (and for units never treated), above 0 in its first period, 1 in every later one"
+        )
+        _add(faults, column, np.flatnonzero(wrong), "exposure contradicts the cohort", expected)
+
+
 def _read_ordinals(keys: Keys, cohort: pd.Series, faults: Faults) -> tuple[np.ndarray, np.ndarray]:
     """Read the column row by row: (n,) int64 ordinals (NO_COHORT where missing), and which rows are faulty."""
     name, kind = cohort.name, keys.kind

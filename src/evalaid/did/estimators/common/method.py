@@ -17,7 +17,7 @@ from evalaid.did.effects.aggregation import Population
 from evalaid.did.effects.effects import Effects
 from evalaid.did.effects.subsets import Subsets
 from evalaid.did.panel.design import Design
-from evalaid.did.panel.matrices import Matrices
+from evalaid.did.panel.matrices import PART, STRATA, Matrices
 
 
 def choice(default: str, *others: str) -> Any:
@@ -39,6 +39,8 @@ class Needs:
     stays: bool = True  # Whether treatment must stay once it has started
     # Which weights the method has a place for: both kinds, only those that say how much a unit counts, or none
     weights: Literal["any", "analytic", "none"] = "any"
+    strata: bool = False  # Whether it compares within the strata that a design names
+    exposure: bool = False  # Whether the first treated period can count by the part in which units are treated
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,15 @@ def unmet(needs: Needs, design: Design, options: Any = None) -> tuple[str, ...]:
         reasons.append(
             "the method has no place for precision weights: it weighs treated and comparison units alike; leave the weights out, "
             "or state weight_kind='analytic' if they say how much a unit counts"
+        )
+    if STRATA in matrices.covariates and not needs.strata:
+        reasons.append(
+            "the method does not compare within strata and the design names them; leave stratum= out, or use another"
+        )
+    if PART in matrices.covariates and not needs.exposure:
+        reasons.append(
+            "the method has no place for a first period that counts by its part; diagnose(partial=...) instead of exposure=... leaves "
+            "that period out"
         )
     if needs.balanced and matrices.observed is not None:
         gaps = np.argwhere(~matrices.observed)

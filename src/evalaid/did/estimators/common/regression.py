@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evalaid.base.errors import EstimationError
+from evalaid.base.names import EXPOSURE, STRATUM
 from evalaid.did.effects.contrasts import Contrasts, LeastSquares
 from evalaid.did.effects.effects import Convention, Effects
 from evalaid.did.effects.linear import CONSTANT_TOLERANCE, PanelData, PanelFit, fit_panel, project, within
@@ -22,9 +23,10 @@ from evalaid.did.estimators.common.method import (
     population_of,
     scale_of,
 )
+from evalaid.did.estimators.common.strata import columns_by_part, divide_units
 from evalaid.did.panel.comparisons import base_columns
 from evalaid.did.panel.design import Design
-from evalaid.did.panel.matrices import Matrices
+from evalaid.did.panel.matrices import PART, STRATA, Matrices
 
 NOT_IDENTIFIED = "not identified: collinear with the fixed effects"
 
@@ -70,22 +72,31 @@ def _standardised(matrices: Matrices, name: str) -> NDArray[np.float64]:
 def fit_regression(design: Design, method: Method, regression: Regression, covariates: Sequence[str] | None) -> Effects:
     """Fit the columns and the covariates (None = the design's) with unit and period effects."""
     names = chosen_covariates(method.name, design, covariates)
-    data = _data(design, regression, names)
-    effects = _to_effects(design, method, regression, fit_panel(data, regression.columns), names)
-    contrasts = Contrasts(LeastSquares(data, regression.columns), _spread(regression))
+    data, columns = _problem(design, regression, names)
+    effects = _to_effects(design, method, regression, fit_panel(data, columns), names)
+    contrasts = Contrasts(LeastSquares(data, columns), _spread(regression))
     return replace(effects, contrasts=contrasts)
 
 
 def fit_subsets(design: Design, method: Method, regression: Regression, covariates: Sequence[str] | None) -> Subsets:
     """Fit the columns to the outcome and to each covariate, for all subsets of the covariates."""
     names = chosen_covariates(method.name, design, covariates)
-    projection = project(_data(design, regression, names), regression.columns)
+    projection = project(*_problem(design, regression, names))
     variables = range(1 + len(names))
     return Subsets(
         effects=tuple(_to_effects(design, method, regression, projection.fit(k)) for k in variables),
         products=projection.products(),
         size=projection.size / np.sqrt(projection.data.outcome.size),
     )
+
+
+def _problem(design: Design, regression: Regression, names: Sequence[str]) -> tuple[PanelData, NDArray[np.float64]]:
+    """Return data and columns by part of the units: cohorts, unless the design has strata or parts of a period."""
+    data = _data(design, regression, names)
+    if not {PART, STRATA} & set(design.matrices.covariates):
+        return data, regression.columns
+    parts = divide_units(design.matrices)
+    return replace(data, slices=parts.rows), columns_by_part(design.matrices, parts, regression.columns)
 
 
 def _data(design: Design, regression: Regression, names: Sequence[str]) -> PanelData:
@@ -102,22 +113,29 @@ def _to_effects(
     design: Design, method: Method, regression: Regression, fit: PanelFit, names: tuple[str, ...] = ()
 ) -> Effects:
     """Put coefficients into their cells, with the error convention of R fixest."""
-    value = np.zeros(len(regression.cells))
-    value[regression.place] = fit.value
-    beside = f" and the covariates ({', '.join(names)})" if names else ""
-    reason = np.where(np.isnan(value), NOT_IDENTIFIED + beside, regression.cells["reason"].to_numpy(dtype=object))
+    value, count = np.zeros(len(regression.cells)), len(regression.place)
+    value[regression.place] = fit.value[:count]
+    more = f" and the covariates ({', '.join(names)})" if names else ""
+    reason = np.where(np.isnan(value), NOT_IDENTIFIED + more, regression.cells["reason"].to_numpy(dtype=object))
     return Effects(
         cells=regression.cells.assign(reason=reason),
         value=value,
-        influence=fit.influence.combine(_spread(regression)),
+        influence=fit.influence.combine(np.pad(_spread(regression), ((0, len(fit.value) - count), (0, 0)))),
         population=population_of(design.matrices),
         size=regression.size,
         method=method.name,
-        estimand=method.estimand,
+        estimand=method.estimand + beside(design),
         scale=scale_of(design),
         convention=Convention("regression", "t", fit.observations, fit.parameters),
         aggregation="fixed",
     )
+
+
+def beside(design: Design) -> str:
+    """Tell what the design's strata and parts of a period make of the estimand."""
+    named, hidden = design.panel.names, design.matrices.covariates
+    within_ = f"; period effects of each stratum ({named[STRATUM]})" if STRATA in hidden else ""
+    return within_ + (f"; the first treated period counts by its part ({named[EXPOSURE]})" if PART in hidden else "")
 
 
 def _spread(regression: Regression) -> NDArray[np.float64]:

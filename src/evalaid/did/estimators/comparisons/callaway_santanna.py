@@ -26,6 +26,7 @@ from evalaid.did.estimators.common.method import (
     scale_of,
 )
 from evalaid.did.estimators.common.separation import explain_adjustment
+from evalaid.did.estimators.common.strata import average_strata
 from evalaid.did.estimators.common.two_by_two_scores import PanelSample, adjusted_scores
 from evalaid.did.estimators.common.unbalanced import (
     BASE_PERIOD,
@@ -36,7 +37,7 @@ from evalaid.did.estimators.common.unbalanced import (
 )
 from evalaid.did.panel.comparisons import base_columns
 from evalaid.did.panel.design import Design
-from evalaid.did.panel.matrices import Matrices
+from evalaid.did.panel.matrices import STRATA, Matrices
 
 Floats = NDArray[np.float64]
 # Rows whose logits are fitted at once: enough for the fixed cost of a fit, few enough for the cache.
@@ -95,6 +96,8 @@ def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> E
     doi:10.1016/j.jeconom.2020.06.003.
     """
     matrices = design.matrices
+    if STRATA in matrices.covariates:
+        return average_strata(design, lambda inside: fit_callaway_santanna(inside, options), by_units=True)
     covariates = chosen_covariates(METHOD.name, design, options.covariates) if options.adjustment != "none" else ()
     anticipation = effective_anticipation(design, options)
     if anticipation < 0:
@@ -367,7 +370,7 @@ METHOD = Method(
     name="callaway_santanna",
     fit=fit_callaway_santanna,
     options=CallawaySantannaOptions,
-    needs=Needs(comparison="not_yet_treated"),
+    needs=Needs(comparison="not_yet_treated", strata=True),
     estimand="average effect on each cohort in each period, ATT(g, t)",
     reference="R did 2.5.1, att_gt(bstrap=FALSE)",
     source="Callaway and Sant'Anna (2021), doi:10.1016/j.jeconom.2020.12.001",

@@ -11,7 +11,7 @@ from evalaid.base.errors import EstimationError
 from evalaid.base.periods import label
 from evalaid.did.effects.contrasts import Contrasts, LeastSquares
 from evalaid.did.effects.effects import Convention, Effects
-from evalaid.did.effects.influence import Block, Influence
+from evalaid.did.effects.influence import Block, Influence, Rows
 from evalaid.did.effects.likelihood import Family, fit_cells
 from evalaid.did.effects.linear import PanelData, standardise
 from evalaid.did.estimators.common.method import (
@@ -25,11 +25,12 @@ from evalaid.did.estimators.common.method import (
     population_of,
     scale_of,
 )
-from evalaid.did.estimators.common.regression import NOT_IDENTIFIED, observed_cells
+from evalaid.did.estimators.common.regression import NOT_IDENTIFIED, beside, observed_cells
+from evalaid.did.estimators.common.strata import columns_by_part, divide_units
 from evalaid.did.estimators.regressions.etwfe_covariates import InteractedData, InteractedFit, fit_interacted
 from evalaid.did.panel.comparisons import base_columns
 from evalaid.did.panel.design import Design
-from evalaid.did.panel.matrices import Matrices
+from evalaid.did.panel.matrices import STRATA, Matrices
 
 Floats = NDArray[np.float64]
 BASE = "base period: zero by construction"
@@ -90,14 +91,25 @@ def fit_etwfe(design: Design, options: EtwfeOptions) -> Effects:
     columns[np.arange(n_groups), :, n_cells + np.arange(n_groups)] = 1.0
     columns[:, np.arange(1, n_periods), n_cells + n_groups + np.arange(n_periods - 1)] = 1.0
     names = chosen_covariates(METHOD.name, design, options.covariates)
-    if names:
+    rows: tuple[Rows, ...] = tuple(blocks)
+    within = STRATA in matrices.covariates
+    if within and (names or options.family != "gaussian"):
+        raise EstimationError(
+            "etwfe: period effects of each stratum go with family='gaussian' and without covariates (covariates=()); with others "
+            "compare within strata by callaway_santanna or imputation."
+        )
+    if within:
+        rows, columns, place = _within_strata(matrices, columns[:, :, :n_cells], cohort)
+        sums = [np.array([values[part].sum(axis=0) for part in rows]) for values in (mass, mass * matrices.outcome)]
+        fit = _fit_means(matrices, mass, columns, (sums[0], sums[1]), (place, period, base), family, rows)
+    elif names:
         z = _with_covariates(matrices, names, mass)
         counted = mass if matrices.weight_kind == "analytic" else (mass > 0).astype(float)
         fit = fit_interacted(
             InteractedData(matrices.outcome, mass, counted, z, tuple(blocks), columns), cohort, period, family
         )
     else:
-        fit = _fit_means(matrices, mass, columns, (total, summed), (cohort, period, base), family, tuple(blocks))
+        fit = _fit_means(matrices, mass, columns, (total, summed), (cohort, period, base), family, rows)
     if fit is None:
         raise EstimationError(_tell_separation(matrices, family, total, summed))
     population = population_of(matrices)
@@ -117,9 +129,7 @@ def fit_etwfe(design: Design, options: EtwfeOptions) -> Effects:
     observations = int(np.count_nonzero(mass))
     contrasts = None
     if options.family == "gaussian" and not names:
-        data = PanelData(
-            matrices.outcome, observation_mass(matrices), np.empty((0, *matrices.outcome.shape)), tuple(blocks)
-        )
+        data = PanelData(matrices.outcome, observation_mass(matrices), np.empty((0, *matrices.outcome.shape)), rows)
         contrasts = Contrasts(LeastSquares(data, columns, "none"), np.eye(columns.shape[2], n_cells))
     return Effects(
         cells=cells,
@@ -128,7 +138,7 @@ def fit_etwfe(design: Design, options: EtwfeOptions) -> Effects:
         population=population,
         size=size[cohort, period],
         method=METHOD.name,
-        estimand=f"{METHOD.estimand} ({options.family})",
+        estimand=f"{METHOD.estimand} ({options.family}){beside(design)}",
         scale=scale_of(design),
         convention=Convention("regression", "normal", observations, fit.rank),
         aggregation="fixed",
@@ -143,7 +153,7 @@ def _fit_means(
     sums: tuple[Floats, Floats],
     cells: tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]],
     family: Family,
-    blocks: tuple[slice, ...],
+    blocks: tuple[Rows, ...],
 ) -> InteractedFit | None:
     """Fit without covariates: from the sums of weights and of weighted outcomes by cohort and period alone."""
     (total, summed), (cohort, period, base) = sums, cells
@@ -164,6 +174,19 @@ def _fit_means(
         for group, rows in enumerate(blocks)
     )
     return InteractedFit(value, known, parts, fit.rank)
+
+
+def _within_strata(
+    matrices: Matrices, dummies: Floats, cohort: NDArray[np.intp]
+) -> tuple[tuple[Rows, ...], Floats, NDArray[np.intp]]:
+    """Return the parts of the units by cohort and stratum, the columns with effects of each and of periods by stratum, and a part of each cell."""
+    parts, n_periods = divide_units(matrices), matrices.n_periods
+    effects = np.zeros((len(parts.rows), n_periods, len(parts.rows) + n_periods - 1))
+    effects[np.arange(len(parts.rows)), :, np.arange(len(parts.rows))] = 1.0
+    effects[:, :, len(parts.rows) :] = np.eye(n_periods)[:, 1:]
+    by_cohort = np.zeros((len(matrices.cohorts) + 1, *dummies.shape[1:]))
+    by_cohort[: len(dummies)] = dummies
+    return parts.rows, columns_by_part(matrices, parts, by_cohort, effects), np.searchsorted(parts.cohort, cohort)
 
 
 def _with_covariates(matrices: Matrices, names: tuple[str, ...], mass: Floats) -> Floats:
@@ -217,7 +240,7 @@ METHOD = Method(
     name="etwfe",
     fit=fit_etwfe,
     options=EtwfeOptions,
-    needs=Needs(comparison="not_yet_treated"),
+    needs=Needs(comparison="not_yet_treated", strata=True),
     estimand="average effect on each cohort in each period, on the scale of the outcome",
     reference="R etwfe 0.4.0 (fixest 0.14.2), etwfe() and emfx()",
     source="Wooldridge (2023), doi:10.1093/ectj/utad016",

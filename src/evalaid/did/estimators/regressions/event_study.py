@@ -71,7 +71,7 @@ METHOD = Method(
     fit=fit_event_study,
     subsets=fit_event_study_subsets,
     options=EventTimeOptions,
-    needs=Needs(comparison="never_treated"),
+    needs=Needs(comparison="never_treated", strata=True, exposure=True),
     estimand="effect by event time, common to all cohorts",
     reference="R fixest 0.14.2, feols(y ~ i(rel, ever, ref) | id + t)",
     source="Sun and Abraham (2021), doi:10.1016/j.jeconom.2020.09.006",

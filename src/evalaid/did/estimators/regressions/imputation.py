@@ -31,9 +31,10 @@ from evalaid.did.estimators.common.method import (
     scale_of,
 )
 from evalaid.did.estimators.common.regression import panel_data
+from evalaid.did.estimators.common.strata import average_strata
 from evalaid.did.estimators.regressions.leads import with_leads
 from evalaid.did.panel.design import Design
-from evalaid.did.panel.matrices import Matrices
+from evalaid.did.panel.matrices import STRATA, Matrices
 
 Floats = NDArray[np.float64]
 
@@ -89,9 +90,13 @@ def fit_imputation(design: Design, options: ImputationOptions) -> Effects:
     the weights twice in its standard error. A cohort with a single untreated period is kept.
     Borusyak, Jaravel and Spiess (2024), doi:10.1093/restud/rdae007.
     """
-    plan = _plan(design, options)
     names = chosen_covariates(METHOD.name, design, options.covariates)
-    effects = _to_effects(design, plan, fit_untreated(panel_data(design.matrices, names), plan.untreated), names)
+    if STRATA in design.matrices.covariates:
+        alone = replace(options, pretrends="none")
+        effects = average_strata(design, lambda inside: fit_imputation(inside, alone), by_units=False)
+    else:
+        plan = _plan(design, options)
+        effects = _to_effects(design, plan, fit_untreated(panel_data(design.matrices, names), plan.untreated), names)
     if options.pretrends == "none":
         return effects
     return with_leads(effects, design, METHOD, effective_anticipation(design, options), names)
@@ -338,7 +343,7 @@ METHOD = Method(
     fit=fit_imputation,
     subsets=fit_imputation_subsets,
     options=ImputationOptions,
-    needs=Needs(comparison="not_yet_treated"),
+    needs=Needs(comparison="not_yet_treated", strata=True),
     estimand="average effect on each cohort in each treated period",
     reference="R didimputation 0.5.0, did_imputation()",
     source="Borusyak, Jaravel and Spiess (2024), doi:10.1093/restud/rdae007",

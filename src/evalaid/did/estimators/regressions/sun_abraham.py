@@ -75,7 +75,7 @@ METHOD = Method(
     fit=fit_sun_abraham,
     subsets=fit_sun_abraham_subsets,
     options=EventTimeOptions,
-    needs=Needs(comparison="never_treated"),
+    needs=Needs(comparison="never_treated", strata=True, exposure=True),
     estimand="average effect on each cohort in each period",
     reference="R fixest 0.14.2, feols(y ~ sunab(g, t) | id + t)",
     source="Sun and Abraham (2021), doi:10.1016/j.jeconom.2020.09.006",

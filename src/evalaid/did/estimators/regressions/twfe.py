@@ -60,7 +60,7 @@ METHOD = Method(
     fit=fit_twfe,
     subsets=fit_twfe_subsets,
     options=TwfeOptions,
-    needs=Needs(comparison="not_yet_treated"),
+    needs=Needs(comparison="not_yet_treated", strata=True, exposure=True),
     estimand="one effect common to all cohorts and periods (a weighted average with possibly negative weights otherwise)",
     reference="R fixest 0.14.2, feols(y ~ D | id + t)",
     source="Goodman-Bacon (2021), doi:10.1016/j.jeconom.2021.03.014",

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from evalaid.base.errors import EvalaidError
 from evalaid.did.effects.effects import Effects
 from evalaid.did.panel.design import Design
-from evalaid.did.panel.matrices import Matrices, arrange
+from evalaid.did.panel.matrices import PART, STRATA, Matrices, arrange
 
 Floats = NDArray[np.float64]
 Estimator = Callable[[Design], Effects]
@@ -32,7 +32,7 @@ def read_contrasts(design: Design, estimator: Estimator, sizes: Floats | None = 
     Shapes: sizes (C + 1,); returns (cells, C + 1, T).
     """
     matrices = design.matrices
-    if matrices.observed is not None or matrices.weight is not None:
+    if matrices.observed is not None or matrices.weight is not None or {STRATA, PART} & set(matrices.covariates):
         return None
     sizes = np.diff(matrices.starts).astype(float) if sizes is None else sizes
     probe = _unit_paths(matrices, sizes)

@@ -197,7 +197,7 @@ def _group(
     stacked = problem.columns[cohorts].reshape(-1, problem.columns.shape[2])
     used = np.flatnonzero(stacked.any(axis=0))
     by_period = len(stacked) <= len(used) + SPARE
-    members = []
+    members, everyone = [], np.arange(len(clusters))
     for number, cohort in enumerate(cohorts):
         rows = problem.data.slices[cohort]
         codes = place[clusters[rows]]
@@ -205,7 +205,7 @@ def _group(
         units = units[np.argsort(codes[units], kind="stable")]
         at = slice(number * data.n_periods, (number + 1) * data.n_periods) if by_period else slice(0, len(used))
         columns = None if by_period else problem.columns[cohort][:, used]
-        members.append(Members(units + rows.start, codes[units], at, columns))
+        members.append(Members(everyone[rows][units], codes[units], at, columns))
     width, p = len(stacked) if by_period else len(used), len(size)
     T = np.zeros((width + p, stacked.shape[1] + p))
     T[:width, : stacked.shape[1]] = stacked if by_period else np.eye(stacked.shape[1])[used]

@@ -11,7 +11,7 @@ import pandas as pd
 
 from evalaid.base.effect_columns import ESTIMATE
 from evalaid.base.errors import DesignError, NotIdentifiedError
-from evalaid.base.names import CLUSTER, OUTCOME, PERIOD, TREATED, UNIT, WEIGHT
+from evalaid.base.names import CLUSTER, EXPOSURE, OUTCOME, PARTIAL, PERIOD, STRATUM, TREATED, UNIT, WEIGHT
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.inference.infer import infer
 from evalaid.did.panel.design import Design, diagnose
@@ -59,6 +59,9 @@ def with_outcome(design: Design, column: str, outcome_unit: str | None = None) -
         treated=names.get(TREATED),
         weight=names.get(WEIGHT),
         cluster=names.get(CLUSTER),
+        partial=names.get(PARTIAL),
+        exposure=names.get(EXPOSURE),
+        stratum=names.get(STRATUM),
         weight_kind=design.panel.weight_kind,
         outcome_unit=outcome_unit,
         anticipation=design.anticipation,

@@ -132,7 +132,7 @@ def _to_effects(
 
 
 def beside(design: Design) -> str:
-    """Tell what the design's strata and parts of a period make of the estimand."""
+    """Return in words what the design's strata and parts of a period make of the estimand."""
     named, hidden = design.panel.names, design.matrices.covariates
     within_ = f"; period effects of each stratum ({named[STRATUM]})" if STRATA in hidden else ""
     return within_ + (f"; the first treated period counts by its part ({named[EXPOSURE]})" if PART in hidden else "")

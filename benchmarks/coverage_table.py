@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from coverage_panels import SCENARIOS
+from coverage_real import show as show_real
 
 KEYS = ["scenario", "n_clusters", "n_treated", "family", "estimator", "interval"]
 # The length of an interval is shown as a share of that of a normal one with the true standard deviation of the estimate.
@@ -130,7 +131,17 @@ def insert_default(text: str, summary: pd.DataFrame) -> str:
     return text
 
 
-def write(summary: pd.DataFrame | None, default: pd.DataFrame | None, folder: Path) -> None:
+def insert_real(text: str, table: pd.DataFrame) -> str:
+    """Put the table of the studies on real data between its marks."""
+    first, last = MARKS[0].format("real studies"), MARKS[1]
+    before, _, rest = text.partition(first)
+    _, _, after = rest.partition(last)
+    return f"{before}{first}\n\n{show_real(table)}\n\n{last}{after}"
+
+
+def write(
+    summary: pd.DataFrame | None, default: pd.DataFrame | None, real: pd.DataFrame | None, folder: Path
+) -> None:
     """Write the figures and, in the text, the tables; what was not simulated stays."""
     document = folder / "coverage.md"
     text = document.read_text(encoding="utf-8")
@@ -140,4 +151,7 @@ def write(summary: pd.DataFrame | None, default: pd.DataFrame | None, folder: Pa
     if default is not None:
         default.to_csv(folder / "coverage_default.csv", index=False)
         text = insert_default(text, default)
+    if real is not None:
+        real.to_csv(folder / "coverage_real.csv", index=False)
+        text = insert_real(text, real)
     document.write_text(text, encoding="utf-8")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,6 +20,7 @@ import threads  # noqa: F401  (before numpy)
 
 # isort: split
 import coverage_default
+import coverage_real
 import pandas as pd
 from coverage_intervals import FAMILIES
 from coverage_panels import SCENARIOS, Cell
@@ -77,6 +78,23 @@ def run_default() -> None:
             print(path.stem, flush=True)
 
 
+def run_real() -> None:
+    """Simulate the designs of the studies on real data that are not there yet."""
+    PARTS.mkdir(parents=True, exist_ok=True)
+    for study, path in plan_real():
+        if not path.exists():
+            partial = path.with_suffix(".partial")
+            coverage_real.simulate(study).to_csv(partial, index=False)
+            partial.replace(path)
+            print(path.stem, flush=True)
+
+
+def plan_real() -> Iterator[tuple[str, Path]]:
+    """List the designs of the studies on real data."""
+    for study in coverage_real.STUDIES:
+        yield study, PARTS / f"real-{study}.csv"
+
+
 def plan_default() -> Iterator[tuple[str, tuple[int, int], Path]]:
     """List the cells of the default."""
     for scenario in coverage_default.SCENARIOS:
@@ -84,9 +102,9 @@ def plan_default() -> Iterator[tuple[str, tuple[int, int], Path]]:
             yield scenario, size, PARTS / f"default-{scenario.replace(' ', '_')}-{size[0]}-{size[1]}.csv"
 
 
-def gather_default() -> pd.DataFrame | None:
-    """Read the cells of the default that are there; None when none is."""
-    found = [pd.read_csv(path) for _, _, path in plan_default() if path.exists()]
+def gather_parts(paths: Iterable[Path]) -> pd.DataFrame | None:
+    """Read the parts that are there; None when none is."""
+    found = [pd.read_csv(path) for path in paths if path.exists()]
     return pd.concat(found).round(DIGITS) if found else None
 
 
@@ -104,7 +122,7 @@ def gather() -> pd.DataFrame | None:
 def main() -> None:
     """Read the options, simulate, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    every = [*FAMILIES, "default"]
+    every = [*FAMILIES, "default", "real"]
     parser.add_argument("--families", nargs="+", choices=every, default=every)
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
@@ -112,10 +130,13 @@ def main() -> None:
         run([family for family in options.families if family in FAMILIES])
         if "default" in options.families:
             run_default()
-    found, default = gather(), gather_default()
-    if found is None and default is None:
+        if "real" in options.families:
+            run_real()
+    default, real = gather_parts(path for *_, path in plan_default()), gather_parts(path for _, path in plan_real())
+    found = gather()
+    if found is None and default is None and real is None:
         raise SystemExit("reports/coverage/ is empty: run `python run.py coverage` first.")
-    write(found, default, ROOT / "docs")
+    write(found, default, real, ROOT / "docs")
 
 
 if __name__ == "__main__":

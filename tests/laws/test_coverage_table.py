@@ -15,6 +15,7 @@ DOCUMENT = ROOT / "docs" / "coverage.md"
 MODULES = (
     "simulate_coverage",
     "coverage_default",
+    "coverage_real",
     "coverage_table",
     "coverage_intervals",
     "coverage_panels",
@@ -115,6 +116,39 @@ def test_the_default_holds_the_effect_in_93_of_100_panels_in_every_cell():
     assert (share >= TARGET - 2 * np.sqrt(TARGET * (1 - TARGET) / found["panels"])).all(), found[share < TARGET]
     assert (share < TARGET).sum() <= 0.02 * len(found)
     assert share.mean() > TARGET + 0.02
+
+
+@cache
+def real():
+    return pd.read_csv(ROOT / "docs" / "coverage_real.csv")
+
+
+def test_the_designs_of_the_real_studies_are_simulated_and_shown():
+    from coverage_real import INTERVALS, NAMES, PANELS, SEED, STUDIES
+    from coverage_table import insert_real
+
+    found = real()
+    assert len(found) == len(STUDIES) * len(NAMES) * len(INTERVALS)
+    assert (found["panels"] == PANELS).all()
+    assert (found["seed"] == SEED).all()
+    text = DOCUMENT.read_text(encoding="utf-8")
+    assert insert_real(text, found) == text
+    share = (found["held"] / found["intervals"])[found["interval"] == "default"]
+    assert (share >= 0.93 - ERRORS / 2 * np.sqrt(0.93 * 0.07 / PANELS)).all(), found
+
+
+def test_panels_of_a_real_design_have_its_gaps_and_residuals():
+    from coverage_real import panels
+
+    import evalaid as ea
+    from evalaid.study.sample import load_design
+
+    design = load_design(ea.StudySpec(study="korea_satellites"))
+    one, two = panels(design, 2)
+    assert (one.matrices.observed == design.matrices.observed).all()
+    assert not np.array_equal(one.matrices.outcome, two.matrices.outcome)
+    again, _ = panels(design, 2)
+    np.testing.assert_array_equal(one.matrices.outcome, again.matrices.outcome)
 
 
 @pytest.mark.parametrize("scenario", ["log-normal sizes", "giant treated", "treated vary more"])

@@ -26,6 +26,7 @@ DOCUMENTS = (
     "docs/inference.md",
     "docs/names.md",
     "docs/references.md",
+    "docs/tutorial.md",
 )
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 INFERENCE = (ROOT / "docs" / "inference.md").read_text(encoding="utf-8")
@@ -67,11 +68,12 @@ def test_the_python_in_the_readme_runs(monkeypatch):
     assert names["design"].text()
 
 
-def test_the_page_on_inference_prints_what_it_shows(monkeypatch, capsys):
+@pytest.mark.parametrize("page", ["docs/inference.md", "docs/tutorial.md"])
+def test_a_page_prints_what_it_shows(page, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
-    names = {}
-    for code, shown in re.findall(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", INFERENCE, re.DOTALL):
-        exec(compile(code, "docs/inference.md", "exec"), names)
+    names, text = {}, (ROOT / page).read_text(encoding="utf-8")
+    for code, shown in re.findall(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", text, re.DOTALL):
+        exec(compile(code, page, "exec"), names)
         assert capsys.readouterr().out == shown
 
 

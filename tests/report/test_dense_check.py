@@ -17,15 +17,22 @@ from evalaid.report.questions.dense_check import check_with_dummies
 ROUNDING = 1e-8
 
 
+def without_a_period(frame):
+    """Drop the period before the first start: that cohort is then measured from an earlier one than the others."""
+    periods = sorted(frame["quarter"].unique())
+    return frame[frame["quarter"] != periods[periods.index(frame["cohort"].dropna().min()) - 1]].reset_index(drop=True)
+
+
 @pytest.mark.parametrize(
     ("frame", "options"),
     [
         (counties(), {}),
         (counties(), {"cluster": "prefecture"}),
         (counties("counties_a_unbalanced"), {"cluster": "prefecture"}),
+        (without_a_period(counties()), {}),
         (simulate(5), {"weight": "weight", "covariates": ("share_65",)}),
     ],
-    ids=["balanced", "clustered", "unbalanced", "weighted with a covariate"],
+    ids=["balanced", "clustered", "unbalanced", "a period not published", "weighted with a covariate"],
 )
 def test_dummies_give_the_same_numbers(frame, options):
     found = check_with_dummies(diagnose(frame, **options))

@@ -83,9 +83,22 @@ def test_the_answer_has_the_verdict_the_number_the_truth_and_the_most_serious_th
     head = html.split("</header>")[0]
     assert "Effect shown, fragile" in head
     assert "+3.0 points (95% interval +1.0 points to +5.0 points)" in head
-    assert head.index("Put into the simulated panel: +2.0 points.") < head.index("Estimate +3.0")
+    assert head.index("Put into the simulated panel: +2.0 points.") < head.index("On this simulated panel the estimate is +3.0")
     assert html.index("Trends &lt;differ&gt;") < html.index("One part")
     assert "Anything about what the real programme did." in html
+
+
+def test_what_a_finding_must_not_be_taken_for_stands_under_it_before_the_threats(report):
+    html = pages_of(report, {**SPEC, "caution": "It is <no> partnership."})["index"]
+    head = html.split("</header>")[0]
+    assert head.index("the estimate is +3.0") < head.index("It is &lt;no&gt; partnership.")
+    assert "caution" not in pages_of(report)["index"]
+
+
+def test_a_design_without_an_estimate_offers_no_number(report):
+    html = pages_of(report, numbers=[one for one in NUMBERS if not one["key"].startswith("overall")])["index"]
+    assert "the design gives no estimate" in html
+    assert "finds ." not in html
 
 
 def test_the_index_links_every_study_with_its_verdict_real_ones_first(report, tmp_path):

@@ -70,6 +70,22 @@ def test_every_verdict_has_words(language):
     assert all(load_catalogue(language).has(f"verdict.{word}") for word in words)
 
 
+def test_the_first_sentences_claim_no_more_than_the_design_carries():
+    """A number of a simulated panel never stands without that word; of real data no sentence says that the programme did it."""
+    words = load_catalogue().words
+
+    def group(name):
+        return {key.removeprefix(name): text for key, text in words.items() if key.startswith(name)}
+
+    assert all(text.startswith("A rehearsal on simulated data: ") for text in group("simulated_finding.").values())
+    for key, text in group("simulated_sentence.").items():
+        assert "simulated" in text or not re.search(r"{(estimate|low|high)}", text), key
+    for key, text in group("finding.").items():
+        assert not re.search(r"\b(raised|lowered|changed|increased|reduced|proved)\b", text), key
+        assert key.endswith(("_up", "_down")) == ("{size}" in text), key
+        assert "{size}" not in text or "is estimated to be" in text, key
+
+
 def test_the_smallest_effect_of_interest_is_two_points_of_a_share_unless_the_study_says_otherwise():
     assert verdict.smallest_effect(None, "pp") == 2.0
     assert verdict.smallest_effect(0.5, "pp") == 0.5

@@ -10,9 +10,13 @@ from evalaid.base.errors import StudyError
 from evalaid.did.inference.infer import infer
 from evalaid.report.questions.alternatives import compare_methods, compare_scenarios
 from evalaid.report.questions.analysis import estimate_main, overall, report_effects
+from evalaid.report.questions.other_averages import compare_estimands, compare_outcomes
 from evalaid.report.questions.placebo_tests import list_controls, run_placebos
+from evalaid.report.threats.finding import put_to_test
+from evalaid.report.threats.neighbours import examine_neighbours
 from evalaid.study.sample import load_design
 from evalaid.study.spec import StudySpec
+from evalaid.study.surroundings import map_flows
 
 KOREA = Path(__file__).parents[2] / "data" / "korea"
 SAME = 1e-9  # points; two ways to the same mean differ by rounding alone
@@ -77,6 +81,7 @@ def test_every_scenario_of_the_obstetrics_study_is_a_mean_that_pandas_takes(deli
         "second_source": main[(main["year"] >= 2019) & ~(main["start"] <= 2019)],
         "without_the_three_largest": main[~main["district_key"].isin(THREE)],
         "fifty_deliveries": main[main["deliveries_2023"] >= 50],
+        "without_the_planned": main[main["district_key"] != "강원도_양구군"],
         "with_operation": deliveries[deliveries["grant"].isin([*MAIN, "operation"])].assign(
             start=lambda frame: frame["opening"]
         ),
@@ -115,6 +120,74 @@ def test_negative_controls_are_estimated_on_their_own_roster(deliveries):
         sample = sample.assign(start=start.where(start <= sample["year"].max()))
         assert found.loc[name, "estimate"] == pytest.approx(by_hand(sample, SHARE), abs=SAME)
         assert found.loc[name, "unit"] == "pp"
+
+
+def test_each_type_of_grant_has_its_own_effect(deliveries):
+    """The dose by type of grant: money for a unit that exists, for outpatient care, for a bus."""
+    grants = pd.read_csv(KOREA / "obstetrics_grants.csv")
+    found = compare_estimands(StudySpec(study="korea_obstetrics")).set_index("key")["estimate"]
+    for name, kind, groups in (
+        ("type_operation", "operation", ["operation", "outpatient or mobile", "none"]),
+        ("type_outpatient", "outpatient", ["outpatient or mobile", "none"]),
+        ("type_mobile", "mobile", ["outpatient or mobile", "none"]),
+    ):
+        first = grants[grants["type"] == kind].groupby("district_key")["year_after_selection"].min()
+        sample = deliveries[deliveries["grant"].isin(groups)]
+        start = sample["district_key"].map(first).astype(float)
+        sample = sample.assign(start=start.where(start <= sample["year"].max()))
+        assert found[name] == pytest.approx(by_hand(sample, SHARE), abs=SAME), name
+
+
+def test_controls_from_other_files_are_means_that_pandas_takes(deliveries):
+    """Dialysis and mortality of 2019 to 2024; the four counties whose mortality is off in the source are left out."""
+    found = compare_outcomes(StudySpec(study="korea_obstetrics")).set_index("key")["estimate"]
+    starts = deliveries[deliveries["grant"].isin(MAIN)].groupby("district_key")["opening"].first()
+    off = ["충청북도_증평군", "충청북도_괴산군", "충청북도_음성군", "충청북도_단양군"]
+    for name, file, outcome in (
+        ("dialysis", "district_year.csv", "dialysis_share_pct"),
+        ("in_district_map", "district_year.csv", "delivery_share_pct"),
+        ("stroke", "stroke_heart_mortality.csv", "stroke_mortality_per_100k"),
+        ("heart", "stroke_heart_mortality.csv", "heart_mortality_per_100k"),
+    ):
+        panel = pd.read_csv(KOREA / file)
+        panel = panel[panel["district_key"].isin(starts.index)]
+        panel = panel.assign(start=panel["district_key"].map(starts))
+        panel = panel[~(panel["start"] <= panel["year"].min())]
+        if name in {"stroke", "heart"}:
+            panel = panel[~panel["district_key"].isin(off)]
+        assert found[name] == pytest.approx(by_hand(panel, outcome), abs=SAME), name
+
+
+def test_the_districts_next_to_a_branch_are_those_whose_residents_go_there():
+    """More than a tenth of their inpatient care of 2023 in one of the four; their own share did not rise."""
+    spec = StudySpec(study="korea_satellites")
+    table = examine_neighbours(put_to_test(spec, load_design(spec)))
+    row = table[table["label"].str.startswith("Effect on untreated units")].iloc[0]
+    panel = pd.read_csv(KOREA / "district_year.csv")
+    roster = pd.read_csv(KOREA / "satellite_roster.csv").set_index("district_key")
+    opened = roster.loc[roster["use"] == "treated", "opened"].str[:4].astype(float)
+    flows = pd.read_csv(KOREA / "inpatient_flows_2023.csv")
+    flows["share"] = flows["episodes"] / flows.groupby("home_district")["episodes"].transform("sum")
+    near = flows[flows["hospital_district"].isin(opened.index) & (flows["share"] > 0.1)]
+    since = near["hospital_district"].map(opened).groupby(near["home_district"]).min().drop(opened.index, errors="ignore")
+    two = ["경기도_용인시 기흥구", "경기도_용인시 처인구"]
+    panel = panel[~panel["district_key"].isin(roster.index[roster["use"] == "leave out"])]
+    panel = panel[~(panel["district_key"].isin(two) & (panel["year"] == 2020))]
+    panel = panel[~(panel["year"] >= panel["district_key"].map(opened))]  # the four compare until they open
+    panel = panel.assign(start=panel["district_key"].map(since))
+    assert int(row["n_treated"]) == panel.groupby("district_key")["start"].first().notna().sum() == 8
+    assert row["estimate"] == pytest.approx(by_hand(panel, "acute_inpatient_share_pct"), abs=SAME)
+
+
+def test_where_residents_go_adds_up_and_follows_the_areas():
+    found = map_flows(StudySpec(study="korea_satellites"))
+    sums = pd.read_csv(KOREA / "inpatient_flows_2023.csv").groupby("home_district")["episodes"].sum()
+    assert (found.groupby("home")["count"].sum() == sums).all()
+    assert found.groupby("home")["share"].sum().to_numpy() == pytest.approx(100.0)
+    assert found["home_area"].nunique() == 70
+    own = found.loc[found["home_area"] == found["area"], "count"].sum() / found["count"].sum()
+    assert own == pytest.approx(0.619, abs=0.0005)  # 59.8% of all; pairs below 50 episodes are not in the file
+    assert map_flows(StudySpec(study="guangdong_cluster")) is None
 
 
 def test_every_scenario_of_the_study_of_branches_is_a_mean_that_pandas_takes():

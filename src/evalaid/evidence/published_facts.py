@@ -108,7 +108,7 @@ class Facts:
         Examples
         --------
         >>> Facts.read("data/published")
-        <Facts: 234 figures on 19 programmes>
+        <Facts: 234 figures on 21 programmes>
         """
         faults = Faults()
         registry = read_table(Path(folder) / PROGRAMMES_FILE, PROGRAMME_PATTERNS, "programme", faults)

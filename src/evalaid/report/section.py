@@ -147,6 +147,7 @@ class Section:
         refuse_identifiers(one.frame, where=f"file '{one.file}'")
         if self.folder is not None:
             frame = one.frame.assign(data_kind=self.kind)
+            (self.folder / one.file).parent.mkdir(exist_ok=True)
             _write(self.folder / one.file, frame.to_csv(index=False, lineterminator="\n"))
 
     def table_if_any(

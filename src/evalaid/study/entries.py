@@ -276,6 +276,15 @@ class StartsFile(StudyPart):
     start: Column = Field(description="Column of the start; its units stand in the column that roster_unit names.")
 
 
+class AreaFile(StudyPart):
+    """The area and the region of each unit: the two sides of a map of where residents go."""
+
+    file: Text = Field(description="A csv, relative to the project, one row per unit.")
+    unit: Column = Field(description="Column of the unit.")
+    area: Column = Field(description="Column of the area that units go to.")
+    region: Column = Field(description="Column of the region that an area lies in.")
+
+
 class ExposureFile(StudyPart):
     """Where the residents of a unit go: pairs of units with counts."""
 
@@ -287,6 +296,7 @@ class ExposureFile(StudyPart):
     limits: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], must("be a list of shares between 0 and 1")] = (
         Field(default=(0.1, 0.2), description="Largest shares in treated units with which a comparison unit stays.")
     )
+    areas: AreaFile | None = Field(default=None, description="File of the area of each unit: draws where residents go.")
 
 
 class RobustnessEntry(StudyPart):

@@ -37,7 +37,7 @@ from evalaid.study.study_fields import StudyFields
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
 RECOVERY_FILE = "data/recovery.csv"  # how methods find a known effect, by study: takes hours, so it is kept
 _ALONE = "alone"  # context of a check in which nothing is read from the study's file
-_PROSE = {"title", "question", "programme", "origin", "outcome_label", "outcome_measure", "not_in_panel", "inside_label", "outside_label", "unit_label", "cluster_label", "summary", "data_notes", "caveats", "limits", "sources"}  # fmt: skip
+_PROSE = {"title", "question", "programme", "caution", "origin", "outcome_label", "outcome_measure", "not_in_panel", "inside_label", "outside_label", "unit_label", "cluster_label", "summary", "data_notes", "caveats", "limits", "sources"}  # fmt: skip
 """No number depends on these: they are left out of the hash."""
 _ADDED = {"layout", "simulation", "inside", "total", "weight_kind", "dose", "placebo", "recovery", "robustness", "claims", "roster_layout", "notebooks", "never", "treated", "estimands", "outcomes", "smallest_effect", "leave_out", "roster_keep", "event_window"}  # fmt: skip
 """Added after studies had been published: left out of the hash while not used, so that the hashes of older studies stay."""
@@ -126,6 +126,8 @@ class StudySpec(StudyFields):
             files |= {self.robustness.neighbours.file}
         for beside in (self.robustness.exposure, self.robustness.elsewhere):
             files |= {beside.file} if beside is not None else set()
+        if self.robustness.exposure is not None and self.robustness.exposure.areas is not None:
+            files |= {self.robustness.exposure.areas.file}
         files |= {entry.among.file for entry in self.estimands.values() if entry.among is not None}
         if self.recovery is not None and (project_root() / RECOVERY_FILE).is_file():
             files |= {RECOVERY_FILE}

@@ -59,6 +59,9 @@ class StudyFields(StudyPart):
     title: Text = _field(..., "Title of the report.")
     question: Text = _field(..., "What the study asks.")
     programme: Text = _field(..., "Who sends what to whom, since when, and why these units.")
+    caution: Text | None = _field(
+        None, "One sentence under the finding on the first page: what it must not be taken for."
+    )
     data_kind: Annotated[str, *one_of(*DATA_KINDS)] = _field(
         ...,
         "Shown on every page; a study with a simulation is simulated, one with neither panel nor simulation published.",

@@ -107,10 +107,11 @@ def load_starts_elsewhere(spec: StudySpec, design: Design) -> pd.Series:
     return pd.Series(ordinals, index=starts.index, dtype=float)
 
 
-def load_shares(spec: StudySpec, design: Design) -> pd.Series | None:
-    """Return the share of each unit's residents that goes to units treated within the panel, from ``robustness.exposure``.
+def load_flows(spec: StudySpec, design: Design) -> pd.DataFrame | None:
+    """Return the share of each unit's residents that goes to each other unit treated within the panel, by ``unit`` and ``neighbour``.
 
-    What residents use in their own unit counts in the whole and not as exposure. None when the study names no such file.
+    From ``robustness.exposure``; what residents use in their own unit counts in the whole and not as exposure. A unit without such
+    a share has a row without a neighbour. None when the study names no such file.
     """
     named = spec.robustness.exposure
     if named is None:
@@ -120,10 +121,50 @@ def load_shares(spec: StudySpec, design: Design) -> pd.Series | None:
     matrices = design.matrices
     starts = pd.concat([pd.Series(matrices.cohort, index=matrices.units), load_starts_elsewhere(spec, design)])
     treated = set(starts.index[starts <= matrices.periods[-1]])
-    count = table[named.count].astype(float)
-    away = table[named.where].isin(treated) & (table[named.where] != table[named.home])
-    share = (count * away).groupby(table[named.home]).sum() / count.groupby(table[named.home]).sum()
-    return share.reindex(matrices.units)
+    home, count = table[named.home], table[named.count].astype(float)
+    away = table[named.where].isin(treated) & (table[named.where] != home)
+    found = pd.DataFrame({
+        "unit": home, "neighbour": table[named.where].where(away),
+        "share": count.where(away, 0.0) / count.groupby(home).transform("sum"),
+    })  # fmt: skip
+    return found.groupby(["unit", "neighbour"], dropna=False)["share"].sum().reset_index()
+
+
+def load_shares(spec: StudySpec, design: Design) -> pd.Series | None:
+    """Return the share of each unit's residents that goes to units treated within the panel; None as `load_flows`."""
+    flows = load_flows(spec, design)
+    return None if flows is None else flows.groupby("unit")["share"].sum().reindex(design.matrices.units)
+
+
+def map_flows(spec: StudySpec) -> pd.DataFrame | None:
+    """Return where the residents of each unit go, by area, from ``robustness.exposure``; None without a file of areas.
+
+    One row per unit and area that receives some of its residents: ``home``, ``home_region``, ``home_area``, ``area``, ``region``,
+    ``count``, ``share`` (of all that the file counts for the unit, per cent). Regions stand in the order of what they receive.
+    """
+    named = spec.robustness.exposure
+    if named is None or named.areas is None:
+        return None
+    table, places = read_file(named.file), read_file(named.areas.file)
+    need_columns(table, named.file, [named.home, named.where, named.count])
+    need_columns(places, named.areas.file, [named.areas.unit, named.areas.area, named.areas.region])
+    area, region = (
+        places.set_index(named.areas.unit)[column].to_dict() for column in (named.areas.area, named.areas.region)
+    )
+    of = dict(zip(places[named.areas.area], places[named.areas.region], strict=True))
+    found = pd.DataFrame({
+        "home": table[named.home], "area": table[named.where].map(area), "count": table[named.count].astype(float),
+    })  # fmt: skip
+    found = found.groupby(["home", "area"])["count"].sum().reset_index()
+    found["share"] = 100 * found["count"] / found.groupby("home")["count"].transform("sum")
+    found["home_region"], found["home_area"] = found["home"].map(region), found["home"].map(area)
+    found["region"] = found["area"].map(of)
+    order = list(found.groupby("region")["count"].sum().sort_values(ascending=False).index)
+    place = {name: at for at, name in enumerate(order)}
+    found = found.assign(row=found["home_region"].map(place), column=found["region"].map(place))
+    return found.sort_values(["row", "home_area", "home", "column", "area"], ignore_index=True)[
+        ["home", "home_region", "home_area", "area", "region", "count", "share"]
+    ]
 
 
 def load_events(spec: StudySpec, design: Design) -> pd.DataFrame | None:

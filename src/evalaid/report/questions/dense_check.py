@@ -64,7 +64,11 @@ def _both_sides(design: Design, method: str) -> Iterator[tuple[str, Floats, Floa
     unit, column = np.nonzero(seen)
     time = matrices.periods[column] - matrices.cohort[unit]
     wanted = effects.cells["event_time"].to_numpy()[moved] if "event_time" in effects.cells else None
-    effect = (time[:, None] >= 0 if wanted is None else time[:, None] == wanted).astype(float)
+    if wanted is None:
+        effect = (time[:, None] >= 0).astype(float)
+    else:  # a cohort is measured from its last observed period before the start, in a panel with gaps not always -1
+        before = pd.Series(np.where(time < 0, time, np.nan)).groupby(matrices.cohort[unit]).transform("max").to_numpy()
+        effect = ((time[:, None] == wanted) & (time != before)[:, None]).astype(float)
     dummies = np.concatenate(
         [unit[:, None] == np.arange(matrices.n_units), column[:, None] == np.arange(1, matrices.n_periods)], axis=1
     )

@@ -182,6 +182,11 @@ def _sentence(kind: str, answer: Answer, words: Catalogue, names: Mapping[str, s
     raise KeyError(kind)
 
 
+def _sentence_kind(answer: Answer) -> str:
+    """Return the group of sentences: no number of a simulated panel stands without that word."""
+    return "simulated_sentence" if answer.simulated else "sentence"
+
+
 def _answer(
     answer: Answer, words: Catalogue, spec: Mapping[str, Any], stored: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
@@ -195,7 +200,7 @@ def _answer(
         unit=words("unit_name." + answer.unit) if words.has("unit_name." + answer.unit) else answer.unit,
     )
     may = (
-        words("may.simulated", **names)
+        words("may.simulated" if answer.estimate is not None else "may.simulated_none", **names)
         if answer.simulated and answer.truth is not None
         else _sentence("may", answer, words, names)
     )
@@ -204,7 +209,7 @@ def _answer(
         "answer": answer,
         "verdict": words(f"verdict.{answer.verdict}"),
         "finding": _sentence(finding, answer, words, names),
-        "sentence": _sentence("sentence", answer, words, names),
+        "sentence": _sentence(_sentence_kind(answer), answer, words, names),
         "truth": words("sentence.truth", **names) if answer.simulated and answer.truth is not None else "",
         "names": names,
         "strip": draw_strip(answer, words, names),
@@ -225,8 +230,9 @@ def _facts(answer: Answer, words: Catalogue, spec: Mapping[str, Any]) -> list[tu
     counts = answer.counts
     rows = [(words("facts.programme"), str(spec["programme"]))]
     if {"units", "clusters", TREATED_CLUSTERS} <= set(counts):
+        alone = spec["unit_label"] == spec["cluster_label"] and counts["units"] == counts["clusters"]
         compared = words(
-            "facts.units",
+            "facts.units_alone" if alone else "facts.units",
             n_units=counts["units"],
             units=spec["unit_label"],
             n_clusters=counts["clusters"],
@@ -244,7 +250,7 @@ def _card(answer: Answer, words: Catalogue) -> dict[str, Any]:
     return {
         "verdict": words(f"verdict.{answer.verdict}"),
         "verdict_key": answer.verdict,
-        "sentence": _sentence("sentence", answer, words, names),
+        "sentence": _sentence(_sentence_kind(answer), answer, words, names),
         "truth": words("sentence.truth", **names) if answer.simulated and answer.truth is not None else "",
         "strip": draw_strip(answer, words, names),
     }

@@ -14,11 +14,19 @@ from evalaid.base.texts import join_texts
 from evalaid.did.sensitivity.sample.overlap import overlap
 from evalaid.did.sensitivity.sample.spillover import ALL, DONUT, WIDER, Kind, spillover
 from evalaid.did.sensitivity.sample.variants import estimate_variant, no_estimate
-from evalaid.report.exhibits import Exhibit, Tabled
+from evalaid.report.display.flow_figure import draw_flows
+from evalaid.report.exhibits import Drawn, Exhibit, Exported, Tabled
 from evalaid.report.threats.finding import UNKNOWN, UNTRIED, Case, key_of
 from evalaid.report.threats.threat import Judged, Threat
 from evalaid.report.wording.robustness import NEIGHBOURS, OVERLAP
-from evalaid.study.surroundings import load_all_groups, load_events, load_neighbours, load_shares, load_starts_elsewhere
+from evalaid.study.surroundings import (
+    load_all_groups,
+    load_events,
+    load_flows,
+    load_neighbours,
+    load_starts_elsewhere,
+    map_flows,
+)
 
 _SHOWN = ("label", *RESULTS, "n_treated", "n_comparison", "reason")
 _ON_THEM = "Effect on untreated units "
@@ -50,8 +58,8 @@ def examine_neighbours(case: Case) -> pd.DataFrame | Judged:
     expose their neighbours, too. Groups say who is near only where nothing more exact is known.
     """
     spec, design = case.spec, case.design
-    pairs, shares = load_neighbours(spec), load_shares(spec, design)
-    groups = load_all_groups(spec) if shares is None else None
+    pairs, flows = load_neighbours(spec), load_flows(spec, design)
+    groups = load_all_groups(spec) if flows is None else None
     elsewhere = load_starts_elsewhere(spec, design)
     tables = []
     if pairs is not None:
@@ -59,14 +67,22 @@ def examine_neighbours(case: Case) -> pd.DataFrame | Judged:
     if groups is not None:
         rule = f"sharing {spec.robustness.groups} with a treated unit"
         tables.append(_near(case, {"groups": groups}, rule, elsewhere))
-    if shares is not None:
-        tables.append(_without_exposed(case, shares))
+    if flows is not None:
+        tables.append(_without_exposed(case, flows))
+        near = flows.loc[flows["share"] > _least_limit(case), ["unit", "neighbour"]].dropna()
+        rule = f"with more than {_least_limit(case):.0%} in one treated unit"
+        tables.append(_near(case, {"adjacency": near}, rule, elsewhere, kinds=("neighbours",)))
     return pd.concat(tables, ignore_index=True) if tables else Judged("The study names no neighbours.", UNTRIED)
 
 
-def _near(case: Case, given: dict[str, Any], rule: str, elsewhere: pd.Series) -> pd.DataFrame:
+def _near(
+    case: Case,
+    given: dict[str, Any],
+    rule: str,
+    elsewhere: pd.Series,
+    kinds: tuple[Kind, ...] = ("donut", "neighbours"),
+) -> pd.DataFrame:
     """Estimate without the untreated units that a rule calls near, and the effect on these."""
-    kinds: tuple[Kind, ...] = ("donut", "neighbours")
     tables = []
     for kind in kinds:
         found = spillover(
@@ -79,10 +95,17 @@ def _near(case: Case, given: dict[str, Any], rule: str, elsewhere: pd.Series) ->
     return pd.concat(tables, ignore_index=True)
 
 
-def _without_exposed(case: Case, shares: pd.Series) -> pd.DataFrame:
+def _least_limit(case: Case) -> float:
+    named = case.spec.robustness.exposure
+    assert named is not None  # noqa: S101 (there are flows)
+    return min(named.limits)
+
+
+def _without_exposed(case: Case, flows: pd.DataFrame) -> pd.DataFrame:
     """Estimate without the never-treated units whose residents use treated units by more than each limit."""
     named = case.spec.robustness.exposure
-    assert named is not None  # noqa: S101 (there are shares)
+    assert named is not None  # noqa: S101 (there are flows)
+    shares = flows.groupby("unit")["share"].sum().reindex(case.design.matrices.units)
     never = np.isnan(case.design.matrices.cohort)
     rows, labels = [], []
     for limit in sorted(named.limits, reverse=True):
@@ -104,9 +127,18 @@ def _without_exposed(case: Case, shares: pd.Series) -> pd.DataFrame:
     return table.assign(note=[join_texts((text, note)) for text in table["note"]])
 
 
-def show_neighbours(_case: Case, table: pd.DataFrame) -> list[Exhibit]:
-    """List the estimates without untreated neighbours, and the effects on them."""
+def show_neighbours(case: Case, table: pd.DataFrame) -> list[Exhibit]:
+    """List where residents go, the estimates without untreated neighbours, and the effects on them."""
+    flows = map_flows(case.spec)
+    named = case.spec.robustness.exposure
+    drawn: list[Exhibit] = []
+    if flows is not None and named is not None:
+        drawn = [
+            Drawn(draw_flows, flows, "flows", f"Where residents go: {named.label}. Regions in the order of what they receive."),
+            Exported(flows, "figures/flows.csv"),
+        ]
     return [
+        *drawn,
         Tabled(
             table,
             "neighbours",

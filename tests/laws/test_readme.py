@@ -155,6 +155,17 @@ def test_the_result_in_the_readme_is_the_committed_one():
     assert main["conf_low"] < 0 < 2 < main["conf_high"], "the words around the sentence no longer hold"
 
 
+@pytest.mark.parametrize("study", ["korea_responsible_hospitals", "korea_obstetrics", "korea_satellites"])
+def test_the_real_studies_stand_side_by_side_with_the_committed_numbers(study):
+    values = {key: number.value for key, number in read_expected(study).numbers.items()}
+    estimate, low, high = (values[f"overall.main.{name}"] for name in ("estimate", "conf_low", "conf_high"))
+    (row,) = [line for line in README.splitlines() if f"| +{estimate:.1f} points ({low:.1f} to {high:.1f})" in line]
+    assert row.endswith(f"| {values['detectable.effect']:.1f} points |")
+    treated = f"{values['sample.treated_clusters']} of {values['sample.clusters']} care areas"
+    units = f"{values['sample.treated_units']} of {values['sample.units']} districts"
+    assert treated in row or units in row
+
+
 def test_every_study_that_is_named_exists():
     named = {word for _, words in COMMANDS for word in words[2:] if re.fullmatch(r"[a-z]+(_[a-z]+){2,}", word)}
     named -= {"acute_inpatient_share_pct"}

@@ -192,9 +192,15 @@ def test_averages_of_the_effect_are_quantities_of_their_own(korea, monkeypatch):
         ("by_area", -0.075, 0.813),
         ("by_area_residents", -0.459, 0.907),
         ("four_waves", -0.266, 0.670),
+        ("first_wave", -0.660, 0.751),
+        ("first_wave_never", -0.989, 0.896),
+        ("hosts", 0.093, 1.223),
+        ("others_of_area", 1.088, 0.741),
         ("some_care", 0.504, 0.643),
     ):
         assert table.loc[key, ["estimate", "std_error"]].tolist() == pytest.approx([estimate, error], abs=5e-4), key
+    assert table.loc[["first_wave", "first_wave_never"], "treated_clusters"].tolist() == [29, 29]
+    assert table.loc[["first_wave", "first_wave_never"], "n_units"].tolist() == [250, 162]
     assert table.loc["by_area", "n_units"] == table.loc["by_area", "n_clusters"] == 41
     assert "residents" not in alternatives.compare_methods(korea).set_index("key").index
     outcomes = other_averages.compare_outcomes(korea).set_index("key")

@@ -127,7 +127,9 @@ def _listed(entry: EstimandEntry, spec: StudySpec) -> pd.Series:
     """Return the units that the file of an estimand lists."""
     assert entry.among is not None  # noqa: S101 (checked by the caller)
     table = read_file(entry.among.file)
-    need_columns(table, entry.among.file, [entry.among.column])
+    need_columns(table, entry.among.file, [entry.among.column, *entry.among.where])
+    for column, values in entry.among.where.items():
+        table = table[table[column].isin(values)]
     units = table[entry.among.column].dropna()
     if not units.isin(load_frame(spec)[spec.unit]).any():
         raise StudyError(f"{entry.among.file}: no unit of the sample is in '{entry.among.column}'.")

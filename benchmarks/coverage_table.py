@@ -139,9 +139,7 @@ def insert_real(text: str, table: pd.DataFrame) -> str:
     return f"{before}{first}\n\n{show_real(table)}\n\n{last}{after}"
 
 
-def write(
-    summary: pd.DataFrame | None, default: pd.DataFrame | None, real: pd.DataFrame | None, folder: Path
-) -> None:
+def write(summary: pd.DataFrame | None, default: pd.DataFrame | None, real: pd.DataFrame | None, folder: Path) -> None:
     """Write the figures and, in the text, the tables; what was not simulated stays."""
     document = folder / "coverage.md"
     text = document.read_text(encoding="utf-8")

@@ -83,7 +83,9 @@ def test_the_answer_has_the_verdict_the_number_the_truth_and_the_most_serious_th
     head = html.split("</header>")[0]
     assert "Effect shown, fragile" in head
     assert "+3.0 points (95% interval +1.0 points to +5.0 points)" in head
-    assert head.index("Put into the simulated panel: +2.0 points.") < head.index("On this simulated panel the estimate is +3.0")
+    assert head.index("Put into the simulated panel: +2.0 points.") < head.index(
+        "On this simulated panel the estimate is +3.0"
+    )
     assert html.index("Trends &lt;differ&gt;") < html.index("One part")
     assert "Anything about what the real programme did." in html
 

@@ -169,7 +169,9 @@ def test_the_districts_next_to_a_branch_are_those_whose_residents_go_there():
     flows = pd.read_csv(KOREA / "inpatient_flows_2023.csv")
     flows["share"] = flows["episodes"] / flows.groupby("home_district")["episodes"].transform("sum")
     near = flows[flows["hospital_district"].isin(opened.index) & (flows["share"] > 0.1)]
-    since = near["hospital_district"].map(opened).groupby(near["home_district"]).min().drop(opened.index, errors="ignore")
+    since = (
+        near["hospital_district"].map(opened).groupby(near["home_district"]).min().drop(opened.index, errors="ignore")
+    )
     two = ["경기도_용인시 기흥구", "경기도_용인시 처인구"]
     panel = panel[~panel["district_key"].isin(roster.index[roster["use"] == "leave out"])]
     panel = panel[~(panel["district_key"].isin(two) & (panel["year"] == 2020))]

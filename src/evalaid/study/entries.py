@@ -181,7 +181,9 @@ class AmongEntry(StudyPart):
 
     file: Text = Field(description="A csv, relative to the project.")
     column: Column = Field(description="Its column with the units that it lists.")
-    where: Kept = Field(default_factory=empty_mapping, description="Values of its rows that count, by column; default: all rows.")
+    where: Kept = Field(
+        default_factory=empty_mapping, description="Values of its rows that count, by column; default: all rows."
+    )
     listed: StrictBool = Field(default=True, description="Whether the listed treated units stay, or the others.")
 
 

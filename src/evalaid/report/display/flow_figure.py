@@ -51,9 +51,7 @@ def draw_flows(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     away = frame[frame["home_area"] != frame["area"]].nlargest(_SAID, "share")
     said = "; ".join(
         f"{row['share']:.0f}% of {home} to {area}"
-        for home, area, (_, row) in zip(
-            drawable(away["home"]), drawable(away["area"]), away.iterrows(), strict=True
-        )
+        for home, area, (_, row) in zip(drawable(away["home"]), drawable(away["area"]), away.iterrows(), strict=True)
     )
     alt = (
         f"Map of {len(homes)} {look.units} by {len(areas)} areas ({look.data_label}): dark fields along the diagonal are residents treated "

@@ -134,7 +134,12 @@ def show_neighbours(case: Case, table: pd.DataFrame) -> list[Exhibit]:
     drawn: list[Exhibit] = []
     if flows is not None and named is not None:
         drawn = [
-            Drawn(draw_flows, flows, "flows", f"Where residents go: {named.label}. Regions in the order of what they receive."),
+            Drawn(
+                draw_flows,
+                flows,
+                "flows",
+                f"Where residents go: {named.label}. Regions in the order of what they receive.",
+            ),
             Exported(flows, "figures/flows.csv"),
         ]
     return [
@@ -144,7 +149,7 @@ def show_neighbours(case: Case, table: pd.DataFrame) -> list[Exhibit]:
             "neighbours",
             _SHOWN,
             "Without exposed comparison units, and the effect on them, by the rule that calls them exposed",
-        )
+        ),
     ]
 
 

@@ -157,6 +157,18 @@ def show_choices(case: Case, found: Choices) -> list[Exhibit]:
     ]  # fmt: skip
 
 
+def say_part(part: float) -> str:
+    """Return a part of all in words; a few of many are not said to be none, nor nearly all to be all.
+
+    Examples
+    --------
+    >>> say_part(0.0), say_part(0.004), say_part(0.78), say_part(0.999), say_part(1.0)
+    ('none', 'under 1%', '78%', 'over 99%', 'all')
+    """
+    ends = {0.0: "none", 1.0: "all"}
+    return ends.get(part) or ("under 1%" if part < 0.005 else "over 99%" if part > 0.995 else f"{part:.0%}")  # noqa: PLR2004
+
+
 def judge_choices(case: Case, found: Choices) -> Judged:
     """Judge by the whole curve, not by its ends: the median estimate, and how many intervals lie on one side of zero."""
     finding, curve, drivers = case.finding, found.curve, found.drivers
@@ -169,7 +181,7 @@ def judge_choices(case: Case, found: Choices) -> Judged:
     middle = float(curve[ESTIMATE].median())
     said = (
         f"{len(curve)} distinct estimates from {finding.write_range(curve['estimate'].min(), curve['estimate'].max())}, median "
-        f"{finding.write(middle)}; {outside:.0%} of the intervals leave out zero."
+        f"{finding.write(middle)}; {say_part(outside)} of the intervals leave out zero."
     )
     known_drivers = drivers[drivers["share_alone"].notna()]
     if len(known_drivers):

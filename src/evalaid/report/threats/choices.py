@@ -166,7 +166,7 @@ def say_part(part: float) -> str:
     ('none', 'under 1%', '78%', 'over 99%', 'all')
     """
     ends = {0.0: "none", 1.0: "all"}
-    return ends.get(part) or ("under 1%" if part < 0.005 else "over 99%" if part > 0.995 else f"{part:.0%}")  # noqa: PLR2004
+    return ends.get(part) or ("under 1%" if part < 0.005 else "over 99%" if part > 0.995 else f"{part:.0%}")
 
 
 def judge_choices(case: Case, found: Choices) -> Judged:

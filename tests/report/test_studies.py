@@ -92,7 +92,7 @@ def test_what_must_agree_agrees_in_every_committed_report(name):
     """Identities, and the two-way regressions by dummies: a gap that is published is a fault of one side."""
     numbers = read_expected(name).numbers
     gaps = [one.value for key, one in numbers.items() if key.endswith(".largest_gap") and one.value is not None]
-    assert gaps or not load_study(name).main
+    assert gaps or name in SIMULATED  # where nothing is compared there is nothing to agree
     assert max(gaps, default=0) < ROUNDING
 
 

@@ -244,6 +244,7 @@ def test_without_never_treated_units_the_refusal_names_the_methods_that_apply():
         "lp_did",
         "efficient",
         "dcdh",
+        "matrix_completion",
     )
     with pytest.raises(ea.NotIdentifiedError):
         ea.estimate(panel, "callaway_santanna", comparison="never_treated")
@@ -340,7 +341,10 @@ def test_a_dose_applies_where_everybody_is_treated():
 
 def test_the_registry_is_a_table():
     table = ea.methods()
-    assert table["method"].tolist() == [*METHODS, "synthetic_did", "synthetic_control", "dose", "triple_difference"]
+    assert table["method"].tolist() == [
+        *METHODS, "synthetic_did", "synthetic_control", "augmented_synthetic_control", "matrix_completion",
+        "interactive_effects", "dose", "triple_difference",
+    ]  # fmt: skip
     assert table.notna().all().all()
     assert "comparison=not_yet_treated | never_treated" in table.set_index("method").loc["callaway_santanna", "options"]
 
@@ -356,7 +360,7 @@ def test_every_method_has_its_assumption_and_its_covariates():
     taking = set(table.index[table["covariates"] == "yes"])
     assert taking == {
         "two_by_two", "twfe", "event_study", "callaway_santanna", "sun_abraham", "etwfe", "imputation", "lp_did", "synthetic_did",
-        "synthetic_control", "triple_difference",
+        "synthetic_control", "triple_difference", "augmented_synthetic_control", "matrix_completion", "interactive_effects",
     }  # fmt: skip
 
 

@@ -418,7 +418,16 @@ OPTIONS = {
 }
 
 
-@pytest.mark.parametrize("method", [name for name in BY_NAME if name not in ("synthetic_did", "synthetic_control")])
+SYNTHETIC = [
+    "synthetic_did",
+    "synthetic_control",
+    "augmented_synthetic_control",
+    "matrix_completion",
+    "interactive_effects",
+]
+
+
+@pytest.mark.parametrize("method", [name for name in BY_NAME if name not in SYNTHETIC])
 def test_an_outcome_without_variation_has_an_effect_of_zero_and_no_error(method):
     table = ea.infer(ea.estimate(meeting(method, simulate(13).assign(share=0.7)), method), vcov="CR1")
     np.testing.assert_allclose(table["estimate"], 0, atol=1e-11)
@@ -426,7 +435,7 @@ def test_an_outcome_without_variation_has_an_effect_of_zero_and_no_error(method)
     assert table["note"].str.contains("no variation between clusters|by construction").all()
 
 
-@pytest.mark.parametrize("method", ["synthetic_did", "synthetic_control"])
+@pytest.mark.parametrize("method", SYNTHETIC)
 def test_an_outcome_without_variation_gives_synthetic_weights_nothing_to_choose_by(method):
     table = ea.infer(ea.estimate(meeting(method, simulate(13).assign(share=0.7)), method), vcov="reference")
     np.testing.assert_allclose(table["estimate"], 0, atol=1e-11)

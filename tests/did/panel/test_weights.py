@@ -16,7 +16,9 @@ from evalaid.base.errors import NotIdentifiedError, PanelError
 EXACT = 1e-10
 BOTH = ["twfe", "event_study", "callaway_santanna", "sun_abraham", "imputation", "etwfe", "dcdh"]
 ANALYTIC_ONLY = ["two_by_two", "stacked", "lp_did"]
-NONE = ["efficient", "synthetic_did", "synthetic_control"]
+NONE = [
+    "efficient", "synthetic_did", "synthetic_control", "augmented_synthetic_control", "matrix_completion", "interactive_effects",
+]  # fmt: skip
 
 
 def overall(frame: pd.DataFrame, method: str, kind: str | None, **options) -> ea.Effects:

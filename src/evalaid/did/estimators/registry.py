@@ -5,7 +5,7 @@ from __future__ import annotations
 from evalaid.did.estimators.common.method import Method
 from evalaid.did.estimators.comparisons import callaway_santanna, dcdh, dose, efficient, triple_difference, two_by_two
 from evalaid.did.estimators.regressions import etwfe, event_study, imputation, lp_did, stacked, sun_abraham, twfe
-from evalaid.did.estimators.synthetic import synthetic
+from evalaid.did.estimators.synthetic import augmented, factor_models, synthetic
 
 METHODS: tuple[Method, ...] = (
     two_by_two.METHOD,
@@ -21,6 +21,9 @@ METHODS: tuple[Method, ...] = (
     dcdh.METHOD,
     synthetic.SYNTHETIC_DID,
     synthetic.SYNTHETIC_CONTROL,
+    augmented.AUGMENTED,
+    factor_models.COMPLETION,
+    factor_models.INTERACTIVE,
     dose.METHOD,
     triple_difference.METHOD,
 )

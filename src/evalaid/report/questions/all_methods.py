@@ -39,6 +39,9 @@ _TITLES = {
     "synthetic_did": "Synthetic difference-in-differences",
 }
 
+_BY_NAME = {"augmented_synthetic_control", "matrix_completion", "interactive_effects"}
+"""Factor models for long panels, without intervals: a study asks for them by name, the survey leaves them out."""
+
 
 def title_of(method: str) -> str:
     """Return the name of a registered method as a report does.
@@ -52,14 +55,15 @@ def title_of(method: str) -> str:
 
 
 def survey_methods(spec: StudySpec, design: Design) -> pd.DataFrame:
-    """Estimate the overall effect with every registered method at its defaults, or say why it does not apply.
+    """Estimate the overall effect with every registered method but the factor models at its defaults, or say why it does not apply.
 
     Where the study has doses (``dose``), the method of that name takes their column and options.
 
     One row per method: ``key``, ``label``, ``estimate``, ``std_error``, ``conf_low``, ``conf_high``, ``p_value`` (in percentage
     points for a share), ``reason`` (why there is no estimate or no interval), ``unit``, ``made_by``.
     """
-    rows = [_row(design, spec, name, title_of(name), name, "share") for name in (entry.name for entry in METHODS)]
+    names = [entry.name for entry in METHODS if entry.name not in _BY_NAME]
+    rows = [_row(design, spec, name, title_of(name), name, "share") for name in names]
     return pd.DataFrame(rows)
 
 

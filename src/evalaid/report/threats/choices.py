@@ -44,7 +44,9 @@ from evalaid.study.sample import load_design
 # Methods whose estimates are no average over cells, or that take minutes over hundreds of combinations.
 ASSIGNMENTS = 199
 SAME = 1e-9  # two computations of one estimate
-LEFT_OUT = ("dose", "synthetic_did", "synthetic_control")
+LEFT_OUT = (
+    "dose", "synthetic_did", "synthetic_control", "augmented_synthetic_control", "matrix_completion", "interactive_effects",
+)  # fmt: skip
 COLUMNS = {
     "choice": ColumnFormat("Choice"),
     "levels": ColumnFormat("Values", "count"),

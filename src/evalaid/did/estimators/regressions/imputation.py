@@ -225,7 +225,7 @@ def fit_untreated(data: PanelData, mass: Floats) -> UntreatedFit:
 def _take_out(data: PanelData, mass: Floats) -> tuple[Solver, Floats]:
     """Take unit and period effects, fitted with ``mass``, out of the outcome and each covariate: (1 + p, N, T)."""
     periods = Solver(within_gram(PanelData(data.outcome, mass, data.covariates, data.slices)).sum(axis=0))
-    net = np.array([_residualise(x, mass, periods) for x in (data.outcome, *data.covariates)])
+    net = np.array([residualise(x, mass, periods) for x in (data.outcome, *data.covariates)])
     if data.mass is not None:
         net *= data.mass > 0
     for x, raw in zip(net[1:], data.covariates, strict=True):
@@ -237,7 +237,7 @@ def _take_out(data: PanelData, mass: Floats) -> tuple[Solver, Floats]:
     return periods, net
 
 
-def _residualise(values: Floats, mass: Floats, periods: Solver) -> Floats:
+def residualise(values: Floats, mass: Floats, periods: Solver) -> Floats:
     """Subtract unit and period effects fitted with ``mass``; rows without mass keep their values."""
     total = mass.sum(axis=1)
     safe = np.where(total > 0, total, 1.0)

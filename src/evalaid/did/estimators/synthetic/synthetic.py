@@ -166,7 +166,7 @@ def synthetic_weights(design: Design, method: str = "synthetic_did") -> pd.DataF
 
     Columns ``cohort`` (ordinal), ``kind`` (unit or period), ``label``, ``weight``; weights of zero included.
     """
-    matrices = _without_covariates(design, tuple(design.covariates))
+    matrices = without_covariates(design, tuple(design.covariates))
     bases = base_columns(matrices, design.anticipation)
     rows = []
     comparison = matrices.outcome[matrices.never]
@@ -184,7 +184,7 @@ def synthetic_weights(design: Design, method: str = "synthetic_did") -> pd.DataF
 
 
 def _fit(design: Design, method: Method, options: SyntheticOptions, *, difference: bool) -> Effects:
-    matrices = _without_covariates(design, chosen_covariates(method.name, design, options.covariates))
+    matrices = without_covariates(design, chosen_covariates(method.name, design, options.covariates))
     never = matrices.never
     comparison = matrices.outcome[never]
     n_periods, n_cohorts = matrices.n_periods, len(matrices.cohorts)
@@ -242,7 +242,7 @@ def _fit(design: Design, method: Method, options: SyntheticOptions, *, differenc
     )
 
 
-def _without_covariates(design: Design, names: tuple[str, ...]) -> Matrices:
+def without_covariates(design: Design, names: tuple[str, ...]) -> Matrices:
     """Take the part of the covariates out of the outcome, with slopes fitted on untreated observations.
 
     Kranz (2022) shows why slopes from all observations would absorb part of the effect.

@@ -10,7 +10,7 @@ import pytest
 
 from evalaid.report.display import curves, divergence_figure, exclusion_figure, figures, fonts
 from evalaid.report.display.canvas import Look, draw
-from evalaid.report.display.formatted_tables import COLUMNS, ColumnFormat, FormattedTable, collect_notes, number_table
+from evalaid.report.display.formatted_tables import COLUMNS, ColumnFormat, FormattedTable, collect_notes
 from evalaid.report.site.blocks import to_html
 from evalaid.report.wording.prose import fill, format_value
 
@@ -302,16 +302,6 @@ def test_a_comparison_names_what_has_no_estimate():
     plt.close(canvas)
 
 
-NUMBER = {
-    "key": "a.b", "value": 0.5, "unit": "pp", "digits": 2, "notebook": "2_design", "cell": "In [3]", "method": "twfe()",
-    "spec_hash": "0" * 16,
-}  # fmt: skip
-
-
-def test_the_number_table_names_notebook_and_cell():
-    assert "<td>2_design</td><td>In [3]</td>" in number_table([NUMBER])
-
-
 def test_markdown_tables_are_allowed_and_raw_html_is_not():
     assert "<table>" in to_html("| a |\n|---|\n| 1 |")
     assert "&lt;b&gt;" in to_html("<b>x</b>")
@@ -344,9 +334,9 @@ def test_periods_in_a_row_without_any_estimate_are_one_row_and_one_note():
 
 def test_two_rows_without_an_estimate_and_methods_are_never_joined():
     two = quarters([1.0, np.nan, np.nan])
-    assert FormattedTable("by_period", two, "By quarter", ("label", "estimate")).to_html().count("<tr>") == 4
+    assert FormattedTable("by_period", two, "By quarter", ("label", "estimate")).to_html().count("<tr") == 4
     methods = quarters([1.0, *[np.nan] * 4]).drop(columns="period")
-    assert FormattedTable("methods", methods, "By method", ("label", "estimate")).to_html().count("<tr>") == 6
+    assert FormattedTable("methods", methods, "By method", ("label", "estimate")).to_html().count("<tr") == 6
     assert len(collect_notes(methods)) == 5
 
 

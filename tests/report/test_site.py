@@ -3,12 +3,20 @@
 import json
 import re
 import string
+from base64 import b64encode
+from hashlib import sha256
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from evalaid.report.display.formatted_tables import FormattedTable
 from evalaid.report.site.answer import Answer, load_answer
+from evalaid.report.site.blocks import show_notebook
+from evalaid.report.site.chapters import BYTES, TABLES, lay_out, locate, resolve
 from evalaid.report.site.marks import LinearScale, draw_event_study, draw_strip, signed
-from evalaid.report.site.pages import write_index, write_site
+from evalaid.report.site.notes import Notes
+from evalaid.report.site.pages import PAGES, write_index, write_site
 from evalaid.report.wording.language import list_languages, load_catalogue
 
 SPEC = {
@@ -58,13 +66,16 @@ def pages_of(folder, spec=SPEC, numbers=NUMBERS):
     return {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("*.html")}
 
 
-def test_a_report_is_six_pages_that_load_nothing(report):
+def test_a_report_is_a_page_for_each_question_and_loads_nothing(report):
     pages = pages_of(report)
-    assert set(pages) == {"index", "evidence", "robustness", "methods", "numbers", "downloads"}
+    assert set(pages) == {"index", "evidence", "methods", "numbers", "downloads"}  # no robustness was run
     for name, html in pages.items():
-        assert "<title>A &lt;toy&gt; &amp; more</title>" in html
+        assert "<title>A &lt;toy&gt; &amp; more" in html
         assert "SIMULATED DATA" in html
-        assert html.count("<script") == (name == "numbers")
+        (allowed,) = re.findall("script-src 'sha256-([^']+)'", html)
+        (script,) = re.findall("<script>(.*?)</script>", html, re.DOTALL)
+        assert allowed == b64encode(sha256(script.encode()).digest()).decode(), name
+        assert not re.findall(r"<[^>]+ on[a-z]+=", html)  # no handler stands in a tag
         assert not re.findall(r'(?:src|href)="(?:[a-z]+:)?//[^"]*"', html)
         assert "<toy>" not in html
         assert "Share <of>" not in html
@@ -72,8 +83,9 @@ def test_a_report_is_six_pages_that_load_nothing(report):
     assert "<p>Said <strong>once</strong>.</p>" in pages["index"]
     assert "<pre><code>1 &lt; 2</code></pre>" in pages["evidence"]
     assert "f" * 64 in pages["methods"]
-    assert re.search(
-        r'<th scope="row"><code>a.b</code></th><td class="n">0.50</td><td>pp</td><td>2_design</td>', pages["numbers"]
+    assert (
+        '<th scope="row">a.b</th><td class="n">0.50</td><td>pp</td><td><a href="evidence.html#in-2_design-3">'
+        in pages["numbers"]
     )
     assert 'href="tables/answers.csv"' in pages["downloads"]
 
@@ -82,6 +94,7 @@ def test_the_answer_has_the_verdict_the_number_the_truth_and_the_most_serious_th
     html = pages_of(report)["index"]
     head = html.split("</header>")[0]
     assert "Effect shown, fragile" in head
+    head = re.sub("</?a[^>]*>", "", head)
     assert "+3.0 points (95% interval +1.0 points to +5.0 points)" in head
     assert head.index("Put into the simulated panel: +2.0 points.") < head.index(
         "On this simulated panel the estimate is +3.0"
@@ -208,3 +221,109 @@ def test_no_english_is_left_on_a_chinese_answer(report):
     head = re.sub(r"<style>.*?</style>|<[^>]+>", " ", html.split("</header>")[0].split("<body")[1], flags=re.DOTALL)
     assert not re.findall(r"[A-Za-z]{4,}", head.partition(">")[2]), head
     assert "存在效应，但不稳固" in html
+
+
+def notebook_of(*cells):
+    """A notebook of headings (with tags) and of cells that show HTML (with tags)."""
+    made = []
+    for number, (shown, *tags) in enumerate(cells, start=1):
+        if shown.startswith("#"):
+            made.append({"cell_type": "markdown", "source": shown, "metadata": {"tags": tags}})
+        else:
+            output = {"output_type": "display_data", "data": {"text/html": shown}, "metadata": {}}
+            made.append(
+                {
+                    "cell_type": "code",
+                    "source": f"cell {number}",
+                    "execution_count": number,
+                    "outputs": [output],
+                    "metadata": {"tags": tags},
+                }
+            )
+    return {"cells": made}
+
+
+def table(name):
+    return f'<div class="table" id="table-{name}"><div class="wide"><table><caption>The {name}</caption></table></div></div>'
+
+
+def lay(tmp_path, *cells):
+    notes = Notes({}, "areas", tmp_path)
+    blocks = show_notebook("3_effect", notebook_of(*cells), "evidence", PAGES, notes)
+    return lay_out(blocks, PAGES, "More:")
+
+
+def test_a_tag_moves_a_section_or_a_table_and_leaves_a_link(tmp_path):
+    chapters = lay(
+        tmp_path, ("# Effect",), ("## Main",), (table("overall"),), (table("cells"), "details"),
+        ("## Scales", "details"), (table("scales"),), ("## Last",), (table("one") + table("two"), "tests:nothing"),
+    )  # fmt: skip
+    evidence, details = chapters
+    places = locate(chapters)
+    assert (evidence.file, details.file) == ("evidence", "details")
+    shown = resolve("".join(evidence.html), places, "evidence")
+    assert [name for name in ("overall", "cells", "scales", "one", "two") if f'id="table-{name}"' in shown] == [
+        "overall",
+        "one",
+        "two",
+    ]
+    assert '<a href="details.html#table-cells">The cells</a>' in shown
+    assert re.search(r'<a href="details.html#s-3_effect-4-0">Scales</a>', shown)
+    moved = "".join(details.html)
+    assert [entry.text for entry in details.contents] == [
+        "Effect",
+        "Main",
+        "Scales",
+    ]  # under the headings that they came from
+    assert moved.index(">Main<") < moved.index("table-cells") < moved.index(">Scales<") < moved.index("table-scales")
+    names = re.findall(r'id="([^"]+)"', shown + moved)
+    assert len(names) == len(set(names))
+
+
+def test_a_page_holds_so_many_tables_and_bytes_and_nothing_is_lost(tmp_path):
+    many = [
+        cell for k in range(9) for cell in ((f"## Section {k}",), (table(f"a{k}"),), (table(f"b{k}") + "x" * 60_000,))
+    ]
+    chapters = lay(tmp_path, ("# Effect",), *many)
+    assert [chapter.file for chapter in chapters] == ["evidence", "evidence_2"]
+    for chapter in chapters:
+        html = "".join(chapter.html)
+        assert html.count("<table") <= TABLES
+        assert len(html.encode()) <= BYTES + 1000
+        assert chapter.contents[0].text == "Effect"
+    every = "".join(html for chapter in chapters for html in chapter.html)
+    assert every.count("<table") == 18
+
+
+def test_every_number_of_a_table_and_of_a_text_is_a_link_to_its_cell(tmp_path):
+    numbers = {
+        "overall.main.estimate": number("overall.main.estimate", 0.8), "overall.main.conf_low": number("overall.main.conf_low", -1.0),
+        "sample.units": number("sample.units", 8, "count"),
+    }  # fmt: skip
+    notes = Notes(numbers, "areas", tmp_path)
+    shown = FormattedTable(
+        "overall",
+        pd.DataFrame({"key": ["main", "none"], "label": ["A", "B"], "estimate": [0.8, np.nan], "conf_low": [-1, np.nan], "conf_high": [2, np.nan], "unit": "pp", "level": 0.95}),
+        "Caption", ("label", "estimate", "conf_low", "conf_high"),
+    ).to_html()  # fmt: skip
+    html = notes.in_exhibits(shown)
+    links = re.findall(r'<a class="v" href="@in-2_design-3" data-n="(\d)">([^<]+)</a>', html)
+    assert links == [("0", "+0.80"), ("0", "\N{MINUS SIGN}1.00 to +2.00")]
+    assert notes.to_data()["made"] == [["twfe()", "areas"]]
+    told = [["8 districts, and 0.8 pp", [["8", "sample.units"], ["0.8 pp", "overall.main.estimate"]]]]
+    said = notes.in_prose("<p>In 2018: 8 districts, and 0.8 pp.</p>", told)
+    assert re.sub("<[^>]+>", "", said) == "In 2018: 8 districts, and 0.8 pp."
+    assert re.findall(r'data-k="([^"]+)">([^<]+)<', said) == [
+        ("sample.units", "8"),
+        ("overall.main.estimate", "0.8 pp"),
+    ]
+
+
+def test_a_long_list_of_numbers_is_cut_into_pages(report):
+    many = [number(f"very.long.name.of.a.number.{k}", k, "count") for k in range(3000)]
+    pages = pages_of(report, numbers=[*NUMBERS, *many])
+    lists = {name: html for name, html in pages.items() if name.startswith("numbers")}
+    assert len(lists) > 1
+    assert all(len(html.encode()) < 400_000 for html in lists.values())
+    assert sum(html.count('<th scope="row">') for html in lists.values()) == 3000 + len(NUMBERS)
+    assert all(f'href="{name}.html"' in lists["numbers"] for name in lists)

@@ -16,7 +16,7 @@ def write_report(spec: StudySpec, work: Path, manifest: Manifest) -> Path:
     """Write the pages of a run into its folder."""
     executed = sorted(work.glob("*.ipynb"))
     numbers = [vars(number) for number in manifest.numbers.values()]
-    return write_site(work, executed, spec.to_dict(), numbers, dict(manifest.data_files))
+    return write_site(work, executed, spec.to_dict(), numbers, dict(manifest.data_files), manifest.data_hash)
 
 
 def index_reports() -> Path:

@@ -26,7 +26,7 @@ from evalaid.report.exhibits import NOTHING_NOTED, NOTHING_TO_DRAW, Drawn, Exhib
 from evalaid.report.questions.put_in import TRUTH
 from evalaid.report.questions.units import in_own_unit, unit_of_outcome
 from evalaid.report.verdict import smallest_effect
-from evalaid.report.wording.prose import fill
+from evalaid.report.wording import prose as filled
 from evalaid.study.manifest import NUMBERS_FILE, Number, Recorder, hash_value, read_manifest, read_parts, short
 from evalaid.study.reports import NOTEBOOK, PARTS, PENDING, RUN_FOLDER, report_folder
 from evalaid.study.sample import load_design
@@ -38,19 +38,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SMALLEST = "EVALAID_SMALLEST_COUNT"
+NUMBERS = "numbers"  # in the metadata of an output: which numbers a text holds
 
 
 @dataclass(frozen=True, repr=False)
 class Prose:
-    """A paragraph whose numbers were filled in from the manifest."""
+    """Paragraphs whose numbers were filled in from the manifest, and which numbers these are, in their order."""
 
     text: str
+    told: tuple[filled.Told, ...] = ()
 
     def __repr__(self) -> str:
         return self.text
 
-    def _repr_markdown_(self) -> str:
-        return self.text
+    def _repr_markdown_(self) -> str | tuple[str, dict[str, Any]]:
+        return (self.text, {NUMBERS: self.told}) if self.told else self.text
 
 
 @dataclass(frozen=True)
@@ -181,16 +183,21 @@ class Section:
 
     def say(self, *templates: str) -> Prose:
         """Show paragraphs; ``{key}`` stands for a recorded number (see `evalaid.report.wording.prose.fill`)."""
-        return Prose("\n\n".join(self.words(template) for template in templates))
+        return self._prose("\n\n", templates)
+
+    def _prose(self, between: str, templates: Sequence[str]) -> Prose:
+        told: filled.Record = []
+        text = between.join(self.words(template, told) for template in templates)
+        return Prose(text, tuple(told))
 
     def list(self, templates: Sequence[str]) -> Prose:
         """Show a bulleted list of sentences with recorded numbers; without any, say that the study's file has none."""
-        return Prose("\n".join(f"- {self.words(template)}" for template in templates) or NOTHING_NOTED)
+        return self._prose("\n", [f"- {template}" for template in templates] or [NOTHING_NOTED])
 
-    def words(self, template: str) -> str:
-        """Fill the places of a template with recorded numbers."""
+    def words(self, template: str, told: filled.Record | None = None) -> str:
+        """Fill the places of a template with recorded numbers; ``told`` takes which (`evalaid.report.wording.prose.fill`)."""
         smallest = smallest_effect(self.spec.smallest_effect, unit_of_outcome(self.spec)[0])
-        return fill(template, self.recorder.lookup, self.spec.level, self._texts, smallest)
+        return filled.fill(template, self.recorder.lookup, self.spec.level, self._texts, smallest, told)
 
     def has(self, key: str) -> bool:
         """Return whether a number of that name was recorded, by this notebook or an earlier one of the same run."""

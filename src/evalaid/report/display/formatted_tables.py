@@ -168,14 +168,19 @@ class FormattedTable:
     def to_html(self) -> str:
         """Return the table with caption, header scopes and notes."""
         shown = self._shown()
-        heads = "".join(f'<th scope="col"{_side(self.column(n))}>{escape(self._heading(n))}</th>' for n in shown)
+        heads = ""
+        for name in shown:
+            heading = escape(self._heading(name))
+            tag, scope = ("th", ' scope="col"') if heading else ("td", "")  # an empty cell heads nothing
+            heads += f'<{tag}{scope}{_side(self.column(name))} data-column="{name}">{heading}</{tag}>'
         body = []
-        for row in self._rows():
+        for key, row in self._rows():
             cells = []
             for place, (name, text) in enumerate(zip(shown, row, strict=True)):
                 tag, scope = ("th", ' scope="row"') if place == 0 else ("td", "")
                 cells.append(f"<{tag}{scope}{_side(self.column(name))}>{escape(text)}</{tag}>")
-            body.append(f"<tr>{''.join(cells)}</tr>")
+            named = f' data-row="{escape(key)}"' if key else ""
+            body.append(f"<tr{named}>{''.join(cells)}</tr>")
         if not body:
             body.append(f'<tr><td colspan="{len(shown)}">Nothing of this kind.</td></tr>')
         notes = "".join(f'<p class="note">{escape(note)}</p>' for note in self._below())
@@ -203,7 +208,7 @@ class FormattedTable:
         if self.kind != "real":
             marked = _tex(data_label(self.kind).capitalize())
             lines.append(rf"\multicolumn{{{len(shown)}}}{{l}}{{\textit{{{marked}}}}} \\")
-        lines += [" & ".join(map(_tex, row)) + r" \\" for row in self._rows()]
+        lines += [" & ".join(map(_tex, row)) + r" \\" for _, row in self._rows()]
         lines += [r"\bottomrule", r"\end{tabular}", *(f"% {note}" for note in self._below())]
         return "\n".join(lines) + "\n"
 
@@ -224,20 +229,21 @@ class FormattedTable:
             left_out.add("reason")
         return tuple(name for name in self.columns if name not in left_out)
 
-    def _rows(self) -> list[list[str]]:
-        """The cells as text; of three or more periods in a row without any estimate one row is left."""
+    def _rows(self) -> list[tuple[str, list[str]]]:
+        """The key and the cells of each row as text; of three or more periods in a row without any estimate one row is left."""
         shown = self._shown()
-        rows = [[self._cell(name, row) for name in shown] for _, row in self.frame.iterrows()]
+        rows = [(str(row["key"]), [self._cell(name, row) for name in shown]) for _, row in self.frame.iterrows()]
         if ESTIMATE not in self.frame or not IN_ORDER & set(self.frame.columns):
             return rows
-        runs: list[tuple[bool, list[list[str]]]] = []
+        runs: list[tuple[bool, list[tuple[str, list[str]]]]] = []
         for row, empty in zip(rows, self.frame[ESTIMATE].isna(), strict=True):
-            if not (runs and empty and runs[-1][0] and runs[-1][1][-1][1:] == row[1:]):
+            if not (runs and empty and runs[-1][0] and runs[-1][1][-1][1][1:] == row[1][1:]):
                 runs.append((bool(empty), []))
             runs[-1][1].append(row)
         kept = []
         for _, run in runs:
-            kept += run if len(run) < RUN else [[f"{run[0][0]} to {run[-1][0]}", *run[0][1:]]]
+            cells = [cells for _, cells in run]
+            kept += run if len(run) < RUN else [("", [f"{cells[0][0]} to {cells[-1][0]}", *cells[0][1:]])]
         return kept
 
     def _heading(self, name: str) -> str:
@@ -330,32 +336,6 @@ def _name_rows(rows: Sequence[int], names: Sequence[str], *, in_order: bool) -> 
     for run in runs:
         texts += [f"{names[run[0]]} to {names[run[-1]]}"] if len(run) >= RUN else [names[row] for row in run]
     return ", ".join(dict.fromkeys(texts))
-
-
-def number_table(numbers: Sequence[dict[str, Any]]) -> str:
-    """Return the HTML table of every reported number with the notebook and the cell that recorded it."""
-    heads = "".join(
-        f'<th scope="col"{side}>{head}</th>'
-        for head, side in (
-            ("Number", ""),
-            ("Value", ' class="n"'),
-            ("Unit", ""),
-            ("Notebook", ""),
-            ("Cell", ""),
-            ("Made by", ""),
-        )
-    )
-    rows = []
-    for number in numbers:
-        value = format_value(number["value"], number["unit"], number["digits"])
-        cells = [f'<th scope="row"><code>{escape(number["key"])}</code></th>', f'<td class="n">{escape(value)}</td>']
-        cells += [f"<td>{escape(str(number[name]))}</td>" for name in ("unit", "notebook", "cell", "method")]
-        rows.append(f"<tr>{''.join(cells)}</tr>")
-    return (
-        '<div class="wide" tabindex="0" role="region" aria-label="All reported numbers"><table class="small">\n'
-        "<caption>Every reported number, its unit, and the notebook cell that recorded it. Full precision: numbers.json."
-        f"</caption>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n" + "\n".join(rows) + "\n</tbody></table></div>"
-    )
 
 
 def _unit_of(column: ColumnFormat, name: str, row: pd.Series) -> tuple[str, int]:

@@ -26,6 +26,7 @@ from evalaid.report.threats.finding import (
 from evalaid.report.verdict import judge_interval, smallest_effect
 
 MAIN = "overall.main."
+TRUTHS = (MAIN + TRUTH, "truth.overall_compared.effect", "truth.overall.effect")  # the first that was recorded
 SERIOUS = (
     REVERSED,
     APPEARS,
@@ -53,16 +54,19 @@ class Point:
 
 @dataclass(frozen=True)
 class ThreatRow:
-    """A threat as its table has it."""
+    """A threat as its table has it, with its place there and the effects that it does not exclude (None where an effect is shown)."""
 
     threat: str
+    tried: str
     result: str
     answer: str
+    reach: tuple[float, float] | None
+    place: int
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A declared specification: what was chosen, and what it gives."""
+    """A distinct specification: what was chosen, and what it gives."""
 
     label: str
     estimate: float
@@ -111,9 +115,16 @@ def read_answer(folder: Path, spec: Mapping[str, Any], numbers: Mapping[str, Map
     smallest = smallest_effect(spec.get("smallest_effect"), unit)
     low, high = (math.nan, math.nan) if ends is None else ends
     threats = tuple(
-        ThreatRow(row["threat"], row["result"], row["answer"]) for row in _rows(folder / "tables" / "answers.csv")
+        ThreatRow(
+            row["threat"],
+            row.get("tried", ""),
+            row["result"],
+            row["answer"],
+            _ends(_number(row.get("reach_low")), _number(row.get("reach_high"))),
+            place,
+        )
+        for place, row in enumerate(read_rows(folder / "tables" / "answers.csv"))
     )
-    truths = (MAIN + TRUTH, "truth.overall_compared.effect", "truth.overall.effect")
     fragile = (value("threat_counts.taking") or 0) > 0
     return Answer(
         verdict=judge_interval(math.nan if estimate is None else estimate, low, high, smallest, fragile=fragile),
@@ -124,7 +135,7 @@ def read_answer(folder: Path, spec: Mapping[str, Any], numbers: Mapping[str, Map
         estimate=estimate,
         ends=ends,
         findable=value("detectable.effect"),
-        truth=next((v for key in truths if (v := value(key)) is not None), None),
+        truth=next((v for key in TRUTHS if (v := value(key)) is not None), None),
         counts={
             name: int(found)
             for name in ("units", "clusters", "treated_units", TREATED_CLUSTERS, "first_period", "last_period")
@@ -152,7 +163,7 @@ def load_answer(folder: Path) -> Answer:
             "event": tuple(
                 Point(**{**row, "ends": _pair(row["ends"]), "band": _pair(row["band"])}) for row in found["event"]
             ),
-            "threats": tuple(ThreatRow(**row) for row in found["threats"]),
+            "threats": tuple(ThreatRow(**{**row, "reach": _pair(row["reach"])}) for row in found["threats"]),
             "choices": tuple(Choice(**{**row, "ends": _pair(row["ends"])}) for row in found["choices"]),
         }
     )
@@ -168,7 +179,7 @@ def _points(path: Path, window: Sequence[int] | None) -> list[Point]:
             _ends(_number(row.get(BAND_LOW)), _number(row.get(BAND_HIGH))),
             None if (clusters := _number(row.get(TREATED_CLUSTERS))) is None else int(clusters),
         )
-        for row in _rows(path)
+        for row in read_rows(path)
         if (estimate := _number(row[ESTIMATE])) is not None and first <= float(row["key"]) <= last
     ]
 
@@ -176,12 +187,13 @@ def _points(path: Path, window: Sequence[int] | None) -> list[Point]:
 def _choices(path: Path) -> list[Choice]:
     return [
         Choice(row["label"], estimate, _ends(_number(row[CONF_LOW]), _number(row[CONF_HIGH])), row["is_main"] == "True")
-        for row in _rows(path)
+        for row in read_rows(path)
         if (estimate := _number(row[ESTIMATE])) is not None
     ]
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Read a table of a report; without rows where there is none."""
     if not path.is_file():
         return []
     with path.open(encoding="utf-8", newline="") as stream:

@@ -1,14 +1,18 @@
-"""What a notebook shows, as blocks of HTML with anchored headings."""
+"""What a notebook shows, as blocks of HTML: each knows its page, its section and the cell that it comes from."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape, unescape
 from typing import Any
 
+from evalaid.report.site.notes import Notes
+
 _HEADING = re.compile(r"<h([123])>(.*?)</h\1>", re.DOTALL)
+_TITLE = re.compile(r"#+ +(.+)")
+PARTS = 1  # the level of a heading that opens a part of a page; sections are one below
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,32 @@ class Heading:
     kind: str
 
 
+@dataclass(frozen=True)
+class Block:
+    """A piece of a page.
+
+    ``page`` is where it stands, ``home`` where its notebook stands. ``heading`` is its level where it is one. ``part`` and
+    ``section`` are the headings above it, which go with it to another page.
+    """
+
+    html: str
+    page: str
+    home: str
+    heading: int = 0
+    part: Heading | None = None
+    section: Heading | None = None
+
+    @property
+    def opens(self) -> Heading | None:
+        """The heading that it is, for the contents; those below a section are left out of them."""
+        return {PARTS: self.part, PARTS + 1: self.section}.get(self.heading)
+
+    @property
+    def tables(self) -> int:
+        """How many tables it holds."""
+        return self.html.count("<table")
+
+
 def to_html(markdown: str) -> str:
     """Turn Markdown into HTML (tables allowed, raw HTML not)."""
     from markdown_it import MarkdownIt
@@ -27,41 +57,59 @@ def to_html(markdown: str) -> str:
     return str(MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown))
 
 
-def show_notebook(notebook: Mapping[str, Any], contents: list[Heading], *, share: bool = True) -> list[str]:
-    """Return the cells of an executed notebook as blocks, and add their headings to the contents.
+def show_notebook(
+    name: str, notebook: Mapping[str, Any], home: str, pages: Sequence[str], notes: Notes, *, share: bool = True
+) -> list[Block]:
+    """Return the cells of an executed notebook as blocks.
 
-    Cells tagged ``share`` are about the outcome as a share, and are left out where it is none.
+    A cell tagged with the name of one of ``pages`` stands there, and a tagged heading takes its section along; the tag
+    ``page:exhibit`` is about one table or figure of a cell. Cells tagged
+    ``share`` are about the outcome as a share, and are left out where it is none.
     """
-    blocks = []
-    for cell in notebook["cells"]:
-        if not share and "share" in cell["metadata"].get("tags", ()):
+    blocks: list[Block] = []
+    above = Block("", home, home)
+    for place, cell in enumerate(notebook["cells"]):
+        tags = cell["metadata"].get("tags", ())
+        if not share and "share" in tags:
             continue
+        own = next((tag for tag in tags if tag in pages), None)
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
-            blocks.append(anchor(to_html(source), contents))
+            if source.startswith("#"):
+                above = replace(above, page=own or home)
+            shown = _anchored(to_html(source), f"{name}-{place}", above)
+            blocks += shown
+            above = replace(shown[-1], heading=0)
         elif cell["cell_type"] == "code":
-            number = cell["execution_count"]
-            blocks.append(
-                f'<details class="code" id="in-{number}"><summary>Code of cell In [{number}]</summary>'
+            number, here = cell["execution_count"], replace(above, page=own or above.page)
+            code = (
+                f'<details class="code" id="in-{name}-{number}"><summary>{name}, In [{number}]</summary>'
                 f"<pre><code>{escape(source)}</code></pre></details>"
             )
-            blocks += [show_output(output, contents) for output in cell["outputs"]]
+            blocks.append(replace(here, html=code))
+            for turn, output in enumerate(cell["outputs"]):
+                html = show_output(output, notes)
+                apart = [tag.split(":") for tag in tags if ":" in tag]
+                moved = next((page for page, exhibit in apart if page in pages and f'-{exhibit}">' in html), here.page)
+                shown = _anchored(html, f"{name}-{place}-{turn}", replace(here, page=moved))
+                blocks += shown
+                here = replace(shown[-1], heading=0, page=here.page)
     return blocks
 
 
-def show_headlines(notebooks: Sequence[Mapping[str, Any]]) -> str:
+def show_headlines(stored: Mapping[str, Mapping[str, Any]], notes: Notes) -> str:
     """Return what the cells tagged ``headline`` show."""
     return "".join(
-        show_output(output, [])
-        for notebook in notebooks
+        show_output(output, notes)
+        for notebook in stored.values()
         for cell in notebook["cells"]
         if "headline" in cell["metadata"].get("tags", ())
         for output in cell["outputs"]
     )
 
 
-def show_output(output: Mapping[str, Any], contents: list[Heading]) -> str:
-    """Return one output of a cell as HTML."""
+def show_output(output: Mapping[str, Any], notes: Notes) -> str:
+    """Return one output of a cell as HTML, with a note at every number."""
     kind = output["output_type"]
     if kind == "stream":
         return f"<pre>{escape(''.join(output['text']))}</pre>"
@@ -69,22 +117,37 @@ def show_output(output: Mapping[str, Any], contents: list[Heading]) -> str:
         return f"<pre>{escape(output['ename'])}: {escape(output['evalue'])}</pre>"
     data = output["data"]
     if "text/markdown" in data:
-        return anchor(to_html("".join(data["text/markdown"])), contents)
+        told = output.get("metadata", {}).get("text/markdown", output.get("metadata", {})).get("numbers", ())
+        return notes.in_prose(to_html("".join(data["text/markdown"])), told)
     if "text/html" in data:
-        return "".join(data["text/html"])
+        return notes.in_exhibits("".join(data["text/html"]))
     return f"<pre>{escape(''.join(data.get('text/plain', '')))}</pre>"
 
 
-def anchor(html: str, contents: list[Heading]) -> str:
-    """Anchor the headings and add those of the first two levels to the contents; all go down one level below the title."""
+def name_heading(level: int, html: str, anchor: str) -> tuple[Heading, str]:
+    """Return a heading for the contents and as HTML, one level below the page's title."""
+    plain = unescape(re.sub(r"<[^>]+>", "", html))
+    return (
+        Heading(anchor, plain, "part" if level == PARTS else "section"),
+        f'<h{level + 1} id="{anchor}">{html}</h{level + 1}>',
+    )
 
-    def one(match: re.Match[str]) -> str:
-        level, text = int(match.group(1)), match.group(2)
-        name = f"s{len(contents) + 1}"
-        if level > 2:
-            return f"<h{level + 1}>{text}</h{level + 1}>"
-        plain = unescape(re.sub(r"<[^>]+>", "", text))
-        contents.append(Heading(name, plain, "part" if level == 1 else "section"))
-        return f'<h{level + 1} id="{name}">{text}</h{level + 1}>'
 
-    return _HEADING.sub(one, html)
+def _anchored(html: str, name: str, above: Block) -> list[Block]:
+    """Cut HTML at its headings into blocks, and give each heading a name of its own."""
+    blocks: list[Block] = []
+    here, end = replace(above, html="", heading=0), 0
+    for turn, match in enumerate(_HEADING.finditer(html)):
+        if html[end : match.start()].strip():
+            blocks.append(replace(here, html=html[end : match.start()]))
+        level = int(match.group(1))
+        heading, text = name_heading(level, match.group(2), f"s-{name}-{turn}")
+        if level == PARTS:
+            here = replace(here, part=heading, section=None)
+        elif level == PARTS + 1:
+            here = replace(here, section=heading)
+        blocks.append(replace(here, html=text, heading=level))
+        end = match.end()
+    if html[end:].strip() or not blocks:
+        blocks.append(replace(here, html=html[end:]))
+    return blocks

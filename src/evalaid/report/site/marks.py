@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 
@@ -162,21 +162,50 @@ def _text(x: float, y: float, text: str, anchor: str, name: str = "tick") -> str
     )
 
 
-def draw_choices(answer: Answer, width: int, height: int) -> str:
-    """Draw the curve of all declared specifications, sorted, with the main one marked."""
-    rows: Sequence = sorted(answer.choices, key=lambda row: row.estimate)
+def draw_choices(answer: Answer, words: Catalogue, width: int, height: int) -> str:
+    """Draw the curve of all distinct specifications, sorted, with the main one marked; the script of the page moves along it."""
+    rows = answer.choices
     if not rows:
         return ""
-    values = [v for row in rows for v in (row.estimate, *(row.ends or ()))] + [0.0]
-    y = LinearScale(min(values), max(values), height - 10, 10)
-    x = LinearScale(-1, len(rows), 34, width - 6)
+    shown = [row.estimate for row in rows] + [0.0]
+    reach = REACH * max(map(abs, shown))
+    values = shown + [max(-reach, min(reach, end)) for row in rows for end in row.ends or ()]
+    y = LinearScale(min(values), max(values) + 1e-9, height - 10, 10)
+    x = LinearScale(-1, len(rows), 34, width - 26)
     parts = [*_grid(y, width)]
     for place, row in enumerate(rows):
+        at = x(place)
         if row.ends is not None:
-            parts.append(
-                f'<line class="band" x1="{x(place):.1f}" x2="{x(place):.1f}" y1="{y(row.ends[0]):.1f}" y2="{y(row.ends[1]):.1f}"/>'
-            )
-        parts.append(
-            f'<circle class="{"estimate" if row.is_main else "choice"}" cx="{x(place):.1f}" cy="{y(row.estimate):.1f}" r="{5 if row.is_main else 2.5}"><title>{escape(row.label)}: {signed(row.estimate, 2)}</title></circle>'
-        )
-    return f'<svg class="choices" viewBox="0 0 {width} {height}" role="img" aria-label="{len(rows)} specifications">{"".join(parts)}</svg>'
+            low, high = max(row.ends[0], y.low), min(row.ends[1], y.high)
+            parts.append(f'<line class="band" x1="{at:.1f}" x2="{at:.1f}" y1="{y(low):.1f}" y2="{y(high):.1f}"/>')
+        shape, size = ("estimate", 5) if row.is_main else ("choice", 2.5)
+        parts.append(f'<circle class="{shape}" data-at="{place}" cx="{at:.1f}" cy="{y(row.estimate):.1f}" r="{size}"/>')
+    cut = any(abs(end) > reach for row in rows for end in row.ends or ())
+    alt = words("explorer.alt", n=len(rows), low=signed(rows[0].estimate, 2), high=signed(rows[-1].estimate, 2))
+    alt += " " + words("event.cut", cut=f"{reach:.1f}") if cut else ""
+    scale = f'data-low="{y.low:.6g}" data-high="{y.high:.6g}" data-bottom="{y.start:g}" data-top="{y.end:g}"'
+    return (
+        f'<svg class="choices" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(alt)}" {scale}>{"".join(parts)}'
+        f'<g class="now" data-right="{width - 12}"><line/><circle r="7"/></g></svg>'
+    )
+
+
+def draw_reach(answer: Answer, reach: tuple[float, float] | None, alt: str, width: int = 220) -> str:
+    """Draw the effects that a threat does not exclude below the interval of the main estimate, on the line with zero."""
+    if answer.estimate is None or answer.ends is None or reach is None:
+        return ""
+    every = [end for row in answer.threats if row.reach for end in row.reach]
+    values = [*answer.ends, *every, 0.0]
+    most = REACH * max(abs(answer.estimate), answer.smallest or 0.0, *map(abs, answer.ends))
+    x = LinearScale(max(min(values), -most), min(max(values), most), 6, width - 6)
+    parts = [f'<line class="zero" x1="{x(0):.1f}" x2="{x(0):.1f}" y1="2" y2="34"/>']
+    for name, (low, high), line in (("band", answer.ends, 10), ("interval", reach, 24)):
+        ends = x(max(low, x.low)), x(min(high, x.high))
+        parts.append(f'<line class="{name}" x1="{ends[0]:.1f}" x2="{ends[1]:.1f}" y1="{line}" y2="{line}"/>')
+        for beyond, at, back in ((low < x.low, ends[0], 6), (high > x.high, ends[1], -6)):
+            if beyond:
+                parts.append(
+                    f'<path class="{name} on" d="M{at + back:.1f} {line - 4} L{at:.1f} {line} L{at + back:.1f} {line + 4}"/>'
+                )
+    parts.append(f'<circle class="estimate" cx="{x(answer.estimate):.1f}" cy="10" r="4"/>')
+    return f'<svg class="reach" viewBox="0 0 {width} 36" role="img" aria-label="{escape(alt)}">{"".join(parts)}</svg>'

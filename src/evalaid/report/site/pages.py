@@ -1,35 +1,62 @@
 """The pages of a study, made from its executed notebooks, its numbers and its tables, and the index of all studies.
 
-The answer stands alone on the first page; evidence and robustness hold what the notebooks show, in their order. No page loads
-anything from outside: style and figures are inside the file.
+The answer stands alone on the first page; the others hold what the notebooks show, in their order, each on the page that its tag
+names. No page loads anything from outside: style, script and figures are inside the file.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from evalaid.base.effect_columns import TREATED_CLUSTERS
-from evalaid.report.display.formatted_tables import number_table
-from evalaid.report.site.answer import Answer, read_answer, save_answer
-from evalaid.report.site.blocks import Heading, anchor, show_headlines, show_notebook, to_html
-from evalaid.report.site.marks import cut_of, draw_choices, draw_event_study, draw_strip
+from markupsafe import Markup
+
+from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ESTIMATE, TREATED_CLUSTERS
+from evalaid.report.site.answer import MAIN, TRUTHS, Answer, read_answer, save_answer
+from evalaid.report.site.blocks import Block, name_heading, show_headlines, show_notebook, to_html
+from evalaid.report.site.chapters import Chapter, lay_out, locate, resolve
+from evalaid.report.site.explorer import Explorer, read_explorer
+from evalaid.report.site.marks import cut_of, draw_choices, draw_event_study, draw_reach, draw_strip, signed
+from evalaid.report.site.notes import Notes, anchor_of
 from evalaid.report.wording.language import Catalogue, load_catalogue
 from evalaid.report.wording.prose import format_value
 from evalaid.study.study_fields import MIXED
 
 PAGE = "index.html"
-CHAPTERS = {
-    "evidence": ("1_", "2_", "3_", "4_dose"),
-    "robustness": ("4_",),
-}  # page -> beginnings of its notebooks' names
-FOLDERS = {"notebooks": "*.ipynb", "figures": "figures/*", "tables": "tables/*", "data": "*.json"}
+EVIDENCE, DETAILS, CLAIMS, ROBUSTNESS, TESTS, METHODS = (
+    "evidence",
+    "details",
+    "claims",
+    "robustness",
+    "tests",
+    "methods",
+)
+PAGES = (
+    EVIDENCE,
+    DETAILS,
+    CLAIMS,
+    ROBUSTNESS,
+    TESTS,
+    METHODS,
+)  # that show what notebooks show, in the order of the menu
+HOMES = {
+    "1_": CLAIMS,
+    "2_": EVIDENCE,
+    "3_": EVIDENCE,
+    "4_dose": EVIDENCE,
+    "4_": ROBUSTNESS,
+}  # beginning of a notebook's name -> page
+FOLDERS = {"notebooks": "*.ipynb", "figures": "figures/*", "tables": "tables/*", "data": "*.[jc]s*"}
 OVERTURN = 3  # threats on the answer page
-PHONE, DESK = (350, 250), (560, 330)  # width and height that the event study is laid out for
+NUMBERS_BYTES = 330_000  # of the rows of a page of numbers
+PHONE, DESK = (350, 250), (560, 330)  # width and height that pictures are laid out for
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -39,6 +66,7 @@ def write_site(
     spec: Mapping[str, Any],
     numbers: Sequence[Mapping[str, Any]],
     data_files: Mapping[str, str],
+    data_hash: str = "",
 ) -> Path:
     """Write the pages of a study and return the first.
 
@@ -54,37 +82,97 @@ def write_site(
         Every reported number, as the manifest has it.
     data_files : mapping
         Data file -> sha256.
+    data_hash : str
+        Hash of all data files together, for the notes at numbers.
     """
     words = load_catalogue(str(spec.get("language", "en")))
     stored = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in notebooks}
-    answer = read_answer(folder, spec, {str(number["key"]): number for number in numbers})
+    recorded = {str(number["key"]): number for number in numbers}
+    answer = read_answer(folder, spec, recorded)
     save_answer(folder, answer)
-    shared = {"spec": spec, "footer": words("footer", study=spec["study"])}
-    kind = "mixed" if spec["data_kind"] == MIXED else str(spec["data_kind"])
-    site = _Site(folder, words, kind, shared)
-    page = site.write("answer", "answer.html", str(spec["title"]), **_answer(answer, words, spec, stored))
-    left, share = dict(stored), spec.get("outcome_unit") != "number"
-    for chapter, beginnings in CHAPTERS.items():
-        contents: list[Heading] = []
-        chosen = [name for name in left if name.startswith(beginnings)]
-        blocks = [block for name in chosen for block in show_notebook(left.pop(name), contents, share=share)]
-        site.write(chapter, "chapter.html", str(spec["title"]), blocks=blocks, contents=contents)
-    contents = []
-    rest = [block for name in left for block in show_notebook(left[name], contents, share=share)]
-    blocks = [*rest, _sources(spec, data_files, numbers, contents)]
-    site.write("methods", "chapter.html", str(spec["title"]), blocks=blocks, contents=contents)
-    site.write(
-        "numbers",
-        "numbers.html",
-        str(spec["title"]),
-        lead=to_html(words("numbers.lead", count=format_value(len(numbers), "count", 0))),
-        table=number_table([dict(number) for number in numbers]),
+    notes = Notes(recorded, str(spec["cluster_label"]), folder)
+    share = spec.get("outcome_unit") != "number"
+    blocks = [
+        block
+        for name, notebook in stored.items()
+        for block in show_notebook(name, notebook, _home(name), PAGES, notes, share=share)
+    ]
+    blocks.append(_sources(spec, data_files, numbers))
+    chapters = lay_out(blocks, PAGES, words("nav.more"))
+    lists = _cut_numbers(numbers)
+    site = _Site(
+        folder, words, "mixed" if spec["data_kind"] == MIXED else str(spec["data_kind"]), locate(chapters), notes, data_hash,
+        {"spec": spec, "footer": words("footer", study=spec["study"]), "study_title": str(spec["title"])},
+        tuple(dict.fromkeys(["answer", *(chapter.page for chapter in chapters), "numbers", "downloads"])),
+    )  # fmt: skip
+    for path in folder.glob("*.html"):
+        path.unlink()  # pages of an earlier run, which may have had more
+    explorer = read_explorer(folder, answer, words)
+    page = site.write(
+        "answer", "answer.html", explorer=explorer, **_answer(answer, words, spec, stored, notes, explorer)
     )
+    for chapter in chapters:
+        turns = [one.file for one in chapters if one.page == chapter.page]
+        values = _threats(answer, words, chapters) if chapter.file == ROBUSTNESS else {}
+        site.write(
+            chapter.page,
+            "chapter.html",
+            chapter.file,
+            blocks=chapter.html,
+            contents=chapter.contents,
+            turns=turns,
+            **values,
+        )
+    for file, rows in lists.items():
+        site.write(
+            "numbers", "numbers.html", file, rows=rows, turns=[(name, own[0]["key"]) for name, own in lists.items() if own],
+            lead=to_html(words("numbers.lead", count=format_value(len(numbers), "count", 0))),
+        )  # fmt: skip
     files = {
         name: sorted(p.relative_to(folder).as_posix() for p in folder.glob(found)) for name, found in FOLDERS.items()
     }
-    site.write("downloads", "downloads.html", str(spec["title"]), files=files)
+    site.write("downloads", "downloads.html", files=files)
     return page
+
+
+def _home(notebook: str) -> str:
+    return next((page for beginning, page in HOMES.items() if notebook.startswith(beginning)), METHODS)
+
+
+def _cut_numbers(numbers: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, str]]]:
+    """Return the rows of the pages of numbers by file."""
+    lists: list[list[dict[str, str]]] = [[]]
+    size = 0
+    for number in numbers:
+        row = {name: str(number[name]) for name in ("key", "unit", "notebook", "cell", "method")}
+        row |= {"text": format_value(number["value"], number["unit"], number["digits"]), "anchor": anchor_of(number)}
+        size += 2 * len(row["notebook"]) + sum(len(escape(text).encode()) for text in row.values()) + 120
+        if size > NUMBERS_BYTES:
+            lists.append([])
+            size = 0
+        lists[-1].append(row)
+    return {"numbers" if turn == 1 else f"numbers_{turn}": rows for turn, rows in enumerate(lists, start=1)}
+
+
+def _threats(answer: Answer, words: Catalogue, chapters: Sequence[Chapter]) -> dict[str, Any]:
+    """Return the rows of threats, in their own order, each with its picture and the name of its tests."""
+    tests = [
+        entry.anchor
+        for chapter in chapters
+        if chapter.page == TESTS
+        for entry in chapter.contents
+        if entry.kind == "section" and not entry.anchor.endswith(f"-{TESTS}")
+    ]
+    rows = sorted(answer.threats, key=lambda row: row.place)
+    places = tests if len(tests) == len(rows) else [""] * len(rows)
+    write = [
+        draw_reach(answer, row.reach, words("threats.alt", low=signed(row.reach[0]), high=signed(row.reach[1])))
+        if row.reach
+        else ""
+        for row in rows
+    ]
+    note = words("threats.note") if any(write) else ""
+    return {"threats": list(zip(rows, write, places, strict=True)), "threats_note": note}
 
 
 def write_index(folder: Path, studies: Sequence[Mapping[str, Any]], synthesis: Path | None = None) -> Path:
@@ -107,31 +195,57 @@ def write_index(folder: Path, studies: Sequence[Mapping[str, Any]], synthesis: P
     for study in studies:
         group = "own" if study["own"] else "real" if study["data_kind"] == "real" else "simulated"
         groups[group].append({**study, **_card(study["answer"], words)})
-    contents: list[Heading] = []
-    notebook = None if synthesis is None else json.loads(synthesis.read_text(encoding="utf-8"))
-    blocks = [] if notebook is None else show_notebook(notebook, contents)
-    short = "" if notebook is None else show_headlines([notebook])
-    site = _Site(folder, words, kind, {"footer": words("footer", study="")})
-    return site.write(
-        "index", "index.html", words("index.title"), groups=groups, blocks=blocks, contents=contents, short=short
+    stored = {} if synthesis is None else {synthesis.stem: json.loads(synthesis.read_text(encoding="utf-8"))}
+    notes = Notes({}, "", folder)
+    blocks = [block for name, one in stored.items() for block in show_notebook(name, one, "index", (), notes)]
+    contents = [entry for block in blocks if (entry := block.opens)]
+    site = _Site(
+        folder,
+        words,
+        kind,
+        {},
+        notes,
+        "",
+        {"footer": words("footer", study=""), "study_title": words("index.title")},
+        (),
     )
+    return site.write(
+        "index", "index.html", groups=groups, blocks=[block.html for block in blocks], contents=contents,
+        short=show_headlines(stored, notes),
+    )  # fmt: skip
 
 
+@dataclass(frozen=True)
 class _Site:
     """Where pages go and what they share."""
 
-    def __init__(self, folder: Path, words: Catalogue, kind: str, shared: Mapping[str, Any]) -> None:
-        self.folder, self.words, self.kind, self.shared = folder, words, kind, shared
+    folder: Path
+    words: Catalogue
+    kind: str
+    places: Mapping[str, str]
+    notes: Notes
+    data_hash: str
+    shared: Mapping[str, Any]
+    menu: tuple[str, ...]
 
-    def write(self, page: str, template: str, title: str, **values: Any) -> Path:
-        path = self.folder / (PAGE if page in ("answer", "index") else f"{page}.html")
+    def write(self, page: str, template: str, file: str = "", **values: Any) -> Path:
+        here = "index" if page in ("answer", "index") else file or page
+        noted = (
+            {**self.notes.to_data(), "hash": self.data_hash, "words": self.words.part("note")}
+            if self.notes.made
+            else None
+        )
         html = (
             _environment()
             .get_template(template)
-            .render(page=page, title=title, kind=self.kind, words=self.words, style=_style(), **self.shared, **values)
-        )
+            .render(
+                page=page, here=here, title=self.shared["study_title"], kind=self.kind, words=self.words, style=_text("site.css"),
+                script=_text("site.js"), script_hash=_script_hash(), noted=noted, menu=self.menu, **self.shared, **values,
+            )
+        )  # fmt: skip
+        path = self.folder / f"{here}.html"
         aside = path.with_name(f".{path.name}.new")  # whole or not at all: two runs may write the index
-        aside.write_text(html.rstrip() + "\n", encoding="utf-8", newline="\n")
+        aside.write_text(resolve(html, self.places, here).rstrip() + "\n", encoding="utf-8", newline="\n")
         return aside.replace(path)
 
 
@@ -143,8 +257,14 @@ def _environment() -> Any:
 
 
 @cache
-def _style() -> str:
-    return (_TEMPLATES / "site.css").read_text(encoding="utf-8").strip()
+def _text(name: str) -> str:
+    return (_TEMPLATES / name).read_text(encoding="utf-8").strip()
+
+
+@cache
+def _script_hash() -> str:
+    """Return the name by which the content security policy knows the only script that may run."""
+    return base64.b64encode(hashlib.sha256(f"\n{_text('site.js')}\n".encode()).digest()).decode("ascii")
 
 
 def _written(answer: Answer, words: Catalogue) -> dict[str, str]:
@@ -173,12 +293,12 @@ def _written(answer: Answer, words: Catalogue) -> dict[str, str]:
     }
 
 
-def _sentence(kind: str, answer: Answer, words: Catalogue, names: Mapping[str, str]) -> str:
+def _sentence(kind: str, answer: Answer, words: Catalogue, names: Mapping[str, str]) -> Markup:
     """Return a sentence of the answer's verdict, by its direction where the catalogue has one for each."""
     down = (answer.estimate or 0) < 0
     for key in (f"{kind}.{answer.verdict}_{'down' if down else 'up'}", f"{kind}.{answer.verdict}", f"{kind}.shown"):
         if words.has(key):
-            return words(key, **names)
+            return _fill(key, words, names)
     raise KeyError(kind)
 
 
@@ -187,12 +307,23 @@ def _sentence_kind(answer: Answer) -> str:
     return "simulated_sentence" if answer.simulated else "sentence"
 
 
+def _fill(key: str, words: Catalogue, names: Mapping[str, str]) -> Markup:
+    """Fill a sentence of the catalogue with numbers that are links already; everything else is escaped."""
+    return Markup(escape(words.words[key], quote=False)).format(**names)  # noqa: S704 (escaped here)
+
+
 def _answer(
-    answer: Answer, words: Catalogue, spec: Mapping[str, Any], stored: Mapping[str, Mapping[str, Any]]
+    answer: Answer,
+    words: Catalogue,
+    spec: Mapping[str, Any],
+    stored: Mapping[str, Mapping[str, Any]],
+    notes: Notes,
+    explorer: Explorer | None,
 ) -> dict[str, Any]:
     outcome = str(spec["outcome_label"])
     outcome = outcome[:1].lower() + outcome[1:]
-    names = {**_written(answer, words), "outcome": outcome, "clusters": str(spec["cluster_label"])}
+    plain = {**_written(answer, words), "outcome": outcome, "clusters": str(spec["cluster_label"])}
+    names = _note_numbers(plain, answer, notes)
     finding = "simulated_finding" if answer.simulated else "finding"
     axis = words(
         "event.axis",
@@ -200,7 +331,7 @@ def _answer(
         unit=words("unit_name." + answer.unit) if words.has("unit_name." + answer.unit) else answer.unit,
     )
     may = (
-        words("may.simulated" if answer.estimate is not None else "may.simulated_none", **names)
+        _fill("may.simulated" if answer.estimate is not None else "may.simulated_none", words, names)
         if answer.simulated and answer.truth is not None
         else _sentence("may", answer, words, names)
     )
@@ -210,20 +341,43 @@ def _answer(
         "verdict": words(f"verdict.{answer.verdict}"),
         "finding": _sentence(finding, answer, words, names),
         "sentence": _sentence(_sentence_kind(answer), answer, words, names),
-        "truth": words("sentence.truth", **names) if answer.simulated and answer.truth is not None else "",
-        "names": names,
-        "strip": draw_strip(answer, words, names),
+        "truth": _fill("sentence.truth", words, names) if answer.simulated and answer.truth is not None else "",
+        "names": plain,
+        "strip": draw_strip(answer, words, plain),
         "cut": "" if (cut := cut_of(answer)) is None else words("event.cut", cut=f"{cut:.0f}"),
         "event": [
             (name, draw_event_study(answer, words, axis, *size)) for name, size in (("phone", PHONE), ("desk", DESK))
         ],
-        "choices": draw_choices(answer, *DESK),
+        "choices": [(name, draw_choices(answer, words, *size)) for name, size in (("phone", PHONE), ("desk", DESK))],
+        "explored": None if explorer is None else _explored(explorer, answer, words),
         "overturn": answer.threats[:OVERTURN],
         "may": may,
         "may_not": may_not,
-        "short": show_headlines(list(stored.values())),
+        "short": show_headlines(stored, notes),
         "facts": _facts(answer, words, spec),
     }
+
+
+def _note_numbers(plain: Mapping[str, str], answer: Answer, notes: Notes) -> dict[str, Markup]:
+    """Return the words of an answer's sentences, each number as a link to its cell; escaped."""
+    low, high = answer.ends or (0.0, 0.0)
+    keys = {
+        "estimate": MAIN + ESTIMATE, "size": MAIN + ESTIMATE, "low": MAIN + CONF_LOW, "high": MAIN + CONF_HIGH,
+        "far": MAIN + (CONF_HIGH if abs(high) >= abs(low) else CONF_LOW), "findable": "detectable.effect",
+        "truth": next((key for key in TRUTHS if key in notes.numbers), ""),
+    }  # fmt: skip
+    return {name: Markup(notes.link(keys.get(name, ""), escape(text, quote=False))) for name, text in plain.items()}  # noqa: S704
+
+
+def _explored(explorer: Explorer, answer: Answer, words: Catalogue) -> dict[str, Any]:
+    """Return the explorer with its words, for the script of the page."""
+    unit = (
+        words(f"unit.{answer.unit}", value="{value}")
+        if words.has(f"unit.{answer.unit}")
+        else f"{{value}} {answer.unit}"
+    )
+    said = {name: text for name, text in words.part("explorer").items() if not name.startswith("value.")}
+    return {**explorer.to_data(), "unit": unit, "level": f"{answer.level:.0%}", "words": said}
 
 
 def _facts(answer: Answer, words: Catalogue, spec: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -256,20 +410,15 @@ def _card(answer: Answer, words: Catalogue) -> dict[str, Any]:
     }
 
 
-def _sources(
-    spec: Mapping[str, Any],
-    data_files: Mapping[str, str],
-    numbers: Sequence[Mapping[str, Any]],
-    contents: list[Heading],
-) -> str:
+def _sources(spec: Mapping[str, Any], data_files: Mapping[str, str], numbers: Sequence[Mapping[str, Any]]) -> Block:
     rows = "".join(
         f'<tr><th scope="row"><code>{escape(name)}</code></th><td><code>{digest}</code></td></tr>'
         for name, digest in sorted(data_files.items())
     )
     sources = to_html("\n".join(f"- {source}" for source in spec["sources"]))
-    head = anchor("<h1>Data and provenance</h1>", contents)
+    heading, head = name_heading(1, "Data and provenance", "s-sources")
     spec_hash = numbers[0]["spec_hash"] if numbers else ""
-    return (
+    html = (
         f"{head}{sources}"
         '<div class="wide"><table class="small"><caption>Data files as they were read, with the sha256 of their bytes</caption>'
         '<thead><tr><th scope="col">File</th><th scope="col">sha256</th></tr></thead>'
@@ -277,3 +426,4 @@ def _sources(
         f'<p class="note">Parameters: hash {escape(spec_hash)}, seed {spec["seed"]}, {spec["draws"]} bootstrap draws, '
         f"level {spec['level']:g}.</p>"
     )
+    return Block(html, METHODS, METHODS, heading=1, part=heading)

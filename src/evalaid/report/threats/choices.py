@@ -70,6 +70,7 @@ class Choices:
     """
 
     curve: pd.DataFrame
+    declared: pd.DataFrame
     counts: pd.DataFrame
     drivers: pd.DataFrame
     joint: pd.DataFrame
@@ -95,24 +96,31 @@ def examine_choices(case: Case) -> Choices:
     declared = (main, *others) if main else tuple(others)
     found = specification_curve(design, declared, level=case.spec.level, vcov="auto")
     unit, factor = case.unit
-    curve = multiply(_distinct(found.table, design, main), factor)
+    distinct = _distinct(found.table, design, main)
+    curve = multiply(distinct, factor)
     # The row of the main specification is the main estimate, or it is not marked as such.
     curve["is_main"] &= np.isclose(curve[ESTIMATE], case.finding.estimate, rtol=SAME, atol=SAME)
     titles = {name: entry.label or name for name, entry in case.spec.baseline.items()}
     drivers = _drivers(curve, titles, unit)
     counts = _count(case, len(declared), int(found.table[ESTIMATE].notna().sum()), curve)
     named = _labels(case)
-    curve = curve.assign(
+
+    def entitle(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(
+            method=table["method"].map(lambda text: named.get(text, text)),
+            covariates=[", ".join(titles.get(name, name) for name in text.split(", ")) for text in table["covariates"]],
+        )
+
+    curve = entitle(curve).assign(
         truth=case.truth,
         unit=unit,
         level=case.spec.level,
-        method=curve["method"].map(lambda text: named.get(text, text)),
         given_by=[MERGED.join(named.get(text, text) for text in found.split(MERGED)) for found in curve["given_by"]],
-        covariates=[", ".join(titles.get(name, name) for name in text.split(", ")) for text in curve["covariates"]],
     )
     varied = [choice for choice in CHOICES if len(set(curve[choice])) > 1] or ["method"]
     curve.insert(0, "label", curve[varied].agg("; ".join, axis=1) if len(curve) else "")
-    return Choices(curve, counts, drivers, _test_jointly(case, design, declared), compare_with_main(case))
+    placed = entitle(_place(found.table, distinct))
+    return Choices(curve, placed, counts, drivers, _test_jointly(case, design, declared), compare_with_main(case))
 
 
 def _drivers(curve: pd.DataFrame, titles: Mapping[str, str], unit: str) -> pd.DataFrame:
@@ -142,6 +150,7 @@ def show_choices(case: Case, found: Choices) -> list[Exhibit]:
             without="There is no figure: no specification gives an estimate.",
         ),
         Exported(found.curve, "specifications.csv"),
+        Exported(found.declared, "declared.csv"),
         Tabled(found.counts, "specifications", ["label", "value"], "The specifications, counted once each"),
         Tabled(
             found.drivers, "drivers", ["choice", "levels", "share_alone", "share_beyond_others", "range_of_means"],
@@ -282,10 +291,27 @@ def _distinct(table: pd.DataFrame, design: Design, main: Specification | None) -
     curve["is_main"] = bool(named) & (curve[list(named)] == pd.Series(named)).all(axis=1)
     plain = curve["covariates"].eq("none").astype(int) + curve["comparison"].eq("own")
     curve = curve.assign(plain=plain).sort_values(["is_main", "plain"], ascending=False, kind="stable")
-    same = curve[[ESTIMATE, STD_ERROR]].map(lambda value: f"{value:.9g}").agg(" ".join, axis=1)
+    same = _written(curve)
     given_by = curve["method"].groupby(same).transform(lambda methods: MERGED.join(dict.fromkeys(methods)))
     curve = curve.assign(repeats=same.map(same.value_counts()) - 1, given_by=given_by)[~same.duplicated()]
     return curve.drop(columns="plain").sort_values(ESTIMATE, kind="stable", ignore_index=True)
+
+
+def _place(table: pd.DataFrame, distinct: pd.DataFrame) -> pd.DataFrame:
+    """Return the choices of every declared specification with its place in the curve; missing, with the reason, without one."""
+    places = dict(zip(_written(distinct), range(len(distinct)), strict=True))
+    estimated = table[ESTIMATE].notna()
+    placed = table[list(CHOICES)].assign(
+        place=pd.Series(_written(table).map(places).where(estimated), dtype="Int64"),
+        reason=table["note"].where(~estimated, ""),
+    )
+    return placed.sort_values([*CHOICES], kind="stable", ignore_index=True)
+
+
+def _written(table: pd.DataFrame) -> pd.Series:
+    """Return estimate and error as one text: specifications of the same text are one."""
+    pairs = zip(table[ESTIMATE], table[STD_ERROR], strict=True)
+    return pd.Series([f"{value:.9g} {error:.9g}" for value, error in pairs], table.index, dtype=object)
 
 
 def _labels(case: Case) -> dict[str, str]:

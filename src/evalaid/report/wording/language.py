@@ -25,6 +25,10 @@ class Catalogue:
         """Return the words of a key with their places filled in."""
         return self.words[key].format(**names)
 
+    def part(self, name: str) -> dict[str, str]:
+        """Return the words of a part by the rest of their keys."""
+        return {key.removeprefix(f"{name}."): text for key, text in self.words.items() if key.startswith(f"{name}.")}
+
     def has(self, key: str) -> bool:
         """Return whether the catalogue has a key."""
         return key in self.words

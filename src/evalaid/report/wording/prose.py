@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from evalaid.base.effect_columns import ENDS, ESTIMATE
@@ -55,6 +55,8 @@ class RecordedNumber(Protocol):
 
 
 Lookup = Callable[[str], RecordedNumber]
+Told = tuple[str, tuple[tuple[str, str], ...]]  # a phrase, and the numbers in it: as written, and their keys
+Record = list[Told]
 
 
 def format_value(value: Any, unit: str, digits: int, *, signed: bool = False, with_unit: bool = False) -> str:
@@ -110,6 +112,7 @@ def fill(
     level: float,
     texts: Mapping[str, str] | None = None,
     smallest: float = math.nan,
+    told: Record | None = None,
 ) -> str:
     """Fill a template with recorded numbers.
 
@@ -128,6 +131,8 @@ def fill(
         Words of the study that a template may name like a number: ``{outcome}``, ``{units}``, ``{clusters}``.
     smallest : float
         The smallest effect of interest, in the unit of the report.
+    told : list, optional
+        Takes, for each place in order, what was written there and the (text, key) of every number in it.
 
     Returns
     -------
@@ -156,7 +161,11 @@ def fill(
             return texts[key]
         if kind not in FORMATS:
             raise ValueError(f"'{match.group(0)}': unknown format '{kind}', use one of {', '.join(FORMATS)}")
-        return str(getattr(phrases, kind)(key))
+        phrases.written.clear()
+        phrase = str(getattr(phrases, kind)(key))
+        if told is not None:
+            told.append((phrase, tuple(phrases.written)))
+        return phrase
 
     return _PLACE.sub(one, template)
 
@@ -170,6 +179,7 @@ class _Phrases:
     smallest: float = math.nan
     outcome: str = "outcome"
     programme: str = "the programme"
+    written: list[tuple[str, str]] = field(default_factory=list, init=False)
 
     def plain(self, key: str) -> str:
         return self._write(key, with_unit=True)
@@ -228,4 +238,6 @@ class _Phrases:
 
     def _write(self, key: str, *, signed: bool = False, with_unit: bool = False) -> str:
         number = self.lookup(key)
-        return format_value(number.value, number.unit, number.digits, signed=signed, with_unit=with_unit)
+        text = format_value(number.value, number.unit, number.digits, signed=signed, with_unit=with_unit)
+        self.written.append((text, key))
+        return text

@@ -1,0 +1,75 @@
+"""Pages in a real browser: chromium of the machine, driven by Playwright; tests skip, and say why, where either is missing."""
+
+import os
+import shutil
+from contextlib import contextmanager
+
+import pytest
+
+BROWSER = "EVALAID_BROWSER"  # names the browser's program where it is not on PATH
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+
+
+def find_browser():
+    """Return the path of a browser; skip the test, loudly, where there is none."""
+    named = os.environ.get(BROWSER)
+    found = named or next((path for name in NAMES if (path := shutil.which(name))), None)
+    if not found:
+        pytest.skip(
+            f"NO BROWSER: none of {', '.join(NAMES)} is on PATH; install chromium, or name one: {BROWSER}=/path/of/chromium"
+        )
+    return found
+
+
+@contextmanager
+def open_browser():
+    """Start a browser without a window."""
+    api = pytest.importorskip(
+        "playwright.sync_api", reason="NO BROWSER: playwright is not installed (requirements-dev.lock)"
+    )
+    program = find_browser()
+    with api.sync_playwright() as driver:
+        try:
+            browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])  # CI runs as root
+        except api.Error as error:
+            pytest.skip(f"NO BROWSER: {program} does not start: {str(error).splitlines()[0]}")
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
+def open_page(browser, path, width=390, height=844, scheme="light"):
+    """Open a file and yield the page with what went wrong on it: errors of the console, requests for anything but the file."""
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    page, faults = context.new_page(), []
+    page.on(
+        "console", lambda told: faults.append(f"console: {told.text}") if told.type in ("error", "warning") else None
+    )
+    page.on("pageerror", lambda error: faults.append(f"error: {error}"))
+    page.on(
+        "request",
+        lambda asked: None if asked.url.startswith(("file:", "data:")) else faults.append(f"request: {asked.url}"),
+    )
+    page.goto(path.as_uri())
+    try:
+        yield page, faults
+    finally:
+        context.close()
+
+
+def find_faults(page):
+    """Return what axe finds at any level: rule, and the first places where it is broken."""
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="NO AXE: axe-playwright-python is not installed"
+    )
+    found = axe.Axe().run(page).response["violations"]
+    return [(rule["id"], [node["html"][:160] for node in rule["nodes"][:3]]) for rule in found]
+
+
+def count_printed(page):
+    """Return on how many sheets of A4 a page is printed."""
+    import re
+
+    return len(re.findall(rb"/Type\s*/Page\b(?!s)", page.pdf(format="A4", prefer_css_page_size=True)))

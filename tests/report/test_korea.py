@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pandas as pd
 import pytest
+from support.browser import PHONE_HEIGHT, count_printed, look_at, open_browser, open_page
 from support.projects import ROOT
 
 from evalaid.did.estimators.identities import ROUNDING
@@ -43,12 +44,15 @@ def values(run):
     return {key: number.value for key, number in run.manifest.numbers.items()}
 
 
-PAGES = ("index", "evidence", "robustness", "methods", "numbers", "downloads")
+PAGES = ("index", "evidence", "details", "robustness", "tests", "methods", "numbers", "downloads")
+READ = ("index", "evidence", "robustness", "methods")  # the pages of a study that are read from end to end, and printed
+SHEETS = 25  # of A4
+WORDS, HEADINGS, TABLES, BYTES = 3000, 12, 12, 400_000  # of a page
 
 
 @pytest.fixture(scope="module")
 def pages(run):
-    return {name: (run.folder / f"{name}.html").read_text(encoding="utf-8") for name in PAGES}
+    return {path.stem: path.read_text(encoding="utf-8") for path in sorted(run.folder.glob("*.html"))}
 
 
 class Page(HTMLParser):
@@ -146,7 +150,8 @@ def test_every_number_has_its_origin(run):
     assert run.manifest.data_files == {name: hash_file(ROOT / name) for name in load_study(KOREA).data_files()}
 
 
-def test_the_report_is_complete(run):
+def test_the_report_is_complete(run, pages):
+    assert set(PAGES) <= set(pages)
     names = {path.name for path in run.folder.iterdir()}
     assert names == {
         "2_design.ipynb",
@@ -156,7 +161,8 @@ def test_the_report_is_complete(run):
         ".made_from",
         "answer.json",
         "exhibits.csv",
-        *(f"{name}.html" for name in PAGES),
+        *(f"{name}.html" for name in pages),
+        "declared.csv",
         "numbers.json",
         "ro-crate-metadata.json",
         "specifications.csv",
@@ -179,7 +185,7 @@ def test_tables_hold_the_numbers_of_the_manifest(run, values):
 def test_a_page_loads_nothing_from_outside(pages, name):
     for tag, attributes in Page(pages[name]).tags:
         assert tag not in {"link", "iframe", "object"}
-        assert tag != "script" or (name == "numbers" and not attributes)
+        assert tag != "script" or not attributes or attributes["type"] == "application/json"
         for place in (attributes.get(kind) or "" for kind in ("src", "href", "srcset", "action")):
             assert not re.match(r"(https?:)?//", place), (tag, place)
         if tag == "img":
@@ -214,12 +220,59 @@ def test_headings_go_down_one_level_at_a_time_from_one_title(pages, name):
     assert levels[0] == 1
     assert levels.count(1) == 1
     assert all(now <= before + 1 for before, now in pairwise(levels))
-    anchors = re.findall(r'<li class="(?:part|section)"><a href="#(s\d+)">', pages[name])
-    assert anchors == re.findall(r'<h[23] id="(s\d+)">', pages[name])
+    anchors = re.findall(r'<li class="(?:part|section)"><a href="#(s-[^"]+)">', pages[name])
+    assert anchors == re.findall(r'<h[23] id="(s-[^"]+)">', pages[name])
 
 
-def test_the_page_of_numbers_lists_every_number_with_its_cell(pages, run):
-    assert pages["numbers"].count('</code></th><td class="n">') == len(run.manifest.numbers)
+def test_the_pages_of_numbers_list_every_number_with_a_link_to_its_cell(pages, run):
+    every = "".join(html for name, html in pages.items() if name.startswith("numbers"))
+    links = re.findall(r'<tr><th scope="row">.*?<a href="(\w+)\.html#([^"]+)">', every)
+    assert len(links) == len(run.manifest.numbers)
+    assert all(f'id="{cell}"' in pages[page] for page, cell in set(links))
+
+
+def test_every_table_and_figure_is_on_a_page_with_its_files_and_every_link_leads_somewhere(pages, run):
+    every = "".join(pages.values())
+    counted = "threat_counts"  # is recorded for the synthesis, and shown nowhere
+    for kind, ending in (("table", "csv"), ("figure", "svg")):
+        for path in (run.folder / f"{kind}s").glob(f"*.{ending}"):
+            assert every.count(f'id="{kind}-{path.stem}"') == (path.stem != counted), path.name
+            assert every.count(f'href="{kind}s/{path.name}"') == 1 + (path.stem != counted)  # and among the downloads
+    for name, html in pages.items():
+        for file, place in set(re.findall(r'href="(?!\.\./)([\w./-]*?)(?:#([^"]+))?"', html)):
+            there = pages.get(file.removesuffix(".html"), "") if file else html
+            assert (run.folder / file).exists(), (name, file)
+            assert not place or f'id="{place}"' in there, (name, file, place)
+
+
+def test_the_evidence_is_short_and_every_page_small(pages):
+    assert {name: len(html.encode()) for name, html in pages.items() if len(html.encode()) > BYTES} == {}
+    assert max(html.count("<table") for html in pages.values()) <= TABLES
+    evidence = pages["evidence"].split("<body", 1)[1]
+    assert len(re.findall(r"<h[1-6]", evidence)) <= HEADINGS
+    assert len(plain(evidence.split("<main", 1)[1].split("</main>")[0]).split()) <= WORDS
+
+
+def test_every_number_in_a_table_has_a_note(pages):
+    for name, html in pages.items():
+        if not name.startswith("numbers"):
+            cells = re.findall(r'<td class="n">(.*?)</td>', html)
+            assert all(cell.startswith('<a class="v"') or not re.search(r"\d", cell) for cell in cells), name
+
+
+def test_the_pages_are_whole_in_a_browser_and_printed_on_few_sheets(run):
+    with open_browser() as browser:
+        found = {path.name: wrong for path in sorted(run.folder.glob("*.html")) if (wrong := look_at(browser, path))}
+        assert found == {}
+        sheets = 0
+        for path in sorted(run.folder.glob("*.html")):
+            if path.stem.partition("_")[0] in READ:
+                with open_page(browser, path, 1440, 900) as (page, _):
+                    sheets += count_printed(page)
+        assert sheets <= SHEETS
+        with open_page(browser, run.folder / "index.html") as (page, _):
+            box = page.locator(".sentence").bounding_box()
+            assert box["y"] + box["height"] <= PHONE_HEIGHT
 
 
 def plain(html):
@@ -230,7 +283,8 @@ def plain(html):
 
 def test_the_pages_say_what_the_data_say(pages, values):
     """The words follow the interval: as long as it holds zero, no effect is claimed."""
-    answer, evidence = plain(pages["index"]), plain(pages["evidence"])
+    answer = plain(pages["index"])
+    evidence = " ".join(plain(pages[name]) for name in pages if name.startswith(("evidence", "details", "methods")))
     low, high = values["overall.main.conf_low"], values["overall.main.conf_high"]
     assert ("Not told from zero" in answer) == (low < 0 < high)
     assert f"{values['overall.main.estimate']:+.1f} points" in answer

@@ -9,6 +9,7 @@ import evalaid as ea
 from evalaid.report import describe, figures
 from evalaid.report.display.canvas import Look, draw
 from evalaid.report.site.blocks import show_notebook
+from evalaid.report.site.notes import Notes
 
 KOREA = "korea_responsible_hospitals"
 
@@ -27,7 +28,11 @@ def test_cells_about_shares_are_shown_for_shares_alone():
     notebook = json.loads((ROOT / "notebooks" / "3_effect.ipynb").read_text(encoding="utf-8"))
     cells = [cell for cell in notebook["cells"] if "share" in cell["metadata"].get("tags", ())]
     assert {"markdown", "code"} == {cell["cell_type"] for cell in cells}
-    with_share, without = "".join(show_notebook(notebook, [])), "".join(show_notebook(notebook, [], share=False))
+    notes = Notes({}, "areas", ROOT)
+    with_share, without = (
+        "".join(block.html for block in show_notebook("3_effect", notebook, "evidence", (), notes, share=share))
+        for share in (True, False)
+    )
     for words in ("ceiling", "log-odds", "percentage points"):
         assert words in with_share
         assert words not in without

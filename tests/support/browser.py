@@ -1,12 +1,17 @@
 """Pages in a real browser: chromium of the machine, driven by Playwright; tests skip, and say why, where either is missing."""
 
 import os
+import re
 import shutil
 from contextlib import contextmanager
 
 import pytest
 
 BROWSER = "EVALAID_BROWSER"  # names the browser's program where it is not on PATH
+WIDTHS = (390, 820, 1440)
+PHONE_HEIGHT = 844
+SMALLEST_LETTER = 9  # CSS pixels
+ROUNDING = 0.05  # of a letter's size on the screen
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
@@ -70,6 +75,26 @@ def find_faults(page):
 
 def count_printed(page):
     """Return on how many sheets of A4 a page is printed."""
-    import re
-
     return len(re.findall(rb"/Type\s*/Page\b(?!s)", page.pdf(format="A4", prefer_css_page_size=True)))
+
+
+def look_at(browser, path):
+    """Open a page at every width, light and dark; return everything that is wrong with it."""
+    wrong = []
+    with open_page(browser, path) as (page, faults):
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": PHONE_HEIGHT})
+            over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            wrong += [f"{width}: {over} px beyond the right edge"] if over > 0 else []
+        for width, scheme in ((390, "light"), (1440, "dark")):
+            page.set_viewport_size({"width": width, "height": PHONE_HEIGHT})
+            page.emulate_media(color_scheme=scheme)
+            wrong += [f"{width} {scheme}: {fault}" for fault in find_faults(page)]
+        page.set_viewport_size({"width": 390, "height": PHONE_HEIGHT})
+        small = page.evaluate("""() => [...document.querySelectorAll("svg text")].filter((text) => text.checkVisibility()).map((text) => {
+            const svg = text.ownerSVGElement, scale = svg.getBoundingClientRect().width / (svg.viewBox.baseVal.width || 1);
+            return [parseFloat(getComputedStyle(text).fontSize) * scale, text.textContent];
+        }).filter(([size, text]) => text.trim())""")
+        small = [f"a letter of {size:.1f} px: {text}" for size, text in small if size < SMALLEST_LETTER - ROUNDING]
+        wrong += small[:5]
+        return [*wrong, *faults]

@@ -111,7 +111,20 @@ def run(study: Sequence[str], parameters: Sequence[str], **options: Any) -> None
     errors = _run_all(names, changes, named=bool(study), **options)
     for name in left:
         click.echo(f"Up to date: reports/{name}/index.html")
+    if not changes:
+        _show_answers([*names, *left])
     _stop_at_errors(errors)
+
+
+def _show_answers(names: Sequence[str]) -> None:
+    """Print a line per study that has an answer: verdict, number, interval, page."""
+    from evalaid.base.project import REPORTS, project_root
+    from evalaid.report.site.answer_line import tell_answer
+
+    for name in names:
+        folder = project_root() / REPORTS / name
+        if said := tell_answer(folder):
+            click.echo(f"{name}: {said}: {_near(folder / 'index.html')}")
 
 
 def _run_on_dask(names: Sequence[str], parameters: Sequence[str], options: dict[str, Any]) -> None:
@@ -144,6 +157,8 @@ def _run_all(
     from evalaid.running.progress import ProgressDisplay
     from evalaid.running.runs import list_missing, run_batch
 
+    if synthesis and synthesis not in names and set(list_missing()) <= set(names):
+        click.echo("The synthesis of all studies follows them.")
     try:
         with ProgressDisplay() as tell:
             chosen = {"only": options["only"], "jobs": options["jobs"], "fresh": options["force"], "tell": tell}

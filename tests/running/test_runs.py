@@ -20,6 +20,8 @@ from evalaid.running.processes.execution import count_processors
 from evalaid.running.runs import list_missing, run_studies
 from evalaid.study.spec import StudySpec
 
+UP_TO_DATE = "Up to date: reports/toy/index.html\n"
+ANSWER = "toy: simulated data, an estimate without an interval, −0.55 points: reports/toy/index.html\n"
 OVERALL = EFFECT.replace('["label", "estimate"]', '["label", "estimate", "conf_low", "conf_high"]')
 
 
@@ -60,7 +62,7 @@ def test_a_report_that_is_up_to_date_is_left_and_any_change_makes_it_again(proje
     assert "Report: reports/toy/index.html (1 of 1 notebooks computed)" in call("run").output
     for arguments in ((), ("toy",)):
         again = call("run", *arguments)
-        assert (again.exit_code, again.output) == (0, "Up to date: reports/toy/index.html\n")
+        assert (again.exit_code, again.output) == (0, f"{UP_TO_DATE}{ANSWER}")
     assert "1 of 1 notebooks computed" in call("run", "--force").output
 
     report = project / "reports" / "toy"
@@ -89,7 +91,7 @@ def test_nothing_heavy_is_imported_to_see_that_nothing_changed(project):
     call("run")
     command = [sys.executable, "-X", "importtime", "-m", "evalaid", "run"]
     printed = subprocess.run(command, env=environment(), cwd=project, capture_output=True, text=True, check=True)
-    assert printed.stdout == "Up to date: reports/toy/index.html\n"
+    assert printed.stdout == f"{UP_TO_DATE}{ANSWER}"
     imported = {line.rpartition("|")[2].strip().split(".")[0] for line in printed.stderr.splitlines()}
     assert not imported & {"numpy", "pandas", "pydantic", "scipy", "matplotlib", "papermill", "rich", "zmq"}
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from evalaid.base.effect_columns import BAND_HIGH, BAND_LOW, CONF_HIGH, CONF_LOW, ESTIMATE, TREATED_CLUSTERS
 from evalaid.report.questions.put_in import TRUTH
+from evalaid.report.site.answer_line import ANSWER_FILE
 from evalaid.report.threats.finding import (
     APPEARS,
     AS_MUCH,
@@ -38,7 +39,6 @@ SERIOUS = (
     HOLDS,
     UNTRIED,
 )  # most serious first
-ANSWER_FILE = "answer.json"
 
 
 @dataclass(frozen=True)

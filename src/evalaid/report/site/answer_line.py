@@ -1,0 +1,35 @@
+"""The answer of a report as one line for a terminal; read from the file beside the page, so that nothing heavy is imported."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from evalaid.report.wording.language import load_catalogue
+
+ANSWER_FILE = "answer.json"
+
+
+def tell_answer(folder: Path) -> str:
+    """Return the kind of data where it is not real, the verdict, the number and its interval; "" where there is no answer.
+
+    Parameters
+    ----------
+    folder : Path
+        A report's folder.
+    """
+    path = folder / ANSWER_FILE
+    if not path.is_file():
+        return ""
+    answer, words = json.loads(path.read_text(encoding="utf-8")), load_catalogue()
+
+    def write(value: float) -> str:
+        text = f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
+        return words(f"unit.{answer['unit']}", value=text) if words.has(f"unit.{answer['unit']}") else text
+
+    said = words(f"verdict.{answer['verdict']}").lower()
+    if answer["estimate"] is not None:
+        said += f", {write(answer['estimate'])}"
+    if answer["ends"] is not None:
+        said += f" ({answer['level']:.0%} interval {write(answer['ends'][0])} to {write(answer['ends'][1])})"
+    return f"simulated data, {said}" if answer["simulated"] else said

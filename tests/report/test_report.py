@@ -164,8 +164,8 @@ def test_a_table_yields_every_number_with_its_key_and_unit():
 def test_a_table_has_caption_scopes_units_and_one_column_for_an_interval():
     html = table(notes=("A < B",)).to_html()
     assert "<caption>Effect &lt;by&gt; time &amp; place</caption>" in html
+    assert '<td data-column="label"></td>' in html  # an empty cell heads nothing
     assert re.findall(r'<th scope="col"[^>]*>([^<]*)</th>', html) == [
-        "",
         "Estimate (pp)",
         "95% interval (pp)",
         "Treated units",

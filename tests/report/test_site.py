@@ -327,3 +327,16 @@ def test_a_long_list_of_numbers_is_cut_into_pages(report):
     assert all(len(html.encode()) < 400_000 for html in lists.values())
     assert sum(html.count('<th scope="row">') for html in lists.values()) == 3000 + len(NUMBERS)
     assert all(f'href="{name}.html"' in lists["numbers"] for name in lists)
+
+
+def test_a_drawing_that_is_too_large_for_a_page_is_shown_as_a_picture(tmp_path):
+    (tmp_path / "figures").mkdir()
+    for ending in ("svg", "png"):
+        (tmp_path / "figures" / f"map.{ending}").write_bytes(b"x")
+    notes = Notes({}, "areas", tmp_path)
+    for size, shown in ((100, "<svg"), (400_000, '<img src="data:image/png;base64,eA==" alt="A map">')):
+        drawn = f'<figure class="drawn" id="figure-map"><svg aria-label="A map">{"x" * size}</svg><figcaption>Map</figcaption></figure>'
+        html = notes.in_exhibits(drawn)
+        assert shown in html
+        assert html.count("</figure>") == html.count("<figcaption>Map</figcaption>") == 1
+        assert '<a href="figures/map.png" aria-label="png: Map">png</a>' in html

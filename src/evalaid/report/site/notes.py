@@ -6,6 +6,7 @@ A link to something of the report is written ``@name`` and resolved when it is k
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ _COLUMN = re.compile(r'<t[hd][^>]*data-column="([^"]+)"')
 _ROW = re.compile(r'<tr data-row="([^"]*)">(.*?)</tr>', re.DOTALL)
 _CELL = re.compile(r"<(t[hd])([^>]*)>(.*?)</\1>", re.DOTALL)
 _CAPTION = re.compile(r"<(caption|figcaption)>(.*?)</\1>", re.DOTALL)
+_ALT = re.compile(r'(?:alt|aria-label)="([^"]*)"')
+FIGURE_BYTES = 200_000  # of a drawing on a page; a larger one is shown as a picture
 _DIGITS = re.compile(r"\d")
 
 
@@ -91,7 +94,20 @@ class Notes:
         return f'<div class="table" id="table-{name}">{table}</table></div>{below}{files}</div>'
 
     def _figure(self, match: re.Match[str]) -> str:
-        return f"{match.group(1)}{self._files('figures', match.group(2), match.group(1))}</figure>"
+        html, name = match.groups()
+        files = self._files("figures", name, html)
+        picture = self.folder / "figures" / f"{name}.png"
+        if (
+            len(html.encode()) > FIGURE_BYTES and picture.is_file()
+        ):  # drawn of so many parts that a page could not hold it
+            alt = _ALT.search(html)
+            data = base64.b64encode(picture.read_bytes()).decode("ascii")
+            caption = _CAPTION.search(html)
+            html = (
+                f'<figure id="figure-{name}"><img src="data:image/png;base64,{data}" alt="{alt.group(1) if alt else name}">'
+                f"{caption.group() if caption else ''}"
+            )
+        return f"{html}{files}</figure>"
 
     def _files(self, kind: str, name: str, html: str) -> str:
         found = _CAPTION.search(html)

@@ -25,7 +25,7 @@ class Heading:
 
 
 @dataclass(frozen=True)
-class Block:
+class PageBlock:
     """A piece of a page.
 
     ``page`` is where it stands, ``home`` where its notebook stands. ``heading`` is its level where it is one. ``part`` and
@@ -59,15 +59,15 @@ def to_html(markdown: str) -> str:
 
 def show_notebook(
     name: str, notebook: Mapping[str, Any], home: str, pages: Sequence[str], notes: Notes, *, share: bool = True
-) -> list[Block]:
+) -> list[PageBlock]:
     """Return the cells of an executed notebook as blocks.
 
     A cell tagged with the name of one of ``pages`` stands there, and a tagged heading takes its section along; the tag
     ``page:exhibit`` is about one table or figure of a cell. Cells tagged
     ``share`` are about the outcome as a share, and are left out where it is none.
     """
-    blocks: list[Block] = []
-    above = Block("", home, home)
+    blocks: list[PageBlock] = []
+    above = PageBlock("", home, home)
     for place, cell in enumerate(notebook["cells"]):
         tags = cell["metadata"].get("tags", ())
         if not share and "share" in tags:
@@ -133,9 +133,9 @@ def name_heading(level: int, html: str, anchor: str) -> tuple[Heading, str]:
     )
 
 
-def _anchored(html: str, name: str, above: Block) -> list[Block]:
+def _anchored(html: str, name: str, above: PageBlock) -> list[PageBlock]:
     """Cut HTML at its headings into blocks, and give each heading a name of its own."""
-    blocks: list[Block] = []
+    blocks: list[PageBlock] = []
     here, end = replace(above, html="", heading=0), 0
     for turn, match in enumerate(_HEADING.finditer(html)):
         if html[end : match.start()].strip():

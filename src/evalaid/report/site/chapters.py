@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from evalaid.report.site.blocks import Block, Heading
+from evalaid.report.site.blocks import Heading, PageBlock
 
 TABLES = 12  # of a page
 BYTES = 320_000  # of what a page shows, so that a whole page stays below 400 kB
@@ -31,7 +31,7 @@ class Chapter:
     contents: tuple[Heading, ...]
 
 
-def lay_out(blocks: Sequence[Block], pages: Sequence[str], more: str) -> list[Chapter]:
+def lay_out(blocks: Sequence[PageBlock], pages: Sequence[str], more: str) -> list[Chapter]:
     """Put blocks on pages, those of the page's own notebooks first; ``more`` introduces what of a page stands elsewhere."""
     chapters: list[Chapter] = []
     for page in pages:
@@ -44,9 +44,9 @@ def lay_out(blocks: Sequence[Block], pages: Sequence[str], more: str) -> list[Ch
     return chapters
 
 
-def _with_references(blocks: Iterable[Block], page: str, more: str) -> list[Block]:
+def _with_references(blocks: Iterable[PageBlock], page: str, more: str) -> list[PageBlock]:
     """Leave out what stands on another page; its title stays: of a table at its place, of a section at the end."""
-    shown: list[Block] = []
+    shown: list[PageBlock] = []
     elsewhere: list[str] = []
     for block in blocks:
         if block.page == page:
@@ -58,23 +58,23 @@ def _with_references(blocks: Iterable[Block], page: str, more: str) -> list[Bloc
             ]
             if links:
                 moved = f'<p class="moved">{"; ".join(links)}</p>'
-                shown.append(Block(moved, page, page, part=block.part, section=block.section))
+                shown.append(PageBlock(moved, page, page, part=block.part, section=block.section))
         elif block.heading and block.section:
             elsewhere.append(f'<li><a href="@{block.section.anchor}">{escape(block.section.text)}</a></li>')
     if shown and elsewhere:
         last = shown[-1]
         text = f'<p class="moved">{escape(more)}</p><ul class="moved">{"".join(dict.fromkeys(elsewhere))}</ul>'
-        shown.append(Block(text, page, page, part=last.part, section=last.section))
+        shown.append(PageBlock(text, page, page, part=last.part, section=last.section))
     return shown
 
 
-def _names(blocks: Sequence[Block], section: Heading) -> bool:
+def _names(blocks: Sequence[PageBlock], section: Heading) -> bool:
     return any(block.section == section and block.heading for block in blocks)
 
 
-def _with_headings(blocks: Iterable[Block], page: str) -> list[list[Block]]:
+def _with_headings(blocks: Iterable[PageBlock], page: str) -> list[list[PageBlock]]:
     """Group blocks by section, and put the headings over those that came without them."""
-    groups: list[list[Block]] = []
+    groups: list[list[PageBlock]] = []
     seen: set[str] = set()
     before: tuple[Heading | None, Heading | None] = (None, None)
     for block in blocks:
@@ -93,15 +93,15 @@ def _with_headings(blocks: Iterable[Block], page: str) -> list[list[Block]]:
     return groups
 
 
-def _heading_block(heading: Heading, level: int, block: Block) -> Block:
+def _heading_block(heading: Heading, level: int, block: PageBlock) -> PageBlock:
     html = f'<h{level + 1} id="{heading.anchor}">{escape(heading.text)}</h{level + 1}>'
     own = {"part": heading} if level == 1 else {"part": block.part, "section": heading}
-    return Block(html, block.page, block.home, heading=level, **own)
+    return PageBlock(html, block.page, block.home, heading=level, **own)
 
 
-def _cut(groups: Sequence[Sequence[Block]]) -> list[list[Block]]:
+def _cut(groups: Sequence[Sequence[PageBlock]]) -> list[list[PageBlock]]:
     """Cut sections into pages at their beginnings, and inside where one alone is too large."""
-    runs: list[list[Block]] = [[]]
+    runs: list[list[PageBlock]] = [[]]
     for group in groups:
         if not _fit([*runs[-1], *group]) and _fit(group):
             runs.append([])
@@ -112,12 +112,12 @@ def _cut(groups: Sequence[Sequence[Block]]) -> list[list[Block]]:
     return runs
 
 
-def _fit(blocks: Sequence[Block]) -> bool:
+def _fit(blocks: Sequence[PageBlock]) -> bool:
     size = sum(len(block.html.encode()) for block in blocks)
     return size <= BYTES and sum(block.tables for block in blocks) <= TABLES
 
 
-def _chapter(page: str, turn: int, blocks: Sequence[Block]) -> Chapter:
+def _chapter(page: str, turn: int, blocks: Sequence[PageBlock]) -> Chapter:
     contents: list[Heading] = []
     html = [block.html for block in blocks]
     first = blocks[0]

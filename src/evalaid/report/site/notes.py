@@ -14,6 +14,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from evalaid.base.effect_columns import BAND_HIGH, BAND_LOW, CONF_HIGH, CONF_LOW, ESTIMATE, P_VALUE, STD_ERROR
 from evalaid.report.display.formatted_tables import PAIRS
 
 _TABLE = re.compile(
@@ -26,6 +27,7 @@ _CELL = re.compile(r"<(t[hd])([^>]*)>(.*?)</\1>", re.DOTALL)
 _CAPTION = re.compile(r"<(caption|figcaption)>(.*?)</\1>", re.DOTALL)
 _ALT = re.compile(r'(?:alt|aria-label)="([^"]*)"')
 FIGURE_BYTES = 200_000  # of a drawing on a page; a larger one is shown as a picture
+_CLUSTERED = (ESTIMATE, STD_ERROR, CONF_LOW, CONF_HIGH, BAND_LOW, BAND_HIGH, P_VALUE)
 _DIGITS = re.compile(r"\d")
 
 
@@ -43,7 +45,7 @@ class Notes:
         number = self.numbers.get(key)
         if number is None or not _DIGITS.search(text):
             return text
-        clusters = self.clusters if key.endswith(("estimate", "std_error", "conf_low", "band_low", "p_value")) else ""
+        clusters = self.clusters if key.rpartition(".")[2] in _CLUSTERED else ""
         place = self.made.setdefault((str(number["method"]), clusters), len(self.made))
         own = f' data-k="{escape(key)}"' if named else ""
         return f'<a class="v" href="@{anchor_of(number)}" data-n="{place}"{own}>{text}</a>'

@@ -20,7 +20,7 @@ from markupsafe import Markup
 
 from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ESTIMATE, TREATED_CLUSTERS
 from evalaid.report.site.answer import MAIN, TRUTHS, Answer, read_answer, save_answer
-from evalaid.report.site.blocks import Block, name_heading, show_headlines, show_notebook, to_html
+from evalaid.report.site.blocks import PageBlock, name_heading, show_headlines, show_notebook, to_html
 from evalaid.report.site.chapters import Chapter, lay_out, locate, resolve
 from evalaid.report.site.explorer import Explorer, read_explorer
 from evalaid.report.site.marks import cut_of, draw_choices, draw_event_study, draw_reach, draw_strip, signed
@@ -410,7 +410,7 @@ def _card(answer: Answer, words: Catalogue) -> dict[str, Any]:
     }
 
 
-def _sources(spec: Mapping[str, Any], data_files: Mapping[str, str], numbers: Sequence[Mapping[str, Any]]) -> Block:
+def _sources(spec: Mapping[str, Any], data_files: Mapping[str, str], numbers: Sequence[Mapping[str, Any]]) -> PageBlock:
     rows = "".join(
         f'<tr><th scope="row"><code>{escape(name)}</code></th><td><code>{digest}</code></td></tr>'
         for name, digest in sorted(data_files.items())
@@ -426,4 +426,4 @@ def _sources(spec: Mapping[str, Any], data_files: Mapping[str, str], numbers: Se
         f'<p class="note">Parameters: hash {escape(spec_hash)}, seed {spec["seed"]}, {spec["draws"]} bootstrap draws, '
         f"level {spec['level']:g}.</p>"
     )
-    return Block(html, METHODS, METHODS, heading=1, part=heading)
+    return PageBlock(html, METHODS, METHODS, heading=1, part=heading)

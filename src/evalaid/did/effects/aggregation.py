@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from evalaid.base.clock import CALENDAR_STEPS, Clock
 from evalaid.base.effect_columns import TREATED_CLUSTERS
 from evalaid.base.errors import EstimationError
 from evalaid.did.effects.influence import Block, Influence
@@ -31,6 +32,7 @@ class Population:
     cluster: NDArray[np.int64]  # Cluster code 0..G-1. (units,)
     clusters: pd.Index  # Cluster labels, (G,)
     periods: NDArray[np.int64] | None = None  # The periods of the panel as ordinals, (T,)
+    clock: Clock = CALENDAR_STEPS  # How event times count them
 
     @cached_property
     def cohorts(self) -> Floats:
@@ -107,6 +109,10 @@ def group_cells(cells: pd.DataFrame, value: Floats, by: str, method: str) -> Gro
         inside = np.ones(len(cells), dtype=bool) if by == "event_time" else treated
         levels = np.unique(key[inside])
         labels, members = pd.DataFrame({GROUP_KEY[by]: levels}), (key[:, None] == levels) & inside[:, None]
+        # Where one cohort's reference period is an event time that another estimates, its zero is no estimate to average.
+        fixed = (value == 0) & (cells["reason"].to_numpy(dtype=object) != "")
+        estimated = members & ~(fixed | np.isnan(value))[:, None]
+        members = members & ~(fixed[:, None] & estimated.any(axis=0))
     plain = by == "overall" and bool(has) and "cohort" not in has
     return Groups(labels, members, members & ~np.isnan(value)[:, None], plain)
 

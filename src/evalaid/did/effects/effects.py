@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from evalaid.base.clock import CALENDAR_STEPS, Clock
 from evalaid.base.effect_columns import TREATED_CLUSTERS
 from evalaid.base.errors import EstimationError
 from evalaid.did.effects.aggregation import (
@@ -331,6 +332,7 @@ class Effects:
                 "cluster": population.cluster.tolist(),
                 "clusters": [str(cluster) for cluster in population.clusters],
                 "periods": None if population.periods is None else population.periods.tolist(),
+                "clock": vars(population.clock),
             },
         }
         return json.dumps(document, sort_keys=True, ensure_ascii=False)
@@ -354,6 +356,9 @@ class Effects:
                 cluster=np.array(people["cluster"], dtype=np.int64),
                 clusters=pd.Index(people["clusters"]),
                 periods=np.array(people["periods"], dtype=np.int64) if people.get("periods") else None,
+                clock=Clock(**people["clock"] | {"observed": tuple(people["clock"]["observed"])})
+                if people.get("clock")
+                else CALENDAR_STEPS,
             ),
             size=floats["size"],
             convention=Convention(**document["convention"]),

@@ -11,7 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evalaid.base.errors import EstimationError, NotIdentifiedError
+from evalaid.base.months import read_kind
 from evalaid.base.periods import label
+from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.effects.subsets import Subsets
 from evalaid.did.estimators.common.method import Method, effective_anticipation, unmet
@@ -86,11 +88,14 @@ def estimate(design: Design, method: str, *, scale: str = "share", **options: An
 
     found = report_back(entry.fit(on_scale(design, scale), parsed), design, scale)
     unused = _unused_covariates(entry, design, parsed)
-    remark = (
+    left_out = (
         f"{method} uses no covariates: {', '.join(map(repr, unused))} {'is' if len(unused) == 1 else 'are'} left out"
         if unused
         else ""
     )
+    clock = design.matrices.clock
+    waves = clock.describe(str(read_kind(design.matrices.period_kind)[0])) if clock.observed else ""
+    remark = join_texts((left_out, waves))
     outcome = design.matrices.outcome
     magnitude = max(float(outcome.max()), -float(outcome.min())) if scale == "share" else 1.0
     found = replace(

@@ -106,7 +106,7 @@ def report_back(effects: Effects, design: Design, name: str) -> Effects:
     observed = np.ones_like(matrices.outcome, dtype=bool) if matrices.observed is None else matrices.observed
     weight = effects.population.weight[:, None]
     index = scale.forward(np.where(observed, matrices.outcome, 0.5))
-    event_time = matrices.periods[None, :] - matrices.cohort[:, None]
+    event_time = matrices.clock.count(matrices.periods) - matrices.clock.count(matrices.cohort)[:, None]
     value, slope = np.full(len(effects), np.nan), np.zeros(len(effects))
     own = np.zeros((matrices.n_units, len(effects)))
     for k, cell in enumerate(effects.cells.to_dict("records")):
@@ -148,7 +148,7 @@ def diagnose_ceiling(design: Design, threshold: float = 0.95) -> pd.DataFrame:
         raise EstimationError("A ceiling is diagnosed for shares; this outcome is a plain number.")
     matrices = design.matrices
     observed = np.ones_like(matrices.outcome, dtype=bool) if matrices.observed is None else matrices.observed
-    reacts = matrices.cohorts[0] - design.anticipation if len(matrices.cohorts) else np.inf
+    reacts = matrices.reaction(design.anticipation)[0] if len(matrices.cohorts) else np.inf
     before = observed & (matrices.periods < reacts)
     rows = []
     for number in range(len(matrices.cohorts) + 1):

@@ -9,7 +9,7 @@ units of cohort c in cluster g, n_c all of them, and C(c, t) are the cohorts tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -148,7 +148,8 @@ def _pairs(cells: pd.DataFrame, people: Population, counts: Floats) -> tuple[Cod
         return np.arange(n_cells), people.place(cells["cohort"]).astype(np.int64), when, np.ones(n_cells)
     if "event_time" in cells:
         row, cohort = (grid.ravel() for grid in np.mgrid[:n_cells, : len(cohorts)])
-        period = cohorts[cohort] + cells["event_time"].to_numpy(dtype=float)[row]
+        time = cells["event_time"].to_numpy(dtype=float)[row]
+        period = people.clock.ordinal(people.clock.count(cohorts)[cohort] + time)
         seen = np.isin(period, people.periods) if people.periods is not None else np.ones(len(row), dtype=bool)
         row, cohort, period = row[seen], cohort[seen], period[seen]
         return row, cohort, period, counts[cohort]
@@ -162,6 +163,4 @@ def _pairs(cells: pd.DataFrame, people: Population, counts: Floats) -> tuple[Cod
 
 
 def _unweighted(people: Population) -> Population:
-    return Population(
-        people.units, people.cohort, np.ones(len(people.units)), people.cluster, people.clusters, people.periods
-    )
+    return replace(people, weight=np.ones(len(people.units)))

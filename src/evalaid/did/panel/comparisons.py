@@ -32,7 +32,7 @@ CELLS: dict[str, type] = {
 def base_columns(matrices: Matrices, anticipation: int = 0) -> np.ndarray:
     """Find the last period before each cohort reacts to the treatment.
 
-    (C,) column of the last observed period before ``cohort - anticipation`` in which no unit of the cohort is partly treated; -1
+    (C,) column of the last observed period before ``anticipation`` periods before the start in which no unit of the cohort is partly treated; -1
     where there is none.
 
     Examples
@@ -43,7 +43,7 @@ def base_columns(matrices: Matrices, anticipation: int = 0) -> np.ndarray:
     >>> base_columns(matrices).tolist(), base_columns(matrices, anticipation=2).tolist()
     ([1, 2], [-1, 0])
     """
-    base = np.searchsorted(matrices.periods, matrices.cohorts - anticipation) - 1
+    base = np.searchsorted(matrices.periods, matrices.reaction(anticipation)) - 1
     if PARTLY in matrices.covariates:
         for number in range(len(base)):
             hidden = partly_treated(matrices, number)
@@ -85,7 +85,7 @@ def list_cells(matrices: Matrices, anticipation: int = 0) -> pd.DataFrame:
     """
     bases = base_columns(matrices, anticipation)
     parts = []
-    for number, (cohort, base) in enumerate(zip(matrices.cohorts, bases, strict=True)):
+    for number, base in enumerate(bases):
         pairs = matrices.observed
         if pairs is not None and base >= 0:
             pairs = pairs & pairs[:, [base]]
@@ -95,7 +95,7 @@ def list_cells(matrices: Matrices, anticipation: int = 0) -> pd.DataFrame:
                 others = _count(matrices, np.arange(matrices.n_units)[matrices.never], pairs)
             else:
                 others = _count_not_yet_treated(matrices, number, int(base), anticipation, pairs)
-            parts.append(_describe_cells(matrices, int(cohort), int(base), comparison, treated, others))
+            parts.append(_describe_cells(matrices, number, int(base), comparison, treated, others))
     columns = {
         name: np.concatenate([np.empty(0, dtype), *(part[name] for part in parts)]) for name, dtype in CELLS.items()
     }
@@ -106,8 +106,8 @@ def _count_not_yet_treated(
     matrices: Matrices, number: int, base: int, anticipation: int, pairs: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Count units and clusters that are not yet treated, period by period, the cohort itself left out."""
-    latest = np.maximum(matrices.periods, matrices.periods[max(base, 0)]) + anticipation
-    first = np.searchsorted(matrices.cohorts, latest, side="right")
+    latest = np.maximum(matrices.periods, matrices.periods[max(base, 0)])
+    first = np.searchsorted(matrices.reaction(anticipation), latest, side="right")
     units, clusters = np.zeros((2, matrices.n_periods), dtype=np.int64)
     own = matrices.block(number)
     for later in np.unique(first):
@@ -141,7 +141,7 @@ def _count(
 
 def _describe_cells(
     matrices: Matrices,
-    cohort: int,
+    number: int,
     base: int,
     comparison: str,
     treated: tuple[np.ndarray, np.ndarray],
@@ -168,9 +168,9 @@ def _describe_cells(
             default="",
         )
     return {
-        "cohort": np.full(matrices.n_periods, cohort),
+        "cohort": np.full(matrices.n_periods, matrices.cohorts[number]),
         "period": matrices.periods,
-        "event_time": matrices.periods - cohort,
+        "event_time": matrices.event_time[number],
         "comparison": np.full(matrices.n_periods, comparison, dtype=object),
         "n_treated": treated[0],
         "n_comparison": others[0],

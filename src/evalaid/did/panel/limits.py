@@ -79,7 +79,7 @@ def _without_comparison(matrices: Matrices, anticipation: int) -> list[tuple[str
         return []
     last = int(matrices.cohorts[-1])
     name = label(matrices.period_kind, last)
-    after = matrices.periods[matrices.periods >= last - anticipation]
+    after = matrices.periods[matrices.periods >= matrices.reaction(anticipation)[-1]]
     span = _span(matrices.period_kind, after)
     reacts = f" (or may react: anticipation of {anticipation})" if anticipation else ""
     return [

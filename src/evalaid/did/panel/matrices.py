@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from evalaid.base.clock import CALENDAR_STEPS, Clock, read_clock
 from evalaid.base.columns import covariate_key
 from evalaid.base.names import EXPOSURE, OUTCOME, PARTIAL, STRATUM, TREATED, WEIGHT
 from evalaid.did.panel.panel import Panel
@@ -65,6 +66,7 @@ class Matrices:
     clusters: pd.Index  # (G,) labels of the clusters; the units themselves unless another cluster was named
     # Whether weights say how much a unit counts or how exactly its outcome is measured; None = not stated
     weight_kind: str | None = None
+    clock: Clock = CALENDAR_STEPS  # How event time and anticipation count, by the periods of the whole panel
 
     def __repr__(self) -> str:
         return f"<Matrices: {self.n_units} units x {self.n_periods} periods, {len(self.cohorts)} cohorts>"
@@ -113,6 +115,20 @@ class Matrices:
         """(C,) column of the first treated period of each cohort (the next observed one when its own is not observed)."""
         return np.searchsorted(self.periods, self.cohorts)
 
+    @cached_property
+    def event_time(self) -> np.ndarray:
+        """(C, T) periods since the start of each cohort, as the clock counts."""
+        return np.asarray(self.clock.count(self.periods) - self.clock.count(self.cohorts)[:, None])
+
+    def reaction(self, anticipation: int = 0) -> np.ndarray:
+        """Return the ordinal of the first period in which each cohort may react, (C,)."""
+        return np.asarray(self.clock.ordinal(self.clock.count(self.cohorts) - anticipation))
+
+    def unit_reaction(self, anticipation: int = 0) -> np.ndarray:
+        """Return the ordinal of the first period in which each unit may react, (N,); infinity = never treated."""
+        found = self.clock.ordinal(self.clock.count(self.cohort) - anticipation)
+        return np.where(np.isnan(self.cohort), np.inf, found)
+
     def subset(self, keep: np.ndarray) -> Matrices:
         """Keep some of the units.
 
@@ -153,6 +169,7 @@ class Matrices:
             cluster=None if self.clusters is self.units else self.cluster[rows],
             clusters=self.clusters,
             weight_kind=self.weight_kind,
+            clock=self.clock,
         )
 
 
@@ -178,6 +195,7 @@ def reassign(matrices: Matrices, cohort: np.ndarray) -> Matrices:
         cluster=None if matrices.clusters is matrices.units else matrices.cluster[by_label],
         clusters=matrices.clusters,
         weight_kind=matrices.weight_kind,
+        clock=matrices.clock,
     )
 
 
@@ -236,6 +254,7 @@ def build_matrices(panel: Panel, treatment: Treatment, *, keep_path: bool = Fals
         cluster=None if cluster is None else cluster[keep],
         clusters=panel.clusters,
         weight_kind=panel.weight_kind,
+        clock=read_clock(keys.periods),
     )
     if partly:
         return mask(matrices, matrices.covariates[PARTLY] == 0)
@@ -257,6 +276,7 @@ def arrange(
     cluster: np.ndarray | None = None,
     clusters: pd.Index | None = None,
     weight_kind: str | None = None,
+    clock: Clock = CALENDAR_STEPS,
 ) -> Matrices:
     """Sort the rows of unit x period matrices by cohort.
 
@@ -297,6 +317,7 @@ def arrange(
         cluster=cluster,
         clusters=clusters,
         weight_kind=weight_kind,
+        clock=clock,
     )
 
 

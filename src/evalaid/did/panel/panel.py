@@ -13,9 +13,11 @@ import numpy as np
 import pandas as pd
 
 from evalaid.base.any_frame import as_frame
+from evalaid.base.clock import read_clock
 from evalaid.base.columns import as_numbers, covariate_key, find_columns
 from evalaid.base.errors import PanelError
 from evalaid.base.faults import SHOWN, Faults
+from evalaid.base.months import read_kind
 from evalaid.base.names import (
     CLUSTER,
     INSIDE,
@@ -364,10 +366,14 @@ def _time_notes(keys: Keys) -> list[str]:
                 "counted as plain numbers: write 2019-09 or 2019Q3 if they are dates"
             )
         ]
-    jumps = np.flatnonzero(np.diff(periods) > 1)
-    if not len(jumps):
-        return []
+    clock = read_clock(periods)
+    said = [text for text in (clock.describe(str(read_kind(keys.kind)[0])),) if text]
+    jumps = np.flatnonzero(np.diff(periods) > clock.step)
+    if clock.observed or not len(jumps):
+        return said
     after = ", ".join(labels(keys.kind, periods[jumps[:5]])) + (", ..." if len(jumps) > 5 else "")
+    steps = "calendar steps" if clock.step == 1 else "the missing waves, too"
     return [
-        f"no unit is observed in some {keys.kind}s of the calendar (after {after}); event times count calendar steps"
+        *said,
+        f"no unit is observed in some {keys.kind}s of the calendar (after {after}); event times count {steps}",
     ]

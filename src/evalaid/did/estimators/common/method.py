@@ -141,7 +141,7 @@ def unmet(needs: Needs, design: Design, options: Any = None) -> tuple[str, ...]:
             "method takes treatment as lasting; dcdh follows the actual path, or name the first treated period with cohort=... "
             "instead of treated=... to estimate the effect of having started"
         )
-    starts = matrices.cohorts - anticipation
+    starts = matrices.reaction(anticipation)
     longest = max(int((matrices.periods < start).sum()) for start in starts)
     if longest < needs.pre_periods:
         reasons.append(
@@ -188,7 +188,9 @@ def population_of(matrices: Matrices) -> Population:
         else:
             weight = (importance * matrices.observed).sum(axis=1) / matrices.observed.sum(axis=1)
         weight = weight / weight.mean()
-    return Population(matrices.units, matrices.cohort, weight, matrices.cluster, matrices.clusters, matrices.periods)
+    return Population(
+        matrices.units, matrices.cohort, weight, matrices.cluster, matrices.clusters, matrices.periods, matrices.clock
+    )
 
 
 def cell_frame(

@@ -159,7 +159,7 @@ def reference_times(method: str, design: Design, reference: int | None) -> NDArr
     if reference is not None:
         return common
     base = base_columns(matrices, design.anticipation)
-    return np.where(base >= 0, matrices.periods[base] - matrices.cohorts, common)
+    return np.where(base >= 0, matrices.event_time[np.arange(len(base)), base], common)
 
 
 def reference_time(method: str, design: Design, reference: int | None) -> int:

@@ -121,23 +121,22 @@ def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> E
         alone = adjustment == "none"
         value, influence, reasons = _adjusted(matrices, cells, covariates, "regression" if alone else adjustment)
     population = population_of(matrices)
-    cohorts = np.array([matrices.cohorts[cell.cohort] for cell in cells], dtype=float)
-    periods = np.array([matrices.periods[cell.now] for cell in cells])
+    cohort, now = [cell.cohort for cell in cells], [cell.now for cell in cells]
     frame = cell_frame(
         population,
         treated,
         untreated,
         reasons,
-        cohort=cohorts.astype(np.int64),
-        period=periods,
-        event_time=(periods - cohorts).astype(np.int64),
+        cohort=matrices.cohorts[cohort],
+        period=matrices.periods[now],
+        event_time=matrices.event_time[cohort, now],
     )
     return Effects(
         cells=frame,
         value=value,
         influence=influence,
         population=population,
-        size=population.shares[[cell.cohort for cell in cells]],
+        size=population.shares[cohort],
         method=METHOD.name,
         estimand=METHOD.estimand,
         scale=scale_of(design),
@@ -169,22 +168,23 @@ def _leave_out(matrices: Matrices, cells: list[GroupTime]) -> Callable[[NDArray[
 
 def list_group_times(matrices: Matrices, comparison: str, base_period: str, anticipation: int) -> Iterator[GroupTime]:
     """List the cells in the order cohort, period, with their base period and their comparison units."""
-    periods, cohorts, starts = matrices.periods.tolist(), matrices.cohorts.tolist(), matrices.starts.tolist()
+    periods, starts = matrices.periods.tolist(), matrices.starts.tolist()
+    reacts = matrices.reaction(anticipation).tolist()
     first = 0 if base_period == "universal" else 1
-    never = len(cohorts)
-    for number, (cohort, last) in enumerate(zip(cohorts, base_columns(matrices, anticipation).tolist(), strict=True)):
+    never = len(reacts)
+    for number, last in enumerate(base_columns(matrices, anticipation).tolist()):
         for now in range(first, len(periods)):
-            reacts = periods[now] >= cohort - anticipation
+            reacting = periods[now] >= reacts[number]
             if last < 0:
                 reason = f"no period before the cohort starts (with anticipation of {anticipation})"
                 yield GroupTime(number, now, now, never, reason)
                 continue
-            base = last if reacts or base_period == "universal" else now - 1
+            base = last if reacting or base_period == "universal" else now - 1
             if base == now:
                 yield GroupTime(number, now, base, never, BASE_PERIOD)
                 continue
-            cutoff = periods[max(now, base)] + anticipation
-            start = never if comparison == "never_treated" else bisect_right(cohorts, cutoff)
+            cutoff = periods[max(now, base)]
+            start = never if comparison == "never_treated" else bisect_right(reacts, cutoff)
             cell = GroupTime(number, now, base, start)
             if _comparison_size(starts, cell) == 0:
                 where = label(matrices.period_kind, periods[max(now, base)])

@@ -52,7 +52,7 @@ def fit_efficient(design: Design, options: EfficientOptions) -> Effects:
     sizes = np.diff(matrices.starts).astype(float)
     early = design.anticipation
     cohort, period = _cells(matrices, early, early if options.estimand == "event_time" else 0)
-    event_time = matrices.periods[period] - matrices.cohorts[cohort]
+    event_time = matrices.event_time[cohort, period]
     labels, weights = _weights(options.estimand, cohort, period, event_time, sizes)
     after, before = _coefficients(matrices, cohort, period, weights, sizes, early)
     groups = [rows for rows in cohort_slices(matrices) if rows.stop > rows.start]
@@ -108,7 +108,7 @@ def _cells(matrices: Matrices, early: int = 0, shown: int = 0) -> tuple[NDArray[
         matrices.n_periods if matrices.never.stop > matrices.never.start else int(base_columns(matrices, early)[-1]) + 1
     )
     inside = np.arange(matrices.n_periods) < last
-    cohort, period = np.nonzero((matrices.periods >= matrices.cohorts[:, None] - shown) & inside)
+    cohort, period = np.nonzero((matrices.event_time >= -shown) & inside)
     return cohort, period
 
 
@@ -149,7 +149,7 @@ def _coefficients(
     after = np.zeros((n_groups, matrices.n_periods, weights.shape[1]))
     before = np.zeros_like(after)
     for k, (own, now) in enumerate(zip(cohort, period, strict=True)):
-        first = int(np.searchsorted(matrices.cohorts, matrices.periods[now] + early, side="right"))
+        first = int(np.searchsorted(matrices.reaction(early), matrices.periods[now], side="right"))
         contrast = np.zeros(n_groups)
         contrast[first:] = -sizes[first:n_groups] / sizes[first:n_groups].sum()
         contrast[own] += 1.0

@@ -70,8 +70,9 @@ def fit_two_by_two(design: Design, options: TwoByTwoOptions) -> Effects:
     treated_count, comparison_count = np.zeros(n_cohorts, dtype=int), np.zeros(n_cohorts, dtype=int)
     blocks = []
     names = chosen_covariates(METHOD.name, design, options.covariates) if options.adjustment != "none" else ()
+    reacts = matrices.reaction(design.anticipation)
     for number, (cohort, rows) in enumerate(zip(matrices.cohorts, slices[:-1], strict=True)):
-        before = _columns(matrices, options.before, matrices.periods < cohort - design.anticipation)
+        before = _columns(matrices, options.before, matrices.periods < reacts[number])
         before = before & ~partly_treated(matrices, number)
         after = _columns(matrices, options.after, matrices.periods >= cohort)
         sides = [_changes(matrices, part, before, after) for part in (rows, comparison)]
@@ -146,8 +147,8 @@ def _check_before(design: Design, options: TwoByTwoOptions) -> None:
     matrices = design.matrices
     if options.before is None or not design.anticipation:
         return
-    distance = matrices.periods - matrices.cohorts[:, None]
-    early = ((distance < 0) & (distance >= -design.anticipation)).any(axis=0)
+    time = matrices.event_time
+    early = np.asarray(((time < 0) & (time >= -design.anticipation)).any(axis=0))
     found = _columns(matrices, options.before, early) & early
     if found.any():
         names = ", ".join(label(matrices.period_kind, int(period)) for period in matrices.periods[found])
@@ -164,7 +165,7 @@ def _contrasts(design: Design, options: TwoByTwoOptions, slices: tuple[slice, ..
         return None
     post, reacts = (
         matrices.periods >= matrices.cohorts[0],
-        matrices.periods >= matrices.cohorts[0] - design.anticipation,
+        matrices.event_time[0] >= -design.anticipation,
     )
     after, before = _columns(matrices, options.after, post), _columns(matrices, options.before, ~reacts)
     used = post | ~reacts

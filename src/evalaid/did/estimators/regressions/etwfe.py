@@ -80,7 +80,7 @@ def fit_etwfe(design: Design, options: EtwfeOptions) -> Effects:
     total = np.array([mass[rows].sum(axis=0) for rows in blocks])
     summed = np.array([(mass[rows] * matrices.outcome[rows]).sum(axis=0) for rows in blocks])
     seen = observed_cells(matrices)
-    event_time = matrices.periods[None, :] - matrices.cohorts[:, None]
+    event_time = matrices.event_time
     cohort, period = np.nonzero(
         seen if options.comparison == "never_treated" else seen & (event_time >= -design.anticipation)
     )
@@ -115,7 +115,7 @@ def fit_etwfe(design: Design, options: EtwfeOptions) -> Effects:
     population = population_of(matrices)
     count = np.array([(mass[rows] > 0).sum(axis=0) for rows in blocks])
     size = total if matrices.weight_kind == "analytic" else count.astype(float)
-    reacts = matrices.periods >= matrices.cohort[:, None] - design.anticipation
+    reacts = matrices.periods >= matrices.unit_reaction(design.anticipation)[:, None]
     untreated = (mass > 0).sum(axis=0) - ((mass > 0) & reacts).sum(axis=0)
     cells = cell_frame(
         population,

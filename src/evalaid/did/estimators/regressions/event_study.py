@@ -42,7 +42,7 @@ def fit_event_study_subsets(design: Design, options: EventTimeOptions) -> Subset
 
 def _plan(design: Design, options: EventTimeOptions) -> Regression:
     matrices = design.matrices
-    distance = matrices.periods[None, :] - matrices.cohorts[:, None]
+    distance = matrices.event_time
     seen = observed_cells(matrices)
     times = np.unique(distance[seen])
     reference = reference_times(METHOD.name, design, options.reference)

@@ -143,27 +143,25 @@ def _plan(design: Design, options: ImputationOptions) -> _Plan:
         raise EstimationError(f"imputation: anticipation={anticipation} found, 0 or more periods expected.")
     observed = observation_mass(matrices)
     mass = np.ones_like(matrices.outcome) if observed is None else observed
-    start = np.where(np.isnan(matrices.cohort), np.inf, matrices.cohort) - anticipation
-    treated = matrices.periods >= start[:, None]
+    treated = matrices.periods >= matrices.unit_reaction(anticipation)[:, None]
     untreated = np.where(treated, 0.0, mass)
     identified = _connected(untreated)
     slices = cohort_slices(matrices)[:-1]
-    rows_c, columns_t = np.nonzero(matrices.periods >= (matrices.cohorts - anticipation)[:, None])
+    rows_c, columns_t = np.nonzero(matrices.event_time >= -anticipation)
     averaged = mass if matrices.importance is matrices.weight else averaging_mass(matrices)
     usable = np.where(treated & identified, averaged, 0.0)
     size = np.array([usable[rows].sum(axis=0) for rows in slices])
     share = np.zeros_like(usable)
     for cohort, rows in enumerate(slices):
         share[rows] = np.divide(usable[rows], size[cohort], out=share[rows], where=size[cohort] > 0)
-    periods, cohorts = matrices.periods[columns_t], matrices.cohorts[rows_c]
     cells = cell_frame(
         population_of(matrices),
         (np.array([(usable[rows] > 0).sum(axis=0) for rows in slices]))[rows_c, columns_t],
         (untreated > 0).sum(axis=0)[columns_t],
         _reasons(matrices, mass, untreated, size, rows_c, columns_t),
-        cohort=cohorts,
-        period=periods,
-        event_time=periods - cohorts,
+        cohort=matrices.cohorts[rows_c],
+        period=matrices.periods[columns_t],
+        event_time=matrices.event_time[rows_c, columns_t],
     )
     return _Plan(mass, untreated, share, slices, rows_c, columns_t, size[rows_c, columns_t], cells)
 

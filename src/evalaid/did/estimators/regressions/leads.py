@@ -45,8 +45,8 @@ def with_leads(effects: Effects, design: Design, method: Method, early: int, cov
 def _fit_leads(design: Design, method: Method, early: int, covariates: tuple[str, ...]) -> Effects:
     """Regress untreated outcomes on event times before the last one in which nobody reacts; one cell by cohort and period."""
     matrices = design.matrices
-    distance = matrices.periods - matrices.cohorts[:, None]
-    reacts = matrices.periods >= (matrices.cohorts - early)[:, None]
+    distance = matrices.event_time
+    reacts = distance >= -early
     base = base_columns(matrices, early)
     measured = np.arange(matrices.n_periods) != base[:, None]
     cohort, period = np.nonzero(observed_cells(matrices) & ~reacts)

@@ -66,7 +66,7 @@ def fit_lp_did(design: Design, options: LpDidOptions) -> Effects:
     regressors = np.array(
         [standardise(matrices.covariates[name].reshape(-1, 1)).reshape(matrices.outcome.shape).T for name in names]
     )
-    horizons = np.unique(matrices.periods - matrices.cohorts[:, None])
+    horizons = np.unique(matrices.event_time)
     psi = np.zeros((len(horizons), matrices.n_units))
     value, reasons = np.full(len(horizons), np.nan), [""] * len(horizons)
     counts = np.zeros((3, len(horizons)), dtype=int)
@@ -125,14 +125,17 @@ def _clean_blocks(
     ``seen`` is (T, N), or None when everything is observed.
     """
     blocks = []
-    periods, cohorts, starts = matrices.periods.tolist(), matrices.cohorts.tolist(), matrices.starts.tolist()
-    for number, (cohort, base) in enumerate(zip(cohorts, base_columns(matrices, early).tolist(), strict=True)):
-        now = bisect_left(periods, cohort + horizon)
-        if now == len(periods) or periods[now] != cohort + horizon:
+    periods, starts = matrices.periods.tolist(), matrices.starts.tolist()
+    reacts, cohorts = matrices.reaction(early).tolist(), matrices.cohorts.tolist()
+    for number, (times, base) in enumerate(
+        zip(matrices.event_time.tolist(), base_columns(matrices, early).tolist(), strict=True)
+    ):
+        now = bisect_left(times, horizon)
+        if now == len(times) or times[now] != horizon or now == base:
             continue
-        later = (
-            len(cohorts) if comparison == "never_treated" else bisect_right(cohorts, max(periods[now] + early, cohort))
-        )
+        later = len(cohorts)
+        if comparison != "never_treated":
+            later = max(bisect_right(reacts, periods[now]), number + 1)
         own, others = slice(starts[number], starts[number + 1]), slice(starts[later], starts[-1])
         treated: Rows = own
         clean: Rows = others

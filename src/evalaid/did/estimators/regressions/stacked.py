@@ -80,6 +80,7 @@ def fit_stacked(design: Design, options: StackedOptions) -> Effects:
         )
     cohort = np.repeat(matrices.cohorts, len(times))
     event_time = np.tile(times, len(stacks))
+    count = matrices.clock.count(cohort) + event_time
     reason = [stack.reason or (BASE if time == -1 - early else "") for stack in stacks for time in times]
     return Effects(
         cells=cell_frame(
@@ -88,7 +89,7 @@ def fit_stacked(design: Design, options: StackedOptions) -> Effects:
             np.repeat([len(stack.comparison) for stack in stacks], len(times)),
             reason,
             cohort=cohort,
-            period=cohort + event_time,
+            period=matrices.clock.ordinal(count),
             event_time=event_time,
         ),
         value=value.ravel(),
@@ -115,10 +116,10 @@ class _Stack:
 
 def _stack(matrices: Matrices, number: int, times: NDArray[np.int64], early: int) -> _Stack:
     """Find a cohort's window and the units observed in all of it that do not react by its end."""
-    wanted = matrices.cohorts[number] + times
-    columns = np.searchsorted(matrices.periods, wanted)
+    time = matrices.event_time[number]
+    columns = np.searchsorted(time, times)
     none = np.empty(0, dtype=np.intp)
-    if columns.max() >= matrices.n_periods or (matrices.periods[columns] != wanted).any():
+    if columns.max() >= matrices.n_periods or (time[columns] != times).any():
         missing = f"the panel does not hold event times {times[0]} to {times[-1]} of this cohort"
         return _Stack(none, none, none, missing)
     seen = (
@@ -127,7 +128,7 @@ def _stack(matrices: Matrices, number: int, times: NDArray[np.int64], early: int
         else matrices.observed[:, columns]
     )
     whole = np.flatnonzero(seen.all(axis=1))
-    first = matrices.starts[np.searchsorted(matrices.cohorts, wanted[-1] + early, side="right")]
+    first = matrices.starts[np.searchsorted(matrices.reaction(early), matrices.periods[columns[-1]], side="right")]
     own = matrices.block(number)
     treated, comparison = whole[(whole >= own.start) & (whole < own.stop)], whole[whole >= first]
     reason = "" if len(comparison) else "no unit is untreated through the end of the cohort's window"

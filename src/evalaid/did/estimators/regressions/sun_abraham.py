@@ -41,7 +41,7 @@ def fit_sun_abraham_subsets(design: Design, options: EventTimeOptions) -> Subset
 def _plan(design: Design, options: EventTimeOptions) -> Regression:
     matrices = design.matrices
     seen = observed_cells(matrices)
-    distance = matrices.periods[None, :] - matrices.cohorts[:, None]
+    distance = matrices.event_time
     reference = reference_times(METHOD.name, design, options.reference)
     if not (distance[seen] == np.broadcast_to(reference[:, None], seen.shape)[seen]).any():
         raise EstimationError(

@@ -47,7 +47,7 @@ def _plan(design: Design) -> Regression:
         [matrices.periods >= cohort for cohort in matrices.cohorts] + [np.zeros(len(matrices.periods), bool)]
     )
     early = (
-        np.array([matrices.periods >= cohort - design.anticipation for cohort in matrices.cohorts] + [treated[-1]])
+        np.array([matrices.periods >= start for start in matrices.reaction(design.anticipation)] + [treated[-1]])
         & ~treated
     )
     n_treated = int(matrices.starts[-2])

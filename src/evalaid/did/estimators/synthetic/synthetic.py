@@ -226,7 +226,7 @@ def _fit(design: Design, method: Method, options: SyntheticOptions, *, differenc
         reason.ravel(),
         cohort=cohorts,
         period=periods,
-        event_time=periods - cohorts,
+        event_time=matrices.event_time.ravel(),
     )
     return Effects(
         cells=cells,
@@ -251,7 +251,7 @@ def without_covariates(design: Design, names: tuple[str, ...]) -> Matrices:
     if not names:
         return matrices
     data = panel_data(matrices, names)
-    untreated = ~(matrices.periods >= matrices.cohort[:, None] - design.anticipation)
+    untreated = ~(matrices.periods >= matrices.unit_reaction(design.anticipation)[:, None])
     slopes = fit_untreated(data, untreated.astype(float)).coefficients
     return replace(matrices, outcome=matrices.outcome - np.einsum("p,pit->it", slopes, data.covariates))
 

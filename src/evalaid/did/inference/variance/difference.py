@@ -243,6 +243,7 @@ def _join_populations(one: Population, other: Population, units: pd.Index) -> Po
         cluster=codes.astype(np.int64),
         clusters=pd.Index(clusters),
         periods=one.periods,
+        clock=one.clock,
     )
 
 

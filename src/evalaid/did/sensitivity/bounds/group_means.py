@@ -190,7 +190,7 @@ def _untreated(design: Design, number: int, *columns: int) -> np.ndarray:
     never = _observed(matrices, np.arange(matrices.n_units)[matrices.never], *columns)
     if len(never):
         return never
-    later = (matrices.cohort > matrices.periods[max(columns)] + design.anticipation) & (
+    later = (matrices.unit_reaction(design.anticipation) > matrices.periods[max(columns)]) & (
         matrices.cohort != matrices.cohorts[number]
     )
     return _observed(matrices, np.flatnonzero(later), *columns)

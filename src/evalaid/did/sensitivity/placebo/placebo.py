@@ -181,13 +181,14 @@ def _in_time(design: Design, method: str, shifts: Sequence[int], level: float, o
     early = _anticipation(design, options)
     without = {**options, "anticipation": 0} if "anticipation" in options else options
     before = _before_treatment(design.matrices, early)
-    start = pd.Series(design.matrices.cohort - early, index=design.matrices.units)
+    clock = design.matrices.clock
+    start = pd.Series(clock.count(design.matrices.cohort) - early, index=design.matrices.units)
     rows = []
     for shift in shifts:
-        pretended = start.reindex(before.units).to_numpy() - int(shift)
+        pretended = clock.ordinal(start.reindex(before.units).to_numpy() - int(shift))
         usable = ~(pretended <= before.periods[0])
         matrices = before.subset(usable)
-        matrices = reassign(matrices, start.reindex(matrices.units).to_numpy() - int(shift))
+        matrices = reassign(matrices, clock.ordinal(start.reindex(matrices.units).to_numpy() - int(shift)))
         try:
             table = infer(
                 _overall(estimate(replace(design, matrices=matrices, anticipation=0), method, **without)), level=level
@@ -206,10 +207,10 @@ def _in_time(design: Design, method: str, shifts: Sequence[int], level: float, o
 
 def _before_treatment(matrices: Matrices, anticipation: int) -> Matrices:
     """Keep what was observed before units may react to the treatment; with one cohort also cut the comparison's later periods."""
-    start = np.where(np.isnan(matrices.cohort), np.inf, matrices.cohort)
+    start = matrices.unit_reaction(anticipation)
     if len(matrices.cohorts) == 1:
-        start = np.full_like(start, matrices.cohorts[0])
-    return mask(matrices, matrices.periods < start[:, None] - anticipation)
+        start = np.full_like(start, start[0])
+    return mask(matrices, matrices.periods < start[:, None])
 
 
 def _in_space(

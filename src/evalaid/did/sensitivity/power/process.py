@@ -78,8 +78,7 @@ class Process:
 
 def untreated(matrices: Matrices, anticipation: int = 0) -> Bools:
     """Mark the observations before a unit reacts to its treatment, (N, T)."""
-    start = np.where(np.isnan(matrices.cohort), np.inf, matrices.cohort) - anticipation
-    before = matrices.periods < start[:, None]
+    before = matrices.periods < matrices.unit_reaction(anticipation)[:, None]
     return before if matrices.observed is None else before & matrices.observed
 
 

@@ -200,7 +200,7 @@ def _count(running: Mapping[str, Bools], matrices: Matrices, seen: Bools) -> pd.
                     "programme": programme,
                     "cohort": cohort,
                     "label": "never treated" if never else label(matrices.period_kind, cohort),
-                    "event_time": matrices.periods - cohort,
+                    "event_time": np.nan if never else matrices.event_time[number],
                     "period": names,
                     "n_units": n_units,
                     "n_overlapping": n_running,

@@ -194,7 +194,7 @@ def _by_category(
     """Compare the observations of one category with those of neither, each unit before and after it enters."""
     matrices = design.matrices
     own = np.where(np.isnan(matrices.cohort), np.inf, matrices.cohort)
-    reacts = own - design.anticipation
+    reacts = matrices.unit_reaction(design.anticipation)
     since = np.where(np.isnan(exposure.since), np.inf, exposure.since)
     periods = matrices.periods
     clean = periods < np.minimum(reacts, since)[:, None]

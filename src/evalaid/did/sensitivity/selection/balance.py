@@ -174,8 +174,7 @@ def _read_strata(strata: pd.Series, matrices: Matrices) -> NDArray[np.int64]:
 
 def _comparisons(matrices: Matrices, number: int, anticipation: int) -> Iterator[tuple[str, NDArray[np.intp]]]:
     yield NEVER_TREATED, np.flatnonzero(np.isnan(matrices.cohort))
-    later = np.isnan(matrices.cohort) | (matrices.cohort > matrices.cohorts[number] + anticipation)
-    yield NOT_YET_TREATED, np.flatnonzero(later)
+    yield NOT_YET_TREATED, np.flatnonzero(matrices.unit_reaction(anticipation) > matrices.cohorts[number])
 
 
 def _compare(

@@ -66,7 +66,7 @@ def expect_rise(data: ChosenPanel, matrices: Matrices) -> pd.DataFrame:
             {
                 "cohort": pd.NA if cell is None else int(data.cohorts[cell[0]]),
                 "label": "all" if cell is None else label(matrices.period_kind, data.cohorts[cell[0]]),
-                "event_time": pd.NA if cell is None else int(data.periods[cell[1]] - data.cohorts[cell[0]]),
+                "event_time": pd.NA if cell is None else int(data.event_time[cell]),
                 "n_treated": int(values[k, 0]), "n_comparison": int(values[k, 1]), "baseline_gap": values[k, 2],
                 "reliability": np.nan if cell is None else values[k, 5], "expected": values[k, 3], STD_ERROR: error[k, 3],
                 "expected_regression": values[k, 4], "std_error_regression": error[k, 4], "note": "; ".join(note),
@@ -90,7 +90,7 @@ def _expected_values(data: ChosenPanel) -> tuple[list[tuple[int, int] | None], F
         for column in np.flatnonzero(data.periods >= cohort):
             known = ~np.isnan(baseline) & data.seen[:, column] & data.seen[:, base]
             own = known & (data.cohort == cohort)
-            others = known & (np.isnan(data.cohort) | (data.cohort > data.periods[column] + data.anticipation))
+            others = known & (data.reacts > data.periods[column])
             gap = baseline[own].mean() - baseline[others].mean() if own.any() and others.any() else np.nan
             by_process = reliability = np.nan
             if covariance is not None:

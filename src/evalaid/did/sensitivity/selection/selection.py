@@ -59,7 +59,8 @@ class ChosenPanel:
     cohort: Floats
     cohorts: NDArray[np.int64]
     bases: NDArray[np.intp]
-    anticipation: int
+    reacts: Floats  # First period in which a unit may react, infinity = never treated
+    event_time: NDArray[np.int64]
     window: int
 
     @classmethod
@@ -68,12 +69,22 @@ class ChosenPanel:
         seen = np.ones_like(matrices.outcome, dtype=bool) if matrices.observed is None else matrices.observed
         bases = base_columns(matrices, anticipation)
         return cls(
-            matrices.outcome, seen, matrices.periods, matrices.cohort, matrices.cohorts, bases, anticipation, window
+            matrices.outcome,
+            seen,
+            matrices.periods,
+            matrices.cohort,
+            matrices.cohorts,
+            bases,
+            matrices.unit_reaction(anticipation),
+            matrices.event_time,
+            window,
         )
 
     def subset(self, keep: NDArray[np.bool_]) -> ChosenPanel:
         """Keep some of what could be chosen."""
-        return replace(self, outcome=self.outcome[keep], seen=self.seen[keep], cohort=self.cohort[keep])
+        return replace(
+            self, outcome=self.outcome[keep], seen=self.seen[keep], cohort=self.cohort[keep], reacts=self.reacts[keep]
+        )
 
     def columns(self, base: int) -> slice:
         """Return the columns of the window that ends with the base period."""

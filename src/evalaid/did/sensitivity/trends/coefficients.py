@@ -258,15 +258,16 @@ def gather(
         notes = dict.fromkeys(note for note in table["note"] if note)
         raise InferenceError(f"There is no covariance to work with: {join_texts(notes) or 'nothing varies'}.")
     freedom = degrees_of(str(table[DISTRIBUTION].iloc[-1]))  # of the effect
+    steps, holes = _close_holes(event, times)
     study = EventStudy(
-        event_time=times[order],
+        event_time=steps[order],
         estimate=together.value[:-1],
         covariance=joint_covariance(together, clusters, vcov)[:-1, :-1],
-        reference=int(times[reference]),
+        reference=int(steps[reference]),
         degrees_of_freedom=freedom,
         vcov=str(table[VCOV].iloc[0]),
         n_clusters=len(clusters),
-        notes=_remark(event.method, cells.iloc[order], len(clusters)),
+        notes=(*holes, *_remark(event, cells.iloc[order], len(clusters))),
     )
     return Gathered(study, found, table.iloc[[-1]].reset_index(drop=True), _few(together, clusters))
 
@@ -307,10 +308,24 @@ def _find_reference(event: Effects) -> int:
     raise InferenceError(f"The trend before treatment cannot be compared with the one after it: {found}. {advice}.")
 
 
-def _remark(method: str, cells: pd.DataFrame, n_clusters: int) -> tuple[str, ...]:
+def _close_holes(event: Effects, times: NDArray[np.int64]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Number event times without those that no cohort can be observed at, because the panel has holes there, and say so."""
+    missing = np.setdiff1d(np.arange(times.min(), times.max() + 1), times)
+    periods, cohorts = event.population.periods, event.population.cohorts
+    if not len(missing) or periods is None:
+        return times, ()
+    clock = event.population.clock
+    if np.isin(missing, clock.count(periods) - clock.count(cohorts)[:, None]).any():
+        return times, ()
+    rank = np.argsort(np.argsort(times)) - int((times < 0).sum())
+    named = ", ".join(map(str, missing))
+    return rank, (f"no cohort is observed at event time(s) {named}: their neighbours count as one step apart",)
+
+
+def _remark(event: Effects, cells: pd.DataFrame, n_clusters: int) -> tuple[str, ...]:
     """Return what weakens the analysis: two references, few clusters for so many coefficients, event times of different units."""
-    remarks = []
-    if method == "imputation":
+    remarks = [event.convention.remark] if event.convention.remark else []
+    if event.method == "imputation":
         remarks.append(
             "coefficients before treatment are deviations from the last period before it, effects from all periods before it: the "
             "step from one to the other is no step of one path"

@@ -31,6 +31,7 @@ from .did import (
     regression_to_mean as regression_to_mean,
     specification_curve as specification_curve,
     spillover as spillover,
+    twfe_weights as twfe_weights,
     wild_bootstrap as wild_bootstrap,
 )
 from .evidence.published_facts import Facts as Facts

@@ -29,8 +29,8 @@ class Clock:
 
         Examples
         --------
-        >>> read_clock(np.array([2000, 2002, 2004])).count(2004), read_clock(np.array([2015, 2017, 2018])).count(2018)
-        (2, 2)
+        >>> [int(read_clock(np.array(years)).count(years[-1])) for years in ([2000, 2002, 2004], [2015, 2017, 2018])]
+        [2, 2]
         """
         if self.observed:
             found = np.searchsorted(self.observed, ordinals)

@@ -16,6 +16,7 @@ TREATED = "treated"
 PARTIAL = "partial"
 STRATUM = "stratum"
 EXPOSURE = "exposure"
+PATH = "path"
 
 FIRST_TREATED = "first_treated"
 """The column in which a roster's cohorts join a panel: never a word that a source uses for something else."""
@@ -23,7 +24,7 @@ FIRST_TREATED = "first_treated"
 NEVER = "never treated"
 """What stands where others have a cohort: a missing cohort, never a number (0, 1000 or infinity would be read as a time)."""
 
-PANEL_COLUMNS = (UNIT, PERIOD, OUTCOME, INSIDE, TOTAL, WEIGHT, CLUSTER, TREATED, PARTIAL, STRATUM, EXPOSURE)
+PANEL_COLUMNS = (UNIT, PERIOD, OUTCOME, INSIDE, TOTAL, WEIGHT, CLUSTER, TREATED, PARTIAL, STRATUM, EXPOSURE, PATH)
 """Columns of a canonical panel, in this order; covariates follow under their own names."""
 
 SHARE_WORDS = frozenset({"share", "shares", "rate", "rates", "pct", "percent", "percentage", "proportion", "fraction"})

@@ -15,6 +15,7 @@ from .sensitivity.bounds.bounds import bound_effect as bound_effect
 from .sensitivity.choices.decomposition import bacon as bacon
 from .sensitivity.choices.joint import joint_test as joint_test
 from .sensitivity.choices.specifications import specification_curve as specification_curve
+from .sensitivity.choices.twfe_weights import twfe_weights as twfe_weights
 from .sensitivity.placebo.placebo import placebo as placebo
 from .sensitivity.power.power import minimum_detectable_effect as minimum_detectable_effect
 from .sensitivity.sample.leave_out import leave_out as leave_out

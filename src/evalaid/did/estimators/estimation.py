@@ -95,7 +95,7 @@ def estimate(design: Design, method: str, *, scale: str = "share", **options: An
     )
     clock = design.matrices.clock
     waves = clock.describe(str(read_kind(design.matrices.period_kind)[0])) if clock.observed else ""
-    remark = join_texts((left_out, waves))
+    remark = join_texts((found.convention.remark, left_out, waves))
     outcome = design.matrices.outcome
     magnitude = max(float(outcome.max()), -float(outcome.min())) if scale == "share" else 1.0
     found = replace(

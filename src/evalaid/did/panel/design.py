@@ -12,18 +12,20 @@ import numpy as np
 import pandas as pd
 
 from evalaid.base import names
-from evalaid.base.columns import find_column
+from evalaid.base.columns import as_numbers, find_column
 from evalaid.base.effect_columns import N_CLUSTERS
 from evalaid.base.errors import DesignError, PanelError
 from evalaid.base.faults import Faults
 from evalaid.base.periods import label
 from evalaid.did.panel.comparisons import count_available, describe_cohorts, list_cells
 from evalaid.did.panel.design_text import tell_comparison, tell_limits, tell_panel, tell_treatment
+from evalaid.did.panel.keys import read_keys
 from evalaid.did.panel.limits import count_clusters, find_coarser_groups, list_not_identified, list_warnings
 from evalaid.did.panel.matrices import Matrices, build_matrices
 from evalaid.did.panel.panel import Panel, gather_panel, read_frame
 from evalaid.did.panel.treatment import (
     Treatment,
+    gather_first_change,
     gather_first_treated,
     gather_treatment,
     list_reversals,
@@ -279,6 +281,7 @@ def diagnose(
     cluster: str | None = None,
     *,
     treated: str | None = None,
+    path: str | None = None,
     partial: str | None = None,
     exposure: str | None = None,
     stratum: str | None = None,
@@ -306,6 +309,10 @@ def diagnose(
         must agree.
     covariates : sequence of str
         Numeric columns without missing values.
+    path : str, optional
+        Column of treatment by period, 0/1 or an intensity, of units that may be treated from the first period on: the cohort is
+        the first period in which it differs from the unit's first. Alone, without ``cohort`` and ``treated``; only ``dcdh``, which
+        compares with units of the same baseline treatment, estimates from such a design.
     partial : str, optional
         Column of 0 and 1: 1 where a unit is treated in a part of the period only, because its start falls inside. Such a row is
         left out: it is neither before nor after, and never the base of a comparison.
@@ -357,9 +364,14 @@ def diagnose(
     """
     if isinstance(anticipation, bool) or not isinstance(anticipation, (int, np.integer)) or anticipation < 0:
         raise DesignError(f"Found anticipation={anticipation!r}; expected a whole number of periods, 0 or more.")
-    if cohort is None and treated is None:
+    if cohort is None and treated is None and path is None:
         raise DesignError(
             "Found neither cohort= nor treated=; expected the column of first treated periods, or a 0/1 column."
+        )
+    if path is not None and (cohort is not None or treated is not None):
+        raise DesignError(
+            "Found path= beside cohort= or treated=; expected path alone: its cohorts are first changes of treatment, not first "
+            "treated periods."
         )
     frame = read_frame(frame)
     faults = Faults()
@@ -375,16 +387,23 @@ def diagnose(
         names.PARTIAL: partial,
         names.EXPOSURE: exposure,
         names.STRATUM: stratum,
+        names.PATH: path,
     }
+    whole, frame = frame, _with_outcome(frame, outcome) if path is not None else frame
     panel = gather_panel(frame, roles, covariates, outcome_unit, faults, weight_kind)
     stated = None if cohort is None else find_column(frame, cohort, names.COHORT, faults)
     treatment = None
     reversals = pd.DataFrame({"unit": [], "first_treated": [], "untreated_again": []})
     if panel is not None and treated is not None:
         if not faults:
-            path = panel.columns[names.TREATED]
-            treatment = gather_first_treated(panel.keys, path, treated, stated, faults)
-            reversals = list_reversals(panel.keys, path)
+            on = panel.columns[names.TREATED]
+            treatment = gather_first_treated(panel.keys, on, treated, stated, faults)
+            reversals = list_reversals(panel.keys, on)
+    elif panel is not None and path is not None:
+        if not faults:
+            known = whole[np.isfinite(as_numbers(whole[path]))]
+            keys = read_keys(known[unit], known[period])
+            treatment = gather_first_change(panel.keys, keys, as_numbers(known[path]), path)
     elif panel is not None and stated is not None:
         treatment = gather_treatment(panel.keys, stated, faults)
     if exposure is not None and panel is not None and treatment is not None and not faults:
@@ -395,7 +414,11 @@ def diagnose(
     assert treatment is not None  # noqa: S101
     matrices = build_matrices(panel, treatment, keep_path=len(reversals) > 0)
     hidden = int(panel.columns[names.PARTIAL].sum()) if partial else 0
-    left_out = (
+    blank = len(whole) - len(frame)
+    left_out: tuple[str, ...] = (
+        (f"{blank:,} row(s) without an outcome left out; their treatment is read",) if blank else ()
+    )
+    left_out += (
         (f"{hidden:,} observation{'s' * (hidden != 1)} left out: treated in a part of the period",) if hidden else ()
     )
     return Design(
@@ -408,8 +431,13 @@ def diagnose(
         notes=(*panel.notes, *treatment.notes, *left_out),
         excluded=_list_excluded(treatment, matrices),
         reversals=reversals,
-        source=frame.copy(deep=False),  # shares memory; copy-on-write keeps later changes by the caller out
+        source=whole.copy(deep=False),  # shares memory; copy-on-write keeps later changes by the caller out
     )
+
+
+def _with_outcome(frame: pd.DataFrame, outcome: str) -> pd.DataFrame:
+    """Leave out the rows without an outcome: of these only the treatment is read."""
+    return frame[frame[outcome].notna()] if outcome in frame and frame.columns.is_unique else frame
 
 
 def _list_excluded(treatment: Treatment, matrices: Matrices) -> pd.DataFrame:

@@ -6,7 +6,7 @@ that are not yet treated by a period are one slice that ends at the last row.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -20,7 +20,9 @@ from evalaid.did.panel.panel import Panel
 from evalaid.did.panel.treatment import Treatment
 
 PATH = "path: treated"
-"""Key, among the covariates of the matrices, of the 0/1 column from which the cohorts were read; no method adjusts for it."""
+"""Key, among the covariates of the matrices, of the treatment from which the cohorts were read; no method adjusts for it."""
+BASELINE = "path: baseline"
+"""Key, among the covariates of the matrices, of each unit's treatment in its first period."""
 PARTLY = "partly treated"
 """Key, among the covariates of the matrices, of the periods in which a unit's start falls: hidden, and never a base."""
 STRATA = "stratum: code"
@@ -244,7 +246,7 @@ def build_matrices(panel: Panel, treatment: Treatment, *, keep_path: bool = Fals
         weight=matrix(panel.columns[WEIGHT]) if WEIGHT in panel.columns else None,
         covariates={name: matrix(panel.columns[covariate_key(name)]) for name in panel.covariates}
         | ({PARTLY: matrix(panel.columns[PARTIAL])} if partly else {})
-        | ({PATH: matrix(panel.columns[TREATED])} if keep_path else {})
+        | _paths(panel, treatment, matrix, keep, keep_path=keep_path)
         | {
             key: matrix(panel.columns[role])
             for key, role in ((STRATA, STRATUM), (PART, EXPOSURE))
@@ -261,6 +263,21 @@ def build_matrices(panel: Panel, treatment: Treatment, *, keep_path: bool = Fals
     if matrices.observed is not None and not matrices.observed.any(axis=0).all():
         return matrices.subset(np.ones(matrices.n_units, dtype=bool))
     return matrices
+
+
+def _paths(
+    panel: Panel,
+    treatment: Treatment,
+    matrix: Callable[[np.ndarray], np.ndarray],
+    keep: slice | np.ndarray,
+    *,
+    keep_path: bool,
+) -> dict[str, np.ndarray]:
+    """Return what is known of treatment by period, where a method is to follow it."""
+    if treatment.path is not None and treatment.baseline is not None:
+        baseline = np.repeat(treatment.baseline[:, None], treatment.path.shape[1], axis=1)
+        return {PATH: treatment.path[keep], BASELINE: baseline[keep]}
+    return {PATH: matrix(panel.columns[TREATED])} if keep_path else {}
 
 
 def arrange(

@@ -31,6 +31,9 @@ class Treatment:
     always: np.ndarray  # (N,) bool, treated at or before the first period
     excluded: pd.DataFrame  # The always-treated units: columns ``unit``, ``cohort`` (ordinal), ``reason``
     notes: tuple[str, ...]  # What was moved or set aside
+    # Where cohorts are first changes of a treatment: (N,) what it was in a unit's first period, and (N, T) by period, as last known
+    baseline: np.ndarray | None = None
+    path: np.ndarray | None = None
 
 
 def gather_treatment(keys: Keys, cohort: pd.Series, faults: Faults) -> Treatment | None:
@@ -84,6 +87,43 @@ def gather_first_treated(
         note = f"{_units(unseen.sum())} treated in the first period in which they are observed: they may have started before it"
         return replace(treatment, notes=(*treatment.notes, note))
     return treatment
+
+
+def gather_first_change(panel: Keys, keys: Keys, path: np.ndarray, name: str) -> Treatment:
+    """Read cohorts of a panel's units from a treatment by period: the first period in which it is not what it was in the unit's first.
+
+    ``keys`` and ``path`` (n,) may hold more rows than the panel, those without an outcome: treatment is known there, too.
+    """
+    order = np.lexsort((keys.period, keys.unit))
+    unit, period, value = keys.unit[order], keys.period[order], path[order]
+    first = np.flatnonzero(np.append(True, unit[1:] != unit[:-1]))
+    baseline = value[first]
+    changed = np.flatnonzero(value != baseline[np.searchsorted(unit[first], unit)])
+    who, at = np.unique(unit[changed], return_index=True)
+    cohort = np.full(len(keys.units), np.nan)
+    cohort[who] = keys.periods[period[changed][at]]
+    up = np.zeros(len(keys.units), dtype=bool)
+    up[who] = (value[changed] > baseline[np.searchsorted(unit[first], unit[changed])])[at]
+    place = keys.units.get_indexer(panel.units)
+    treatment = _place(panel, pd.Series(cohort[place], index=panel.units, name=name))
+    rises, changes = int(up[place].sum()), int((~np.isnan(cohort[place])).sum())
+    note = (
+        f"cohorts are first changes of {name!r}: raised first in {rises:,} unit(s), lowered in {changes - rises:,}; units without a change "
+        "count as never treated, whatever their treatment"
+    )
+    starting, followed = np.zeros(len(keys.units)), np.full((len(keys.units), len(keys.periods)), np.nan)
+    starting[unit[first]] = baseline
+    followed[unit, period] = value
+    within = np.searchsorted(keys.periods, panel.periods)
+    filled = fill_forward(followed, ~np.isnan(followed), starting)[place][:, within]
+    return replace(treatment, baseline=starting[place], path=filled, notes=(*treatment.notes, note))
+
+
+def fill_forward(values: np.ndarray, known: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Put the last known value where none is known, (N, T), and ``before`` (N,) where none was known yet."""
+    last = np.maximum.accumulate(np.where(known, np.arange(values.shape[1]), -1), axis=1)
+    found = np.take_along_axis(values, np.maximum(last, 0), axis=1)
+    return np.where(last < 0, before[:, None], found)
 
 
 def _report_disagreement(keys: Keys, found: Treatment, stated: Treatment, faults: Faults) -> None:

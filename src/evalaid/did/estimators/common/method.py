@@ -12,6 +12,7 @@ import pandas as pd
 
 from evalaid.base.effect_columns import TREATED_CLUSTERS
 from evalaid.base.errors import EstimationError
+from evalaid.base.names import PATH
 from evalaid.base.periods import label
 from evalaid.did.effects.aggregation import Population
 from evalaid.did.effects.effects import Effects
@@ -140,6 +141,11 @@ def unmet(needs: Needs, design: Design, options: Any = None) -> tuple[str, ...]:
             f"{int(ended.sum())} unit(s) are untreated again after their start, for example {matrices.units[ended][0]}, and the "
             "method takes treatment as lasting; dcdh follows the actual path, or name the first treated period with cohort=... "
             "instead of treated=... to estimate the effect of having started"
+        )
+    if needs.stays and PATH in design.panel.names:
+        reasons.append(
+            "the cohorts are first changes of a treatment path, from baselines that may differ, and the method takes them for first "
+            "treatments that last; dcdh follows the path, or name cohort=... or treated=... instead of path=..."
         )
     starts = matrices.reaction(anticipation)
     longest = max(int((matrices.periods < start).sum()) for start in starts)

@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 
 from evalaid.base.errors import EstimationError
 from evalaid.did.effects.effects import Effects
-from evalaid.did.effects.influence import Block, Influence
-from evalaid.did.estimators.common.method import Method, Needs, choice, chosen_covariates
+from evalaid.did.estimators.common.method import Method, Needs, choice, chosen_covariates, scale_of
+from evalaid.did.estimators.common.unbalanced import BASE_PERIOD
 from evalaid.did.estimators.comparisons.callaway_santanna import CallawaySantannaOptions, fit_callaway_santanna
+from evalaid.did.estimators.comparisons.switchers import compare_switchers
 from evalaid.did.panel.design import Design
-from evalaid.did.panel.matrices import PATH, Matrices
+from evalaid.did.panel.matrices import BASELINE, PATH
+from evalaid.did.panel.treatment import fill_forward
 
 Floats = NDArray[np.float64]
 
@@ -25,50 +27,85 @@ class DcdhOptions:
     # Covariate of the design with each unit's treatment intensity by period (zero before the start, possibly back to
     # zero after an end); None = treated for good with intensity one
     path: str | None = None
+    # Units by the direction of their first change: all, up from the baseline (on), or down from it (off)
+    switchers: str = choice("all", "on", "off")
     # Effect of having had the path rather than none; or that effect for each unit of intensity and period received so
     # far
     effect: str = choice("actual", "normalised")
 
 
 def fit_dcdh(design: Design, options: DcdhOptions) -> Effects:
-    """Compare units whose treatment has changed with units whose treatment has not changed yet.
+    """Compare units whose treatment has changed with units of the same baseline treatment that has not changed yet.
 
-    Assumes parallel trends of the outcome without any change and no anticipation. Nothing is assumed about how effects
-    build up, last or fade, so the programme may end or change its intensity after the start.
+    Assumes parallel trends, without any change, among units with the same treatment in the first period, and no anticipation.
+    Nothing is assumed about how effects build up, last or fade, so the programme may end or change its intensity after the start.
 
-    One cell per cohort and period against the last period before the start. ``normalised`` effects average, by event time
-    or overall, as a ratio of sums: units with more treatment received weigh more. Cells without treatment received so
-    far (placebos before the start) are then missing.
+    One cell per cohort (first change) and period against the last period before the change; a cell averages the units that are compared
+    in it. With ``diagnose(path=)`` units may be treated from the first period on: a first change down counts with the other sign, so
+    that effects are those of more treatment, and who has no unchanged unit of its baseline is named in the note of every number. A unit is
+    left out once its treatment has been above and below its baseline. ``normalised`` effects average, by event time or overall, as a ratio
+    of sums: units with more treatment received weigh more. Cells without treatment received so far (placebos before the start) are then
+    missing.
 
     Notes
     -----
-    ``DID_gl = Y_g,F+l - Y_g,F-1 - (the same over units untreated through F+l)``; normalised: ``sum_g DID_gl / sum_g
-    sum_{k<=l} D_g,F+k``. With a treatment that stays the actual effects are those of Callaway and Sant'Anna with
-    not-yet-treated comparisons and a universal base; in a panel with gaps each cell compares the units observed in both its periods. De Chaisemartin and D'Haultfoeuille (2024), doi:10.1162/rest_a_01414.
+    ``DID_gl = S_g [Y_g,F+l - Y_g,F-1 - (the same over units with D_1 = D_g,1, unchanged through F+l)]``, ``S_g`` the sign of the first change;
+    normalised: ``sum_g DID_gl / sum_g sum_{k<=l} |D_g,F+k - D_g,1|``. With a treatment that stays the actual effects are those of Callaway
+    and Sant'Anna with not-yet-treated comparisons and a universal base; in a panel with gaps each cell compares the units observed in
+    both its periods. De Chaisemartin and D'Haultfoeuille (2024), doi:10.1162/rest_a_01414.
     """
-    plain = fit_callaway_santanna(
-        design, CallawaySantannaOptions(adjustment="none", base_period="universal", anticipation=None)
-    )
-    if design.matrices.observed is not None and (options.path is not None or PATH in design.matrices.covariates):
+    matrices = design.matrices
+    given = options.path is not None or PATH in matrices.covariates
+    if options.effect == "normalised" and matrices.observed is not None and given:
         raise EstimationError(
             "dcdh: the panel has gaps, and what a unit received in a period that is not observed is not known; leave these units or "
             "periods out, or leave path out if treatment stays once it has started."
         )
-    path = _path(design, options)
-    named = replace(plain, method=METHOD.name, estimand=f"{METHOD.estimand} ({options.effect})")
-    if options.effect == "actual":
-        return named
-    return _normalise(named, design.matrices, path)
+    path, baseline = _path(design, options)
+    if matrices.observed is None and not given and options.effect == "actual" and options.switchers != "off":
+        plain = CallawaySantannaOptions(adjustment="none", base_period="universal", anticipation=None)
+        return replace(
+            fit_callaway_santanna(design, plain), method=METHOD.name, estimand=f"{METHOD.estimand} ({options.effect})"
+        )
+    found, remark = compare_switchers(
+        matrices,
+        path,
+        baseline,
+        anticipation=design.anticipation,
+        switchers=options.switchers,
+        normalised=options.effect == "normalised",
+    )
+    if np.isnan(found.value[found.cells["event_time"].to_numpy() >= 0]).all():
+        reasons = dict.fromkeys(reason for reason in found.cells["reason"] if reason and reason != BASE_PERIOD)
+        raise EstimationError(
+            f"dcdh: no unit whose treatment changes ({options.switchers}) can be compared: {'; '.join(reasons) or 'none'}."
+        )
+    words = (
+        "" if options.switchers == "all" else f"; first changes {'up' if options.switchers == 'on' else 'down'} only"
+    )
+    return replace(
+        found,
+        method=METHOD.name,
+        estimand=f"{METHOD.estimand} ({options.effect}){words}",
+        scale=scale_of(design),
+        aggregation="estimated" if options.effect == "actual" else "fixed",
+        convention=replace(found.convention, remark=remark),
+    )
 
 
-def _path(design: Design, options: DcdhOptions) -> Floats:
-    """Find the intensity of every unit and period and hold it against the cohorts."""
+def _path(design: Design, options: DcdhOptions) -> tuple[Floats, Floats]:
+    """Find the intensity of every unit and period, (N, T), and of its first, (N,), and hold them against the cohorts."""
     matrices = design.matrices
     treated = matrices.periods >= np.where(np.isnan(matrices.cohort), np.inf, matrices.cohort)[:, None]
+    nothing = np.zeros(matrices.n_units)
+    if options.path is None and BASELINE in matrices.covariates:
+        return matrices.covariates[PATH], matrices.covariates[BASELINE][:, 0]
     if options.path is None and PATH not in matrices.covariates:
-        return treated.astype(float)
+        return treated.astype(float), nothing
     (name,) = (PATH,) if options.path is None else chosen_covariates(METHOD.name, design, (options.path,))
     path = matrices.covariates[name]
+    if matrices.observed is not None:
+        path = fill_forward(path, matrices.observed, nothing)
     start = np.arange(matrices.n_units) < matrices.never.start
     at_start = np.zeros(matrices.n_units)
     columns = np.searchsorted(matrices.periods, matrices.cohort[start])
@@ -85,30 +122,7 @@ def _path(design: Design, options: DcdhOptions) -> Floats:
                 f"dcdh: the path {name!r} {fault} for {int(rows.sum())} unit(s), for example {units}. The cohort must be the "
                 "first period with a positive intensity; a programme that ended has zeros after its end."
             )
-    return path
-
-
-def _normalise(effects: Effects, matrices: Matrices, path: Floats) -> Effects:
-    """Divide each cell by the mean intensity received so far; its influence enters by the delta method."""
-    received = np.cumsum(path, axis=1)
-    value, size = np.full(len(effects), np.nan), np.zeros(len(effects))
-    reason = effects.cells["reason"].to_numpy(dtype=object).copy()
-    inverse, own = np.zeros(len(effects)), np.zeros((matrices.n_units, len(effects)))
-    weight = effects.population.weight
-    for k, (cohort, period) in enumerate(zip(effects.cells["cohort"], effects.cells["period"], strict=True)):
-        rows = matrices.cohort == cohort
-        share = weight * rows / weight[rows].sum()
-        mean = float(share @ received[:, np.searchsorted(matrices.periods, period)])
-        if mean <= 0 or np.isnan(effects.value[k]):
-            reason[k] = reason[k] or "no treatment received so far"
-            continue
-        value[k], size[k], inverse[k] = effects.value[k] / mean, effects.size[k] * mean, 1 / mean
-        deviation = received[:, np.searchsorted(matrices.periods, period)] - mean
-        own[:, k] = -value[k] / mean * share * deviation
-    extra = Influence(matrices.n_units, len(effects), (Block(slice(None), own, np.eye(len(effects))),))
-    influence = effects.influence.combine(np.diag(inverse)).plus(extra)
-    cells = effects.cells.assign(reason=reason)
-    return replace(effects, cells=cells, value=value, size=size, influence=influence, aggregation="fixed")
+    return path, nothing
 
 
 METHOD = Method(

@@ -11,7 +11,7 @@ import pandas as pd
 
 from evalaid.base.effect_columns import ESTIMATE
 from evalaid.base.errors import DesignError, NotIdentifiedError
-from evalaid.base.names import CLUSTER, EXPOSURE, OUTCOME, PARTIAL, PERIOD, STRATUM, TREATED, UNIT, WEIGHT
+from evalaid.base.names import CLUSTER, EXPOSURE, OUTCOME, PARTIAL, PATH, PERIOD, STRATUM, TREATED, UNIT, WEIGHT
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.inference.infer import infer
 from evalaid.did.panel.design import Design, diagnose
@@ -54,9 +54,12 @@ def with_outcome(design: Design, column: str, outcome_unit: str | None = None) -
         names[UNIT],
         names[PERIOD],
         column,
-        None if design.treatment.stated.name == names.get(TREATED) else str(design.treatment.stated.name),
+        None
+        if design.treatment.stated.name in (names.get(TREATED), names.get(PATH))
+        else str(design.treatment.stated.name),
         covariates=tuple(name for name in design.covariates if name != column),
         treated=names.get(TREATED),
+        path=names.get(PATH),
         weight=names.get(WEIGHT),
         cluster=names.get(CLUSTER),
         partial=names.get(PARTIAL),

@@ -362,17 +362,7 @@ def diagnose(
     >>> design.n_units, design.n_treated, design.n_never, design.staggered
     (4, 2, 2, True)
     """
-    if isinstance(anticipation, bool) or not isinstance(anticipation, (int, np.integer)) or anticipation < 0:
-        raise DesignError(f"Found anticipation={anticipation!r}; expected a whole number of periods, 0 or more.")
-    if cohort is None and treated is None and path is None:
-        raise DesignError(
-            "Found neither cohort= nor treated=; expected the column of first treated periods, or a 0/1 column."
-        )
-    if path is not None and (cohort is not None or treated is not None):
-        raise DesignError(
-            "Found path= beside cohort= or treated=; expected path alone: its cohorts are first changes of treatment, not first "
-            "treated periods."
-        )
+    _check_asked(cohort, treated, path, anticipation)
     frame = read_frame(frame)
     faults = Faults()
     roles = {
@@ -392,18 +382,14 @@ def diagnose(
     whole, frame = frame, _with_outcome(frame, outcome) if path is not None else frame
     panel = gather_panel(frame, roles, covariates, outcome_unit, faults, weight_kind)
     stated = None if cohort is None else find_column(frame, cohort, names.COHORT, faults)
-    treatment = None
-    reversals = pd.DataFrame({"unit": [], "first_treated": [], "untreated_again": []})
+    treatment, reversals = None, pd.DataFrame({"unit": [], "first_treated": [], "untreated_again": []})
     if panel is not None and treated is not None:
         if not faults:
             on = panel.columns[names.TREATED]
             treatment = gather_first_treated(panel.keys, on, treated, stated, faults)
             reversals = list_reversals(panel.keys, on)
     elif panel is not None and path is not None:
-        if not faults:
-            known = whole[np.isfinite(as_numbers(whole[path]))]
-            keys = read_keys(known[unit], known[period])
-            treatment = gather_first_change(panel.keys, keys, as_numbers(known[path]), path)
+        treatment = None if faults else _follow(whole, panel, unit, period, path)
     elif panel is not None and stated is not None:
         treatment = gather_treatment(panel.keys, stated, faults)
     if exposure is not None and panel is not None and treatment is not None and not faults:
@@ -414,13 +400,6 @@ def diagnose(
     assert treatment is not None  # noqa: S101
     matrices = build_matrices(panel, treatment, keep_path=len(reversals) > 0)
     hidden = int(panel.columns[names.PARTIAL].sum()) if partial else 0
-    blank = len(whole) - len(frame)
-    left_out: tuple[str, ...] = (
-        (f"{blank:,} row(s) without an outcome left out; their treatment is read",) if blank else ()
-    )
-    left_out += (
-        (f"{hidden:,} observation{'s' * (hidden != 1)} left out: treated in a part of the period",) if hidden else ()
-    )
     return Design(
         matrices=matrices,
         panel=panel,
@@ -428,11 +407,41 @@ def diagnose(
         outcome_unit=panel.outcome_unit,
         covariates=panel.covariates,
         anticipation=int(anticipation),
-        notes=(*panel.notes, *treatment.notes, *left_out),
+        notes=(*panel.notes, *treatment.notes, *_left_out(len(whole) - len(frame), hidden)),
         excluded=_list_excluded(treatment, matrices),
         reversals=reversals,
         source=whole.copy(deep=False),  # shares memory; copy-on-write keeps later changes by the caller out
     )
+
+
+def _check_asked(cohort: str | None, treated: str | None, path: str | None, anticipation: Any) -> None:
+    """Refuse a design without, or with two, ways to say when units are treated, and an anticipation that is no number of periods."""
+    if isinstance(anticipation, bool) or not isinstance(anticipation, (int, np.integer)) or anticipation < 0:
+        raise DesignError(f"Found anticipation={anticipation!r}; expected a whole number of periods, 0 or more.")
+    if cohort is None and treated is None and path is None:
+        raise DesignError(
+            "Found neither cohort= nor treated=; expected the column of first treated periods, or a 0/1 column."
+        )
+    if path is not None and (cohort is not None or treated is not None):
+        raise DesignError(
+            "Found path= beside cohort= or treated=; expected path alone: its cohorts are first changes of treatment, not first "
+            "treated periods."
+        )
+
+
+def _follow(whole: pd.DataFrame, panel: Panel, unit: str, period: str, path: str) -> Treatment:
+    """Read first changes of treatment from all rows in which it is known, those without an outcome included."""
+    known = whole[np.isfinite(as_numbers(whole[path]))]
+    return gather_first_change(panel.keys, read_keys(known[unit], known[period]), as_numbers(known[path]), path)
+
+
+def _left_out(blank: int, hidden: int) -> tuple[str, ...]:
+    """Note the rows that are in no comparison."""
+    notes = (
+        f"{blank:,} row{'s' * (blank != 1)} without an outcome left out; their treatment is read" if blank else "",
+        f"{hidden:,} observation{'s' * (hidden != 1)} left out: treated in a part of the period" if hidden else "",
+    )
+    return tuple(note for note in notes if note)
 
 
 def _with_outcome(frame: pd.DataFrame, outcome: str) -> pd.DataFrame:

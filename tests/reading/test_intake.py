@@ -191,13 +191,18 @@ def test_each_column_is_typed_after_all_its_rows_are_seen(tmp_path, text, column
     assert all(a == b or (pd.isna(a) and pd.isna(b)) for a, b in zip(found, values, strict=True)), found
 
 
+def written(decimal):
+    """A layout that says how the numbers of a file are written and nothing else."""
+    return FileLayout(tables=(TableLayout(decimal=decimal),))
+
+
 def test_a_number_that_can_be_read_in_two_ways_is_asked_about(tmp_path):
     path = tmp_path / "panel.csv"
     path.write_text("unit;v\nA;191,597\nB;7\nC;12\n", encoding="utf-8")
     with pytest.raises(ReadingError, match="decimal: "):
         read_tidy(path)
-    assert read_tidy(path, decimal=",").frame["v"].tolist() == [191.597, 7, 12]
-    assert read_tidy(path, decimal=".").frame["v"].tolist() == [191597, 7, 12]
+    assert read_tidy(path, layout=written(",")).frame["v"].tolist() == [191.597, 7, 12]
+    assert read_tidy(path, layout=written(".")).frame["v"].tolist() == [191597, 7, 12]
 
 
 @pytest.mark.parametrize(

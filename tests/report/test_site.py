@@ -117,6 +117,18 @@ def test_a_design_without_an_estimate_offers_no_number(report):
     assert "finds ." not in html
 
 
+@pytest.mark.parametrize(("sign", "word", "other"), [(1, "higher", "lower"), (-1, "lower", "higher")])
+def test_what_may_be_said_of_a_fragile_effect_has_its_direction(report, sign, word, other):
+    ends = {"overall.main.estimate": 3.0, "overall.main.conf_low": 1.0, "overall.main.conf_high": 5.0}
+    turned = dict(zip(ends, (sign * 3.0, *sorted((sign * 1.0, sign * 5.0))), strict=True))
+    numbers = [{**one, "value": turned.get(one["key"], one["value"])} for one in NUMBERS if "truth" not in one["key"]]
+    html = pages_of(report, {**SPEC, "data_kind": "real"}, numbers)["index"]
+    html = re.sub("</?a[^>]*>", "", html)
+    assert "Effect shown, fragile" in html
+    assert f"is estimated to be 3.0 points {word} with the programme than without it" in html
+    assert f"points {other} with" not in html
+
+
 def test_the_index_links_every_study_with_its_verdict_real_ones_first(report, tmp_path):
     pages_of(report)
     answer = load_answer(report)

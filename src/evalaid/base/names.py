@@ -31,6 +31,7 @@ SHARE_WORDS = frozenset({"share", "shares", "rate", "rates", "pct", "percent", "
 SHARE_CHARACTERS = ("率", "占比", "이용률", "비율")
 
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+_PER = re.compile(r"(?<![a-z])per[ _-]?(?!cent)(?:\d|[a-z])", re.IGNORECASE)
 
 
 def names_a_share(column: object) -> bool:
@@ -43,8 +44,12 @@ def names_a_share(column: object) -> bool:
     --------
     >>> names_a_share("acute_inpatient_share_pct"), names_a_share("관내이용률"), names_a_share("corporate_beds")
     (True, True, False)
+    >>> names_a_share("rate_per_1000"), names_a_share("rate per cent")
+    (False, True)
     """
     text = str(column)
+    if _PER.search(text):
+        return False
     return any(part in text for part in SHARE_CHARACTERS) or any(
         word.lower() in SHARE_WORDS for word in _WORDS.findall(text)
     )

@@ -17,7 +17,7 @@ from evalaid.reading.journal.layouts import Layout
 from evalaid.reading.rosters.rosters import read_partnerships
 from evalaid.reading.tables.tables import LayoutError, read_table
 from evalaid.study.first_periods import decide_columns, decide_starts
-from evalaid.study.sources import load_reading, read_partnerships_file
+from evalaid.study.sources import load_reading, read_partnerships_file, tidy_layout
 from evalaid.study.spec import StudySpec
 
 _GIVEN = "the layout says so"
@@ -58,13 +58,13 @@ def gather_decisions(spec: StudySpec) -> FileDecisions:
     True
     """
     decisions, left_out, faults = [], [], []
-    if spec.layout is not None:
+    if tidy_layout(spec) is None:
         reading = load_reading(spec)
         decisions.append(_with_evidence(reading, str(spec.panel), read_table))
         left_out.append(reading.left_out)
         faults.append(reading.faults)
     if spec.roster is not None and spec.roster_layout is not None:
-        if spec.layout is None and spec.panel is not None:
+        if tidy_layout(spec) is not None and spec.panel is not None:
             decisions.append(decide_columns(spec))
         roster = read_partnerships_file(spec.roster, spec.roster_layout)
         starts, absent = decide_starts(spec, roster)

@@ -16,6 +16,7 @@ from evalaid.did.panel.design import Design, diagnose
 from evalaid.programme.cohorts import Assignment, assign_cohorts
 from evalaid.programme.roster import Roster, roster_of
 from evalaid.reading.values.comparable_names import comparable, name_text
+from evalaid.study.inspection.tidy_panel import without_gaps
 from evalaid.study.inspection.treatment_columns import first_treated, read_treated
 from evalaid.study.sources import (
     load_reading,
@@ -24,6 +25,7 @@ from evalaid.study.sources import (
     read_file,
     read_partnerships_file,
     simulated_name,
+    tidy_layout,
 )
 from evalaid.study.spec import StudySpec
 
@@ -88,6 +90,9 @@ def list_steps(spec: StudySpec) -> Iterator[tuple[str, pd.DataFrame]]:
     named = [*spec.keep, *(name for entry in spec.leave_out for name in entry), *spec.baseline]
     need_columns(frame, "the joined panel", [*named, *([spec.cluster] if spec.cluster else [])])
     yield "", frame
+    frame, gaps = without_gaps(frame, spec.outcome)
+    if gaps:
+        yield f"gaps: {spec.outcome}", frame
     left_out = [
         _rows_of(frame, entry) for entry in spec.leave_out
     ]  # of the whole table: a value that it lacks is a slip
@@ -278,15 +283,15 @@ def _read_panel(spec: StudySpec) -> tuple[pd.DataFrame, str]:
             f"The study '{spec.study}' has neither panel nor simulation: there are no outcome data to compare. It can "
             "examine published claims (notebook 1_claims), nothing else."
         )
-    if spec.layout is not None:
-        return load_reading(spec).frame.copy(), spec.panel
-    return read_file(spec.panel), spec.panel
+    layout = tidy_layout(spec)
+    frame = load_reading(spec).frame.copy() if layout is None else read_file(spec.panel, layout)
+    return frame, spec.panel
 
 
 def _read_beside(name: str, column: str | None, spec: StudySpec) -> pd.DataFrame:
     """Read a file that is matched with the panel by a column; beside a panel with a layout its codes are text."""
     table = read_file(name)
-    if spec.layout is None or column not in table:
+    if tidy_layout(spec) is not None or column not in table:
         return table
     codes = table[column]
     whole = pd.api.types.is_float_dtype(codes) and bool((codes.dropna() % 1 == 0).all())

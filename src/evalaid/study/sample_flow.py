@@ -57,6 +57,34 @@ def follow_sample(spec: StudySpec) -> SampleFlow:
     return SampleFlow(pd.DataFrame(rows, columns=COLUMNS), pd.DataFrame(gone, columns=["unit", "step"]))
 
 
+def in_words(step: str, unit: str) -> str:
+    """Return a rule of a study's file in plain words; what is no rule stays as it is.
+
+    Examples
+    --------
+    >>> in_words("leave_out: district_key is 경기도_부천시", "district_key"), in_words("keep: district_kind is city, county", "district_key")
+    ('without 경기도 부천시', 'district kind: city, county')
+    """
+    rule, found, rest = step.partition(": ")
+    if not found or rule not in _RULES:
+        return step
+    column, _, values = rest.partition(" is ")
+    if rule == "leave_out" and column == unit and ";" not in rest:
+        rest = values
+    return _RULES[rule].format(rest.replace(" is ", ": ").replace("_", " "))
+
+
+_RULES = {
+    "gaps": "with a value: {}",
+    "leave_out": "without {}",
+    "keep": "{}",
+    "first_period": "from {} on",
+    "last_period": "up to {}",
+    "leave_out_events": "without those that saw: {}",
+    "only_cohorts": "cohorts {}",
+}
+
+
 def _counted(spec: StudySpec) -> Iterator[tuple[str, set[object], int]]:
     """Yield each rule with the units and the number of observations that are left after it."""
     frame = pd.DataFrame()

@@ -18,6 +18,7 @@ import pandas as pd
 from evalaid.base.errors import EvalaidError, StudyError
 from evalaid.base.project import LAYOUTS, PUBLISHED, REPORTS, project_root
 from evalaid.evidence.claims.published_claims import Claims
+from evalaid.reading.journal.layouts import FileLayout
 from evalaid.reading.rosters.rosters import Partnerships, read_partnerships
 from evalaid.reading.tables.tables import Reading, read_table
 from evalaid.reading.tables.tidy import read_tidy
@@ -233,7 +234,13 @@ def _simulate(parameters: str) -> SimulatedPanel:
     return simulate(given.pop("generator"), **given)
 
 
-def read_file(name: str) -> pd.DataFrame:
+def tidy_layout(spec: StudySpec) -> FileLayout | None:
+    """Return the layout of a study whose panel is a tidy table, as far as it has one; None for any other."""
+    layout = FileLayout.read(project_root() / spec.layout) if spec.layout is not None else FileLayout(tidy=True)
+    return layout if layout.tidy else None
+
+
+def read_file(name: str, layout: FileLayout | None = None) -> pd.DataFrame:
     """Read a tidy table of the project (csv, a workbook, Parquet), by its path relative to it.
 
     Raises
@@ -248,7 +255,7 @@ def read_file(name: str) -> pd.DataFrame:
         raise StudyError(
             f"The file {name} does not exist in the project. Correct the study's file or restore the data."
         )
-    return read_tidy(path).frame
+    return read_tidy(path, layout=layout).frame
 
 
 def need_columns(frame: pd.DataFrame, where: str, columns: Iterable[str]) -> None:

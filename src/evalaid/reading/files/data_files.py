@@ -14,6 +14,7 @@ import pandas as pd
 
 from evalaid.base.errors import ReadingError
 from evalaid.reading.files.snapshot import fault, readable_name
+from evalaid.reading.words.vocabulary import pattern_of
 
 MOST_ROWS = 2_000_000
 """A file with more rows holds no units by periods."""
@@ -86,10 +87,7 @@ def _stata(path: Path, _: str) -> DataFile:
         raw = reader.read()
         values = reader.value_labels()
         named = _stata_label_names(reader)
-    for column, name in named.items():
-        if column in raw and (of := values.get(name)):
-            raw[column] = _labelled(raw[column], of)
-    return DataFile(raw, "a Stata file", labels)
+    return _with_labels(raw, {column: values.get(name, {}) for column, name in named.items()}, "a Stata file", labels)
 
 
 def _stata_label_names(reader: Any) -> dict[str, str]:
@@ -99,12 +97,21 @@ def _stata_label_names(reader: Any) -> dict[str, str]:
     return {column: name for column, name in zip(columns, names, strict=False) if name}
 
 
-def _labelled(values: pd.Series, labels: Mapping[Any, str]) -> pd.Series:
-    """Write the label of every value that has one; a column whose labels cover only special values keeps its numbers."""
-    there = values.dropna().unique()
-    if not len(there) or sum(value in labels for value in there) < len(there):
-        return values
-    return values.map(lambda value: None if pd.isna(value) else labels[value]).astype(object)
+def _with_labels(
+    frame: pd.DataFrame, every: Mapping[str, Mapping[Any, str]], kind: str, said: dict[str, str]
+) -> DataFile:
+    """Write the label of every value where all have one; else a label that says "no value" (99: not reported) makes it missing."""
+    for column, labels in every.items():
+        there = frame[column].dropna().unique() if column in frame and labels else ()
+        if len(there) and all(value in labels for value in there):
+            frame[column] = (
+                frame[column].map(lambda value, of=labels: None if pd.isna(value) else of[value]).astype(object)
+            )
+        elif none := [value for value in there if pattern_of("no_value").search(str(labels.get(value, "")))]:
+            frame[column] = frame[column].mask(frame[column].isin(none))
+            marks = ", ".join(f"{value:g} ({labels[value]})" for value in none)
+            said[column] = f"{said.get(column, column)}; no value: {marks}"
+    return DataFile(frame, kind, said)
 
 
 def _readstat(reader: str, kind: str) -> Callable[[Path, str], DataFile]:
@@ -112,10 +119,8 @@ def _readstat(reader: str, kind: str) -> Callable[[Path, str], DataFile]:
         import pyreadstat
 
         frame, meta = getattr(pyreadstat, reader)(str(path))
-        for column, labels in getattr(meta, "variable_value_labels", {}).items():
-            frame[column] = _labelled(frame[column], labels)
         said = {name: text for name, text in (meta.column_names_to_labels or {}).items() if text}
-        return DataFile(frame, kind, said)
+        return _with_labels(frame, getattr(meta, "variable_value_labels", {}), kind, said)
 
     return read
 
@@ -164,7 +169,7 @@ def _json(path: Path, _: str) -> DataFile:
     if not isinstance(stored, list) or not all(isinstance(row, dict) for row in stored):
         message = f"{readable_name(path.name)}: the JSON holds no table. Expected a list of objects, one per row, or one object on each line."
         raise fault(path, message, found="no table", expected="a list of objects")
-    return DataFile(pd.DataFrame(stored), "a JSON file")
+    return DataFile(pd.json_normalize(stored, sep="_"), "a JSON file")
 
 
 def _sqlite(path: Path, table: str) -> DataFile:

@@ -12,6 +12,8 @@ from pathlib import Path
 from evalaid.reading.files.snapshot import Limits, fault
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", "，": "full-width comma"}
+_RARE = frozenset(";\t|")
+"""Separators that hardly stand inside a field, as a comma does."""
 _TRIED_ROWS = 200
 _REGULAR = 0.8
 """A separator fits when this share of the first rows has the same number of fields; titles and notes are the rest."""
@@ -69,6 +71,8 @@ def _detect(path: Path | str, text: str) -> tuple[str, str]:
     best = max(fits, key=lambda separator: fits[separator][:2])
     share, width, rows, total = fits[best]
     rivals = [name for name in fits if name != best and fits[name][0] >= _REGULAR and fits[name][0] >= share]
+    if best in _RARE:  # commas stand inside fields: decimals, or "Lübeck, city"
+        rivals = [name for name in rivals if name in _RARE]
     if share >= _REGULAR and rivals:
         shown = "; ".join(
             f"{SEPARATORS[name]}: {fits[name][1]} fields in {fits[name][2]} rows" for name in (best, *rivals)

@@ -17,6 +17,7 @@ from evalaid.reading.files.snapshot import Snapshot
 _REFERENCE = re.compile(r"([A-Z]{1,3})([1-9]\d{0,6})")
 _BIFF_ERRORS = {0: "#NULL!", 7: "#DIV/0!", 15: "#VALUE!", 23: "#REF!", 29: "#NAME?", 36: "#NUM!", 42: "#N/A"}
 _BLOCK = 1 << 16
+_ZEROS = re.compile(r"\"?(0{2,})\"?(?:;@|;[^;]*)*")
 _KEPT = 40  # characters of a value: enough for an error, and to tell that there is one
 _ODS_CELLS = {"table-cell", "covered-table-cell"}
 _XLS_ROWS, _XLS_COLUMNS = 65_536, 256
@@ -35,6 +36,8 @@ class SheetFacts:
     hidden_rows: list[int] = field(default_factory=list)  # hidden rows with values
     hidden_columns: list[int] = field(default_factory=list)  # hidden columns
     merged: list[tuple[int, int, int, int]] = field(default_factory=list)  # (top, left, bottom, right)
+    # (row, column) of whole numbers shown with so many digits, zeros before them (01001)
+    padded: dict[tuple[int, int], int] = field(default_factory=dict)
 
     def reach(self, row: int, column: int) -> None:
         """Record that a value stands in a cell."""
@@ -49,12 +52,15 @@ def facts_of_xlsx(snapshot: Snapshot) -> dict[str, SheetFacts]:
         for name in ("xl/_rels/workbook.xml.rels", "xl/workbook.xml"):
             _parse(snapshot, part(archive, name, snapshot), index)
         every = {}
+        styles = _Styles()
+        if "xl/styles.xml" in names:
+            _parse(snapshot, part(archive, "xl/styles.xml", snapshot), styles)
         for name, key in index.sheets:
             target = index.targets.get(key, "")
             if target not in names:
                 raise damaged(snapshot, f"the sheet {name!r} is missing")
             if "worksheets/" in target:
-                sheet = _XlsxSheet()
+                sheet = _XlsxSheet(styles.digits)
                 _parse(snapshot, part(archive, target, snapshot), sheet)
                 every[name] = sheet.facts
     return every
@@ -88,10 +94,34 @@ class _Index(_Handler):
             self.sheets.append((values.get("name", ""), values.get("id", "")))
 
 
+class _Styles(_Handler):
+    """Find the cell formats of an xlsx workbook that show numbers with zeros before them (00000)."""
+
+    def __init__(self) -> None:
+        self.formats: dict[str, int] = {}
+        self.digits: dict[str, int] = {}  # number of a cell format -> digits
+        self.inside = False
+        self.count = 0
+
+    def start(self, tag: str, values: dict[str, str]) -> None:
+        if tag == "numFmt" and (zeros := _ZEROS.fullmatch(values.get("formatCode", ""))):
+            self.formats[values.get("numFmtId", "")] = len(zeros[1])
+        elif tag == "cellXfs":
+            self.inside = True
+        elif tag == "xf" and self.inside:
+            if digits := self.formats.get(values.get("numFmtId", "")):
+                self.digits[str(self.count)] = digits
+            self.count += 1
+
+    def end(self, tag: str) -> None:
+        self.inside = self.inside and tag != "cellXfs"
+
+
 class _XlsxSheet(_Handler):
     """SheetFacts a sheet of an xlsx workbook."""
 
-    def __init__(self) -> None:
+    def __init__(self, digits: dict[str, int]) -> None:
+        self.digits, self.style = digits, ""
         self.facts = SheetFacts()
         self.row = self.column = -1
         self.hidden = self.formula = False
@@ -102,6 +132,7 @@ class _XlsxSheet(_Handler):
             match = _REFERENCE.fullmatch(values.get("r", ""))
             self.row, self.column = cell_place(match[0]) if match else (self.row, self.column + 1)
             self.type, self.formula, self.value = values.get("t", ""), False, ""
+            self.style = values.get("s", "")
         elif tag == "row":
             self.row = int(values["r"]) - 1 if values.get("r", "").isdigit() else self.row + 1
             self.column = -1
@@ -121,6 +152,8 @@ class _XlsxSheet(_Handler):
             return
         if self.value:
             self.facts.reach(self.row, self.column)
+            if self.style in self.digits and self.value.isdigit():
+                self.facts.padded[self.row, self.column] = self.digits[self.style]
             if self.type == "e":
                 self.facts.errors[self.row, self.column] = self.value
             if self.hidden and self.facts.hidden_rows[-1:] != [self.row]:

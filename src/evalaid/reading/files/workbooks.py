@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -50,12 +50,14 @@ def read_sheets(snapshot: Snapshot, kind: str, sheet: str | None, limits: Limits
     names = list(answer["sheets"])
     if sheet is not None and sheet not in names:
         raise _no_sheet(snapshot, sheet, names)
+    shown = [name for name, (visible, *_) in answer["sheets"].items() if visible and every.get(name, SheetFacts()).rows]
+    hidden = [name for name in names if shown and sheet is None and not answer["sheets"][name][0]]
     found = []
     left = limits.cells
-    for name in names if sheet is None else [sheet]:
+    for name in [name for name in names if name not in hidden] if sheet is None else [sheet]:
         facts = every.get(name, SheetFacts())
         visible, rows, ranges = answer["sheets"].pop(name)
-        cells = _with_errors(make_cells(rows), facts)
+        cells = _as_shown(make_cells(rows), facts)
         if not has_value(cells):
             continue
         merged = {(top, left, bottom, right) for (top, left), (bottom, right) in ranges} | set(facts.merged)
@@ -67,15 +69,18 @@ def read_sheets(snapshot: Snapshot, kind: str, sheet: str | None, limits: Limits
         what = f"the sheet {sheet!r} is empty" if sheet is not None else "all sheets are empty"
         text = f"{snapshot.file}: {what}. Expected a table with values: check that the right file and sheet were named."
         raise fault(snapshot.path, text, found=what, expected="a table with values", sheet=sheet or "")
-    empty = [name for name in names if sheet is None and name not in {item.name for item in found}]
-    if empty:
-        note = f"Left out, for they are empty: {', '.join(map(repr, empty))}."
-        found = [Sheet(item.name, item.cells, item.merged, (*item.notes, note)) for item in found]
+    empty = [name for name in names if sheet is None and name not in {*hidden, *(item.name for item in found)}]
+    for left_out, why in ((empty, "are empty"), (hidden, "are hidden (to read one, name it)")):
+        note = f"Left out, for they {why}: {', '.join(map(repr, left_out))}."
+        found = [replace(item, notes=(*item.notes, note)) for item in found] if left_out else found
     return tuple(found)
 
 
-def _with_errors(cells: np.ndarray, facts: SheetFacts) -> np.ndarray:
-    """Put the text of an error where the library leaves nothing."""
+def _as_shown(cells: np.ndarray, facts: SheetFacts) -> np.ndarray:
+    """Write codes with the zeros that their format shows, and the text of an error where the library leaves nothing."""
+    for at, digits in facts.padded.items():
+        if isinstance(number := cells[at], int | float) and number == int(number):
+            cells[at] = f"{int(number):0{digits}d}"
     if not facts.errors:
         return cells
     height = max(cells.shape[0], *(row + 1 for row, _ in facts.errors))

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from evalaid.reading.files.grids import Grid
+from evalaid.reading.values.spans import Reckoning
 
 DECISION_COLUMNS = ["file", "sheet", "cell", "what", "decided", "because"]
 LEFT_OUT_COLUMNS = ["file", "sheet", "row", "cell", "value", "reason"]
@@ -59,6 +60,7 @@ class Journal:
     decisions: list[Decision] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
+    reckoning: Reckoning = field(default_factory=Reckoning)  # what the layout says about periods
 
     def decide(self, cell: str, what: str, decided: str, because: str) -> None:
         """Record a decision about this sheet."""

@@ -15,11 +15,13 @@ from evalaid.base.errors import ReadingError
 from evalaid.base.names import FIGURE, KEY_ROLES, NOTHING
 from evalaid.reading.files.cells import cell_place
 from evalaid.reading.values.number_formats import DECIMALS, THOUSANDS
+from evalaid.reading.values.spans import Reckoning
 from evalaid.reading.words.vocabulary import patterns
 
 PERIODS = ("year", "half-year", "quarter", "month")
 UNITS = ("counties", "as_written")
 DECREASES = ("keep", "missing")
+NAMED = ("begins", "ends")
 ROLES = (NOTHING, FIGURE, *KEY_ROLES)
 _AREA = re.compile(r"[A-Z]{1,3}[1-9]\d{0,6}:[A-Z]{1,3}[1-9]\d{0,6}")
 _LETTERS = re.compile(r"[A-Z]{1,3}")
@@ -149,6 +151,10 @@ class FileLayout:
         taken as they are written.
     day_first : bool, optional
         Whether 3/4/2019 is 3 April. None: decided where a number above 12 shows it.
+    year_named : {"begins", "ends"}, optional
+        Whether a fiscal year that is called by one year (FY2015) begins or ends in it.
+    tidy : bool, optional
+        Whether the files are tidy tables, whose columns the study names. None: decided by what they hold.
 
     Examples
     --------
@@ -165,6 +171,22 @@ class FileLayout:
     former: Mapping[str, str] | None = None
     divisions: str | None = None
     day_first: bool | None = None
+    year_named: str | None = None
+    tidy: bool | None = None
+
+    @property
+    def reckoning(self) -> Reckoning:
+        """What it says about periods."""
+        return Reckoning(self.year_begins, self.year_named, self.day_first)
+
+    @property
+    def open(self) -> bool:
+        """Whether it leaves open where tables and columns stand, so that it may be of a tidy table."""
+        placed = (
+            table.header_rows or table.data_rows or table.columns or table.area or not table.read
+            for table in self.tables
+        )
+        return self.tidy is not False and not any(placed)
 
     def find(self, file: str, sheet: str) -> TableLayout | None:
         """Return what the layout says about a sheet, None when it says nothing."""
@@ -229,6 +251,10 @@ def _write(layout: FileLayout) -> Iterator[str]:
         yield f"divisions: {_scalar(layout.divisions)}  # a list that units are looked up in: code, name, parent, valid_from, valid_to"
     if layout.day_first is not None:
         yield f"day_first: {_scalar(layout.day_first)}  # whether 3/4/2019 is 3 April"
+    if layout.year_named is not None:
+        yield f"year_named: {layout.year_named}  # whether FY2015 begins or ends in 2015"
+    if layout.tidy is not None:
+        yield f"tidy: {_scalar(layout.tidy)}  # one header row, and one row for each unit and period"
     if layout.former is not None:
         pairs = ", ".join(f"{_scalar(old)}: {_scalar(new)}" for old, new in layout.former.items())
         yield f"former: {{{pairs}}}  # former code or name of a unit: its present one"
@@ -301,6 +327,8 @@ class _Reader:
             former=self._pairs(stored.get("former")),
             divisions=self._text(stored.get("divisions"), "divisions"),
             day_first=self._flag(stored.get("day_first"), "day_first"),
+            year_named=self._one_of(stored.get("year_named"), NAMED, "year_named"),
+            tidy=self._flag(stored.get("tidy"), "tidy"),
         )
 
     def _table(self, entry: Any, where: str) -> TableLayout:

@@ -83,7 +83,7 @@ def detect_roster(given: TableLayout | None, journal: Journal) -> tuple[TableLay
     because = (
         "the layout says so"
         if given.header_rows
-        else "the first rows whose texts name a county (or a hospital that is helped) and a date or a hospital"
+        else "the first rows whose texts name a unit (or a hospital that is helped) and a date or a hospital"
     )
     journal.decide(f"A{header[0] + 1}", "header", f"row {rows}; data below it to row {block.data[1] + 1}", because)
     columns = _read_columns(given, block, journal)
@@ -163,7 +163,7 @@ def _check_columns(columns: Sequence[ColumnLayout], block: TableBlock, journal: 
     top = block.header[0]
     if not {NAME, CODE, RECIPIENT} & places.keys():
         example = "the column in the layout, for example 'B: {read: name}', or of the hospitals that are helped, 'B: {read: recipient}'"
-        journal.fault(top, "", "", f"no column of counties (names or codes) was found among {headers}", example)
+        journal.fault(top, "", "", f"no column of units (names or codes) was found among {headers}", example)
     if not set(STARTS) & places.keys():
         example = "the column in the layout, for example 'D: {read: start}'"
         journal.fault(top, "", "", f"no column of starts was found among {headers}", example)

@@ -29,10 +29,11 @@ from evalaid.reading.places.counties import PlacedUnit
 from evalaid.reading.rosters.roster_headers import STARTS
 from evalaid.reading.tables.headers import TableBlock
 from evalaid.reading.values.dates import (
-    ASK_YEAR,
+    ASK_NAMED,
     EXPECTED,
     FISCAL,
     FISCAL_YEAR,
+    NAMED_ONCE,
     StatedDate,
     read_date,
     read_spell,
@@ -40,6 +41,7 @@ from evalaid.reading.values.dates import (
 )
 from evalaid.reading.values.kinds import CellKind, classify, plain
 from evalaid.reading.values.numbers import read_numbers
+from evalaid.reading.values.spans import ASK_YEAR
 from evalaid.reading.words.vocabulary import patterns
 
 DATES = (START, ANNOUNCED, AGREED, ARRIVED, END)
@@ -59,7 +61,6 @@ class RosterSheet:
     notes: list[Fault] = field(default_factory=list)
     columns: Mapping[str, int] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
-    year_begins: int | None = None  # month in which fiscal years begin
 
 
 def split_names(value: object) -> tuple[str, ...]:
@@ -182,9 +183,9 @@ def read_row(
     dates = {role: _checked(sheet, role, row) for role in DATES if role in sheet.columns and role != start_role}
     spells = []
     for piece in pieces:
-        spell = read_spell(piece, sheet.year_begins)
+        spell = read_spell(piece, sheet.journal.reckoning)
         is_term = start_role == SPELL or (spell.end.text and spell.start.precision in {"day", "month"})
-        start = spell.start if is_term else read_date(piece, sheet.year_begins)
+        start = spell.start if is_term else read_date(piece, sheet.journal.reckoning)
         spells.append((start, dates.get(END) or (spell.end if is_term and spell.end.text else None)))
     if len(hospitals) > 1:
         how = "each with its own date" if len(pieces) > 1 else "all with the date of the row"
@@ -229,7 +230,7 @@ def _checked(sheet: RosterSheet, role: str, row: int) -> StatedDate | None:
     value = value_of(sheet, role, row)
     if role == END and says_no_end(value):
         return None
-    date = read_date(value, sheet.year_begins)
+    date = read_date(value, sheet.journal.reckoning)
     if date.fault:
         sheet.journal.fault(
             row, sheet.journal.grid.address(row, sheet.columns[role]), value, f"{role}: {date.fault}", EXPECTED
@@ -240,7 +241,7 @@ def _checked(sheet: RosterSheet, role: str, row: int) -> StatedDate | None:
 def _check_start(sheet: RosterSheet, row: int, where: str, start: StatedDate, end: StatedDate | None) -> None:
     journal = sheet.journal
     if start.fault:
-        expected = ASK_YEAR if start.fault == FISCAL else EXPECTED
+        expected = ASK_YEAR if start.fault == FISCAL else ASK_NAMED if start.fault == NAMED_ONCE else EXPECTED
         journal.fault(row, where, start.text, f"start: {start.fault}", expected)
     elif start.earliest is None:
         journal.fault(row, where, start.text, "the start is missing", f"{EXPECTED}, or the row in leave_out")

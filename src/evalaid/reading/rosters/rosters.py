@@ -160,7 +160,7 @@ def _look_up(rows: list[dict[str, Any]], listed: OwnDivisions) -> list[Fault]:
 
 
 def _read_sheet(grid: Grid, layout: FileLayout) -> RosterSheet:
-    journal = Journal(grid)
+    journal = Journal(grid, reckoning=layout.reckoning)
     for note in grid.notes:
         journal.decide("", "opening", note, "found while the file was opened")
     given = layout.find(grid.file, grid.sheet)
@@ -168,7 +168,6 @@ def _read_sheet(grid: Grid, layout: FileLayout) -> RosterSheet:
         replace(given or TableLayout(), file=grid.file, sheet=grid.sheet),
         journal,
         fill_down(grid),
-        year_begins=layout.year_begins,
     )
     if given is not None and not given.read:
         journal.decide("", "sheet", "not read", "the layout says so")

@@ -11,7 +11,7 @@ from evalaid.reading.values.kinds import UNIT_WORDS, find_role, is_unit, split_p
 from evalaid.reading.words.vocabulary import pattern_of, patterns
 
 _BRACKET = re.compile(rf"[(\[](?:单位[:：])?((?:{UNIT_WORDS})(?:[、,/](?:{UNIT_WORDS}))*)[)\]]", re.IGNORECASE)
-_MARKS = re.compile(r"([①-⑳*#※†]|\[\d+\]|注\d?)+$")
+_MARKS = re.compile(r"([①-⑳*#※†]|\[\d+\]|[(\[](?:[a-z]{1,2}|prov\w*|rev\w*|est\w*)\.?[)\]]|注\d?)+$", re.IGNORECASE)
 _NUMBERED = re.compile(r"^(?:\d+(?:\.\d+)*|[一二三四五六七八九十]+)[、.]|^其中[:：]?")
 _YEAR = re.compile(r"(?:19|20)\d{2}")
 

@@ -433,7 +433,7 @@ def _check_columns(columns: list[ColumnLayout], block: TableBlock, journal: Jour
             top,
             "",
             "",
-            f"no column of counties (names or codes) was found among {headers}",
+            f"no column of units (names or codes) was found among {headers}",
             "the column in the layout, for example 'B: {read: name}', or a line 'place: 440222' for a table of one county",
         )
     if not any(is_value(read) for read in reads):

@@ -150,7 +150,11 @@ def _column_spans(detected: Detected, values: list[ColumnLayout], journal: Journ
         place = f"{dated[0].column}{detected.block.header[0] + 1}"
         try:
             read = read_spans(
-                words, year=detected.year, step=detected.table.step, language=language_of_sheet(journal.grid)
+                words,
+                year=detected.year,
+                step=detected.table.step,
+                language=language_of_sheet(journal.grid),
+                reckoning=journal.reckoning,
             )
         except ReadingError as error:
             journal.fault(detected.block.header[0], place, words[0], *ask_for_step(error))

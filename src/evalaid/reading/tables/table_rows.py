@@ -430,6 +430,7 @@ def _read_periods(
             year=year if years is None else each,
             step=step,
             language=language_of_sheet(journal.grid),
+            reckoning=journal.reckoning,
         )
     except ReadingError as error:
         journal.fault(rows.position[0], journal.grid.address(rows.position[0], column), filled[0], *ask_for_step(error))
@@ -456,9 +457,9 @@ def _step_of_header(block: TableBlock, columns: Sequence[int]) -> str | None:
 
 def ask_for_step(error: ReadingError) -> tuple[str, str]:
     """Return what is wrong with periods that may be several things, and what settles it."""
-    return str(error).partition(" Expected one:")[0].rstrip(
-        "."
-    ), "a line 'step: quarter' (or month, half-year, year) in this table of the layout"
+    why, _, expected = str(error).partition(" Expected one: ")
+    step = "a line 'step: quarter' (or month, half-year, year) in this table of the layout"
+    return why.rstrip("."), step if expected.startswith("say step=") else expected.rstrip(".")
 
 
 def _dated(why: str, examples: str) -> str:

@@ -13,6 +13,7 @@ from evalaid.base.errors import ReadingError
 from evalaid.base.names import CODE, NAME
 from evalaid.base.periods import labels
 from evalaid.reading.files.cells import cell_place, column_number
+from evalaid.reading.files.digits import cells_in_western_digits
 from evalaid.reading.files.grids import TEXTS, WORKBOOKS, Grid, open_grids
 from evalaid.reading.files.snapshot import FAULT_COLUMNS
 from evalaid.reading.journal.decisions import (
@@ -174,6 +175,7 @@ def read_tables(
     """
     asked = layout if isinstance(layout, FileLayout) else FileLayout() if layout is None else FileLayout.read(layout)
     grids = [grid for path in paths for grid in open_grids(path, sheet, **asked.text_options(Path(path).name))]
+    grids = [replace(grid, cells=cells_in_western_digits(grid.cells)) for grid in grids]
     given, grids = with_units(asked, grids)
     sheets = [sheet for grid in grids for sheet in _read_grid(grid, given, stated=asked.units == given.units)]
     result = _with_present_units(_in_divisions(_Result.of(sheets), given), given.former)
@@ -274,7 +276,7 @@ def _read_grid(grid: Grid, layout: FileLayout, *, stated: bool) -> list[_Sheet]:
 
 def _read_part(part: SheetArea, layout: FileLayout) -> _Sheet:
     grid, given = part.grid, part.table
-    journal = Journal(grid)
+    journal = Journal(grid, reckoning=layout.reckoning)
     for note in grid.notes:
         journal.decide("", "opening", note, "found while the file was opened")
     if given is not None and given.area:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,16 +14,25 @@ import pandas as pd
 from evalaid.base.errors import ReadingError
 from evalaid.base.months import PeriodKind
 from evalaid.base.periods import recognise_periods
+from evalaid.reading.values.calendar_words import read_period
 from evalaid.reading.values.comparable_names import looks_like_code, name_text
+from evalaid.reading.values.day_order import is_open
 from evalaid.reading.values.kinds import LONGEST_HEADER
 from evalaid.reading.values.number_formats import NumberFormat, decide_format
-from evalaid.reading.values.numerals import MISSING_WORDS
-from evalaid.reading.values.spans import STEPS, read_spans
-from evalaid.reading.words.languages import has_decimal_commas, language_of, marks
+from evalaid.reading.values.numbers import read_numbers
+from evalaid.reading.values.numerals import MISSING_WORDS, Numeral, read_numeral
+from evalaid.reading.values.spans import STEPS, Reckoning, read_spans
+from evalaid.reading.words.languages import era, has_decimal_commas, language_of, marks
 
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]\d{1,3})?|[+-]?\d+\.\d+[eE]\d{1,3}")
 """A number in a text; 5E1 is none, for codes look like that."""
 
+_DIGIT = re.compile(r"\d")
+TEXT = "text"
+"""What a column that is nearly one of numbers is, as the decisions say it."""
+_MOST_NUMBERS = 0.7
+"""A column of which so many texts are numbers is one of numbers with some that cannot be read, and that is said."""
+_LIKE_CODE = re.compile(r"\d+[eE]\d+")
 _FIRST = 5
 _MOST_MARKS = 0.9
 """A column whose different texts are mostly marks for no value holds no numbers."""
@@ -36,6 +45,7 @@ class FileFacts:
     separator: str = ""
     decimal: str | None = None  # as the layout states it
     thousands: str | None = None
+    reckoning: Reckoning = field(default_factory=Reckoning)  # what the layout says about periods
 
 
 def type_columns(raw: pd.DataFrame, facts: FileFacts) -> tuple[pd.DataFrame, list[tuple[str, str, str]]]:
@@ -75,6 +85,12 @@ def type_columns(raw: pd.DataFrame, facts: FileFacts) -> tuple[pd.DataFrame, lis
             raw[column], texts[column], facts, language, hint if given is None else given
         )
         decisions += [(column, *entry) for entry in said]
+    for column in raw.columns if (years := era(language)) else ():
+        first, last, shift = years
+        if pd.api.types.is_integer_dtype(typed[column]) and len(raw) and typed[column].between(first, last).all():
+            typed[column] += shift
+            why = f"{int(raw[column].iloc[0])} is {int(typed[column].iloc[0])} of the common era, and called by the year in which it begins"
+            decisions.append((column, "years", why))
     return pd.DataFrame(typed, columns=raw.columns), decisions
 
 
@@ -115,25 +131,31 @@ def _type_column(
 ) -> tuple[pd.Series, list[tuple[str, str]]]:
     if any(map(looks_like_code, texts)):
         return _names(values), []
-    periods = _periods(values, texts, language)
+    periods = _periods(values, texts, language, facts.reckoning)
     if periods is not None:
         return periods
     numbers = _numbers(values, texts, facts, language, hint)
-    return (_names(values), []) if numbers is None else numbers
+    return numbers or (_names(values), [])
 
 
 def _map(values: pd.Series, of: Callable[[str], Any]) -> pd.Series:
     """Replace every text, each looked at once; other values stay."""
-    known = {text: of(text.strip()) for text in pd.unique(values) if isinstance(text, str)}
-    return values.map(lambda value: known.get(value, value) if isinstance(value, str) else value)
+    codes, uniques = pd.factorize(values)
+    mapped = [of(value.strip()) if isinstance(value, str) else value for value in uniques]
+    blank = None if pd.api.types.is_object_dtype(values.dtype) else np.nan
+    pool = np.empty(len(mapped) + 1, dtype=object)
+    pool[:] = [*mapped, blank]
+    return pd.Series(pool[codes], index=values.index, dtype=object)
 
 
 def _names(values: pd.Series) -> pd.Series:
     """A column of names: texts without outer blanks, numbers among them as the texts they show; blanks are missing."""
-    named = values.map(lambda value: value.strip() if isinstance(value, str) else _name(value))
-    return pd.Series(
-        [None if isinstance(value, str) and not value else value for value in named], index=values.index, dtype=object
-    ).infer_objects()
+    named = _map(values.map(_name) if _has_numbers(values) else values, lambda text: text or None)
+    return named.where(named.notna(), None).infer_objects()
+
+
+def _has_numbers(values: pd.Series) -> bool:
+    return pd.api.types.infer_dtype(values, skipna=True) != "string"
 
 
 def _name(value: object) -> object:
@@ -155,41 +177,101 @@ class _Marked:
     @classmethod
     def of(cls, texts: list[str], language: str) -> _Marked:
         missing, zero = marks(language)
-        none = [text for text in texts if text.lower() in MISSING_WORDS or missing.fullmatch(text)]
-        nought = [text for text in texts if zero.fullmatch(text) and text not in none]
-        return cls([text for text in texts if text not in {*none, *nought}], none, nought)
+        others = [text for text in texts if not _NUMBER.fullmatch(text)]
+        none = [text for text in others if text.lower() in MISSING_WORDS or missing.fullmatch(text)]
+        nought = [text for text in others if zero.fullmatch(text) and text not in none]
+        marked = {*none, *nought}
+        return cls([text for text in texts if text not in marked] if marked else texts, none, nought)
+
+
+_TRUTHS = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
 
 
 def _numbers(
     values: pd.Series, texts: list[str], facts: FileFacts, language: str, hint: NumberFormat | None
 ) -> tuple[pd.Series, list[tuple[str, str]]] | None:
     """A column of numbers; None where its texts are none, or it has nothing but marks for no value."""
+    truths = {text.lower() for text in texts}
+    if truths in ({"true", "false"}, {"yes", "no"}):
+        ones = _map(values, lambda text: _TRUTHS.get(text.lower()))
+        return _numbers_as_they_are(ones), [("1 and 0", f"it holds {' and '.join(sorted(texts)[:2])}")]
     found = _Marked.of(texts, language)
-    without_texts = values.map(lambda value: None if isinstance(value, str) else value)
-    if not all(re.search(r"\d", text) for text in found.numeric) or not (found.numeric or without_texts.notna().any()):
+    if not all(map(_DIGIT.search, found.numeric)) or not (found.numeric or _has_numbers(values)):
         return None
-    try:
-        how = decide_format(
-            found.numeric, separator=facts.separator, comma_language=has_decimal_commas(language), hint=hint
+    plain, said = _plain_texts(found.numeric, facts, language, hint)
+    read, unlike = _read_each(plain)
+    brackets = (
+        bool(unlike)
+        and not read
+        and len(set(unlike.values())) == len(unlike)
+        and all("brackets" in why for why in unlike.values())
+    )
+    if unlike and len(unlike) > (1 - _MOST_NUMBERS) * len(plain) and not brackets:
+        return None
+    if unlike:
+        shown = ", ".join(repr(text) for text in list(unlike)[:3])
+        why = f"{len(read):,} of its {len(plain):,} different values are numbers, but {shown} no number: {next(iter(unlike.values()))}"
+        return _names(values), [(TEXT, why.replace(" no number", f" {'is' if len(unlike) == 1 else 'are'} none"))]
+    zeros = _read_marks(found, plain.values(), language, said)
+    if any(numeral.unit for numeral in read.values()):
+        return _with_units(values, plain, zeros, said)
+    known = {text: float(numeral.value) for text, numeral in read.items() if numeral.value is not None} | zeros
+    if remarks := {text: numeral.remark for text, numeral in read.items() if numeral.remark}:
+        text, remark = next(iter(remarks.items()))
+        said.append(
+            (
+                f"{len(remarks):,} numbers without their remarks",
+                f"{text!r} is {read[text].value} with {remark.strip()!r}",
+            )
         )
-    except ReadingError:
-        if all(re.fullmatch(r"[+-]?[\d.,'’ \u00a0\u202f]+", text) for text in found.numeric):
-            raise
-        return None
-    plain = {
-        text: str(how.rewrite(unicodedata.normalize("NFKC", text).replace("\u2212", "-"))) for text in found.numeric
-    }
-    if not all(_NUMBER.fullmatch(text) for text in plain.values()):
-        return None
-    said = [(f"decimal {how.decimal!r}, thousands {how.thousands!r}", how.evidence)] if how.evidence else []
-    read = {text: float(number) for text, number in plain.items()} | _read_marks(found, plain.values(), language, said)
-    numbers = pd.to_numeric(_map(values, lambda text: read.get(text, np.nan)), errors="coerce").astype("float64")
+    numbers = pd.to_numeric(_map(values, lambda text: known.get(text, np.nan)), errors="coerce").astype("float64")
     return _numbers_as_they_are(numbers), said
+
+
+def _plain_texts(
+    numeric: list[str], facts: FileFacts, language: str, hint: NumberFormat | None
+) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Write every number with a decimal point and nothing between thousands, and say how they were written."""
+    try:
+        how = decide_format(numeric, separator=facts.separator, comma_language=has_decimal_commas(language), hint=hint)
+    except ReadingError:
+        if all(re.fullmatch(r"[+-]?[\d.,'’ \u00a0\u202f]+", text) for text in numeric):
+            raise
+        return dict(zip(numeric, numeric, strict=True)), []
+    said = [(f"decimal {how.decimal!r}, thousands {how.thousands!r}", how.evidence)] if how.evidence else []
+    if how.decimal == "." and all(map(_NUMBER.fullmatch, numeric)):
+        return dict(zip(numeric, numeric, strict=True)), said
+    forms = (unicodedata.normalize("NFKC", text).replace("\u2212", "-") for text in numeric)
+    return {text: str(how.rewrite(form)) for text, form in zip(numeric, forms, strict=True)}, said
+
+
+def _read_each(plain: Mapping[str, str]) -> tuple[dict[str, Numeral], dict[str, str]]:
+    """Read texts as numbers, and say why where one is none."""
+    read, unlike = {}, {}
+    for text, form in plain.items():
+        numeral = Numeral(float(form)) if _NUMBER.fullmatch(form) else read_numeral(form)  # type: ignore[arg-type]
+        if numeral.value is None or _LIKE_CODE.fullmatch(form):
+            unlike[text] = numeral.fault or "it stands for no value"
+        else:
+            read[text] = numeral
+    return read, unlike
+
+
+def _with_units(
+    values: pd.Series, plain: Mapping[str, str], known: Mapping[str, float], said: list[tuple[str, str]]
+) -> tuple[pd.Series, list[tuple[str, str]]]:
+    """Read a column whose cells say their unit (68.1%, 1.2万): per cent as fractions."""
+    cells = _map(values, lambda text: None if text in known else plain.get(text, text)).tolist()
+    column = read_numbers(cells, name=str(values.name))
+    numbers = pd.Series(column.values, index=values.index)
+    said.append((column.unit, column.evidence))
+    zeros = [text for text, value in known.items() if value == 0]
+    return numbers.mask(values.isin(zeros), 0.0) if zeros else numbers, said
 
 
 def _read_marks(found: _Marked, numbers: Iterable[str], language: str, said: list[tuple[str, str]]) -> dict[str, float]:
     """Read marks for no value as missing; those for none as zero among whole numbers, and say so."""
-    whole = all(re.fullmatch(r"[+-]?\d+", text) for text in numbers)
+    whole = bool(found.nought) and all(re.fullmatch(r"[+-]?\d+", text) for text in numbers)
     zeros = found.nought if whole else []
     if zeros:
         why = f"in tables of this language ({language}) it stands for none, and the column is one of counts"
@@ -200,16 +282,18 @@ def _read_marks(found: _Marked, numbers: Iterable[str], language: str, said: lis
     return dict.fromkeys(none, np.nan) | dict.fromkeys(zeros, 0.0)
 
 
-def _periods(values: pd.Series, texts: list[str], language: str) -> tuple[pd.Series, list[tuple[str, str]]] | None:
+def _periods(
+    values: pd.Series, texts: list[str], language: str, reckoning: Reckoning
+) -> tuple[pd.Series, list[tuple[str, str]]] | None:
     """A column of periods in words, or of fiscal years, in the plain form of its kind; None where it holds none, or plain ones."""
     if not _may_be_periods(values, texts):
         return None
     try:
-        if read_spans(texts[:_FIRST]).faults:  # names with numbers in them are seen to be none at once
-            return None
-        read = read_spans(texts, language=language)
-    except ReadingError:
-        return None
+        if any(item.fault for item in map(read_period, texts[:_FIRST]) if not is_open(item.text)):
+            return None  # names with numbers in them are seen to be none at once
+        read = read_spans(texts, language=language, reckoning=reckoning)
+    except ReadingError as error:
+        return _names(values), [(TEXT, str(error))]
     spans = [span for span in read.spans if span is not None]
     steps = {span.step for span in spans}
     if len(spans) < len(texts) or len(steps) != 1 or not steps <= set(STEPS) or any(span.cumulative for span in spans):

@@ -15,13 +15,14 @@ _OF = r"(?:de|del|of|d['’])?"
 _D = r"(?P<d>3[01]|[12]\d|0?[1-9])"
 _MM = r"(?P<mm>1[0-2]|0?[1-9])"
 _Q = r"(?P<q>[1-4]|IV|I{1,3})(?:[.ºª°]|er|e|ère|st|nd|rd|th|o|a)?"
-_ERAS = {"令和": 2018, "平成": 1988, "昭和": 1925, "R": 2018, "H": 1988}
-_ERA = re.compile(r"(令和|平成|昭和|(?<![A-Za-z])[RH](?=\d{1,2}年))(\d{1,2}|元)(?=年)")
+_ERAS = {"令和": 2018, "平成": 1988, "昭和": 1925, "R": 2018, "H": 1988, "民國": 1911, "民国": 1911, "": 1911}
+_ERA = re.compile(r"(令和|平成|昭和|民[國国]|(?<![A-Za-z])[RH](?=\d{1,2}年)|(?<!\d)(?=1[0-2]\d年))(\d{1,3}|元)(?=年)")
 _ROMAN = {"I": "1", "II": "2", "III": "3", "IV": "4"}
 _FISCAL = re.compile(
     r"(?P<fy>(?:FY|F\.Y\.|fiscal ?(?:year)?|financial ?(?:year)?)\s*)?(?P<first>(?:19|20)\d\d)\s?(?P<sep>[-/–—_])\s?(?P<second>(?:19|20)?\d\d)(?!\d)",
     re.IGNORECASE,
 )
+_SHORT = re.compile(r"(\d\d)/(\d\d)")
 _FY = re.compile(
     r"(?:FY|F\.Y\.|fiscal ?year|financial ?year)\s*['’]?(?P<year>(?:19|20)?\d\d)(?![\d/–-])",
     re.IGNORECASE,
@@ -62,6 +63,9 @@ def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
         ("month", rf"{_Y}년(?:도)?{_S}{_MM}월(?:분|말|중)?"),
         ("month", rf"{_Y}\. ?{_MM}\.(?! ?\d)"),
         ("month", rf"(?<![\d./-]){_MM}[/.-]{_Y}"),
+        ("month", rf"{_Y}[-_ ]M{_MM}(?!\d)"),
+        ("quarter", r"Q(?P<q>[1-4])[-/ ’']?(?P<short>\d\d)(?!\d)"),
+        ("quarter", rf"{_Y}[. ]{{1,2}}(?P<q>[1-4])/4"),
         ("quarter", rf"{_Y}년(?:도)?{_S}(?:제)?(?P<q>[1-4])(?:/4)?{_S}분기"),
         ("quarter", rf"{_Y}年?度?第?(?P<q>[1-4])四半期"),
         ("quarter", rf"{_Q}{_S}(?:{quarter})\.?{_S}{_OF}{_S}{_Y}"),
@@ -82,7 +86,7 @@ def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
 _WRITE: Mapping[str, Callable[[Mapping[str, str | None]], str]] = {
     "day": lambda part: f"{part['y']}-{_month(part):02d}-{int(part['d'] or 0):02d}",
     "month": lambda part: f"{_year(part)}-{_month(part):02d}",
-    "quarter": lambda part: f"{part['y']}Q{_ROMAN.get((part['q'] or '').upper(), part['q'])}",
+    "quarter": lambda part: f"{_year(part)}Q{_ROMAN.get((part['q'] or '').upper(), part['q'])}",
     "half": lambda part: f"{part['y']}H{ {'상': 1, '하': 2}.get(part['h'] or '', part['h']) }",
     "year": lambda part: str(part["y"]),
 }
@@ -97,12 +101,12 @@ def _year(part: Mapping[str, str | None]) -> str:
 
 
 def with_eras(text: str) -> str:
-    """Write the years of Japanese eras as years of the common era.
+    """Write the years of Japanese eras and of the Republic, which alone have three digits, as years of the common era.
 
     Examples
     --------
-    >>> with_eras("令和2年3月"), with_eras("H30年度"), with_eras("平成元年")
-    ('2020年3月', '2018年度', '1989年')
+    >>> with_eras("令和2年3月"), with_eras("H30年度"), with_eras("平成元年"), with_eras("民國104年"), with_eras("104年")
+    ('2020年3月', '2018年度', '1989年', '2015年', '2015年')
     """
     return _ERA.sub(lambda match: str(_ERAS[match[1]] + (1 if match[2] == "元" else int(match[2]))), text)
 
@@ -156,7 +160,41 @@ def fiscal_year(text: str) -> tuple[int, bool] | None:
         if int(second[-2:]) != (first + 1) % 100 or (len(second) == 4 and int(second) != first + 1):
             return None
         return first, bool(match["fy"]) or (match["sep"] == "/" if len(second) == 4 else not 1 <= int(second) <= 12)
+    if (match := _SHORT.fullmatch(text)) and int(match[2]) == (int(match[1]) + 1) % 100:
+        return 2000 + int(match[1]), True
     if match := _FY.fullmatch(text):
         year = match["year"]
         return int(year) if len(year) == 4 else 2000 + int(year), True
     return None
+
+
+_FISCAL_PART = re.compile(
+    r"(?:(?P<one>Q[1-4]|H[12])[ ,/-]*(?P<before>.+)|(?P<after>.+?)[ ,/-]*(?P<other>Q[1-4]|H[12]))", re.IGNORECASE
+)
+
+
+def names_one_year(text: str) -> bool:
+    """Return whether a fiscal year is called by one year (FY2015, 2015年度), which may be that in which it begins or ends.
+
+    Examples
+    --------
+    >>> names_one_year("FY2015"), names_one_year("FY2015-16"), names_one_year("2015/16")
+    (True, False, False)
+    """
+    plain = " ".join(text.split())
+    part = _FISCAL_PART.fullmatch(plain)
+    return _FY.fullmatch(plain if part is None else part["before"] or part["after"]) is not None
+
+
+def fiscal_part(text: str) -> tuple[int, str] | None:
+    """Return the year and the part of a quarter or half of a fiscal year (Q1 2017/18); None for any other text.
+
+    Examples
+    --------
+    >>> fiscal_part("Q1 2017/18"), fiscal_part("2017-18 Q4"), fiscal_part("2017Q4"), fiscal_part("FY2018 Q2")
+    ((2017, 'Q1'), (2017, 'Q4'), None, (2018, 'Q2'))
+    """
+    match = _FISCAL_PART.fullmatch(" ".join(text.split())) if text[-1:].isdigit() else None
+    if match is None or (year := fiscal_year(match["before"] or match["after"])) is None:
+        return None
+    return year[0], (match["one"] or match["other"]).upper()

@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from evalaid.base.months import CALENDAR, month_in
-from evalaid.reading.values.calendar_languages import fiscal_year, in_digits, with_eras
+from evalaid.reading.values.calendar_languages import fiscal_part, fiscal_year, in_digits, with_eras
 
 FIRST_YEAR, LAST_YEAR = 1949, 2100
 """Years outside these are taken for slips."""
 
+_LATEST_SHORT = 2050
 NO_YEAR = "no year: it stands elsewhere"
 _DIGITS = {"〇": "0", "零": "0", "○": "0", "两": "2"} | {
     c: str(at) for at, c in enumerate("一二三四五六七八九", start=1)
@@ -73,6 +74,7 @@ class Said:
     number: int | None = None  # A plain number from 1 to 12 in a column with years, whose step only the column tells
     year: int | None = None  # the year of ``number``
     fiscal: int | None = None  # the year by which a fiscal year is called; beside a span, which it may be as well
+    part: str = ""  # of that year: Q1 to Q4, H1 or H2
     bare_quarter: bool = False  # A quarter written without 第 or Q, as it is in cumulative reports too
     note: str = ""  # what was left out or supplied
     fault: str = ""  # why it is unreadable
@@ -165,6 +167,8 @@ def _day(text: str, day: dt.date) -> Said:
 
 
 def _text(cell: str, year: int | None) -> Said:
+    if part := fiscal_part(cell):
+        return Said(cell, fiscal=part[0], part=part[1])
     fiscal = fiscal_year(cell)
     if fiscal is not None and fiscal[1]:
         return Said(cell, fiscal=fiscal[0])
@@ -201,6 +205,8 @@ def _from_match(
     own = int(part.get("year") or 0) or None
     if short := part.get("short"):
         own = 2000 + int(short)
+        if own > _LATEST_SHORT:
+            return Said(cell, fault="a year of two digits, of which century or era?")
         notes.append(f"the year is taken as {own}")
     if own is None and year is not None:
         notes.append(f"the year {year} stands elsewhere")

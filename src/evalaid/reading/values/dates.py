@@ -12,9 +12,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from evalaid.base.errors import ReadingError
 from evalaid.base.months import IN_YEAR, Calendar, first_day_of, last_day_of, month_of
 from evalaid.reading.values.calendar_languages import fiscal_year
-from evalaid.reading.values.calendar_words import FIRST_YEAR, LAST_YEAR, read_period
+from evalaid.reading.values.calendar_words import FIRST_YEAR, LAST_YEAR, Said, read_period
+from evalaid.reading.values.spans import Reckoning
 
 EXPECTED = (
     "a date: 2019-12-17, 2019年12月, 2018Q3, 2018年下半年, 2014, about 2014 (约2014, 2014年前后), early 2014 (2014年初), "
@@ -113,10 +115,11 @@ class StatedSpell:
 
 FISCAL = "a fiscal year: the month in which it begins is not known"
 FISCAL_YEAR = "fiscal year"
-ASK_YEAR = "a line 'year_begins: 4' (the month in which fiscal years begin) in the layout"
+NAMED_ONCE = "a fiscal year called by one year: it may begin or end in it"
+ASK_NAMED = "a line 'year_named: ends' or 'year_named: begins' in the layout"
 
 
-def read_date(cell: object, year_begins: int | None = None) -> StatedDate:
+def read_date(cell: object, reckoning: Reckoning | None = None) -> StatedDate:
     """Read one date.
 
     Assumes that a range means one day somewhere within it; `read_spell` takes it as a start and an end.
@@ -147,20 +150,25 @@ def read_date(cell: object, year_begins: int | None = None) -> StatedDate:
         return _from_number(float(cell))
     text = " ".join(unicodedata.normalize("NFKC", str(cell)).split())
     fiscal = fiscal_year(text)
-    if fiscal is not None and (fiscal[1] or year_begins is not None):
-        return _fiscal(str(cell).strip(), fiscal[0], year_begins)
+    dated = reckoning is not None and reckoning.year_begins is not None
+    if fiscal is not None and (fiscal[1] or dated):
+        return _fiscal(str(cell).strip(), fiscal[0], reckoning)
     return replace(_from_text(text), text=str(cell).strip())
 
 
-def _fiscal(text: str, year: int, year_begins: int | None) -> StatedDate:
-    """Read a fiscal year that is called by its first year, unless its name says FY: then by the year in which it ends."""
-    if year_begins is None:
+def _fiscal(text: str, year: int, reckoning: Reckoning | None) -> StatedDate:
+    """Read a fiscal year, from the first month in which it begins."""
+    if reckoning is None or reckoning.year_begins is None:
         return StatedDate(text, fault=FISCAL)
-    first = int(Calendar(year_begins).first_month("year", year))
+    try:
+        year = reckoning.first_year(Said(text, fiscal=year), "")
+    except ReadingError:
+        return StatedDate(text, fault=NAMED_ONCE)
+    first = int(Calendar(reckoning.year_begins).first_month("year", year))
     return StatedDate(text, first_day_of(first), last_day_of(first + IN_YEAR - 1), FISCAL_YEAR)
 
 
-def read_spell(cell: object, year_begins: int | None = None) -> StatedSpell:
+def read_spell(cell: object, reckoning: Reckoning | None = None) -> StatedSpell:
     """Read a start and an end from one cell.
 
     Assumes that one date alone is the start.
@@ -175,7 +183,7 @@ def read_spell(cell: object, year_begins: int | None = None) -> StatedSpell:
     """
     none = StatedDate("")
     if not isinstance(cell, str) or ((fiscal := fiscal_year(cell)) is not None and fiscal[1]):
-        return StatedSpell(read_date(cell, year_begins), none)
+        return StatedSpell(read_date(cell, reckoning), none)
     text = " ".join(unicodedata.normalize("NFKC", cell).split())
     if (term := _TERM.fullmatch(text.replace(" ", ""))) and (spell := _read_term(cell.strip(), *term.groups())):
         return spell

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import calendar
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+from evalaid.base.errors import ReadingError
 
 _THREE = re.compile(r"\s*(\d{1,2})([/-])(\d{1,2})\2((?:19|20)\d\d)\s*")
 
@@ -22,6 +25,47 @@ def is_day_first(cells: Iterable[object]) -> bool | None:
     first = any(int(match[1]) > 12 for match in found)
     second = any(int(match[3]) > 12 for match in found)
     return None if first == second else first
+
+
+def settle_days(cells: Sequence[object], *, day_first: bool | None = None) -> tuple[list[object], str]:
+    """Write the dates of a column of periods with the year first, and say why so.
+
+    Their order is as stated, as a number above 12 shows, or that in which every date begins or ends a month.
+
+    Raises
+    ------
+    ReadingError
+        When both orders fit.
+
+    Examples
+    --------
+    >>> settle_days(["01/02/2017", "01/03/2017"])
+    (['2017-02-01', '2017-03-01'], "'01/02/2017' has the day first: only so every date begins or ends a month")
+    """
+    dates = [cell for cell in cells if is_open(cell)]
+    if not dates:
+        return list(cells), ""
+    found, because = (
+        (day_first, "the layout says so")
+        if day_first is not None
+        else (is_day_first(dates), "a number above 12 shows it")
+    )
+    if found is None:
+        fits = [
+            order for order in (True, False) if all(map(_is_edge, (in_order(cell, day_first=order) for cell in dates)))
+        ]
+        alike = all(in_order(cell, day_first=True) == in_order(cell, day_first=False) for cell in dates)
+        if len(fits) != 1 and not alike:
+            raise ReadingError(f"{dates[0]!r} and the like: the day or the month first? Expected one: {ASK}.")
+        found, because = alike or fits[0], "only so every date begins or ends a month"
+    return [
+        in_order(cell, day_first=found) for cell in cells
+    ], f"{dates[0]!r} has the {'day' if found else 'month'} first: {because}"
+
+
+def _is_edge(text: object) -> bool:
+    year, month, day = map(int, str(text).split("-"))
+    return 1 <= month <= 12 and day in (1, calendar.monthrange(year, month)[1])
 
 
 def is_open(cell: object) -> bool:

@@ -10,8 +10,16 @@ from functools import cache, lru_cache
 import numpy as np
 
 from evalaid.base.periods import FIRST_YEAR, LAST_YEAR
-from evalaid.reading.values.calendar_languages import fiscal_year, in_digits, split_words
+from evalaid.reading.values.calendar_languages import (
+    fiscal_part,
+    fiscal_year,
+    in_digits,
+    month_numbers,
+    split_words,
+    with_eras,
+)
 from evalaid.reading.values.comparable_names import name_text
+from evalaid.reading.values.day_order import is_open
 from evalaid.reading.values.script import unify
 from evalaid.reading.words.vocabulary import joined, patterns
 
@@ -120,7 +128,13 @@ def _classify_text(raw: str) -> CellKind:
         return CellKind.MISSING
     if _NUMBER.fullmatch(text) or _GROUPED.fullmatch(text):
         return CellKind.YEAR if re.fullmatch(_YEAR, text) else CellKind.NUMBER
-    if _PERIOD.fullmatch(text.removesuffix("累计").strip()) or in_digits(text) or fiscal_year(text):
+    if (
+        _PERIOD.fullmatch(text.removesuffix("累计").strip())
+        or in_digits(text)
+        or fiscal_year(text)
+        or is_open(text)
+        or fiscal_part(text)
+    ):
         return CellKind.PERIOD
     if _note().match(text) or find_unit_note(text) or len(text) > LONGEST_HEADER:
         return CellKind.NOTE
@@ -174,8 +188,11 @@ def split_period(text: str) -> tuple[str, str]:
     >>> split_period("2019年第一季度县域内住院人次"), split_period("床位数"), split_period("1-9月住院率")
     (('2019年第一季度', '县域内住院人次'), ('', '床位数'), ('1-9月', '住院率'))
     """
-    if fiscal_year(text) is not None:
+    if fiscal_year(text) is not None or is_open(text) or fiscal_part(text) is not None:
         return text, ""
+    if (month := month_numbers().get(text.lower().rstrip("."))) and not find_role(text):
+        return f"{month}月", ""
+    text = with_eras(text)
     if (words := split_words(text)) is not None and not _HAN_DATE.search(text):
         return words
     found = _PERIOD.search(text)

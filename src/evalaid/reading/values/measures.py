@@ -4,40 +4,44 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
-_WORDS_OF_THOUSANDS = {
-    "k": 1e3, "mil": 1e3, "mila": 1e3, "mille": 1e3, "tsd": 1e3, "thousand": 1e3, "천": 1e3, "千": 1e3, "만": 1e4, "万": 1e4, "萬": 1e4,
-    "lakh": 1e5, "m": 1e6, "million": 1e6, "millions": 1e6, "mio": 1e6, "백만": 1e6, "百万": 1e6,
-}  # fmt: skip
-_AMOUNT = (
-    r"(?P<number>\d{1,3}(?:[., _]\d{3})+|\d+)?[ _]?(?P<word>"
-    + "|".join(sorted(_WORDS_OF_THOUSANDS, key=len, reverse=True))
-    + r")?(?![a-z0-9])"
-)
-_PER = re.compile(
-    rf"(?:(?<![a-z])(?:per|je|pro|pour|par|por(?:[ _]cada)?|cada)[ _]?|每|(?<!\d)/ ?){_AMOUNT}(?P<of>[^\d,;()\[\]]*)"
-)
-_AFTER = re.compile(rf"(?:인구|人口)? ?{_AMOUNT} ?(?P<of>명|인|人|床|병상)? ?(?:당|当たり|あたり|対)")
-_PER_CENT = re.compile(
-    r"%|(?<![a-z])(?:pct|per[ _]?cent|percentage|prozent|vom hundert|pour cent|pourcentage|por ?cento|por ciento|porcentaje|percentuale?|per ?cento)"
-    r"(?![a-z])|百分|퍼센트|パーセント"
-)
-_PER_MILLE = re.compile(r"‰|(?<![a-z])(?:per ?mille|promille)(?![a-z])")
-_SHARE = re.compile(
-    r"(?<![a-z])(?:shares?|proportions?|fractions?|anteile?|quote|parts?|parte|proporción|proporção|quota)(?![a-z])|占比|比例|(?:住院|就诊|转诊|外转|留治)率|비율|비중|이용률|割合|構成比"
-)
-_RATE = re.compile(r"(?<![a-z])(?:rates?|raten?|taux|tasas?|taxas?|tass[oi])(?![a-z])|率|율$|률$")
-_LOG = re.compile(r"(?<![a-z])(?:log|ln)(?:arithm)?(?![a-z])|对数|로그")
-_MONEY = re.compile(
-    r"[$€£¥₩₹]|(?<![a-z])(?:eur|euros?|usd|dollars?|gbp|pounds?|krw|won|jpy|yen|inr|rupees?|brl|reais|chf|cny|rmb|yuan|costs?|expenditures?|spending|kosten|"
-    r"ausgaben|coûts?|dépenses|gastos?|custos?|spesa)(?![a-z])|费用|支出|금액|비용|費用|[万亿]?元|円"
-)
-_COUNT = re.compile(
-    r"(?<![a-z])(?:n|number|counts?|cases|admissions|discharges|episodes|deaths|visits|beds|fälle|anzahl|nombre|número|numero|casos|internações|ricoveri)(?![a-z])|"
-    r"人次|例数|人数|건수|환자수|件数|人員"
-)
+from evalaid.reading.words.vocabulary import LANGUAGES, load_words
+
+
+@cache
+def _words(kind: str) -> tuple[str, ...]:
+    """The words of all languages for one kind of measure; Latin and Cyrillic ones stand alone."""
+    found = [word for language in LANGUAGES for word in load_words(language).get("measures", {}).get(kind, ())]
+    return tuple(dict.fromkeys(rf"(?<![^\W\d_]){word}(?![^\W\d_])" if _ALONE.match(word) else word for word in found))
+
+
+_ALONE = re.compile(r"(?:\(\?:)?[a-zà-ÿа-яžşğıčěřůąćęłńóśźż]", re.IGNORECASE)
+
+
+@cache
+def _pattern(kind: str) -> re.Pattern[str]:
+    return re.compile("|".join(_words(kind)))
+
+
+@cache
+def _times() -> Mapping[str, int]:
+    return {word: number for language in LANGUAGES for word, number in load_words(language).get("times", {}).items()}
+
+
+@cache
+def _amounts() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Patterns of an amount after "per", and before "per" where the language has it behind."""
+    times = "|".join(sorted(_times(), key=len, reverse=True))
+    amount = rf"(?P<number>\d{{1,3}}(?:[., _]\d{{3}})+|\d+)?[ _]?(?P<word>{times})?(?![a-z0-9])"
+    before = "|".join(word.removesuffix(r"(?![^\W\d_])") for word in _words("per"))
+    of, after = "|".join(_words("per_of")), "|".join(_words("per_after"))
+    return (
+        re.compile(rf"(?:(?:{before})[ _]?|(?<!\d)/ ?){amount}(?P<of>[^\d,;()\[\]]*)"),
+        re.compile(rf"(?:인구|人口)? ?{amount} ?(?P<of>{of})? ?(?:{after})"),
+    )
 
 
 @dataclass(frozen=True)
@@ -78,23 +82,25 @@ def measure_of(name: object, notes: Iterable[str] = ()) -> Measure:
 def _measure(raw: str) -> Measure:
     text = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", unicodedata.normalize("NFKC", raw)).lower().replace("_", " ")
     said = f"{raw!r}"
-    if _LOG.search(text):
+    if _pattern("log").search(text):
         return Measure("log", "log points", evidence=said)
-    if _PER_CENT.search(text):
+    if _pattern("per_cent").search(text):
         return Measure("share", "per cent", evidence=said)
-    if _PER_MILLE.search(text):
+    if _pattern("per_mille").search(text):
         return Measure("rate", "per 1,000", 1000.0, said)
-    for pattern in (_PER, _AFTER):
+    for pattern in _amounts():
         for match in pattern.finditer(text):
             if (rate := _rate(match, said)) is not None:
                 return rate
-    if _SHARE.search(text):
+    if _pattern("share").search(text):
         return Measure("share", evidence=said)
-    if _MONEY.search(text):
+    if _pattern("money").search(text):
         return Measure("money", evidence=said)
-    if _COUNT.search(text):
+    if _pattern("count").search(text):
         return Measure("count", evidence=said)
-    return Measure("unclear" if _RATE.search(text) else "", evidence=said if _RATE.search(text) else "")
+    return Measure(
+        "unclear" if _pattern("rate").search(text) else "", evidence=said if _pattern("rate").search(text) else ""
+    )
 
 
 def _rate(match: re.Match[str], said: str) -> Measure | None:
@@ -102,11 +108,7 @@ def _rate(match: re.Match[str], said: str) -> Measure | None:
     of = " ".join((match["of"] or "").split())
     if number or word:
         per = float(re.sub(r"\D", "", number)) if number else 1.0
-        per *= _WORDS_OF_THOUSANDS[word] if word else 1.0
+        per *= _times()[word] if word else 1.0
         return Measure("rate", f"per {per:,.0f}", per, said) if per > 1 else None
     first = of.split(" ")[0] if of else ""
-    return Measure("rate", f"per {first}", 1.0, said) if first in _ONES else None
-
-
-_ONES = {"day", "bed", "capita", "head", "person", "patient", "resident", "month", "year", "week", "case", "stay", "admission", "visit", "hospital",
-         "doctor", "nurse", "kopf", "tag", "bett", "einwohner", "habitant", "habitante", "lit", "jour", "letto", "giorno", "abitante", "cama", "leito"}  # fmt: skip
+    return Measure("rate", f"per {first}", 1.0, said) if re.fullmatch("|".join(_words("one")), first) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evalaid.base.errors import ReadingError
 
@@ -99,23 +99,31 @@ def _decide_open(seen: _Marks, *, separator: str, comma_language: bool, hint: Nu
         return _complete("." if hint is None else hint.decimal, seen, "")
     if hint is not None:
         return NumberFormat(hint.decimal, hint.thousands, f"as in the other columns of the file: {hint.evidence}")
-    if "," not in seen.open:
-        grouped = comma_language and separator == ";" and all(number < 1000 for number in seen.plain)
-        why = f"{seen.open['.']!r} and the like have a point before three digits, in words of a language with decimal commas"
-        return NumberFormat(",", ".", why) if grouped else NumberFormat()
-    text = seen.open[","]
-    if separator == ";" or comma_language:
-        if not seen.plain:
-            why = (
-                "fields are set apart by semicolons"
-                if separator == ";"
-                else "the words are of a language with decimal commas"
+    mark = "," if "," in seen.open else "."
+    text, other = seen.open[mark], "." if mark == "," else ","
+    semicolons = separator == ";"
+    grouped = NumberFormat(other, mark, f"{text!r} and the like have a {_NAMES[mark]} before three digits")
+    if mark == ".":  # a decimal point, unless the words are of a language that sets thousands apart by points
+        if not comma_language:
+            return NumberFormat()
+        if any(number >= 1000 for number in seen.plain):
+            return NumberFormat(
+                evidence=f"{max(seen.plain)} has no point between its thousands, so {text!r} has decimals"
             )
-            return NumberFormat(",", ".", f"every number has a comma before three digits, such as {text!r}, and {why}")
-        if min(seen.plain) >= 1000:
-            return NumberFormat(",", ".", f"{text!r} has a comma, and {max(seen.plain)} none between its thousands")
-        raise _doubt(f"{text!r} may be {text.replace(',', '')} or {text.replace(',', '.')}")
-    return NumberFormat(evidence=f"{text!r} and the like have a comma before three digits")
+        if semicolons:
+            return replace(grouped, evidence=f"{grouped.evidence}, in words of a language with decimal commas")
+        raise _doubt(f"{text!r} may be {text} or {text.replace('.', '')}")
+    if not semicolons and not comma_language:
+        return grouped
+    if semicolons and not seen.plain:
+        return NumberFormat(
+            ",",
+            ".",
+            f"every number has a comma before three digits, such as {text!r}, and fields are set apart by semicolons",
+        )
+    if seen.plain and min(seen.plain) >= 1000:
+        return NumberFormat(",", ".", f"{text!r} has a comma, and {max(seen.plain)} none between its thousands")
+    raise _doubt(f"{text!r} may be {text.replace(',', '')} or {text.replace(',', '.')}")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import pandas as pd
 from evalaid.base.errors import ReadingError
 from evalaid.base.names import names_a_share
 from evalaid.reading.files.snapshot import FAULT_COLUMNS
+from evalaid.reading.values.measures import measure_of
 from evalaid.reading.values.numerals import COUNTED, MULTIPLIERS, Numeral, read_numeral
 
 SHARES = {"fraction": Decimal(1), "percent": Decimal("0.01"), "per mille": Decimal("0.001")}
@@ -180,9 +181,19 @@ def _decide(column: _Draft) -> _Unit:
         return _check_multiplied(column, _Unit(heading, factor, f"The heading says {heading}."))
     if heading == "per mille":
         return _Unit(heading, SHARES[heading], "The heading says per mille.")
+    if not heading and not percents and any(abs(value) > 1 for _, value in plain) and is_unclear_rate(column.name):
+        why = f"per cent, per 1,000, per 100,000 or another number? The name says a rate and no base: {_number(plain)} ({_range([abs(value) for _, value in plain])})"
+        raise column.refuse(
+            why, "Expected one unit: say unit='percent' or unit='number' for this column.", [plain[0][0]]
+        )
     if heading == "percent" or percents or names_a_share(column.name):
         return _decide_share(column, heading, plain)
     return _decide_count(column, plain)
+
+
+def is_unclear_rate(name: str) -> bool:
+    """Return whether a name says "rate", in letters of the West, and not of what; Chinese rates of care are shares."""
+    return name.isascii() and measure_of(name).kind == "unclear"
 
 
 def _decide_share(column: _Draft, heading: str, plain: list[tuple[int, Decimal]]) -> _Unit:

@@ -6,58 +6,22 @@ import datetime as dt
 import math
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
 import numpy as np
 
-MULTIPLIERS = {
-    "": 1,
-    "十": 10,
-    "百": 100,
-    "千": 1_000,
-    "万": 10_000,
-    "十万": 100_000,
-    "百万": 10**6,
-    "千万": 10**7,
-    "亿": 10**8,
-}
+from evalaid.reading.words.vocabulary import load_words
+
+_ZH = load_words("zh")
+MULTIPLIERS: Mapping[str, int] = {"": 1, **_ZH["multipliers"]}
 """Chinese words before a unit of counting, and how many they mean."""
 
-COUNTED = "人次|例次|人天|人日|床日|家次|台次|人|次|例|元|张|床|名|位|个|家|户|件|台|科|天|日|所|对|岁"
+COUNTED = "|".join(_ZH["counted"])
 """Words that may follow a number without changing it."""
 
-MISSING_WORDS = frozenset(
-    [
-        "无",
-        "不详",
-        "缺",
-        "缺失",
-        "空",
-        "空缺",
-        "未报",
-        "未上报",
-        "未统计",
-        "未填",
-        "暂无",
-        "暂缺",
-        "无数据",
-        "不适用",
-        "na",
-        "n/a",
-        "n.a.",
-        "n.a",
-        "nan",
-        "null",
-        "none",
-        "nil",
-        "missing",
-        ".",
-        "/",
-        "//",
-        "\\",
-    ]
-)
+MISSING_WORDS = frozenset([*_ZH["absent"], *load_words("en")["absent"]])
 """Words that stand for no value, in lower case; runs of dashes and of dots do as well. Zero is a value."""
 
 _MULTIPLIER = "|".join(sorted(filter(None, MULTIPLIERS), key=len, reverse=True))
@@ -65,18 +29,22 @@ _MISSING_RUN = re.compile(
     r"[-\u2010-\u2015\u2500\u2212_~\u30fc]+|[.\u2026\u22ef\u3002]{2,}|[\u2026\u22ef]|\*+|[×xX]{2,}"
 )
 _FOOTNOTE = re.compile(
-    r"(?:[\u2460-\u249b\u24ea-\u24ff\u2776-\u2793\u00b9\u00b2\u00b3\u2070-\u2079*\uff0a※†‡#\uff03△▲☆★]|注\d{0,2}|\[\d{1,2}\]|[((]\d{1,2}[))])+$"
+    r"(?:(?<=[\d%])[ \u00a0]+[bdefnprsu]{1,3}$|[\u2460-\u249b\u24ea-\u24ff\u2776-\u2793\u00b9\u00b2\u00b3\u2070-\u2079*\uff0a※†‡#\uff03△▲☆★]|注\d{0,2}|\[\w{1,3}\]|[((]\d{1,2}[))])+$"
 )
 _REMARK = re.compile(r"[((]([^()()\d]*[\u4e00-\u9fffA-Za-z][^()()\d]*)[))]$")
 _ABOUT = re.compile(r"^(?:大约|约为|约|大概|近似|≈|~|ca\.?|about)|(?:左右|上下)$", re.IGNORECASE)
 _BOUND = re.compile(
     r"^(?:[<>≤≥⩽⩾]=?|超过|超|近|不到|不足|低于|高于|大于|小于|至少|至多|逾|达)|(?:以上|以下|以内|余|多)$"
 )
+_CURRENCY = re.compile(
+    r"^([+-]?)\s*(?:[A-Z]{0,3}[$€£¥₩₹₺₽]|R\$|CHF|EUR|USD|GBP|kr\.?)\s*(?=[\d(.-])|(?<=[\d)])\s*(?:[$€£¥₩₹₺₽]|CHF|EUR|USD|GBP|kr\.?|zł|Kč|Ft|lei|руб\.?)$"
+)
 _PER_CENT = re.compile(r"^百分之(.+)$")
 _NUMBER = re.compile(
     rf"(?P<number>[+-]?(?:\d{{1,3}}(?:[, ']\d{{3}})+|\d+)(?:\.\d+)?(?:[eE][+-]?\d{{1,3}})?|[+-]?\.\d+)"
     rf"\s*(?P<unit>%|\u2030|\u2031|(?:{_MULTIPLIER})?(?:{COUNTED})?)"
 )
+_BRACKETED = re.compile(r"\(([\d., ']+)\)")
 _ERROR = re.compile(r"#(?:REF!|DIV/0!|VALUE!|NAME\?|N/A|NUM!|NULL!|SPILL!|CALC!|GETTING_DATA)|Err:\d+", re.IGNORECASE)
 _LONGEST = 200
 
@@ -136,7 +104,7 @@ def _from_text(cell: str) -> Numeral:
     if text.lower() in MISSING_WORDS or text.upper() == "#N/A" or _MISSING_RUN.fullmatch(text):
         return Numeral(missing=text)
     kept, remarks = text, []
-    if match := _FOOTNOTE.search(kept):
+    if (match := _FOOTNOTE.search(kept)) and match.start():
         remarks.append(match.group())
         kept = kept[: match.start()]
     kept = unicodedata.normalize("NFKC", kept).replace("\u2212", "-").strip()
@@ -148,6 +116,10 @@ def _from_text(cell: str) -> Numeral:
         kept = _ABOUT.sub("", kept, count=1).strip()
     if kept.lower() in MISSING_WORDS or _MISSING_RUN.fullmatch(kept):
         return Numeral(missing=text)
+    kept, paid = _CURRENCY.subn(r"\1", kept)
+    if paid and (match := _BRACKETED.fullmatch(kept)):  # as bookkeepers write losses
+        remarks.append("brackets of a negative amount")
+        kept = f"-{match[1]}"
     if match := _PER_CENT.match(kept):
         kept = f"{match.group(1)}%"
     match = _NUMBER.fullmatch(kept)

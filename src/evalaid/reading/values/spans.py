@@ -13,14 +13,43 @@ from evalaid.base.errors import ReadingError
 from evalaid.base.months import CALENDAR, IN_YEAR, MONTHS, month_in, month_of
 from evalaid.base.periods import label
 from evalaid.reading.files.snapshot import FAULT_COLUMNS
+from evalaid.reading.values.calendar_languages import names_one_year
 from evalaid.reading.values.calendar_words import Said, read_period
+from evalaid.reading.values.day_order import settle_days
 
 STEPS = {str(kind): months for kind, months in reversed(MONTHS.items())}
 """What a plain number or a date may stand for, with its months."""
 
+ASK_YEAR = "a line 'year_begins: 4' (the month in which fiscal years begin) in the layout"
 _SHOWN = 4
 _ENOUGH_DATES = 3
 """So many different dates, all at edges of quarters, show that the column counts quarters and not months."""
+
+
+@dataclass(frozen=True)
+class Reckoning:
+    """What a person says about the periods of a file, where the file leaves it open."""
+
+    year_begins: int | None = None  # the month in which fiscal years begin
+    year_named: str | None = None  # whether FY2015 "begins" or "ends" in 2015
+    day_first: bool | None = None
+
+    def first_year(self, said: Said, language: str) -> int:
+        """Return the calendar year in which a fiscal year begins; one called by a single year (FY2015) may begin or end in it."""
+        assert said.fiscal is not None  # noqa: S101
+        if self.year_begins in (None, 1) or not names_one_year(said.text):
+            return said.fiscal
+        named = self.year_named or ("ends" if self.year_begins >= _LATE else "begins" if language == "ja" else None)
+        if named is None:
+            raise ReadingError(
+                f"{said.text!r} may begin or end in {said.fiscal}: the United States, India and Australia call fiscal years by their end, Japan "
+                "by their beginning. Expected one: a line 'year_named: ends' or 'year_named: begins' in the layout."
+            )
+        return said.fiscal - (named == "ends")
+
+
+_LATE = 7
+"""Fiscal years that begin in July or later are called by the year in which they end (United States, Australia)."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +100,7 @@ def read_spans(
     year: int | Sequence[object] | None = None,
     step: str | None = None,
     language: str = "",
+    reckoning: Reckoning | None = None,
 ) -> Spans:
     """Read a column (or a row of headings) of periods.
 
@@ -93,11 +123,14 @@ def read_spans(
         raise ReadingError(
             f"{len(years)} years were given for {len(cells)} periods. Expected one year for each period."
         )
+    reckoning = reckoning or Reckoning()
+    cells, ordered = settle_days(cells, day_first=reckoning.day_first)
     said = [read_period(cell, own) for cell, own in zip(cells, years, strict=True)]
     if language == "ja":
         said = [_japanese_year(item) for item in said]
     fiscal = are_fiscal(said)
-    said = [_fiscal_as_year(item) for item in said] if fiscal else said
+    called = next((item for item in said if item.fiscal is not None), None)
+    said = [_fiscal_as_year(item, reckoning, language) for item in said] if fiscal else said
     dates = _step_of_dates(said, step)
     numbers = _step_of_numbers(said, step)
     found = [_span(item, dates, numbers) for item in said]
@@ -110,10 +143,11 @@ def read_spans(
         elif item.note:
             notes.append((at, str(cells[at]), item.note))
     evidence = _evidence(spans, decided, said, dates, numbers)
-    if fiscal:
-        text = next(item.text for item in said if item.fiscal is not None)
-        evidence += f" Fiscal years: {text!r} is called by its first year."
-    return Spans(spans, evidence, faults, notes, fiscal)
+    if ordered:
+        evidence += f" {ordered}."
+    if fiscal and called is not None:
+        evidence += f" Fiscal years: {_tell_fiscal(called, reckoning, language)}."
+    return Spans(spans, evidence, faults, notes, fiscal and not any(item.part for item in said))
 
 
 def are_fiscal(said: Sequence[Said]) -> bool:
@@ -132,11 +166,32 @@ def _japanese_year(item: Said) -> Said:
     return replace(item, span=None, fiscal=int(CALENDAR.year_of(item.span[0])))
 
 
-def _fiscal_as_year(item: Said) -> Said:
+def _fiscal_as_year(item: Said, reckoning: Reckoning, language: str) -> Said:
+    """Take a fiscal year as the year in which it begins; a quarter of one (Q1 2017/18) as the months that it has."""
     if item.fiscal is None:
         return item
-    first = month_in(item.fiscal)
-    return replace(item, span=(first, first + 11), bare_quarter=False)
+    year = reckoning.first_year(item, language)
+    if not item.part:
+        first = month_in(year)
+        return replace(item, span=(first, first + 11), bare_quarter=False)
+    if reckoning.year_begins is None:
+        raise ReadingError(
+            f"{item.text!r} is part of a fiscal year: in which month does the year begin? Expected one: {ASK_YEAR}."
+        )
+    months = 3 if item.part[0] == "Q" else 6
+    first = month_in(year, reckoning.year_begins) + (int(item.part[1]) - 1) * months
+    return replace(item, span=(first, first + months - 1), bare_quarter=False)
+
+
+def _tell_fiscal(said: Said, reckoning: Reckoning, language: str) -> str:
+    if said.part:
+        return f"{said.text!r} is a part of the year that begins in month {reckoning.year_begins}"
+    if not names_one_year(said.text):
+        return f"{said.text!r} is called by its first year"
+    if reckoning.year_begins in (None, 1):
+        return f"{said.text!r} is called by the year in its name, whether it begins or ends there"
+    year = reckoning.first_year(said, language)
+    return f"{said.text!r} begins in month {reckoning.year_begins} of {year}, and is called by that year"
 
 
 def _step_of_dates(said: Sequence[Said], step: str | None) -> str:

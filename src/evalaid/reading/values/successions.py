@@ -54,8 +54,10 @@ def find_successions(
     periods, unreadable = recognise_periods(frame[period])
     if unreadable.any():
         return ()
-    table = pd.DataFrame({"unit": frame[unit].map(name_text), "at": periods.ordinal, "shown": frame[period]})
-    label = dict(zip(table["at"], table["shown"], strict=True))
+    shown = frame[unit].map({value: name_text(value) for value in frame[unit].unique()})
+    table = pd.DataFrame({"unit": shown, "at": periods.ordinal, "shown": frame[period]})
+    first = table.drop_duplicates("at")
+    label = dict(zip(first["at"], first["shown"], strict=True))
     steps = sorted(label)
     limits = table.groupby("unit")["at"].agg(["min", "max"])
     found = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -49,8 +50,9 @@ def totals_by_name(names: Iterable[object]) -> dict[str, str]:
     texts = list(dict.fromkeys(text for name in names if (text := name_text(name))))
     found = {text: "a total or average, by its name" for text in texts if is_total_word(text)}
     nations = [text for text in texts if is_nation(text) and text not in found]
+    countries = sum(bool(pattern_of("country").fullmatch(plain(text).lower())) for text in texts)
     others = len(texts) - len(nations) - len(found)
-    if len({plain(text).lower() for text in nations}) == 1 and others >= FEW:
+    if len({plain(text).lower() for text in nations}) == 1 and others >= FEW and countries < FEW:
         found |= dict.fromkeys(nations, f"the nation beside {others} units of it")
     return found
 
@@ -63,10 +65,10 @@ def find_totals(
     A unit is one by its name, as the only nation, when its code begins the code of every other unit, or when its figures are the
     sum or the mean of all others in every period.
     """
-    found = totals_by_name(frame[unit])
-    keys = [name_text(value) for value in dict.fromkeys(frame[codes or unit])]
+    found = totals_by_name(frame[unit].unique())
+    keys = [name_text(value) for value in frame[codes or unit].unique()]
     found |= {key: why for key, why in _by_code(keys).items() if codes is None and key not in found}
-    names = frame[unit].map(name_text)
+    names = frame[unit].map({value: name_text(value) for value in frame[unit].unique()})
     for column in values:
         if column not in frame or not pd.api.types.is_numeric_dtype(frame[column]):
             continue
@@ -80,12 +82,39 @@ def find_totals(
 
 
 def _by_code(keys: list[str]) -> dict[str, str]:
-    digits = [key for key in keys if key.isdigit()]
-    if len(digits) != len(keys) or len(keys) <= FEW:
+    """Find codes of larger places: one that begins all others (01000 of 01001, 01002), or shorter ones that each begin longer ones."""
+    if len(keys) <= FEW or any(" " in key or (not any(map(str.isdigit, key)) and len(key) > _LETTERS) for key in keys):
         return {}
-    short = [key for key in digits if all(other.startswith(key.rstrip("0") or key) for other in digits)]
-    whole = [key for key in short if key.rstrip("0") != key or len(key) < max(map(len, digits))]
-    return {key: f"its code begins the codes of all {len(keys) - 1} others" for key in whole} if len(whole) == 1 else {}
+    if all(map(str.isdigit, keys)):
+        short = [key for key in keys if all(other.startswith(key.rstrip("0") or key) for other in keys)]
+        whole = [key for key in short if key.rstrip("0") != key or len(key) < max(map(len, keys))]
+        if len(whole) == 1:
+            return {whole[0]: f"its code begins the codes of all {len(keys) - 1} others"}
+    if _are_serial(keys):
+        return {}
+    longest = max(map(len, keys))
+    leaves = [key for key in keys if len(key) == longest]
+    found = {}
+    for key in (key for key in keys if len(key) < longest):
+        below = sum(leaf.startswith(key) for leaf in leaves)
+        if below < PARTS:
+            return {}
+        found[key] = f"its code begins the codes of {below} others"
+    return found if all(any(leaf.startswith(key) for key in found) for leaf in leaves) else {}
+
+
+def _are_serial(keys: list[str]) -> bool:
+    """Return whether codes are plain numbers in a row (1 to 99, A1 to A40), whose first ones begin others by chance."""
+    numbers = [int(match[0]) for key in keys if (match := re.search(r"\d+$", key))]
+    return len(numbers) > SERIAL * len(keys) and len(set(numbers)) > SERIAL * (max(numbers) - min(numbers) + 1)
+
+
+SERIAL = 0.5
+"""Codes of which so many follow each other are a count."""
+_LETTERS = 3
+"""A code without digits is one of a nation (DE, USA) or none."""
+PARTS = 2
+"""A larger place has so many parts at least, where its code shows that it is one."""
 
 
 def _by_figures(table: pd.DataFrame, column: str) -> dict[str, str]:
@@ -94,12 +123,16 @@ def _by_figures(table: pd.DataFrame, column: str) -> dict[str, str]:
     if len(table) <= FEW or known.shape[1] < 2:
         return {}
     values = known.to_numpy(dtype=np.float64)
-    whole = values.sum(axis=0)
-    for name, row in zip(known.index, values, strict=True):
-        rest = whole - row
-        for what, other in (("sum", rest), ("mean", rest / (len(values) - 1))):
-            spread = np.ptp(np.delete(values, known.index.get_loc(name), axis=0), axis=0)
-            enough = what == "sum" or len(row) >= ENOUGH_FOR_MEAN
-            if enough and np.allclose(row, other, rtol=_ROUNDING, atol=0) and (spread > 0).all() and (row != 0).all():
-                return {str(name): f"its {column} is the {what} of the {len(values) - 1} others in every period"}
+    rest = values.sum(axis=0) - values
+    for what, other in (("sum", rest), ("mean", rest / (len(values) - 1))):
+        if what == "mean" and values.shape[1] < ENOUGH_FOR_MEAN:
+            continue
+        alike = np.isclose(values, other, rtol=_ROUNDING, atol=0).all(axis=1) & (values != 0).all(axis=1)
+        for place in np.flatnonzero(alike):
+            if (np.ptp(np.delete(values, place, axis=0), axis=0) > 0).all():
+                return {
+                    str(
+                        known.index[place]
+                    ): f"its {column} is the {what} of the {len(values) - 1} others in every period"
+                }
     return {}

@@ -15,6 +15,15 @@ _KANA = re.compile(r"[\u3041-\u30ff\uff66-\uff9d]")
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _WORD = re.compile(r"[^\W\d_]+")
 _JAPANESE = re.compile(r"都道府県|市区町村|市町村|二次医療圏|北海道|東京都|大阪府|京都府|総数|単位")
+_SCRIPTS = {
+    "th": re.compile(r"[\u0e01-\u0e5b]"),
+    "fa": re.compile(r"[\u067e\u0686\u0698\u06a9\u06af\u06cc]"),
+    "ar": re.compile(r"[\u0621-\u064a]"),
+    "ru": re.compile(r"[\u0400-\u04ff]"),
+    "hi": re.compile(r"[\u0900-\u097f\u05d0-\u05ea]"),
+    "hu": re.compile(r"[\u0370-\u03ff]"),
+}
+"""Letters of one language, or of few, in the order in which they are looked for."""
 _SURE = 2
 """So many more words of one language than of any other show it."""
 
@@ -34,6 +43,9 @@ def language_of(texts: Iterable[str]) -> str:
         return "ja"
     if _HAN.search(joined):
         return "zh"
+    if script := next((name for name, letters in _SCRIPTS.items() if len(letters.findall(joined)) > _SURE), None):
+        persian = load_words("fa")["common"]
+        return "fa" if script == "ar" and any(word in persian for word in _WORD.findall(joined)) else script
     words = Counter(word.casefold() for word in _WORD.findall(unicodedata.normalize("NFKC", joined)))
     letters = Counter(character for character in joined.casefold() if ord(character) > 127)
     points = {
@@ -42,6 +54,19 @@ def language_of(texts: Iterable[str]) -> str:
     }
     best, *others = sorted(points, key=lambda name: -points[name])
     return best if points[best] >= _SURE and points[best] > points[others[0]] else "en"
+
+
+@cache
+def era(language: str) -> tuple[int, int, int] | None:
+    """Return the first and last year of the era in which tables of a language count years, and what to add; None: the common one.
+
+    Examples
+    --------
+    >>> era("th"), era("en")
+    ((2480, 2620, -543), None)
+    """
+    years = load_words(language).get("era")
+    return tuple(years) if years else None
 
 
 @cache

@@ -10,7 +10,10 @@ from typing import Any
 
 import yaml
 
-LANGUAGES = ("zh", "en", "de", "fr", "es", "pt", "it", "ko", "ja")
+LANGUAGES = (
+    *("zh", "en", "de", "fr", "es", "pt", "it", "ko", "ja"),
+    *("nl", "pl", "tr", "sv", "cs", "ru", "id", "hu", "ar", "fa", "th", "hi"),
+)
 """Languages with a file of words; the order of the roles of a header is that of the first file that has them."""
 
 _FRAGMENT = re.compile(r"<(\w+)>")

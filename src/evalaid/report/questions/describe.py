@@ -16,7 +16,7 @@ from evalaid.report.display.formatted_tables import ColumnFormat
 from evalaid.report.questions.effect_rows import list_values
 from evalaid.study.provenance import gather_decisions
 from evalaid.study.sample import load_frame
-from evalaid.study.sample_flow import follow_sample
+from evalaid.study.sample_flow import follow_sample, in_words
 from evalaid.study.spec import StudySpec
 
 Listing = tuple[pd.DataFrame, str, Sequence[str], str, Sequence[str], Mapping[str, ColumnFormat]]
@@ -85,7 +85,8 @@ def describe_flow(spec: StudySpec) -> pd.DataFrame:
         for some in names
     ]
     keys = [f"step{place}" for place in range(len(steps))]
-    return steps.assign(key=keys, who=who, made_by="units and observations before and after the rule").drop(
+    words = [in_words(step, spec.unit) for step in steps["step"]]
+    return steps.assign(key=keys, step=words, who=who, made_by="units and observations before and after the rule").drop(
         columns="names"
     )
 

@@ -25,6 +25,7 @@ from evalaid.report.site.chapters import Chapter, lay_out, locate, resolve
 from evalaid.report.site.explorer import Explorer, read_explorer
 from evalaid.report.site.marks import cut_of, draw_choices, draw_event_study, draw_reach, draw_strip, signed
 from evalaid.report.site.notes import Notes, anchor_of
+from evalaid.report.verdict import SHOWN
 from evalaid.report.wording.language import Catalogue, load_catalogue
 from evalaid.report.wording.prose import format_value
 from evalaid.study.study_fields import MIXED
@@ -295,10 +296,11 @@ def _written(answer: Answer, words: Catalogue) -> dict[str, str]:
 
 def _sentence(kind: str, answer: Answer, words: Catalogue, names: Mapping[str, str]) -> Markup:
     """Return a sentence of the answer's verdict, by its direction where the catalogue has one for each."""
-    down = (answer.estimate or 0) < 0
-    for key in (f"{kind}.{answer.verdict}_{'down' if down else 'up'}", f"{kind}.{answer.verdict}", f"{kind}.shown"):
-        if words.has(key):
-            return _fill(key, words, names)
+    way = "down" if (answer.estimate or 0) < 0 else "up"
+    for verdict in (answer.verdict, SHOWN):
+        for key in (f"{kind}.{verdict}_{way}", f"{kind}.{verdict}"):
+            if words.has(key):
+                return _fill(key, words, names)
     raise KeyError(kind)
 
 

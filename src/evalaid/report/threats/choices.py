@@ -158,7 +158,7 @@ def show_choices(case: Case, found: Choices) -> list[Exhibit]:
         ),
         Tabled(
             found.joint, "joint", ["label", "observed", "expected", P_VALUE],
-            "Specifications without covariates, on the share, over the whole window, at once: the true assignment among "
+            "Specifications without covariates, on the outcome itself, over the whole window, at once: the true assignment among "
             "assignments drawn again", extra=COLUMNS,
         ),
         Tabled(

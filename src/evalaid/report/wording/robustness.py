@@ -54,10 +54,10 @@ EXCLUSIONS = Asked(
     "The most influential exclusions of each kind are shown; the answer looks at all of them.",
 )
 TARGETING = Asked(
-    "Chosen for low shares",
-    "Units were chosen for low shares, and low shares return to the mean",
+    "Chosen for low outcomes",
+    "Units were chosen for low outcomes, and low outcomes return to the mean",
     "The rise that choosing by the last baseline alone would give this design, from the outcome's own history",
-    "Programmes go where shares are low, and what is low by chance rises again. The first table shows who was chosen; the second "
+    "Programmes go where outcomes are low, and what is low by chance rises again. The first table shows who was chosen; the second "
     "what choosing by the last value before the start alone would give, from how the outcome itself moves; the third what the main "
     "method shows on panels in which nothing else happens.",
 )

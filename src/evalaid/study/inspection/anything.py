@@ -6,13 +6,13 @@ from pathlib import Path
 
 from evalaid.base.errors import EvalaidError, ReadingError
 from evalaid.base.names import START, UNIT
+from evalaid.reading.files.data_files import DATA_FILES, split_source
 from evalaid.reading.files.snapshot import readable_name
 from evalaid.reading.journal.layouts import FileLayout
-from evalaid.reading.records.matrix import COUNT_COLUMNS
 from evalaid.reading.records.record_columns import find_record_columns, plain_name
 from evalaid.reading.records.tallies import county_number
 from evalaid.reading.tables.tables import LayoutError
-from evalaid.reading.tables.tidy import KINDS, PARQUET, read_tidy
+from evalaid.reading.tables.tidy import KINDS, is_plainly_tidy, read_tidy
 from evalaid.study.inspection.office_roster import RosterInspection, inspect_roster, name_columns
 from evalaid.study.inspection.office_table import TableInspection, inspect_table, refuse
 from evalaid.study.inspection.tidy_panel import Inspection, inspect_file
@@ -63,17 +63,19 @@ def inspect_any(
         If the file cannot be read, or a needed column is not clear.
     """
     given = {name: value for name, value in named.items() if value is not None}
+    layout = FileLayout.read(layout) if isinstance(layout, Path) else layout
+    undecided = layout is None or layout.open
     if START in given:
         units = FileLayout(units="as_written")
         named_roster = inspect_roster(path, layout=name_columns(path, given.get(UNIT), given[START], units))
         if named_roster is None:
             raise ReadingError(f"{readable_name(path.name)} holds no dates in {given[START]!r}: it is no roster.")
         return named_roster
-    alone = layout is None and not given and encoding is None and sheet is None
+    alone = undecided and not given and encoding is None and sheet is None
     try:
         found = _as_panel(path, layout, sheet, encoding, given)
     except EvalaidError:
-        roster = inspect_roster(path) if alone else None
+        roster = inspect_roster(path, layout=layout) if alone else None
         if roster is not None:
             return roster
         if advice := _advise(path):
@@ -90,24 +92,24 @@ def inspect_any(
 
 
 def _as_panel(
-    path: Path, layout: Path | FileLayout | None, sheet: str | None, encoding: str | None, given: dict[str, str]
+    path: Path, layout: FileLayout | None, sheet: str | None, encoding: str | None, given: dict[str, str]
 ) -> Inspection | TableInspection:
     def tidy() -> Inspection:
-        return inspect_file(path, sheet=sheet, encoding=encoding, **given)
+        return inspect_file(path, sheet=sheet, encoding=encoding, layout=layout, **given)
 
-    if layout is None and (given or encoding or path.suffix.lower() in PARQUET):
+    undecided = layout is None or layout.open
+    named = bool(given) or bool(encoding) or (layout is not None and layout.tidy is True)
+    if undecided and (named or is_plainly_tidy(path) or split_source(path)[0].suffix.lower() in DATA_FILES):
         return tidy()
     try:
         return inspect_table(path, layout=layout, sheet=sheet)
     except LayoutError as error:
         refused = error
     except ReadingError:
-        if layout is not None or path.suffix.lower() not in KINDS:
+        if not undecided or path.suffix.lower() not in KINDS:
             raise
         return tidy()
-    if layout is None and (
-        not refused.n_units or refused.layout.units != "counties"
-    ):  # perhaps a tidy panel of other units
+    if undecided and (not refused.n_units or refused.layout.units != "counties"):  # perhaps a tidy panel of other units
         try:
             return tidy()
         except EvalaidError as error:
@@ -122,8 +124,8 @@ def _holds_no_figures(found: Inspection | TableInspection) -> bool:
 
 
 def _in_plain_words(layout: FileLayout) -> bool:
-    """Check whether no header holds anything but ASCII and the header is the first row, as in a tidy file."""
-    return all(
+    """Check whether no header holds anything but ASCII or a period and the header is the first row, as in a tidy file."""
+    return not any(column.period for table in layout.tables for column in table.columns) and all(
         table.header_rows in (None, (1, 1)) and all(column.header.isascii() for column in table.columns)
         for table in layout.tables
     )
@@ -131,6 +133,8 @@ def _in_plain_words(layout: FileLayout) -> bool:
 
 def _advise(path: Path) -> str:
     """Return what to do with a file of records, or with a matrix of counts; empty for any other."""
+    from evalaid.reading.records.matrix import COUNT_COLUMNS
+
     if path.suffix.lower() not in KINDS:
         return ""
     try:

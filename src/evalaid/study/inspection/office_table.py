@@ -15,6 +15,7 @@ from evalaid.did.panel.panel import Panel, read_panel
 from evalaid.reading.files.snapshot import readable_name
 from evalaid.reading.journal.layouts import Layout
 from evalaid.reading.tables.tables import LayoutError, Reading, read_table
+from evalaid.study.inspection.tidy_panel import without_gaps
 
 _SHOWN = 12
 
@@ -107,7 +108,9 @@ def inspect_table(path: Path, *, layout: Path | Layout | None = None, sheet: str
     """
     reading = read_table(path, layout, sheet=sheet)
     try:
-        panel, message, faults = read_panel(reading.frame, **table_roles(reading)), "", reading.faults
+        roles = table_roles(reading)
+        observed, _ = without_gaps(reading.frame, roles[OUTCOME])
+        panel, message, faults = read_panel(observed, **roles), "", reading.faults
     except PanelError as error:
         panel, message, faults = None, str(error), _with_cells(error, reading)
     return TableInspection(

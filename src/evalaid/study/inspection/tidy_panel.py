@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,16 @@ from evalaid.base.periods import label, recognise_periods
 from evalaid.did.panel.panel import Panel, read_panel
 from evalaid.reading.files.snapshot import readable_name
 from evalaid.reading.journal.decisions import DECISION_COLUMNS
+from evalaid.reading.journal.layouts import FileLayout
 from evalaid.reading.tables.tidy import read_tidy
-from evalaid.reading.values.kinds import find_role
+from evalaid.reading.tables.typed_columns import TEXT
+from evalaid.reading.values.comparable_names import name_text
+from evalaid.reading.values.kinds import find_role, plain
 from evalaid.reading.values.measures import Measure, measure_of
 from evalaid.reading.values.numbers import read_numbers
+from evalaid.reading.values.successions import find_successions
+from evalaid.reading.values.total_words import find_totals
+from evalaid.reading.words.vocabulary import pattern_of
 from evalaid.study.inspection.treatment_columns import (
     TREATED,
     TreatmentColumn,
@@ -66,6 +72,8 @@ class Inspection:
         The faults in words.
     measure : str
         How the unit of an outcome that is no share stands in a sentence ("per 1,000"); empty where nothing says it.
+    totals : dict
+        Units that are totals of the others, left out of the panel, each with its evidence.
     treatment : tuple of TreatmentColumn
         The columns that say when units are treated: the one that was named, else those that look like it.
     """
@@ -81,6 +89,7 @@ class Inspection:
     message: str = ""
     measure: str = ""
     treatment: tuple[TreatmentColumn, ...] = ()
+    totals: Mapping[Any, str] = field(default_factory=dict)
 
     @property
     def usable(self) -> bool:
@@ -105,6 +114,7 @@ class Inspection:
             f"Outcome: {measure}. Gaps: {len(self.panel.gaps):,}. Units seen once only: {len(self.panel.singletons):,}.",
         ]
         lines += [f"Note: {note}." for note in self.panel.notes]
+        lines += [f"Left out: {unit!r}: {why}." for unit, why in self.totals.items()]
         for column in self.treatment:
             lines.append(f"{column.text()}: evalaid new NAME --panel {self.file} --{column.role} {column.column}")
         if not self.treatment:
@@ -118,6 +128,7 @@ def inspect_file(
     sheet: str | None = None,
     encoding: str | None = None,
     outcome_unit: str | None = None,
+    layout: FileLayout | None = None,
     **roles: str | None,
 ) -> Inspection:
     """Read a tidy table of any file and validate it as a panel.
@@ -150,12 +161,18 @@ def inspect_file(
     PanelError
         If a needed column is not clear.
     """
-    table = read_tidy(path, sheet=sheet, encoding=encoding)
+    layout = layout or FileLayout()
+    table = read_tidy(path, sheet=sheet, encoding=encoding, layout=layout)
     frame = table.frame.set_axis(pd.RangeIndex(table.first_line, table.first_line + len(table.frame), name="line"))
     named = {role: column for role, column in roles.items() if column is not None}
     starts = {role: named.pop(role) for role in (COHORT, TREATED) if role in named}
     file = readable_name(path.name)
-    columns = {**_find(frame, {**named, **starts}, file), **named}
+    try:
+        columns = {**_find(frame, {**named, **starts}, file), **named}
+    except PanelError as error:
+        open_ = table.decisions[table.decisions["decided"] == TEXT]
+        doubts = "".join(f"\n{what}: {why}" for what, why in zip(open_["what"], open_["because"], strict=True))
+        raise PanelError(f"{error}{doubts}", error.rows) from None
     found = tuple(role for role in columns if role not in named)
     measure = measure_of(columns[OUTCOME], [table.labels.get(columns[OUTCOME], "")])
     unit, because = (outcome_unit, "it was named") if outcome_unit else _unit_of(frame, columns[OUTCOME], measure, file)
@@ -167,16 +184,73 @@ def inspect_file(
     rows += [(file, "", "", f"column {column!r}", role, treatment[0].evidence) for role, column in starts.items()]
     rows += [(file, "", "", f"unit of {columns[OUTCOME]!r}", unit, because)] if unit else []
     decisions = pd.concat([table.decisions, pd.DataFrame(rows, columns=DECISION_COLUMNS)], ignore_index=True)
+    observed, gaps = without_gaps(frame, columns[OUTCOME])
+    if gaps:
+        decisions.loc[len(decisions)] = (
+            file,
+            "",
+            "",
+            f"{gaps} rows",
+            "gaps",
+            f"{columns[OUTCOME]!r} has no value in them",
+        )
+    totals = _find_totals(observed, columns)
+    decisions = pd.concat(
+        [
+            decisions,
+            pd.DataFrame(
+                [(file, "", "", f"unit {unit!r}", "left out", why) for unit, why in totals.items()],
+                columns=DECISION_COLUMNS,
+            ),
+        ],
+        ignore_index=True,
+    )
+    observed = observed[~observed[columns[UNIT]].isin(list(totals))] if totals else observed
     panel, message, faults = None, "", pd.DataFrame(columns=FAULT_COLUMNS)
     try:
-        panel = read_panel(frame, outcome_unit=unit, **columns)
+        panel = read_panel(observed, outcome_unit=unit, **columns)
+        message, panel = (asked, None) if (asked := _ask_for_successors(observed, columns, layout)) else ("", panel)
     except PanelError as error:
         message = str(error).replace("outcome_unit='percent'", "outcome_unit='percent' (--outcome-unit percent)")
         message += _about_repeats(frame, columns)
         faults = error.rows if error.rows is not None else faults
     held = "" if panel is None else panel.outcome_unit
     said = measure.unit if (unit or held) == "number" else ""
-    return Inspection(file, columns, found, panel, faults, frame, decisions, unit or held, message, said, treatment)
+    return Inspection(
+        file, columns, found, panel, faults, frame, decisions, unit or held, message, said, treatment, totals
+    )
+
+
+def _find_totals(frame: pd.DataFrame, columns: Mapping[str, str]) -> dict[Any, str]:
+    """Return the units that are totals of the others by their codes or figures, as the file writes them, each with its evidence."""
+    if not {columns[UNIT], columns[PERIOD], columns[OUTCOME]} <= set(frame):
+        return {}
+    found = find_totals(frame, columns[UNIT], columns[PERIOD], [columns[OUTCOME]])
+    return (
+        {unit: found[text] for unit in frame[columns[UNIT]].unique() if (text := name_text(unit)) in found}
+        if found
+        else {}
+    )
+
+
+def _ask_for_successors(frame: pd.DataFrame, columns: Mapping[str, str], layout: FileLayout) -> str:
+    """Ask whether units that end are those that begin, once as many end as begin; empty where the layout says it."""
+    if layout.former is not None:
+        return ""
+    found = find_successions(frame, columns[UNIT], columns[PERIOD], [columns[OUTCOME]])
+    pairs = ", ".join(f"{old!r}: {new!r}" for one in found for old, new in one.pairs.items())
+    return (
+        f"{' '.join(one.text() + '.' for one in found)} Expected a line 'former: {{{pairs}}}' in a layout (--layout, --panel-layout), or "
+        "'former: {}' when they are other units."
+        if found
+        else ""
+    )
+
+
+def without_gaps(frame: pd.DataFrame, outcome: str) -> tuple[pd.DataFrame, int]:
+    """Return the rows in which an outcome is observed, and how many are not: they are gaps of the panel."""
+    missing = frame[outcome].isna() if outcome in frame else pd.Series(False, index=frame.index)
+    return frame[~missing], int(missing.sum())
 
 
 def _about_repeats(frame: pd.DataFrame, columns: Mapping[str, str]) -> str:
@@ -217,6 +291,8 @@ def _unit_of(frame: pd.DataFrame, outcome: str, measure: Measure, file: str) -> 
     """
     if measure.kind in {"rate", "count", "money", "log"}:
         return "number", f"{measure.evidence} is {measure.unit or 'a ' + measure.kind}"
+    if measure.unit == "per cent" and outcome in frame and pd.to_numeric(frame[outcome], errors="coerce").max() > 1:
+        return "percent", f"{measure.evidence} is in per cent"
     if outcome not in frame or not names_a_share(outcome) or not pd.api.types.is_numeric_dtype(frame[outcome]):
         return None, ""
     if measure.kind == "unclear" and frame[outcome].max() > 1:
@@ -261,8 +337,21 @@ def _outcomes(free: pd.DataFrame, known: Mapping[str, str], frame: pd.DataFrame)
         return shares
     about = frame[[known[UNIT], known[PERIOD], *numeric]]
     starts = {found.column for found in find_treatment(about, known[UNIT], known[PERIOD])}
-    left = [column for column in numeric if column not in starts and find_role(str(column)) not in KEY_ROLES]
-    return left if len(left) == 1 else []
+    left = [
+        column for column in numeric if column not in starts and find_role(str(column)) not in {*KEY_ROLES} - {NAME}
+    ]
+    varied = [
+        column for column in left if len(frame[column].dropna().drop_duplicates()) > 1 and not _is_period(frame[column])
+    ]
+    named = [column for column in varied if measure_of(column).kind in _FIGURES or _is_figure(str(column))]
+    return named if len(named) == 1 else varied if len(varied) > 1 else left
+
+
+_FIGURES = {"share", "rate", "unclear"}
+
+
+def _is_figure(column: str) -> bool:
+    return bool(pattern_of("figure").fullmatch(column.lower()))
 
 
 def _names(free: pd.DataFrame, known: Mapping[str, str], frame: pd.DataFrame) -> list[str]:
@@ -306,7 +395,17 @@ def _first(candidates: list[str], role: str, wanted: str, frame: pd.DataFrame, f
     columns = [str(column) for column in (candidates or frame.columns)]
     listed = ", ".join(columns[:_SHOWN]) + (", ..." if len(columns) > _SHOWN else "")
     what = f"several could be: {listed}" if candidates else f"none is {wanted}; the columns are {listed}"
-    raise PanelError(f"{file}: which column is the {role}? Of those not named, {what}. Name it with --{role} COLUMN.")
+    called = (
+        [column for column in frame.columns if find_role(plain(column)) in {PERIOD, YEAR}] if role == PERIOD else []
+    )
+    held = "".join(
+        f" {str(column)!r} holds {', '.join(map(repr, frame[column].dropna().unique()[:2].tolist()))}: expected years (2019), half-years, "
+        "quarters (2019Q3), months (2019-09) or dates that begin or end them; add weeks and other steps up to these first."
+        for column in called
+    )
+    raise PanelError(
+        f"{file}: which column is the {role}? Of those not named, {what}. Name it with --{role} COLUMN.{held}"
+    )
 
 
 def _is_period(values: pd.Series) -> bool:

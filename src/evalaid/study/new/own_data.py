@@ -22,6 +22,7 @@ import pandas as pd
 from evalaid.base.errors import EvalaidError, StudyError
 from evalaid.base.names import COHORT
 from evalaid.base.project import LAYOUTS, OWN, list_studies, project_root, study_file
+from evalaid.reading.files.data_files import DUCKDB, SQLITE, open_data_file, split_source
 from evalaid.reading.files.snapshot import readable_name
 from evalaid.study.inspection.treatment_columns import TREATED
 from evalaid.study.new.own_files import (
@@ -160,7 +161,9 @@ def begin_study(
         else:
             draft.panel, given, notes = aggregate_file(Path(panel), data, given, covariates)
             draft.notes += notes
-        read_own_panel(draft, data / draft.panel, panel_layout, given, of_whom=Path(panel).name)
+        read_own_panel(
+            draft, data / draft.panel, panel_layout, given, of_whom=Path(panel).name, year_begins=year_begins
+        )
         partnerships = None
         if roster is not None:
             draft.roster = _copy(Path(roster), data)
@@ -229,7 +232,13 @@ def _workshop(root: Path) -> Iterator[Path]:
 
 
 def _copy(path: Path, folder: Path) -> str:
-    """Copy a file under a name that every system can write, and return it."""
+    """Copy a file under a name that every system can write, and return it; of a database its one table is written."""
+    path, table = split_source(path)
+    if path.suffix.lower() in SQLITE | DUCKDB and path.is_file():
+        opened = open_data_file(path, table)
+        name = f"{readable_name(path.stem)}_{table}".rstrip("_") + ".parquet"
+        opened.frame.to_parquet(folder / name)
+        return name
     if path.is_dir():
         raise StudyError(
             f"'{readable_name(path.name)}' is a folder. Give one file: put the tables into the sheets of one workbook."

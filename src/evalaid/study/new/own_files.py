@@ -40,7 +40,7 @@ from evalaid.study.inspection.anything import inspect_any
 from evalaid.study.inspection.headings import read_headings, title_of
 from evalaid.study.inspection.office_roster import RosterInspection, name_columns
 from evalaid.study.inspection.office_table import TableInspection, table_roles
-from evalaid.study.inspection.tidy_panel import Inspection
+from evalaid.study.inspection.tidy_panel import Inspection, without_gaps
 from evalaid.study.inspection.treatment_columns import TREATED, TreatmentColumn, first_treated
 from evalaid.study.new.person_means import N_ROWS, aggregate_rows
 from evalaid.study.sample import spell_as
@@ -65,6 +65,7 @@ class StudyDraft:
     not_in_panel: tuple[str, ...] = ()
     absent: list[str] = field(default_factory=list)
     words: dict[str, str] = field(default_factory=dict)
+    totals: dict[Any, str] = field(default_factory=dict)
     fiscal: bool = False
     headings: tuple[str, ...] = ()
     panel_layout: str = ""
@@ -106,10 +107,18 @@ def aggregate_file(
 
 
 def read_own_panel(
-    draft: StudyDraft, path: Path, layout: Path | str | None, named: Mapping[str, Any], *, of_whom: str
+    draft: StudyDraft,
+    path: Path,
+    layout: Path | str | None,
+    named: Mapping[str, Any],
+    *,
+    of_whom: str,
+    year_begins: int | None,
 ) -> None:
     """Read the panel as a table of units, or as a tidy panel."""
-    found = _inspect(path, layout, named)
+    given = FileLayout() if layout is None else FileLayout.read(layout)
+    given = given if year_begins is None else replace(given, year_begins=year_begins)
+    found = _inspect(path, given, named)
     if isinstance(found, RosterInspection):
         raise StudyError(
             f"{found.file} is a roster of partnerships, not a panel: were --panel and --roster exchanged? Nothing was written."
@@ -121,6 +130,7 @@ def read_own_panel(
     draft.fiscal = bool(found.decisions["decided"].str.contains("Fiscal years", regex=False).any())
     if isinstance(found, Inspection):
         _take_tidy(draft, found, named)
+        draft.panel_layout = "" if given == FileLayout() else replace(given, tidy=True).to_yaml()
     else:
         _take_table(draft, found, named, path)
 
@@ -129,6 +139,8 @@ def _take_tidy(draft: StudyDraft, found: Inspection, named: Mapping[str, Any]) -
     starts = {column.role: column.column for column in found.treatment if column.column in named.values()}
     draft.tidy, draft.frame, draft.outcome_unit = True, found.frame, found.outcome_unit
     draft.roles, draft.treatment = {**found.columns, **starts}, found.treatment
+    draft.totals = dict(found.totals)
+    draft.frame = draft.frame[~draft.frame[draft.roles[UNIT]].isin(list(draft.totals))]
     if found.measure:
         draft.words = {"outcome_measure": found.measure} | draft.words
     missing = [column for column in draft.covariates if column not in found.frame]
@@ -168,14 +180,14 @@ def _take_table(draft: StudyDraft, found: TableInspection, named: Mapping[str, A
 
 
 def _inspect(
-    path: Path, layout: Path | str | None, named: Mapping[str, Any]
+    path: Path, layout: FileLayout, named: Mapping[str, Any]
 ) -> Inspection | TableInspection | RosterInspection:
     """Inspect the panel as it is, with its columns named only where it is no table that has the outcome."""
-    if layout is not None:
-        return inspect_any(path, layout=Path(layout))
+    if not layout.open:
+        return inspect_any(path, layout=layout)
     if named.keys() <= {OUTCOME}:
         try:
-            found = inspect_any(path)
+            found = inspect_any(path, layout=layout)
         except EvalaidError:
             if not named:
                 raise
@@ -183,11 +195,11 @@ def _inspect(
             if not named or (isinstance(found, TableInspection) and found.reading is not None):
                 return found
     try:
-        return inspect_any(path, **named)
+        return inspect_any(path, layout=layout, **named)
     except EvalaidError:
         if not named.keys() & _TIDY_ONLY:
             raise
-        found = inspect_any(path)
+        found = inspect_any(path, layout=layout)
         if not isinstance(found, TableInspection) or found.reading is None:
             raise
         return found
@@ -293,8 +305,11 @@ def diagnose_draft(draft: StudyDraft, partnerships: Partnerships | None, start: 
         cohort = frame[roles[COHORT]].mask(frame[roles[COHORT]].isin(never))
     else:
         cohort = first_treated(frame, roles[TREATED], roles[UNIT], roles[PERIOD])
+    observed, gaps = without_gaps(frame, roles[OUTCOME])
+    if gaps:
+        draft.notes.append(f"{gaps} rows have no value of {roles[OUTCOME]}: they are gaps of the panel")
     return diagnose(
-        frame.assign(**{FIRST_TREATED: cohort}), unit=roles[UNIT], period=roles[PERIOD], outcome=roles[OUTCOME],
+        observed.assign(**{FIRST_TREATED: cohort}), unit=roles[UNIT], period=roles[PERIOD], outcome=roles[OUTCOME],
         cohort=FIRST_TREATED, outcome_unit=draft.outcome_unit, inside=roles.get(INSIDE), total=roles.get(TOTAL),
         cluster=roles.get(CLUSTER), weight=roles.get(WEIGHT), covariates=draft.covariates,
     )  # fmt: skip

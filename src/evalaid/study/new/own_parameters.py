@@ -122,6 +122,7 @@ def write_parameters(
         *(f"# {note}" for note in draft.notes),
         "",
         "# first_period: 2015  # the sample begins (last_period: ends) here",
+        *_left_out_lines(draft),
         "# keep: {region: [north, west]}  # values that stay in the sample, by column",
         "# anticipation: 1  # periods before the start in which units may react already",
         "",
@@ -132,6 +133,10 @@ def write_parameters(
     lines += _neighbours(units)
     seed = int(hashlib.sha256(draft.name.encode()).hexdigest()[:7], 16)
     lines += ["", "level: 0.95", f"seed: {seed}  # of every draw", "draws: 999", ""]
+    if draft.fiscal:
+        first = int(draft.frame[draft.roles[PERIOD]].min())
+        said = f"Periods are fiscal years, called by the year in which they begin: {first} is {first}/{(first + 1) % 100:02d}."
+        lines += [f"data_notes: [{_text(said)}]"]
     lines += ["# Paragraphs for the report: summary, data_notes, caveats, limits, sources (lists of sentences).", ""]
     return "\n".join(lines)
 
@@ -141,7 +146,7 @@ def _panel_lines(draft: StudyDraft, units: pd.Series) -> Iterator[str]:
     roles, words = draft.roles, draft.words
     named = not draft.tidy and NAME in draft.frame and _one_to_one(units, draft.frame[NAME])
     yield f"panel: {_text(f'{DATA.as_posix()}/{draft.name}/{draft.panel}')}"
-    if not draft.tidy:
+    if draft.panel_layout:
         yield f"layout: {LAYOUTS.as_posix()}/{draft.name}_panel.yaml  # how the panel is read: edit it there"
     yield f"unit: {_text(NAME if named else roles[UNIT])}" + "  # how units are called in the report" * named
     yield f"period: {_text(roles[PERIOD])}"
@@ -173,6 +178,13 @@ def _panel_lines(draft: StudyDraft, units: pd.Series) -> Iterator[str]:
         yield f"covariates: [{', '.join(map(_text, draft.covariates))}]"
     else:
         yield "# covariates: [log_income, share_65]  # columns by which treated and comparison units may differ"
+
+
+def _left_out_lines(draft: StudyDraft) -> Iterator[str]:
+    """Yield the lines on units that are totals of the others."""
+    if draft.totals:
+        yield f"leave_out:  # {'; '.join(f'{unit}: {why}' for unit, why in list(draft.totals.items())[:4])}"
+        yield f"- {{{_text(draft.roles[UNIT])}: [{', '.join(map(_scalar, draft.totals))}]}}"
 
 
 def _plural(draft: StudyDraft, units: pd.Series) -> str:

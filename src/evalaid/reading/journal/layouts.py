@@ -239,22 +239,24 @@ Layout = FileLayout
 """The public name of `FileLayout`."""
 
 
+_OPTIONAL = {
+    "year_begins": "the month in which fiscal years (2012/13) begin",
+    "year_named": "whether FY2015 begins or ends in 2015",
+    "divisions": "a list that units are looked up in: code, name, parent, valid_from, valid_to",
+    "day_first": "whether 3/4/2019 is 3 April",
+    "tidy": "one header row, and one row for each unit and period",
+}
+
+
 def _write(layout: FileLayout) -> Iterator[str]:
     yield "# How the files are read. Rows and columns are named as a spreadsheet shows them; null = detect."
     yield f"periods: {_scalar(layout.periods)}  # {', '.join(PERIODS)}: the kind of period of the panel"
     yield f"within: {_scalar(layout.within)}  # province or prefecture that all units lie in"
     yield f"units: {layout.units}  # counties: names and codes are looked up; as_written: taken as they stand"
     yield f"decreases: {layout.decreases}  # a cumulative count that falls: keep or missing; it is listed"
-    if layout.year_begins is not None:
-        yield f"year_begins: {layout.year_begins}  # the month in which fiscal years (2012/13) begin"
-    if layout.divisions is not None:
-        yield f"divisions: {_scalar(layout.divisions)}  # a list that units are looked up in: code, name, parent, valid_from, valid_to"
-    if layout.day_first is not None:
-        yield f"day_first: {_scalar(layout.day_first)}  # whether 3/4/2019 is 3 April"
-    if layout.year_named is not None:
-        yield f"year_named: {layout.year_named}  # whether FY2015 begins or ends in 2015"
-    if layout.tidy is not None:
-        yield f"tidy: {_scalar(layout.tidy)}  # one header row, and one row for each unit and period"
+    for name, said in _OPTIONAL.items():
+        if (value := getattr(layout, name)) is not None:
+            yield f"{name}: {_scalar(value)}  # {said}"
     if layout.former is not None:
         pairs = ", ".join(f"{_scalar(old)}: {_scalar(new)}" for old, new in layout.former.items())
         yield f"former: {{{pairs}}}  # former code or name of a unit: its present one"

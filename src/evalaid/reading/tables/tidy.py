@@ -115,28 +115,12 @@ def _with_units(table: TidyTable, layout: FileLayout) -> TidyTable:
     ):
         texts = frame[column].map(name_text)
         known = {text: present.get(comparable(text), text) for text in texts.unique()}
-        if renamed := [text for text, now in known.items() if now != text]:
+        if renamed := ", ".join([text for text, now in known.items() if now != text][:8]):
             rows.append(
-                (
-                    "",
-                    "",
-                    "",
-                    f"column {column!r}",
-                    ", ".join(renamed[:8]),
-                    "called by their present code or name: the layout says so",
-                )
+                ("", "", "", f"column {column!r}", renamed, "called by their present code or name: the layout says so")
             )
-        if listed is not None:
-            found = {text: listed.find(now, now) for text, now in known.items()}
-            wrong = [why for why in found.values() if isinstance(why, str)]
-            if len(wrong) == len(found):
-                continue  # a column of something else
-            if wrong:
-                raise ReadingError(
-                    f"{len(wrong)} units of {column!r} cannot be looked up: {'; '.join(wrong[:4])}. Expected units of the list, or another "
-                    "list in 'divisions' of the layout."
-                )
-            known = {text: division.code for text, division in found.items() if not isinstance(division, str)}
+        if listed is not None and (codes := _look_up(listed, known, column)):
+            known = codes
             rows.append(
                 (
                     "",
@@ -144,12 +128,24 @@ def _with_units(table: TidyTable, layout: FileLayout) -> TidyTable:
                     "",
                     f"column {column!r}",
                     "codes of the list",
-                    f"{len(known)} units are looked up in {listed.file}",
+                    f"{len(codes)} units are looked up in {listed.file}",
                 )
             )
         frame[column] = texts.map(known)
     decided = pd.concat([table.decisions, pd.DataFrame(rows, columns=DECISION_COLUMNS)], ignore_index=True)
     return replace(table, frame=frame, decisions=decided)
+
+
+def _look_up(listed: OwnDivisions, known: Mapping[str, str], column: object) -> dict[str, str]:
+    """Return the code in a list of every unit of a column; none where no unit is in it: the column holds something else."""
+    found = {text: listed.find(now, now) for text, now in known.items()}
+    wrong = [why for why in found.values() if isinstance(why, str)]
+    if wrong and len(wrong) < len(found):
+        raise ReadingError(
+            f"{len(wrong)} units of {column!r} cannot be looked up: {'; '.join(wrong[:4])}. Expected units of the list, or another list in "
+            "'divisions' of the layout."
+        )
+    return {text: division.code for text, division in found.items() if not isinstance(division, str)}
 
 
 def is_plainly_tidy(path: Path) -> bool:

@@ -85,13 +85,20 @@ def type_columns(raw: pd.DataFrame, facts: FileFacts) -> tuple[pd.DataFrame, lis
             raw[column], texts[column], facts, language, hint if given is None else given
         )
         decisions += [(column, *entry) for entry in said]
-    for column in raw.columns if (years := era(language)) else ():
-        first, last, shift = years
-        if pd.api.types.is_integer_dtype(typed[column]) and len(raw) and typed[column].between(first, last).all():
-            typed[column] += shift
-            why = f"{int(raw[column].iloc[0])} is {int(typed[column].iloc[0])} of the common era, and called by the year in which it begins"
-            decisions.append((column, "years", why))
+    decisions += _in_common_years(typed, language)
     return pd.DataFrame(typed, columns=raw.columns), decisions
+
+
+def _in_common_years(typed: dict[str, pd.Series], language: str) -> list[tuple[str, str, str]]:
+    """Write the years of another era (2558, 1394), in place, as years of the common era, and say so."""
+    first, last, shift = era(language) or (0, 0, 0)
+    said = []
+    for column, values in typed.items():
+        if shift and len(values) and pd.api.types.is_integer_dtype(values) and values.between(first, last).all():
+            typed[column] = values + shift
+            why = f"{values.iloc[0]} is {typed[column].iloc[0]} of the common era, and called by the year in which it begins"
+            said.append((column, "years", why))
+    return said
 
 
 def _texts(values: pd.Series) -> list[str]:
@@ -200,18 +207,8 @@ def _numbers(
         return None
     plain, said = _plain_texts(found.numeric, facts, language, hint)
     read, unlike = _read_each(plain)
-    brackets = (
-        bool(unlike)
-        and not read
-        and len(set(unlike.values())) == len(unlike)
-        and all("brackets" in why for why in unlike.values())
-    )
-    if unlike and len(unlike) > (1 - _MOST_NUMBERS) * len(plain) and not brackets:
-        return None
     if unlike:
-        shown = ", ".join(repr(text) for text in list(unlike)[:3])
-        why = f"{len(read):,} of its {len(plain):,} different values are numbers, but {shown} no number: {next(iter(unlike.values()))}"
-        return _names(values), [(TEXT, why.replace(" no number", f" {'is' if len(unlike) == 1 else 'are'} none"))]
+        return _nearly_numbers(values, read, unlike)
     zeros = _read_marks(found, plain.values(), language, said)
     if any(numeral.unit for numeral in read.values()):
         return _with_units(values, plain, zeros, said)
@@ -226,6 +223,18 @@ def _numbers(
         )
     numbers = pd.to_numeric(_map(values, lambda text: known.get(text, np.nan)), errors="coerce").astype("float64")
     return _numbers_as_they_are(numbers), said
+
+
+def _nearly_numbers(
+    values: pd.Series, read: Mapping[str, Numeral], unlike: Mapping[str, str]
+) -> tuple[pd.Series, list[tuple[str, str]]] | None:
+    """A column of texts of which most are numbers, or all in brackets, with what they are not; None for any other."""
+    brackets = all("brackets" in why for why in unlike.values())
+    if len(unlike) > (1 - _MOST_NUMBERS) * (len(read) + len(unlike)) and not brackets:
+        return None
+    shown = ", ".join(repr(text) for text in list(unlike)[:3])
+    why = f"{len(read):,} of its {len(read) + len(unlike):,} different values are numbers; {shown}: {next(iter(unlike.values()))}"
+    return _names(values), [(TEXT, why)]
 
 
 def _plain_texts(

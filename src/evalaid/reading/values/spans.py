@@ -114,40 +114,45 @@ def read_spans(
     >>> [str(span) for span in read_spans(["上半年", "全年"], year=2019).spans]
     ['2019-01 to 2019-06 (cumulative)', '2019-01 to 2019-12 (cumulative)']
     """
-    if step is not None and step not in STEPS:
-        raise ReadingError(
-            f"step={step!r} is unknown. Expected one of {', '.join(STEPS)}, or nothing, to have it decided."
-        )
-    years = [year] * len(cells) if year is None or isinstance(year, int) else list(year)
-    if len(years) != len(cells):
-        raise ReadingError(
-            f"{len(years)} years were given for {len(cells)} periods. Expected one year for each period."
-        )
+    years = _years_of(cells, year, step)
     reckoning = reckoning or Reckoning()
     cells, ordered = settle_days(cells, day_first=reckoning.day_first)
     said = [read_period(cell, own) for cell, own in zip(cells, years, strict=True)]
-    if language == "ja":
-        said = [_japanese_year(item) for item in said]
-    fiscal = are_fiscal(said)
-    called = next((item for item in said if item.fiscal is not None), None)
+    said = [_japanese_year(item) for item in said] if language == "ja" else said
+    fiscal, called = are_fiscal(said), next((item for item in said if item.fiscal is not None), None)
     said = [_fiscal_as_year(item, reckoning, language) for item in said] if fiscal else said
     dates = _step_of_dates(said, step)
     numbers = _step_of_numbers(said, step)
     found = [_span(item, dates, numbers) for item in said]
     spans, decided = _decide_cumulative(found, said)
-    faults, notes = [], []
-    for at, item in enumerate(said):
-        why = item.fault or _misfit(item, dates, numbers)
-        if why:
-            faults.append((at, str(cells[at]), why))
-        elif item.note:
-            notes.append((at, str(cells[at]), item.note))
+    faults, notes = _faults_and_notes(cells, said, [item.fault or _misfit(item, dates, numbers) for item in said])
     evidence = _evidence(spans, decided, said, dates, numbers)
-    if ordered:
-        evidence += f" {ordered}."
+    evidence += f" {ordered}." * bool(ordered)
     if fiscal and called is not None:
         evidence += f" Fiscal years: {_tell_fiscal(called, reckoning, language)}."
     return Spans(spans, evidence, faults, notes, fiscal and not any(item.part for item in said))
+
+
+def _faults_and_notes(
+    cells: Sequence[object], said: Sequence[Said], whys: Sequence[str]
+) -> tuple[list[tuple[int, str, str]], list[tuple[int, str, str]]]:
+    faults = [(at, str(cells[at]), why) for at, why in enumerate(whys) if why]
+    notes = [(at, str(cells[at]), item.note) for at, item in enumerate(said) if item.note and not whys[at]]
+    return faults, notes
+
+
+def _years_of(cells: Sequence[object], year: int | Sequence[object] | None, step: str | None) -> list[object]:
+    """Check what was said about a column, and return the year of each cell."""
+    if step is not None and step not in STEPS:
+        raise ReadingError(
+            f"step={step!r} is unknown. Expected one of {', '.join(STEPS)}, or nothing, to have it decided."
+        )
+    years: list[object] = [year] * len(cells) if year is None or isinstance(year, int) else list(year)
+    if len(years) != len(cells):
+        raise ReadingError(
+            f"{len(years)} years were given for {len(cells)} periods. Expected one year for each period."
+        )
+    return years
 
 
 def are_fiscal(said: Sequence[Said]) -> bool:

@@ -83,24 +83,30 @@ def find_totals(
 
 def _by_code(keys: list[str]) -> dict[str, str]:
     """Find codes of larger places: one that begins all others (01000 of 01001, 01002), or shorter ones that each begin longer ones."""
-    if len(keys) <= FEW or any(" " in key or (not any(map(str.isdigit, key)) and len(key) > _LETTERS) for key in keys):
+    if len(keys) <= FEW or not all(map(_CODE.fullmatch, keys)):
         return {}
-    if all(map(str.isdigit, keys)):
-        short = [key for key in keys if all(other.startswith(key.rstrip("0") or key) for other in keys)]
-        whole = [key for key in short if key.rstrip("0") != key or len(key) < max(map(len, keys))]
-        if len(whole) == 1:
-            return {whole[0]: f"its code begins the codes of all {len(keys) - 1} others"}
-    if _are_serial(keys):
-        return {}
+    return _begins_all(keys) or _begins_some(keys)
+
+
+def _begins_all(keys: list[str]) -> dict[str, str]:
+    short = [key for key in keys if all(other.startswith(key.rstrip("0") or key) for other in keys)]
+    whole = [key for key in short if key.endswith("0") or len(key) < max(map(len, keys))]
+    alone = len(whole) == 1 and all(map(str.isdigit, keys))
+    return {whole[0]: f"its code begins the codes of all {len(keys) - 1} others"} if alone else {}
+
+
+def _begins_some(keys: list[str]) -> dict[str, str]:
     longest = max(map(len, keys))
     leaves = [key for key in keys if len(key) == longest]
-    found = {}
-    for key in (key for key in keys if len(key) < longest):
-        below = sum(leaf.startswith(key) for leaf in leaves)
-        if below < PARTS:
-            return {}
-        found[key] = f"its code begins the codes of {below} others"
-    return found if all(any(leaf.startswith(key) for key in found) for leaf in leaves) else {}
+    below = {key: sum(leaf.startswith(key) for leaf in leaves) for key in keys if len(key) < longest}
+    covered = all(leaf.startswith(tuple(below)) for leaf in leaves)
+    if not below or min(below.values()) < PARTS or not covered or _are_serial(keys):
+        return {}
+    return {key: f"its code begins the codes of {count} others" for key, count in below.items()}
+
+
+_CODE = re.compile(r"[^\s]*\d[^\s]*|\w{1,3}")
+"""A code has a digit, or is one of a nation (DE, USA)."""
 
 
 def _are_serial(keys: list[str]) -> bool:
@@ -111,8 +117,6 @@ def _are_serial(keys: list[str]) -> bool:
 
 SERIAL = 0.5
 """Codes of which so many follow each other are a count."""
-_LETTERS = 3
-"""A code without digits is one of a nation (DE, USA) or none."""
 PARTS = 2
 """A larger place has so many parts at least, where its code shows that it is one."""
 

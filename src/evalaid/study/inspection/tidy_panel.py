@@ -19,7 +19,7 @@ from evalaid.did.panel.panel import Panel, read_panel
 from evalaid.reading.files.snapshot import readable_name
 from evalaid.reading.journal.decisions import DECISION_COLUMNS
 from evalaid.reading.journal.layouts import FileLayout
-from evalaid.reading.tables.tidy import read_tidy
+from evalaid.reading.tables.tidy import TidyTable, read_tidy
 from evalaid.reading.tables.typed_columns import TEXT
 from evalaid.reading.values.comparable_names import name_text
 from evalaid.reading.values.kinds import find_role, plain
@@ -167,49 +167,23 @@ def inspect_file(
     named = {role: column for role, column in roles.items() if column is not None}
     starts = {role: named.pop(role) for role in (COHORT, TREATED) if role in named}
     file = readable_name(path.name)
-    try:
-        columns = {**_find(frame, {**named, **starts}, file), **named}
-    except PanelError as error:
-        open_ = table.decisions[table.decisions["decided"] == TEXT]
-        doubts = "".join(f"\n{what}: {why}" for what, why in zip(open_["what"], open_["because"], strict=True))
-        raise PanelError(f"{error}{doubts}", error.rows) from None
+    columns = {**_find_or_ask(table, frame, {**named, **starts}, file), **named}
     found = tuple(role for role in columns if role not in named)
     measure = measure_of(columns[OUTCOME], [table.labels.get(columns[OUTCOME], "")])
     unit, because = (outcome_unit, "it was named") if outcome_unit else _unit_of(frame, columns[OUTCOME], measure, file)
     treatment = _treatment(frame, columns, starts, file)
-    rows = [
-        (file, "", "", f"column {column!r}", role, "found by its name or content" if role in found else "it was named")
-        for role, column in columns.items()
-    ]
+    how = dict.fromkeys(columns, "it was named") | dict.fromkeys(found, "found by its name or content")
+    rows = [(file, "", "", f"column {column!r}", role, how[role]) for role, column in columns.items()]
     rows += [(file, "", "", f"column {column!r}", role, treatment[0].evidence) for role, column in starts.items()]
     rows += [(file, "", "", f"unit of {columns[OUTCOME]!r}", unit, because)] if unit else []
+    observed, totals, left = _observe(frame, columns)
+    rows += [(file, "", "", *one) for one in left]
     decisions = pd.concat([table.decisions, pd.DataFrame(rows, columns=DECISION_COLUMNS)], ignore_index=True)
-    observed, gaps = without_gaps(frame, columns[OUTCOME])
-    if gaps:
-        decisions.loc[len(decisions)] = (
-            file,
-            "",
-            "",
-            f"{gaps} rows",
-            "gaps",
-            f"{columns[OUTCOME]!r} has no value in them",
-        )
-    totals = _find_totals(observed, columns)
-    decisions = pd.concat(
-        [
-            decisions,
-            pd.DataFrame(
-                [(file, "", "", f"unit {unit!r}", "left out", why) for unit, why in totals.items()],
-                columns=DECISION_COLUMNS,
-            ),
-        ],
-        ignore_index=True,
-    )
-    observed = observed[~observed[columns[UNIT]].isin(list(totals))] if totals else observed
     panel, message, faults = None, "", pd.DataFrame(columns=FAULT_COLUMNS)
     try:
         panel = read_panel(observed, outcome_unit=unit, **columns)
-        message, panel = (asked, None) if (asked := _ask_for_successors(observed, columns, layout)) else ("", panel)
+        message = _ask_for_successors(observed, columns, layout)
+        panel = None if message else panel
     except PanelError as error:
         message = str(error).replace("outcome_unit='percent'", "outcome_unit='percent' (--outcome-unit percent)")
         message += _about_repeats(frame, columns)
@@ -219,6 +193,27 @@ def inspect_file(
     return Inspection(
         file, columns, found, panel, faults, frame, decisions, unit or held, message, said, treatment, totals
     )
+
+
+def _find_or_ask(table: TidyTable, frame: pd.DataFrame, named: dict[str, str], file: str) -> dict[str, str]:
+    """Find the columns; where one is not clear, ask with what kept columns from being numbers or periods."""
+    try:
+        return _find(frame, named, file)
+    except PanelError as error:
+        open_ = table.decisions[table.decisions["decided"] == TEXT]
+        doubts = "".join(f"\n{what}: {why}" for what, why in zip(open_["what"], open_["because"], strict=True))
+        raise PanelError(f"{error}{doubts}", error.rows) from None
+
+
+def _observe(
+    frame: pd.DataFrame, columns: Mapping[str, str]
+) -> tuple[pd.DataFrame, dict[Any, str], list[tuple[str, str, str]]]:
+    """Return the rows with an outcome of units that are no totals, the totals, and what was decided about both."""
+    observed, gaps = without_gaps(frame, columns[OUTCOME])
+    totals = _find_totals(observed, columns)
+    said = [(f"{gaps} rows", "gaps", f"{columns[OUTCOME]!r} has no value in them")] * (gaps > 0)
+    said += [(f"unit {unit!r}", "left out", why) for unit, why in totals.items()]
+    return observed[~observed[columns[UNIT]].isin(list(totals))] if totals else observed, totals, said
 
 
 def _find_totals(frame: pd.DataFrame, columns: Mapping[str, str]) -> dict[Any, str]:
@@ -344,7 +339,7 @@ def _outcomes(free: pd.DataFrame, known: Mapping[str, str], frame: pd.DataFrame)
         column for column in left if len(frame[column].dropna().drop_duplicates()) > 1 and not _is_period(frame[column])
     ]
     named = [column for column in varied if measure_of(column).kind in _FIGURES or _is_figure(str(column))]
-    return named if len(named) == 1 else varied if len(varied) > 1 else left
+    return named if len(named) == 1 else varied or left
 
 
 _FIGURES = {"share", "rate", "unclear"}

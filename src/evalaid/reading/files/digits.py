@@ -34,5 +34,5 @@ def cells_in_western_digits(cells: np.ndarray) -> np.ndarray:
     if foreign:
         cells = cells.copy()
         for at in foreign:
-            cells[at] = in_western_digits(cells[at])
+            cells[at] = in_western_digits(str(cells[at]))
     return cells

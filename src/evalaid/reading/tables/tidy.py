@@ -253,14 +253,16 @@ def _no_observations(raw: pd.DataFrame) -> pd.Series:
 def _typed(raw: pd.DataFrame, facts: FileFacts, where: tuple[str, str], first_line: int = 2) -> TidyTable:
     """Read every column in its type; leave out notes, headers that stand again, units that are totals, and parts of a total."""
     why = _no_observations(raw)
+    no_data = why[why != ""]
+    texts = raw.loc[no_data.index].iloc[:, :1].to_numpy().ravel()
     left: list[tuple[object, ...]] = [
-        (*where, int(str(row)) + first_line, "", str(raw.loc[row].iloc[0]), reason)
-        for row, reason in why[why != ""].items()
+        (*where, int(str(row)) + first_line, "", str(text), reason)
+        for (row, reason), text in zip(no_data.items(), texts, strict=True)
     ]
     frame, said = type_columns(raw[why == ""], facts)
     rows = [
         (*where, f"A{int(str(found.index[0])) + first_line}", f"{len(found)} rows", "left out", reason)
-        for reason, found in why[why != ""].groupby(why)
+        for reason, found in no_data.groupby(no_data)
     ]
     rows += [(*where, "", f"column {column!r}", decided, because) for column, decided, because in said]
     for column in _columns_of_units(frame):
@@ -273,9 +275,9 @@ def _typed(raw: pd.DataFrame, facts: FileFacts, where: tuple[str, str], first_li
             rows += [(*where, "", f"unit {name!r}", "left out", totals[name]) for name in dict.fromkeys(shown.values())]
             frame = frame[~is_total]
     for column, total in _breakdowns(frame).items():
-        others = ", ".join(map(repr, [name for name in frame[column].dropna().unique() if name != total][:4]))
+        parts = ", ".join(map(repr, [name for name in frame[column].dropna().unique() if name != total][:4]))
         rows.append(
-            (*where, "", f"column {column!r}", f"rows of {total!r} alone", f"it breaks totals down; left out: {others}")
+            (*where, "", f"column {column!r}", f"rows of {total!r} alone", f"it breaks totals down; left out: {parts}")
         )
         frame = frame[frame[column] == total]
     left_out = pd.DataFrame(left, columns=LEFT_OUT_COLUMNS).astype({"row": "Int64"})

@@ -132,7 +132,7 @@ def _by_figures(table: pd.DataFrame, column: str) -> dict[str, str]:
         if what == "mean" and values.shape[1] < ENOUGH_FOR_MEAN:
             continue
         alike = np.isclose(values, other, rtol=_ROUNDING, atol=0).all(axis=1) & (values != 0).all(axis=1)
-        for place in np.flatnonzero(alike):
+        for place in np.flatnonzero(alike).tolist():
             if (np.ptp(np.delete(values, place, axis=0), axis=0) > 0).all():
                 return {
                     str(

@@ -31,6 +31,7 @@ FIGURES = {
     "honest",
     "leave_out",
     "specifications",
+    "flows",
 }
 
 

@@ -85,3 +85,20 @@ def test_the_flows_are_those_of_the_pairs_and_near_the_acute_share():
     share = pd.read_csv(KOREA / "district_year.csv").query("year == 2023").set_index("district_key")
     own = 100 * flows["inside_district"] / flows["episodes_of_residents"]
     assert round(own.corr(share["acute_inpatient_share_pct"]), 3) == 0.973
+
+
+def test_every_host_district_says_what_it_rests_on():
+    waves = pd.read_csv(KOREA / "all_waves.csv", keep_default_na=False)
+    named = waves[waves["host_district"] != ""]
+    assert (waves.loc[waves["host_district"] == "", "host_source"] == "").all()
+    assert len(named) == 26
+    for row in named.to_dict("records"):
+        district = row["host_district"].split("_")[1].split()[-1]
+        source = row["host_source"]
+        if source.startswith("address "):
+            assert f" {district} " in source, row
+        elif source == "the hospital's name":
+            city = row["host_district"].split("_")[1].split()[0]
+            assert city[:-1] in row["hospital"], row
+        else:
+            assert source == "source not kept", row

@@ -26,6 +26,7 @@ FIGURES = {
     "assignment",
     "means",
     "event_study",
+    "flows",
     "methods",
     "scenarios",
     "honest",

@@ -32,7 +32,6 @@ FIGURES = {
     "honest",
     "leave_out",
     "specifications",
-    "flows",
 }
 
 

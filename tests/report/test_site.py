@@ -353,3 +353,14 @@ def test_a_drawing_that_is_too_large_for_a_page_is_shown_as_a_picture(tmp_path):
         assert shown in html
         assert html.count("</figure>") == html.count("<figcaption>Map</figcaption>") == 1
         assert '<a href="figures/map.png" aria-label="png: Map">png</a>' in html
+
+
+def test_a_refusal_says_why_and_what_would_settle_it_and_shows_no_empty_figure(report):
+    (report / "tables" / "event_study.csv").unlink()
+    (report / "tables" / "refusal.csv").write_text(
+        "key,what,why,what_could_be_done\nr,Main method,all <units> start at once,add units\n", encoding="utf-8"
+    )
+    html = pages_of(report, numbers=[one for one in NUMBERS if not one["key"].startswith("overall")])["index"]
+    assert "<strong>Main method</strong>: all &lt;units&gt; start at once. What could be done: add units." in html
+    assert "<figure" not in html
+    assert "What could overturn it" not in html

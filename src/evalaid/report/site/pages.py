@@ -19,7 +19,7 @@ from typing import Any
 from markupsafe import Markup
 
 from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ESTIMATE, TREATED_CLUSTERS
-from evalaid.report.site.answer import MAIN, TRUTHS, Answer, read_answer, save_answer
+from evalaid.report.site.answer import MAIN, TRUTHS, Answer, read_answer, read_rows, save_answer
 from evalaid.report.site.blocks import PageBlock, name_heading, show_headlines, show_notebook, to_html
 from evalaid.report.site.chapters import Chapter, lay_out, locate, resolve
 from evalaid.report.site.explorer import Explorer, read_explorer
@@ -352,7 +352,8 @@ def _answer(
         ],
         "choices": [(name, draw_choices(answer, words, *size)) for name, size in (("phone", PHONE), ("desk", DESK))],
         "explored": None if explorer is None else _explored(explorer, answer, words),
-        "overturn": answer.threats[:OVERTURN],
+        "overturn": () if answer.estimate is None else answer.threats[:OVERTURN],  # there is nothing to overturn
+        "reasons": read_rows(notes.folder / "tables" / "refusal.csv"),
         "may": may,
         "may_not": may_not,
         "short": show_headlines(stored, notes),

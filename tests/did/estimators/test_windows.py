@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 import statsmodels.formula.api as smf
 from support.panels import counties, diagnose, simulate
 
@@ -129,3 +130,53 @@ def test_intervals_cover_the_known_effect(method):
         hits += row["conf_low"] <= 0.03 <= row["conf_high"]
     assert abs(np.mean(found) - 0.03) < 4 * np.std(found) / np.sqrt(draws)
     assert abs(hits / draws - 0.95) < 4 * np.sqrt(0.95 * 0.05 / draws)
+
+
+def dense_pooled(frame, after, window, covariate=None):
+    """Regress the mean over the window minus the base on starting, with a dummy for every start, over units clean throughout."""
+    wide = frame.pivot_table(index="county", columns="quarter", values="share")
+    first = frame.drop_duplicates("county").set_index("county")["cohort"].reindex(wide.index)
+    rows = []
+    for start in sorted(first.dropna().unique()):
+        times = [int(start) + h for h in window]
+        if not set(times) <= set(wide.columns):
+            continue
+        clean = (first == start) | first.isna() | (first > max(*times, start))
+        change = wide.loc[clean, times].mean(axis=1, skipna=False) - wide.loc[clean, int(start) - 1]
+        rows.append(pd.DataFrame({"y": change, "d": (first[clean] == start).astype(float), "start": start}))
+    table = pd.concat(rows).dropna()
+    x = np.column_stack([table["d"], pd.get_dummies(table["start"]).to_numpy(float)])
+    if covariate is not None:
+        x = np.column_stack([x, covariate.reindex(table.index)])
+    fit = sm.OLS(table["y"].to_numpy(), x).fit(
+        cov_type="cluster", cov_kwds={"groups": pd.factorize(table.index)[0], "use_correction": False}
+    )
+    return fit.params[0], fit.bse[0]
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.05])
+@pytest.mark.parametrize("covariates", [(), ("log_gdp",)])
+@pytest.mark.parametrize(("horizons", "window", "times"), [
+    ("pooled_post", None, [0, 1, 2]), ("pooled_post", 3, [0, 1, 2, 3]), ("pooled_pre", None, [-3, -2]), ("pooled_pre", 1, [-2]),
+])  # fmt: skip
+def test_a_pooled_local_projection_is_one_regression_of_the_mean_over_its_window(
+    horizons, window, times, covariates, missing
+):
+    frame = simulate(77, missing=missing)
+    gdp = frame.drop_duplicates("county").set_index("county")["log_gdp"] if covariates else None
+    wanted, error = dense_pooled(frame, horizons == "pooled_post", times, gdp)
+    design = diagnose(frame, covariates=covariates)
+    found = ea.estimate(design, "lp_did", horizons=horizons, window=window)
+    assert found.value[0] == pytest.approx(wanted, abs=1e-9)
+    assert ea.infer(found, vcov="CR0")["std_error"][0] == pytest.approx(error, abs=1e-9)
+    assert f"event times {times[0]} to {times[-1]}" in found.estimand
+
+
+def test_a_pooled_window_that_a_cohort_lacks_leaves_it_out_by_name():
+    found = ea.estimate(diagnose(simulate(77)), "lp_did", horizons="pooled_post", window=4)
+    assert found.cells["reason"][0].startswith("without the cohorts 6: not observed")
+    assert found.cells["n_treated"][0] == 14
+    with pytest.raises(EstimationError, match=r"window=9 found; the cohorts have at most 5 event time\(s\) there"):
+        ea.estimate(diagnose(simulate(77)), "lp_did", horizons="pooled_post", window=9)
+    with pytest.raises(EstimationError, match="window=0 found; expected a whole number, 1 or more"):
+        ea.estimate(diagnose(simulate(77)), "lp_did", horizons="pooled_pre", window=0)

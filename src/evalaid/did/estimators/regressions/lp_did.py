@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalaid.base.effect_columns import TREATED_CLUSTERS
+from evalaid.base.errors import EstimationError
+from evalaid.base.periods import label
 from evalaid.did.effects.effects import Convention, Effects
 from evalaid.did.effects.influence import Influence, Rows
 from evalaid.did.effects.linear import NULL_TOLERANCE, RANK_TOLERANCE, Solver, standardise
@@ -43,6 +45,11 @@ class LpDidOptions:
     # Covariates, in the last period before units may react; with "equal" weights their slopes are those of the comparison.
     # None = all of the design's
     covariates: tuple[str, ...] | None = None
+    # One estimate per event time; or one of the mean outcome of the event times 0 to ``window``, or of the ``window`` periods
+    # before the one that everything is measured from
+    horizons: str = choice("each", "pooled_post", "pooled_pre")
+    # Event times of a pooled estimate; None = as many as every cohort has
+    window: int | None = None
 
 
 def fit_lp_did(design: Design, options: LpDidOptions) -> Effects:
@@ -55,7 +62,9 @@ def fit_lp_did(design: Design, options: LpDidOptions) -> Effects:
     -----
     ``y_{t+h} - y_{t-1} = b_h dD_it + d_t + x_{i,t-1}'c_h + e`` over units that start in t and units untreated through ``max(t, t+h)``. With
     ``equal`` the coefficient is the average of the cohorts' differences, weighted by their treated units. Influence
-    under ``variance`` is that of least squares, weights estimated; under ``equal`` weights are taken as known. Dube, Girardi, Jorda and Taylor (2023), doi:10.3386/w31184.
+    under ``variance`` is that of least squares, weights estimated; under ``equal`` weights are taken as known. A pooled estimate has
+    the mean of ``y_{t+h}`` over its event times on the left, in one regression, among units untreated through the last of them;
+    cohorts and units that are not observed in all of them are left out. Dube, Girardi, Jorda and Taylor (2023), doi:10.3386/w31184.
     """
     matrices = design.matrices
     population = population_of(matrices)
@@ -66,6 +75,8 @@ def fit_lp_did(design: Design, options: LpDidOptions) -> Effects:
     regressors = np.array(
         [standardise(matrices.covariates[name].reshape(-1, 1)).reshape(matrices.outcome.shape).T for name in names]
     )
+    if options.horizons != "each":
+        return _fit_pooled(design, options, (outcome, seen, regressors))
     horizons = np.unique(matrices.event_time)
     psi = np.zeros((len(horizons), matrices.n_units))
     value, reasons = np.full(len(horizons), np.nan), [""] * len(horizons)
@@ -102,6 +113,80 @@ def fit_lp_did(design: Design, options: LpDidOptions) -> Effects:
         convention=Convention("none", "t"),
         aggregation="fixed",
     )
+
+
+def _fit_pooled(
+    design: Design, options: LpDidOptions, data: tuple[Floats, NDArray[np.bool_] | None, Floats]
+) -> Effects:
+    """Fit the mean outcome over a window of event times at once: one cell without an event time."""
+    (outcome, seen, regressors), matrices = data, design.matrices
+    population = population_of(matrices)
+    window = _window(design, options)
+    blocks, means = [], []
+    for block in _clean_blocks(matrices, seen, int(window[-1]), options.comparison, design.anticipation):
+        columns = np.flatnonzero(np.isin(matrices.event_time[block.cohort], window))
+        if len(columns) < len(window):
+            continue
+        sides = [np.arange(matrices.n_units)[rows] for rows in (block.treated, block.comparison)]
+        if seen is not None:
+            sides = [rows[seen[np.ix_(columns, rows)].all(axis=0)] for rows in sides]
+        if min(map(len, sides)):
+            means.append(outcome[columns].mean(axis=0))
+            now = len(outcome) + len(means) - 1
+            blocks.append(_Block(block.cohort, now, block.base, sides[0], sides[1], len(sides[0]), len(sides[1])))
+    psi = np.zeros(matrices.n_units)
+    value = np.nan
+    if blocks:
+        stacked = np.concatenate([outcome, means])
+        value = _fit_horizon(stacked, blocks, population.weight, options.weighting, psi, regressors)
+    entered = np.isin(np.arange(len(matrices.cohorts)), [block.cohort for block in blocks])
+    left = ", ".join(label(matrices.period_kind, int(g)) for g in matrices.cohorts[~entered])
+    why = (
+        f"without the cohorts {left}: not observed, or without a comparison, throughout these event times"
+        if left
+        else ""
+    )
+    reason = why if np.isfinite(value) else (NOT_IDENTIFIED if blocks else why)
+    n_comparison = min((block.n_comparison for block in blocks), default=0)
+    cells = cell_frame(population, sum(block.n_treated for block in blocks), n_comparison, [reason])
+    cells[TREATED_CLUSTERS] = population.count_clusters(entered)
+    return Effects(
+        cells=cells,
+        value=np.array([value]),
+        influence=Influence.dense(psi[:, None]),
+        population=population,
+        size=np.ones(1),
+        method=METHOD.name,
+        estimand=f"effect on the mean outcome over the event times {window[0]} to {window[-1]}, averaged over cohorts",
+        scale=scale_of(design),
+        convention=Convention("none", "t"),
+        aggregation="fixed",
+    )
+
+
+def _window(design: Design, options: LpDidOptions) -> NDArray[np.int64]:
+    """Return the event times of a pooled estimate, ascending."""
+    distance, after = design.matrices.event_time, options.horizons == "pooled_post"
+    inside = distance >= 0 if after else distance < -1 - design.anticipation
+    found = [set(row[there].tolist()) for row, there in zip(distance, inside, strict=True)]
+    shared = sorted(set.intersection(*found), key=abs)
+    if options.window is not None:
+        steps = options.window + after
+        if isinstance(options.window, bool) or steps < 1:
+            raise EstimationError(
+                f"lp_did: window={options.window!r} found; expected a whole number, {int(not after)} or more."
+            )
+        everything = sorted(set.union(*found), key=abs)[:steps]
+        if len(everything) < steps:
+            raise EstimationError(
+                f"lp_did: window={options.window} found; the cohorts have at most {len(everything)} event time(s) there."
+            )
+        shared = everything
+    if not shared:
+        raise EstimationError(
+            f"lp_did: no event time {'after' if after else 'before'} the start that every cohort has; name window=..."
+        )
+    return np.array(sorted(shared), dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)

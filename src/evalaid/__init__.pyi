@@ -10,6 +10,7 @@ from .did import (
     bad_controls as bad_controls,
     balance as balance,
     bound_effect as bound_effect,
+    cell_means as cell_means,
     diagnose as diagnose,
     difference as difference,
     estimate as estimate,

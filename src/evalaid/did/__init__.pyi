@@ -9,6 +9,7 @@ from .inference.variance.difference import difference as difference
 from .inference.variance.leverage import leverage as leverage
 from .inference.variance.spatial import infer_spatial as infer_spatial
 from .inference.wild.wild import wild_bootstrap as wild_bootstrap
+from .panel.cell_means import cell_means as cell_means
 from .panel.design import Design as Design, diagnose as diagnose
 from .panel.panel import Panel as Panel, read_panel as read_panel
 from .sensitivity.bounds.bounds import bound_effect as bound_effect

@@ -79,6 +79,26 @@ def test_fiscal_years_are_asked_for_the_month_in_which_they_begin(project):
     assert frame["first_treated"].dropna().unique().tolist() == [2017]  # February 2018 belongs to 2017/18
 
 
+def test_fiscal_years_of_a_tidy_file_meet_dates_only_with_their_first_month(project):
+    units = [f"{number:03d}" for number in range(1, 31)]
+    frame = pd.DataFrame([(unit, year) for unit in units for year in range(2010, 2018)], columns=["code", "year"])
+    treated = frame["code"].isin(units[:10]) & (frame["year"] >= 2014)  # from fiscal year 2014 on: October 2013
+    frame["deaths_per_1000"] = 50 + frame["year"] % 3 + frame["code"].astype(int) % 7 + 4.0 * treated
+    frame["year"] = "FY" + frame["year"].astype(str)
+    frame.loc[3, "deaths_per_1000"] = None
+    frame.to_csv(project / "panel.csv", index=False)
+    pd.DataFrame({"code": units[:10], "start": "November 2013"}).to_csv(project / "roster.csv", index=False)
+    given = ["new", "mine", "--panel", project / "panel.csv", "--roster", project / "roster.csv"]
+    assert "in which month do the years begin" in call(*given).output
+    assert "year_named: ends" in call(*given, "--year-begins", 4).output
+    made = call(*given, "--year-begins", 10)
+    assert made.exit_code == 0, made.output
+    spec = load_study("mine")
+    assert main_effect(spec) == pytest.approx(4)
+    assert "'FY2010' begins in month 10 of 2009" in spec.data_notes[0]
+    assert load_frame(spec)["first_treated"].dropna().unique().tolist() == [2013]
+
+
 def test_a_unit_of_the_roster_that_the_panel_lacks_stops_with_the_nearest_names(project):
     roster = pd.read_csv(INTAKE / "us_roster.csv")
     roster.loc[0, "county"] = "Barbor"

@@ -211,7 +211,7 @@ def _observe(
     """Return the rows with an outcome of units that are no totals, the totals, and what was decided about both."""
     observed, gaps = without_gaps(frame, columns[OUTCOME])
     totals = _find_totals(observed, columns)
-    said = [(f"{gaps} rows", "gaps", f"{columns[OUTCOME]!r} has no value in them")] * (gaps > 0)
+    said = [(f"rows: {gaps}", "gaps", f"{columns[OUTCOME]!r} has no value in them")] * (gaps > 0)
     said += [(f"unit {unit!r}", "left out", why) for unit, why in totals.items()]
     return observed[~observed[columns[UNIT]].isin(list(totals))] if totals else observed, totals, said
 

@@ -66,7 +66,7 @@ class StudyDraft:
     absent: list[str] = field(default_factory=list)
     words: dict[str, str] = field(default_factory=dict)
     totals: dict[Any, str] = field(default_factory=dict)
-    fiscal: bool = False
+    fiscal: str = ""  # how fiscal years are called; empty where there are none
     headings: tuple[str, ...] = ()
     panel_layout: str = ""
     roster_layout: str = ""
@@ -127,7 +127,8 @@ def read_own_panel(
         raise ReadingError(f"{found.message}\n{_advice(found, of_whom)} Nothing was written.", found.faults)
     draft.panel_text = found.text()
     draft.decisions.append(found.decisions)
-    draft.fiscal = bool(found.decisions["decided"].str.contains("Fiscal years", regex=False).any())
+    told = found.decisions[["decided", "because"]].astype(str).agg(" ".join, axis=1)
+    draft.fiscal = next(iter(told.str.extract(r"(Fiscal years: [^.]+\.)", expand=False).dropna()), "")
     if isinstance(found, Inspection):
         _take_tidy(draft, found, named)
         draft.panel_layout = "" if given == FileLayout() else replace(given, tidy=True).to_yaml()
@@ -307,7 +308,7 @@ def diagnose_draft(draft: StudyDraft, partnerships: Partnerships | None, start: 
         cohort = first_treated(frame, roles[TREATED], roles[UNIT], roles[PERIOD])
     observed, gaps = without_gaps(frame, roles[OUTCOME])
     if gaps:
-        draft.notes.append(f"{gaps} rows have no value of {roles[OUTCOME]}: they are gaps of the panel")
+        draft.notes.append(f"rows without a value of {roles[OUTCOME]}: {gaps}; they are gaps of the panel")
     return diagnose(
         observed.assign(**{FIRST_TREATED: cohort}), unit=roles[UNIT], period=roles[PERIOD], outcome=roles[OUTCOME],
         cohort=FIRST_TREATED, outcome_unit=draft.outcome_unit, inside=roles.get(INSIDE), total=roles.get(TOTAL),

@@ -134,9 +134,7 @@ def write_parameters(
     seed = int(hashlib.sha256(draft.name.encode()).hexdigest()[:7], 16)
     lines += ["", "level: 0.95", f"seed: {seed}  # of every draw", "draws: 999", ""]
     if draft.fiscal:
-        first = int(draft.frame[draft.roles[PERIOD]].min())
-        said = f"Periods are fiscal years, called by the year in which they begin: {first} is {first}/{(first + 1) % 100:02d}."
-        lines += [f"data_notes: [{_text(said)}]"]
+        lines += [f"data_notes: [{_text(draft.fiscal)}]"]
     lines += ["# Paragraphs for the report: summary, data_notes, caveats, limits, sources (lists of sentences).", ""]
     return "\n".join(lines)
 

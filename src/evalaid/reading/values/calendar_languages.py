@@ -123,12 +123,14 @@ def split_words(text: str) -> tuple[str, str] | None:
     plain = with_eras(unicodedata.normalize("NFKC", text))
     if not any(character.isdigit() for character in plain) or len(plain) > _LONGEST:
         return None
+    dated = _HAS_YEAR.search(plain) is not None
     for kind, pattern in _patterns():
-        if match := pattern.search(plain):
+        if (dated or "y" not in pattern.groupindex) and (match := pattern.search(plain)):
             return _WRITE[kind](match.groupdict()), (plain[: match.start()] + plain[match.end() :]).strip()
     return None
 
 
+_HAS_YEAR = re.compile(r"(?:19|20)\d\d")
 _LONGEST = 120
 
 

@@ -144,11 +144,14 @@ def _by_event_time(effects: Effects, matrices: Matrices) -> tuple[Floats, Floats
     sizes = dict(zip(matrices.cohorts, np.diff(matrices.starts)[:-1], strict=True))
     weights = effects.cells["cohort"].map(sizes).to_numpy(dtype=float)
     times = effects.cells["event_time"].to_numpy()
-    there = ~np.isnan(effects.value)
-    by_hand = [
-        np.average(effects.value[there & (times == time)], weights=weights[there & (times == time)])
-        for time in event.cells["event_time"]
-    ]
+    known = ~np.isnan(effects.value)
+    estimated = known & effects.cells["reason"].eq("").to_numpy()
+    by_hand = []
+    for time in event.cells["event_time"]:
+        # The zero of a reference period counts only where no cohort has an estimate at that event time.
+        there = known & (times == time)
+        there = there & estimated if (there & estimated).any() else there
+        by_hand.append(np.average(effects.value[there], weights=weights[there]))
     return event.value, np.asarray(by_hand)
 
 

@@ -8,7 +8,7 @@
 Each task is run once to warm up, then `--repeat` times (fewer when one run takes seconds); the table shows the median of CPU
 seconds of all threads and the peak of memory that numpy and Python allocate in one more run. Linear algebra uses one thread.
 A task starts from the frame (validation included) and ends with the table of estimates and errors. Peers are measured on the
-same frame in the same process: `pip install pyfixest diff-diff csdid` into `.venv` to see them. A peer that would need more
+same frame in the same process: `pip install pyfixest diff-diff csdid moderndid` into `.venv` to see them. A peer that would need more
 than a minute or 8 GB at a size, judged by the size before, is left out and named; one that takes longer than two
 minutes of the clock all the same is stopped. R is measured when Rscript is on PATH; when it is not, the last lines say so. Writes `reports/bench.json` and
 `reports/bench.png`.
@@ -20,8 +20,10 @@ import argparse
 import contextlib
 import io
 import json
+import platform
 import signal
 import statistics
+import subprocess
 import sys
 import time
 import tracemalloc
@@ -136,6 +138,33 @@ def compare(sizes: list[str], repeat: int, console: Console) -> tuple[list[Row],
     return rows, sentences
 
 
+def ratios(rows: list[Row]) -> list[Row]:
+    """List for each panel, task and peer how many times our CPU seconds it took."""
+    ours = {(row["panel"], row["task"]): row["cpu_seconds"] for row in rows if row["library"] == "evalaid"}
+    return [
+        {
+            "panel": row["panel"], "task": row["task"], "library": row["library"],
+            "times_ours": row["cpu_seconds"] / ours[row["panel"], row["task"]],
+        }
+        for row in rows
+        if "cpu_seconds" in row and row["library"] != "evalaid"
+    ]  # fmt: skip
+
+
+def processor() -> str:
+    """Give the name of the processor, as Linux and macOS tell it, else its family."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.lower().startswith("model name"):
+                return line.partition(":")[2].strip()
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        told = subprocess.run(
+            ["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=True, timeout=5
+        )
+        return told.stdout.strip()
+    return platform.processor() or platform.machine()
+
+
 def show(rows: list[Row], console: Console) -> None:
     """Print the measurements with each peer's ratio to ours."""
     table = Table("panel", "task", "library", "CPU seconds", "peak MB", "times ours", title="Simulated panels")
@@ -184,12 +213,14 @@ def main() -> None:
     options.output.parent.mkdir(parents=True, exist_ok=True)
     caption = plot(rows, options.output.with_suffix(".png"))
     document = {
+        "processor": processor(),
         "versions": {name: version(name) for name in ("numpy", "scipy", "pandas", *installed())},
         "threads": threads.THREADS,
         "panels": panels,
         "not_measured": sorted(sentences),
         "caption": caption,
         "rows": rows,
+        "ratios": ratios(rows),
         "targets": judged,
     }
     options.output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

@@ -13,8 +13,8 @@ from typing import Any
 import pandas as pd
 from tasks import CURVE, MIXED, UNBALANCED, UNBALANCED_AVERAGE, WILD, WILD_AVERAGE, Task
 
-PEERS = ("pyfixest", "diff-diff", "csdid")
-MODULES = {"pyfixest": "pyfixest", "diff-diff": "diff_diff", "csdid": "csdid"}
+PEERS = ("pyfixest", "diff-diff", "csdid", "moderndid")
+MODULES = {"pyfixest": "pyfixest", "diff-diff": "diff_diff", "csdid": "csdid", "moderndid": "moderndid"}
 R_SCRIPT = Path(__file__).with_name("bench.R")
 R_SECONDS = 600
 # wildboottest multiplies dense matrices with a dummy for every unit; beyond this many numbers it is not started.
@@ -27,6 +27,9 @@ NO_PEER = {
     "efficient": "no peer in Python: R has staggered",
     "synthetic difference-in-differences": "no peer: the packages take one cohort only",
     "synthetic control": "no peer: the packages take one treated unit only",
+    "augmented synthetic control": "no peer: the packages take one treated unit only",
+    "matrix completion, one penalty": "no peer",
+    "interactive fixed effects": "no peer",
     WILD: "no peer at this size: pyfixest with wildboottest holds one dummy a unit",
     WILD_AVERAGE: "no peer",
     UNBALANCED: "no peer",
@@ -48,7 +51,7 @@ def peer_tasks(frame: pd.DataFrame) -> dict[str, dict[str, Task]]:
         treated=(frame["period"] >= frame["cohort"]).astype(int),
         relative=(frame["period"] - frame["cohort"]).fillna(-1000).astype(int),
     )
-    makers = {"pyfixest": _pyfixest, "diff-diff": _diff_diff, "csdid": _csdid}
+    makers = {"pyfixest": _pyfixest, "diff-diff": _diff_diff, "csdid": _csdid, "moderndid": _moderndid}
     return {name: makers[name](coded) for name in installed()}
 
 
@@ -131,6 +134,33 @@ def _csdid(frame: pd.DataFrame) -> dict[str, Task]:
         "Callaway-Sant'Anna, regression": santanna("nevertreated", "reg", "y ~ x"),
         "Callaway-Sant'Anna, doubly robust": santanna("nevertreated", "dr", "y ~ x"),
         "Callaway-Sant'Anna, doubly robust, not yet treated": santanna("notyettreated", "dr", "y ~ x"),
+    }
+
+
+def _moderndid(frame: pd.DataFrame) -> dict[str, Task]:
+    import moderndid
+
+    columns = {"yname": "y", "tname": "period", "idname": "unit", "gname": "g"}
+
+    def santanna(group: str, kind: str, formula: str) -> Task:
+        def task() -> object:
+            found = moderndid.att_gt(
+                frame, **columns, xformla=formula, est_method=kind, control_group=group, boot=False, cband=False
+            )
+            return moderndid.aggte(found, type="dynamic", boot=False, cband=False)
+
+        return task
+
+    def triple() -> object:
+        found = moderndid.ddd(frame, **columns, pname="eligible", control_group="notyettreated", base_period="varying")
+        return moderndid.agg_ddd(found, type="eventstudy")
+
+    return {
+        "Callaway-Sant'Anna": santanna("nevertreated", "reg", "~1"),
+        "Callaway-Sant'Anna, regression": santanna("nevertreated", "reg", "~x"),
+        "Callaway-Sant'Anna, doubly robust": santanna("nevertreated", "dr", "~x"),
+        "Callaway-Sant'Anna, doubly robust, not yet treated": santanna("notyettreated", "dr", "~x"),
+        "triple difference": triple,
     }
 
 

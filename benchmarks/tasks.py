@@ -61,6 +61,9 @@ FITS: dict[str, dict[str, Any]] = {
     "triple difference": {"method": "triple_difference", **EVENT, "covariates": ("eligible",)},
     "synthetic difference-in-differences": {"method": "synthetic_did"},
     "synthetic control": {"method": "synthetic_control"},
+    "augmented synthetic control": {"method": "augmented_synthetic_control"},
+    "matrix completion, one penalty": {"method": "matrix_completion", "penalty": 0.1},
+    "interactive fixed effects": {"method": "interactive_effects"},
 }
 DIAGNOSE, BACON = "diagnose", "Goodman-Bacon decomposition"
 WILD, WILD_AVERAGE = "wild bootstrap, two-way fixed effects", "wild bootstrap, average of Sun-Abraham"

@@ -29,6 +29,7 @@ from evalaid.study.manifest import NUMBERS_FILE, hash_file, hash_value, read_man
 from evalaid.study.spec import StudySpec
 
 DATA_PACKAGE = Path("data") / "datapackage.json"
+_TIDY = FileLayout(tidy=True)
 
 
 def load_simulation(simulation: Mapping[str, Any]) -> SimulatedPanel:
@@ -236,12 +237,17 @@ def _simulate(parameters: str) -> SimulatedPanel:
 
 def tidy_layout(spec: StudySpec) -> FileLayout | None:
     """Return the layout of a study whose panel is a tidy table, as far as it has one; None for any other."""
-    layout = FileLayout.read(project_root() / spec.layout) if spec.layout is not None else FileLayout(tidy=True)
+    layout = FileLayout.read(project_root() / spec.layout) if spec.layout is not None else _TIDY
     return layout if layout.tidy else None
 
 
+@lru_cache(maxsize=16)
+def _read_tidy(path: str, *_: str) -> pd.DataFrame:
+    return read_tidy(path, layout=_TIDY).frame
+
+
 def read_file(name: str, layout: FileLayout | None = None) -> pd.DataFrame:
-    """Read a tidy table of the project (csv, a workbook, Parquet), by its path relative to it.
+    """Read a tidy table of the project (csv, a workbook, Parquet), by its path relative to it; the same content is read once.
 
     Raises
     ------
@@ -255,7 +261,9 @@ def read_file(name: str, layout: FileLayout | None = None) -> pd.DataFrame:
         raise StudyError(
             f"The file {name} does not exist in the project. Correct the study's file or restore the data."
         )
-    return read_tidy(path, layout=layout).frame
+    if layout not in (None, _TIDY):
+        return read_tidy(path, layout=layout).frame
+    return _read_tidy(*_paths(name, None)).copy()
 
 
 def need_columns(frame: pd.DataFrame, where: str, columns: Iterable[str]) -> None:

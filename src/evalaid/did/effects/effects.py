@@ -97,8 +97,8 @@ class Effects:
     derivation : Derivation, optional
         The estimates that these are combinations of; None for an estimator's own cells, and lost by serialisation.
     leave_out : callable, optional
-        ``leave_out(codes, n)`` gives the values (n, cells) without each of the groups 0 to n of the units, without a refit; only
-        beside an estimator's own cells.
+        ``leave_out(codes, n)`` gives the values (n, cells) without each of the groups 0 to n of the units, without a refit
+        (None where it cannot); only beside an estimator's own cells.
     """
 
     cells: pd.DataFrame
@@ -114,7 +114,7 @@ class Effects:
     refit: Callable[[NDArray[np.bool_]], Effects] | None = field(default=None, repr=False, compare=False)
     contrasts: Contrasts | None = field(default=None, repr=False, compare=False)
     derivation: Derivation | None = field(default=None, repr=False, compare=False)
-    leave_out: Callable[[NDArray[np.int64], int], NDArray[np.float64]] | None = field(
+    leave_out: Callable[[NDArray[np.int64], int], NDArray[np.float64] | None] | None = field(
         default=None, repr=False, compare=False
     )
 
@@ -400,7 +400,7 @@ class Effects:
             One cell per row of ``cells``.
         """
         keys = [key for key in CELL_KEYS if key in cells]
-        if not keys or self.cells[keys].equals(cells[keys]):
+        if all(_same(self.cells[key], cells[key]) for key in keys):
             return self
         position = _labels(self.cells, keys).get_indexer(_labels(cells, keys))
         absent = position < 0
@@ -414,6 +414,12 @@ class Effects:
         described = cells.assign(**counts, reason=reason)
         twin = self._derive(described, matrix, lambda other: other.align(cells))
         return replace(twin, value=np.where(absent, np.nan, twin.value))
+
+
+def _same(one: pd.Series, other: pd.Series) -> bool:
+    """Return whether two columns of labels are equal; a frame of columns costs more to compare than a fit."""
+    left, right = one.to_numpy(), other.to_numpy()
+    return left.shape == right.shape and bool(((left == right) | ((left != left) & (right != right))).all())
 
 
 def _labels(cells: pd.DataFrame, keys: list[str]) -> pd.MultiIndex:

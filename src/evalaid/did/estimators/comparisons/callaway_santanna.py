@@ -34,12 +34,14 @@ from evalaid.did.estimators.common.unbalanced import (
     compare_changes,
     compare_sections,
     keep_seen_twice,
+    leave_out_units,
 )
 from evalaid.did.panel.comparisons import base_columns
 from evalaid.did.panel.design import Design
 from evalaid.did.panel.matrices import STRATA, Matrices
 
 Floats = NDArray[np.float64]
+LeaveOut = Callable[[NDArray[np.int64], int], Floats | None]
 # Rows whose logits are fitted at once: enough for the fixed cost of a fit, few enough for the cache.
 BATCH = 8_192
 
@@ -107,16 +109,20 @@ def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> E
     starts = matrices.starts.tolist()
     treated = [starts[cell.cohort + 1] - starts[cell.cohort] for cell in cells]
     untreated = [_comparison_size(starts, cell) for cell in cells]
+    leave_out: LeaveOut | None = None
     if matrices.observed is not None:
         pairs, weights = _with_gaps(matrices, cells), weights_by_side(matrices)
         if options.unbalanced == "same_units":
             pairs = [keep_seen_twice(matrices.observed, pair) for pair in pairs]
             treated, untreated = ([len(getattr(pair, side)) for pair in pairs] for side in ("treated", "untreated"))
             value, influence, reasons = compare_changes(matrices, pairs, covariates, weights, adjustment)
+            if adjustment == "none" and matrices.weight is None:
+                leave_out = leave_out_units(matrices, pairs)
         else:
             value, influence, reasons = compare_sections(matrices, pairs, covariates, weights, adjustment)
     elif adjustment == "none" and matrices.importance is matrices.weight:
         value, influence, reasons = _unadjusted(matrices, cells)
+        leave_out = _leave_out(matrices, cells)
     else:  # on a constant alone, regression takes off the mean change of the comparison
         alone = adjustment == "none"
         value, influence, reasons = _adjusted(matrices, cells, covariates, "regression" if alone else adjustment)
@@ -142,13 +148,11 @@ def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> E
         scale=scale_of(design),
         convention=Convention("none", "normal"),
         aggregation="estimated",
-        leave_out=_leave_out(matrices, cells)
-        if adjustment == "none" and matrices.importance is matrices.weight
-        else None,
+        leave_out=leave_out,
     )
 
 
-def _leave_out(matrices: Matrices, cells: list[GroupTime]) -> Callable[[NDArray[np.int64], int], Floats] | None:
+def _leave_out(matrices: Matrices, cells: list[GroupTime]) -> LeaveOut | None:
     """Return the estimates without some units from sums by cohort and period; None where units are missing or weights change."""
     if not cells or not constant_weights(matrices):
         return None

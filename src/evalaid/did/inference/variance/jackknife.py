@@ -133,11 +133,12 @@ def _of_estimator(effects: Effects, codes: NDArray[np.int64], count: int) -> Wit
     units = count_units(people, codes, count + 1)[:count]
     total = count_units(people, np.zeros(len(codes), dtype=np.int64), 1)
     kept = 1.0 - units / np.where(total > 0, total, 1.0)
+    value: Floats | None = None
     if effects.contrasts is not None:
         value = effects.value + _regression_changes(effects, codes, count)
     elif effects.leave_out is not None:
         value = effects.leave_out(codes, count)
-    else:
+    if value is None:
         return None
     return Without(value, _sizes(effects, kept), kept[:, :-1])
 
@@ -152,6 +153,8 @@ def _sizes(effects: Effects, kept: Floats) -> Floats | None:
     units = (people.cohort[:, None] == people.cohorts).sum(axis=0)
     entered = effects.size > 0
     ratio = ratio[entered]
+    if (ratio == 1.0).all():  # the size of a cell is the share of its cohort, whatever is observed of it
+        return effects.size * kept[:, place]
     even = not len(ratio) or ratio.max() - ratio.min() <= SAME * ratio.max()
     whole = (cells["n_treated"].to_numpy() == units[place])[entered].all()
     return effects.size * kept[:, place] if even and whole else None

@@ -21,6 +21,7 @@ from evalaid.reading.records.identifiers import refuse_identifiers
 from evalaid.reading.records.privacy import EPISODES, THRESHOLD, publishable
 from evalaid.report.display.canvas import Drawing, Look, RenderedFigure, draw
 from evalaid.report.display.formatted_tables import ColumnFormat, FormattedTable, collect_notes
+from evalaid.report.display.safe_text import csv_text
 from evalaid.report.exhibit_list import add_exhibit
 from evalaid.report.exhibits import NOTHING_NOTED, NOTHING_TO_DRAW, Drawn, Exhibit, Exported, Tabled, Told
 from evalaid.report.questions.put_in import TRUTH
@@ -150,7 +151,7 @@ class Section:
         if self.folder is not None:
             frame = one.frame.assign(data_kind=self.kind)
             (self.folder / one.file).parent.mkdir(exist_ok=True)
-            _write(self.folder / one.file, frame.to_csv(index=False, lineterminator="\n"))
+            _write(self.folder / one.file, csv_text(frame))
 
     def table_if_any(
         self,

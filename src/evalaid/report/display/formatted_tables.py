@@ -24,6 +24,7 @@ from evalaid.base.effect_columns import (
     STD_ERROR,
     TREATED_CLUSTERS,
 )
+from evalaid.report.display.safe_text import csv_text, tex_cell
 from evalaid.report.wording.prose import data_label, format_value
 
 if TYPE_CHECKING:
@@ -196,20 +197,20 @@ class FormattedTable:
         """Return the shown columns at full precision."""
         kept = ["key", *self.columns, *(["unit"] if "unit" in self.frame else [])]
         marked = {} if self.kind == "real" else {"data_kind": self.kind}
-        return self.frame[kept].assign(**marked).to_csv(index=False, lineterminator="\n")
+        return csv_text(self.frame[kept].assign(**marked))
 
     def to_latex(self) -> str:
         """Return a ``tabular`` with booktabs rules, the caption and the notes as comments above and below."""
         shown = self._shown()
         align = "".join("l" if self.column(name).unit is None else "r" for name in shown)
-        lines = [f"% {self.caption}", rf"\begin{{tabular}}{{{align}}}", r"\toprule"]
-        lines.append(" & ".join(_tex(self._heading(name)) for name in shown) + r" \\")
+        lines = [f"% {' '.join(self.caption.split())}", rf"\begin{{tabular}}{{{align}}}", r"\toprule"]
+        lines.append(" & ".join(tex_cell(self._heading(name)) for name in shown) + r" \\")
         lines.append(r"\midrule")
         if self.kind != "real":
-            marked = _tex(data_label(self.kind).capitalize())
+            marked = tex_cell(data_label(self.kind).capitalize())
             lines.append(rf"\multicolumn{{{len(shown)}}}{{l}}{{\textit{{{marked}}}}} \\")
-        lines += [" & ".join(map(_tex, row)) + r" \\" for _, row in self._rows()]
-        lines += [r"\bottomrule", r"\end{tabular}", *(f"% {note}" for note in self._below())]
+        lines += [" & ".join(map(tex_cell, row)) + r" \\" for _, row in self._rows()]
+        lines += [r"\bottomrule", r"\end{tabular}", *(f"% {' '.join(note.split())}" for note in self._below())]
         return "\n".join(lines) + "\n"
 
     def __repr__(self) -> str:
@@ -258,7 +259,8 @@ class FormattedTable:
             heading = f"{level}{PAIRS[name][1]}"
         words = {"units": "units", "clusters": "clusters", **(self.words or {})}
         words |= {word.capitalize(): text[:1].upper() + text[1:] for word, text in words.items()}
-        heading = heading.format_map(words) if "{" in heading else heading
+        # A heading may be text of the study's file: what is no word of ours stays as it is.
+        heading = re.sub(r"\{(\w+)\}", lambda found: words.get(found[1], found[0]), heading)
         return heading + (f" ({unit})" if unit in {"pp", "%"} and f"({unit})" not in heading else "")
 
     def _cell(self, name: str, row: pd.Series) -> str:
@@ -354,18 +356,3 @@ def _cell(column: ColumnFormat, name: str, row: pd.Series, *, with_unit: bool = 
 
 def _side(column: ColumnFormat) -> str:
     return "" if column.unit is None else ' class="n"'
-
-
-def _tex(text: str) -> str:
-    for found, written in (
-        ("\\", r"\textbackslash{}"),
-        ("&", r"\&"),
-        ("%", r"\%"),
-        ("_", r"\_"),
-        ("#", r"\#"),
-        ("$", r"\$"),
-        ("\N{MINUS SIGN}", "$-$"),
-        ("\N{EN DASH}", "--"),
-    ):
-        text = text.replace(found, written)
-    return text

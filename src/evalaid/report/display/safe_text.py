@@ -1,0 +1,44 @@
+"""Text of a reader's file in a file for another program: no spreadsheet takes a cell for a formula, TeX takes it as it is."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from evalaid.reading.files.cells import harmless
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_TEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
+    "\N{MINUS SIGN}": "$-$", "\N{EN DASH}": "--",
+}  # fmt: skip
+
+
+def csv_text(frame: pd.DataFrame) -> str:
+    """Write a frame as csv at full precision; a text that a spreadsheet would compute gets an apostrophe before it."""
+    safe = frame.copy()
+    for place, kind in enumerate(frame.dtypes):
+        if kind == object or str(kind) in ("str", "string", "category"):
+            safe.isetitem(place, safe.iloc[:, place].astype(object).map(_cell))
+    return safe.rename(columns=_cell).to_csv(index=False, lineterminator="\n")
+
+
+def tex_cell(text: str) -> str:
+    r"""Write a text as one cell of a LaTeX table.
+
+    Examples
+    --------
+    >>> print(tex_cell("{50% & more_}\n^"), tex_cell("[a]"))
+    \{50\% \& more\_\} \textasciicircum{} {[}a]
+    """
+    written = "".join(_TEX.get(letter, letter) for letter in " ".join(text.split()))
+    # What stands after the end of a row is read as its option.
+    return f"{{{written[0]}}}{written[1:]}" if written[:1] in ("[", "*") else written
+
+
+def _cell(value: Any) -> Any:
+    return harmless(value) if isinstance(value, str) and not _NUMBER.fullmatch(value) else value

@@ -72,7 +72,9 @@ def test_whatever_a_label_heading_or_caption_is_the_files_are_read(label, headin
 
 
 def test_numbers_stay_numbers_and_the_text_is_kept():
-    frame = pd.DataFrame({"=key": ["+a", "-1.5", "@x"], "value": [-1.0, float("nan"), 2.0], "also": ["\tx", None, "1-2"]})
+    frame = pd.DataFrame(
+        {"=key": ["+a", "-1.5", "@x"], "value": [-1.0, float("nan"), 2.0], "also": ["\tx", None, "1-2"]}
+    )
     rows = list(csv.reader(io.StringIO(csv_text(frame))))
     assert rows == [["'=key", "value", "also"], ["'+a", "-1.0", "'\tx"], ["-1.5", "", ""], ["'@x", "2.0", "1-2"]]
 
@@ -81,7 +83,9 @@ def test_every_file_of_a_report_is_safe(tmp_path, monkeypatch):
     """Names of units and labels that are formulas and full of TeX reach the tables of a run."""
     monkeypatch.chdir(make_project(tmp_path))
     label = "=1+1 {50% of $x_1$} & more"
-    spec = StudySpec(study="toy", methods={"main": {**TOY["methods"]["main"], "label": label}}, outcome_label="{share}^2 #1")
+    spec = StudySpec(
+        study="toy", methods={"main": {**TOY["methods"]["main"], "label": label}}, outcome_label="{share}^2 #1"
+    )
     folder = run_study(spec).folder
     tables, tex = sorted(folder.rglob("*.csv")), sorted(folder.rglob("*.tex"))
     assert len(tables) >= 2
@@ -94,9 +98,10 @@ def test_every_file_of_a_report_is_safe(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="LaTeX is not here; the check above needs none")
 def test_latex_itself_takes_a_table(tmp_path):
-    document = r"\documentclass{article}\usepackage{booktabs}\begin{document}%s\end{document}" % made(
-        SPECIAL, SPECIAL, SPECIAL
-    ).to_latex()
+    document = (
+        r"\documentclass{article}\usepackage{booktabs}\begin{document}%s\end{document}"
+        % made(SPECIAL, SPECIAL, SPECIAL).to_latex()
+    )
     (tmp_path / "a.tex").write_text(document, encoding="utf-8")
     done = subprocess.run(["pdflatex", "-interaction=batchmode", "-halt-on-error", "a.tex"], cwd=tmp_path, check=False)
     assert done.returncode == 0

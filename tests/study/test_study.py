@@ -193,7 +193,9 @@ def test_studies_are_listed_by_whose_they_are_even_when_one_has_faults(project):
         StudySpec(study="mine", origin="hers")
 
 
-@pytest.mark.parametrize("name", ["../toy", "a/b", "..", "", "a b", ".hidden", "/etc/x", "C:x", None, 3])
+@pytest.mark.parametrize(
+    "name", ["../toy", "a/b", "..", "", "a b", ".hidden", "/etc/x", "C:x", None, 3, "aux", "COM1", "toy\n", "x" * 300]
+)
 def test_a_name_that_could_leave_the_folder_is_refused(project, name):
     with pytest.raises(StudyError, match="cannot be the name of a study"):
         StudySpec(study=name)

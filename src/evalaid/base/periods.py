@@ -30,6 +30,7 @@ _QUARTER = re.compile(r"(\d{4})[ \-_]?[Qq]([1-4])")
 _MONTH = re.compile(r"(\d{4})(?:[-/.]|[Mm])(0?[1-9]|1[0-2])")
 _FISCAL = re.compile(r"(\d{4})[-/\u2010-\u2015](\d{2}|\d{4})")
 _NUMBER = re.compile(r"[+-]?\d+")
+_LARGEST = 10**15  # a period of more digits is a code or a slip
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def parse_periods(values: Any, kind: str | None = None) -> Periods:
     periods, unreadable = recognise_periods(series, kind)
     if unreadable.any():
         rows = pd.DataFrame({"row": series.index[unreadable], "value": series[unreadable].to_numpy(dtype=object)})
-        found = ", ".join(repr(value) for value in rows["value"].head(3))
+        found = ", ".join(repr(value)[:60] for value in rows["value"].head(3))
         raise PanelError(
             f"{len(rows)} of {len(series)} periods are not readable as a {periods.kind}, for example {found}. "
             f"Expected {EXPECTED_PERIODS}.",
@@ -155,10 +156,10 @@ def first_day(kind: str, ordinal: int) -> dt.date:
 def _from_numbers(values: pd.Series, wanted: PeriodKind | None) -> tuple[Periods, np.ndarray]:
     if values.dtype.kind in "iu" and isinstance(values.dtype, np.dtype):
         ordinal = values.to_numpy().astype(np.int64, copy=False)
-        unreadable = ordinal < 0 if values.dtype.kind == "u" else np.zeros(len(ordinal), dtype=bool)
+        unreadable = (ordinal > _LARGEST) | (ordinal < (0 if values.dtype.kind == "u" else -_LARGEST))
     else:
         numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
-        unreadable = ~np.isfinite(numbers) | (numbers != np.round(numbers))
+        unreadable = ~(np.abs(numbers) <= _LARGEST) | (numbers != np.round(numbers))
         ordinal = np.where(unreadable, 0, numbers).astype(np.int64)
     kind = wanted or _kind_of_integers(ordinal[~unreadable] if unreadable.any() else ordinal)
     if kind not in INTEGERS:
@@ -276,7 +277,7 @@ def _parse_one(value: Any) -> tuple[PeriodKind, int] | None:
     if isinstance(value, (bool, np.bool_)):
         return None
     if isinstance(value, (int, float, np.integer, np.floating)):
-        return (PeriodKind.NUMBER, int(value)) if np.isfinite(value) and value == round(value) else None
+        return (PeriodKind.NUMBER, int(value)) if abs(value) <= _LARGEST and value == round(value) else None
     text = str(value).strip()
     if match := _HALF.fullmatch(text):
         return _dated(PeriodKind.HALF, match)
@@ -284,7 +285,7 @@ def _parse_one(value: Any) -> tuple[PeriodKind, int] | None:
         return _dated(PeriodKind.QUARTER, match)
     if match := _MONTH.fullmatch(text):
         return _dated(PeriodKind.MONTH, match)
-    if _NUMBER.fullmatch(text):
+    if _NUMBER.fullmatch(text) and len(text) <= len(str(_LARGEST)):
         return PeriodKind.NUMBER, int(text)
     return None
 

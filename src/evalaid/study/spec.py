@@ -34,7 +34,8 @@ from evalaid.study.manifest import NUMBERS_FILE, hash_value
 from evalaid.study.study_faults import Fault, FaultyStudyError, explain, faults_between, write_path
 from evalaid.study.study_fields import StudyFields
 
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)  # devices of Windows, with any ending
 RECOVERY_FILE = "data/recovery.csv"  # how methods find a known effect, by study: takes hours, so it is kept
 _ALONE = "alone"  # context of a check in which nothing is read from the study's file
 _PROSE = {"title", "question", "programme", "caution", "origin", "outcome_label", "outcome_measure", "not_in_panel", "inside_label", "outside_label", "unit_label", "cluster_label", "summary", "data_notes", "caveats", "limits", "sources"}  # fmt: skip
@@ -204,10 +205,11 @@ def _required() -> set[str]:
 
 def check_name(name: Any) -> str:
     """Return the name of a study if it can be a file name, else raise (``..`` and ``/`` never reach the disk)."""
-    if not isinstance(name, str) or not _NAME.match(name):
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or _RESERVED.fullmatch(name):
+        shown = f"{name[:40]}..." if isinstance(name, str) and len(name) > 40 else name
         raise StudyError(
-            f"'{name}' cannot be the name of a study: use the letters a to z, digits, '_' and '-' only (no '/', no '..', no "
-            "spaces). The title in its file may be in any language."
+            f"{shown!r} cannot be the name of a study: use the letters a to z, digits, '_' and '-' only, 100 at most (no '/', no "
+            "'..', no spaces, no device of Windows such as aux or com1). The title in its file may be in any language."
         )
     return name
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from evalaid.base.errors import ReadingError
@@ -77,7 +78,17 @@ def open_data_file(path: Path | str, table: str = "") -> DataFile:
             "each discharge, count it with evalaid.count_records, which needs little memory."
         )
         raise fault(path, message, found="too many rows", expected=f"at most {MOST_ROWS:,} rows")
+    if nested := [str(name) for name, values in found.frame.items() if _is_nested(values)]:
+        message = (
+            f"{readable_name(path.name)}: a cell of column {', '.join(map(repr, nested[:5]))} holds a list or a table of its own. "
+            "Expected one value per cell: save each of its parts as a column."
+        )
+        raise fault(path, message, found="nested columns", expected="one value per cell")
     return found
+
+
+def _is_nested(values: pd.Series) -> bool:
+    return values.dtype == object and any(isinstance(value, (dict, list, tuple, set, np.ndarray)) for value in values)
 
 
 def _stata(path: Path, _: str) -> DataFile:

@@ -228,6 +228,8 @@ class FileLayout:
     def read(cls, path: Path | str) -> FileLayout:
         """Read a layout file."""
         path = Path(path)
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise ReadingError(f"The layout {path.name} cannot be read: it is a pipe or a device. Save it to a file.")
         try:
             return cls.from_yaml(path.read_text(encoding="utf-8-sig"), path.name)
         except (OSError, UnicodeDecodeError) as error:

@@ -34,6 +34,8 @@ _MOST_NUMBERS = 0.7
 """A column of which so many texts are numbers is one of numbers with some that cannot be read, and that is said."""
 _LIKE_CODE = re.compile(r"\d+[eE]\d+")
 _FIRST = 5
+_EXACT = 2**53  # whole numbers beyond it are not exact as floats
+_LONG = re.compile(r"[+-]?0*[1-9]\d{15,}")
 _MOST_MARKS = 0.9
 """A column whose different texts are mostly marks for no value holds no numbers."""
 
@@ -117,7 +119,8 @@ def _numbers_as_they_are(values: pd.Series) -> pd.Series:
             values = pd.to_numeric(values)
         except (ValueError, TypeError):
             return values
-    if pd.api.types.is_float_dtype(values) and len(values) and bool((values % 1 == 0).all()):
+    exact = pd.api.types.is_float_dtype(values) and len(values) and bool((values.abs() <= _EXACT).all())
+    if exact and bool((values % 1 == 0).all()):
         return values.astype("int64")
     return values
 
@@ -206,6 +209,8 @@ def _numbers(
     if not all(map(_DIGIT.search, found.numeric)) or not (found.numeric or _has_numbers(values)):
         return None
     plain, said = _plain_texts(found.numeric, facts, language, hint)
+    if any(map(_LONG.fullmatch, map(str, plain.values()))):  # a code: as a number it would lose its last digits
+        return None
     read, unlike = _read_each(plain)
     if unlike:
         return _nearly_numbers(values, read, unlike)

@@ -126,6 +126,9 @@ def _decide_open(seen: _Marks, *, separator: str, comma_language: bool, hint: Nu
     raise _doubt(f"{text!r} may be {text.replace(',', '')} or {text.replace(',', '.')}")
 
 
+_ENOUGH_DIGITS = 18
+
+
 @dataclass(frozen=True)
 class _Marks:
     decimal: dict[str, str]  # mark that is surely decimal -> a text that shows it
@@ -146,7 +149,7 @@ class _Marks:
             core = match[0].translate(_BLANKS)
             marks = Counter(character for character in core if not character.isdigit())
             if not marks:
-                plain.append(int(core))
+                plain.append(int(core[:_ENOUGH_DIGITS]))  # only whether there are thousands counts
                 continue
             kind, mark, others = _read_marks_of(core, marks)
             {"decimal": decimal, "thousands": thousands, "open": open_}[kind].setdefault(mark, text)

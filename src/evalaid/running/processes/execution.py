@@ -15,7 +15,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, ClassVar, Protocol
 
 from evalaid.base import errors
 from evalaid.base.errors import EvalaidError, NotebookError
@@ -274,6 +274,7 @@ class _Warm:
     """The process that has the libraries imported: one for all notebooks of this process, and a new one when the package changed."""
 
     _current: _Warm | None = None
+    _retired: ClassVar[list[_Warm]] = []  # of a package that changed: what they run goes on
     _lock = threading.Lock()
 
     def __init__(self, package: str) -> None:
@@ -301,7 +302,7 @@ class _Warm:
             package, current = hash_package(), cls._current
             if current is None or current.package != package or not current.alive():
                 if current is not None:
-                    current.leave()
+                    cls._retired.append(current)
                 current = cls._current = cls(package)
             current._jobs += 1
             try:
@@ -313,9 +314,9 @@ class _Warm:
 
     @classmethod
     def leave_current(cls) -> None:
-        """End the warm process, if there is one."""
-        if cls._current is not None:
-            cls._current.leave()
+        """End the warm process, if there is one, and those before it."""
+        for warm in filter(None, (*cls._retired, cls._current)):
+            warm.leave()
 
     def alive(self) -> bool:
         return self._process.poll() is None

@@ -61,7 +61,7 @@ def test_a_nested_column_is_refused_with_its_name(tmp_path, cell):
 
 def test_an_unknown_encoding_is_told_with_those_that_are_read(tmp_path):
     path = panel(tmp_path, [2019], [0.5])
-    with pytest.raises(ReadingError, match="'klingon' is not a known encoding. Expected one of 'utf-8'"):
+    with pytest.raises(ReadingError, match=r"'klingon' is not a known encoding\. Expected one of 'utf-8'"):
         read_tidy(path, encoding="klingon")
     result = CliRunner().invoke(main, ["check", str(path), "--encoding", "klingon"])
     assert result.exit_code == 2

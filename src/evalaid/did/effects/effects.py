@@ -419,7 +419,9 @@ class Effects:
 def _same(one: pd.Series, other: pd.Series) -> bool:
     """Return whether two columns of labels are equal; a frame of columns costs more to compare than a fit."""
     left, right = one.to_numpy(), other.to_numpy()
-    return left.shape == right.shape and bool(((left == right) | ((left != left) & (right != right))).all())
+    if left.dtype.kind != "f" or right.dtype.kind != "f":
+        return bool(np.array_equal(left, right))
+    return bool(np.array_equal(left, right, equal_nan=True))
 
 
 def _labels(cells: pd.DataFrame, keys: list[str]) -> pd.MultiIndex:

@@ -22,7 +22,7 @@ def csv_text(frame: pd.DataFrame) -> str:
     """Write a frame as csv at full precision; a text that a spreadsheet would compute gets an apostrophe before it."""
     safe = frame.copy()
     for place, kind in enumerate(frame.dtypes):
-        if kind == object or str(kind) in ("str", "string", "category"):
+        if str(kind) in ("object", "str", "string", "category"):
             safe.isetitem(place, safe.iloc[:, place].astype(object).map(_cell))
     return safe.rename(columns=_cell).to_csv(index=False, lineterminator="\n")
 

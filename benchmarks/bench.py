@@ -4,6 +4,7 @@
     python run.py bench --sizes S M          some of them
     python run.py bench --repeat 9           more repetitions (default 5)
     python run.py bench records              discharge records instead (benchmarks/discharge.py)
+    python run.py bench runs                 runs of notebooks instead, against papermill (benchmarks/notebook_runs.py)
 
 Each task is run once to warm up, then `--repeat` times (fewer when one run takes seconds); the table shows the median of CPU
 seconds of all threads and the peak of memory that numpy and Python allocate in one more run. Linear algebra uses one thread.
@@ -35,6 +36,7 @@ from pathlib import Path
 from typing import Any
 
 import discharge
+import notebook_runs
 import threads
 from peers import NO_PEER, PEERS, installed, measure_r, peer_tasks
 from rich.console import Console
@@ -186,6 +188,9 @@ def main() -> None:
     """Parse the command line, measure, print and write ``reports/bench.json`` and ``reports/bench.png``."""
     if sys.argv[1:2] == ["records"]:
         discharge.main(sys.argv[2:])
+        return
+    if sys.argv[1:2] == ["runs"]:
+        notebook_runs.main(sys.argv[2:])
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))

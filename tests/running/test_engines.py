@@ -13,8 +13,9 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="th
 
 EVERY_OUTPUT = (
     "import sys, warnings\nprint('first')\nprint('second', file=sys.stderr)\nprint('third', end='')",
-    "import pandas as pd\nfrom IPython.display import HTML, Markdown, display\n"
-    "shown = display(HTML('<b>one</b>'), display_id='x')\nshown.update(HTML('<b>two</b>'))\nMarkdown('*three*')",
+    "from IPython.display import HTML, Markdown, display\nshown = display(HTML('<b>one</b>'), display_id='x')",
+    "shown.update(HTML('<b>two</b>'))\nMarkdown('*three*')",
+    "import pandas as pd",
     "pd.DataFrame({'a': [1.5, None], 'b': ['x', 'y']})",
     "import matplotlib.pyplot as plt\nfigure, axes = plt.subplots(figsize=(2, 1))\naxes.plot([1, 2])\nNone",
     "object()",

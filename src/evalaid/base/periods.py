@@ -277,7 +277,7 @@ def _parse_one(value: Any) -> tuple[PeriodKind, int] | None:
     if isinstance(value, (bool, np.bool_)):
         return None
     if isinstance(value, (int, float, np.integer, np.floating)):
-        return (PeriodKind.NUMBER, int(value)) if abs(value) <= _LARGEST and value == round(value) else None
+        return (PeriodKind.NUMBER, int(value)) if abs(float(value)) <= _LARGEST and value == round(value) else None
     text = str(value).strip()
     if match := _HALF.fullmatch(text):
         return _dated(PeriodKind.HALF, match)

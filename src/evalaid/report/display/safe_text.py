@@ -23,7 +23,7 @@ def csv_text(frame: pd.DataFrame) -> str:
     safe = frame.copy()
     for place, kind in enumerate(frame.dtypes):
         if str(kind) in ("object", "str", "string", "category"):
-            safe.isetitem(place, safe.iloc[:, place].astype(object).map(_cell))
+            safe.isetitem(place, safe.iloc[:, place].astype(object).map(_cell).array)
     return safe.rename(columns=_cell).to_csv(index=False, lineterminator="\n")
 
 

@@ -16,6 +16,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -209,12 +210,16 @@ def settle(text: str) -> str:
 
 
 def _merged_streams(outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Join what is written between two other outputs, standard output first: when a kernel sends which of both is chance."""
     merged: list[dict[str, Any]] = []
-    for output in outputs:
-        if output["output_type"] == "stream" and merged and merged[-1].get("name") == output["name"]:
-            merged[-1]["text"] = _joined(merged[-1]["text"]) + _joined(output["text"])
-        else:
-            merged.append(output)
+    for is_stream, run in groupby(outputs, lambda output: output["output_type"] == "stream"):
+        if not is_stream:
+            merged += run
+            continue
+        texts: dict[str, str] = {}
+        for output in run:
+            texts[output["name"]] = texts.get(output["name"], "") + _joined(output["text"])
+        merged += [{"name": name, "output_type": "stream", "text": texts[name]} for name in sorted(texts, reverse=True)]
     return merged
 
 

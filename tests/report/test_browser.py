@@ -38,12 +38,12 @@ TABLES_OF_RUN = {
     "tables/estimands.csv": "key,label,estimate,conf_low,conf_high,reason\nmain,Main,3,1,5,\narea,Areas alike,0.5,-1,2,\n",
     "specifications.csv": (
         "label,method,covariates,window,comparison,scale,estimate,conf_low,conf_high,is_main\n"
-        "a,Two-way,none,all,own,share,1.0,-1,3,False\nb,Main,none,all,own,share,3.0,1,5,True\nc,Main,age,all,own,share,4.0,2,6,False\n"
+        "a,Two-way,none,2019 to 2024,own,share,1.0,-1,3,False\nb,Main,none,2019 to 2024,own,share,3.0,1,5,True\nc,Main,age,2019 to 2024,own,share,4.0,2,6,False\n"
     ),
     "declared.csv": (
         "method,covariates,window,comparison,scale,place,reason\n"
-        "Main,none,all,own,share,1,\nMain,age,all,own,share,2,\nTwo-way,none,all,own,share,0,\n"
-        "Two-way,age,all,own,share,,age has no value in 2019\n"
+        "Main,none,2019 to 2024,own,share,1,\nMain,age,2019 to 2024,own,share,2,\nTwo-way,none,2019 to 2024,own,share,0,\n"
+        "Two-way,age,2019 to 2024,own,share,,age has no value in 2019\n"
     ),
 }
 SHOWN = (
@@ -155,6 +155,17 @@ def test_the_explorer_moves_along_the_curve_by_keyboard_and_says_what_changed(br
         page.locator("#choices button").press("Enter")
         assert "This is the main estimate." in said.inner_text()
         assert faults == []
+
+
+def test_the_explorer_speaks_chinese(browser, chinese):
+    with open_page(browser, chinese / "index.html") as (page, faults):
+        page.locator("#choose-covariates").select_option(index=1)
+        said = page.locator("#said").inner_text()
+        assert said.startswith("协变量：无→age。估计值由+3.00个百分点变为+4.00个百分点。")
+        assert page.locator("#choose-window").inner_text() == "2019至2024"
+        assert faults == []
+    with open_page(browser, chinese / "evidence.html") as (page, _):
+        assert "本页正文为英文" in page.locator("main").inner_text()
 
 
 def test_a_note_opens_on_focus_names_the_cell_and_the_link_shows_it(browser, report):

@@ -56,7 +56,9 @@ def read_explorer(folder: Path, answer: Answer, words: Catalogue) -> Explorer | 
     first = _name(read_rows(folder / CURVE_FILE)[start], levels)
     if len(combinations) == 1 or combinations.get(first) != start:
         return None
-    listed = [(name, tuple(_word(words, value) for value in levels[name])) for name in CHOSEN]
+    listed = [
+        (name, tuple(value if name == "method" else _word(words, value) for value in levels[name])) for name in CHOSEN
+    ]
     points = tuple((row.estimate, *(row.ends or (None, None))) for row in answer.choices)
     return Explorer(
         tuple(listed), combinations, tuple(reasons), first, bool(mains), points, tuple(_others(folder)) if mains else ()
@@ -79,5 +81,8 @@ def _others(folder: Path) -> list[tuple[str, float | None, float | None, float |
 
 
 def _word(words: Catalogue, value: str) -> str:
+    first, between, last = value.partition(" to ")
+    if between:
+        return words("explorer.range", first=first, last=last)
     key = f"explorer.value.{value}"
     return words(key) if words.has(key) else value

@@ -135,17 +135,17 @@ if (data) {
     if (estimand !== "") {
       const [title, ...ends] = data.others[Number(estimand)];
       point = ends[0] === null ? null : ends.slice(0, 3);
-      text = fill(words.other, { title }) + " " + (point ? write(point) : ends[3] || words.nothing);
+      text = fill(words.other, { title }) + words.between + (point ? write(point) : ends[3] || words.nothing);
     } else if (found === undefined || found < 0) {
       text = fill(words.none, { reason: data.reasons[-1 - found] || words.undeclared });
     } else {
       [point, place] = [data.points[found], found];
       const moved = last.point && (changed.length || last.estimand)
-        ? fill(point[0] === last.point[0] ? words.stays : words.moves, { before: number(last.point[0]), after: number(point[0]) }) + " " : "";
+        ? fill(point[0] === last.point[0] ? words.stays : words.moves, { before: number(last.point[0]), after: number(point[0]) }) + words.between : "";
       const where = fill(words.place, { place: found + 1, n: data.points.length });
-      text = `${moved}${write(point)} ${name === data.start && data.has_main ? words.main : where}`;
+      text = `${moved}${write(point)}${words.between}${name === data.start && data.has_main ? words.main : where}`;
     }
-    said.textContent = [...changed, text].join(" ");
+    said.textContent = [...changed, text].join(words.between);
     mark(point, place);
     curve.setAttribute("aria-valuenow", (place ?? data.combinations[data.start]) + 1);
     curve.setAttribute("aria-valuetext", said.textContent);

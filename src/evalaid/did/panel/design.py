@@ -341,7 +341,8 @@ def diagnose(
         Columns of counts behind a share; checked (>= 0, inside <= total). ``estimate(scale="log_inside" | "log_outside")`` needs
         them.
     anticipation : int
-        Periods before the start in which units may already react.
+        Periods before the start in which units may already react. It counts as event times do: calendar steps, waves where the panel's
+        periods are a constant number of steps apart, observed periods where steps are unequal (``notes`` say which).
 
     Returns
     -------

@@ -153,7 +153,7 @@ def _moderndid(frame: pd.DataFrame) -> dict[str, Task]:
 
     def triple() -> object:
         found = moderndid.ddd(frame, **columns, pname="eligible", control_group="notyettreated", base_period="varying")
-        return moderndid.agg_ddd(found, type="eventstudy")
+        return moderndid.agg_ddd(found, type="eventstudy", boot=False, cband=False)
 
     return {
         "Callaway-Sant'Anna": santanna("nevertreated", "reg", "~1"),

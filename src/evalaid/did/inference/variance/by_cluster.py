@@ -21,6 +21,8 @@ Codes = NDArray[np.int64]
 
 # Gram matrices are made in batches of about this many numbers.
 BATCH = 2_000_000
+# Clusters are told apart by their numbers of units, too, where that makes no more than this many kinds of each.
+MOST_KINDS = 4
 # Without the first of the periods there would be one coordinate fewer, which is not worth a product with the columns.
 SPARE = 1
 
@@ -174,7 +176,11 @@ def group_clusters(problem: LeastSquares, clusters: Codes, n_clusters: int) -> l
     )
     same = data.mass is None and not len(size)
     counts = problem.counts(clusters, n_clusters)
-    kind = _number(counts if same else (counts > 0).astype(np.int64))
+    kind = _number((counts > 0).astype(np.int64))
+    if same:
+        by_count = _number(counts)
+        same = bool(by_count.max() < MOST_KINDS * (kind.max() + 1))
+        kind = by_count if same else kind
     groups = []
     for number in range(kind.max() + 1):
         here = np.flatnonzero(kind == number)

@@ -73,22 +73,6 @@ def test_closed_forms_are_the_estimates_made_again(method, weight, by):
     np.testing.assert_allclose(ours, again, atol=SAME)
 
 
-@pytest.mark.parametrize("by", ["event_time", "overall"])
-@pytest.mark.parametrize("base_period", ["varying", "universal"])
-def test_closed_forms_are_the_estimates_made_again_on_a_panel_with_gaps(base_period, by):
-    frame = simulate(5, n_units=24, cohorts=(4, 6, 7, None), missing=0.15)
-    design = diagnose(frame, cluster="prefecture")
-    assert design.matrices.observed is not None
-    effects = ea.estimate(design, "callaway_santanna", base_period=base_period).aggregate(by)
-    clusters = clusters_of(effects)
-    every = np.arange(len(clusters))
-    ours, again = (exact_changes(one, clusters, every) for one in (effects, without_closed_forms(effects)))
-    assert not np.isnan(ours).all()
-    np.testing.assert_allclose(ours, again, atol=SAME)
-    once = replace(effects, refit=lambda _: pytest.fail("it was estimated again"))
-    np.testing.assert_array_equal(exact_changes(once, clusters, every), ours)
-
-
 def test_a_cluster_with_all_that_was_seen_in_a_period_is_left_out_by_estimating_again():
     frame = simulate(6, n_units=24, cohorts=(4, 6, None))
     frame = frame[(frame["quarter"] != 3) | (frame["prefecture"] == "P00")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -70,36 +70,6 @@ def compare_changes(
         psi[pair.treated, number] = scores.treated[:, 0]
         psi[pair.untreated, number] = scores.comparison[:, 0]
     return value, Influence.dense(psi), reasons
-
-
-def leave_out_units(
-    matrices: Matrices, comparisons: Sequence[Comparison]
-) -> Callable[[NDArray[np.int64], int], Floats | None]:
-    """Return what gives the unweighted `compare_changes` without each of some groups of units, from sums by group.
-
-    It gives None where a group takes all that was observed in a period with it: the panel is then another one.
-    """
-    assert matrices.observed is not None  # noqa: S101 (for the type checker: the panel has gaps)
-    seen = matrices.observed
-
-    def mean_without(rows: NDArray[np.intp], pair: Comparison, codes: NDArray[np.int64], count: int) -> Floats:
-        change = matrices.outcome[rows, pair.now] - matrices.outcome[rows, pair.base]
-        left = len(rows) - np.bincount(codes[rows], minlength=count + 1)[:count]
-        total = change.sum() - np.bincount(codes[rows], weights=change, minlength=count + 1)[:count]
-        return np.where(left > 0, total / np.maximum(left, 1), np.nan)
-
-    def leave_out(codes: NDArray[np.int64], count: int) -> Floats | None:
-        lost = np.array([np.bincount(codes[column], minlength=count + 1)[:count] for column in seen.T])
-        if (lost == seen.sum(axis=0)[:, None]).any():
-            return None
-        fixed = [0.0 if pair.reason == BASE_PERIOD else np.nan for pair in comparisons]
-        values = np.tile(np.array(fixed), (count, 1))
-        for number, pair in _open(comparisons):
-            treated, others = (mean_without(rows, pair, codes, count) for rows in (pair.treated, pair.untreated))
-            values[:, number] = treated - others
-        return values
-
-    return leave_out
 
 
 def compare_sections(

@@ -34,7 +34,6 @@ from evalaid.did.estimators.common.unbalanced import (
     compare_changes,
     compare_sections,
     keep_seen_twice,
-    leave_out_units,
 )
 from evalaid.did.panel.comparisons import base_columns
 from evalaid.did.panel.design import Design
@@ -116,8 +115,6 @@ def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> E
             pairs = [keep_seen_twice(matrices.observed, pair) for pair in pairs]
             treated, untreated = ([len(getattr(pair, side)) for pair in pairs] for side in ("treated", "untreated"))
             value, influence, reasons = compare_changes(matrices, pairs, covariates, weights, adjustment)
-            if adjustment == "none" and matrices.weight is None:
-                leave_out = leave_out_units(matrices, pairs)
         else:
             value, influence, reasons = compare_sections(matrices, pairs, covariates, weights, adjustment)
     elif adjustment == "none" and matrices.importance is matrices.weight:

@@ -153,8 +153,6 @@ def _sizes(effects: Effects, kept: Floats) -> Floats | None:
     units = (people.cohort[:, None] == people.cohorts).sum(axis=0)
     entered = effects.size > 0
     ratio = ratio[entered]
-    if (ratio == 1.0).all():  # the size of a cell is the share of its cohort, whatever is observed of it
-        return effects.size * kept[:, place]
     even = not len(ratio) or ratio.max() - ratio.min() <= SAME * ratio.max()
     whole = (cells["n_treated"].to_numpy() == units[place])[entered].all()
     return effects.size * kept[:, place] if even and whole else None

@@ -119,7 +119,7 @@ def read_table(path: Path, patterns: Mapping[str, str], key: str, faults: Faults
     --------
     >>> faults = Faults()
     >>> len(read_table(Path("data/published/programmes.csv"), PROGRAMME_PATTERNS, "programme", faults)), bool(faults)
-    (19, False)
+    (21, False)
     """
     if not path.is_file():
         raise FactsError(f"{path.name} is missing in folder '{path.parent.name}'. Restore the committed file.")

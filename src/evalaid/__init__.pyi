@@ -51,6 +51,7 @@ from .reading import (
     read_table as read_table,
     read_tables as read_tables,
 )
+from .report import draw as draw
 from .running.notebooks import run_study as run_study
 from .study.spec import StudySpec as StudySpec
 

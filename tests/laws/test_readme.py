@@ -77,19 +77,26 @@ def test_a_page_prints_what_it_shows(page, monkeypatch, capsys):
         assert capsys.readouterr().out == shown
 
 
+def home(one):
+    """The module that a public name comes from; a public module is its own."""
+    return getattr(one, "__module__", one.__name__)
+
+
 def test_every_public_function_of_inference_and_sensitivity_has_an_example():
     package = importlib.import_module("evalaid")
     found = [getattr(package, name) for name in package.__all__]
     folders = ("evalaid.did.inference.", "evalaid.did.sensitivity.")
-    without = [one.__name__ for one in found if one.__module__.startswith(folders) and ">>>" not in (one.__doc__ or "")]
+    without = [one.__name__ for one in found if home(one).startswith(folders) and ">>>" not in (one.__doc__ or "")]
     assert without == []
 
 
 def test_the_page_on_inference_names_every_function_of_inference_and_sensitivity():
     package = importlib.import_module("evalaid")
-    homes = {name: getattr(package, name).__module__ for name in package.__all__}
+    homes = {name: home(getattr(package, name)) for name in package.__all__}
     public = {
-        name for name, home in homes.items() if home.startswith(("evalaid.did.inference.", "evalaid.did.sensitivity."))
+        name
+        for name, place in homes.items()
+        if place.startswith(("evalaid.did.inference.", "evalaid.did.sensitivity."))
     }
     missing = {name for name in public if f"`{name}`" not in INFERENCE}
     assert missing == set(), "add a line for each to docs/inference.md"
@@ -103,6 +110,13 @@ def test_the_page_of_public_names_lists_what_the_package_offers():
     assert len(listed) == len(set(listed))
 
 
+def test_the_python_of_the_page_of_names_runs(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (code,) = blocks((ROOT / "docs" / "names.md").read_text(encoding="utf-8"), "python")
+    exec(compile(code, "docs/names.md", "exec"), {})
+    assert (tmp_path / "event_study.svg").stat().st_size > 1000
+
+
 def test_an_unknown_name_is_answered_with_those_that_exist():
     package = importlib.import_module("evalaid")
     with pytest.raises(AttributeError, match=r"no attribute 'bacom'; it offers .*bacon.*wild_bootstrap"):
@@ -112,8 +126,8 @@ def test_an_unknown_name_is_answered_with_those_that_exist():
 @pytest.mark.parametrize("wing", ["did", "reading", "programme"])
 def test_the_front_of_a_wing_offers_what_the_package_offers_of_it(wing):
     package, front = importlib.import_module("evalaid"), importlib.import_module(f"evalaid.{wing}")
-    homes = {name: getattr(package, name).__module__ for name in package.__all__}
-    assert sorted(front.__all__) == sorted(name for name, home in homes.items() if home.split(".")[1] == wing)
+    homes = {name: home(getattr(package, name)) for name in package.__all__}
+    assert sorted(front.__all__) == sorted(name for name, place in homes.items() if place.split(".")[1] == wing)
     assert all(getattr(front, name) is getattr(package, name) for name in front.__all__)
 
 

@@ -7,7 +7,8 @@ from support.projects import ROOT
 
 import evalaid as ea
 from evalaid.report import describe, figures
-from evalaid.report.display.canvas import Look, draw
+from evalaid.report.display.canvas import Look
+from evalaid.report.display.rendered_figure import draw
 from evalaid.report.site.blocks import show_notebook
 from evalaid.report.site.notes import Notes
 
@@ -21,7 +22,7 @@ def test_the_flow_goes_from_the_file_to_the_design_and_names_who_is_left_out():
     (row,) = frame[frame["units_out"] > 0].to_dict("records")
     assert row["who"].endswith(f"; and {row['units_out'] - describe.NAMED} more: evalaid why {KOREA}")
     figure = draw(figures.draw_flow, frame, Look("real", "Share", 0.95, units="districts"), name="flow", caption="Flow")
-    assert f"{row['step']}: {row['units']} left, {row['units_out']} out" in figure.alt
+    assert f"{row['step']}: {row['units']} left  ({row['units_out']} out)" in figure.alt
 
 
 def test_cells_about_shares_are_shown_for_shares_alone():

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evalaid.report import synthesis
+    from evalaid.report import draw, synthesis
     from evalaid.report.display import curves, figures
     from evalaid.report.questions import (
         all_methods,
@@ -61,6 +61,7 @@ __all__ = [
     "describe",
     "detectable",
     "doses",
+    "draw",
     "figures",
     "finding",
     "open_section",
@@ -80,6 +81,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "open_section":
         return import_module("evalaid.report.section").open_section
-    if name in _HOME or name == "synthesis":
-        return import_module(_HOME.get(name, "evalaid.report.synthesis"))
+    if name in _HOME or name in {"draw", "synthesis"}:
+        return import_module(_HOME.get(name, f"evalaid.report.{name}"))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -19,11 +19,13 @@ from evalaid.base.errors import StudyError
 from evalaid.did.panel.design import Design
 from evalaid.reading.records.identifiers import refuse_identifiers
 from evalaid.reading.records.privacy import EPISODES, THRESHOLD, publishable
-from evalaid.report.display.canvas import Drawing, Look, RenderedFigure, draw
+from evalaid.report.display.canvas import Drawing, Look
 from evalaid.report.display.formatted_tables import ColumnFormat, FormattedTable, collect_notes
+from evalaid.report.display.rendered_figure import RenderedFigure, draw
 from evalaid.report.display.safe_text import csv_text
 from evalaid.report.exhibit_list import add_exhibit
 from evalaid.report.exhibits import NOTHING_NOTED, NOTHING_TO_DRAW, Drawn, Exhibit, Exported, Tabled, Told
+from evalaid.report.questions.places import load_places, name_places
 from evalaid.report.questions.put_in import TRUTH
 from evalaid.report.questions.units import in_own_unit, unit_of_outcome
 from evalaid.report.verdict import smallest_effect
@@ -87,13 +89,27 @@ class Section:
         """The study's design, loaded once."""
         return load_design(self.spec)
 
+    @cached_property
+    def _places(self) -> Mapping[str, str]:
+        """Names of places by their codes in the panel."""
+        places = load_places(self.spec)
+        return {} if places is None else dict(zip(places["place"], places["name"], strict=True))
+
     @property
     def look(self) -> Look:
         """What all figures have in common."""
         unit, _ = unit_of_outcome(self.spec)
         unit = (self.spec.outcome_measure or unit) if unit == "number" else unit
         words = self._texts
-        return Look(self.kind, self.spec.outcome_label, self.spec.level, unit, words["units"], words["clusters"])
+        return Look(
+            self.kind,
+            self.spec.outcome_label,
+            self.spec.level,
+            unit,
+            words["units"],
+            words["clusters"],
+            self.spec.language,
+        )
 
     def table(
         self,
@@ -105,8 +121,8 @@ class Section:
         extra: Mapping[str, ColumnFormat] | None = None,
         data_kind: str = "",
     ) -> FormattedTable:
-        """Show a tidy frame as a table, record every number in it and write it as csv and LaTeX."""
-        kind, frame = data_kind or self.kind, in_own_unit(frame, self.spec)
+        """Show a tidy frame as a table, record every number in it and write it as csv, LaTeX and Markdown."""
+        kind, frame = data_kind or self.kind, name_places(in_own_unit(frame, self.spec), self._places)
         if TRUTH in frame and TRUTH not in columns and ESTIMATE in columns and frame[TRUTH].notna().any():
             before = list(columns).index(ESTIMATE)
             columns = (*columns[:before], TRUTH, *columns[before:])
@@ -125,7 +141,8 @@ class Section:
             place.mkdir(exist_ok=True)
             _write(place / f"{name}.csv", table.to_csv())
             _write(place / f"{name}.tex", table.to_latex())
-            files = (f"tables/{name}.csv", f"tables/{name}.tex")
+            _write(place / f"{name}.md", table.to_markdown())
+            files = tuple(f"tables/{name}.{ending}" for ending in ("csv", "tex", "md"))
             add_exhibit(self.folder, self.recorder.notebook, _cell(), files, table.caption)
         return table
 
@@ -172,13 +189,14 @@ class Section:
         if frame.empty or (ESTIMATE in frame and not frame[ESTIMATE].notna().any()):
             return self.say(without)
         refuse_identifiers(frame, where=f"figure '{name}'")
-        figure = draw(drawing, frame, self.look, name=name, caption=self.words(caption))
+        figure = draw(drawing, name_places(frame, self._places), self.look, name=name, caption=self.words(caption))
         if self.folder is not None:
             place = self.folder / "figures"
             place.mkdir(exist_ok=True)
             (place / f"{name}.svg").write_bytes(figure.svg)
             (place / f"{name}.png").write_bytes(figure.png)
-            files = (f"figures/{name}.svg", f"figures/{name}.png")
+            _write(place / f"{name}.csv", figure.data)
+            files = (f"figures/{name}.svg", f"figures/{name}.png", f"figures/{name}.csv")
             add_exhibit(self.folder, self.recorder.notebook, _cell(), files, figure.caption)
         return figure
 

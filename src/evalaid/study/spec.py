@@ -38,7 +38,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)  # devices of Windows, with any ending
 RECOVERY_FILE = "data/recovery.csv"  # how methods find a known effect, by study: takes hours, so it is kept
 _ALONE = "alone"  # context of a check in which nothing is read from the study's file
-_PROSE = {"title", "question", "programme", "caution", "origin", "outcome_label", "outcome_measure", "not_in_panel", "inside_label", "outside_label", "unit_label", "cluster_label", "summary", "data_notes", "caveats", "limits", "sources"}  # fmt: skip
+_PROSE = {"title", "language", "map", "question", "programme", "caution", "origin", "outcome_label", "outcome_measure", "not_in_panel", "inside_label", "outside_label", "unit_label", "cluster_label", "summary", "data_notes", "caveats", "limits", "sources"}  # fmt: skip
 """No number depends on these: they are left out of the hash."""
 _ADDED = {"layout", "simulation", "inside", "total", "weight_kind", "dose", "placebo", "recovery", "robustness", "claims", "roster_layout", "notebooks", "never", "treated", "estimands", "outcomes", "smallest_effect", "leave_out", "roster_keep", "event_window"}  # fmt: skip
 """Added after studies had been published: left out of the hash while not used, so that the hashes of older studies stay."""
@@ -118,7 +118,7 @@ class StudySpec(StudyFields):
 
     def data_files(self) -> tuple[str, ...]:
         """Return the data files that this study and its scenarios read, relative to the project, sorted."""
-        roles = ("panel", "layout", "link", "roster", "roster_layout", "events")
+        roles = ("panel", "layout", "link", "roster", "roster_layout", "events", "map")
         files = {name for spec in self._variants() for role in roles if (name := getattr(spec, role))}
         if self.study == SYNTHESIS:
             files |= {(REPORTS / name / NUMBERS_FILE).as_posix() for name in list_studies(PROJECT)}

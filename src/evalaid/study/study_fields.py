@@ -57,6 +57,7 @@ class StudyFields(StudyPart):
     )
     # Words for the report.
     title: Text = _field(..., "Title of the report.")
+    language: Annotated[str, *one_of("en", "zh")] = _field("en", "Language of the report: en or zh.")
     question: Text = _field(..., "What the study asks.")
     programme: Text = _field(..., "Who sends what to whom, since when, and why these units.")
     caution: Text | None = _field(
@@ -173,6 +174,10 @@ class StudyFields(StudyPart):
         None, "For simulated studies: how well methods find the effect; shown by 4_recovery."
     )
     robustness: RobustnessEntry = _field(RobustnessEntry(), "What 4_robustness cannot know by itself.")
+    map: Text | None = _field(
+        None,
+        "File of the places of a map: the unit or cluster, name, name_zh, shape (polygons, or row and column of a tile).",
+    )
     claims: Text | None = _field(None, "The programme in data/published/programmes.csv whose claims 1_claims examines.")
     notebooks: Texts = _field((), "Notebooks of the study; default: those that its fields need.")
     level: Level = _field(0.95, "Confidence level.")

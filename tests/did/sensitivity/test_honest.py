@@ -23,8 +23,9 @@ from evalaid.did.sensitivity.trends.corners import find_corners
 from evalaid.did.sensitivity.trends.flci import _lasso_path, folded_quantile, shortest, trace
 from evalaid.did.sensitivity.trends.inequalities import state
 from evalaid.did.sensitivity.trends.restrictions import KINDS, SHAPES, restrict
-from evalaid.report.display.canvas import Look, draw
+from evalaid.report.display.canvas import Look
 from evalaid.report.display.divergence_figure import draw_honest
+from evalaid.report.display.rendered_figure import draw
 
 # R reads ends off a grid: ours lie between its last accepted point and the next one. Its least favourable critical value
 # is the quantile of 1,000 draws, which moves an end that is close to a grid point.
@@ -581,7 +582,11 @@ def test_the_curve_is_the_usual_interval_and_the_table_in_the_unit_asked_for(kin
 
 @pytest.mark.parametrize(
     ("limit", "text"),
-    [(0.25, "Zero is reached at M = 0.25."), (np.nan, "Zero is inside at M = 0."), (np.inf, "not reached")],
+    [
+        (0.25, "Zero is reached once trends diverge by M = 0.25."),
+        (np.nan, "Zero is inside the interval even"),
+        (np.inf, "not reached"),
+    ],
 )
 def test_the_figure_says_where_the_effect_loses_its_sign(limit, text):
     frame = ea.honest(published(), m=[0, 1]).curve(100).assign(breakdown=limit)

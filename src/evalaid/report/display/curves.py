@@ -6,12 +6,28 @@ As `evalaid.report.display.canvas` says, a figure draws the columns of a tidy fr
 from __future__ import annotations
 
 import math
-from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
-from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ESTIMATE
-from evalaid.report.display.canvas import ACCENT, BAND, GREY, INK, MARKERS, SERIES, Look, canvas_of, finish, mark_truth
-from evalaid.report.display.fonts import drawable
+from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ESTIMATE, P_VALUE, leaves_out_zero
+from evalaid.report.display.canvas import (
+    ACCENT,
+    BAND,
+    GREY,
+    INK,
+    MARKERS,
+    SERIES,
+    Look,
+    add_legend,
+    cut_axis,
+    finish,
+    height_of,
+    mark_truth,
+    name_rows,
+    open_canvas,
+    wrap_axis,
+)
+from evalaid.report.display.event_figure import note_row
+from evalaid.report.display.fonts import drawable, fold
 from evalaid.report.wording.prose import format_value
 
 if TYPE_CHECKING:
@@ -19,8 +35,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
-_WRAP = 46
-_PANEL_TITLE = 70
+_NEARER = "#a9b5c1"
 
 
 def draw_dose(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
@@ -33,21 +48,29 @@ def draw_dose(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     look : Look
     """
     name = str(frame["dose_label"].iloc[0])
-    canvas, axes = canvas_of(7.6, 4.2)
+    canvas, axes = open_canvas(look, 3.8)
     axes.axhline(0, color=INK, lw=0.9)
-    axes.fill_between(frame["dose"], frame[CONF_LOW], frame[CONF_HIGH], color=BAND, alpha=0.5, lw=0, label="interval")
-    axes.plot(frame["dose"], frame[ESTIMATE], "o-", color=ACCENT, mec=INK, ms=5, label="estimate")
-    put_in = mark_truth(axes, frame)
-    axes.set(
-        title=f"Effect by dose, {look.level:.0%} pointwise intervals",
-        xlabel=fill(drawable([name])[0], _PANEL_TITLE),
-        ylabel=f"Effect{look.in_points}",
+    axes.fill_between(
+        frame["dose"], frame[CONF_LOW], frame[CONF_HIGH], color=BAND, alpha=0.5, lw=0, label=look.say("interval")
     )
-    canvas.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
-    said = "; ".join(f"dose {row['dose']:.2f}: {look.write_effect(row)}" for _, row in frame.iterrows())
-    return finish(
-        canvas, look
-    ), f"Effect by dose ({name}) with {look.level:.0%} intervals ({look.data_label}): {said}.{put_in}"
+    axes.plot(frame["dose"], frame[ESTIMATE], "o-", color=ACCENT, mec=INK, ms=5, label=look.say("estimate"))
+    put_in = mark_truth(axes, frame, look)
+    ends = [(frame["dose"], frame[end]) for end in (CONF_LOW, CONF_HIGH)]
+    truth = frame.get("truth", ())
+    cut = cut_axis(axes, frame[ESTIMATE], ends, look, always=truth)
+    axes.set(xlabel=wrap_axis(drawable([name])[0], look), ylabel=wrap_axis(look.effect, look, upright=True))
+    add_legend(canvas, look, most=3)
+    told = "; ".join(
+        look.say("dose.at", dose=f"{row['dose']:.2f}") + look.write_effect(row) for _, row in frame.iterrows()
+    )
+    first, last = frame.iloc[0], frame.iloc[-1]
+    title = look.say(
+        "dose.seen", low=look.write(first[ESTIMATE]), high=look.write(last[ESTIMATE]), first=f"{first['dose']:.2f}",
+        last=f"{last['dose']:.2f}",
+    )  # fmt: skip
+    subtitle = look.say("dose.drawn", intervals=look.with_intervals(frame)) + cut
+    alt = look.say("dose.alt", name=name, data=look.data_label, values=told, intervals=look.with_intervals(frame))
+    return finish(canvas, look, title, subtitle), alt + put_in
 
 
 def draw_bounds(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
@@ -62,36 +85,35 @@ def draw_bounds(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     frame = frame[frame["m"].notna()]
     claims = list(dict.fromkeys(frame["claim"]))
     kinds = list(dict.fromkeys(frame["assumption_label"]))
-    canvas, panels = canvas_of(8.6, 1.0 + 2.9 * len(claims), rows=len(claims))
-    said = []
+    canvas, panels = open_canvas(look, 0.9 + (3.1 if look.narrow else 2.9) * len(claims), rows=len(claims))
+    told = []
     for claim, axes in zip(claims, panels if len(claims) > 1 else [panels], strict=True):
         own = frame[frame["claim"] == claim]
         axes.axhline(0, color=INK, lw=0.9)
         for kind in (kind for kind in kinds if kind in set(own["assumption_label"])):
             rows, colour = own[own["assumption_label"] == kind], SERIES[kinds.index(kind) % len(SERIES)]
+            marker = MARKERS[kinds.index(kind) % len(MARKERS)]
             axes.fill_between(rows["m"], rows["lower"], rows["upper"], color=colour, alpha=0.12, lw=0)
             for place, end in enumerate(("lower", "upper")):
-                axes.plot(
-                    rows["m"], rows[end], marker=MARKERS[kinds.index(kind)], color=colour, ms=5, lw=1.2,
-                    label=None if place else fill(kind, _WRAP),
-                )  # fmt: skip
-            ends = rows.iloc[[0, -1]]
-            said.append(
-                f"{claim}, {kind}: "
-                + ", ".join(
-                    f"M {row['m']:g}: {look.write_range(row['lower'], row['upper'])}" for _, row in ends.iterrows()
-                )
-            )
-        unlike = "" if set(own["alike"]) == {"yes"} else ": the figures are unlike, so this is arithmetic only"
-        axes.set_title(fill(drawable([claim])[0] + unlike, _PANEL_TITLE))
-        axes.set(xlabel="M: largest deviation (percentage points a year)", ylabel="Effect (pp)")
-    handles: dict[str, Any] = {}
-    for axes in panels if len(claims) > 1 else [panels]:
-        for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
-            handles.setdefault(name, handle)
-    canvas.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
-    alt = f"Lower and upper bounds on the effect by M ({look.data_label}). " + "; ".join(said) + "."
-    return finish(canvas, look), alt
+                label = None if place else look.phrase(kind)
+                axes.plot(rows["m"], rows[end], marker=marker, color=colour, ms=5, lw=1.2, label=label)
+            ends = [
+                f"M {row['m']:g}: {look.write_range(row['lower'], row['upper'])}"
+                for _, row in rows.iloc[[0, -1]].iterrows()
+            ]
+            told.append(f"{claim}, {look.phrase(kind)}: {', '.join(ends)}")
+        unlike = "" if set(own["alike"]) == {"yes"} else look.say("bounds.unlike")
+        axes.set_title(fold(drawable([claim])[0] + unlike, 62 if look.narrow else 100), loc="left")
+        axes.set(xlabel=wrap_axis(look.say("bounds.m"), look), ylabel=wrap_axis(look.effect, look, upright=True))
+    add_legend(canvas, look, most=1 if look.narrow else 2)
+    signed = [
+        claim
+        for claim in claims
+        if ((own := frame[frame["claim"] == claim])["lower"] > 0).all() or (own["upper"] < 0).all()
+    ]
+    title = look.say("bounds.seen", k=len(signed), n=len(claims))
+    alt = look.say("bounds.alt", data=look.data_label, values="; ".join(told))
+    return finish(canvas, look, title, look.say("bounds.drawn")), alt
 
 
 def draw_placebos(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
@@ -104,32 +126,59 @@ def draw_placebos(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     look : Look
     """
     tests = list(dict.fromkeys(frame["test"]))
-    canvas, axes = canvas_of(8.6, 1.6 + 0.7 * len(tests))
+    canvas, axes = open_canvas(look, height_of(len(tests), look, 0.6, 0.7))
     axes.axvline(0, color=INK, lw=0.9)
-    said = []
+    told, within = [], 0
     for place, test in enumerate(tests):
         own = frame[frame["test"] == test]
         false, true = own[~own["actual"].astype(bool)][ESTIMATE], own[own["actual"].astype(bool)][ESTIMATE]
-        axes.plot(false, [place] * len(false), "|", color=GREY, ms=14, mew=1.2, label=None if place else "placebo")
-        axes.plot(
-            true, [place] * len(true), "D", color=ACCENT, mec=INK, ms=8, label=None if place else "true assignment"
+        label = None if place else look.say("placebo.pretended")
+        axes.plot(false, [place] * len(false), "|", color=GREY, ms=14, mew=1.2, label=label)
+        label = None if place else look.say("placebo.treated")
+        axes.plot(true, [place] * len(true), "D", color=ACCENT, mec=INK, ms=8, label=label)
+        within += int(false.abs().max() >= abs(true.iloc[0]))
+        spread = look.write_range(false.min(), false.max())
+        told.append(
+            look.say("placebo.one", test=look.phrase(test), n=len(false), range=spread, actual=look.write(true.iloc[0]))
         )
-        spread = f"{look.write_range(false.min(), false.max())}"
-        said.append(f"{test}: {len(false)} placebos from {spread}, true {look.write(true.iloc[0])}")
-    put_in = mark_truth(axes, frame, across=True)
-    axes.set_yticks(range(len(tests)), [fill(name, _WRAP) for name in drawable(tests)])
-    axes.set_ylim(len(tests) - 0.5, -0.5)
-    axes.set(
-        title="Placebo estimates, and the estimate of the units that were treated",
-        xlabel=f"Estimate{look.in_points}",
-        ylabel="",
-    )
-    canvas.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
-    return finish(
-        canvas, look
-    ), f"Placebo estimates beside the one of the units that were treated ({look.data_label}). " + "; ".join(
-        said
-    ) + "." + put_in
+    put_in = mark_truth(axes, frame, look, across=True)
+    name_rows(axes, tests, look)
+    axes.set(xlabel=wrap_axis(look.effect, look), ylabel="")
+    add_legend(canvas, look, most=3)
+    title = look.say("placebo.seen", k=within, n=len(tests))
+    alt = look.say("placebo.alt", data=look.data_label, values="; ".join(told))
+    return finish(canvas, look, title, look.say("placebo.drawn")), alt + put_in
+
+
+def draw_permutations(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
+    """Draw the distribution of the estimate over assignments drawn again, and the true one in it.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        ``estimate`` of each assignment, ``actual`` (the estimate of the true one), ``p_value``.
+    look : Look
+    """
+    import numpy as np
+
+    canvas, axes = open_canvas(look, 3.2)
+    drawn, actual = frame[ESTIMATE].dropna(), float(frame["actual"].iloc[0])
+    bins = np.histogram_bin_edges(drawn, bins=min(40, max(8, int(len(drawn) ** 0.5))))
+    far = drawn.abs() >= abs(actual) * (1 - 1e-9)
+    axes.hist(
+        [drawn[~far], drawn[far]], bins=bins, stacked=True, color=[_NEARER, SERIES[1]], edgecolor="white",
+        label=[look.say("permutation.nearer"), look.say("permutation.farther")],
+    )  # fmt: skip
+    axes.axvline(0, color=INK, lw=0.9)
+    axes.axvline(actual, color=ACCENT, lw=2.4, label=look.say("placebo.treated"))
+    put_in = mark_truth(axes, frame, look, across=True)
+    axes.set(xlabel=wrap_axis(look.effect, look), ylabel=look.say("permutation.count"))
+    add_legend(canvas, look)
+    p = format_value(float(frame[P_VALUE].iloc[0]), "p", 3)
+    names = {"n": f"{len(drawn):,}", "k": f"{int(far.sum()):,}", "actual": look.write(actual), "p": p}
+    title = look.say("permutation.seen", **names)
+    alt = look.say("permutation.alt", data=look.data_label, range=look.write_range(drawn.min(), drawn.max()), **names)
+    return finish(canvas, look, title, look.say("permutation.drawn")), alt + put_in
 
 
 def draw_recovery(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
@@ -141,29 +190,29 @@ def draw_recovery(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
         ``label``, ``bias``, ``sd``, ``advice``; methods without an estimate are named and left empty.
     look : Look
     """
-    canvas, axes = canvas_of(8.6, 1.4 + 0.42 * len(frame))
+    canvas, axes = open_canvas(look, height_of(len(frame), look))
     axes.axvline(0, color=INK, lw=0.9)
     for place, (_, row) in enumerate(frame.iterrows()):
         if math.isnan(row["bias"]):
-            axes.annotate(
-                "no estimate", (0, place), (4, 0), textcoords="offset points", va="center", fontsize=8, color=GREY
-            )
+            note_row(axes, place, look.say("no_estimate"))
             continue
         spread = 0 if math.isnan(row["sd"]) else row["sd"]
         axes.plot([row["bias"] - spread, row["bias"] + spread], [place, place], color=INK, lw=1.6)
         axes.plot([row["bias"]], [place], "o", color=ACCENT, mec=INK, ms=7)
-    axes.set_yticks(range(len(frame)), [fill(name, _WRAP) for name in drawable(list(frame["label"]))])
-    axes.set_ylim(len(frame) - 0.5, -0.5)
-    axes.set(
-        title="Estimate minus true effect: mean, and one standard deviation either way",
-        xlabel=f"Estimate minus true effect{look.in_points}",
-        ylabel="",
-    )
-    said = "; ".join(
-        f"{row['label']}: {look.write(row['bias'])}, spread {format_value(row['sd'], look.unit, 2)}"
+    name_rows(axes, list(frame["label"]), look)
+    axes.set(xlabel=wrap_axis(look.say("recovery.axis") + look.in_points, look), ylabel="")
+    told = "; ".join(
+        look.say(
+            "recovery.one", label=look.phrase(row["label"]), bias=look.write(row["bias"]),
+            sd=format_value(row["sd"], look.unit, 2),
+        )
         for _, row in frame.iterrows()
+    )  # fmt: skip
+    known = frame["bias"].dropna()
+    title = look.say("recovery.seen", range=look.write_range(known.min(), known.max()) if len(known) else "")
+    return finish(canvas, look, title, look.say("recovery.drawn")), look.say(
+        "recovery.alt", data=look.data_label, values=told
     )
-    return finish(canvas, look), f"Bias and spread by method over simulated panels ({look.data_label}): {said}."
 
 
 def draw_forest(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
@@ -176,32 +225,31 @@ def draw_forest(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
         in percentage points.
     look : Look
     """
-    canvas, axes = canvas_of(9.0, 1.9 + 0.5 * len(frame))
+    canvas, axes = open_canvas(look, height_of(len(frame), look, 0.5, 0.62) + 0.2)
     axes.axvline(0, color=INK, lw=0.9)
     for place, (_, row) in enumerate(frame.iterrows()):
-        _draw_study(axes, place, row)
-    names = [f"{fill(row['label'], _WRAP)}\n({row['data_kind']})" for _, row in frame.iterrows()]
-    axes.set_yticks(range(len(frame)), drawable(names), fontsize=8.5)
-    axes.set_ylim(len(frame) - 0.5, -0.5)
-    axes.set(
-        title=f"Main estimate of every study on a share, {look.level:.0%} intervals",
-        xlabel="Effect on the share (percentage points)",
-        ylabel="",
-    )
+        _draw_study(axes, place, row, look)
+    names = [f"{look.phrase(row['label'])} ({look.say('kind.' + row['data_kind'])})" for _, row in frame.iterrows()]
+    name_rows(axes, names, look)
+    axes.set(xlabel=wrap_axis(look.say("forest.axis"), look), ylabel="")
+    places = range(len(frame))
+    ends = [(places, frame[end]) for end in (CONF_LOW, CONF_HIGH)]
+    cut = cut_axis(axes, frame[ESTIMATE], ends, look, across=True, always=frame["truth"])
     _forest_legend(canvas, look)
-    said = "; ".join(
-        f"{row['label']} ({row['data_kind']} data): {look.write_effect(row)}"
-        + ("" if math.isnan(row["truth"]) else f", put in {look.write(row['truth'])}")
+    told = "; ".join(
+        f"{look.phrase(row['label'])} ({look.say('kind.' + row['data_kind'])}): {look.write_effect(row)}"
+        + ("" if math.isnan(row["truth"]) else look.say("forest.truth", truth=look.write(row["truth"])))
         for _, row in frame.iterrows()
     )
-    return finish(canvas, look), f"Studies side by side ({look.data_label}): {said}."
+    real = frame[frame["data_kind"] == "real"]
+    title = look.say("forest.seen", n=len(real), k=int(leaves_out_zero(real).sum()))
+    subtitle = look.say("forest.drawn", intervals=look.with_intervals(frame)) + cut
+    return finish(canvas, look, title, subtitle), look.say("forest.alt", values=told)
 
 
-def _draw_study(axes: Axes, place: int, row: pd.Series) -> None:
+def _draw_study(axes: Axes, place: int, row: pd.Series, look: Look) -> None:
     if math.isnan(row[ESTIMATE]):
-        axes.annotate(
-            "not identified", (0, place), (4, 0), textcoords="offset points", va="center", fontsize=8, color=GREY
-        )
+        note_row(axes, place, look.say("not_identified"))
         return
     simulated = row["data_kind"] == "simulated"
     style: dict[str, Any] = {"mfc": "white" if simulated else ACCENT, "mec": ACCENT if simulated else INK, "ms": 8}
@@ -216,9 +264,9 @@ def _forest_legend(canvas: Canvas, look: Look) -> None:
 
     line: dict[str, Any] = {"ls": "", "ms": 8}
     handles = [
-        Line2D([], [], marker="s", color=ACCENT, mec=INK, label="estimate, real data", **line),
-        Line2D([], [], marker="o", mfc="white", mec=ACCENT, label="estimate, simulated panel", **line),
-        Line2D([], [], marker="D", color=SERIES[1], label="effect that was put into it", **line),
-        Line2D([], [], color=INK, lw=1.6, label=f"{look.level:.0%} interval"),
+        Line2D([], [], marker="s", color=ACCENT, mec=INK, label=look.say("forest.real"), **line),
+        Line2D([], [], marker="o", mfc="white", mec=ACCENT, label=look.say("forest.simulated"), **line),
+        Line2D([], [], marker="D", color=SERIES[1], label=look.say("put_in"), **line),
+        Line2D([], [], color=INK, lw=1.6, label=look.say("interval")),
     ]
-    canvas.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=8.5)
+    add_legend(canvas, look, handles)

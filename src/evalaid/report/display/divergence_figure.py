@@ -9,22 +9,31 @@ import math
 from typing import TYPE_CHECKING
 
 from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ENDS, ESTIMATE
-from evalaid.report.display.canvas import ACCENT, BAND, GREY, INK, SERIES, Look, canvas_of, finish, mark_truth
+from evalaid.report.display.canvas import (
+    ACCENT,
+    GREY,
+    INK,
+    SERIES,
+    Look,
+    add_legend,
+    cut_axis,
+    finish,
+    mark_truth,
+    open_canvas,
+    say_truth,
+    wrap_axis,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
-_RESTRICTIONS = {
-    "relative_magnitude": "M: steps after treatment, in multiples of the largest one before it",
-    "smoothness": "M: largest change of slope from one period to the next",
-    "relative_smoothness": "M: changes of slope after treatment, in multiples of the largest one before it",
-}
-_DASHES = ("-", "--", ":", "-.")
+_BESIDE = 0.012  # of the axis: how far left of M = 0 the original interval stands, so that it hides no other
 
 
 def draw_honest(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
-    """Draw the interval of an effect by how far trends may diverge, with the usual interval and the breakdown value.
+    """Draw the interval of an effect by how far trends may diverge, with the original interval and the breakdown value.
 
     Parameters
     ----------
@@ -33,38 +42,43 @@ def draw_honest(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
         ``identified_high``, ``restriction``, ``breakdown`` (`HonestBounds.curve`).
     look : Look
     """
+    canvas, axes = open_canvas(look, 3.9)
+    cut = plot_honest(axes, frame, look)
+    add_legend(canvas, look)
     usual, bounds = frame[frame["kind"] == "usual"].iloc[0], frame[frame["kind"] == "bounds"]
-    canvas, axes = canvas_of(7.6, 4.2)
-    axes.axhline(0, color=INK, lw=0.9)
-    axes.axhspan(usual[CONF_LOW], usual[CONF_HIGH], color=GREY, alpha=0.15, lw=0, label="under parallel trends")
-    axes.axhline(usual[ESTIMATE], color=GREY, lw=0.9, ls="--")
-    axes.fill_between(bounds["m"], bounds[CONF_LOW], bounds[CONF_HIGH], color=BAND, alpha=0.4, lw=0)
-    for place, end in enumerate(ENDS):
-        label = None if place else f"{look.level:.0%} interval"
-        axes.plot(bounds["m"], bounds[end], "o-", color=ACCENT, ms=4, lw=1.4, label=label)
-    for place, end in enumerate(("identified_low", "identified_high")):
-        label = None if place else "without sampling error"
-        axes.plot(bounds["m"], bounds[end], ":", color=SERIES[1], lw=1.4, label=label)
-    limit = usual["breakdown"]
-    if math.isfinite(limit):
-        axes.axvline(limit, color=INK, lw=1.1, ls="-.", label=f"breakdown at M = {limit:.3g}")
-    put_in = mark_truth(axes, frame)
-    axes.set(
-        title=f"Effect when trends diverge, {look.level:.0%} intervals",
-        xlabel=_RESTRICTIONS[usual["restriction"]] + (look.in_points if usual["restriction"] == "smoothness" else ""),
-        ylabel=f"Effect{look.in_points}",
-    )
-    canvas.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=8.5)
-    said = "; ".join(
+    told = "; ".join(
         f"M = {row['m']:.3g}: {look.write_range(row[CONF_LOW], row[CONF_HIGH])}" for _, row in bounds.iterrows()
     )
-    return finish(canvas, look), (
-        f"Effect with {look.level:.0%} intervals by how far trends may diverge ({look.data_label}). Under parallel trends: "
-        f"{look.write_range(usual[CONF_LOW], usual[CONF_HIGH])}. {said}. {_say_breakdown(limit)}{put_in}"
-    )
+    limit = usual["breakdown"]
+    key = "inside" if math.isnan(limit) else "reached" if math.isfinite(limit) else "not_reached"
+    title = look.say(f"honest.{key}", m=f"{limit:.3g}")
+    original = look.write_range(usual[CONF_LOW], usual[CONF_HIGH])
+    subtitle = look.say("honest.drawn", intervals=look.say("intervals")) + cut
+    alt = look.say("honest.alt", data=look.data_label, original=original, values=told, title=title)
+    return finish(canvas, look, title, subtitle), alt + say_truth(frame, look)
 
 
-def _say_breakdown(limit: float) -> str:
-    if math.isnan(limit):
-        return "Zero is inside at M = 0."
-    return f"Zero is reached at M = {limit:.3g}." if math.isfinite(limit) else "Zero is not reached at any M."
+def plot_honest(axes: Axes, frame: pd.DataFrame, look: Look) -> str:
+    """Draw the curve on given axes, its effects cut at a multiple of the estimate; return how the axis is cut."""
+    usual, bounds = frame[frame["kind"] == "usual"].iloc[0], frame[frame["kind"] == "bounds"]
+    axes.axhline(0, color=INK, lw=0.9)
+    m = bounds["m"].to_numpy(float)
+    beside = -_BESIDE * (m.max() - m.min() or 1.0) * 2
+    axes.vlines([beside], usual[CONF_LOW], usual[CONF_HIGH], color=SERIES[5], lw=4, label=look.say("honest.original"))
+    axes.plot([beside], [usual[ESTIMATE]], "s", color=SERIES[5], mec=INK, ms=7)
+    axes.axhline(usual[ESTIMATE], color=GREY, lw=0.9, ls=":")
+    axes.vlines(m, bounds[CONF_LOW], bounds[CONF_HIGH], color=ACCENT, lw=2.2, label=look.say("honest.interval"))
+    for place, end in enumerate(("identified_low", "identified_high")):
+        label = None if place else look.say("honest.identified")
+        axes.plot(m, bounds[end], "--", color=SERIES[1], lw=1.3, label=label)
+    limit = usual["breakdown"]
+    if math.isfinite(limit):
+        label = look.say("honest.breakdown", m=f"{limit:.3g}")
+        axes.axvline(limit, color=INK, lw=1.1, ls="-.", label=label)
+    mark_truth(axes, frame, look)
+    name = look.say(f"honest.{usual['restriction']}")
+    name += look.in_points if usual["restriction"] == "smoothness" else ""
+    axes.set(xlabel=wrap_axis(name, look), ylabel=wrap_axis(look.effect, look, upright=True))
+    truth = frame.get("truth", ())
+    ends = [(m, bounds[end]) for end in (*ENDS,)] + [([beside], [usual[end]]) for end in ENDS]
+    return cut_axis(axes, [usual[ESTIMATE]], ends, look, always=truth)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evalaid.report.display.canvas import GREY, Look, canvas_of, finish
+from evalaid.report.display.canvas import GREY, SMALL, Look, finish, open_canvas
 from evalaid.report.display.fonts import drawable
 
 if TYPE_CHECKING:
@@ -37,27 +37,21 @@ def draw_flows(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
     homes = frame.drop_duplicates("home").set_index("home")
     wide = frame.pivot_table(index="home", columns="area", values="share", fill_value=0.0)
     wide = wide.reindex(index=homes.index, columns=areas.index, fill_value=0.0)
-    canvas, axes = canvas_of(8.6, 9.4)
+    canvas, axes = open_canvas(look, 5.6 if look.narrow else 9.0)
     shaded = axes.imshow(wide, aspect="auto", cmap="Blues", norm=PowerNorm(_PALE, 0, 100), interpolation="nearest")
     _name_regions(axes, list(homes["home_region"]), upright=False)
     _name_regions(axes, list(areas), upright=True)
-    axes.set(
-        title=f"Where the residents of each of {len(homes)} {look.units} are treated",
-        xlabel=f"{len(areas)} areas of treatment, by region",
-        ylabel=f"{len(homes)} {look.units} where patients live, by region",
-    )
+    axes.set(xlabel=look.say("flows.areas", n=len(areas)), ylabel=look.say("flows.homes", n=len(homes)))
     axes.grid(visible=False)
-    canvas.colorbar(shaded, ax=axes, shrink=0.5, label="Share of the residents (%)")
+    canvas.colorbar(shaded, ax=axes, shrink=0.5, label=look.say("flows.share"))
     away = frame[frame["home_area"] != frame["area"]].nlargest(_SAID, "share")
-    said = "; ".join(
-        f"{row['share']:.0f}% of {home} to {area}"
+    told = "; ".join(
+        look.say("flows.one", share=f"{row['share']:.0f}%", home=home, area=area)
         for home, area, (_, row) in zip(drawable(away["home"]), drawable(away["area"]), away.iterrows(), strict=True)
     )
-    alt = (
-        f"Map of {len(homes)} {look.units} by {len(areas)} areas ({look.data_label}): dark fields along the diagonal are residents treated "
-        f"in their own area. The largest shares that go to another area: {said}."
-    )
-    return finish(canvas, look), alt
+    title = look.say("flows.seen", n=len(homes))
+    alt = look.say("flows.alt", n=len(homes), m=len(areas), data=look.data_label, values=told)
+    return finish(canvas, look, title, look.say("flows.drawn")), alt
 
 
 def _name_regions(axes: Axes, regions: list[str], *, upright: bool) -> None:
@@ -71,6 +65,6 @@ def _name_regions(axes: Axes, regions: list[str], *, upright: bool) -> None:
     for line in starts[1:]:
         (axes.axvline if upright else axes.axhline)(line - 0.5, color=GREY, lw=0.5)
     if upright:
-        axes.set_xticks(middle, names, rotation=90, fontsize=8)
+        axes.set_xticks(middle, names, rotation=90, fontsize=SMALL)
     else:
-        axes.set_yticks(middle, names, fontsize=8)
+        axes.set_yticks(middle, names, fontsize=SMALL)

@@ -1,13 +1,22 @@
-"""Labels in Korean and Chinese: a font of this machine that has the glyphs, else the label in Latin letters."""
+"""Labels in Korean and Chinese: the package's own font, or one of this machine, that has the glyphs; else Latin letters.
+
+The package's font holds the letters of its catalogues and data (``tools/subset_font.py``), so a figure of its studies is the same on
+every machine.
+"""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from functools import cache
+from pathlib import Path
 
+OWN = "Evalaid CJK"
+OWN_FILE = Path(__file__).parent / "font" / "evalaid-cjk.otf"
 # Families that hold Hangul and Han, in the order of preference.
 _FAMILIES = (
+    OWN,
     "Noto Sans CJK KR",
     "Noto Sans CJK SC",
     "Noto Sans CJK JP",
@@ -27,6 +36,8 @@ _LEADS = "g,kk,n,d,tt,r,m,b,pp,s,ss,,j,jj,ch,k,t,p,h"
 _VOWELS = "a,ae,ya,yae,eo,e,yeo,ye,o,wa,wae,oe,yo,u,wo,we,wi,yu,eu,ui,i"
 _TAILS = ",k,k,k,n,n,n,t,l,k,m,l,l,l,p,l,m,p,p,t,t,ng,t,t,k,t,p,t"
 _FIRST_SYLLABLE, _LAST_SYLLABLE = 0xAC00, 0xD7A3
+_WORDS = re.compile(r"[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]|[^\s\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]+\s*|\s+")
+_NOT_FIRST = frozenset("，。；：、）】》”’！？%")  # marks that begin no line
 _LATIN_END = 0x24F  # Latin letters with and without marks; matplotlib's own font has them
 
 
@@ -36,7 +47,9 @@ def find_family(text: str) -> str | None:
     from matplotlib import font_manager
     from matplotlib.ft2font import FT2Font
 
-    files: dict[str, str] = {}
+    files: dict[str, str] = {OWN: str(OWN_FILE)}
+    if all(font.name != OWN for font in font_manager.fontManager.ttflist):
+        font_manager.fontManager.addfont(OWN_FILE)
     for font in font_manager.fontManager.ttflist:
         files.setdefault(font.name, font.fname)
     letters = {ord(letter) for letter in text if not letter.isspace()}
@@ -53,7 +66,7 @@ def find_family(text: str) -> str | None:
 
 def families(labels: Iterable[str]) -> list[str]:
     """Return the font families for a figure with these labels: the usual one, then one for Korean and Chinese."""
-    foreign = "".join(sorted({letter for label in labels for letter in label if _is_foreign(letter)}))
+    foreign = "".join(sorted({letter for label in labels for letter in label if is_foreign(letter)}))
     extra = find_family(foreign) if foreign else None
     return ["DejaVu Sans", *([extra] if extra else [])]
 
@@ -70,14 +83,33 @@ def drawable(labels: Iterable[str]) -> list[str]:
     'Seoul'
     """
     given = list(labels)
-    foreign = "".join(sorted({letter for label in given for letter in label if _is_foreign(letter)}))
+    foreign = "".join(sorted({letter for label in given for letter in label if is_foreign(letter)}))
     if not foreign or find_family(foreign):
         return given
     drawn = []
     for place, label in enumerate(given):
         latin = romanise(label)
-        drawn.append(latin if not any(_is_foreign(letter) for letter in latin) else f"no. {place + 1}")
+        drawn.append(latin if not any(is_foreign(letter) for letter in latin) else f"no. {place + 1}")
     return drawn
+
+
+def fold(text: str, width: int) -> str:
+    r"""Break a text into lines of so many letters; a Han or Hangul letter counts for two, and Han may break anywhere.
+
+    Examples
+    --------
+    >>> fold("one two three", 8)
+    'one two\nthree'
+    """
+    lines, line, used = [], "", 0
+    for word in _WORDS.findall(text):
+        size = sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in word.rstrip())
+        if line and used + size > width and word.strip() not in _NOT_FIRST:
+            lines.append(line.rstrip())
+            line, used = "", 0
+        line += word
+        used += size + len(word) - len(word.rstrip())
+    return "\n".join([*lines, line.rstrip()])
 
 
 def romanise(text: str) -> str:
@@ -96,5 +128,6 @@ def romanise(text: str) -> str:
     return latin[:1].upper() + latin[1:] if latin != text else latin
 
 
-def _is_foreign(letter: str) -> bool:
-    return ord(letter) > _LATIN_END and unicodedata.category(letter).startswith("L")
+def is_foreign(text: str) -> bool:
+    """Return whether a text has letters that are not Latin."""
+    return any(ord(letter) > _LATIN_END and unicodedata.category(letter).startswith("L") for letter in text)

@@ -1,4 +1,4 @@
-"""Tidy frame -> table in HTML, CSV and LaTeX. Labels, units and digits of the fixed columns are here, and only here.
+"""Tidy frame -> table in HTML, CSV, LaTeX, Markdown and Word. Labels, units and digits of the fixed columns are here, and only here.
 
 A table computes nothing: it selects, orders and formats. Files hold the full precision (csv), the page and LaTeX the
 digits that are shown.
@@ -24,7 +24,8 @@ from evalaid.base.effect_columns import (
     STD_ERROR,
     TREATED_CLUSTERS,
 )
-from evalaid.report.display.safe_text import csv_text, tex_cell
+from evalaid.report.display.safe_text import csv_text
+from evalaid.report.display.table_files import TableGrid, latex_table, markdown_table, word_table
 from evalaid.report.wording.prose import data_label, format_value
 
 if TYPE_CHECKING:
@@ -199,19 +200,32 @@ class FormattedTable:
         marked = {} if self.kind == "real" else {"data_kind": self.kind}
         return csv_text(self.frame[kept].assign(**marked))
 
-    def to_latex(self) -> str:
-        """Return a ``tabular`` with booktabs rules, the caption and the notes as comments above and below."""
+    def grid(self) -> TableGrid:
+        """Return the cells as they are shown, for files of other kinds."""
         shown = self._shown()
-        align = "".join("l" if self.column(name).unit is None else "r" for name in shown)
-        lines = [f"% {' '.join(self.caption.split())}", rf"\begin{{tabular}}{{{align}}}", r"\toprule"]
-        lines.append(" & ".join(tex_cell(self._heading(name)) for name in shown) + r" \\")
-        lines.append(r"\midrule")
-        if self.kind != "real":
-            marked = tex_cell(data_label(self.kind).capitalize())
-            lines.append(rf"\multicolumn{{{len(shown)}}}{{l}}{{\textit{{{marked}}}}} \\")
-        lines += [" & ".join(map(tex_cell, row)) + r" \\" for _, row in self._rows()]
-        lines += [r"\bottomrule", r"\end{tabular}", *(f"% {' '.join(note.split())}" for note in self._below())]
-        return "\n".join(lines) + "\n"
+        kind = "" if self.kind == "real" else data_label(self.kind).capitalize()
+        return TableGrid(
+            self.name,
+            self.caption,
+            kind,
+            tuple(self._heading(name) for name in shown),
+            tuple(tuple(row) for _, row in self._rows()),
+            tuple(self.column(name).unit is not None for name in shown),
+            tuple(name == STD_ERROR for name in shown),
+            self.notes,
+        )
+
+    def to_latex(self) -> str:
+        """Return the table for LaTeX, see `evalaid.report.display.table_files.latex_table`."""
+        return latex_table(self.grid())
+
+    def to_markdown(self) -> str:
+        """Return the table for Markdown."""
+        return markdown_table(self.grid())
+
+    def to_word(self) -> bytes:
+        """Return a Word document with the table (`evalaid[word]`)."""
+        return word_table(self.grid())
 
     def __repr__(self) -> str:
         return f"Table '{self.name}': {self.caption}"

@@ -2,18 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ESTIMATE, leaves_out_zero
-from evalaid.report.display.canvas import ACCENT, BAND, GREY, INK, SERIES, Look, finish, mark_truth
-from evalaid.report.display.fonts import drawable
+from evalaid.report.display.canvas import (
+    ACCENT,
+    BAND,
+    GREY,
+    INK,
+    SERIES,
+    SMALL,
+    Look,
+    add_legend,
+    cut_axis,
+    finish,
+    mark_truth,
+    open_canvas,
+    say_truth,
+    wrap_axis,
+)
+from evalaid.report.display.fonts import drawable, fold
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
 CHOICES = ("method", "comparison", "covariates", "window", "weights", "scale")
-_LONGEST = 60
+_LONGEST = 52
+_SPELT = {
+    "share": "share",
+    "log_odds": "log-odds",
+    "log_outflow": "log of the outflow",
+    "own": "as the method has it",
+    "eventually_treated": "only units treated later",
+    "none": "none",
+}
 
 
 def draw_specifications(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
@@ -26,57 +52,89 @@ def draw_specifications(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
         varies has no rows of points.
     look : Look
     """
-    import matplotlib.pyplot as plt
+    frame = frame.reset_index(drop=True)
+    rows = list_choices(frame)
+    row = 0.34 if look.narrow else 0.24
+    canvas, panels = open_canvas(
+        look, 3.6 + row * len(rows), rows=2, sharex=True, height_ratios=[3.0, max(row * len(rows), 0.3)]
+    )
+    cut = plot_specifications(panels, frame, look)
+    add_legend(canvas, look)
+    outside = leaves_out_zero(frame)
+    main = frame[frame["is_main"]] if "is_main" in frame else frame.iloc[:0]
+    names = {
+        "n": len(frame), "k": int(outside.sum()), "median": look.write(frame[ESTIMATE].median()),
+        "range": look.write_range(frame[ESTIMATE].min(), frame[ESTIMATE].max()), "data": look.data_label,
+        "main": look.say("curve.main_at", main=look.write(main[ESTIMATE].iloc[0])) if len(main) else "",
+    }  # fmt: skip
+    title = look.say("curve.seen", **names)
+    subtitle = look.say("curve.drawn", intervals=look.with_intervals(frame)) + cut
+    return finish(canvas, look, title, subtitle), look.say("curve.alt", **names) + say_truth(frame, look)
 
-    rows = [
+
+def list_choices(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    """List the choices that vary with their values, the most frequent of each first."""
+    return [
         (choice, value)
         for choice in CHOICES
-        if len(set(frame[choice])) > 1
+        if choice in frame and len(set(frame[choice])) > 1
         for value in sorted(frame[choice].unique(), key=lambda value: -int((frame[choice] == value).sum()))
     ]
-    canvas, panels = plt.subplots(
-        2, 1, figsize=(9.0, 3.6 + 0.24 * len(rows)), layout="constrained", sharex=True,
-        height_ratios=[3.2, max(0.24 * len(rows), 0.3)],
-    )  # fmt: skip
+
+
+def spell(choice: str, value: str) -> str:
+    """Write the value of a choice in words, not in the code that the options have."""
+    return _SPELT.get(value, value) if choice in {"scale", "comparison", "weights"} else value
+
+
+def plot_specifications(panels: Sequence[Any], frame: pd.DataFrame, look: Look) -> str:
+    """Draw estimates on the first axes and the choices behind them on the second; return how the axis is cut."""
     top, below = panels
-    place = range(len(frame))
-    outside = leaves_out_zero(frame)
-    for colour, chosen, word in (
-        (BAND, ~outside, "interval holds zero"),
-        (SERIES[1], outside, "interval leaves out zero"),
-    ):
+    place, outside = range(len(frame)), leaves_out_zero(frame)
+    for colour, chosen, word in ((BAND, ~outside, "curve.holds"), (SERIES[1], outside, "curve.leaves_out")):
         own = frame[chosen]
-        top.vlines(own.index, own[CONF_LOW], own[CONF_HIGH], color=colour, lw=1.4, label=word if len(own) else None)
+        label = look.say(word) if len(own) else None
+        top.vlines(own.index, own[CONF_LOW], own[CONF_HIGH], color=colour, lw=1.4, label=label)
     top.axhline(0, color=INK, lw=0.9)
-    put_in = mark_truth(top, frame)
-    top.plot(place, frame[ESTIMATE], "o", color=ACCENT, mec=INK, mew=0.4, ms=3.2, label="estimate")
+    mark_truth(top, frame, look)
+    top.plot(place, frame[ESTIMATE], "o", color=ACCENT, mec=INK, mew=0.4, ms=3.2, label=look.say("estimate"))
     main = frame.index[frame["is_main"]] if "is_main" in frame else frame.index[:0]
     if len(main):
-        top.plot(main, frame.loc[main, ESTIMATE], "s", color=SERIES[5], mec=INK, ms=8, label="main estimate", zorder=5)
-        below.axvline(main[0], color=SERIES[5], lw=1.6, zorder=0)
-    top.set(
-        title=f"{len(frame)} distinct specifications, sorted by estimate"
-        + (f", {look.level:.0%} intervals" if frame[CONF_LOW].notna().any() else ""),
-        ylabel=f"Effect{look.in_points}",
-    )
+        label = look.say("curve.main")
+        top.plot(main, frame.loc[main, ESTIMATE], "s", color=SERIES[5], mec=INK, ms=8, label=label, zorder=5)
+        for axes in (top, below):
+            axes.axvline(main[0], color=SERIES[5], lw=1.6, zorder=0)
+    top.set(ylabel=wrap_axis(look.effect, look, upright=True))
+    _plot_choices(below, frame, look)
+    ends: list[tuple[Any, Any]] = [(place, frame[end]) for end in (CONF_LOW, CONF_HIGH)]
+    truth = frame.get("truth", ())
+    return cut_axis(top, frame[ESTIMATE], ends, look, always=truth)
+
+
+def _plot_choices(below: Axes, frame: pd.DataFrame, look: Look) -> None:
+    rows = list_choices(frame)
     for height, (choice, value) in enumerate(rows):
         own = frame.index[frame[choice] == value]
         below.plot(own, [height] * len(own), "|", color=INK, ms=6, mew=1.0)
-    names = [f"{choice}: {value}" for choice, value in rows]
-    below.set_yticks(
-        range(len(rows)), drawable([n if len(n) <= _LONGEST else n[: _LONGEST - 1] + "…" for n in names]), fontsize=7.5
-    )
-    below.set_ylim(len(rows) - 0.5, -0.5)
-    changes = [k for k in range(1, len(rows)) if rows[k][0] != rows[k - 1][0]]
-    for line in changes:
-        below.axhline(line - 0.5, color=GREY, lw=0.6)
-    below.set(xlabel="Specifications in the order of their estimates", ylabel="")
+    names = [look.say(f"curve.choice_{choice}") + look.phrase(spell(choice, str(value))) for choice, value in rows]
+    names = drawable([n if len(n) <= _LONGEST else n[: _LONGEST - 1] + "…" for n in names])
+    if look.narrow:
+        below.set_yticks([])
+        for height, name in enumerate(names):
+            below.annotate(
+                name,
+                (0, height),
+                (2, 4),
+                xycoords=("axes fraction", "data"),
+                textcoords="offset points",
+                fontsize=SMALL,
+            )
+    else:
+        below.set_yticks(range(len(rows)), [fold(name, 60) for name in names], fontsize=SMALL)
+    below.set_ylim(len(rows) - 0.5, -0.9 if look.narrow else -0.5)
+    for line in (k for k in range(1, len(rows)) if rows[k][0] != rows[k - 1][0]):
+        below.axhline(line - (0.75 if look.narrow else 0.5), color=GREY, lw=0.6)
+    below.set(xlabel=wrap_axis(look.say("curve.order"), look), ylabel="")
     below.set_xticks([])
     below.set_xlim(-1, len(frame))
-    canvas.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8.5)
-    alt = (
-        f"Specification curve ({look.data_label}): {len(frame)} estimates from "
-        f"{look.write_range(frame[ESTIMATE].min(), frame[ESTIMATE].max())}, median "
-        f"{look.write(frame[ESTIMATE].median())}; {int(outside.sum())} intervals leave out zero.{put_in}"
-    )
-    return finish(canvas, look), alt
+    below.grid(visible=False)

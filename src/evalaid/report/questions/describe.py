@@ -13,7 +13,10 @@ from evalaid.base.periods import label
 from evalaid.did.panel.design import Design
 from evalaid.report.display.figures import STATUS
 from evalaid.report.display.formatted_tables import ColumnFormat
+from evalaid.report.display.map_figure import draw_map
+from evalaid.report.exhibits import Drawn, Exhibit
 from evalaid.report.questions.effect_rows import list_values
+from evalaid.report.questions.places import map_places
 from evalaid.study.provenance import gather_decisions
 from evalaid.study.sample import load_frame
 from evalaid.study.sample_flow import follow_sample, in_words
@@ -89,6 +92,14 @@ def describe_flow(spec: StudySpec) -> pd.DataFrame:
     return steps.assign(key=keys, step=words, who=who, made_by="units and observations before and after the rule").drop(
         columns="names"
     )
+
+
+def show_map(spec: StudySpec, design: Design) -> list[Exhibit]:
+    """List the map of the study's places; nothing without one."""
+    caption = (
+        "The places of the study: the outcome in the first period, the start, and neighbours that started earlier."
+    )
+    return [Drawn(draw_map, map_places(spec, design), "map", caption, without="")]
 
 
 def describe_baseline(spec: StudySpec, design: Design) -> tuple[pd.DataFrame, dict[str, ColumnFormat]]:

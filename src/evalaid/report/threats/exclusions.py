@@ -14,7 +14,9 @@ from evalaid.did.inference.variance.leverage import leverage
 from evalaid.did.sensitivity.sample.leave_out import LeaveOut, leave_out
 from evalaid.report.display.exclusion_figure import draw_leave_out
 from evalaid.report.display.formatted_tables import ColumnFormat
+from evalaid.report.display.map_figure import draw_map
 from evalaid.report.exhibits import Drawn, Exhibit, Tabled
+from evalaid.report.questions.places import map_places
 from evalaid.report.questions.units import multiply
 from evalaid.report.threats.finding import UNKNOWN, Case, Finding, key_of
 from evalaid.report.threats.threat import Judged, Threat
@@ -81,9 +83,11 @@ def examine_exclusions(case: Case) -> Exclusions:
     return Exclusions(every, table, figure, _influence(case), tuple(notes), reference)
 
 
-def show_exclusions(_case: Case, found: Exclusions) -> list[Exhibit]:
-    """List the most influential exclusions and clusters."""
+def show_exclusions(case: Case, found: Exclusions) -> list[Exhibit]:
+    """List the most influential exclusions and clusters, and a map of them where the study has one."""
+    caption = "The estimate without each place in turn, beside the outcome and the start."
     return [
+        Drawn(draw_map, _map(case, found), "leave_out_map", caption, without=""),
         Drawn(
             draw_leave_out, found.figure, "leave_out",
             "The estimate without each of the most influential clusters, groups, cohorts and periods.",
@@ -98,6 +102,16 @@ def show_exclusions(_case: Case, found: Exclusions) -> list[Exhibit]:
             extra=COLUMNS,
         ),
     ]  # fmt: skip
+
+
+def _map(case: Case, found: Exclusions) -> pd.DataFrame:
+    places = map_places(case.spec, case.design)
+    if places.empty or found.every.empty:
+        return places.iloc[:0]
+    own = found.every[found.every["key"].str.startswith("cluster")]
+    without = dict(zip(own["left_out"].astype(str), own[ESTIMATE], strict=True))
+    shown = places.assign(leave_out=places["unit"].map(without), full=found.reference.estimate)
+    return shown if shown["leave_out"].notna().any() else shown.iloc[:0]
 
 
 def judge_exclusions(_case: Case, found: Exclusions) -> Judged:

@@ -1,0 +1,120 @@
+"""One table, several files: the same cells, with caption, notes and kind of data inside."""
+
+import importlib.util
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+from support.panels import diagnose, simulate
+
+import evalaid as ea
+from evalaid.report.display.formatted_tables import FormattedTable
+
+FRAME = pd.DataFrame({
+    "key": ["a", "b"],
+    "label": ["50% & more_", "Estimate of the effect of a programme that has a very long name indeed"],
+    "estimate": [-0.5, 1.25],
+    "std_error": [0.4, np.nan],
+    "conf_low": [-1.3, np.nan],
+    "conf_high": [0.3, np.nan],
+    "unit": "pp",
+    "level": 0.95,
+})  # fmt: skip
+TABLE = FormattedTable(
+    "effects_of", FRAME, "Effects {of} 3 ~ things", ("label", "estimate", "std_error", "conf_low", "conf_high"),
+    notes=("CR1, t(40)", "5 < 6 of $n$"), kind="simulated",
+)  # fmt: skip
+DOCUMENT = (
+    "\\documentclass{article}\n\\usepackage{array,booktabs,threeparttable}\n\\begin{document}\n%s\n\\end{document}\n"
+)
+ENGINES = [name for name in ("tectonic", "pdflatex", "xelatex", "lualatex") if shutil.which(name)]
+
+
+def environments(text):
+    """The environments of a text; every one is closed in the order in which it was opened."""
+    open_ones, found = [], []
+    for what, name in re.findall(r"\\(begin|end)\{(\w+)\}", text):
+        if what == "begin":
+            open_ones.append(name)
+            found.append(name)
+        else:
+            assert open_ones.pop() == name
+    assert not open_ones
+    return found
+
+
+def test_latex_holds_caption_kind_and_notes_inside_and_errors_in_parentheses():
+    text = TABLE.to_latex()
+    assert environments(text) == ["table", "threeparttable", "tabular", "tablenotes"]
+    assert r"\caption{Effects \{of\} 3 \textasciitilde{} things}" in text
+    assert r"\begin{tabular}{>{\raggedright\arraybackslash}p{9.8cm}rrr}" in text
+    body = text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
+    assert body[0] == r"\multicolumn{4}{l}{\textit{Simulated data}} \\"
+    assert body[1] == r"50\% \& more\_ & $-$0.50 & (0.40) & $-$1.30 to +0.30 \\"
+    assert body[2].endswith(r"& +1.25 & -- & -- \\")
+    assert r"\item 5 \textless{} 6 of \$n\$" in text
+    assert all(line.count(" & ") == 3 for line in body[1:])
+
+
+def test_a_latex_table_in_chinese_says_which_engine_it_needs():
+    from dataclasses import replace
+
+    assert "xelatex" in replace(TABLE, caption="效应").to_latex().splitlines()[0]
+    assert not TABLE.to_latex().startswith("%")
+
+
+@pytest.mark.skipif(not ENGINES, reason="no TeX engine is installed: the table is not compiled")
+def test_the_latex_compiles(tmp_path):
+    (tmp_path / "t.tex").write_text(DOCUMENT % TABLE.to_latex(), encoding="utf-8")
+    mode = [] if ENGINES[0] == "tectonic" else ["-interaction=nonstopmode", "-halt-on-error"]
+    subprocess.run([ENGINES[0], *mode, "t.tex"], cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    assert (tmp_path / "t.pdf").stat().st_size > 1000
+
+
+def test_markdown_has_the_cells_of_the_page():
+    lines = TABLE.to_markdown().splitlines()
+    assert lines[0] == "**Effects {of} 3 ~ things**"
+    assert "*Simulated data.*" in lines
+    assert "| 50% & more_ | −0.50 | 0.40 | −1.30 to +0.30 |" in lines
+    assert "|---|---:|---:|---:|" in lines
+    assert lines[-1] == "- 5 < 6 of $n$"
+
+
+def test_word_holds_the_same_cells_or_says_what_it_needs():
+    if importlib.util.find_spec("docx") is None:
+        with pytest.raises(ea.EvalaidError, match=r"needs python-docx: install evalaid\[word\]"):
+            TABLE.to_word()
+        return
+    import io
+
+    from docx import Document
+
+    document = Document(io.BytesIO(TABLE.to_word()))
+    rows = [[cell.text for cell in row.cells] for row in document.tables[0].rows]
+    assert rows[1][0] == "Simulated data"
+    assert rows[2] == ["50% & more_", "−0.50", "0.40", "−1.30 to +0.30"]
+    texts = [paragraph.text for paragraph in document.paragraphs]
+    assert texts[0] == "Effects {of} 3 ~ things"
+    assert "5 < 6 of $n$" in texts
+
+
+def test_effects_answer_what_table_makers_ask_of_a_model():
+    effects = ea.estimate(diagnose(simulate(seed=1)), "callaway_santanna")
+    overall, event = effects.aggregate("overall"), effects.aggregate("event_time")
+    table, expected = overall.__maketables_coef_table__, ea.infer(overall)
+    assert table.index.tolist() == ["ATT"]
+    assert table[["b", "se", "p"]].iloc[0].tolist() == expected[["estimate", "std_error", "p_value"]].iloc[0].tolist()
+    assert table[["ci95l", "ci95u"]].iloc[0].tolist() == expected[["conf_low", "conf_high"]].iloc[0].tolist()
+    assert event.__maketables_coef_table__.index.is_unique
+    assert overall.__maketables_stat__("n_clusters") == expected["n_clusters"].iloc[0]
+    assert overall.__maketables_stat__("r2") is None
+
+
+def test_maketables_takes_effects_as_models():
+    mt = pytest.importorskip("maketables", reason="maketables is not installed: its protocol is checked above")
+    effects = ea.estimate(diagnose(simulate(seed=1)), "callaway_santanna").aggregate("overall")
+    made = mt.ETable([effects, effects]).make(type="tex")
+    assert f"{ea.infer(effects)['estimate'].iloc[0]:.3f}" in str(made)

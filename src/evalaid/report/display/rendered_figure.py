@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalaid.report.display.canvas import ACCENT, BAND, GREY, INK, PALE, TEXT, WARN, Drawing, Look
 from evalaid.report.display.fonts import families
+from evalaid.report.display.safe_text import csv_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +73,7 @@ def draw(drawing: Drawing, frame: pd.DataFrame, look: Look, *, name: str, captio
     svg, png, alt = _render(drawing, frame, look)
     phone, _, _ = _render(drawing, frame, replace(look, narrow=True))
     marked = frame if "data_kind" in frame else frame.assign(data_kind=look.data_kind)
-    return RenderedFigure(name, caption, alt, svg, png, phone, marked.to_csv(index=False, lineterminator="\n"))
+    return RenderedFigure(name, caption, alt, svg, png, phone, csv_text(marked))
 
 
 def style_of(words: str) -> dict[Any, Any]:

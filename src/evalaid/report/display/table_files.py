@@ -10,15 +10,11 @@ from dataclasses import dataclass
 
 from evalaid.base.errors import EvalaidError
 from evalaid.report.display.fonts import is_foreign
+from evalaid.report.display.safe_text import tex_cell
 
 PROSE = 34  # letters from which a cell of text gets a column that breaks its lines
 _TEXT_WIDTH = 15.5  # cm of a page that prose columns share with the others
 _NUMBER_WIDTH = 1.9  # cm that a column of numbers takes
-_ESCAPED = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "\N{MINUS SIGN}": "$-$", "\N{EN DASH}": "--", "±": r"$\pm$", "×": r"$\times$", "≥": r"$\geq$", "≤": r"$\leq$",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -48,16 +44,16 @@ def latex_table(grid: TableGrid) -> str:
         r"\begin{table}[htbp]",
         r"\centering",
         r"\begin{threeparttable}",
-        rf"\caption{{{escape_tex(grid.caption)}}}",
+        rf"\caption{{{tex_cell(grid.caption)}}}",
     ]
     lines += [rf"\label{{tab:{grid.name.replace('_', '-')}}}", rf"\begin{{tabular}}{{{_alignment(grid)}}}", r"\toprule"]
-    lines += [" & ".join(map(escape_tex, grid.heads)) + r" \\", r"\midrule"]
+    lines += [" & ".join(map(tex_cell, grid.heads)) + r" \\", r"\midrule"]
     if grid.kind:
-        lines.append(rf"\multicolumn{{{len(grid.heads)}}}{{l}}{{\textit{{{escape_tex(grid.kind)}}}}} \\")
+        lines.append(rf"\multicolumn{{{len(grid.heads)}}}{{l}}{{\textit{{{tex_cell(grid.kind)}}}}} \\")
     lines += [" & ".join(_tex_cells(grid, row)) + r" \\" for row in grid.rows]
     lines += [r"\bottomrule", r"\end{tabular}"]
     if grid.notes:
-        lines += [r"\begin{tablenotes}[flushleft]", r"\footnotesize", *(rf"\item {escape_tex(n)}" for n in grid.notes)]
+        lines += [r"\begin{tablenotes}[flushleft]", r"\footnotesize", *(rf"\item {tex_cell(n)}" for n in grid.notes)]
         lines.append(r"\end{tablenotes}")
     return "\n".join([*lines, r"\end{threeparttable}", r"\end{table}"]) + "\n"
 
@@ -105,11 +101,6 @@ def word_table(*grids: TableGrid) -> bytes:
     return stream.getvalue()
 
 
-def escape_tex(text: str) -> str:
-    """Return text with the letters that TeX reads as commands written out."""
-    return "".join(_ESCAPED.get(letter, letter) for letter in text)
-
-
 def _alignment(grid: TableGrid) -> str:
     """Return a column of its own kind for numbers, short texts and prose; prose columns share what room is left."""
     prose = [
@@ -126,6 +117,6 @@ def _alignment(grid: TableGrid) -> str:
 
 def _tex_cells(grid: TableGrid, row: tuple[str, ...]) -> list[str]:
     return [
-        f"({escape_tex(cell)})" if error and any(letter.isdigit() for letter in cell) else escape_tex(cell)
+        f"({tex_cell(cell)})" if error and any(letter.isdigit() for letter in cell) else tex_cell(cell)
         for cell, error in zip(row, grid.errors, strict=True)
     ]

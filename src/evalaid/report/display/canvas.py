@@ -29,6 +29,7 @@ TEXT, SMALL = 9.5, 9.2  # points; a phone shows the narrow layout at its own siz
 PAGE_WIDTH, PHONE_WIDTH = 8.6, 4.9  # inches
 REACH = 3  # an axis of effects goes no further than this many times the largest estimate
 _PHONE_LEGEND = 0.5  # inches more: a legend has fewer entries in a row
+_BOLD = {"fontweight": "bold", "fontfamily": "DejaVu Sans"}  # the font for Han and Hangul has one weight
 _LINE = 0.185  # inches of a line of the head
 
 
@@ -133,7 +134,7 @@ def finish(canvas: Canvas, look: Look, title: str, subtitle: str) -> Canvas:
     parts: list[tuple[str, dict[str, Any], float]] = [
         (
             fold(title, int(width * 10.6)),
-            {"fontsize": 11, "fontweight": "normal" if is_foreign(title) else "bold", "color": INK},
+            {"fontsize": 11, "color": INK, **({} if is_foreign(title) else _BOLD)},
             1.2,
         ),
         (fold(subtitle, int(width * 13.2)), {"fontsize": SMALL, "color": GREY}, 1.0),

@@ -2,6 +2,7 @@
 
 from .base.errors import EvalaidError as EvalaidError, NotIdentifiedError as NotIdentifiedError
 from .did import (
+    CoefficientTable as CoefficientTable,
     Design as Design,
     Effects as Effects,
     EventStudy as EventStudy,

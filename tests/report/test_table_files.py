@@ -101,20 +101,30 @@ def test_word_holds_the_same_cells_or_says_what_it_needs():
     assert "5 < 6 of $n$" in texts
 
 
-def test_effects_answer_what_table_makers_ask_of_a_model():
+def test_estimates_answer_what_table_makers_ask_of_a_model():
     effects = ea.estimate(diagnose(simulate(seed=1)), "callaway_santanna")
-    overall, event = effects.aggregate("overall"), effects.aggregate("event_time")
-    table, expected = overall.__maketables_coef_table__, ea.infer(overall)
+    expected = ea.infer(effects.aggregate("overall"), level=0.9, vcov="CR1")
+    model, event = ea.CoefficientTable(expected), ea.CoefficientTable(ea.infer(effects.aggregate("event_time")))
+    table = model.__maketables_coef_table__
     assert table.index.tolist() == ["ATT"]
     assert table[["b", "se", "p"]].iloc[0].tolist() == expected[["estimate", "std_error", "p_value"]].iloc[0].tolist()
-    assert table[["ci95l", "ci95u"]].iloc[0].tolist() == expected[["conf_low", "conf_high"]].iloc[0].tolist()
+    assert table[["ci90l", "ci90u"]].iloc[0].tolist() == expected[["conf_low", "conf_high"]].iloc[0].tolist()
     assert event.__maketables_coef_table__.index.is_unique
-    assert overall.__maketables_stat__("n_clusters") == expected["n_clusters"].iloc[0]
-    assert overall.__maketables_stat__("r2") is None
+    assert model.__maketables_stat__("n_clusters") == expected["n_clusters"].iloc[0]
+    assert model.__maketables_stat__("vcov") == "CR1"
+    assert model.__maketables_stat__("r2") is None
 
 
-def test_maketables_takes_effects_as_models():
-    mt = pytest.importorskip("maketables", reason="maketables is not installed: its protocol is checked above")
+def test_a_table_without_errors_is_no_model():
     effects = ea.estimate(diagnose(simulate(seed=1)), "callaway_santanna").aggregate("overall")
-    made = mt.ETable([effects, effects]).make(type="tex")
-    assert f"{ea.infer(effects)['estimate'].iloc[0]:.3f}" in str(made)
+    with pytest.raises(ea.EvalaidError, match=r"The table lacks std_error, .*infer\(effects\) has them"):
+        ea.CoefficientTable(effects.tidy())
+    with pytest.raises(ea.EvalaidError, match="no rows"):
+        ea.CoefficientTable(ea.infer(effects).iloc[:0])
+
+
+def test_maketables_takes_estimates_as_models():
+    mt = pytest.importorskip("maketables", reason="maketables is not installed: its protocol is checked above")
+    table = ea.infer(ea.estimate(diagnose(simulate(seed=1)), "callaway_santanna").aggregate("overall"))
+    made = mt.ETable([ea.CoefficientTable(table)] * 2).make(type="tex")
+    assert f"{table['estimate'].iloc[0]:.3f}" in str(made)

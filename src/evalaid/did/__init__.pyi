@@ -2,6 +2,7 @@
 
 from .effects.effects import Effects as Effects
 from .estimators.estimation import estimate as estimate, methods as methods
+from .inference.coefficient_table import CoefficientTable as CoefficientTable
 from .inference.infer import infer as infer
 from .inference.randomisation.few_treated import few_treated as few_treated
 from .inference.randomisation.permutation import randomize as randomize

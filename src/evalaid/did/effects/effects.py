@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from html import escape
-from importlib import import_module
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -14,7 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from evalaid.base.clock import CALENDAR_STEPS, Clock
-from evalaid.base.effect_columns import N_CLUSTERS, TREATED_CLUSTERS
+from evalaid.base.effect_columns import TREATED_CLUSTERS
 from evalaid.base.errors import EstimationError
 from evalaid.did.effects.aggregation import (
     GROUP_KEY,
@@ -152,24 +151,6 @@ class Effects:
         return table.assign(estimate=[f"{times * value:.4g}" for value in self.value]).rename(
             columns={"estimate": unit}
         )
-
-    @property
-    def __maketables_coef_table__(self) -> pd.DataFrame:
-        """The effects with their default errors, as maketables asks any model for them: ``mt.ETable([effects, other])``."""
-        table: pd.DataFrame = _asked_by_coauthors("coefficient_table")(self)
-        return table
-
-    def __maketables_stat__(self, key: str) -> Any:
-        """Return a statistic of the model for maketables: N (units), n_clusters, method."""
-        return _asked_by_coauthors("model_statistic")(self, key)
-
-    @property
-    def __maketables_depvar__(self) -> str:
-        return "outcome" if self.scale == "number" else self.scale
-
-    @property
-    def __maketables_default_stat_keys__(self) -> list[str]:
-        return ["N", N_CLUSTERS, "method"]
 
     def tidy(self) -> pd.DataFrame:
         """Return the cells with their estimates, one row each, in the scale of the outcome.
@@ -441,11 +422,6 @@ def _same(one: pd.Series, other: pd.Series) -> bool:
     if left.dtype.kind != "f" or right.dtype.kind != "f":
         return bool(np.array_equal(left, right))
     return bool(np.array_equal(left, right, equal_nan=True))
-
-
-def _asked_by_coauthors(name: str) -> Callable[..., Any]:
-    """Return a function of the inference above, by name: only a table maker of another package asks a result for its errors."""
-    return getattr(import_module("evalaid.did.inference.coefficient_table"), name)  # type: ignore[no-any-return]
 
 
 def _labels(cells: pd.DataFrame, keys: list[str]) -> pd.MultiIndex:

@@ -84,7 +84,7 @@ def _names(table: pd.DataFrame) -> list[str]:
         return [f"ATT {row + 1}" for row in range(len(table))]
     return [
         ", ".join(
-            f"{key.replace('_', ' ')} {value:g}" if isinstance(value, float | int) else f"{key.replace('_', ' ')} {value}"
+            f"{str(key).replace('_', ' ')} {value:g}" if isinstance(value, float | int) else f"{str(key).replace('_', ' ')} {value}"
             for key, value in row.items()
         )
         for row in table[keys].to_dict("records")

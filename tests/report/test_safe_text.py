@@ -39,10 +39,16 @@ def assert_tex_reads(text):
         depth += (letter == "{") - (letter == "}")
         assert depth >= 0, body
     assert depth == 0, body
-    assert re.findall(r"\\begin\{(\w+)\}", body) == re.findall(r"\\end\{(\w+)\}", body) == ["tabular"]
-    assert not re.search(r"[%#^~_<>|]", letters), letters
+    opened = []
+    for word, name in re.findall(r"\\(begin|end)\{(\w+)\}", body):
+        assert word == "begin" or opened.pop() == name, body
+        opened += [name] * (word == "begin")
+    assert not opened, body
+    assert body.count(r"\begin{tabular}") == 1
+    assert not re.search(r"[%#^~_<>|]", letters.replace(">{", "{")), letters
     assert letters.replace("$-$", "").count("$") == 0
-    columns = re.match(r"\\begin\{tabular\}\{([lr]+)\}", lines[0])[1]
+    kinds = next(line for line in lines if line.startswith(r"\begin{tabular}")).removeprefix(r"\begin{tabular}")
+    columns = re.findall(r"[lr]|p\{[\d.]+cm\}", re.sub(r">\{[^}]*\}", "", kinds))
     rows = [line for line in lines if line.endswith(r"\\")]
     assert rows
     for row in rows:

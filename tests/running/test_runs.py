@@ -96,6 +96,17 @@ def test_nothing_heavy_is_imported_to_see_that_nothing_changed(project):
     assert not imported & {"numpy", "pandas", "pydantic", "scipy", "matplotlib", "papermill", "rich", "zmq"}
 
 
+def test_a_report_that_is_gone_comes_back_from_what_is_kept_of_its_notebooks(project):
+    for name, cell in (("2_toy", SAMPLE), ("3_more", EFFECT), ("4_last", 'print("done")')):
+        write_notebook(project, (cell,), name=name)
+    assert "3 of 3 notebooks computed" in call("run").output
+    folder = project / "reports" / "toy"
+    before = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    shutil.rmtree(folder)
+    assert "0 of 3 notebooks computed" in call("run").output
+    assert {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
 def test_a_damaged_entry_of_the_cache_is_never_used(project):
     call("run")
     [entry] = (project / ".evalaid" / "cache" / "toy" / "2_toy").glob("*/entry.json")

@@ -225,10 +225,10 @@ class Making:
         )
         for path in earlier:
             shutil.copyfile(path, own / PARTS / path.name)
-        if before and not again:
-            (own / PARTS / PENDING).touch()
         key = self._key(notebook)
         if again or earlier or self._fresh or self._only or not cache.restore(self.spec.study, notebook.stem, key, own):
+            if before and not again:
+                (own / PARTS / PENDING).touch()
             start = time.monotonic()
             try:
                 execute_notebook(notebook, own, self.spec, self._tell, halt=self.halt)

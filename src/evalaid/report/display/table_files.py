@@ -32,7 +32,7 @@ class TableGrid:
 
 
 def latex_table(grid: TableGrid) -> str:
-    r"""Return a ``table`` with booktabs rules, its caption and its notes inside (packages booktabs, threeparttable).
+    r"""Return a ``table`` with booktabs rules, its caption and its notes inside (packages array, booktabs, threeparttable).
 
     Standard errors stand in parentheses, columns of prose break their lines, and the kind of data is a line of the table.
     """

@@ -10,7 +10,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -143,18 +142,17 @@ def _file(folder: Path, name: str) -> dict[str, Any]:
     )
 
 
-@cache
 def _commit() -> str:
     """Return the commit of the code, and whether the working tree differs from it."""
+    if not (project_root() / ".git").exists():
+        return "not under version control"
 
     def git(*arguments: str) -> str:
-        command = ["git", "-C", str(project_root()), *arguments]
+        command = ["git", "--no-optional-locks", "-C", str(project_root()), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
 
     try:
-        if Path(git("rev-parse", "--show-toplevel")).resolve() != project_root().resolve():
-            return "not under version control"
         dirty = git("status", "--porcelain", "--untracked-files=no")
         return git("rev-parse", "HEAD") + (" and uncommitted changes" if dirty else "")
     except (OSError, subprocess.CalledProcessError):
-        return "not under version control"
+        return "unknown: git is not installed, or does not read this folder"

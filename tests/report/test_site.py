@@ -12,6 +12,7 @@ import pytest
 
 from evalaid.report.display.formatted_tables import FormattedTable
 from evalaid.report.site.answer import Answer, load_answer
+from evalaid.report.site.answer_line import tell_answer
 from evalaid.report.site.blocks import show_notebook
 from evalaid.report.site.chapters import BYTES, TABLES, lay_out, locate, resolve
 from evalaid.report.site.marks import LinearScale, draw_event_study, draw_strip, signed
@@ -364,3 +365,24 @@ def test_a_refusal_says_why_and_what_would_settle_it_and_shows_no_empty_figure(r
     assert "<strong>Main method</strong>: all &lt;units&gt; start at once. What could be done: add units." in html
     assert "<figure" not in html
     assert "What could overturn it" not in html
+
+
+@pytest.mark.parametrize(
+    ("unit", "said"),
+    [
+        ("pp", "−50.28 points (95% interval −61.96 points to −38.61 points)"),
+        ("per 100,000", "−50.28 per 100,000 (95% interval −61.96 per 100,000 to −38.61 per 100,000)"),
+        ("number", "−50.28 (95% interval −61.96 to −38.61)"),
+    ],
+)
+def test_the_line_of_an_answer_says_its_unit(tmp_path, unit, said):
+    answer = {
+        "verdict": "fragile",
+        "simulated": False,
+        "unit": unit,
+        "level": 0.95,
+        "estimate": -50.284,
+        "ends": [-61.96, -38.61],
+    }
+    (tmp_path / "answer.json").write_text(json.dumps(answer), encoding="utf-8")
+    assert tell_answer(tmp_path) == f"effect shown, fragile, {said}"

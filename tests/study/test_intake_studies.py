@@ -244,10 +244,10 @@ def test_what_begins_a_study_is_asked_for_once(project):
         begin_study("mine", INTAKE / "kr_share.xlsx", columns={"cohort": "x"})
 
 
-@pytest.mark.parametrize("path", sorted(INTAKE.glob("*.*")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", sorted(set(INTAKE.glob("*.*")) - set(INTAKE.glob("*.yaml"))), ids=lambda path: path.name
+)
 def test_no_file_is_read_in_silence_or_ends_in_a_traceback(project, path):
-    if path.suffix == ".yaml":
-        pytest.skip("a layout")
     result = call("check", path)
     assert result.exit_code in {0, 1, 2}
     assert Path(path).name in result.output

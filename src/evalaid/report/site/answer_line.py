@@ -25,7 +25,9 @@ def tell_answer(folder: Path) -> str:
 
     def write(value: float) -> str:
         text = f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
-        return words(f"unit.{answer['unit']}", value=text) if words.has(f"unit.{answer['unit']}") else text
+        if words.has(f"unit.{answer['unit']}"):
+            return words(f"unit.{answer['unit']}", value=text)
+        return text if answer["unit"] == "number" else f"{text} {answer['unit']}"
 
     said = words(f"verdict.{answer['verdict']}").lower()
     if answer["estimate"] is not None:

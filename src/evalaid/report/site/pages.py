@@ -18,14 +18,14 @@ from typing import Any
 
 from markupsafe import Markup
 
-from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ESTIMATE, TREATED_CLUSTERS
+from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ESTIMATE
 from evalaid.report.site.answer import MAIN, TRUTHS, Answer, read_answer, read_rows, save_answer
+from evalaid.report.site.answer_sentences import list_facts, tell_finding, tell_verdict, write_numbers
 from evalaid.report.site.blocks import PageBlock, name_heading, show_headlines, show_notebook, to_html
 from evalaid.report.site.chapters import Chapter, lay_out, locate, resolve
 from evalaid.report.site.explorer import Explorer, read_explorer
 from evalaid.report.site.marks import cut_of, draw_choices, draw_event_study, draw_reach, draw_strip, signed
 from evalaid.report.site.notes import Notes, anchor_of
-from evalaid.report.verdict import SHOWN
 from evalaid.report.wording.language import Catalogue, load_catalogue
 from evalaid.report.wording.prose import format_value
 from evalaid.study.study_fields import MIXED
@@ -268,52 +268,6 @@ def _script_hash() -> str:
     return base64.b64encode(hashlib.sha256(f"\n{_text('site.js')}\n".encode()).digest()).decode("ascii")
 
 
-def _written(answer: Answer, words: Catalogue) -> dict[str, str]:
-    """Return the numbers of an answer as they stand in sentences."""
-
-    def write(value: float | None, digits: int = 1, *, sign: bool = True) -> str:
-        if value is None:
-            return ""
-        text = format_value(value, "number", digits, signed=sign)
-        if words.has(f"unit.{answer.unit}"):
-            return words(f"unit.{answer.unit}", value=text)
-        return text if answer.unit == "number" else f"{text} {answer.unit}"
-
-    low, high = answer.ends or (None, None)
-    far = None if low is None or high is None else (high if abs(high) >= abs(low) else low)
-    return {
-        "estimate": write(answer.estimate),
-        "size": write(None if answer.estimate is None else abs(answer.estimate), sign=False),
-        "low": write(low),
-        "high": write(high),
-        "far": write(far),
-        "smallest": write(answer.smallest, sign=False),
-        "findable": write(answer.findable, sign=False),
-        "truth": write(answer.truth),
-        "level": f"{answer.level:.0%}",
-    }
-
-
-def _sentence(kind: str, answer: Answer, words: Catalogue, names: Mapping[str, str]) -> Markup:
-    """Return a sentence of the answer's verdict, by its direction where the catalogue has one for each."""
-    way = "down" if (answer.estimate or 0) < 0 else "up"
-    for verdict in (answer.verdict, SHOWN):
-        for key in (f"{kind}.{verdict}_{way}", f"{kind}.{verdict}"):
-            if words.has(key):
-                return _fill(key, words, names)
-    raise KeyError(kind)
-
-
-def _sentence_kind(answer: Answer) -> str:
-    """Return the group of sentences: no number of a simulated panel stands without that word."""
-    return "simulated_sentence" if answer.simulated else "sentence"
-
-
-def _fill(key: str, words: Catalogue, names: Mapping[str, str]) -> Markup:
-    """Fill a sentence of the catalogue with numbers that are links already; everything else is escaped."""
-    return Markup(escape(words.words[key], quote=False)).format(**names)  # noqa: S704 (escaped here)
-
-
 def _answer(
     answer: Answer,
     words: Catalogue,
@@ -324,26 +278,16 @@ def _answer(
 ) -> dict[str, Any]:
     outcome = str(spec["outcome_label"])
     outcome = outcome[:1].lower() + outcome[1:]
-    plain = {**_written(answer, words), "outcome": outcome, "clusters": str(spec["cluster_label"])}
+    plain = {**write_numbers(answer, words), "outcome": outcome, "clusters": str(spec["cluster_label"])}
     names = _note_numbers(plain, answer, notes)
-    finding = "simulated_finding" if answer.simulated else "finding"
     axis = words(
         "event.axis",
         outcome=spec["outcome_label"],
         unit=words("unit_name." + answer.unit) if words.has("unit_name." + answer.unit) else answer.unit,
     )
-    may = (
-        _fill("may.simulated" if answer.estimate is not None else "may.simulated_none", words, names)
-        if answer.simulated and answer.truth is not None
-        else _sentence("may", answer, words, names)
-    )
-    may_not = words("may_not.simulated") if answer.simulated else _sentence("may_not", answer, words, names)
     return {
         "answer": answer,
-        "verdict": words(f"verdict.{answer.verdict}"),
-        "finding": _sentence(finding, answer, words, names),
-        "sentence": _sentence(_sentence_kind(answer), answer, words, names),
-        "truth": _fill("sentence.truth", words, names) if answer.simulated and answer.truth is not None else "",
+        **tell_finding(answer, words, names),
         "names": plain,
         "strip": draw_strip(answer, words, plain),
         "cut": "" if (cut := cut_of(answer)) is None else words("event.cut", cut=f"{cut:.0f}"),
@@ -354,10 +298,8 @@ def _answer(
         "explored": None if explorer is None else _explored(explorer, answer, words),
         "overturn": () if answer.estimate is None else answer.threats[:OVERTURN],  # there is nothing to overturn
         "reasons": read_rows(notes.folder / "tables" / "refusal.csv"),
-        "may": may,
-        "may_not": may_not,
         "short": show_headlines(stored, notes),
-        "facts": _facts(answer, words, spec),
+        "facts": list_facts(answer, words, spec),
     }
 
 
@@ -383,32 +325,11 @@ def _explored(explorer: Explorer, answer: Answer, words: Catalogue) -> dict[str,
     return {**explorer.to_data(), "unit": unit, "level": f"{answer.level:.0%}", "words": said}
 
 
-def _facts(answer: Answer, words: Catalogue, spec: Mapping[str, Any]) -> list[tuple[str, str]]:
-    counts = answer.counts
-    rows = [(words("facts.programme"), str(spec["programme"]))]
-    if {"units", "clusters", TREATED_CLUSTERS} <= set(counts):
-        alone = spec["unit_label"] == spec["cluster_label"] and counts["units"] == counts["clusters"]
-        compared = words(
-            "facts.units_alone" if alone else "facts.units",
-            n_units=counts["units"],
-            units=spec["unit_label"],
-            n_clusters=counts["clusters"],
-            clusters=spec["cluster_label"],
-            n_treated=counts[TREATED_CLUSTERS],
-        )
-        rows.append((words("facts.compared"), compared))
-    if spec["data_notes"]:
-        rows.append((words("facts.data"), "; ".join(str(source) for source in spec["sources"][:1])))
-    return rows
-
-
 def _card(answer: Answer, words: Catalogue) -> dict[str, Any]:
-    names = _written(answer, words)
+    names = write_numbers(answer, words)
     return {
-        "verdict": words(f"verdict.{answer.verdict}"),
         "verdict_key": answer.verdict,
-        "sentence": _sentence(_sentence_kind(answer), answer, words, names),
-        "truth": words("sentence.truth", **names) if answer.simulated and answer.truth is not None else "",
+        **tell_verdict(answer, words, names),
         "strip": draw_strip(answer, words, names),
     }
 

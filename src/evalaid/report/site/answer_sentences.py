@@ -1,0 +1,102 @@
+"""The sentences that an answer is told in, chosen by its verdict, with its numbers written as a reader reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from markupsafe import Markup
+
+from evalaid.base.effect_columns import TREATED_CLUSTERS
+from evalaid.report.site.answer import Answer
+from evalaid.report.verdict import SHOWN
+from evalaid.report.wording.language import Catalogue
+from evalaid.report.wording.prose import format_value
+
+
+def write_numbers(answer: Answer, words: Catalogue) -> dict[str, str]:
+    """Return the numbers of an answer as they stand in sentences."""
+
+    def write(value: float | None, digits: int = 1, *, sign: bool = True) -> str:
+        if value is None:
+            return ""
+        text = format_value(value, "number", digits, signed=sign)
+        if words.has(f"unit.{answer.unit}"):
+            return words(f"unit.{answer.unit}", value=text)
+        return text if answer.unit == "number" else f"{text} {answer.unit}"
+
+    low, high = answer.ends or (None, None)
+    far = None if low is None or high is None else (high if abs(high) >= abs(low) else low)
+    return {
+        "estimate": write(answer.estimate),
+        "size": write(None if answer.estimate is None else abs(answer.estimate), sign=False),
+        "low": write(low),
+        "high": write(high),
+        "far": write(far),
+        "smallest": write(answer.smallest, sign=False),
+        "findable": write(answer.findable, sign=False),
+        "truth": write(answer.truth),
+        "level": f"{answer.level:.0%}",
+    }
+
+
+def tell_verdict(answer: Answer, words: Catalogue, names: Mapping[str, str]) -> dict[str, str]:
+    """Return the verdict, its sentence, and the truth that was put in; no number of a simulated panel stands without that word."""
+    truth = answer.simulated and answer.truth is not None
+    return {
+        "verdict": words(f"verdict.{answer.verdict}"),
+        "sentence": _choose("simulated_sentence" if answer.simulated else "sentence", answer, words, names),
+        "truth": _fill("sentence.truth", words, names) if truth else "",
+    }
+
+
+def tell_finding(answer: Answer, words: Catalogue, names: Mapping[str, str]) -> dict[str, str]:
+    """Return all sentences of an answer: the finding, its verdict, and what may and may not be said; ``names`` knows the outcome.
+
+    Numbers may be links already (`Markup`); everything else is escaped.
+    """
+    if answer.simulated and answer.truth is not None:
+        may = _fill("may.simulated" if answer.estimate is not None else "may.simulated_none", words, names)
+    else:
+        may = _choose("may", answer, words, names)
+    return {
+        **tell_verdict(answer, words, names),
+        "finding": _choose("simulated_finding" if answer.simulated else "finding", answer, words, names),
+        "may": may,
+        "may_not": words("may_not.simulated") if answer.simulated else _choose("may_not", answer, words, names),
+    }
+
+
+def list_facts(answer: Answer, words: Catalogue, spec: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return who was compared with whom, and from what."""
+    counts = answer.counts
+    rows = [(words("facts.programme"), str(spec["programme"]))]
+    if {"units", "clusters", TREATED_CLUSTERS} <= set(counts):
+        alone = spec["unit_label"] == spec["cluster_label"] and counts["units"] == counts["clusters"]
+        compared = words(
+            "facts.units_alone" if alone else "facts.units",
+            n_units=counts["units"],
+            units=spec["unit_label"],
+            n_clusters=counts["clusters"],
+            clusters=spec["cluster_label"],
+            n_treated=counts[TREATED_CLUSTERS],
+        )
+        rows.append((words("facts.compared"), compared))
+    if spec["data_notes"]:
+        rows.append((words("facts.data"), "; ".join(str(source) for source in spec["sources"][:1])))
+    return rows
+
+
+def _choose(kind: str, answer: Answer, words: Catalogue, names: Mapping[str, str]) -> Markup:
+    """Return a sentence of the answer's verdict, by its direction where the catalogue has one for each."""
+    way = "down" if (answer.estimate or 0) < 0 else "up"
+    for verdict in (answer.verdict, SHOWN):
+        for key in (f"{kind}.{verdict}_{way}", f"{kind}.{verdict}"):
+            if words.has(key):
+                return _fill(key, words, names)
+    raise KeyError(kind)
+
+
+def _fill(key: str, words: Catalogue, names: Mapping[str, str]) -> Markup:
+    return Markup(escape(words.words[key], quote=False)).format(**names)  # noqa: S704 (escaped here)

@@ -37,6 +37,7 @@ python run.py [COMMAND] [ARGUMENTS]
                       `test roster`, `test did -k wild`; --slow adds the slow tests, other options go to pytest
   lab                 JupyterLab on notebooks/ with the project's kernel
   bench               time the estimators (benchmarks/bench.py)
+  docs                build the documentation site in site/; `docs --serve` shows it while pages are written
   coverage            simulate how often each interval holds the effect (writes docs/coverage.md)
   lock                refresh both locks from requirements.in and requirements-dev.in; --upgrade takes the newest versions
   new NAME --panel FILE --roster FILE
@@ -653,6 +654,21 @@ def lab(arguments: List[str]) -> int:
     return hand_over([venv_python(), "-m", "jupyterlab", *options, *arguments], variables, ROOT)
 
 
+def docs(arguments: List[str]) -> int:
+    """Build the documentation site; a broken link or an example that fails stops it. With --serve show it as it is written."""
+    set_up_dev()
+    variables = dict(environment(), NO_MKDOCS_2_WARNING="1")
+    serve = "--serve" in arguments
+    command = ["serve"] if serve else ["build", "--strict", "--quiet"]
+    others = [argument for argument in arguments if argument != "--serve"]
+    if serve or others:
+        return hand_over([venv_python(), "-m", "mkdocs", *command, *others], variables, ROOT)
+    with step("building the documentation"):
+        code = subprocess.call([venv_python(), "-m", "mkdocs", *command], env=variables, cwd=ROOT)
+    say("The documentation failed." if code else "Documentation: site/index.html")
+    return code
+
+
 def bench(arguments: List[str]) -> int:
     """Run the benchmarks."""
     return run_script("bench.py", arguments)
@@ -722,7 +738,7 @@ def blocks_of(text: str) -> List[str]:
     return lines
 
 
-COMMANDS = {"test": test, "lab": lab, "bench": bench, "coverage": coverage, "exec": run_program}
+COMMANDS = {"test": test, "lab": lab, "docs": docs, "bench": bench, "coverage": coverage, "exec": run_program}
 
 
 def main(arguments: List[str]) -> int:

@@ -474,19 +474,14 @@ def why(study: str, unit: str | None) -> None:
 
 
 @main.command()
-@click.option("--markdown", is_flag=True, help="As the page docs/methods.md.")
 @told
-def methods(*, markdown: bool) -> None:
+def methods() -> None:
     """Print the methods: what each estimates, needs and takes, its reference, its source, and the test behind it.
 
     Lines are as wide as the terminal; in a pipe each entry is one line.
     """
     from evalaid.did.estimators.estimation import methods as list_methods
-    from evalaid.did.estimators.estimation import methods_page
 
-    if markdown:
-        click.echo(methods_page(), nl=False)
-        return
     _show_entries(list_methods())
 
 

@@ -25,7 +25,7 @@ from evalaid.study.manifest import NUMBERS_FILE, hash_file, read_manifest
 CHECKSUMS, EXHIBITS, CHECK = "SHA256SUMS", "EXHIBITS.csv", "CHECK.md"
 _CLOSED = "other-closed"
 _CODE = (
-    "src", "tests", "notebooks", "docs", "benchmarks", "run.py", "pyproject.toml", "requirements*", "README.md", "LICENSE*",
+    "src", "tests", "tools", "notebooks", "docs", "benchmarks", "mkdocs.yml", "run.py", "pyproject.toml", "requirements*", "README.md", "LICENSE*",
     "CITATION.cff", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "reports/expected",
 )  # fmt: skip
 _LEFT_OUT = {"__pycache__", ".ipynb_checkpoints"}

@@ -13,7 +13,6 @@ from support.panels import counties, diagnose, simulate
 
 import evalaid as ea
 from evalaid.base.errors import EstimationError
-from evalaid.did.estimators.estimation import methods_page
 
 METHODS = [
     "two_by_two",
@@ -347,11 +346,6 @@ def test_the_registry_is_a_table():
     ]  # fmt: skip
     assert table.notna().all().all()
     assert "comparison=not_yet_treated | never_treated" in table.set_index("method").loc["callaway_santanna", "options"]
-
-
-def test_the_page_of_methods_is_the_registry():
-    page = (Path(__file__).parents[3] / "docs" / "methods.md").read_text(encoding="utf-8")
-    assert page == methods_page(), "write it anew: evalaid methods --markdown > docs/methods.md"
 
 
 def test_every_method_has_its_assumption_and_its_covariates():

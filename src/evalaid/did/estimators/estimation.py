@@ -232,26 +232,6 @@ def _describe_covariates(method: Method) -> str:
     return f"no, but {method.needs.covariate}" if method.needs.covariate else "no; left out with a note"
 
 
-def methods_page() -> str:
-    """Write the registry as the page docs/methods.md."""
-    lines = [
-        "# Methods",
-        "",
-        "Written by `evalaid methods --markdown` from the registry; a test holds this page against it.",
-        "",
-    ]
-    for entry in methods().to_dict("records"):
-        lines += [f"## {entry.pop('method')}", "", f"{_sentence(entry.pop('estimand'))}", ""]
-        test = entry.pop("test")
-        lines += [f"- {key}: {f'`{value}`' if key == 'equation' else value}" for key, value in entry.items() if value]
-        lines += [f"- test: `{test}`", ""]
-    return "\n".join(lines)
-
-
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
-
-
 def _describe_needs(method: Method) -> str:
     needs = method.needs
     comparison = "differences in dose" if needs.comparison == "dose" else f"{needs.comparison.replace('_', '-')} units"

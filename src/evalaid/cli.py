@@ -283,6 +283,23 @@ def slurm(file: Path | None) -> None:
 
 
 @main.command()
+@click.argument("study", nargs=-1, required=True)
+@told
+def paper(study: Sequence[str]) -> None:
+    """Write the finished report of STUDY as a paper in PDF, and all its tables as one Word file (needs evalaid[paper]).
+
+    Both go into the report's folder and onto its page of downloads. `evalaid run` makes neither, and takes them away when it makes
+    the report again.
+    """
+    from evalaid.running.documents import make_documents
+
+    for name in study:
+        made = make_documents(name)
+        click.echo(f"Paper: {_near(made.paper)}")
+        click.echo(f"Tables: {_near(made.tables)}")
+
+
+@main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @told
 def archive(folder: Path) -> None:

@@ -55,6 +55,9 @@ SHOWN = (
 )
 
 
+WARNED = "/home/somebody/src/evalaid/did/x.py:1: RuntimeWarning: " + "a line that is longer than a phone is wide, " * 9
+
+
 def make_report(folder, **changes):
     """Write the pages of a small study."""
     for name, text in TABLES_OF_RUN.items():
@@ -64,7 +67,10 @@ def make_report(folder, **changes):
         {"cell_type": "markdown", "source": "# Effect\n\nWhat changed.\n\n## By period", "metadata": {}},
         {
             "cell_type": "code", "source": "section.table()", "execution_count": 3, "metadata": {},
-            "outputs": [{"output_type": "display_data", "data": {"text/html": SHOWN}, "metadata": {}}],
+            "outputs": [
+                {"output_type": "display_data", "data": {"text/html": SHOWN}, "metadata": {}},
+                {"output_type": "stream", "name": "stderr", "text": WARNED},
+            ],
         },
     ]  # fmt: skip
     (folder / "3_effect.ipynb").write_text(json.dumps({"cells": cells}), encoding="utf-8")
@@ -187,7 +193,7 @@ def test_a_note_opens_on_focus_names_the_cell_and_the_link_shows_it(browser, rep
         assert not note.is_visible()
         assert not page.locator("#in-3_effect-3").is_visible()
         page.keyboard.press("Enter")
-        assert page.locator("#in-3_effect-3 pre").is_visible()
+        page.locator("#in-3_effect-3 pre").wait_for(state="visible")
         assert faults == []
 
 

@@ -8,7 +8,8 @@ import pytest
 from support.panels import diagnose, simulate
 
 import evalaid as ea
-from evalaid.report.display.canvas import REACH
+from evalaid.report.display.canvas import REACH, Look
+from evalaid.report.display.specification_figure import draw_specifications
 
 EVENT = pd.DataFrame({
     "event_time": [-2, -1, 0, 1],
@@ -115,3 +116,23 @@ def test_what_cannot_be_drawn_is_said():
         ea.draw.event_study(EVENT, unit="percent")
     with pytest.raises(ea.EvalaidError, match="two axes, estimates and choices; 1 were given"):
         ea.draw.specifications(EVENT.assign(method="a"), [plt.subplots()[1]])
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_an_axis_that_is_cut_on_one_side_alone_leaves_the_figure_its_room(side):
+    ends = np.sort(side * np.array([[2.0, 40.0]] * 6) - side * 3.0)  # one end of each interval lies far out
+    rows = {
+        "estimate": [1.0, 2, 3, 4, 5, 6],
+        "conf_low": ends[:, 0],
+        "conf_high": ends[:, 1],
+        "method": list("ababab"),
+        "is_main": [True] + [False] * 5,
+    }
+    look = Look("real", "Share", 0.95, "pp", "counties", "areas", "en")
+    canvas, _ = draw_specifications(pd.DataFrame(rows), look)
+    canvas.canvas.draw()
+    top, _ = canvas.axes
+    assert (
+        top.get_tightbbox().y0 > 1
+    )  # nothing of the upper axes lies at the corner of the figure, where marks of no points are
+    assert [line.get_marker() for line in top.lines if line.get_marker() in "^v"] == ["^" if side > 0 else "v"]

@@ -5,6 +5,7 @@ import re
 import string
 from base64 import b64encode
 from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ import pytest
 from evalaid.report.display.formatted_tables import FormattedTable
 from evalaid.report.site.answer import Answer, load_answer
 from evalaid.report.site.answer_line import tell_answer
-from evalaid.report.site.blocks import show_notebook
+from evalaid.report.site.blocks import show_notebook, show_output
 from evalaid.report.site.chapters import BYTES, TABLES, lay_out, locate, resolve
 from evalaid.report.site.marks import LinearScale, draw_event_study, draw_strip, signed
 from evalaid.report.site.notes import Notes
@@ -62,6 +63,14 @@ def report(tmp_path):
     return folder
 
 
+def test_a_warning_on_a_page_does_not_name_a_folder_of_this_machine():
+    stream = {"output_type": "stream", "name": "stderr", "text": "/home/me/v 1/src/evalaid/did/x.py:80: W: <y>\n"}
+    windows = {**stream, "text": r"C:\Users\me\site-packages\evalaid\did\x.py:80: W"}
+    notes = Notes({}, "", Path())
+    assert show_output(stream, notes) == '<pre tabindex="0">evalaid/did/x.py:80: W: &lt;y&gt;\n</pre>'
+    assert show_output(windows, notes) == r'<pre tabindex="0">evalaid\did\x.py:80: W</pre>'
+
+
 def pages_of(folder, spec=SPEC, numbers=NUMBERS):
     write_site(folder, [folder / "2_design.ipynb"], spec, numbers, {"data/toy.csv": "f" * 64})
     return {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("*.html")}
@@ -82,7 +91,7 @@ def test_a_report_is_a_page_for_each_question_and_loads_nothing(report):
         assert "Share <of>" not in html
     assert "<p>Said <strong>once</strong>.</p>" in pages["evidence"]
     assert "<p>Said <strong>once</strong>.</p>" in pages["index"]
-    assert "<pre><code>1 &lt; 2</code></pre>" in pages["evidence"]
+    assert '<pre tabindex="0"><code>1 &lt; 2</code></pre>' in pages["evidence"]
     assert "f" * 64 in pages["methods"]
     assert (
         '<th scope="row">a.b</th><td class="n">0.50</td><td>pp</td><td><a href="evidence.html#in-2_design-3">'

@@ -17,7 +17,7 @@ from evalaid.cli import main
 from evalaid.did.estimators.estimation import methods
 
 COMMANDS = [
-    "accept", "archive", "check", "compare", "design", "init", "methods", "new", "run", "slurm", "task", "tasks", "verify", "why",
+    "accept", "archive", "check", "compare", "design", "init", "methods", "new", "paper", "run", "slurm", "task", "tasks", "verify", "why",
 ]  # fmt: skip
 
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 RUN_FOLDER = "EVALAID_RUN_FOLDER"  # where a notebook writes, when it runs for a report
 NOTEBOOK = "EVALAID_NOTEBOOK"  # what it is called there
 PARTS = ".parts"  # the numbers that single notebooks recorded, in the run's folder
+PAPER_FILE, TABLES_FILE = "paper.pdf", "tables.docx"
+DOCUMENTS = (PAPER_FILE, TABLES_FILE)  # of a report, made on request
 PENDING = "pending"  # the earlier notebooks that have not ended yet, in that folder
 
 

@@ -232,10 +232,10 @@ def cut_axis(axes: Any, estimates: Any, ends: Any, look: Look, *, across: bool =
     for at, value in drawn:
         for side, marks in ((1, "^>"), (-1, "v<")):
             out = at[side * value > limit]
-            where = np.full(len(out), side * limit)
-            axes.plot(
-                *((where, out) if across else (out, where)), marks[across], color=GREY, ms=4.5, ls="", clip_on=False
-            )
+            if len(out):  # a mark at no place would take room at the corner of the figure
+                where = np.full(len(out), side * limit)
+                places = (where, out) if across else (out, where)
+                axes.plot(*places, marks[across], color=GREY, ms=4.5, ls="", clip_on=False)
     return " " + look.say("cut", cut=format_value(limit, "number", 1))
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 OWN = "Evalaid CJK"
 OWN_FILE = Path(__file__).parent / "font" / "evalaid-cjk.otf"
 # Families that hold Hangul and Han, in the order of preference.
-_FAMILIES = (
+FAMILIES = (
     OWN,
     "Noto Sans CJK KR",
     "Noto Sans CJK SC",
@@ -44,24 +44,40 @@ _LATIN_END = 0x24F  # Latin letters with and without marks; matplotlib's own fon
 @cache
 def find_family(text: str) -> str | None:
     """Return the name of an installed font family that has every letter of the text, or None."""
-    from matplotlib import font_manager
-    from matplotlib.ft2font import FT2Font
+    letters = {letter for letter in text if not letter.isspace()}
+    return next((family for family in FAMILIES if family in _files() and not _lacks(family, letters)), None)
 
-    files: dict[str, str] = {OWN: str(OWN_FILE)}
+
+def file_of(family: str) -> Path:
+    """Return the file of an installed font family."""
+    return Path(_files()[family])
+
+
+def lacking_letters(text: str) -> str:
+    """Return the letters of a text that the package's own font does not have."""
+    return "".join(letter for letter in text if _lacks(OWN, {letter}))
+
+
+@cache
+def _files() -> dict[str, str]:
+    from matplotlib import font_manager
+
     if all(font.name != OWN for font in font_manager.fontManager.ttflist):
         font_manager.fontManager.addfont(OWN_FILE)
+    files: dict[str, str] = {OWN: str(OWN_FILE)}
     for font in font_manager.fontManager.ttflist:
         files.setdefault(font.name, font.fname)
-    letters = {ord(letter) for letter in text if not letter.isspace()}
-    for family in _FAMILIES:
-        if family in files:
-            try:
-                face = FT2Font(files[family])
-            except (OSError, RuntimeError):  # listed in matplotlib's cache, but no longer there
-                continue
-            if all(face.get_char_index(letter) for letter in letters):
-                return family
-    return None
+    return files
+
+
+def _lacks(family: str, letters: set[str]) -> bool:
+    from matplotlib.ft2font import FT2Font
+
+    try:
+        face = FT2Font(_files()[family])
+    except (OSError, RuntimeError):  # listed in matplotlib's cache, but no longer there
+        return True
+    return not all(face.get_char_index(ord(letter)) for letter in letters)
 
 
 def families(labels: Iterable[str]) -> list[str]:

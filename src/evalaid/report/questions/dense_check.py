@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -55,6 +56,7 @@ def check_with_dummies(design: Design) -> pd.DataFrame:
 def _both_sides(design: Design, method: str) -> Iterator[tuple[str, Floats, Floats]]:
     """Yield estimates and clustered errors of the package and of statsmodels, for the coefficients that both identify."""
     from statsmodels.api import WLS
+    from statsmodels.tools.sm_exceptions import SingularMatrixWarning
 
     effects = estimate(design, method)
     moved = effects.cells["reason"].eq("").to_numpy() & ~np.isnan(effects.value)
@@ -77,9 +79,11 @@ def _both_sides(design: Design, method: str) -> Iterator[tuple[str, Floats, Floa
         [effect, *(values / max(float(np.abs(values).max()), 1e-300) for values in covariates), dummies], axis=1
     )
     weight = np.ones(len(unit)) if matrices.weight is None else matrices.weight[seen]
-    fitted = WLS(matrices.outcome[seen], x, weights=weight).fit(
-        cov_type="cluster", cov_kwds={"groups": matrices.cluster[unit], "use_correction": False}
-    )
+    with warnings.catch_warnings():  # dummies that nothing tells apart are not compared: the others are what they are
+        warnings.simplefilter("ignore", SingularMatrixWarning)
+        fitted = WLS(matrices.outcome[seen], x, weights=weight).fit(
+            cov_type="cluster", cov_kwds={"groups": matrices.cluster[unit], "use_correction": False}
+        )
     width = effect.shape[1]
     yield "estimates", table[ESTIMATE].to_numpy(), np.asarray(fitted.params[:width])
     convention, count = effects.convention, len(np.unique(matrices.cluster))

@@ -12,6 +12,8 @@ from evalaid.report.site.notes import Notes
 
 _HEADING = re.compile(r"<h([123])>(.*?)</h\1>", re.DOTALL)
 _TITLE = re.compile(r"#+ +(.+)")
+PAPER = "paper:"  # beginning of the tag of a cell that stands elsewhere in the paper
+_FOLDERS = re.compile(r'^(\s*(?:File ")?)[^"\n]*[\\/](?=evalaid[\\/])', re.MULTILINE)  # of the package on this machine
 PARTS = 1  # the level of a heading that opens a part of a page; sections are one below
 
 
@@ -29,7 +31,8 @@ class PageBlock:
     """A piece of a page.
 
     ``page`` is where it stands, ``home`` where its notebook stands. ``heading`` is its level where it is one. ``part`` and
-    ``section`` are the headings above it, which go with it to another page.
+    ``section`` are the headings above it, which go with it to another page. ``chapter`` is the section of the paper that it
+    belongs to, where that is not its notebook's.
     """
 
     html: str
@@ -38,6 +41,7 @@ class PageBlock:
     heading: int = 0
     part: Heading | None = None
     section: Heading | None = None
+    chapter: str = ""
 
     @property
     def opens(self) -> Heading | None:
@@ -63,7 +67,7 @@ def show_notebook(
     """Return the cells of an executed notebook as blocks.
 
     A cell tagged with the name of one of ``pages`` stands there, and a tagged heading takes its section along; the tag
-    ``page:exhibit`` is about one table or figure of a cell. Cells tagged
+    ``page:exhibit`` is about one table or figure of a cell, and ``paper:chapter`` says where it stands in the paper. Cells tagged
     ``share`` are about the outcome as a share, and are left out where it is none.
     """
     blocks: list[PageBlock] = []
@@ -73,18 +77,20 @@ def show_notebook(
         if not share and "share" in tags:
             continue
         own = next((tag for tag in tags if tag in pages), None)
+        chapter = next((tag.removeprefix(PAPER) for tag in tags if tag.startswith(PAPER)), "")
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
             if source.startswith("#"):
-                above = replace(above, page=own or home)
+                above = replace(above, page=own or home, chapter=chapter)
             shown = _anchored(to_html(source), f"{name}-{place}", above)
             blocks += shown
             above = replace(shown[-1], heading=0)
         elif cell["cell_type"] == "code":
-            number, here = cell["execution_count"], replace(above, page=own or above.page)
+            number = cell["execution_count"]
+            here = replace(above, page=own or above.page, chapter=chapter or above.chapter)
             code = (
                 f'<details class="code" id="in-{name}-{number}"><summary>{name}, In [{number}]</summary>'
-                f"<pre><code>{escape(source)}</code></pre></details>"
+                f'<pre tabindex="0"><code>{escape(source)}</code></pre></details>'
             )
             blocks.append(replace(here, html=code))
             for turn, output in enumerate(cell["outputs"]):
@@ -112,16 +118,20 @@ def show_output(output: Mapping[str, Any], notes: Notes) -> str:
     """Return one output of a cell as HTML, with a note at every number."""
     kind = output["output_type"]
     if kind == "stream":
-        return f"<pre>{escape(''.join(output['text']))}</pre>"
+        return _verbatim(_FOLDERS.sub(r"\1", "".join(output["text"])))
     if kind == "error":
-        return f"<pre>{escape(output['ename'])}: {escape(output['evalue'])}</pre>"
+        return _verbatim(f"{output['ename']}: {output['evalue']}")
     data = output["data"]
     if "text/markdown" in data:
         told = output.get("metadata", {}).get("text/markdown", output.get("metadata", {})).get("numbers", ())
         return notes.in_prose(to_html("".join(data["text/markdown"])), told)
     if "text/html" in data:
         return notes.in_exhibits("".join(data["text/html"]))
-    return f"<pre>{escape(''.join(data.get('text/plain', '')))}</pre>"
+    return _verbatim("".join(data.get("text/plain", "")))
+
+
+def _verbatim(text: str) -> str:
+    return f'<pre tabindex="0">{escape(text)}</pre>'  # a long line is scrolled, by keyboard, too
 
 
 def name_heading(level: int, html: str, anchor: str) -> tuple[Heading, str]:

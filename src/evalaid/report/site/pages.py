@@ -28,6 +28,7 @@ from evalaid.report.site.marks import cut_of, draw_choices, draw_event_study, dr
 from evalaid.report.site.notes import Notes, anchor_of
 from evalaid.report.wording.language import Catalogue, load_catalogue
 from evalaid.report.wording.prose import format_value
+from evalaid.study.reports import DOCUMENTS
 from evalaid.study.study_fields import MIXED
 
 PAGE = "index.html"
@@ -54,7 +55,13 @@ HOMES = {
     "4_dose": EVIDENCE,
     "4_": ROBUSTNESS,
 }  # beginning of a notebook's name -> page
-FOLDERS = {"notebooks": "*.ipynb", "figures": "figures/*", "tables": "tables/*", "data": "*.[jc]s*"}
+FOLDERS = {
+    "documents": DOCUMENTS,
+    "notebooks": ("*.ipynb",),
+    "figures": ("figures/*",),
+    "tables": ("tables/*",),
+    "data": ("*.[jc]s*",),
+}
 OVERTURN = 3  # threats on the answer page
 NUMBERS_BYTES = 330_000  # of the rows of a page of numbers
 PHONE, DESK = (350, 250), (560, 330)  # width and height that pictures are laid out for
@@ -130,9 +137,11 @@ def write_site(
             lead=to_html(words("numbers.lead", count=format_value(len(numbers), "count", 0))),
         )  # fmt: skip
     files = {
-        name: sorted(p.relative_to(folder).as_posix() for p in folder.glob(found)) for name, found in FOLDERS.items()
+        name: sorted(path.relative_to(folder).as_posix() for one in found for path in folder.glob(one))
+        for name, found in FOLDERS.items()
     }
-    site.write("downloads", "downloads.html", files=files)
+    how = to_html(words("downloads.documents_how", study=spec["study"]))
+    site.write("downloads", "downloads.html", files=files, how=how)
     return page
 
 

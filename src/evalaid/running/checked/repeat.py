@@ -15,6 +15,7 @@ from evalaid.running.notebooks import Making
 from evalaid.running.processes.execution import Tell
 from evalaid.running.side_by_side import Outcome, as_told, run_makings
 from evalaid.study.manifest import hash_file
+from evalaid.study.reports import DOCUMENTS
 from evalaid.study.spec import StudySpec
 
 _UNSEEN = {MARK, LOCK}
@@ -77,7 +78,10 @@ def compare_folders(study: str, first: Path, second: Path) -> Repetition:
     report = project_root() / REPORTS / study
     there = _hashes(report) if report.is_dir() and study != SYNTHESIS else one
     # The crate names the commit that a report was made at, which may have changed since.
-    stale = tuple(sorted(n for n in (one.keys() | there.keys()) - {CRATE} if one.get(n) != there.get(n)))
+    asked = (
+        {*DOCUMENTS, "downloads.html"} if there.keys() & {*DOCUMENTS} else set()
+    )  # made on request, and linked there
+    stale = tuple(sorted(n for n in (one.keys() | there.keys()) - {CRATE, *asked} if one.get(n) != there.get(n)))
     return Repetition(study, len(one), differing, _first_diverging(differing, first, second), stale)
 
 

@@ -46,6 +46,13 @@ def mark(spec: StudySpec, folder: Path, inputs: Iterable[str], notebooks: Sequen
     (folder / MARK).write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
+def mark_again(folder: Path) -> None:
+    """Record what is in the folder of a report now, as made from what its record names."""
+    record = json.loads((folder / MARK).read_text(encoding="utf-8"))
+    record["written"] = _hash_all(folder, _written(folder))
+    (folder / MARK).write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8", newline="\n")
+
+
 def is_up_to_date(study: str) -> bool:
     """Return whether the report of a study was made from what is there now, and is what came out."""
     folder = project_root() / REPORTS / study

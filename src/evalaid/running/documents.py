@@ -1,0 +1,60 @@
+"""A finished report as documents to send: a paper in PDF, and all its tables as one Word file. Made on request, never by a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from evalaid.base.errors import StudyError
+from evalaid.base.project import REPORTS, SYNTHESIS, project_root
+from evalaid.report.display.table_files import word_table
+from evalaid.report.paper.paper_contents import gather_paper, list_tables
+from evalaid.report.paper.typesetting import typeset
+from evalaid.report.report_folders import write_report
+from evalaid.running.kept.freshness import is_up_to_date, mark_again
+from evalaid.study.manifest import NUMBERS_FILE, read_manifest
+from evalaid.study.reports import PAPER_FILE, TABLES_FILE
+from evalaid.study.spec import load_study
+
+
+@dataclass(frozen=True)
+class Documents:
+    """The files that were made of a report."""
+
+    paper: Path
+    tables: Path
+
+
+def make_documents(study: str) -> Documents:
+    """Write the paper and the tables of a finished report into its folder, and link them from its downloads.
+
+    Raises
+    ------
+    StudyError
+        If the study has no report, or one that was made from other files than are there now.
+    EvalaidError
+        If typst or python-docx is not installed, or no font has the letters of the report.
+    """
+    if study == SYNTHESIS:
+        raise StudyError("The synthesis has no paper of its own: evalaid paper STUDY makes that of one study.")
+    spec, folder = load_study(study), project_root() / REPORTS / study
+    if not (folder / NUMBERS_FILE).is_file():
+        raise StudyError(f"There is no finished report of '{study}' to make a paper of. First: evalaid run {study}")
+    if not is_up_to_date(study):
+        raise StudyError(
+            f"The report of '{study}' was made from other data, parameters, notebooks or code than are there now, so a paper of it "
+            f"would be out of date. First: evalaid run {study}"
+        )
+    manifest, parameters = read_manifest(folder / NUMBERS_FILE), spec.to_dict()
+    numbers = {key: vars(number) for key, number in manifest.numbers.items()}
+    made = {
+        PAPER_FILE: typeset(gather_paper(folder, parameters, numbers, manifest.data_files)),
+        TABLES_FILE: word_table(*list_tables(folder, parameters)),
+    }
+    for name, content in made.items():
+        aside = folder / f".{name}.new"
+        aside.write_bytes(content)
+        aside.replace(folder / name)
+    write_report(spec, folder, manifest)
+    mark_again(folder)
+    return Documents(folder / PAPER_FILE, folder / TABLES_FILE)

@@ -55,7 +55,7 @@ SHOWN = (
 )
 
 
-WARNED = "/home/somebody/src/evalaid/did/x.py:1: RuntimeWarning: " + "a line that is longer than a phone is wide, " * 9
+WARNED = "/srv/somebody/src/evalaid/did/x.py:1: RuntimeWarning: " + "a line that is longer than a phone is wide, " * 9
 
 
 def make_report(folder, **changes):

@@ -64,8 +64,8 @@ def report(tmp_path):
 
 
 def test_a_warning_on_a_page_does_not_name_a_folder_of_this_machine():
-    stream = {"output_type": "stream", "name": "stderr", "text": "/home/me/v 1/src/evalaid/did/x.py:80: W: <y>\n"}
-    windows = {**stream, "text": r"C:\Users\me\site-packages\evalaid\did\x.py:80: W"}
+    stream = {"output_type": "stream", "name": "stderr", "text": "/srv/me/v 1/src/evalaid/did/x.py:80: W: <y>\n"}
+    windows = {**stream, "text": r"D:\me\site-packages\evalaid\did\x.py:80: W"}
     notes = Notes({}, "", Path())
     assert show_output(stream, notes) == '<pre tabindex="0">evalaid/did/x.py:80: W: &lt;y&gt;\n</pre>'
     assert show_output(windows, notes) == r'<pre tabindex="0">evalaid\did\x.py:80: W</pre>'

@@ -181,7 +181,7 @@ def test_before_and_after_with_covariates_is_the_cell_of_two_periods(adjustment)
     np.testing.assert_allclose(one[["estimate", "std_error"]], other[["estimate", "std_error"]], rtol=1e-10)
 
 
-@pytest.mark.parametrize("method", ["dcdh", "efficient", "stacked"])
+@pytest.mark.parametrize("method", ["efficient", "stacked"])
 def test_a_method_without_covariates_says_so_beside_every_number(method):
     effects = ea.estimate(ea.diagnose(panel(), "unit", "year", "y", "first", covariates=["x"]), method)
     assert effects.estimand.endswith("without covariates")

@@ -353,7 +353,7 @@ def test_every_method_has_its_assumption_and_its_covariates():
     assert (table["assumption"] != "").all()
     taking = set(table.index[table["covariates"] == "yes"])
     assert taking == {
-        "two_by_two", "twfe", "event_study", "callaway_santanna", "sun_abraham", "etwfe", "imputation", "lp_did", "synthetic_did",
+        "two_by_two", "twfe", "event_study", "callaway_santanna", "sun_abraham", "etwfe", "imputation", "lp_did", "dcdh", "synthetic_did",
         "synthetic_control", "triple_difference", "augmented_synthetic_control", "matrix_completion", "interactive_effects",
     }  # fmt: skip
 

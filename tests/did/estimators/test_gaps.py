@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import pytest
 
 import evalaid as ea
-from evalaid.base.errors import EstimationError
 
 
 def panel():
@@ -37,7 +35,17 @@ def test_treatment_that_stays_is_compared_among_units_seen_twice():
         np.testing.assert_allclose(row.estimate, by_hand, rtol=1e-12)
 
 
-def test_a_path_that_is_not_seen_throughout_is_refused():
-    design = ea.diagnose(panel(), "unit", "year", "y", "first", covariates=["on"])
-    with pytest.raises(EstimationError, match="what a unit received in a period that is not observed is not known"):
-        ea.estimate(design, "dcdh", path="on", effect="normalised")
+def test_what_is_received_is_counted_where_the_path_is_seen_since_the_start():
+    """Intensity one throughout: the effect per unit received is the actual one by years so far, of units without a gap since their start."""
+    frame = panel()
+    design = ea.diagnose(frame, "unit", "year", "y", "first", covariates=["on"])
+    found = ea.estimate(design, "dcdh", path="on", effect="normalised").tidy()
+    wide, start = frame.pivot_table(index="unit", columns="year", values="y"), frame.groupby("unit")["first"].first()
+    for row in found[found["event_time"] >= 0].itertuples():
+        change = (wide[row.period] - wide[row.cohort - 1]).dropna()
+        when = start.reindex(change.index)
+        seen = wide.loc[change.index, row.cohort : row.period].notna().all(axis=1)
+        treated = change[(when == row.cohort) & seen]
+        gap = treated.mean() - change[when.isna() | (when > row.period)].mean()
+        np.testing.assert_allclose(row.estimate, gap / (row.event_time + 1), rtol=1e-12)
+        assert row.n_treated == len(treated)

@@ -135,15 +135,89 @@ def test_treated_units_without_comparison_in_their_stratum_are_named(method):
     np.testing.assert_allclose(found.select(cohort=4).value, rest.select(cohort=4).value, atol=DENSE)
 
 
-@pytest.mark.parametrize("method", ["two_by_two", "stacked", "lp_did", "efficient", "dcdh", "synthetic_did"])
+@pytest.mark.parametrize("method", ["two_by_two", "stacked", "lp_did", "efficient", "synthetic_did"])
 def test_methods_that_do_not_compare_within_strata_refuse(method):
     with pytest.raises(ea.NotIdentifiedError, match="does not compare within strata"):
         ea.estimate(diagnose(panel(), stratum="region"), method)
 
 
-def test_etwfe_with_another_family_refuses_strata():
-    with pytest.raises(EstimationError, match="go with family='gaussian' and without covariates"):
-        ea.estimate(diagnose(panel(), stratum="region"), "etwfe", family="binomial")
+FAMILIES = {"gaussian": sm.families.Gaussian(), "binomial": sm.families.Binomial(), "poisson": sm.families.Poisson()}
+
+
+def dense_etwfe(frame, family, covariate):
+    """Effects of cohort and region, of region and quarter, of cells; a covariate times cohorts, quarters and cells; average effects."""
+    cohort, quarter, x = frame["cohort"].fillna(0), frame["quarter"], frame["share_65"].to_numpy() * 10
+    treated = [(g, t) for g in sorted(set(cohort) - {0}) for t in sorted(quarter.unique()) if t >= g]
+    cells = [((cohort == g) & (quarter == t)).to_numpy(float) for g, t in treated]
+    plain = [pd.get_dummies(frame["region"] + each.astype(str)).to_numpy(float) for each in (cohort, quarter)]
+    slopes = [pd.get_dummies(each).to_numpy(float) * x[:, None] for each in (cohort, quarter)] if covariate else []
+    own = [(cell, cell * x) if covariate else (cell,) for cell in cells]
+    columns = np.column_stack([column for group in own for column in group] + plain + slopes)
+    link, width, y = FAMILIES[family].link.inverse, 2 if covariate else 1, frame["share"].to_numpy()
+    best = sm.GLM(y, columns, family=FAMILIES[family]).fit(tol=1e-13, maxiter=200).params
+    for _ in range(5):  # where statsmodels stops the effects have five digits only
+        bread = np.linalg.pinv((columns * FAMILIES[family].variance(link(columns @ best))[:, None]).T @ columns)
+        best = best + bread @ columns.T @ (y - link(columns @ best))
+
+    def effects(b):
+        found = []
+        for k, cell in enumerate(cells):
+            without = b.copy()
+            without[width * k : width * (k + 1)] = 0
+            found.append((link(columns @ b) - link(columns @ without))[cell > 0].mean())
+        return np.array(found)
+
+    if family != "gaussian" or covariate:
+        return effects(best), None
+    steps = 1e-6 * np.eye(len(best))
+    gradient = np.array([(effects(best + h) - effects(best - h)) / 2e-6 for h in steps])
+    scores = (columns * (y - link(columns @ best))[:, None]) @ bread @ gradient
+    by_unit = pd.DataFrame(scores).groupby(frame["county"].to_numpy()).sum().to_numpy()
+    return effects(best), np.sqrt((by_unit**2).sum(axis=0))
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.1])
+@pytest.mark.parametrize("covariate", [False, True])
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_extended_two_way_effects_of_every_family_have_period_effects_of_each_stratum(family, covariate, missing):
+    frame = panel(missing=missing)
+    options = {"covariates": ["share_65"]} if covariate else {}
+    effects = ea.estimate(diagnose(frame, stratum="region", **options), "etwfe", family=family)
+    effects = effects.select((effects.cells["event_time"] >= 0).to_numpy())
+    wanted, errors = dense_etwfe(frame, family, covariate)
+    np.testing.assert_allclose(effects.value, wanted, atol=DENSE)
+    if (
+        family == "gaussian" and not covariate
+    ):  # else the average over units has influence of its own: the derivative below
+        np.testing.assert_allclose(ea.infer(effects, vcov="CR0")["std_error"], errors, atol=DENSE)
+    assert "period effects of each stratum (region)" in effects.estimand
+
+
+@pytest.mark.parametrize("family", ["binomial", "gaussian"])
+def test_the_influence_of_extended_effects_within_strata_is_the_derivative(family):
+    frame, step = panel(), 1e-5
+
+    def value(weight):
+        weighted = frame.assign(w=np.where(frame["county"] == "C004", weight, 1.0))
+        design = diagnose(weighted, stratum="region", covariates=["share_65"], weight="w", weight_kind="analytic")
+        return ea.estimate(design, "etwfe", family=family)
+
+    at_one = value(1.0)
+    row = at_one.population.units.get_loc("C004")
+    slope = (value(1 + step).value - value(1 - step).value) / (2 * step)
+    found = at_one.influence.matrix()[row]
+    known = ~np.isnan(slope)
+    np.testing.assert_allclose(found[known], slope[known], atol=1e-7)
+    assert np.abs(slope[known]).max() > 0
+
+
+def test_a_stratum_in_which_a_family_has_only_zeros_is_refused():
+    frame = panel()
+    zero = (frame["region"] == "west") & (frame["quarter"] == 2)
+    with pytest.raises(EstimationError, match=r"did not converge.*name larger strata"):
+        ea.estimate(
+            diagnose(frame.assign(share=frame["share"].mask(zero, 0.0)), stratum="region"), "etwfe", family="poisson"
+        )
 
 
 def test_a_stratum_that_changes_is_named():

@@ -23,6 +23,8 @@ PATH = "path: treated"
 """Key, among the covariates of the matrices, of the treatment from which the cohorts were read; no method adjusts for it."""
 BASELINE = "path: baseline"
 """Key, among the covariates of the matrices, of each unit's treatment in its first period."""
+KNOWN = "path: known"
+"""Key, among the covariates of the matrices, of the periods in which that treatment is stated, not carried forward from an earlier one."""
 PARTLY = "partly treated"
 """Key, among the covariates of the matrices, of the periods in which a unit's start falls: hidden, and never a base."""
 STRATA = "stratum: code"
@@ -276,7 +278,8 @@ def _paths(
     """Return what is known of treatment by period, where a method is to follow it."""
     if treatment.path is not None and treatment.baseline is not None:
         baseline = np.repeat(treatment.baseline[:, None], treatment.path.shape[1], axis=1)
-        return {PATH: treatment.path[keep], BASELINE: baseline[keep]}
+        stated = {} if treatment.known is None else {KNOWN: treatment.known[keep].astype(float)}
+        return {PATH: treatment.path[keep], BASELINE: baseline[keep]} | stated
     return {PATH: matrix(panel.columns[TREATED])} if keep_path else {}
 
 

@@ -34,6 +34,7 @@ class Treatment:
     # Where cohorts are first changes of a treatment: (N,) what it was in a unit's first period, and (N, T) by period, as last known
     baseline: np.ndarray | None = None
     path: np.ndarray | None = None
+    known: np.ndarray | None = None  # (N, T) bool, where the path is stated; None = everywhere
 
 
 def gather_treatment(keys: Keys, cohort: pd.Series, faults: Faults) -> Treatment | None:
@@ -115,8 +116,15 @@ def gather_first_change(panel: Keys, keys: Keys, path: np.ndarray, name: str) ->
     starting[unit[first]] = baseline
     followed[unit, period] = value
     within = np.searchsorted(keys.periods, panel.periods)
-    filled = fill_forward(followed, ~np.isnan(followed), starting)[place][:, within]
-    return replace(treatment, baseline=starting[place], path=filled, notes=(*treatment.notes, note))
+    known = ~np.isnan(followed)
+    filled, known = (each[place][:, within] for each in (fill_forward(followed, known, starting), known))
+    return replace(
+        treatment,
+        baseline=starting[place],
+        path=filled,
+        known=None if known.all() else known,
+        notes=(*treatment.notes, note),
+    )
 
 
 def fill_forward(values: np.ndarray, known: np.ndarray, before: np.ndarray) -> np.ndarray:

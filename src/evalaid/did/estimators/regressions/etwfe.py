@@ -64,7 +64,8 @@ def fit_etwfe(design: Design, options: EtwfeOptions) -> Effects:
 
     Notes
     -----
-    ``h^-1(E y_it) = a_g + l_t + d_gt + x_i'(b_g + m_t + c_gt)`` with d and c in treated cells only.
+    ``h^-1(E y_it) = a_g + l_t + d_gt + x_i'(b_g + m_t + c_gt)`` with d and c in treated cells only; within strata s ``a_gs + l_st`` in place
+    of ``a_g + l_t``, and the effect of a cell is the average over its units of all strata.
     Without covariates all regressors are functions of cohort and period, so the likelihood depends on the data through cohort x period sums
     only; units enter through their scores: ``psi_i = H^-1 sum_t w_it (y_it - mu_ct) B_ct`` and the delta method. Errors as R
     fixest's CR1 with cohort and period effects counted (they are not nested in units), normal quantiles as
@@ -93,21 +94,12 @@ def fit_etwfe(design: Design, options: EtwfeOptions) -> Effects:
     names = chosen_covariates(METHOD.name, design, options.covariates)
     rows: tuple[Rows, ...] = tuple(blocks)
     within = STRATA in matrices.covariates
-    if within and (names or options.family != "gaussian"):
-        raise EstimationError(
-            "etwfe: period effects of each stratum go with family='gaussian' and without covariates (covariates=()); with others "
-            "compare within strata by callaway_santanna or imputation."
-        )
-    if within:
+    if names or (within and family.name != "gaussian"):
+        fit = _fit_units(matrices, mass, columns, (cohort, period), names, family)
+    elif within:
         rows, columns, place = _within_strata(matrices, columns[:, :, :n_cells], cohort)
         sums = [np.array([values[part].sum(axis=0) for part in rows]) for values in (mass, mass * matrices.outcome)]
         fit = _fit_means(matrices, mass, columns, (sums[0], sums[1]), (place, period, base), family, rows)
-    elif names:
-        z = _with_covariates(matrices, names, mass)
-        counted = mass if matrices.weight_kind == "analytic" else (mass > 0).astype(float)
-        fit = fit_interacted(
-            InteractedData(matrices.outcome, mass, counted, z, tuple(blocks), columns), cohort, period, family
-        )
     else:
         fit = _fit_means(matrices, mass, columns, (total, summed), (cohort, period, base), family, rows)
     if fit is None:
@@ -176,6 +168,37 @@ def _fit_means(
     return InteractedFit(value, known, parts, fit.rank)
 
 
+def _fit_units(
+    matrices: Matrices,
+    mass: Floats,
+    columns: Floats,
+    cells: tuple[NDArray[np.intp], NDArray[np.intp]],
+    names: tuple[str, ...],
+    family: Family,
+) -> InteractedFit | None:
+    """Fit with an index of each unit: covariates interact with all columns but those of strata."""
+    z = _with_covariates(matrices, names, mass)
+    counted = mass if matrices.weight_kind == "analytic" else (mass > 0).astype(float)
+    if STRATA not in matrices.covariates:
+        blocks = [rows for rows in cohort_slices(matrices) if rows.stop > rows.start]
+        every = np.ones((columns.shape[2], z.shape[2]), dtype=bool)
+        data = InteractedData(matrices.outcome, mass, counted, z, tuple(blocks), np.arange(len(blocks)), columns, every)
+        return fit_interacted(data, *cells, family)
+    n_cells, n_periods = len(cells[0]), matrices.n_periods
+    parts = divide_units(matrices)
+    n_groups, n_parts = int(parts.cohort.max()) + 1, len(parts.rows)
+    of_cohort = np.zeros((n_parts, n_periods, n_groups))
+    of_cohort[np.arange(n_parts), :, parts.cohort] = 1.0
+    own, wide, _ = _within_strata(matrices, columns[:, :, :n_cells], cells[0])
+    wide = np.concatenate([wide, of_cohort], axis=2)
+    interacts = np.zeros((wide.shape[2], z.shape[2]), dtype=bool)
+    interacts[: wide.shape[2] - n_groups, 0] = True
+    by_period = n_cells + n_parts + np.arange(n_periods - 1)
+    interacts[np.r_[:n_cells, by_period, wide.shape[2] - n_groups : wide.shape[2]], 1:] = True
+    data = InteractedData(matrices.outcome, mass, counted, z, own, parts.cohort, wide, interacts)
+    return fit_interacted(data, *cells, family)
+
+
 def _within_strata(
     matrices: Matrices, dummies: Floats, cohort: NDArray[np.intp]
 ) -> tuple[tuple[Rows, ...], Floats, NDArray[np.intp]]:
@@ -191,7 +214,7 @@ def _within_strata(
 
 def _with_covariates(matrices: Matrices, names: tuple[str, ...], mass: Floats) -> Floats:
     """Return one and the standardised covariates, (N, T, 1 + p)."""
-    values = np.array([matrices.covariates[name] for name in names])
+    values = np.array([matrices.covariates[name] for name in names]).reshape(len(names), *mass.shape)
     scaled = np.zeros_like(values)
     scaled[:, mass > 0] = standardise(values[:, mass > 0].T).T
     return np.concatenate([np.ones((1, *mass.shape)), scaled]).transpose(1, 2, 0)
@@ -222,6 +245,8 @@ def _tell_separation(matrices: Matrices, family: Family, total: Floats, summed: 
     what = "zeros or only ones" if family.name == "binomial" else "zeros"
     more = f" and {len(found) - 3} more" if len(found) > 3 else ""
     where = f"; only {what} are observed for {', '.join(found[:3])}{more}" if found else ""
+    if STRATA in matrices.covariates and not found:
+        where = f"; in some stratum, cohort and period only {what} may be observed: name larger strata"
     return f"etwfe: the {family.name} fit did not converge{where}. Use family='gaussian', or leave these cohorts out."
 
 

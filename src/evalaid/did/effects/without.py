@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,14 @@ Floats = NDArray[np.float64]
 class Without:
     """Estimates without each of n groups of units: ``value`` and ``size`` (n, cells); NaN where there is none.
 
-    ``kept`` (n, C) is the share of each cohort that remains. ``size`` is None where sizes do not follow from it.
+    ``kept`` (n, C) is the share of each cohort that remains. ``size`` is None where sizes do not follow from it. ``codes`` (N,) is the
+    group of each unit.
     """
 
     value: Floats
     size: Floats | None
     kept: Floats
+    codes: NDArray[np.int64]
 
 
 Step = Callable[..., Without | None]
@@ -34,7 +36,8 @@ def combined(matrix: Floats) -> Step:
     def step(one: Without) -> Without:
         value = np.where(np.isnan(one.value), 0.0, one.value) @ matrix
         lost = np.isnan(one.value).astype(float) @ (matrix != 0) > 0
-        return Without(np.where(lost, np.nan, value), None if one.size is None else np.abs(one.size @ matrix), one.kept)
+        size = None if one.size is None else np.abs(one.size @ matrix)
+        return replace(one, value=np.where(lost, np.nan, value), size=size)
 
     return step
 
@@ -52,7 +55,7 @@ def averaged(groups: Groups, place: NDArray[np.intp] | None) -> Step:
         with np.errstate(invalid="ignore", divide="ignore"):
             value = np.where(used.astype(float) @ groups.members > 0, value / total, np.nan)
         size = np.ones_like(value) if place is None else one.kept[:, place]
-        return Without(value, size, one.kept)
+        return replace(one, value=value, size=size)
 
     return step
 
@@ -64,6 +67,6 @@ def subtracted(spread_a: Floats, spread_b: Floats) -> Step:
         first, second = combined(spread_a)(one), combined(spread_b)(other)
         assert first is not None  # noqa: S101 (a combination always exists)
         assert second is not None  # noqa: S101
-        return Without(first.value - second.value, first.size, one.kept)
+        return replace(first, value=first.value - second.value)
 
     return step

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from evalaid.base.errors import EstimationError
 from evalaid.base.names import INSIDE, TOTAL
 from evalaid.base.periods import label
-from evalaid.did.effects.effects import Effects
+from evalaid.did.effects.effects import Derivation, Effects
 from evalaid.did.panel.design import Design
 
 COUNTS = {"log_inside": "inside", "log_outside": "outside"}
@@ -97,6 +97,8 @@ def as_change(effects: Effects, name: str) -> Effects:
         value=value,
         influence=effects.influence.combine(np.diag(slope)),
         contrasts=None,  # the regression is linear in the logarithm, the change is not
+        leave_out=None,
+        derivation=Derivation((effects,), (np.eye(len(effects)),), lambda one: replace(one, value=np.expm1(one.value))),
         scale="relative",
         estimand=f"{effects.estimand}; {said}",
     )

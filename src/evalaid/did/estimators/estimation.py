@@ -16,6 +16,7 @@ from evalaid.base.periods import label
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.effects.subsets import Subsets
+from evalaid.did.estimators.common.cohort_kernel import CohortKernel
 from evalaid.did.estimators.common.method import Method, effective_anticipation, unmet
 from evalaid.did.estimators.registry import METHODS
 from evalaid.did.estimators.scales import on_scale, report_back
@@ -127,6 +128,15 @@ def estimate_subsets(design: Design, method: str, **options: Any) -> Subsets | N
     usable, words = _leave_out_early(design, entry, effective_anticipation(design, parsed))
     subsets = entry.subsets(usable, parsed)
     return replace(subsets, effects=tuple(replace(part, estimand=part.estimand + words) for part in subsets.effects))
+
+
+def find_kernel(design: Design, method: str, *, scale: str = "share", **options: Any) -> CohortKernel | None:
+    """Return the estimates as a function of sums by cohort, or refuse with every reason; None where there is no such function."""
+    entry, parsed = _admit(design, method, options)
+    early = effective_anticipation(design, parsed)
+    if entry.kernel is None or scale != "share" or _leave_out_early(design, entry, early)[0] is not design:
+        return None
+    return entry.kernel(design, parsed)
 
 
 def _admit(design: Design, method: str, options: dict[str, Any]) -> tuple[Method, Any]:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from evalaid.base.errors import EstimationError
 from evalaid.base.periods import label
-from evalaid.did.effects.effects import Effects
+from evalaid.did.effects.effects import Derivation, Effects
 from evalaid.did.effects.influence import Block, Influence
+from evalaid.did.effects.without import Step, Without
 from evalaid.did.estimators.count_effects import COUNTS, as_change, on_count
 from evalaid.did.panel.design import Design
 
@@ -102,29 +103,15 @@ def report_back(effects: Effects, design: Design, name: str) -> Effects:
         return effects
     if name in COUNTS:
         return as_change(effects, name)
-    scale, matrices = SCALES[name], design.matrices
-    observed = np.ones_like(matrices.outcome, dtype=bool) if matrices.observed is None else matrices.observed
-    weight = effects.population.weight[:, None]
-    index = scale.forward(np.where(observed, matrices.outcome, 0.5))
-    event_time = matrices.clock.count(matrices.periods) - matrices.clock.count(matrices.cohort)[:, None]
+    scale, parts = SCALES[name], _treated_parts(effects, design, SCALES[name])
     value, slope = np.full(len(effects), np.nan), np.zeros(len(effects))
-    own = np.zeros((matrices.n_units, len(effects)))
-    for k, cell in enumerate(effects.cells.to_dict("records")):
-        chosen = observed & ~np.isnan(matrices.cohort)[:, None]
-        if "cohort" in cell:
-            chosen = chosen & (matrices.cohort == cell["cohort"])[:, None]
-        if "period" in cell:
-            chosen = chosen & (matrices.periods == cell["period"])
-        chosen = chosen & (event_time == cell["event_time"] if "event_time" in cell else event_time >= 0)
-        mass = weight * chosen
-        if np.isnan(effects.value[k]) or not mass.any():
-            continue
-        share = mass / mass.sum()
-        without = index - effects.value[k]
-        gap = np.where(chosen, matrices.outcome - scale.back(without), 0.0)
-        value[k] = (share * gap).sum()
-        slope[k] = (share * np.where(chosen, scale.slope(without), 0.0)).sum()
-        own[:, k] = (share * (gap - value[k])).sum(axis=1)
+    own = np.zeros((len(effects.population.units), len(effects)))
+    for part in parts:
+        without = part.index - effects.value[part.cell]
+        gap = part.outcome - scale.back(without)
+        value[part.cell] = (part.share * gap).sum()
+        slope[part.cell] = (part.share * scale.slope(without)).sum()
+        own[part.rows, part.cell] = (part.share * (gap - value[part.cell])).sum(axis=1)
     own_block = Block(slice(None), own, np.eye(len(effects)))
     influence = effects.influence.combine(np.diag(slope)).plus(Influence(*own.shape, (own_block,)))
     return replace(
@@ -133,7 +120,62 @@ def report_back(effects: Effects, design: Design, name: str) -> Effects:
         influence=influence,
         estimand=f"{effects.estimand}; {scale.words}",
         contrasts=None,
+        leave_out=None,
+        derivation=Derivation((effects,), (np.eye(len(effects)),), _reported(scale, parts)),
     )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The treated observations behind a cell: units in ``rows``, and by unit and period their weight in it and outcome, also on the scale."""
+
+    cell: int
+    rows: slice
+    share: Floats
+    outcome: Floats
+    index: Floats
+
+
+def _treated_parts(effects: Effects, design: Design, scale: Scale) -> list[_Part]:
+    """Find the treated observations behind each cell that has an estimate and any."""
+    matrices, cells = design.matrices, effects.cells
+    labels = {name: cells[name].to_numpy() for name in ("cohort", "period", "event_time") if name in cells}
+    position = effects.population.place(labels["cohort"]) if "cohort" in labels else None
+    event_time = matrices.clock.count(matrices.periods) - matrices.clock.count(matrices.cohort)[:, None]
+    parts = []
+    for k in np.flatnonzero(~np.isnan(effects.value)):
+        rows = slice(0, matrices.never.start) if position is None else matrices.block(int(position[k]))
+        time = event_time[rows]
+        chosen = time == labels["event_time"][k] if "event_time" in labels else time >= 0
+        if matrices.observed is not None:
+            chosen = chosen & matrices.observed[rows]
+        if "period" in labels:
+            chosen = chosen & (matrices.periods == labels["period"][k])
+        periods = np.flatnonzero(chosen.any(axis=0))
+        mass = effects.population.weight[rows, None] * chosen[:, periods]
+        if not mass.any():
+            continue
+        outcome = matrices.outcome[rows][:, periods]
+        index = scale.forward(np.where(chosen[:, periods], outcome, 0.5))
+        parts.append(_Part(int(k), rows, mass / mass.sum(), outcome, index))
+    return parts
+
+
+def _reported(scale: Scale, parts: list[_Part]) -> Step:
+    """Return the step from estimates on the scale without some units to differences of shares of the units that are left."""
+
+    def step(one: Without) -> Without:
+        value = np.full_like(one.value, np.nan)
+        for part in parts:
+            here, mass = one.codes[part.rows], part.share.sum(axis=1)
+            for group, estimate in enumerate(one.value[:, part.cell]):
+                gap = (part.share * (part.outcome - scale.back(part.index - estimate))).sum(axis=1)
+                left = here != group
+                total = mass[left].sum()
+                value[group, part.cell] = gap[left].sum() / total if total > 0 else np.nan
+        return replace(one, value=value)
+
+    return step
 
 
 def diagnose_ceiling(design: Design, threshold: float = 0.95) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from evalaid.base.errors import InferenceError
 from evalaid.base.few import VERY_FEW_CLUSTERS
 from evalaid.did.effects.effects import Effects
 from evalaid.did.inference.intervals import FIXED
-from evalaid.did.inference.shares import Shares, shares_of
+from evalaid.did.inference.shares import Shares, count_units, largest_part, shares_of
 from evalaid.did.inference.variance.cluster import Clusters
 
 ONE_TREATED = "one treated cluster: no error can be seen from it; use placebo in space"
@@ -25,13 +25,10 @@ def treated_clusters(effects: Effects, clusters: Clusters) -> NDArray[np.int64]:
     """Count treated clusters behind each cell; with coarser clusters than the design's never more than hold its cohort."""
     people, cells = effects.population, effects.cells
     stated = cells[TREATED_CLUSTERS].to_numpy(dtype=np.int64)
-    treated = ~np.isnan(people.cohort)
+    held = count_units(people, clusters.codes, len(clusters))[:, :-1] > 0
     if "cohort" not in cells:
-        return np.asarray(np.minimum(stated, len(np.unique(clusters.codes[treated]))))
-    pairs = np.unique(np.stack([people.cohort[treated], clusters.codes[treated].astype(float)]), axis=1)
-    cohorts, counts = np.unique(pairs[0], return_counts=True)
-    place = np.searchsorted(cohorts, cells["cohort"].to_numpy(dtype=float))
-    return np.asarray(np.minimum(stated, counts[np.minimum(place, len(counts) - 1)]))
+        return np.asarray(np.minimum(stated, int(held.any(axis=1).sum())))
+    return np.asarray(np.minimum(stated, held.sum(axis=0)[people.place(cells["cohort"])]))
 
 
 def say_very_few(count: int) -> str:
@@ -44,10 +41,14 @@ def say_very_few(count: int) -> str:
     )
 
 
-def alone_on_a_side(effects: Effects, clusters: Clusters, shares: Shares) -> list[str]:
+def alone_on_a_side(effects: Effects, clusters: Clusters, shares: Shares | None = None) -> list[str]:
     """Return for every row why it can have no error: one treated or one comparison cluster; "" where there are more."""
-    treated = (treated_clusters(effects, clusters) == 1) | (shares.treated.max(axis=0, initial=0.0) >= WHOLE)
-    compared = shares.comparison.max(axis=0, initial=0.0) >= WHOLE
+    treated = treated_clusters(effects, clusters) == 1
+    compared = np.zeros(len(effects), dtype=bool)
+    if shares is not None or largest_part(effects, clusters) >= WHOLE:
+        shares = shares_of(effects, clusters) if shares is None else shares
+        treated |= shares.treated.max(axis=0, initial=0.0) >= WHOLE
+        compared = shares.comparison.max(axis=0, initial=0.0) >= WHOLE
     return [
         ONE_TREATED if one else ONE_COMPARISON if other else "" for one, other in zip(treated, compared, strict=True)
     ]
@@ -61,7 +62,7 @@ def refuse_alone(effects: Effects, clusters: Clusters, vcov: str, std_error: NDA
     """
     fixed = (std_error <= FIXED) & (effects.cells["reason"] != "").to_numpy()
     shown = ~(np.isnan(effects.value) | np.isnan(std_error) | fixed)
-    reasons = alone_on_a_side(effects, clusters, shares_of(effects, clusters))
+    reasons = alone_on_a_side(effects, clusters)
     alone = [reason if here else "" for reason, here in zip(reasons, shown, strict=True)]
     if any(alone) and all(text for text, here in zip(alone, shown, strict=True) if here):
         side = "treated" if ONE_TREATED in alone else "comparison"

@@ -19,7 +19,6 @@ from evalaid.did.inference.cluster_counts import RESAMPLE, alone_on_a_side, refu
 from evalaid.did.inference.default_rule import automatic_errors, band_critical_values
 from evalaid.did.inference.intervals import Errors, pointwise, tabulate, without_fixed
 from evalaid.did.inference.options import check_effects, check_options
-from evalaid.did.inference.shares import shares_of
 from evalaid.did.inference.variance.bias_reduced import bias_reduced_variance
 from evalaid.did.inference.variance.cluster import Clusters, clusters_of, robust_variance
 from evalaid.did.inference.variance.jackknife import jackknife_variance
@@ -188,8 +187,7 @@ def _errors(effects: Effects, clusters: Clusters, vcov: str, draws: _Draws) -> E
         corrected = convention.correction == "regression"
         std_error = np.sqrt(robust_variance(effects, clusters, corrected=corrected, as_reference=True))
         freedom = t_distribution if convention.distribution == "t" else None
-        shares = shares_of(effects, clusters)
-        notes = [text and f"{text}: this one is the reference's" for text in alone_on_a_side(effects, clusters, shares)]
+        notes = [text and f"{text}: this one is the reference's" for text in alone_on_a_side(effects, clusters)]
         return Errors(std_error, freedom, "CR1" if corrected else "CR0", notes)
     if vcov == "multiplier":
         return Errors(spread(draws()), None, "multiplier", [draws.note] * len(effects))

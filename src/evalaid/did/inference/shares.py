@@ -54,6 +54,27 @@ def shares_of(effects: Effects, clusters: Clusters) -> Shares:
     return Shares(_normalise(treated), _normalise(comparison))
 
 
+def largest_part(effects: Effects, clusters: Clusters) -> float:
+    """Return the largest share of a cohort, of the never-treated or of all units that is one cluster: no share of an estimate is larger."""
+    own = effects.population
+    found = [np.bincount(clusters.codes, weights=own.weight) / own.weight.sum()]
+    for people in {id(people): people for people in _populations(effects)}.values():
+        rows = own.units.get_indexer(people.units) if people is not own else slice(None)
+        counts = count_units(people, clusters.codes[rows], len(clusters))
+        found.append((counts / np.maximum(counts.sum(axis=0), 1e-300)).max(axis=1))
+    return max(float(part.max(initial=0.0)) for part in found)
+
+
+def _populations(effects: Effects) -> list[Population]:
+    """List the populations whose clusters the estimates rest on, as :func:`shares_of` takes them."""
+    if effects.derivation is None:
+        return [effects.population]
+    parents = effects.derivation.parents
+    found = [(people, parent) for parent in parents for people in _populations(parent)]
+    alone = len(parents) == 1
+    return [effects.population if alone and people is parent.population else people for people, parent in found]
+
+
 def count_units(people: Population, codes: Codes, n_clusters: int) -> Floats:
     """Count the (weighted) units of each cohort in each cluster, never-treated last, (G, C + 1)."""
     cohort = np.where(np.isnan(people.cohort), np.inf, people.cohort)

@@ -115,6 +115,11 @@ class Matrices:
         return len(self.clusters) == len(self.units)
 
     @cached_property
+    def by_label(self) -> np.ndarray:
+        """(N,) rows in the order of the units' labels."""
+        return np.argsort(pd.factorize(self.units, sort=True)[0])
+
+    @cached_property
     def start_column(self) -> np.ndarray:
         """(C,) column of the first treated period of each cohort (the next observed one when its own is not observed)."""
         return np.searchsorted(self.periods, self.cohorts)
@@ -182,7 +187,7 @@ def reassign(matrices: Matrices, cohort: np.ndarray) -> Matrices:
 
     Shapes: ``cohort`` (N,).
     """
-    by_label = np.argsort(pd.factorize(matrices.units, sort=True)[0])
+    by_label = matrices.by_label
 
     def take(matrix: np.ndarray | None) -> np.ndarray | None:
         return None if matrix is None else matrix[by_label]

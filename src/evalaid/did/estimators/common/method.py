@@ -17,6 +17,7 @@ from evalaid.base.periods import label
 from evalaid.did.effects.aggregation import Population
 from evalaid.did.effects.effects import Effects
 from evalaid.did.effects.subsets import Subsets
+from evalaid.did.estimators.common.cohort_kernel import CohortKernel
 from evalaid.did.panel.design import Design
 from evalaid.did.panel.matrices import PART, STRATA, Matrices
 
@@ -61,6 +62,9 @@ class Method:
     # ``subsets(design, options) -> Subsets``: the same fit for every subset of the covariates at once; None where
     # covariates do not enter by least squares
     subsets: Callable[[Design, Any], Subsets] | None = None
+    # ``kernel(design, options) -> CohortKernel``: the same cells from sums by cohort, for many samples of the units at once; None
+    # where there are none
+    kernel: Callable[[Design, Any], CohortKernel | None] | None = None
     # Whether the estimates are by cohort, so that one without a period before its units may react is missing with the
     # reason; otherwise its units are left out of the sample
     by_cohort: bool = True

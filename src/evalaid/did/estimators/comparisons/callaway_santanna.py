@@ -13,6 +13,7 @@ from evalaid.base.errors import EstimationError
 from evalaid.base.periods import label
 from evalaid.did.effects.effects import Convention, Effects
 from evalaid.did.effects.influence import Block, Influence
+from evalaid.did.estimators.common.cohort_kernel import CohortKernel, changes, kernel_covariates, moments
 from evalaid.did.estimators.common.cohort_sums import changes_without, constant_weights, sums_without
 from evalaid.did.estimators.common.method import (
     Method,
@@ -149,13 +150,44 @@ def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> E
     )
 
 
+def callaway_santanna_kernel(design: Design, options: CallawaySantannaOptions) -> CohortKernel | None:
+    """Return the cells as a function of sums by cohort; None where they take odds, gaps, or what changes within units."""
+    matrices = design.matrices
+    names = chosen_covariates(METHOD.name, design, options.covariates) if options.adjustment != "none" else ()
+    x = kernel_covariates(matrices, names)
+    if x is None or (names and options.adjustment != "regression"):
+        return None
+    cells = list(
+        list_group_times(matrices, options.comparison, options.base_period, effective_anticipation(design, options))
+    )
+    cohort, now, base, compared = _positions(matrices, cells)
+    known = np.array([not cell.reason for cell in cells])
+    contrast = np.eye(matrices.n_periods)[now] - np.eye(matrices.n_periods)[base]
+    solve = changes(len(names), cohort[known], compared[known], contrast[known])
+
+    def values(sums: Floats) -> Floats:
+        found = np.full((len(sums), len(cells)), np.nan)
+        found[:, known] = solve(sums)
+        return found
+
+    averaged = (matrices.event_time[cohort, now] >= 0) & known
+    return CohortKernel(moments(matrices, x), values, cohort, averaged)
+
+
+def _positions(
+    matrices: Matrices, cells: list[GroupTime]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Return cohort, period and base period of cells (K,) and the cohorts they are compared with (K, C + 1)."""
+    position = np.arange(len(matrices.cohorts) + 1)
+    cohort, now, base, first = np.array([(c.cohort, c.now, c.base, c.comparison_from) for c in cells]).T
+    return cohort, now, base, (position >= first[:, None]) & (position != cohort[:, None])
+
+
 def _leave_out(matrices: Matrices, cells: list[GroupTime]) -> LeaveOut | None:
     """Return the estimates without some units from sums by cohort and period; None where units are missing or weights change."""
     if not cells or not constant_weights(matrices):
         return None
-    position = np.arange(len(matrices.cohorts) + 1)
-    cohort, now, base, first = np.array([(c.cohort, c.now, c.base, c.comparison_from) for c in cells]).T
-    compared = (position >= first[:, None]) & (position != cohort[:, None])
+    cohort, now, base, compared = _positions(matrices, cells)
     fixed, lost = (
         np.array([bool(c.reason) and (c.reason == BASE_PERIOD) is same for c in cells]) for same in (True, False)
     )
@@ -370,6 +402,7 @@ def _constant(matrix: Floats) -> bool:
 METHOD = Method(
     name="callaway_santanna",
     fit=fit_callaway_santanna,
+    kernel=callaway_santanna_kernel,
     options=CallawaySantannaOptions,
     needs=Needs(comparison="not_yet_treated", strata=True),
     estimand="average effect on each cohort in each period, ATT(g, t)",

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from evalaid.base.errors import EstimationError
 from evalaid.base.periods import label
 from evalaid.did.effects.effects import Convention, Effects
-from evalaid.did.effects.influence import Influence
+from evalaid.did.effects.influence import Block, Influence
 from evalaid.did.effects.linear import RANK_TOLERANCE
+from evalaid.did.estimators.common.cohort_sums import constant_weights
 from evalaid.did.estimators.common.method import (
     Method,
     Needs,
@@ -42,6 +43,8 @@ Rows = NDArray[np.intp]
 SAME_PROPORTION = 1e-12
 # A comparison cohort with fewer units in a part shows no variance of its own and would take all the weight.
 LEAST = 2
+TOO_FEW = "fewer than {} units in a part of a cohort are observed in both periods"
+NOT_USED = "{} of {} comparison cohorts not used: {}"
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,10 @@ def fit_triple_difference(design: Design, options: TripleDifferenceOptions) -> E
             ]
         influence = Influence(matrices.n_units, len(cells), tuple(blocks))
     else:
-        value, influence, reasons = _compare_cohorts(design, eligible, names, options)
+        if not names and _paths_suffice(matrices):
+            value, influence, reasons = _compare_paths(design, eligible, options)
+        else:
+            value, influence, reasons = _compare_cohorts(design, eligible, names, options)
         cells = cells.assign(reason=reasons)
         if options.comparison != "never_treated":
             estimand += "; comparison cohorts one by one, combined with the weights of the least variance"
@@ -167,13 +173,114 @@ def _compare_cohorts(
         influence = np.column_stack([column for _, column in found])
         sums = np.zeros((matrices.n_clusters, len(found)))
         np.add.at(sums, matrices.cluster, influence)
-        inverse = np.linalg.pinv(sums.T @ sums, rcond=RANK_TOLERANCE, hermitian=True)
-        total = inverse.sum()
-        weights = inverse.sum(axis=0) / total if total > 0 else np.full(len(found), 1 / len(found))
+        weights = _generalised_weights(sums.T @ sums)
         value[k], psi[:, k] = weights @ each, influence @ weights
         if refused:
-            reasons[k] = f"{len(refused)} of {len(parts) - 1} comparison cohorts not used: {refused[0]}"
+            reasons[k] = NOT_USED.format(len(refused), len(parts) - 1, refused[0])
     return value, Influence.dense(psi), reasons
+
+
+def _least_variance(variance: Floats, common: Floats) -> Floats:
+    """Return the weights (n, m) of the least variance of estimates with variances ``common + variance`` and covariances ``common``."""
+    size = 10 * RANK_TOLERANCE * (len(variance) * common + variance.max(axis=0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        weights = 1 / variance / (1 / variance).sum(axis=0)
+    for k in np.flatnonzero(~(variance.min(axis=0) > size)):
+        weights[:, k] = _generalised_weights(common[k] + np.diag(variance[:, k]))
+    return np.asarray(weights)
+
+
+def _generalised_weights(covariance: Floats) -> Floats:
+    inverse = np.linalg.pinv(covariance, rcond=RANK_TOLERANCE, hermitian=True)
+    total = inverse.sum()
+    return np.asarray(inverse.sum(axis=0) / total if total > 0 else np.full(len(inverse), 1 / len(inverse)))
+
+
+def _paths_suffice(matrices: Matrices) -> bool:
+    """Return whether all units are observed throughout with weights that do not change, and clusters hold units of one cohort."""
+    return constant_weights(matrices) and matrices.importance is matrices.weight and population_of(matrices).separate
+
+
+@dataclass(frozen=True)
+class _Paths:
+    """Mean outcomes of the eligible less those of the ineligible part by cohort, their influence and covariance, and the smaller part."""
+
+    mean: Floats  # (C + 1, T)
+    influence: Floats  # (N, T): Of a unit on the path of its cohort
+    covariance: Floats  # (C + 1, T, T): Over clusters
+    smallest: NDArray[np.intp]  # (C + 1,)
+
+
+def _read_paths(matrices: Matrices, eligible: Bools) -> _Paths:
+    width, n_periods = len(matrices.starts) - 1, matrices.n_periods
+    mass = np.ones(matrices.n_units) if matrices.weight is None else matrices.weight[:, 0]
+    mean, covariance = np.zeros((width, n_periods)), np.zeros((width, n_periods, n_periods))
+    influence, smallest = np.zeros((matrices.n_units, n_periods)), np.zeros(width, dtype=np.intp)
+    for c, rows in enumerate(cohort_slices(matrices)):
+        units = np.arange(rows.start, rows.stop)
+        parts = units[eligible[rows]], units[~eligible[rows]]
+        smallest[c] = min(map(len, parts))
+        for part, sign in zip(parts, (1.0, -1.0), strict=True):
+            share = sign * mass[part] / (mass[part].sum() or 1.0)
+            own = sign * share @ matrices.outcome[part]
+            mean[c] += sign * own
+            influence[part] = share[:, None] * (matrices.outcome[part] - own)
+        sums = influence[rows]
+        if not matrices.clustered_by_unit:
+            sums = np.zeros((matrices.n_clusters, n_periods))
+            np.add.at(sums, matrices.cluster[rows], influence[rows])
+        covariance[c] = sums.T @ sums
+    return _Paths(mean, influence, covariance, smallest)
+
+
+def _compare_paths(
+    design: Design, eligible: Bools, options: TripleDifferenceOptions
+) -> tuple[Floats, Influence, list[str]]:
+    """Do the same without covariates from the paths of cohorts.
+
+    Clusters of a comparison cohort share nothing with those of another, and all share the cohort itself: the weights of the least
+    variance are in proportion to ``1 / v_c``, v_c the variance of the change in the path of comparison cohort c.
+    """
+    matrices = design.matrices
+    times = list(list_group_times(matrices, options.comparison, options.base_period, design.anticipation))
+    value = np.array([0.0 if time.reason == BASE_PERIOD else np.nan for time in times])
+    reasons = [time.reason for time in times]
+    paths, width = _read_paths(matrices, eligible), len(matrices.starts) - 1
+    groups: dict[tuple[int, int], list[int]] = {}
+    for k, time in enumerate(times):
+        if not time.reason:
+            groups.setdefault((time.cohort, time.comparison_from), []).append(k)
+    diagonal = np.einsum("ctt->ct", paths.covariance)
+    right = np.zeros((width, matrices.n_periods, len(times)))
+    for (own, first), members in groups.items():
+        used, why = _usable(paths.smallest, own, first)
+        for k in members:
+            reasons[k] = why
+        if not used:
+            continue
+        now, base = (np.array([getattr(times[k], name) for k in members]) for name in ("now", "base"))
+        variance = diagonal[:, now] + diagonal[:, base] - 2 * paths.covariance[:, now, base]
+        weights = _least_variance(variance[used], variance[own])
+        change = paths.mean[:, now] - paths.mean[:, base]
+        value[members] = change[own] - (weights * change[used]).sum(axis=0)
+        for column, sign in ((now, 1.0), (base, -1.0)):
+            right[own, column, members] = sign
+            for weight, c in zip(weights, used, strict=True):
+                right[c, column, members] = -sign * weight
+    blocks = [Block(rows, paths.influence[rows], right[c]) for c, rows in enumerate(cohort_slices(matrices))]
+    return value, Influence(matrices.n_units, len(times), tuple(blocks)), reasons
+
+
+def _usable(smallest: NDArray[np.intp], own: int, first: int) -> tuple[list[int], str]:
+    """Return the comparison cohorts from ``first`` on whose parts have enough units, and what is to be said of the others."""
+    others = [c for c in range(first, len(smallest)) if c != own]
+    least = LEAST if first < len(smallest) - 1 else 1
+    used = [c for c in others if smallest[c] >= least and smallest[own]]
+    refused = [c for c in others if c not in used]
+    if not refused:
+        return used, ""
+    why = TOO_FEW.format(LEAST if min(smallest[refused[0]], smallest[own]) else 1)
+    return used, NOT_USED.format(len(refused), len(others), why) if used else why
 
 
 def _parts(matrices: Matrices, eligible: Bools, rows: slice, time: GroupTime) -> tuple[Rows, Rows]:
@@ -196,10 +303,7 @@ def _three_comparisons(
     value, psi = 0.0, np.zeros(matrices.n_units)
     few = min(map(len, (*own, *other)))
     if not few or (time.comparison_from < len(matrices.cohorts) and min(map(len, other)) < LEAST):
-        return (
-            value,
-            psi,
-        ), f"fewer than {LEAST if few else 1} units in a part of a cohort are observed in both periods"
+        return (value, psi), TOO_FEW.format(LEAST if few else 1)
     earlier = min(time.now, time.base)
     of_treated, of_others = (
         np.ones(matrices.n_units) if weight is None else weight[:, earlier] for weight in weights_by_side(matrices)

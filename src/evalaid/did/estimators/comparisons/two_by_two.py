@@ -14,6 +14,7 @@ from evalaid.did.effects.contrasts import Contrasts, LeastSquares
 from evalaid.did.effects.effects import Convention, Effects
 from evalaid.did.effects.influence import Block, Influence
 from evalaid.did.effects.linear import PanelData
+from evalaid.did.estimators.common.cohort_kernel import CohortKernel, changes, kernel_covariates, moments
 from evalaid.did.estimators.common.method import (
     Method,
     Needs,
@@ -114,6 +115,26 @@ def fit_two_by_two(design: Design, options: TwoByTwoOptions) -> Effects:
     )
 
 
+def two_by_two_kernel(design: Design, options: TwoByTwoOptions) -> CohortKernel | None:
+    """Return the comparisons as a function of sums by cohort; None where they take odds, gaps, or what changes within units."""
+    matrices, n_cohorts = design.matrices, len(design.matrices.cohorts)
+    names = chosen_covariates(METHOD.name, design, options.covariates) if options.adjustment != "none" else ()
+    x = kernel_covariates(matrices, names)
+    if x is None or (names and options.adjustment != "regression"):
+        return None
+    reacts, sides = matrices.reaction(design.anticipation), []
+    for number, cohort in enumerate(matrices.cohorts):
+        before = _columns(matrices, options.before, matrices.periods < reacts[number])
+        sides.append((before, _columns(matrices, options.after, matrices.periods >= cohort)))
+    if not all(side.any() for both in sides for side in both):
+        return None
+    contrast = np.array([after / after.sum() - before / before.sum() for before, after in sides])
+    compared = np.tile(np.arange(n_cohorts + 1) == n_cohorts, (n_cohorts, 1))
+    every = np.arange(n_cohorts)
+    values = changes(len(names), every, compared, contrast)
+    return CohortKernel(moments(matrices, x), values, every, np.ones(n_cohorts, dtype=bool))
+
+
 def _baselines(
     matrices: Matrices, names: tuple[str, ...], rows: NDArray[np.intp], before: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
@@ -193,6 +214,7 @@ def _changes(
 METHOD = Method(
     name="two_by_two",
     fit=fit_two_by_two,
+    kernel=two_by_two_kernel,
     options=TwoByTwoOptions,
     needs=Needs(comparison="never_treated", weights="analytic"),
     estimand="change of a cohort's mean outcome minus that of never-treated units",

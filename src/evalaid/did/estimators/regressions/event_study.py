@@ -8,6 +8,7 @@ from evalaid.base.effect_columns import TREATED_CLUSTERS
 from evalaid.base.errors import EstimationError
 from evalaid.did.effects.effects import Effects
 from evalaid.did.effects.subsets import Subsets
+from evalaid.did.estimators.common.cohort_kernel import CohortKernel
 from evalaid.did.estimators.common.method import Method, Needs, cell_frame, population_of
 from evalaid.did.estimators.common.regression import (
     EventTimeOptions,
@@ -16,6 +17,7 @@ from evalaid.did.estimators.common.regression import (
     fit_subsets,
     observed_cells,
     reference_times,
+    regression_kernel,
 )
 from evalaid.did.panel.design import Design
 
@@ -38,6 +40,11 @@ def fit_event_study(design: Design, options: EventTimeOptions) -> Effects:
 def fit_event_study_subsets(design: Design, options: EventTimeOptions) -> Subsets:
     """Fit the regression of :func:`fit_event_study` for all subsets of the covariates."""
     return fit_subsets(design, METHOD, _plan(design, options), options.covariates)
+
+
+def event_study_kernel(design: Design, options: EventTimeOptions) -> CohortKernel | None:
+    """Return the regression of :func:`fit_event_study` as a function of sums by cohort."""
+    return regression_kernel(design, METHOD, _plan(design, options), options.covariates)
 
 
 def _plan(design: Design, options: EventTimeOptions) -> Regression:
@@ -70,6 +77,7 @@ METHOD = Method(
     name="event_study",
     fit=fit_event_study,
     subsets=fit_event_study_subsets,
+    kernel=event_study_kernel,
     options=EventTimeOptions,
     needs=Needs(comparison="never_treated", strata=True, exposure=True),
     estimand="effect by event time, common to all cohorts",

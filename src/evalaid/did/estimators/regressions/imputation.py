@@ -16,7 +16,8 @@ from evalaid.did.effects.effects import Convention, Effects
 from evalaid.did.effects.influence import Block, Influence
 from evalaid.did.effects.linear import PanelData, Solver, unit_products, within, within_gram
 from evalaid.did.effects.subsets import Subsets
-from evalaid.did.estimators.common.cohort_sums import constant_weights, gaps_without, sums_without
+from evalaid.did.estimators.common.cohort_kernel import CohortKernel, kernel_covariates, moments
+from evalaid.did.estimators.common.cohort_sums import CohortSums, constant_weights, gaps_without, sums_without
 from evalaid.did.estimators.common.method import (
     Method,
     Needs,
@@ -115,6 +116,23 @@ def fit_imputation_subsets(design: Design, options: ImputationOptions) -> Subset
         products=unit_products(net, plan.untreated),
         size=np.sqrt([(within(x, plan.mass) ** 2).mean() for x in raw]),
     )
+
+
+def imputation_kernel(design: Design, options: ImputationOptions) -> CohortKernel | None:
+    """Return the cells as a function of sums by cohort; None with covariates, leads, gaps or weights that change."""
+    matrices = design.matrices
+    alone = kernel_covariates(matrices, chosen_covariates(METHOD.name, design, options.covariates))
+    if alone is None or alone.shape[1] or options.pretrends != "none":
+        return None
+    early = matrices.reaction(effective_anticipation(design, options))
+    untreated = np.vstack([matrices.periods < early[:, None], np.ones((1, matrices.n_periods), dtype=bool)])
+    cohort, period = np.nonzero(~untreated)
+
+    def values(sums: Floats) -> Floats:
+        return gaps_without(CohortSums(sums[:, :, 0], sums[:, :, 1:]), untreated, cohort, period)
+
+    averaged = matrices.event_time[cohort, period] >= 0
+    return CohortKernel(moments(matrices, alone), values, cohort, averaged)
 
 
 @dataclass(frozen=True)
@@ -340,6 +358,7 @@ METHOD = Method(
     name="imputation",
     fit=fit_imputation,
     subsets=fit_imputation_subsets,
+    kernel=imputation_kernel,
     options=ImputationOptions,
     needs=Needs(comparison="not_yet_treated", strata=True),
     estimand="average effect on each cohort in each treated period",

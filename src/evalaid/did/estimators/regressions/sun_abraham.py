@@ -7,6 +7,7 @@ import numpy as np
 from evalaid.base.errors import EstimationError
 from evalaid.did.effects.effects import Effects
 from evalaid.did.effects.subsets import Subsets
+from evalaid.did.estimators.common.cohort_kernel import CohortKernel
 from evalaid.did.estimators.common.method import Method, Needs, averaging_mass, cell_frame, cohort_slices, population_of
 from evalaid.did.estimators.common.regression import (
     EventTimeOptions,
@@ -15,6 +16,7 @@ from evalaid.did.estimators.common.regression import (
     fit_subsets,
     observed_cells,
     reference_times,
+    regression_kernel,
 )
 from evalaid.did.panel.design import Design
 
@@ -36,6 +38,11 @@ def fit_sun_abraham(design: Design, options: EventTimeOptions) -> Effects:
 def fit_sun_abraham_subsets(design: Design, options: EventTimeOptions) -> Subsets:
     """Fit the regression of :func:`fit_sun_abraham` for all subsets of the covariates."""
     return fit_subsets(design, METHOD, _plan(design, options), options.covariates)
+
+
+def sun_abraham_kernel(design: Design, options: EventTimeOptions) -> CohortKernel | None:
+    """Return the regression of :func:`fit_sun_abraham` as a function of sums by cohort."""
+    return regression_kernel(design, METHOD, _plan(design, options), options.covariates)
 
 
 def _plan(design: Design, options: EventTimeOptions) -> Regression:
@@ -74,6 +81,7 @@ METHOD = Method(
     name="sun_abraham",
     fit=fit_sun_abraham,
     subsets=fit_sun_abraham_subsets,
+    kernel=sun_abraham_kernel,
     options=EventTimeOptions,
     needs=Needs(comparison="never_treated", strata=True, exposure=True),
     estimand="average effect on each cohort in each period",

@@ -8,8 +8,9 @@ import numpy as np
 
 from evalaid.did.effects.effects import Effects
 from evalaid.did.effects.subsets import Subsets
+from evalaid.did.estimators.common.cohort_kernel import CohortKernel
 from evalaid.did.estimators.common.method import Method, Needs, cell_frame, population_of
-from evalaid.did.estimators.common.regression import Regression, fit_regression, fit_subsets
+from evalaid.did.estimators.common.regression import Regression, fit_regression, fit_subsets, regression_kernel
 from evalaid.did.panel.design import Design
 
 
@@ -41,6 +42,11 @@ def fit_twfe_subsets(design: Design, options: TwfeOptions) -> Subsets:
     return fit_subsets(design, METHOD, _plan(design), options.covariates)
 
 
+def twfe_kernel(design: Design, options: TwfeOptions) -> CohortKernel | None:
+    """Return the regression of :func:`fit_twfe` as a function of sums by cohort."""
+    return regression_kernel(design, METHOD, _plan(design), options.covariates)
+
+
 def _plan(design: Design) -> Regression:
     matrices = design.matrices
     treated = np.array(
@@ -59,6 +65,7 @@ METHOD = Method(
     name="twfe",
     fit=fit_twfe,
     subsets=fit_twfe_subsets,
+    kernel=twfe_kernel,
     options=TwfeOptions,
     needs=Needs(comparison="not_yet_treated", strata=True, exposure=True),
     estimand="one effect common to all cohorts and periods (a weighted average with possibly negative weights otherwise)",

@@ -24,7 +24,8 @@ from evalaid.base.effect_columns import (
 from evalaid.base.errors import InferenceError
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
-from evalaid.did.estimators.estimation import estimate, find_method
+from evalaid.did.estimators.common.cohort_kernel import CohortKernel
+from evalaid.did.estimators.estimation import estimate, find_kernel, find_method
 from evalaid.did.inference.options import check_options
 from evalaid.did.inference.randomisation.assignments import Assignments, list_assignments
 from evalaid.did.inference.randomisation.confidence_sets import invert, p_value_at, search
@@ -208,14 +209,18 @@ def randomize(
         kept.setdefault("actual", effects)  # the true design comes first
         return effects
 
-    actual, drawn = estimate_all(design, estimator, assignments, draws, seed, progress)
+    studentised = statistic == "studentised"
+
+    def sums(one: Design) -> CohortKernel | None:
+        return None if studentised else find_kernel(one, method, **options)
+
+    actual, drawn = estimate_all(design, estimator, assignments, draws, seed, progress, sums)
     missing = int(np.isnan(drawn.outcome).sum())
     if missing == len(drawn.outcome):
         raise InferenceError(
             f"{method} gives no estimate under any other assignment: something it reads (a covariate with the path of "
             "treatment, for example) belongs to the true one. Choose options that read starts only."
         )
-    studentised = statistic == "studentised"
     if studentised and not actual.covariance[0, 0] > 0:
         raise InferenceError(
             "statistic='studentised' needs a cohort (or comparison) of two units or more whose outcomes differ; no variation "

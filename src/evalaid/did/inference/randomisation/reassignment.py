@@ -1,4 +1,4 @@
-"""One estimate under many assignments: by contrasts where the estimator has them, by estimating again where not."""
+"""One estimate under many assignments: by contrasts or from sums by cohort where the estimator has them, else by estimating again."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from evalaid.base.errors import EvalaidError, InferenceError
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
+from evalaid.did.estimators.common.cohort_kernel import CohortKernel
 from evalaid.did.inference.randomisation.assignments import Assignments
 from evalaid.did.inference.randomisation.cohort_paths import SAME, Estimator, agree, read_contrasts, score_paths
 from evalaid.did.panel.design import Design
@@ -23,6 +24,8 @@ Progress = Callable[[int, int], object]
 
 # Contrasts are read once for each vector of cohort sizes; with more of them than this share of the draws, estimate again.
 MANY_SIZES = 0.25
+# Memberships of so many units are worked on at once.
+MEMBERSHIPS = 4_000_000
 # So many random assignments, beside the true one, are estimated again to see that contrasts give the same numbers.
 CHECKED = 1
 
@@ -34,8 +37,8 @@ class AssignmentMoments:
     ``outcome`` (draws,): estimates; NaN where the assignment admits none. ``treatment`` (draws,): the same estimator
     on the indicator of true treatment; None when it is not linear. ``covariance`` (draws, 3): variance of ``outcome``,
     covariance with ``treatment``, variance of ``treatment``, each the sum over cohorts of ``n/(n-1) sum (psi - mean
-    psi)^2`` over the n blocks of a cohort (Neyman's); a cohort of one block adds nothing. ``how``: "contrasts" or
-    "refits".
+    psi)^2`` over the n blocks of a cohort (Neyman's); a cohort of one block adds nothing; NaN where ``how`` is "sums".
+    ``how``: "contrasts", "sums" or "refits".
     """
 
     outcome: Floats
@@ -62,15 +65,79 @@ def estimate_all(
     draws: int,
     seed: int,
     progress: Progress | None = None,
+    sums: Callable[[Design], CohortKernel | None] | None = None,
 ) -> tuple[AssignmentMoments, AssignmentMoments]:
-    """Estimate under the true assignment and under all others that are drawn."""
+    """Estimate under the true assignment and under all others that are drawn; from ``sums`` by cohort where covariances are not needed."""
     effects = estimator(design)
     if len(effects) != 1 or np.isnan(effects.value).any():
         reason = join_texts(effects.cells["reason"])
         raise InferenceError(f"There is no estimate to hold against other assignments: {reason or 'it is missing'}.")
     total = min(draws, assignments.count)
     found = by_contrasts(design, estimator, assignments, assignments.runs(draws, seed), total, progress)
+    if found is None and sums is not None:
+        found = _from_sums(design, estimator, sums, assignments, draws, seed)
+        if found is not None and progress is not None:
+            progress(total, total)
     return found or by_refits(design, estimator, assignments, draws, seed, progress)
+
+
+def _from_sums(
+    design: Design,
+    estimator: Estimator,
+    sums: Callable[[Design], CohortKernel | None],
+    assignments: Assignments,
+    draws: int,
+    seed: int,
+) -> tuple[AssignmentMoments, AssignmentMoments] | None:
+    """Estimate on the outcome and on the indicator of true treatment from sums by cohort; None where one has no estimate."""
+    runs = list(assignments.runs(draws, seed))
+    columns = []
+    for one in (design, _with_outcome(design, _treatment(design, design))):
+        kernel = sums(one)
+        found = None if kernel is None else by_sums(one, estimator, kernel, assignments, runs)
+        if found is None:
+            return None
+        columns.append(found)
+    outcome, treatment = columns
+    unknown = np.full((len(outcome), 3), np.nan)
+    return (
+        AssignmentMoments(outcome[:1], treatment[:1], unknown[:1], "sums"),
+        AssignmentMoments(outcome[1:], treatment[1:], unknown[1:], "sums"),
+    )
+
+
+def by_sums(
+    design: Design,
+    estimator: Estimator,
+    kernel: CohortKernel,
+    assignments: Assignments,
+    runs: Iterable[Codes],
+    *,
+    without: bool = False,
+) -> Floats | None:
+    """Estimate under the true assignment and all of ``runs`` (draws, blocks) from sums by cohort, (1 + draws,).
+
+    ``without`` leaves out the units that are never treated under an assignment.
+    None where an assignment has no estimate, or the estimator itself finds another number for the true or the first assignment.
+    """
+    groups = np.arange(len(design.matrices.starts) - 1)
+    if without:
+        groups[-1] = -1
+    blocks = np.zeros((len(assignments.actual), kernel.features.shape[1]))
+    np.add.at(blocks, assignments.block, kernel.features)
+    runs, found = list(runs), []
+    for run in (assignments.actual[None], *runs):
+        step = max(1, MEMBERSHIPS // (run.shape[1] * len(groups)))
+        pieces = (run[at : at + step, None, :] == groups[:, None] for at in range(0, len(run), step))
+        found += [kernel.average(member.astype(float) @ blocks) for member in pieces]
+    estimates = np.concatenate(found)
+    size = float(np.abs(design.matrices.outcome).max())
+    checked = np.concatenate([assignments.actual[None], runs[0][:CHECKED]])
+    for codes, quick in zip(checked, estimates[: len(checked)], strict=True):
+        slow = estimator(move(design, assignments, codes))
+        if len(slow) != 1 or not agree(quick, float(slow.value[0]), size):
+            return None
+    return None if np.isnan(estimates).any() else estimates
 
 
 def by_refits(
@@ -125,8 +192,7 @@ def _refit(
             effects.append(estimator(_with_outcome(design, _treatment(true, design))))
     except EvalaidError:
         return np.nan, np.nan, np.full(3, np.nan)
-    block = dict(zip(true.matrices.units, assignments.block, strict=True))
-    rows = np.array([block[unit] for unit in effects[0].population.units])
+    rows = assignments.block[true.matrices.units.get_indexer(effects[0].population.units)]
     psi = [np.bincount(rows, one.influence.matrix()[:, 0], len(codes)).astype(np.float64) for one in effects]
     y, d = psi[0], psi[-1]
     products = np.array([_spread(y, y, codes), _spread(y, d, codes), _spread(d, d, codes)])

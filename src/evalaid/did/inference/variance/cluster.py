@@ -74,6 +74,8 @@ def clusters_of(effects: Effects, cluster: pd.Series | Sequence[pd.Series] | Non
 
 def _by_appearance(clusters: Clusters) -> Clusters:
     """Number the clusters by their first unit, so that random draws do not depend on the type or the spelling of labels."""
+    if len(clusters) == len(clusters.codes) and (clusters.codes == np.arange(len(clusters))).all():
+        return clusters
     found, first, code = np.unique(clusters.codes, return_index=True, return_inverse=True)
     order = np.argsort(first, kind="stable")
     if len(found) == len(clusters) and (found[order] == np.arange(len(found))).all():

@@ -98,7 +98,7 @@ def exact_changes(effects: Effects, clusters: Clusters, chosen: Codes) -> Floats
     count = len(chosen) + 1
     codes = np.full(len(clusters), count, dtype=np.int64)
     codes[chosen] = np.arange(len(chosen))
-    found = _without(effects, codes[clusters.codes], count)
+    found = None if effects.refit is None else _without(effects, codes[clusters.codes], count)
     if found is not None and np.allclose(found.value[-1], effects.value, rtol=SAME, atol=SAME, equal_nan=True):
         return found.value[:-1] - effects.value
     if effects.refit is None:
@@ -112,8 +112,6 @@ def exact_changes(effects: Effects, clusters: Clusters, chosen: Codes) -> Floats
 
 def _without(effects: Effects, codes: NDArray[np.int64], count: int) -> Without | None:
     """Carry closed forms of the estimator's own cells to these; ``codes`` are 0 to ``count``, the last a group that stays."""
-    if effects.refit is None:
-        return None
     if effects.derivation is None:
         return _of_estimator(effects, codes, count)
     found = []
@@ -140,7 +138,7 @@ def _of_estimator(effects: Effects, codes: NDArray[np.int64], count: int) -> Wit
         value = effects.leave_out(codes, count)
     if value is None:
         return None
-    return Without(value, _sizes(effects, kept), kept[:, :-1])
+    return Without(value, _sizes(effects, kept), kept[:, :-1], codes)
 
 
 def _sizes(effects: Effects, kept: Floats) -> Floats | None:

@@ -14,16 +14,18 @@ from evalaid.base.effect_columns import P_VALUE
 from evalaid.base.errors import EvalaidError, InferenceError
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
+from evalaid.did.estimators.estimation import find_kernel
 from evalaid.did.inference.options import check_options
 from evalaid.did.inference.randomisation.assignments import Assignments, list_assignments
 from evalaid.did.inference.randomisation.confidence_sets import TIE
-from evalaid.did.inference.randomisation.reassignment import by_contrasts, move
+from evalaid.did.inference.randomisation.reassignment import by_contrasts, by_sums, move
 from evalaid.did.panel.design import Design
 from evalaid.did.sensitivity.choices.declared import Specification, read_specifications
 from evalaid.did.sensitivity.choices.specifications import (
     cut_design,
     estimate_block,
     estimate_specification,
+    fit_options,
     group_blocks,
 )
 from evalaid.did.sensitivity.choices.spread import CHOICES
@@ -183,8 +185,8 @@ def _estimate_all(
     total, done = estimates.size, 0
     slow: dict[tuple[Any, ...], list[int]] = {}
     for key, block in group_blocks(declared).items():
-        together = [k for k in block if declared[k].covariates]
-        for k in (k for k in block if not declared[k].covariates):
+        together = []
+        for k in block:
             column = estimate_by_paths(design, declared[k], assignments, codes)
             if column is None:
                 together.append(k)
@@ -213,8 +215,8 @@ def _estimate_all(
 
 
 def estimate_by_paths(design: Design, one: Specification, assignments: Assignments, codes: Codes) -> Floats | None:
-    """Return the estimates of all assignments as sums of scores; None where that is not the estimator."""
-    cut = cut_design(design, one)
+    """Return the estimates of all assignments as sums of scores, or from sums by cohort; None where that is not the estimator."""
+    cut = cut_design(design, replace(one, comparison="own"))
     matrices = cut.matrices
     if matrices.n_units != design.n_units:  # who is left depends on the assignment
         return None
@@ -223,11 +225,25 @@ def estimate_by_paths(design: Design, one: Specification, assignments: Assignmen
     cohort = np.repeat(np.arange(len(number)), np.diff(design.matrices.starts))
     number[cohort[position]] = np.repeat(np.arange(len(matrices.starts) - 1), np.diff(matrices.starts))
     inside = replace(assignments, block=assignments.block[position], actual=number[assignments.actual])
+    only_treated = one.comparison == "eventually_treated"
+
+    def estimator(moved: Design) -> Effects:
+        return estimate_specification(cut_design(moved, one) if only_treated else moved, one)
+
     try:
-        found = by_contrasts(cut, lambda it: estimate_specification(it, one), inside, [number[codes]], len(codes))
+        if not one.covariates and not only_treated:
+            found = by_contrasts(cut, estimator, inside, [number[codes]], len(codes))
+            if found is not None:
+                return found[1].outcome
+        kernel = find_kernel(cut_design(cut, one) if only_treated else cut, one.method, **fit_options(one))
+        everyone = find_kernel(cut, one.method, **fit_options(one)) if only_treated else kernel
+        if kernel is None or everyone is None:
+            return None
+        kernel = replace(kernel, features=everyone.features)
+        estimates = by_sums(cut, estimator, kernel, inside, [number[codes]], without=only_treated)
     except EvalaidError:
         return None
-    return None if found is None else found[1].outcome
+    return None if estimates is None else estimates[1:]
 
 
 def _own_p_values(estimates: Floats, *, exact: bool) -> Floats:

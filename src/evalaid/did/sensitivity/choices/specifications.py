@@ -166,10 +166,15 @@ def cut_design(design: Design, specification: Specification) -> Design:
 
 def estimate_specification(design: Design, specification: Specification) -> Effects:
     """Estimate one specification by itself, on a design already cut to it: the overall effect, one cell."""
-    options = method_options(specification)
+    return estimate(design, specification.method, **fit_options(specification)).aggregate("overall")
+
+
+def fit_options(specification: Specification) -> dict[str, Any]:
+    """Return what `estimate` is asked for, beside the method."""
+    options = {"scale": specification.scale, **method_options(specification)}
     if "covariates" in {option.name for option in fields(find_method(specification.method).options)}:
         options["covariates"] = specification.covariates
-    return estimate(design, specification.method, scale=specification.scale, **options).aggregate("overall")
+    return options
 
 
 def estimate_block(

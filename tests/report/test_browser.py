@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from support.browser import PHONE_HEIGHT, look_at, open_browser, open_page
+from support.browser import PHONE_HEIGHT, SHEETS, count_sheets, look_at, open_browser, open_page
 from support.projects import ROOT
 
 from evalaid.report.site.answer import load_answer
@@ -220,3 +220,6 @@ def test_every_page_of_a_report_of_this_machine_is_whole_and_small(browser, fold
     pages = sorted(folder.glob("*.html"))
     assert {path.name: path.stat().st_size for path in pages if path.stat().st_size > BYTES} == {}
     assert {path.name: wrong for path in pages if (wrong := look_at(browser, path))} == {}
+    assert [path.name for path in pages if "Warning:" in path.read_text(encoding="utf-8")] == []
+    if folder.name != "synthesis":
+        assert count_sheets(browser, folder) <= SHEETS

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pandas as pd
 import pytest
-from support.browser import PHONE_HEIGHT, count_printed, look_at, open_browser, open_page
+from support.browser import PHONE_HEIGHT, SHEETS, count_sheets, look_at, open_browser, open_page
 from support.projects import ROOT
 
 from evalaid.did.estimators.identities import ROUNDING
@@ -48,8 +48,6 @@ def values(run):
 
 
 PAGES = ("index", "evidence", "details", "robustness", "tests", "methods", "numbers", "downloads")
-READ = ("index", "evidence", "robustness", "methods")  # the pages of a study that are read from end to end, and printed
-SHEETS = 25  # of A4
 WORDS, HEADINGS, TABLES, BYTES = 3000, 12, 12, 400_000  # of a page
 
 
@@ -281,12 +279,7 @@ def test_the_pages_are_whole_in_a_browser_and_printed_on_few_sheets(run):
     with open_browser() as browser:
         found = {path.name: wrong for path in sorted(run.folder.glob("*.html")) if (wrong := look_at(browser, path))}
         assert found == {}
-        sheets = 0
-        for path in sorted(run.folder.glob("*.html")):
-            if path.stem.partition("_")[0] in READ:
-                with open_page(browser, path, 1440, 900) as (page, _):
-                    sheets += count_printed(page)
-        assert sheets <= SHEETS
+        assert count_sheets(browser, run.folder) <= SHEETS
         with open_page(browser, run.folder / "index.html") as (page, _):
             box = page.locator(".sentence").first.bounding_box()
             assert box["y"] + box["height"] <= PHONE_HEIGHT

@@ -11,6 +11,8 @@ BROWSER = "EVALAID_BROWSER"  # names the browser's program where it is not on PA
 WIDTHS = (390, 820, 1440)
 PHONE_HEIGHT = 844
 SMALLEST_LETTER = 9  # CSS pixels
+SHEETS = 25  # of A4, on which a study is printed
+LISTS = ("numbers", "downloads")  # pages of a study that are looked up and never printed: their sheet is their head
 ROUNDING = 0.05  # of a letter's size on the screen
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
@@ -76,6 +78,19 @@ def find_faults(page):
 def count_printed(page):
     """Return on how many sheets of A4 a page is printed."""
     return len(re.findall(rb"/Type\s*/Page\b(?!s)", page.pdf(format="A4", prefer_css_page_size=True)))
+
+
+def count_sheets(browser, folder):
+    """Return on how many sheets the pages of a study are printed, all but the lists; a list must not print what it lists."""
+    sheets = 0
+    for path in sorted(folder.glob("*.html")):
+        with open_page(browser, path, 1440, 900) as (page, _):
+            if path.stem.partition("_")[0] in LISTS:
+                page.emulate_media(media="print")
+                assert not page.locator("main").is_visible(), path.name
+            else:
+                sheets += count_printed(page)
+    return sheets
 
 
 def look_at(browser, path):

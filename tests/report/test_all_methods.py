@@ -15,6 +15,7 @@ from evalaid.report.questions.all_methods import (
     survey_scales,
 )
 from evalaid.report.questions.doses import average_dose_effects, estimate_dose
+from evalaid.report.questions.method_paths import trace_methods, trace_synthetic
 from evalaid.report.wording.share_and_counts import tell_counts, tell_scales
 from evalaid.study.sample import load_design
 
@@ -139,3 +140,33 @@ def test_the_doses_of_a_study_are_those_of_its_own_section():
     assert row[columns].tolist() == pytest.approx(own[columns].tolist(), rel=1e-12)
     assert row["reason"] == ""
     assert row["made_by"].startswith("dose(column=dose, comparison=lowest_dose, base=mean, degree=1)")
+
+
+def test_methods_over_time_are_those_of_the_study_on_its_own_sample():
+    spec = ea.StudySpec(study="korea_obstetrics")
+    frame = trace_methods(spec)
+    assert frame["series"].iloc[0] == spec.methods[spec.main].label
+    assert frame["series"].nunique() == 5
+    main = ea.estimate(load_design(spec), "callaway_santanna", **spec.methods[spec.main].options).aggregate(
+        "event_time"
+    )
+    own = frame[frame["series"] == spec.methods[spec.main].label]
+    np.testing.assert_allclose(own["estimate"], 100 * main.value)
+    assert trace_methods(spec.change({"methods": {spec.main: spec.methods[spec.main].model_dump()}})).empty
+
+
+def test_a_synthetic_comparison_is_the_treated_less_their_effect_and_its_weights_add_up():
+    spec = ea.StudySpec(study="korea_satellites")
+    frame = trace_synthetic(spec)
+    assert frame["panel"].unique().tolist() == [
+        "Synthetic control for 의정부 alone",
+        "Synthetic control for 광명 alone",
+    ]
+    for name, own in frame.groupby("panel"):
+        assert own[own["kind"] == "weight"]["value"].sum() == pytest.approx(100)
+        (entry,) = [entry for entry in spec.methods.values() if entry.label == name]
+        effects = ea.estimate(load_design(spec.change(entry.changes)), entry.method)
+        treated, other = (own[own["kind"] == kind].set_index("label")["value"] for kind in ("treated", "comparison"))
+        after = (treated - other)[treated.index >= own["start_label"].iloc[0]]
+        assert after.mean() == pytest.approx(100 * effects.aggregate("overall").value[0])
+    assert trace_synthetic(ea.StudySpec(study="korea_responsible_hospitals")).empty

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evalaid.report.display import curves, divergence_figure, exclusion_figure, figures, fonts
+from evalaid.report.display import curves, divergence_figure, exclusion_figure, figures, fonts, synthetic_figure
 from evalaid.report.display.canvas import Look
 from evalaid.report.display.formatted_tables import COLUMNS, ColumnFormat, FormattedTable, collect_notes
 from evalaid.report.display.rendered_figure import draw
@@ -58,6 +58,12 @@ DRAWINGS = {
         "lower": [4.6, 2.6, -1.0], "upper": [4.8, 6.8, 3.0], "alike": "no",
     }),
     curves.draw_placebos: pd.DataFrame({"test": "Others", "estimate": [0.1, -0.4, 2.0], "actual": [False, False, True]}),
+    curves.draw_permutations: pd.DataFrame({"estimate": [0.1, -0.4, 2.0, 0.3], "actual": 1.0, "p_value": 0.25}),
+    synthetic_figure.draw_synthetic: pd.DataFrame({
+        "panel": "Synthetic control", "kind": ["treated"] * 3 + ["comparison"] * 3 + ["weight"] * 2, "start_label": "2020",
+        "label": ["2018", "2019", "2020"] * 2 + ["C01", "others"], "value": [40.0, 41.0, 45.0, 40.1, 40.9, 42.0, 60.0, 40.0],
+        "more": [0] * 7 + [3],
+    }),
     curves.draw_recovery: pd.DataFrame({"label": ["a", "b"], "bias": [0.2, np.nan], "sd": [0.4, np.nan]}),
     curves.draw_forest: EFFECTS.assign(
         data_kind=["real", "simulated"] * 2, truth=[np.nan, 1.0, np.nan, np.nan], estimate=[0.5, 1.1, np.nan, 0.2],

@@ -199,10 +199,10 @@ def test_an_interval_that_is_known_to_be_too_short_makes_no_effect_appear(shangh
         }
     )
     none, some = with_finding(shanghai, 1.0, -0.5, 2.5), with_finding(shanghai, 1.0, 0.1, 1.9)
-    assert clusters.judge_clusters(none, rows).answer == AS_MUCH
-    assert clusters.judge_clusters(some, rows).answer == WEAKENED
+    assert clusters.judge_clusters(none, clusters.Inferred(rows, rows[:0])).answer == AS_MUCH
+    assert clusters.judge_clusters(some, clusters.Inferred(rows, rows[:0])).answer == WEAKENED
     careful = rows.assign(p_value=[0.20, 0.20, 0.01])
-    assert clusters.judge_clusters(none, careful).answer == APPEARS
+    assert clusters.judge_clusters(none, clusters.Inferred(careful, rows[:0])).answer == APPEARS
 
 
 @pytest.mark.parametrize(
@@ -309,7 +309,7 @@ def test_effects_by_dose_are_not_put_to_tests_of_effects_by_cohort():
     for threat in about_cells:
         row = judged(threat, case)
         assert (row["answer"], row["result"]) == (UNKNOWN, f"Not possible: {NO_CELLS}.")
-    assert clusters.examine_clusters(case)["estimate"].notna().sum() >= 3
+    assert clusters.examine_clusters(case).table["estimate"].notna().sum() >= 3
 
 
 def test_bounds_without_divergence_are_the_estimate_of_the_study(shanghai):
@@ -335,13 +335,19 @@ def test_event_times_with_one_treated_cluster_are_left_out_of_the_bounds_and_nam
 
 
 def test_every_kind_of_inference_has_the_same_estimate_but_those_of_the_regression(shanghai):
-    table = clusters.examine_clusters(shanghai).set_index("key")
+    found = clusters.examine_clusters(shanghai)
+    table = found.table.set_index("key")
     own = table.drop(index=["CR2", "wild"])
     assert np.ptp(own["estimate"]) < ROUNDING
     assert table.loc["CR2", "estimate"] == pytest.approx(table.loc["wild", "estimate"], abs=ROUNDING)
     assert table.loc["auto", "conf_low"] == pytest.approx(shanghai.finding.conf_low, abs=ROUNDING)
     assert (table["conf_low"] <= table["estimate"]).all()
     assert (table["p_value"].between(0, 1)).all()
+    drawn = found.permutations
+    assert drawn["actual"].unique() == pytest.approx([table.loc["randomisation", "estimate"]])
+    far = (drawn["estimate"].abs() >= drawn["actual"].abs() - ROUNDING).sum()
+    p = far / len(drawn) if len(drawn) != clusters.ASSIGNMENTS else (1 + far) / (1 + clusters.ASSIGNMENTS)
+    assert p == pytest.approx(table.loc["randomisation", "p_value"])
 
 
 def test_changes_without_a_part_are_estimates_less_the_main_one(shanghai):

@@ -165,7 +165,7 @@ def add_legend(canvas: Canvas, look: Look, handles: Sequence[Any] | None = None,
         names = [handle.get_label() for handle in handles]
     if handles:
         columns = min(len(names), 2 if look.narrow and most > 1 else most)
-        names = [fold(name, 26 if look.narrow and columns > 1 else 60) for name in drawable(names)]
+        names = [fold(name, 26 if look.narrow and columns > 1 else min(60, 108 // columns)) for name in drawable(names)]
         canvas.legend(
             handles, names, loc="outside lower center", ncols=columns, frameon=False, fontsize=SMALL, handlelength=1.6,
             columnspacing=1.4, **options,

@@ -62,12 +62,12 @@ def draw_event_study(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
         by side without bands.
     look : Look
     """
-    canvas, axes = open_canvas(look, 4.0)
+    several = SERIES_COLUMN in frame
+    canvas, axes = open_canvas(look, 4.0 + (0.1 * frame[SERIES_COLUMN].nunique() if several else 0))
     drawn_of, frame = frame, in_window(frame)
     left = drawn_of[~drawn_of.index.isin(frame.index)]
     cut = plot_event_study(axes, frame, look)
-    add_legend(canvas, look, most=3)
-    several = SERIES_COLUMN in frame
+    add_legend(canvas, look, most=3 if not several else 1 if look.narrow else 2)
     after = frame[(frame["event_time"] >= 0) & frame[ESTIMATE].notna()]
     before = frame[(frame["event_time"] < 0) & frame[CONF_LOW].notna()]
     names: dict[str, object] = {"k": int(leaves_out_zero(after).sum()), "n": len(after)}

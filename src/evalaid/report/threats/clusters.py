@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
@@ -26,10 +27,11 @@ from evalaid.did.effects.effects import Effects
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.inference.infer import Vcov, infer
 from evalaid.did.inference.randomisation.few_treated import few_treated
-from evalaid.did.inference.randomisation.permutation import randomize
+from evalaid.did.inference.randomisation.permutation import Randomization, randomize
 from evalaid.did.inference.wild.wild import wild_bootstrap
 from evalaid.did.panel.design import Design
-from evalaid.report.exhibits import Exhibit, Tabled
+from evalaid.report.display.curves import draw_permutations
+from evalaid.report.exhibits import Drawn, Exhibit, Tabled
 from evalaid.report.questions.analysis import overall
 from evalaid.report.questions.effect_rows import effect_row
 from evalaid.report.questions.put_in import TRUTH
@@ -56,7 +58,15 @@ FEW_TREATED_KINDS: dict[FewTreated, str] = {
 _KEPT = (*RESULTS, *CLUSTERS)
 
 
-def examine_clusters(case: Case) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Inferred:
+    """The main estimate by kind of inference, and its estimates under assignments drawn again (no rows without any)."""
+
+    table: pd.DataFrame
+    permutations: pd.DataFrame
+
+
+def examine_clusters(case: Case) -> Inferred:
     """Repeat the inference for the main estimate with everything that holds with few clusters or few treated ones.
 
     Kinds that need a regression use the extended two-way regression where the main method is none; its estimate differs then
@@ -87,23 +97,35 @@ def examine_clusters(case: Case) -> pd.DataFrame:
         rows.append(_row(case, "CR2", f"{_CR2}{of}", name, partial(infer, regression, level, "CR2")))
         rows.append(_row(case, "wild", f"{_WILD}{of}", name, partial(_wild, case, regression)))
     label = "Randomisation: who was treated, drawn again"
-    rows.append(_row(case, "randomisation", label, case.method, partial(_drawn, case)))
+    drawn: Randomization | None = None
+    try:
+        drawn = _drawn(case)
+        rows.append(_row(case, "randomisation", label, case.method, drawn.tidy))
+    except EvalaidError as error:
+        rows.append(_missing(case, "randomisation", label, reason_of(error)))
     if case.spec.robustness.size is not None:
         design, of = _complete(case)
         for kind, name in FEW_TREATED_KINDS.items():
             rows.append(_row(case, kind, f"{name}{of}", case.method, partial(_residuals, case, design, kind)))
-    return pd.DataFrame(rows)
+    return Inferred(pd.DataFrame(rows), _permutations(case, drawn))
 
 
-def show_clusters(_case: Case, table: pd.DataFrame) -> list[Exhibit]:
-    """List the main estimate by kind of inference."""
+def show_clusters(_case: Case, found: Inferred) -> list[Exhibit]:
+    """List the main estimate by kind of inference, and draw its distribution over assignments."""
     columns = ["label", ESTIMATE, STD_ERROR, CONF_LOW, CONF_HIGH, P_VALUE, "reason"]
-    return [Tabled(table, "inference", columns, "The main estimate by kind of inference")]
+    return [
+        Tabled(found.table, "inference", columns, "The main estimate by kind of inference"),
+        Drawn(
+            draw_permutations, found.permutations, "permutations",
+            "The main estimate among those under assignments drawn again: the randomisation of the table above.",
+            without="",
+        ),
+    ]  # fmt: skip
 
 
-def judge_clusters(case: Case, table: pd.DataFrame) -> Judged:
+def judge_clusters(case: Case, found: Inferred) -> Judged:
     """Judge by the p-values of all kinds: an interval that is known to be too short makes no effect appear."""
-    finding = case.finding
+    finding, table = case.finding, found.table
     known = table[table[P_VALUE].notna()]
     if known.empty:
         return Judged("No kind of inference gives an interval on this design.", UNKNOWN)
@@ -145,18 +167,25 @@ def _wild(case: Case, effects: Effects) -> pd.DataFrame:
     return wild_bootstrap(effects, draws=WILD_DRAWS, level=case.spec.level, seed=case.spec.seed, kind=kind)
 
 
-def _drawn(case: Case) -> pd.DataFrame:
-    strata = case.spec.robustness.strata
-    found = randomize(
+def _drawn(case: Case) -> Randomization:
+    return randomize(
         case.design,
         case.method,
         draws=ASSIGNMENTS,
         seed=case.spec.seed,
-        strata=strata,
+        strata=case.spec.robustness.strata,
         level=case.spec.level,
         **case.options,
     )
-    return found.tidy()
+
+
+def _permutations(case: Case, drawn: Randomization | None) -> pd.DataFrame:
+    """List the estimate of each assignment beside the true one, in the unit of the report."""
+    if drawn is None:
+        return pd.DataFrame(columns=[ESTIMATE, "actual", P_VALUE, TRUTH])
+    factor = case.unit[1]
+    said = {"actual": factor * float(drawn.actual[ESTIMATE].iloc[0]), P_VALUE: drawn.p_value, TRUTH: case.truth}
+    return pd.DataFrame({ESTIMATE: factor * drawn.table[ESTIMATE].to_numpy(dtype=float)}).assign(**said)
 
 
 def _complete(case: Case) -> tuple[Design, str]:

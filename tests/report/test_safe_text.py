@@ -106,7 +106,11 @@ def test_every_file_of_a_report_is_safe(tmp_path, monkeypatch):
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="LaTeX is not here; the check above needs none")
 def test_latex_itself_takes_a_table(tmp_path):
     written = made(SPECIAL, SPECIAL, SPECIAL).to_latex()
-    document = r"\documentclass{article}\usepackage{booktabs}\begin{document}" + written + r"\end{document}"
+    document = (
+        r"\documentclass{article}\usepackage{array,booktabs,threeparttable}\begin{document}"
+        + written
+        + r"\end{document}"
+    )
     (tmp_path / "a.tex").write_text(document, encoding="utf-8")
     done = subprocess.run(["pdflatex", "-interaction=batchmode", "-halt-on-error", "a.tex"], cwd=tmp_path, check=False)
     assert done.returncode == 0

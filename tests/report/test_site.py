@@ -113,6 +113,29 @@ def test_the_answer_has_the_verdict_the_number_the_truth_and_the_most_serious_th
     assert "Anything about what the real programme did." in html
 
 
+def test_the_answer_tells_a_threat_in_a_sentence_and_without_the_mark_that_guards_a_spreadsheet(report):
+    rows = 'key,threat,tried,result,answer,reach_low,reach_high\na,First,L,"\'+1.5 to +2.5 pp. More of it.",leaves the effect,,\nb,Second,M,Long tale. More.,excludes less,-3.25,9\n'
+    (report / "tables" / "answers.csv").write_text(rows, encoding="utf-8")
+    pages = pages_of(report)
+    assert "<strong>First</strong>: +1.5 to +2.5 pp. <em>" in pages["index"]
+    assert "<strong>Second</strong>: Not excluded under this threat: −3.2 to +9.0. <em>" in pages["index"]
+    assert "More" not in re.sub(
+        r"<style>.*?</style>", "", pages["index"].split("</header>")[1].split("<dl>")[0], flags=re.DOTALL
+    )
+
+
+def test_a_curve_that_is_cut_says_so_and_marks_where(report):
+    heads = "label,method,covariates,window,comparison,scale,estimate,conf_low,conf_high,is_main\n"
+    (report / "specifications.csv").write_text(
+        heads + "a,m,n,w,c,s,1,-1,3,False\nb,m,n,w,c,t,2,-90,3,True\n", encoding="utf-8"
+    )
+    html = pages_of(report)["index"]
+    assert re.search(r"The axis is cut at ±\d+; an arrow", html.split("Would other choices")[1])
+    assert html.count('class="band on"') == 2  # once for a phone, once for a page
+    (report / "specifications.csv").write_text(heads + "a,m,n,w,c,s,1,-1,3,True\n", encoding="utf-8")
+    assert "axis is cut" not in pages_of(report)["index"].split("Would other choices")[1]
+
+
 def test_what_a_finding_must_not_be_taken_for_stands_under_it_before_the_threats(report):
     html = pages_of(report, {**SPEC, "caution": "It is <no> partnership."})["index"]
     head = html.split("</header>")[0]

@@ -17,6 +17,7 @@ from evalaid.report.threats import choices, verdicts
 from evalaid.report.threats.finding import ON_NO_EFFECT, Finding, put_to_test
 from evalaid.report.wording.language import list_languages, load_catalogue
 from evalaid.report.wording.prose import fill
+from evalaid.report.wording.robustness import tell_widest
 from evalaid.study.sample import load_design
 from evalaid.study.spec import StudySpec
 from evalaid.study.surroundings import load_shares, load_starts_elsewhere
@@ -250,3 +251,19 @@ def test_an_effect_is_fragile_when_a_threat_takes_its_sign_or_most_of_it():
     assert not verdicts.takes_it(table).any()
     assert verdicts.takes_it(table.assign(moved_share=[-5.0, -60.0])).tolist() == [False, True]
     assert verdicts.takes_it(table.assign(answer=["reaches zero", "turns the sign"])).all()
+
+
+@pytest.mark.parametrize(
+    ("limit", "low", "high", "said"),
+    [
+        (100, -193, 204, "on either side"),
+        (100, -193, 20, "below zero"),
+        (100, -3, 100, "above zero"),
+        (100, -99, 99, ""),
+        (math.inf, -193, 204, ""),
+    ],
+)
+def test_of_a_share_it_is_said_where_nothing_is_excluded(limit, low, high, said):
+    told = tell_widest("Trends", limit, low, high)
+    assert ("so nothing is excluded" in told) == bool(said)
+    assert told.endswith(f" A share moves by 100 points at most, so nothing is excluded {said}." if said else "trends.")

@@ -26,7 +26,7 @@ _LETTERS = (
     "'Noto Sans CJK KR', 'Malgun Gothic', sans-serif"
 )
 _PAGE = {
-    INK: "--ink", "#000000": "--ink", GREY: "--soft", PALE: "--line", "#ffffff": "--paper", ACCENT: "--accent",
+    "#eceff2": "--zone", INK: "--ink", "#000000": "--ink", GREY: "--soft", PALE: "--line", "#ffffff": "--paper", ACCENT: "--accent",
     BAND: "--pale", WARN: "--warn",
 }  # fmt: skip
 _COLOUR = re.compile("|".join(_PAGE), re.IGNORECASE)

@@ -27,6 +27,17 @@ def csv_text(frame: pd.DataFrame) -> str:
     return safe.rename(columns=_cell).to_csv(index=False, lineterminator="\n")
 
 
+def unguarded(text: str) -> str:
+    """Return a text of a file that `csv_text` wrote as it was: without the apostrophe that keeps a spreadsheet from computing it.
+
+    Examples
+    --------
+    >>> unguarded("'+1 to +2"), unguarded("'tis"), unguarded("+1")
+    ('+1 to +2', "'tis", '+1')
+    """
+    return text[1:] if text[:1] == "'" and _cell(text[1:]) == text else text
+
+
 def tex_cell(text: str) -> str:
     r"""Write a text as one cell of a LaTeX table.
 

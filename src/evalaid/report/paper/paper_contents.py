@@ -5,7 +5,6 @@ Nothing is computed here: prose, tables and figures are those of the pages, the 
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections import Counter
@@ -21,7 +20,7 @@ from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ESTIMATE, STD_ERROR
 from evalaid.did.estimators.registry import METHODS
 from evalaid.report.display.table_files import TableGrid
 from evalaid.report.paper.page_parts import Part, read_parts
-from evalaid.report.site.answer import load_answer
+from evalaid.report.site.answer import load_answer, read_rows
 from evalaid.report.site.answer_sentences import list_facts, tell_finding, write_numbers
 from evalaid.report.site.blocks import show_notebook
 from evalaid.report.site.notes import Notes
@@ -212,7 +211,7 @@ def _table(
 
 def _specifications(folder: Path, words: Catalogue) -> Iterator[Part]:
     """Yield every distinct specification with what it gives, and the declared ones that give nothing with the reason."""
-    rows = _read(folder / "specifications.csv")
+    rows = read_rows(folder / "specifications.csv")
     chosen = ("method", "covariates", "window", "comparison", "scale")
     heads = [words(f"explorer.{name}") for name in chosen]
 
@@ -247,7 +246,7 @@ def _specifications(folder: Path, words: Catalogue) -> Iterator[Part]:
             "", words("paper.specifications"), [*heads, words("figure.effect") + own, words("paper.interval"), ""], told, (5, 6),
             [words("paper.main_marked")],
         )  # fmt: skip
-    without = [row for row in _read(folder / "declared.csv") if not row["place"]]
+    without = [row for row in read_rows(folder / "declared.csv") if not row["place"]]
     if without:
         reasons = Counter((row["method"], row["scale"], row["reason"]) for row in without)
         told = [
@@ -301,10 +300,3 @@ def _grid(part: Part, kind: str) -> TableGrid:
         part["name"], part["caption"], said, tuple(part["heads"]), tuple(tuple(row) for row in part["rows"]), tuple(part["numeric"]),
         tuple(column == STD_ERROR for column in part["columns"]), tuple(part["notes"][1 if said else 0 :]),
     )  # fmt: skip
-
-
-def _read(path: Path) -> list[dict[str, str]]:
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))

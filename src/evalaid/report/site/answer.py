@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from evalaid.base.effect_columns import BAND_HIGH, BAND_LOW, CONF_HIGH, CONF_LOW, ESTIMATE, TREATED_CLUSTERS
+from evalaid.report.display.safe_text import unguarded
 from evalaid.report.questions.put_in import TRUTH
 from evalaid.report.site.answer_line import ANSWER_FILE
 from evalaid.report.threats.finding import (
@@ -197,7 +198,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         return []
     with path.open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
+        return [{name: unguarded(text or "") for name, text in row.items()} for row in csv.DictReader(stream)]
 
 
 def _number(text: str | None) -> float | None:

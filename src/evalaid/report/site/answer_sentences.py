@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from html import escape
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 from markupsafe import Markup
 
 from evalaid.base.effect_columns import TREATED_CLUSTERS
-from evalaid.report.site.answer import Answer
+from evalaid.report.site.answer import Answer, ThreatRow
 from evalaid.report.verdict import SHOWN
 from evalaid.report.wording.language import Catalogue
 from evalaid.report.wording.prose import format_value
+
+_SENTENCE = re.compile(r".*?(?:[.!?](?=\s+[^\sa-z])|[\u3002\uff01\uff1f])", re.DOTALL)
 
 
 def write_numbers(answer: Answer, words: Catalogue) -> dict[str, str]:
@@ -71,7 +74,7 @@ def tell_finding(answer: Answer, words: Catalogue, names: Mapping[str, str]) -> 
 def list_facts(answer: Answer, words: Catalogue, spec: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return who was compared with whom, and from what."""
     counts = answer.counts
-    rows = [(words("facts.programme"), str(spec["programme"]))]
+    rows = [(words("facts.programme"), first_sentence(str(spec["programme"])))]
     if {"units", "clusters", TREATED_CLUSTERS} <= set(counts):
         alone = spec["unit_label"] == spec["cluster_label"] and counts["units"] == counts["clusters"]
         compared = words(
@@ -86,6 +89,26 @@ def list_facts(answer: Answer, words: Catalogue, spec: Mapping[str, Any]) -> lis
     if spec["data_notes"]:
         rows.append((words("facts.data"), "; ".join(str(source) for source in spec["sources"][:1])))
     return rows
+
+
+def tell_briefly(row: ThreatRow, words: Catalogue) -> str:
+    """Return in few words what a threat does: the effects that it leaves open, or the first sentence of its result."""
+    if row.reach is None:
+        return first_sentence(row.result)
+    low, high = (format_value(end, "number", 1, signed=True) for end in row.reach)
+    return words("threats.alt", low=low, high=high)
+
+
+def first_sentence(text: str) -> str:
+    """Return a text up to the end of its first sentence.
+
+    Examples
+    --------
+    >>> first_sentence("Trends, e.g. of 1.5 points, differ. More."), first_sentence("一句。两句。")
+    ('Trends, e.g. of 1.5 points, differ.', '一句。')
+    """
+    found = _SENTENCE.match(" ".join(text.split()))
+    return found.group() if found else text
 
 
 def _choose(kind: str, answer: Answer, words: Catalogue, names: Mapping[str, str]) -> Markup:

@@ -162,6 +162,12 @@ def _text(x: float, y: float, text: str, anchor: str, name: str = "tick") -> str
     )
 
 
+def cut_of_curve(answer: Answer) -> float | None:
+    """Return where the axis of the curve is cut on both sides of zero; None where every interval is drawn whole."""
+    reach = REACH * max((abs(row.estimate) for row in answer.choices), default=0.0)
+    return reach if any(abs(end) > reach for row in answer.choices for end in row.ends or ()) else None
+
+
 def draw_choices(answer: Answer, words: Catalogue, width: int, height: int) -> str:
     """Draw the curve of all distinct specifications, sorted, with the main one marked; the script of the page moves along it."""
     rows = answer.choices
@@ -178,11 +184,15 @@ def draw_choices(answer: Answer, words: Catalogue, width: int, height: int) -> s
         if row.ends is not None:
             low, high = max(row.ends[0], y.low), min(row.ends[1], y.high)
             parts.append(f'<line class="band" x1="{at:.1f}" x2="{at:.1f}" y1="{y(low):.1f}" y2="{y(high):.1f}"/>')
+            for beyond, end, back in ((row.ends[0] < y.low, y(low), -5), (row.ends[1] > y.high, y(high), 5)):
+                if beyond:
+                    tip = f"M{at - 3:.1f} {end + back:.1f} L{at:.1f} {end:.1f} L{at + 3:.1f} {end + back:.1f}"
+                    parts.append(f'<path class="band on" d="{tip}"/>')
         shape, size = ("estimate", 5) if row.is_main else ("choice", 2.5)
         parts.append(f'<circle class="{shape}" data-at="{place}" cx="{at:.1f}" cy="{y(row.estimate):.1f}" r="{size}"/>')
-    cut = any(abs(end) > reach for row in rows for end in row.ends or ())
+    cut = cut_of_curve(answer)
     alt = words("explorer.alt", n=len(rows), low=signed(rows[0].estimate, 2), high=signed(rows[-1].estimate, 2))
-    alt += " " + words("event.cut", cut=f"{reach:.1f}") if cut else ""
+    alt += "" if cut is None else " " + words("event.cut", cut=f"{cut:.0f}")
     scale = f'data-low="{y.low:.6g}" data-high="{y.high:.6g}" data-bottom="{y.start:g}" data-top="{y.end:g}"'
     return (
         f'<svg class="choices" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(alt)}" {scale}>{"".join(parts)}'

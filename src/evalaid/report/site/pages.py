@@ -20,11 +20,19 @@ from markupsafe import Markup
 
 from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ESTIMATE
 from evalaid.report.site.answer import MAIN, TRUTHS, Answer, read_answer, read_rows, save_answer
-from evalaid.report.site.answer_sentences import list_facts, tell_finding, tell_verdict, write_numbers
+from evalaid.report.site.answer_sentences import list_facts, tell_briefly, tell_finding, tell_verdict, write_numbers
 from evalaid.report.site.blocks import PageBlock, name_heading, show_headlines, show_notebook, to_html
 from evalaid.report.site.chapters import Chapter, lay_out, locate, resolve
 from evalaid.report.site.explorer import Explorer, read_explorer
-from evalaid.report.site.marks import cut_of, draw_choices, draw_event_study, draw_reach, draw_strip, signed
+from evalaid.report.site.marks import (
+    cut_of,
+    cut_of_curve,
+    draw_choices,
+    draw_event_study,
+    draw_reach,
+    draw_strip,
+    signed,
+)
 from evalaid.report.site.notes import Notes, anchor_of
 from evalaid.report.wording.language import Catalogue, load_catalogue
 from evalaid.report.wording.prose import format_value
@@ -303,9 +311,12 @@ def _answer(
         "event": [
             (name, draw_event_study(answer, words, axis, *size)) for name, size in (("phone", PHONE), ("desk", DESK))
         ],
+        "choices_cut": "" if (far := cut_of_curve(answer)) is None else words("event.cut", cut=f"{far:.0f}"),
         "choices": [(name, draw_choices(answer, words, *size)) for name, size in (("phone", PHONE), ("desk", DESK))],
         "explored": None if explorer is None else _explored(explorer, answer, words),
-        "overturn": () if answer.estimate is None else answer.threats[:OVERTURN],  # there is nothing to overturn
+        "overturn": ()
+        if answer.estimate is None
+        else [(row, tell_briefly(row, words)) for row in answer.threats[:OVERTURN]],  # there is nothing to overturn
         "reasons": read_rows(notes.folder / "tables" / "refusal.csv"),
         "short": show_headlines(stored, notes),
         "facts": list_facts(answer, words, spec),

@@ -126,7 +126,7 @@ def _tell_intervals(case: Case, pretended: pd.DataFrame, starts: pd.Series) -> l
         what = "starts, outcomes or controls" if pretended["n_treated"].notna().any() else "starts or outcomes"
         outside, chance = int(leaves_out_zero(pretended).sum()), len(pretended) * (1 - case.spec.level)
         said.append(
-            f"Of {len(pretended)} intervals of pretended {what} {outside} leave out zero; chance alone gives "
+            f"Of {len(pretended)} interval{'s' * (len(pretended) > 1)} of pretended {what} {outside} leave out zero; chance alone gives "
             f"{chance:.2g}."
         )
     if len(starts):

@@ -138,7 +138,7 @@ def _with_errors(event: Effects, level: float) -> tuple[Effects, str]:
     time = event.cells["event_time"].to_numpy()
     if known.all() or not (known & (time >= 0)).any() or not (known & (time < 0) & (event.value != 0)).any():
         return event, ""
-    times = ", ".join(f"{value:+d}" for value in time[~known].tolist())
+    times = ", ".join(f"{value:+d}".replace("-", "\N{MINUS SIGN}") for value in time[~known].tolist())
     return event.select(known), f" Left out, with one treated cluster: event time {times}."
 
 

@@ -38,6 +38,8 @@ COLUMNS = {
     "answer": ColumnFormat("What it does to the finding"),
 }
 
+WHOLE_SHARE = 100  # points that a share can move by at most
+
 
 def list_threats() -> pd.DataFrame:
     """List what could be wrong and what is tried against it, before any result: ``key``, ``threat``, ``tried``."""
@@ -122,6 +124,8 @@ def sum_up_threats(table: pd.DataFrame, case: Case | Refusal) -> tuple[str, ...]
     said = [tell_answer(word, own, len(table)) for word, own in found if len(own)]
     widest = table[REACH[1]] - table[REACH[0]]
     if widest.notna().any():
-        said.insert(0, tell_widest(str(table["threat"].iloc[int(widest.argmax())])))
+        ends = table[REACH[0]].min(), table[REACH[1]].max()
+        limit = WHOLE_SHARE if case.finding.unit == "pp" else math.inf
+        said.insert(0, tell_widest(str(table["threat"].iloc[int(widest.argmax())]), limit, *ends))
     taking = list(table.loc[takes_it(table), "threat"])
     return (tell_verdict(verdict_on(case, table), taking), *said)

@@ -135,11 +135,14 @@ def tell_verdict(verdict: str, taking: Sequence[str]) -> str:
     return f"**Verdict: {words[:1].lower()}{words[1:]}**{but}. {{overall.main:effect}}."
 
 
-def tell_widest(threat: str) -> str:
-    """Write the widest range of effects that a threat leaves open."""
+def tell_widest(threat: str, limit: float, low: float, high: float) -> str:
+    """Write the widest range of effects that a threat leaves open; ``limit`` is how far the outcome can move at all."""
+    sides = {(True, True): "on either side", (True, False): "below zero", (False, True): "above zero"}
+    side = sides.get((low <= -limit, high >= limit))
+    beyond = f" A share moves by {limit:g} points at most, so nothing is excluded {side}." if side else ""
     return (
         "**What is not excluded.** Once every threat is allowed for, effects from {threat_counts.widest.low:signed} to "
-        f"{{threat_counts.widest.high:signed}} are not excluded. Widest under: {threat[:1].lower()}{threat[1:]}."
+        f"{{threat_counts.widest.high:signed}} are not excluded. Widest under: {threat[:1].lower()}{threat[1:]}.{beyond}"
     )
 
 

@@ -82,7 +82,7 @@ def _lacks(family: str, letters: set[str]) -> bool:
 
 def families(labels: Iterable[str]) -> list[str]:
     """Return the font families for a figure with these labels: the usual one, then one for Korean and Chinese."""
-    foreign = "".join(sorted({letter for label in labels for letter in label if is_foreign(letter)}))
+    foreign = "".join(sorted(filter(is_foreign, set("".join(labels)))))
     extra = find_family(foreign) if foreign else None
     return ["DejaVu Sans", *([extra] if extra else [])]
 
@@ -99,7 +99,7 @@ def drawable(labels: Iterable[str]) -> list[str]:
     'Seoul'
     """
     given = list(labels)
-    foreign = "".join(sorted({letter for label in given for letter in label if is_foreign(letter)}))
+    foreign = "".join(sorted(filter(is_foreign, set("".join(given)))))
     if not foreign or find_family(foreign):
         return given
     drawn = []

@@ -117,15 +117,20 @@ def _lowered(text: str) -> str:
 def _render(drawing: Drawing, frame: pd.DataFrame, look: Look) -> tuple[bytes, bytes, str]:
     import matplotlib as mpl
     import matplotlib.pyplot as plt
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     words = [str(item) for column in frame.select_dtypes(exclude="number") for item in frame[column].unique()]
     words += [look.outcome_label, look.units, look.clusters, *look.catalogue.words.values()]
     svg, png = io.BytesIO(), io.BytesIO()
     with mpl.rc_context(style_of("".join(words))):
         canvas, alt = drawing(frame, look)
-        canvas.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+        # Not savefig: it lays out and draws the whole figure once more before each format.
+        FigureCanvasSVG(canvas).print_svg(svg, metadata={"Date": None, "Creator": None})
         if not look.narrow:
-            canvas.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
+            canvas.set_layout_engine("none")
+            canvas.set_dpi(DPI)
+            FigureCanvasAgg(canvas).print_png(png, metadata={"Software": None})
         plt.close(canvas)
     return _tidy_svg(svg.getvalue()), png.getvalue(), alt
 

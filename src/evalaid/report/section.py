@@ -7,6 +7,7 @@ also written to the run's folder; a notebook opened by hand shows them and write
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,8 +31,9 @@ from evalaid.report.questions.put_in import TRUTH
 from evalaid.report.questions.units import in_own_unit, unit_of_outcome
 from evalaid.report.verdict import smallest_effect
 from evalaid.report.wording import prose as filled
-from evalaid.study.manifest import NUMBERS_FILE, Number, Recorder, hash_value, read_manifest, read_parts, short
-from evalaid.study.reports import NOTEBOOK, PARTS, PENDING, RUN_FOLDER, report_folder
+from evalaid.study.earlier import EarlierNumbers
+from evalaid.study.manifest import NUMBERS_FILE, Number, Recorder, hash_value, read_manifest, short
+from evalaid.study.reports import HASHES, NOTEBOOK, PARTS, RUN_FOLDER, report_folder
 from evalaid.study.sample import load_design
 from evalaid.study.sources import hash_inputs
 from evalaid.study.spec import StudySpec, field_names
@@ -257,17 +259,19 @@ def open_section(names: Mapping[str, Any], notebook: str, data_kind: str = "") -
     spec = StudySpec.from_names(names)
     run, own = os.environ.get(RUN_FOLDER), os.environ.get(NOTEBOOK, notebook)
     folder, measure = Path(run) if run else None, spec.outcome_measure or ""
-    hashes = short(spec.hash()), short(hash_value(hash_inputs(spec)))
+    known = folder / PARTS / HASHES if folder else None
+    inputs = json.loads(known.read_text(encoding="utf-8")) if known and known.is_file() else hash_inputs(spec)
+    hashes = short(spec.hash()), short(hash_value(inputs))
     if folder is None:
         recorder = Recorder(own, *hashes, spec.seed, earlier=_last_numbers(spec, own, hashes), own_unit=measure)
         return Section(spec, recorder, data_kind=data_kind)
     parts = folder / PARTS
     parts.mkdir(exist_ok=True)
-    earlier = read_parts(sorted(path for path in parts.glob("*.json") if path.stem < own))
-    pending = (parts / PENDING).is_file()
+    earlier = EarlierNumbers(folder, own)
     recorder = Recorder(
-        own, *hashes, spec.seed, parts / f"{own}.json", earlier=earlier, own_unit=measure, pending=pending
-    )
+        own, *hashes, spec.seed, parts / f"{own}.json",
+        earlier=earlier.numbers, own_unit=measure, wait_for=earlier.wait_for,
+    )  # fmt: skip
     return Section(spec, recorder, folder, data_kind)
 
 

@@ -10,20 +10,23 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-_SECONDS_BETWEEN_LOOKS = 0.5  # a wait without an end cannot be interrupted everywhere
+_SECONDS_BETWEEN_LOOKS = 0.1  # a task that waits for another makes room for a third after so long
+_ROOM = 8  # threads for every job: tasks that wait keep theirs
 
 
 @dataclass(eq=False)
 class Task:
-    """Some work of a group, after the tasks that it needs; the heavier of two that are ready goes first.
+    """Some work of a group, after the tasks that it needs have ended and those that it follows have begun; the heavier goes first.
 
-    ``work`` may return further tasks of the group: they come before those that need this one.
+    While ``waits`` returns true the work stands still, for one that it follows, and another task may run instead. ``work`` may return further tasks of the group: they come before those that need this one.
     """
 
     group: str
     work: Callable[[], Iterable[Task] | None]
     needs: list[Task] = field(default_factory=list)
     weight: float = 0.0
+    follows: list[Task] = field(default_factory=list)
+    waits: Callable[[], bool] = bool
 
 
 def run_tasks(tasks: Sequence[Task], jobs: int, stop: Callable[[str | None], None]) -> dict[str, BaseException]:
@@ -43,13 +46,17 @@ def run_tasks(tasks: Sequence[Task], jobs: int, stop: Callable[[str | None], Non
     def is_over(task: Task) -> bool:
         return task in followed and all(map(is_over, followed[task]))
 
-    with ThreadPoolExecutor(max_workers=jobs) as pool:
+    begun: set[Task] = set()
+    with ThreadPoolExecutor(max_workers=jobs * _ROOM) as pool:
         try:
             while waiting or running:
+                free = min(jobs - sum(not task.waits() for task in running.values()), jobs * _ROOM - len(running))
                 for task in sorted(waiting, key=lambda task: -task.weight):
-                    if len(running) < jobs and all(map(is_over, task.needs)):
+                    if free > 0 and all(map(is_over, task.needs)) and begun.issuperset(task.follows):
                         waiting.remove(task)
+                        begun.add(task)
                         running[pool.submit(task.work)] = task
+                        free -= 1
                 for future in wait(running, timeout=_SECONDS_BETWEEN_LOOKS, return_when=FIRST_COMPLETED).done:
                     task, error = running.pop(future), future.exception()
                     if error is None:

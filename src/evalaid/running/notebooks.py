@@ -1,7 +1,7 @@
 """Run the notebooks of a study and put its report in place: `run_study`.
 
 The notebooks of a study run side by side, each in a process and a folder of its own; one that asks for a number of an earlier
-notebook runs again after that. What has been computed before from the same content comes from the cache. Only a complete run
+notebook waits until that has recorded it. What has been computed before from the same content comes from the cache. Only a complete run
 replaces the previous report; a failed or interrupted one is kept beside it as ``<study>.failed``. The data files are hashed
 before and after, and a run whose data changed on the way is not accepted.
 """
@@ -35,8 +35,9 @@ from evalaid.running.processes.execution import (
     count_processors,
     execute_notebook,
 )
-from evalaid.study.manifest import NUMBERS_FILE, EarlierNumbersError, Manifest, hash_value, read_manifest
-from evalaid.study.reports import PARTS, PENDING, report_folder
+from evalaid.study.earlier import expect_earlier, have_ended, is_waiting, same_as_used
+from evalaid.study.manifest import NUMBERS_FILE, USED, EarlierNumbersError, Manifest, hash_value, read_manifest
+from evalaid.study.reports import HASHES, OWN_FOLDER, PARTS, report_folder
 from evalaid.study.spec import StudySpec
 from evalaid.study.study_faults import SHOWN_BY
 
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
 
 NOTEBOOKS = Path("notebooks")
 PAGE = "index.html"
-_OWN_FOLDER = ".run-"
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ class Making:
         """Keep what there is and return what was kept."""
         if self.finished or self._workshop is None:
             return ""
-        for own in sorted(self._work.glob(f"{_OWN_FOLDER}*")):
+        for own in sorted(self._work.glob(f"{OWN_FOLDER}*")):
             for notebook in own.glob("*.ipynb"):
                 notebook.replace(self._work / notebook.name)
             shutil.rmtree(own, ignore_errors=True)
@@ -208,44 +208,49 @@ class Making:
         (self._work / PARTS).mkdir()
         if self._only:
             self._take_over([path for path in notebooks if path not in chosen], chosen)
+        names = [path.stem for path in notebooks]
         tasks: list[Task] = []
         for path in chosen:
-            seconds = cache.expected_seconds(self.spec.study, path.stem)
-            tasks.append(Task(self.spec.study, partial(self._run, path, tuple(tasks)), [], seconds))
+            seconds = sum(cache.expected_seconds(self.spec.study, one.stem) for one in chosen if one.stem >= path.stem)
+            work = partial(self._run, path, names[: names.index(path.stem)], tuple(tasks))
+            waits = partial(is_waiting, self._own(path))
+            tasks.append(Task(self.spec.study, work, [], seconds, list(tasks), waits))
         return [*tasks, Task(self.spec.study, self._finish, list(tasks), 1e3)]
 
-    def _run(self, notebook: Path, before: Sequence[Task], *, again: bool = False) -> list[Task] | None:
-        """Run one notebook, or take its results from the cache; one that needs earlier numbers is run again after those."""
-        own = self._work / f"{_OWN_FOLDER}{notebook.stem}"
-        (own / PARTS).mkdir(parents=True, exist_ok=True)
-        earlier = (
-            [path for path in (self._work / PARTS).glob("*.json") if path.stem < notebook.stem]
-            if again or not before
-            else []
-        )
-        for path in earlier:
-            shutil.copyfile(path, own / PARTS / path.name)
-        key = self._key(notebook)
-        if again or earlier or self._fresh or self._only or not cache.restore(self.spec.study, notebook.stem, key, own):
-            if before and not again:
-                (own / PARTS / PENDING).touch()
-            start = time.monotonic()
-            try:
-                execute_notebook(notebook, own, self.spec, self._tell, halt=self.halt)
-            except NotebookError as error:
-                if EarlierNumbersError.__name__ not in str(error) or again:
-                    raise
-                shutil.rmtree(own)
-                return [Task(self.spec.study, partial(self._run, notebook, before, again=True), list(before), 1.0)]
-            self._forget_others(own, notebook)
-            cache.remember_seconds(self.spec.study, notebook.stem, time.monotonic() - start)
-            with self._lock:
-                self.computed.append(notebook.stem)
-            if not earlier:
-                cache.store(self.spec.study, notebook.stem, key, own)
+    def _run(
+        self, notebook: Path, before: Sequence[str], tasks: Sequence[Task], *, again: bool = False
+    ) -> list[Task] | None:
+        """Run one notebook, or take its results from the cache; what depends on earlier ones that do not end comes after those."""
+        own, key = self._own(notebook), self._key(notebook)
+        later = [Task(self.spec.study, partial(self._run, notebook, before, tasks, again=True), list(tasks), 1.0)]
+        if not (self._fresh or self._only) and cache.restore(self.spec.study, notebook.stem, key, own):
+            used = own / PARTS / f"{notebook.stem}{USED}"
+            if not used.is_file() or (have_ended(self._work, before) and same_as_used(self._work, before, used)):
+                self._gather(own)
+                return None
+            shutil.rmtree(own)
+            if not have_ended(self._work, before):
+                return later
+        expect_earlier(own, before)
+        (own / PARTS / HASHES).write_text(json.dumps(self._hashes), encoding="utf-8")
+        start = time.monotonic()
+        try:
+            execute_notebook(notebook, own, self.spec, self._tell, halt=self.halt)
+        except NotebookError as error:
+            if EarlierNumbersError.__name__ not in str(error) or again:
+                raise
+            shutil.rmtree(own)
+            return later
+        self._forget_notes(own, notebook)
+        cache.remember_seconds(self.spec.study, notebook.stem, time.monotonic() - start)
+        cache.store(self.spec.study, notebook.stem, key, own)
         with self._lock:
-            self._gather(own)
+            self.computed.append(notebook.stem)
+        self._gather(own)
         return None
+
+    def _own(self, notebook: Path) -> Path:
+        return self._work / f"{OWN_FOLDER}{notebook.stem}"
 
     def _finish(self) -> None:
         """Make the report and put it in place."""
@@ -276,15 +281,25 @@ class Making:
         surroundings = {**libraries(), "engine": chosen_engine(), "machine": platform.machine()}
         return cache.key_of(notebook, parameters, surroundings)
 
-    def _forget_others(self, own: Path, notebook: Path) -> None:
+    def _forget_notes(self, own: Path, notebook: Path) -> None:
+        """Leave of a notebook's notes its numbers, be they none, and those that it used."""
+        (own / PARTS).mkdir(exist_ok=True)
         for path in (own / PARTS).iterdir():
-            if path.name != f"{notebook.stem}.json":
+            if path.name not in (f"{notebook.stem}.json", f"{notebook.stem}{USED}"):
                 path.unlink()
+        if not (own / PARTS / f"{notebook.stem}.json").is_file():
+            (own / PARTS / f"{notebook.stem}.json").write_text("[]", encoding="utf-8")
 
     def _gather(self, own: Path) -> None:
-        """Move what a notebook wrote from its own folder to the run's."""
-        name = own.name.removeprefix(_OWN_FOLDER)
-        paths = sorted(path for path in own.rglob("*") if path.is_file())
+        """Move what a notebook wrote from its own folder to the run's, its numbers last: with these it has ended."""
+        with self._lock:
+            self._gather_alone(own)
+
+    def _gather_alone(self, own: Path) -> None:
+        name = own.name.removeprefix(OWN_FOLDER)
+        paths = sorted(
+            (path for path in own.rglob("*") if path.is_file()), key=lambda path: (PARTS in path.parts, path)
+        )
         if (own / EXHIBITS_FILE).is_file():  # one list for all notebooks: joined at the end
             paths.remove(own / EXHIBITS_FILE)
             (own / EXHIBITS_FILE).replace(self._work / PARTS / f"{name}.{EXHIBITS_FILE}")

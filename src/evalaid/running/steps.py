@@ -13,7 +13,7 @@ from evalaid.report.exhibit_list import EXHIBITS_FILE, join_exhibits
 from evalaid.report.report_folders import write_report
 from evalaid.running.crate import write_crate
 from evalaid.study.manifest import NUMBERS_FILE, Manifest, hash_value, read_parts, write_manifest
-from evalaid.study.sources import check_sources, data_faults, hash_inputs, load_simulation
+from evalaid.study.sources import check_sources, data_faults, hash_data, hash_inputs, load_simulation
 from evalaid.study.spec import StudySpec
 
 SIMULATED_DATA = "data"
@@ -44,8 +44,8 @@ def finish(
         The data files that changed since they were hashed; then nothing is written.
     """
     spec, work = StudySpec(study=study, **changes), Path(folder)
-    after = hash_inputs(spec)
-    changed = [name for name in hashes if hashes[name] != after[name]]
+    after = hash_data(spec.data_files())  # simulated panels cannot change
+    changed = [name for name in after if hashes[name] != after[name]]
     if changed:
         return changed
     join_exhibits(work, sorted(Path(parts).glob(f"*.{EXHIBITS_FILE}")))

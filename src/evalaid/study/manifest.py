@@ -13,7 +13,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,14 @@ from evalaid.base.months import PER_YEAR
 
 NUMBERS_FILE = "numbers.json"
 UNITS = ("pp", "%", "count", "year", "half-year", "quarter", "month", "number", "p", "fraction", "episodes")
+USED = ".used"  # ends the name of the file of earlier numbers that a notebook used
 _KEY = re.compile(r"^[a-z0-9_]+(\.[\w+-]+)*$")
 # Hashes are shortened in the entries of single numbers; the head of the manifest has them in full.
 _SHORT = 16
 
 
 class EarlierNumbersError(ManifestError):
-    """A notebook asks for a number of an earlier one that has not ended yet; its run is repeated when that has."""
+    """A notebook asks for a number of an earlier one that does not end; its run is repeated when that has."""
 
 
 @dataclass(frozen=True)
@@ -105,16 +106,23 @@ class Recorder:
     numbers: dict[str, Number] = field(default_factory=dict)
     earlier: dict[str, Number] = field(default_factory=dict)
     own_unit: str = ""  # that of the study's outcome, in its own words ("per 1,000")
-    pending: bool = False  # earlier notebooks still run: their numbers are not known yet
+    wait_for: Callable[[str], None] | None = None  # adds a number to the earlier ones when its notebook has recorded it
+    used: dict[str, Number | None] = field(default_factory=dict)  # of the earlier ones; None: there is none
 
     def has(self, key: str) -> bool:
         """Return whether a number of that name was recorded, by this notebook or an earlier one of the same run."""
         return self._find(key) is not None
 
     def _find(self, key: str) -> Number | None:
-        found = self.numbers.get(key) or self.earlier.get(key)
-        if found is None and self.pending:
-            raise EarlierNumbersError(f"'{key}' may be a number of an earlier notebook, which has not ended yet.")
+        if key in self.numbers:
+            return self.numbers[key]
+        if self.wait_for is not None:
+            self.wait_for(key)
+        found = self.earlier.get(key)
+        if self.path is not None and key not in self.used:
+            self.used[key] = found
+            used = {name: None if one is None else asdict(one) for name, one in self.used.items()}
+            write_json(self.path.with_suffix(USED), used)
         return found
 
     def record(
@@ -243,9 +251,11 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON with sorted keys, two spaces and a final newline (the same bytes for the same value)."""
+    """Write JSON with sorted keys, two spaces and a final newline (the same bytes for the same value), in one step."""
     text = json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8", newline="\n")
+    aside = path.with_name(f".{path.name}.new")
+    aside.write_text(text + "\n", encoding="utf-8", newline="\n")
+    aside.replace(path)
 
 
 def hash_file(path: Path) -> str:

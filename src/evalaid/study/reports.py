@@ -15,7 +15,8 @@ NOTEBOOK = "EVALAID_NOTEBOOK"  # what it is called there
 PARTS = ".parts"  # the numbers that single notebooks recorded, in the run's folder
 PAPER_FILE, TABLES_FILE = "paper.pdf", "tables.docx"
 DOCUMENTS = (PAPER_FILE, TABLES_FILE)  # of a report, made on request
-PENDING = "pending"  # the earlier notebooks that have not ended yet, in that folder
+OWN_FOLDER = ".run-"  # begins the name of a notebook's own folder in the run's folder, until it has ended
+HASHES = "hashes"  # those of the data that the run is made from, in that folder
 
 
 def report_folder(spec: StudySpec) -> Path:

@@ -50,11 +50,16 @@ def run_ours(study: str, notebook: str, levels: list[float], jobs: int) -> None:
     """Execute a notebook once for each level, as ``evalaid run`` executes those of its studies."""
     from evalaid.running.graph import Task, run_tasks
     from evalaid.running.processes.execution import execute_notebook
+    from evalaid.running.steps import prepare
+    from evalaid.study.reports import HASHES, PARTS
     from evalaid.study.spec import StudySpec
+
+    hashes = prepare(study, {})["hashes"]  # once for all notebooks of a study, as in a run
 
     def work(level: float) -> None:
         folder = Path("made") / f"{level}"
-        folder.mkdir(parents=True)
+        (folder / PARTS).mkdir(parents=True)
+        (folder / PARTS / HASHES).write_text(json.dumps(hashes), encoding="utf-8")
         execute_notebook(Path("notebooks") / f"{notebook}.ipynb", folder, StudySpec(study=study, level=level), _silent)
 
     errors = run_tasks([Task(str(level), lambda level=level: work(level)) for level in levels], jobs, lambda _: None)

@@ -13,6 +13,7 @@ import os
 import re
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -24,6 +25,8 @@ FORKED, PLAIN = "forked", "plain"
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _CELL_FILE = re.compile(r"[^\s\"'<>]*ipykernel_\d+[/\\]\d+\.py|<ipython-input-\d+-[0-9a-f]+>")
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{6,16}\b")
+
+_SECONDS_BETWEEN_SAVES = 1.0  # so much is lost at most of a notebook whose process is killed
 
 Tell = Callable[..., None]
 
@@ -139,16 +142,34 @@ def _register(engine: str, tell: Tell) -> None:
         @classmethod
         def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> Any:
             tell(event="start", cells=len(nb_man.nb.cells))
-            started = nb_man.cell_start
+            started, save = nb_man.cell_start, nb_man.save
 
             def tell_start(cell: Any, cell_index: int | None = None, **more: Any) -> None:
                 tell(event="cell", cell=cell_index)
                 started(cell, cell_index, **more)
 
             nb_man.cell_start = tell_start
-            return super().execute_managed_notebook(nb_man, kernel_name, **options, **_this_interpreter())
+            if engine == FORKED:  # Papermill saves twice for every cell; this engine looks in several times a second
+                nb_man.save = nb_man.autosave_cell = _now_and_then(save)
+            try:
+                return super().execute_managed_notebook(nb_man, kernel_name, **options, **_this_interpreter())
+            finally:
+                nb_man.save = save  # for the last time, when Papermill ends the notebook
 
     papermill_engines.register(f"evalaid-{engine}", Telling)
+
+
+def _now_and_then(save: Callable[[], None]) -> Callable[..., None]:
+    """Return a function that saves when it has not saved for a second."""
+    saved = 0.0
+
+    def save_when_due(**_: Any) -> None:
+        nonlocal saved
+        if time.monotonic() - saved > _SECONDS_BETWEEN_SAVES:
+            save()
+            saved = time.monotonic()
+
+    return save_when_due
 
 
 def _this_interpreter() -> dict[str, Any]:

@@ -24,8 +24,10 @@ LONGEST = 1 << 17  # bytes of a message
 READY = b"ready"
 # Heavy and used in every study; a library that is missing here is imported by the notebook that needs it.
 WARM = (
-    "papermill", "nbclient", "IPython.core.interactiveshell", "matplotlib_inline.backend_inline", "matplotlib.pyplot",
-    "numpy", "pandas", "scipy.linalg", "scipy.optimize", "scipy.sparse.linalg", "scipy.stats", "seaborn", "statsmodels.api",
+    "papermill", "nbclient", "IPython.core.completer", "IPython.core.interactiveshell", "IPython.core.magics",
+    "matplotlib_inline.backend_inline", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg",
+    "matplotlib.pyplot", "numpy", "pandas", "scipy.linalg", "scipy.optimize", "scipy.sparse.linalg", "scipy.stats", "ruamel.yaml", "seaborn",
+    "statsmodels.api",
     "evalaid.running.processes.cell_runner", "evalaid.running.processes.forked_engine", "evalaid.running.steps",
 )  # fmt: skip
 _SECONDS_TO_LEAVE = 10
@@ -136,8 +138,23 @@ def warm() -> None:
         for found in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
             with contextlib.suppress(Exception):
                 importlib.import_module(found.name)
+    _rehearse()
     gc.collect()
     gc.freeze()  # pages that are never written to stay shared
+
+
+def _rehearse() -> None:
+    """Do once what libraries put off until it is first asked for: a compiled schema of notebooks, checks of frames, the words."""
+    with contextlib.suppress(Exception):
+        import nbformat
+        import pandas as pd
+        import pandera.pandas as pandera
+
+        from evalaid.report.wording.language import ENGLISH, load_catalogue
+
+        load_catalogue(ENGLISH)
+        nbformat.validate(nbformat.v4.new_notebook())
+        pandera.DataFrameSchema({}).validate(pd.DataFrame())
 
 
 def main() -> None:

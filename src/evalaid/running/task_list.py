@@ -6,15 +6,20 @@ free. A task that is interrupted is run again and goes on where it was; one that
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from evalaid.base.errors import StudyError
 from evalaid.base.project import list_studies, project_root
+from evalaid.base.shared_out import SCHEDULER
+from evalaid.running.processes.mortal import die_with
 
 SLURM = """\
 #!/bin/sh
@@ -95,17 +100,30 @@ def write_slurm(file: Path | None = None) -> str:
     return SLURM.format(count=len(list_runs(file)), python=python, root=root, file=listed)
 
 
-def carry_out_run(arguments: Sequence[str], root: str, jobs: int = 1) -> tuple[int, str]:
-    """Carry out one run in a process of its own and return its exit code and what it said; repeated, it does nothing twice."""
-    command = [sys.executable, "-m", "evalaid", "run", *arguments, "--alone", "--jobs", str(jobs)]
+def carry_out_run(arguments: Sequence[str], root: str, scheduler: str = "") -> tuple[int, str]:
+    """Carry out one run in a process of its own and return its exit code and what it said; repeated, it does nothing twice.
+
+    On a worker of the cluster with this ``scheduler`` it leaves its place to the parts that the run shares out, and ends with the
+    worker.
+    """
+    environment = {**os.environ, SCHEDULER: scheduler}
+    if scheduler:
+        from distributed import secede
+
+        secede()
+    command = [sys.executable, "-m", "evalaid", "run", *arguments, "--alone", "--jobs", "1"]
     done = subprocess.run(  # noqa: S603 (our own command)
-        command, cwd=root, capture_output=True, text=True, encoding="utf-8", errors="replace", check=False
-    )
+        command, cwd=root, env=environment, capture_output=True, text=True, encoding="utf-8", errors="replace",
+        check=False, preexec_fn=partial(die_with, os.getpid()) if sys.platform.startswith("linux") else None,
+    )  # fmt: skip
     return done.returncode, done.stdout + done.stderr
 
 
 def run_on_dask(runs: Sequence[ListedRun], scheduler: str) -> list[tuple[ListedRun, int, str]]:
     """Carry out runs on the workers of a Dask cluster that see the project's folder; a run whose worker dies is repeated.
+
+    As many runs are at work as the workers have threads; what their notebooks share out (`evalaid.base.shared_out`) goes to the
+    same workers.
 
     Raises
     ------
@@ -121,15 +139,26 @@ def run_on_dask(runs: Sequence[ListedRun], scheduler: str) -> list[tuple[ListedR
     except OSError as error:
         raise StudyError(f"No Dask scheduler answers at {scheduler}: {error}.") from None
     root = str(project_root())
-    results = {}
+    results, waiting = {}, list(reversed(runs))
+
+    def submit() -> Any:
+        run = waiting.pop()
+        address = client.scheduler.address
+        future = client.submit(
+            carry_out_run, run.arguments, root, address, key=f"evalaid-{run.number}", pure=False, retries=3
+        )
+        at_work[future] = run
+        return future
+
     with client:
-        futures = {
-            client.submit(carry_out_run, run.arguments, root, key=f"evalaid-{run.number}", pure=False, retries=3): run
-            for run in runs
-        }
-        for future in as_completed(list(futures)):
+        at_work: dict[Any, ListedRun] = {}
+        places = max(1, sum(client.nthreads().values()))
+        queue = as_completed([submit() for _ in range(min(places, len(waiting)))])
+        for future in queue:
             try:
-                results[futures[future]] = future.result()
+                results[at_work[future]] = future.result()
             except Exception as error:  # noqa: BLE001 (what a cluster does to a task is told as that task's failure)
-                results[futures[future]] = (2, f"{type(error).__name__}: {error}")
+                results[at_work[future]] = (2, f"{type(error).__name__}: {error}")
+            if waiting:
+                queue.add(submit())
     return [(run, *results[run]) for run in runs]

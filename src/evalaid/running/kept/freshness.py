@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalaid.base.project import PROJECT, PUBLISHED, REPORTS, SYNTHESIS, list_studies, project_root, study_file
+from evalaid.base.shared_out import SCHEDULER
 from evalaid.running.kept.closure import hash_package
 
 if TYPE_CHECKING:
@@ -72,7 +73,9 @@ def surroundings() -> dict[str, str]:
     """Return what a report depends on beside its files: package, interpreter, libraries, machine, and the environment's choices."""
     import os
 
-    chosen = {name: value for name, value in sorted(os.environ.items()) if name.startswith("EVALAID_")}
+    chosen = {
+        name: value for name, value in sorted(os.environ.items()) if name.startswith("EVALAID_") and name != SCHEDULER
+    }
     return {**libraries(), "package": _package(), "machine": platform.machine(), "chosen": json.dumps(chosen)}
 
 

@@ -27,6 +27,7 @@ _CELL_FILE = re.compile(r"[^\s\"'<>]*ipykernel_\d+[/\\]\d+\.py|<ipython-input-\d
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{6,16}\b")
 
 _SECONDS_BETWEEN_SAVES = 1.0  # so much is lost at most of a notebook whose process is killed
+_QUICK = 0.01  # CPU seconds of a save: small notebooks lose nothing
 
 Tell = Callable[..., None]
 
@@ -160,14 +161,15 @@ def _register(engine: str, tell: Tell) -> None:
 
 
 def _now_and_then(save: Callable[[], None]) -> Callable[..., None]:
-    """Return a function that saves when it has not saved for a second."""
-    saved = 0.0
+    """Return a function that saves whenever that is quick, else when it has not saved for a second."""
+    saved = seconds = 0.0
 
     def save_when_due(**_: Any) -> None:
-        nonlocal saved
-        if time.monotonic() - saved > _SECONDS_BETWEEN_SAVES:
+        nonlocal saved, seconds
+        if seconds < _QUICK or time.monotonic() - saved > _SECONDS_BETWEEN_SAVES:
+            start = time.process_time()
             save()
-            saved = time.monotonic()
+            saved, seconds = time.monotonic(), time.process_time() - start
 
     return save_when_due
 

@@ -9,11 +9,9 @@ Windows, a process with threads) Papermill's own engine does the work.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import platform
-import re
 import signal
 import sys
 import tempfile
@@ -22,13 +20,14 @@ import time
 import traceback
 from collections.abc import Iterator
 from multiprocessing.connection import Connection, Pipe
-from pathlib import Path
 from typing import IO, Any, Self
 
 from nbformat import NotebookNode
 from papermill.engines import Engine, NBClientEngine
 
-PR_SET_PDEATHSIG = 1
+from evalaid.base.shared_out import use_one_blas_thread
+from evalaid.running.processes.mortal import die_with
+
 _SECONDS_BETWEEN_LOOKS = 0.25
 _TAIL = 2000  # bytes of a dead kernel's own output that its error names
 
@@ -47,17 +46,6 @@ def can_fork() -> bool:
     The pools of OpenBLAS and of Arrow's allocator have fork handlers of their own.
     """
     return sys.platform.startswith("linux") and threading.active_count() == 1
-
-
-def use_one_blas_thread() -> None:
-    """Let linear algebra that is loaded already run on one thread: two change the last digits of some factorisations."""
-    maps = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
-    for library in sorted(set(re.findall(r"/.*openblas.*\.so\S*", maps))):
-        loaded = ctypes.CDLL(library)
-        for name in ("scipy_openblas_set_num_threads64_", "scipy_openblas_set_num_threads", "openblas_set_num_threads"):
-            if hasattr(loaded, name):
-                getattr(loaded, name)(1)
-                break
 
 
 class ForkedEngine(Engine):
@@ -181,14 +169,6 @@ def how_it_ended(code: int) -> str:
         return f"the kernel exited with code {code}"
     name = signal.Signals(-code).name
     return f"the kernel was ended by {name}" + (", perhaps because memory ran out" if name == "SIGKILL" else "")
-
-
-def die_with(parent: int) -> None:
-    """Let the system kill this process when its parent ends, however it ends (Linux)."""
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it ended before the line above
-            os._exit(1)
 
 
 def _run_cell(kernel: _Kernel, cell: NotebookNode, nb_man: Any, seconds: float) -> bool:

@@ -111,7 +111,7 @@ class Nursery:
 
 def _become_child(parent: int) -> None:
     from evalaid.running.processes.cell_runner import reseed
-    from evalaid.running.processes.forked_engine import die_with
+    from evalaid.running.processes.mortal import die_with
 
     os.setsid()
     die_with(parent)

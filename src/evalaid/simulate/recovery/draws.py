@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from evalaid.base.effect_columns import (
 )
 from evalaid.base.errors import EvalaidError, NotIdentifiedError, SimulationError
 from evalaid.base.periods import parse_periods
+from evalaid.base.shared_out import do_parts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.inference.infer import infer
@@ -83,13 +85,14 @@ def estimate_draws(
         raise SimulationError("Found 'seed' among the parameters; the draws' seeds follow from the argument seed.")
     rows = [] if done is None else [tuple(row) for row in done[list(DRAW_COLUMNS)].itertuples(index=False)]
     made = {(int(row[0]), str(row[2])) for row in rows}
-    for draw, child in enumerate(np.random.SeedSequence(seed).spawn(draws)):
-        left = [trial for trial in trials if (draw, trial.name) not in made]
-        if left:
-            own = int(child.generate_state(1)[0])
-            rows += _run_draw(generator, {**given, "seed": own}, left, level, draw)
+    left = [
+        (draw, int(child.generate_state(1)[0]), [trial for trial in trials if (draw, trial.name) not in made])
+        for draw, child in enumerate(np.random.SeedSequence(seed).spawn(draws))
+    ]
+    for done_so_far, found in enumerate(do_parts(partial(_run_draw, generator, given, level), left), start=1):
+        rows += found
         if progress is not None:
-            progress(draw + 1, draws)
+            progress(done_so_far, draws)
     frame = pd.DataFrame(rows, columns=list(DRAW_COLUMNS))
     return frame.sort_values("draw", kind="stable", ignore_index=True)
 
@@ -135,8 +138,13 @@ def summarise_draws(found: pd.DataFrame, generator: str, level: float = 0.95) ->
 
 
 def _run_draw(
-    generator: str, parameters: Mapping[str, Any], trials: Sequence[Trial], level: float, draw: int
+    generator: str, given: Mapping[str, Any], level: float, left: tuple[int, int, Sequence[Trial]]
 ) -> list[tuple[Any, ...]]:
+    """Return the rows of one draw: its number, its seed, and the trials that are left to do."""
+    draw, seed, trials = left
+    parameters = {**given, "seed": seed}
+    if not trials:
+        return []
     try:
         panel = simulate(generator, **parameters)
     except SimulationError as error:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from evalaid.base.effect_columns import ENDS, ESTIMATE, STD_ERROR, has_interval, leaves_out_zero
 from evalaid.base.errors import DesignError, EvalaidError
+from evalaid.base.shared_out import do_parts
 from evalaid.base.texts import join_texts
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.inference.infer import Vcov, infer
@@ -51,14 +52,18 @@ def estimate_pretended(
     start = np.append(np.repeat(matrices.cohorts.astype(float), sizes), np.full(len(blocks) - sizes.sum(), np.nan))
     position = np.searchsorted(blocks, assignments.block[matrices.units.get_indexer(untreated.units)])
     generator = np.random.default_rng(seed)
-    rows = []
-    for draw in range(draws):
-        pretended = replace(design, matrices=reassign(untreated, generator.permutation(start)[position]))
+
+    def estimate_one(starts: NDArray[np.float64]) -> pd.DataFrame:
+        pretended = replace(design, matrices=reassign(untreated, starts))
         try:
-            effects = estimate(pretended, method, **options).aggregate("overall")
-            rows.append(infer(effects, level=level, vcov=vcov))
+            return infer(estimate(pretended, method, **options).aggregate("overall"), level=level, vcov=vcov)
         except EvalaidError as refusal:
-            rows.append(pd.DataFrame({ESTIMATE: [np.nan], "note": [str(refusal)]}))
+            return pd.DataFrame({ESTIMATE: [np.nan], "note": [str(refusal)]})
+
+    rows = []
+    drawn = (generator.permutation(start)[position] for _ in range(draws))
+    for draw, row in enumerate(do_parts(estimate_one, drawn)):
+        rows.append(row)
         if progress is not None:
             progress(draw + 1, draws)
     table = pd.concat(rows, ignore_index=True)

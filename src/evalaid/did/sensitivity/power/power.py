@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from scipy.special import stdtrit
 
 from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, DISTRIBUTION, ESTIMATE, STD_ERROR
 from evalaid.base.errors import EstimationError
+from evalaid.base.shared_out import do_parts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.inference.infer import infer
@@ -168,11 +169,16 @@ def minimum_detectable_effect(
     simulation = _Simulation(design, method, options, level, source)
     generator = np.random.default_rng(seed)
     states, pairs = [], []
-    for draw in range(draws):
-        states.append(generator.bit_generator.state)
-        pairs.append(simulation.run(generator))
+
+    def drawn() -> Iterator[Floats]:
+        for _ in range(draws):
+            states.append(generator.bit_generator.state)
+            yield source(generator)
+
+    for done, pair in enumerate(do_parts(simulation.estimate_on, drawn()), start=1):
+        pairs.append(pair)
         if progress is not None:
-            progress(draw + 1, draws)
+            progress(done, draws)
     outcomes = np.array(pairs)
     known = ~np.isnan(outcomes).any(axis=1)
     freedom = degrees_of(str(actual[DISTRIBUTION])) or np.inf
@@ -236,9 +242,8 @@ class _Simulation:
         self.notes: list[str] = []
         self.slope = self._find_slope(float(matrices.outcome[seen].std()) / 100)
 
-    def run(self, generator: np.random.Generator, effect: float = 0.0) -> tuple[float, float]:
-        """Return the estimate and half the length of its interval; NaN where there is none."""
-        residual = self._source(generator)
+    def estimate_on(self, residual: Floats, effect: float = 0.0) -> tuple[float, float]:
+        """Return the estimate with these residuals and half the length of its interval; NaN where there is none."""
         try:
             found = self._estimate(self._expected + residual + effect * self._treated)
             row = infer(found, level=self._level).iloc[0]
@@ -250,7 +255,7 @@ class _Simulation:
         """Make one draw again, with an effect."""
         generator = np.random.default_rng()
         generator.bit_generator.state = state
-        return self.run(generator, effect)
+        return self.estimate_on(self._source(generator), effect)
 
     def linear(self, state: Any, effect: float, without: Floats) -> bool:
         """Return whether an effect moves the estimate by its size and leaves the interval's length."""

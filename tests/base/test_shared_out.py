@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 from evalaid.base.shared_out import SCHEDULER, are_shared_out, do_parts
-from evalaid.did.estimators.estimation import estimate
 from evalaid.did.inference.randomisation.permutation import randomize
 from evalaid.did.panel.design import diagnose
 from evalaid.did.sensitivity.choices.joint import joint_test
@@ -57,7 +56,7 @@ def joint_of(design):
 COMPUTATIONS = {
     "specification curve": curve_of,
     "joint test": joint_of,
-    "permutation": lambda design: randomize(design, "imputation", draws=39, seed=2).tidy(),
+    "permutation": lambda design: randomize(design, "imputation", draws=39, seed=2, statistic="studentised").tidy(),
     "placebo in units": lambda design: placebo(design, "twfe", kind="units", draws=9, seed=2).table,
     "power": lambda design: minimum_detectable_effect(design, "twfe", draws=49, seed=2).table,
     "recovery": lambda _: estimate_draws("xinjiang", ["two_by_two", "twfe"], draws=3, seed=1),

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalaid.base.errors import EvalaidError, InferenceError
+from evalaid.base.shared_out import do_parts
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.estimators.common.cohort_kernel import CohortKernel
@@ -152,12 +153,15 @@ def by_refits(
     linear = _is_linear(design, estimator)
     total = min(draws, assignments.count)
     actual = _refit(design, design, estimator, assignments, assignments.actual, linear=linear)
+
+    def refit(codes: Codes) -> tuple[float, float, Floats]:
+        return _refit(design, move(design, assignments, codes), estimator, assignments, codes, linear=linear)
+
     rows: list[tuple[float, float, Floats]] = []
-    for run in assignments.runs(draws, seed):
-        for codes in run:
-            rows.append(_refit(design, move(design, assignments, codes), estimator, assignments, codes, linear=linear))
-            if progress is not None:
-                progress(len(rows), total)
+    for row in do_parts(refit, chain.from_iterable(assignments.runs(draws, seed))):
+        rows.append(row)
+        if progress is not None:
+            progress(len(rows), total)
     return _gather([actual], linear=linear), _gather(rows, linear=linear)
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from evalaid.base.effect_columns import P_VALUE
 from evalaid.base.errors import EvalaidError, InferenceError
+from evalaid.base.shared_out import do_parts
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.estimators.estimation import find_kernel
@@ -199,16 +200,23 @@ def _estimate_all(
             slow[key] = together
     if not slow:
         return estimates
-    for row, assigned in enumerate(codes):
+
+    def estimate_slow(assigned: Codes) -> Floats:
         moved = move(design, assignments, assigned)
+        values = np.full(len(declared), np.nan)
         cuts: dict[Any, Design] = {}
         for (cut, *_), block in slow.items():
             if cut not in cuts:
                 cuts[cut] = cut_design(moved, declared[block[0]])
             for positions, found in estimate_block(cuts[cut], [declared[k] for k in block]):
                 if isinstance(found, Effects):
-                    estimates[row, [block[position] for position in positions]] = found.value
-                done += len(positions)
+                    values[[block[position] for position in positions]] = found.value
+        return values
+
+    columns = [k for block in slow.values() for k in block]
+    for row, values in enumerate(do_parts(estimate_slow, codes)):
+        estimates[row, columns] = values[columns]
+        done += len(columns)
         if progress is not None:
             progress(done, total)
     return estimates

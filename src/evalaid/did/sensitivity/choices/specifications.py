@@ -13,6 +13,7 @@ import pandas as pd
 from evalaid.base.effect_columns import CLUSTERS, ENDS, ESTIMATE, IN_UNIT, STD_ERROR, TREATED_CLUSTERS, VCOV, no_results
 from evalaid.base.errors import EstimationError, NotIdentifiedError
 from evalaid.base.few import FEW_CLUSTERS, FEW_TREATED
+from evalaid.base.shared_out import do_parts
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.estimators.estimation import estimate, estimate_subsets, find_method
@@ -122,17 +123,22 @@ def specification_curve(
         raise EstimationError(f"vcov={vcov!r} is not a choice; choose {', '.join(get_args(CurveVcov))}.")
     rows: dict[int, dict[str, Any]] = {}
     cuts: dict[Any, Design] = {}
-    for (cut, *_), block in group_blocks(declared).items():
+
+    def estimate_rows(named: tuple[Any, list[int]]) -> list[tuple[int, dict[str, Any]]]:
+        cut, block = named
         if cut not in cuts:
             cuts[cut] = cut_design(design, declared[block[0]])
-        here = cuts[cut]
+        here, made = cuts[cut], list[tuple[int, dict[str, Any]]]()
         few = here.n_clusters < FEW_CLUSTERS or here.n_treated_clusters < FEW_TREATED
         repeatable = vcov == "auto" and few
         for positions, found in estimate_block(here, [declared[k] for k in block], together=not repeatable):
-            for position, row in zip(positions, _rows(here, found, level, vcov), strict=False):
-                rows[block[position]] = row
-            if progress is not None:
-                progress(len(rows), len(declared))
+            made += zip([block[position] for position in positions], _rows(here, found, level, vcov), strict=False)
+        return made
+
+    for made in do_parts(estimate_rows, [(cut, block) for (cut, *_), block in group_blocks(declared).items()]):
+        rows.update(made)
+        if progress is not None:
+            progress(len(rows), len(declared))
     listed = [{**one.describe(design), **rows[k]} for k, one in enumerate(declared)]
     table = pd.DataFrame(listed, columns=[*CHOICES, *IN_UNIT, *COUNTS, VCOV, "note"])
     order = table[ESTIMATE].argsort(kind="stable")  # missing ones last

@@ -240,6 +240,37 @@ def test_a_broken_study_file_stops_that_study_alone(project, content, words):
     assert "Traceback" not in result.output
 
 
+def make_pipe(path):
+    os.mkfifo(path)
+
+
+def make_device(path):
+    path.symlink_to("/dev/zero")
+
+
+@linux
+@pytest.mark.parametrize(
+    ("make", "kind"), [(make_pipe, "a pipe or a device"), (make_device, "a pipe or a device"), (Path.mkdir, "a folder")]
+)
+@pytest.mark.parametrize("place", ["notebooks/studies/odd.yaml", "notebooks/3_odd.ipynb", "reports/toy/.made_from"])
+def test_what_is_no_file_is_told_at_once_and_stops_that_study_alone(project, make, kind, place):
+    """A pipe is waited for without an end, a device is read without one: `signal.alarm` ends a test that would hang."""
+    (project / "reports" / "toy").mkdir(parents=True)
+    make(project / place)
+    signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.alarm(120)
+    try:
+        said = call("run")
+    finally:
+        signal.alarm(0)
+    if place.endswith("made_from"):  # no record of a report: it is made
+        assert "1 of 1 notebooks computed" in said.output
+        return
+    assert said.exit_code == 2
+    assert f"{place if place.endswith('yaml') else '3_odd.ipynb'} is {kind}, not a file. Replace it" in said.output
+    assert ("Report: reports/toy/index.html" in said.output) == place.endswith("yaml")
+
+
 @pytest.mark.parametrize("content", [b"{", b"[]", b'{"resources": 3}', b"\xd6\xd0"])
 def test_a_broken_data_package_is_told_with_its_name(project, content):
     (project / "data" / "datapackage.json").write_bytes(content)

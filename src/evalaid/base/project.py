@@ -97,13 +97,15 @@ def read_study_file(path: Path) -> YamlFile:
     Raises
     ------
     StudyError
-        If it is no YAML, no mapping, or names another study.
+        If it is no file, no YAML, no mapping, or names another study.
     """
     shown = path.relative_to(project_root()).as_posix()
     try:
-        stored = parse_yaml(path.read_text(encoding="utf-8-sig"), shown)
+        stored = parse_yaml(need_file(path, shown).read_text(encoding="utf-8-sig"), shown)
     except UnicodeDecodeError as error:
         raise StudyError(f"{shown} is not UTF-8 (byte {error.start}): save it as UTF-8.") from None
+    except OSError as error:
+        raise StudyError(f"{shown} cannot be read: {error.strerror}. Make it readable or remove it.") from None
     if not isinstance(stored.value, dict):
         raise StudyError(
             f"{shown} must be a mapping 'parameter: value', found {type(stored.value).__name__}. "
@@ -113,6 +115,20 @@ def read_study_file(path: Path) -> YamlFile:
     if named != path.stem:
         raise StudyError(f"study is '{named}' but the file is named '{path.stem}.yaml': make them the same.")
     return stored
+
+
+def need_file(path: Path, shown: str) -> Path:
+    """Return the path of a file; a pipe or a device would be read without an end.
+
+    Raises
+    ------
+    StudyError
+        If something else than a file is there.
+    """
+    if path.exists() and not path.is_file():
+        kind = "a folder" if path.is_dir() else "a pipe or a device"
+        raise StudyError(f"{shown} is {kind}, not a file. Replace it by a file or remove it.")
+    return path
 
 
 def _origin(path: Path) -> str:

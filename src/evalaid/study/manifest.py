@@ -20,6 +20,7 @@ from typing import Any
 
 from evalaid.base.errors import ManifestError
 from evalaid.base.months import PER_YEAR
+from evalaid.base.project import need_file
 
 NUMBERS_FILE = "numbers.json"
 UNITS = ("pp", "%", "count", "year", "half-year", "quarter", "month", "number", "p", "fraction", "episodes")
@@ -261,6 +262,7 @@ def write_json(path: Path, value: Any) -> None:
 def hash_file(path: Path) -> str:
     """Return the sha256 of a file's bytes, in hexadecimal."""
     digest = hashlib.sha256()
+    need_file(path, path.name)
     with path.open("rb") as stream:
         for block in iter(lambda: stream.read(1 << 20), b""):
             digest.update(block)

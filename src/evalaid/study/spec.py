@@ -164,7 +164,7 @@ class StudySpec(StudyFields):
 def _read_beside(given: Mapping[str, Any]) -> tuple[dict[str, Any], YamlFile, str]:
     """Return the values that are given and, of the others, those of the study's file with their lines, and its name."""
     path = study_file(given["study"])
-    if not path.is_file():
+    if not path.exists():
         if not _required() <= set(given):
             raise StudyError(_unknown_study(given["study"]))
         return dict(given), YamlFile({}, {}), ""

@@ -16,7 +16,17 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalaid.base.project import PROJECT, PUBLISHED, REPORTS, SYNTHESIS, list_studies, project_root, study_file
+from evalaid.base.errors import StudyError
+from evalaid.base.project import (
+    PROJECT,
+    PUBLISHED,
+    REPORTS,
+    SYNTHESIS,
+    list_studies,
+    need_file,
+    project_root,
+    study_file,
+)
 from evalaid.base.shared_out import SCHEDULER
 from evalaid.running.kept.closure import hash_package
 
@@ -58,14 +68,21 @@ def is_up_to_date(study: str) -> bool:
     """Return whether the report of a study was made from what is there now, and is what came out."""
     folder = project_root() / REPORTS / study
     try:
-        record: dict[str, dict[str, Any]] = json.loads((folder / MARK).read_text(encoding="utf-8"))
+        record: dict[str, dict[str, Any]] = json.loads(need_file(folder / MARK, MARK).read_text(encoding="utf-8"))
         return (
             record["surroundings"] == surroundings()
             and set(record["written"]) == set(_written(folder))
             and _agree(folder, record["written"])
             and _agree(project_root(), record["files"])
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no record, or one that somebody damaged
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        StudyError,
+    ):  # no record, or one that somebody damaged
         return False
 
 

@@ -12,12 +12,14 @@ import pandas as pd
 from evalaid.base.errors import StudyError
 from evalaid.base.names import FIRST_TREATED
 from evalaid.base.periods import parse_periods
+from evalaid.base.project import project_root
 from evalaid.did.panel.design import Design, diagnose
 from evalaid.programme.cohorts import Assignment, assign_cohorts
 from evalaid.programme.roster import Roster, roster_of
 from evalaid.reading.values.comparable_names import comparable, name_text
 from evalaid.study.inspection.tidy_panel import without_gaps
 from evalaid.study.inspection.treatment_columns import first_treated, read_treated
+from evalaid.study.manifest import hash_file, hash_value
 from evalaid.study.sources import (
     load_reading,
     load_simulation,
@@ -29,6 +31,13 @@ from evalaid.study.sources import (
 )
 from evalaid.study.spec import StudySpec
 
+_KEPT = 3  # tables of a process: the study as it is, and the last ones with something changed
+_FRAMES: dict[str, pd.DataFrame] = {}
+# Fields that are read after the table is made.
+_LATER = {
+    "anticipation", "covariates", "dose", "draws", "estimands", "event_window", "level", "main", "methods", "outcomes", "placebo",
+    "recovery", "robustness", "scenarios", "seed", "smallest_effect", "weight", "weight_kind",
+}  # fmt: skip
 PARTLY_TREATED = "partly_treated"  # 1 in the period in which a unit's start falls, where that period does not count
 _SHOWN = 12
 ALL_GROUPS = "all"  # an event that concerns every group, such as a national strike
@@ -64,13 +73,28 @@ def load_frame(spec: StudySpec) -> pd.DataFrame:
     >>> sorted(frame["first_treated"].dropna().unique().astype(int).tolist())
     [2021, 2022, 2024]
     """
-    frame = load_untreated(spec)
-    assigned = _assign(frame, spec)
-    return (
-        treat(frame, spec, None)
-        if assigned is None
-        else treat(frame, spec, assigned.cohort_by_unit, assigned.partial_by_unit)
-    )
+    key = _content(spec)
+    if key not in _FRAMES:
+        frame = load_untreated(spec)
+        assigned = _assign(frame, spec)
+        made = (
+            treat(frame, spec, None)
+            if assigned is None
+            else treat(frame, spec, assigned.cohort_by_unit, assigned.partial_by_unit)
+        )
+        while len(_FRAMES) >= _KEPT:
+            _FRAMES.pop(next(iter(_FRAMES)), None)
+        _FRAMES[key] = made
+    return _FRAMES[key].copy()
+
+
+def _content(spec: StudySpec) -> str:
+    """Return a hash of what decides on a study's table: its files, and every field but those that only what follows reads."""
+    names = [spec.panel, spec.layout, spec.link, spec.roster, spec.roster_layout, spec.events]
+    root = project_root()
+    files = {name: hash_file(root / name) if (root / name).is_file() else "" for name in names if name}
+    fields = {name: value for name, value in spec.to_dict().items() if name not in _LATER}
+    return hash_value([str(root), files, fields])
 
 
 def load_untreated(spec: StudySpec) -> pd.DataFrame:

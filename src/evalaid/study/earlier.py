@@ -74,7 +74,7 @@ class EarlierNumbers:
 
 
 def expect_earlier(folder: Path, names: Sequence[str]) -> None:
-    """Tell a notebook that is going to write to a folder which ones are before it."""
+    """Write for a notebook, in the folder that it is going to write to, which ones are before it."""
     (folder / PARTS).mkdir(parents=True, exist_ok=True)
     (folder / PARTS / EXPECTED).write_text(json.dumps(list(names)), encoding="utf-8")
 

@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from evalaid.base.effect_columns import TREATED_CLUSTERS
 from evalaid.base.errors import InferenceError
-from evalaid.base.few import VERY_FEW_CLUSTERS
 from evalaid.did.effects.effects import Effects
 from evalaid.did.inference.intervals import FIXED
 from evalaid.did.inference.shares import Shares, count_units, largest_part, shares_of
 from evalaid.did.inference.variance.cluster import Clusters
+from evalaid.did.panel.few import VERY_FEW_CLUSTERS
 
 ONE_TREATED = "one treated cluster: no error can be seen from it; use placebo in space"
 ONE_COMPARISON = "one comparison cluster: no error can be seen from it; add comparison units, or bound the effect"

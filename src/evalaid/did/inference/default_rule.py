@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtrit
 
-from evalaid.base.few import FEW_EFFECTIVE, WILD_FAILS
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.inference.cluster_counts import REASSIGN, RESAMPLE, alone_on_a_side, say_very_few, treated_clusters
@@ -19,6 +18,7 @@ from evalaid.did.inference.shares import Shares
 from evalaid.did.inference.variance.cluster import Clusters
 from evalaid.did.inference.variance.jackknife import Jackknife, careful_jackknife
 from evalaid.did.inference.variance.multiplier import bootstrap, simultaneous_critical_value
+from evalaid.did.panel.few import FEW_EFFECTIVE, WILD_FAILS
 
 Floats = NDArray[np.float64]
 

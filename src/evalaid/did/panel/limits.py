@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from evalaid.base.few import FEW_CLUSTERS, FEW_TREATED
 from evalaid.base.periods import label
 from evalaid.did.panel.comparisons import base_columns
+from evalaid.did.panel.few import FEW_CLUSTERS, FEW_TREATED
 from evalaid.did.panel.matrices import Matrices
 
 ADD_UNITS = "add units that are treated later or never (outside the programme)"

@@ -11,11 +11,11 @@ from typing import Any
 import pandas as pd
 
 from evalaid.base.errors import EvalaidError, NotIdentifiedError
-from evalaid.base.few import SYNTHETIC_FIRST
 from evalaid.base.names import CLUSTER, COHORT, INSIDE, NAME, OUTCOME, PERIOD, SHARE, TOTAL, UNIT, WEIGHT
 from evalaid.base.project import LAYOUTS, OWN, project_root
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.panel.design import Design
+from evalaid.did.panel.few import SYNTHETIC_FIRST
 from evalaid.reading.journal.decisions import show
 from evalaid.reading.records.tallies import county_number
 from evalaid.reading.rosters.rosters import Partnerships

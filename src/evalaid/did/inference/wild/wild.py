@@ -9,7 +9,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evalaid.base.errors import InferenceError
-from evalaid.base.few import WILD_UNSURE
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.contrasts import Contrasts
 from evalaid.did.effects.effects import Effects
@@ -20,6 +19,7 @@ from evalaid.did.inference.variance.cluster import Clusters, clusters_of, small_
 from evalaid.did.inference.wild.wild_draws import Plan
 from evalaid.did.inference.wild.wild_inversion import Draws, describe_set
 from evalaid.did.inference.wild.wild_scores import KINDS, wild_scores
+from evalaid.did.panel.few import WILD_UNSURE
 
 Floats = NDArray[np.float64]
 

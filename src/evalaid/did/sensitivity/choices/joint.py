@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -200,26 +201,34 @@ def _estimate_all(
             slow[key] = together
     if not slow:
         return estimates
-
-    def estimate_slow(assigned: Codes) -> Floats:
-        moved = move(design, assignments, assigned)
-        values = np.full(len(declared), np.nan)
-        cuts: dict[Any, Design] = {}
-        for (cut, *_), block in slow.items():
-            if cut not in cuts:
-                cuts[cut] = cut_design(moved, declared[block[0]])
-            for positions, found in estimate_block(cuts[cut], [declared[k] for k in block]):
-                if isinstance(found, Effects):
-                    values[[block[position] for position in positions]] = found.value
-        return values
-
     columns = [k for block in slow.values() for k in block]
-    for row, values in enumerate(do_parts(estimate_slow, codes)):
+    work = partial(_estimate_blocks, design, declared, assignments, slow)
+    for row, values in enumerate(do_parts(work, codes)):
         estimates[row, columns] = values[columns]
         done += len(columns)
         if progress is not None:
             progress(done, total)
     return estimates
+
+
+def _estimate_blocks(
+    design: Design,
+    declared: Sequence[Specification],
+    assignments: Assignments,
+    blocks: Mapping[tuple[Any, ...], list[int]],
+    assigned: Codes,
+) -> Floats:
+    """Estimate the specifications of some blocks under one assignment; the others are missing."""
+    moved = move(design, assignments, assigned)
+    values = np.full(len(declared), np.nan)
+    cuts: dict[Any, Design] = {}
+    for (cut, *_), block in blocks.items():
+        if cut not in cuts:
+            cuts[cut] = cut_design(moved, declared[block[0]])
+        for positions, found in estimate_block(cuts[cut], [declared[k] for k in block]):
+            if isinstance(found, Effects):
+                values[[block[position] for position in positions]] = found.value
+    return values
 
 
 def estimate_by_paths(design: Design, one: Specification, assignments: Assignments, codes: Codes) -> Floats | None:

@@ -12,7 +12,6 @@ import pandas as pd
 
 from evalaid.base.effect_columns import CLUSTERS, ENDS, ESTIMATE, IN_UNIT, STD_ERROR, TREATED_CLUSTERS, VCOV, no_results
 from evalaid.base.errors import EstimationError, NotIdentifiedError
-from evalaid.base.few import FEW_CLUSTERS, FEW_TREATED
 from evalaid.base.shared_out import do_parts
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
@@ -20,6 +19,7 @@ from evalaid.did.estimators.estimation import estimate, estimate_subsets, find_m
 from evalaid.did.inference.cluster_counts import ONE_TREATED
 from evalaid.did.inference.infer import infer
 from evalaid.did.panel.design import Design
+from evalaid.did.panel.few import FEW_CLUSTERS, FEW_TREATED
 from evalaid.did.panel.matrices import mask
 from evalaid.did.sensitivity.choices.declared import Specification, find_window, method_options, read_specifications
 from evalaid.did.sensitivity.choices.spread import CHOICES, find_drivers, list_notes

@@ -17,8 +17,8 @@ from evalaid.base.effect_columns import (
     beside_zero,
     with_estimate,
 )
-from evalaid.base.few import FEW_CLUSTERS, FEW_TREATED
 from evalaid.did.effects.linear import Solver
+from evalaid.did.panel.few import FEW_CLUSTERS, FEW_TREATED
 
 Floats = NDArray[np.float64]
 

@@ -23,7 +23,6 @@ from evalaid.base.effect_columns import (
     VCOV,
 )
 from evalaid.base.errors import InferenceError
-from evalaid.base.few import FEW_CLUSTERS, FEW_TREATED
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.inference.cluster_counts import treated_clusters
@@ -31,6 +30,7 @@ from evalaid.did.inference.infer import infer
 from evalaid.did.inference.intervals import degrees_of, name_distributions
 from evalaid.did.inference.variance.cluster import Clusters, clusters_of
 from evalaid.did.inference.variance.jackknife import joint_covariance
+from evalaid.did.panel.few import FEW_CLUSTERS, FEW_TREATED
 
 Floats = NDArray[np.float64]
 Weights = ArrayLike | Mapping[int, float] | pd.Series

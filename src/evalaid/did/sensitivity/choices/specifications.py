@@ -136,9 +136,10 @@ def specification_curve(
         return made
 
     for made in do_parts(estimate_rows, [(cut, block) for (cut, *_), block in group_blocks(declared).items()]):
-        rows.update(made)
-        if progress is not None:
-            progress(len(rows), len(declared))
+        for position, row in made:
+            rows[position] = row
+            if progress is not None:
+                progress(len(rows), len(declared))
     listed = [{**one.describe(design), **rows[k]} for k, one in enumerate(declared)]
     table = pd.DataFrame(listed, columns=[*CHOICES, *IN_UNIT, *COUNTS, VCOV, "note"])
     order = table[ESTIMATE].argsort(kind="stable")  # missing ones last

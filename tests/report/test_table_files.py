@@ -4,6 +4,7 @@ import importlib.util
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from support.panels import diagnose, simulate
 
 import evalaid as ea
 from evalaid.report.display.formatted_tables import FormattedTable
+from evalaid.report.display.table_files import TableGrid, latex_table
 
 FRAME = pd.DataFrame({
     "key": ["a", "b"],
@@ -50,7 +52,7 @@ def test_latex_holds_caption_kind_and_notes_inside_and_errors_in_parentheses():
     text = TABLE.to_latex()
     assert environments(text) == ["table", "threeparttable", "tabular", "tablenotes"]
     assert r"\caption{Effects \{of\} 3 \textasciitilde{} things}" in text
-    assert r"\begin{tabular}{>{\raggedright\arraybackslash}p{9.8cm}rrr}" in text
+    assert re.search(r"\\begin\{tabular\}\{>\{\\raggedright\\arraybackslash\}p\{\d+\.\dcm\}rrr\}", text)
     body = text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
     assert body[0] == r"\multicolumn{4}{l}{\textit{Simulated data}} \\"
     assert body[1] == r"50\% \& more\_ & $-$0.50 & (0.40) & $-$1.30 to +0.30 \\"
@@ -59,14 +61,61 @@ def test_latex_holds_caption_kind_and_notes_inside_and_errors_in_parentheses():
     assert all(line.count(" & ") == 3 for line in body[1:])
 
 
-def test_a_latex_table_in_chinese_says_which_engine_it_needs():
-    from dataclasses import replace
+def test_a_wide_latex_table_gets_small_letters_heads_in_lines_and_says_when_it_is_wider_than_a_page():
+    heads = ("Name", *(f"Treated care areas {at}" for at in range(8)))
+    grid = TableGrid(
+        "t",
+        "C",
+        "",
+        heads,
+        (("a name of prose that is longer than the others are", *["1,234.56"] * 8),),
+        (False, *[True] * 8),
+        (False,) * 9,
+        (),
+    )
+    text = latex_table(grid)
+    assert r"\scriptsize\setlength{\tabcolsep}{0.1cm}" in text
+    assert r"\shortstack{Treated \\ care \\ areas 0}" in text
+    assert "Wider than a page" not in text
+    far = latex_table(
+        replace(grid, heads=heads * 4, rows=(grid.rows[0] * 4,), numeric=grid.numeric * 4, errors=grid.errors * 4)
+    )
+    assert far.startswith("% Wider than a page in the smallest letters: turn it (sidewaystable")
 
+
+@pytest.mark.skipif("pdflatex" not in ENGINES, reason="NO TeX ENGINE (pdflatex) is installed: widths are not looked at")
+def test_no_latex_table_that_fits_is_wider_than_the_page(tmp_path):
+    heads = ("Name", *(f"Treated care areas {at}" for at in range(8)))
+    grid = TableGrid(
+        "t",
+        "C",
+        "",
+        heads,
+        (("a name of prose that is longer than the others are", *["1,234.56"] * 8),),
+        (False, *[True] * 8),
+        (False,) * 9,
+        ("note",),
+    )
+    page = DOCUMENT.replace(r"\begin{document}", r"\usepackage[a4paper,margin=2.7cm]{geometry}\begin{document}")
+    (tmp_path / "t.tex").write_text(page % latex_table(grid), encoding="utf-8")
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"],
+        check=False,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0
+    assert "Overfull" not in done.stdout
+
+
+def test_a_latex_table_in_chinese_says_which_engine_it_needs():
     assert "xelatex" in replace(TABLE, caption="效应").to_latex().splitlines()[0]
     assert not TABLE.to_latex().startswith("%")
 
 
-@pytest.mark.skipif(not ENGINES, reason="no TeX engine is installed: the table is not compiled")
+@pytest.mark.skipif(not ENGINES, reason="NO TeX ENGINE is installed: the table is not compiled")
 def test_the_latex_compiles(tmp_path):
     (tmp_path / "t.tex").write_text(DOCUMENT % TABLE.to_latex(), encoding="utf-8")
     mode = [] if ENGINES[0] == "tectonic" else ["-interaction=nonstopmode", "-halt-on-error"]

@@ -119,13 +119,18 @@ def fold(text: str, width: int) -> str:
     """
     lines, line, used = [], "", 0
     for word in _WORDS.findall(text):
-        size = sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in word.rstrip())
+        size = count_columns(word.rstrip())
         if line and used + size > width and word.strip() not in _NOT_FIRST:
             lines.append(line.rstrip())
             line, used = "", 0
         line += word
         used += size + len(word) - len(word.rstrip())
     return "\n".join([*lines, line.rstrip()])
+
+
+def count_columns(text: str) -> int:
+    """Return how many letters wide a text is; a Han or Hangul letter counts for two."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def romanise(text: str) -> str:

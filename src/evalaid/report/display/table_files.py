@@ -10,13 +10,16 @@ import zipfile
 from dataclasses import dataclass
 
 from evalaid.base.errors import EvalaidError
-from evalaid.report.display.fonts import is_foreign
+from evalaid.report.display.fonts import count_columns, is_foreign
 from evalaid.report.display.safe_text import tex_cell
 
 PROSE = 34  # letters from which a cell of text gets a column that breaks its lines
-_TEXT_WIDTH = 15.5  # cm of a page that prose columns share with the others
+_TEXT_WIDTH = 15.5  # cm of a page
+_HEAD = 9  # letters of a head that stand in one line in any case
+_NARROWEST = 2.4  # cm of a column of prose
+# Sizes of letters, the first in which a table fits: command, cm of a letter, cm between columns.
+_SIZES = (("", 0.2, 0.42), (r"\small", 0.182, 0.42), (r"\footnotesize", 0.163, 0.3), (r"\scriptsize", 0.145, 0.2))
 _NO_DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip file can hold
-_NUMBER_WIDTH = 1.9  # cm that a column of numbers takes
 
 
 @dataclass(frozen=True)
@@ -42,14 +45,24 @@ def latex_table(grid: TableGrid) -> str:
     everything = "".join([grid.caption, *grid.heads, *grid.notes, *(cell for row in grid.rows for cell in row)])
     if is_foreign(everything):
         lines.append("% Chinese or Korean inside: compile with xelatex or lualatex and the package ctex or xeCJK.")
+    size, gap, columns = _layout(grid)
+    if columns is None:
+        lines.append(
+            "% Wider than a page in the smallest letters: turn it (sidewaystable of the package rotating), or leave columns out."
+        )
     lines += [
         r"\begin{table}[htbp]",
         r"\centering",
         r"\begin{threeparttable}",
         rf"\caption{{{tex_cell(grid.caption)}}}",
     ]
-    lines += [rf"\label{{tab:{grid.name.replace('_', '-')}}}", rf"\begin{{tabular}}{{{_alignment(grid)}}}", r"\toprule"]
-    lines += [" & ".join(map(tex_cell, grid.heads)) + r" \\", r"\midrule"]
+    lines.append(rf"\label{{tab:{grid.name.replace('_', '-')}}}")
+    lines += [f"{size}\\setlength{{\\tabcolsep}}{{{gap / 2:.2g}cm}}"] if size else []
+    lines += [rf"\begin{{tabular}}{{{columns or _alignment(grid, _NARROWEST)}}}", r"\toprule"]
+    lines += [
+        " & ".join(_tex_head(head, width) for head, width in zip(grid.heads, _letters(grid), strict=True)) + r" \\",
+        r"\midrule",
+    ]
     if grid.kind:
         lines.append(rf"\multicolumn{{{len(grid.heads)}}}{{l}}{{\textit{{{tex_cell(grid.kind)}}}}} \\")
     lines += [" & ".join(_tex_cells(grid, row)) + r" \\" for row in grid.rows]
@@ -112,17 +125,51 @@ def _without_clock(packed: bytes) -> bytes:
     return stream.getvalue()
 
 
-def _alignment(grid: TableGrid) -> str:
-    """Return a column of its own kind for numbers, short texts and prose; prose columns share what room is left."""
-    prose = [
-        not numeric and max((len(row[at]) for row in grid.rows), default=0) > PROSE
-        for at, numeric in enumerate(grid.numeric)
+def _layout(grid: TableGrid) -> tuple[str, float, str | None]:
+    """Return the size of letters in which a table fits on a page, the room between columns, and the columns; None where none fits."""
+    letters, prose = _letters(grid), _prose(grid)
+    for size, letter, gap in _SIZES:
+        taken = sum(letter * width for width, long in zip(letters, prose, strict=True) if not long) + gap * len(letters)
+        room = _TEXT_WIDTH - taken
+        if room >= _NARROWEST * sum(prose):
+            return size, gap, _alignment(grid, room / max(sum(prose), 1))
+    return _SIZES[-1][0], _SIZES[-1][2], None
+
+
+def _prose(grid: TableGrid) -> list[bool]:
+    """Return which columns are prose, which breaks its lines."""
+    longest = [max((count_columns(row[at]) for row in grid.rows), default=0) for at in range(len(grid.heads))]
+    return [not numeric and letters > PROSE for numeric, letters in zip(grid.numeric, longest, strict=True)]
+
+
+def _letters(grid: TableGrid) -> list[int]:
+    """Return how many letters wide each column is: its longest cell, or the longest word of its head."""
+    heads = [max(map(count_columns, head.split()), default=0) for head in grid.heads]
+    brackets = [2 * error for error in grid.errors]
+    return [
+        max(word, *(count_columns(row[at]) + more for row in grid.rows)) if grid.rows else word
+        for at, (word, more) in enumerate(zip(heads, brackets, strict=True))
     ]
-    taken = sum(not one for one in prose)
-    room = max(_TEXT_WIDTH - _NUMBER_WIDTH * taken, 3.0 * sum(prose)) / max(sum(prose), 1)
+
+
+def _tex_head(head: str, width: int) -> str:
+    """Return the head of a column, in as many lines as it takes to be no wider than the column."""
+    lines: list[str] = []
+    for word in head.split():
+        if lines and len(lines[-1]) + 1 + len(word) <= max(width, _HEAD):
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    if len(lines) < 2:
+        return tex_cell(head)
+    return "\\shortstack{" + r" \\ ".join(map(tex_cell, lines)) + "}"
+
+
+def _alignment(grid: TableGrid, room: float) -> str:
+    """Return a column of its own kind for numbers, short texts and prose; those of prose are so many cm wide."""
     broken = rf">{{\raggedright\arraybackslash}}p{{{room:.1f}cm}}"
     return "".join(
-        broken if long else "r" if numeric else "l" for long, numeric in zip(prose, grid.numeric, strict=True)
+        broken if long else "r" if numeric else "l" for long, numeric in zip(_prose(grid), grid.numeric, strict=True)
     )
 
 

@@ -63,6 +63,7 @@ class ThreatRow:
     answer: str
     reach: tuple[float, float] | None
     place: int
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,7 @@ def read_answer(folder: Path, spec: Mapping[str, Any], numbers: Mapping[str, Map
             row["answer"],
             _ends(_number(row.get("reach_low")), _number(row.get("reach_high"))),
             place,
+            row.get("key", ""),
         )
         for place, row in enumerate(read_rows(folder / "tables" / "answers.csv"))
     )
@@ -194,7 +196,7 @@ def _choices(path: Path) -> list[Choice]:
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """Read a table of a report; without rows where there is none."""
+    """Read a table of a report as `csv_text` was given it; without rows where there is none."""
     if not path.is_file():
         return []
     with path.open(encoding="utf-8", newline="") as stream:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
 
@@ -48,8 +48,17 @@ def signed(value: float, digits: int = 1) -> str:
     return text if float(text) == 0 else ("+" if value > 0 else MINUS) + text
 
 
-def draw_strip(answer: Answer, words: Catalogue, write: dict[str, str], width: int = 360) -> str:
-    """Draw the interval of the main estimate on a line with zero, the smallest effect of interest, and the truth put in."""
+def draw_strip(
+    answer: Answer,
+    words: Catalogue,
+    write: Mapping[str, str],
+    width: int = 360,
+    linked: Mapping[str, str] | None = None,
+) -> str:
+    """Draw the interval of the main estimate on a line with zero, the smallest effect of interest, and the truth put in.
+
+    ``linked`` are the numbers below it as links to their cells.
+    """
     if answer.estimate is None:
         return ""
     zone = () if answer.smallest is None else (-answer.smallest, answer.smallest)
@@ -86,11 +95,18 @@ def draw_strip(answer: Answer, words: Catalogue, write: dict[str, str], width: i
         estimate=write["estimate"],
         smallest=write.get("smallest", ""),
     )
-    keys = "".join(f'<li><span class="key {name}"></span>{escape(text)}</li>' for name, text in legend)
+    keys = "".join(
+        f'<li><span class="key {name}"></span>{_with_link(escape(text), write.get(name, ""), (linked or {}).get(name))}</li>'
+        for name, text in legend
+    )
     return (
         f'<div class="strip"><svg viewBox="0 0 {width} 78" role="img" aria-label="{escape(alt)}">{"".join(parts)}</svg>'
         f'<ul class="legend">{keys}</ul></div>'
     )
+
+
+def _with_link(html: str, number: str, link: str | None) -> str:
+    return html.replace(escape(number), link) if number and link else html
 
 
 def cut_of(answer: Answer) -> float | None:

@@ -29,6 +29,8 @@ _ALT = re.compile(r'(?:alt|aria-label)="([^"]*)"')
 FIGURE_BYTES = 200_000  # of a drawing on a page; a larger one is shown as a picture
 _CLUSTERED = (ESTIMATE, STD_ERROR, CONF_LOW, CONF_HIGH, BAND_LOW, BAND_HIGH, P_VALUE)
 _DIGITS = re.compile(r"\d")
+_PROSE = frozenset({"result"})  # columns of sentences with numbers, which stand in the row's cell
+_WRITTEN = re.compile(r"(?<![\w.,#-])[+\N{MINUS SIGN}]?\d[\d,]*(?:\.\d+)?(?: pp|%)?(?!\w)")  # a number of a sentence
 
 
 @dataclass
@@ -49,6 +51,11 @@ class Notes:
         place = self.made.setdefault((str(number["method"]), clusters), len(self.made))
         own = f' data-k="{escape(key)}"' if named else ""
         return f'<a class="v" href="@{anchor_of(number)}" data-n="{place}"{own}>{text}</a>'
+
+    def in_sentence(self, html: str, *parts: str) -> str:
+        """Link every number of a sentence to the cell that recorded the first number whose key begins with one of ``parts``."""
+        key = next((key for part in parts for key in self.numbers if key.startswith(part)), "")
+        return _WRITTEN.sub(lambda found: self.link(key, found.group(), named=False), html)
 
     def in_prose(self, html: str, told: Iterable[Any]) -> str:
         """Link the numbers of a text; ``told`` are the phrases in it, in order, each with its numbers as written and their keys."""
@@ -88,6 +95,8 @@ class Notes:
                 tag, attributes, text = cell.groups()
                 key = f"{name}.{row.group(1)}" + ("" if column == "value" else f".{column}")
                 linked = self.link(key, text, named=False) if attributes.strip() == 'class="n"' else text
+                if column in _PROSE:
+                    linked = self.in_sentence(text, f"{name}.{row.group(1)}.")
                 cells.append(f"<{tag}{attributes}>{linked}</{tag}>")
             return f'<tr data-row="{row.group(1)}">{"".join(cells)}</tr>'
 

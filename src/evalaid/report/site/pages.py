@@ -19,7 +19,7 @@ from typing import Any
 from markupsafe import Markup
 
 from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ESTIMATE
-from evalaid.report.site.answer import MAIN, TRUTHS, Answer, read_answer, read_rows, save_answer
+from evalaid.report.site.answer import MAIN, TRUTHS, Answer, ThreatRow, read_answer, read_rows, save_answer
 from evalaid.report.site.answer_sentences import list_facts, tell_briefly, tell_finding, tell_verdict, write_numbers
 from evalaid.report.site.blocks import PageBlock, name_heading, show_headlines, show_notebook, to_html
 from evalaid.report.site.chapters import Chapter, lay_out, locate, resolve
@@ -129,7 +129,7 @@ def write_site(
     )
     for chapter in chapters:
         turns = [one.file for one in chapters if one.page == chapter.page]
-        values = _threats(answer, words, chapters) if chapter.file == ROBUSTNESS else {}
+        values = _threats(answer, words, chapters, notes) if chapter.file == ROBUSTNESS else {}
         site.write(
             chapter.page,
             "chapter.html",
@@ -172,8 +172,13 @@ def _cut_numbers(numbers: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[st
     return {"numbers" if turn == 1 else f"numbers_{turn}": rows for turn, rows in enumerate(lists, start=1)}
 
 
-def _threats(answer: Answer, words: Catalogue, chapters: Sequence[Chapter]) -> dict[str, Any]:
-    """Return the rows of threats, in their own order, each with its picture and the name of its tests."""
+def _said(text: str, row: ThreatRow, notes: Notes) -> Markup:
+    """Return a sentence about a threat, its numbers as links to the cell that examined it; escaped."""
+    return Markup(notes.in_sentence(escape(text, quote=False), f"answers.{row.key}.", "answers."))  # noqa: S704
+
+
+def _threats(answer: Answer, words: Catalogue, chapters: Sequence[Chapter], notes: Notes) -> dict[str, Any]:
+    """Return the rows of threats, in their own order, each with its result, its picture and the name of its tests."""
     tests = [
         entry.anchor
         for chapter in chapters
@@ -190,7 +195,8 @@ def _threats(answer: Answer, words: Catalogue, chapters: Sequence[Chapter]) -> d
         for row in rows
     ]
     note = words("threats.note") if any(write) else ""
-    return {"threats": list(zip(rows, write, places, strict=True)), "threats_note": note}
+    said = [_said(row.result, row, notes) for row in rows]
+    return {"threats": list(zip(rows, said, write, places, strict=True)), "threats_note": note}
 
 
 def write_index(folder: Path, studies: Sequence[Mapping[str, Any]], synthesis: Path | None = None) -> Path:
@@ -306,7 +312,7 @@ def _answer(
         "answer": answer,
         **tell_finding(answer, words, names),
         "names": plain,
-        "strip": draw_strip(answer, words, plain),
+        "strip": draw_strip(answer, words, plain, linked=names),
         "cut": "" if (cut := cut_of(answer)) is None else words("event.cut", cut=f"{cut:.0f}"),
         "event": [
             (name, draw_event_study(answer, words, axis, *size)) for name, size in (("phone", PHONE), ("desk", DESK))
@@ -314,12 +320,18 @@ def _answer(
         "choices_cut": "" if (far := cut_of_curve(answer)) is None else words("event.cut", cut=f"{far:.0f}"),
         "choices": [(name, draw_choices(answer, words, *size)) for name, size in (("phone", PHONE), ("desk", DESK))],
         "explored": None if explorer is None else _explored(explorer, answer, words),
-        "overturn": ()
-        if answer.estimate is None
-        else [(row, tell_briefly(row, words)) for row in answer.threats[:OVERTURN]],  # there is nothing to overturn
+        "overturn": [  # without an estimate there is nothing to overturn
+            (row, _said(tell_briefly(row, words), row, notes))
+            for row in answer.threats[:OVERTURN]
+            if answer.estimate is not None
+        ],
+        "distinct": Markup(notes.link("specifications.estimates", str(len(answer.choices)), named=False)),  # noqa: S704
         "reasons": read_rows(notes.folder / "tables" / "refusal.csv"),
         "short": show_headlines(stored, notes),
-        "facts": list_facts(answer, words, spec),
+        "facts": [
+            (name, Markup(notes.in_sentence(escape(text, quote=False), "sample.")) if place == 1 else text)  # noqa: S704
+            for place, (name, text) in enumerate(list_facts(answer, words, spec))
+        ],
     }
 
 

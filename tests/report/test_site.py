@@ -418,3 +418,14 @@ def test_the_line_of_an_answer_says_its_unit(tmp_path, unit, said):
     }
     (tmp_path / "answer.json").write_text(json.dumps(answer), encoding="utf-8")
     assert tell_answer(tmp_path) == f"effect shown, fragile, {said}"
+
+
+def test_numbers_of_a_sentence_lead_to_the_cell_that_was_asked_and_names_with_digits_do_not():
+    number = {"method": "other estimates", "notebook": "4_robustness", "cell": "In [7]", "value": 1.0}
+    notes = Notes({"answers.overlap.reach_low": number}, "areas", Path())
+    said = notes.in_sentence(
+        "At M = 1 without COVID-19 beds: \N{MINUS SIGN}6.81 to +8.27 pp; it&#39;s T01.", "answers.overlap."
+    )
+    assert re.findall(r">([^<]+)</a>", said) == ["1", "\N{MINUS SIGN}6.81", "+8.27 pp"]
+    assert said.count('href="@in-4_robustness-7"') == 3
+    assert notes.in_sentence("p = 0.2", "answers.trends.") == "p = 0.2"

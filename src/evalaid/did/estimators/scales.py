@@ -109,7 +109,9 @@ def report_back(effects: Effects, design: Design, name: str) -> Effects:
     for part in parts:
         without = part.index - effects.value[part.cell]
         gap = part.outcome - scale.back(without)
-        value[part.cell] = (part.share * gap).sum()
+        every = np.zeros(design.matrices.outcome.shape)
+        every[part.rows, part.periods] = part.share * gap
+        value[part.cell] = every.sum()
         slope[part.cell] = (part.share * scale.slope(without)).sum()
         own[part.rows, part.cell] = (part.share * (gap - value[part.cell])).sum(axis=1)
     own_block = Block(slice(None), own, np.eye(len(effects)))
@@ -131,6 +133,7 @@ class _Part:
 
     cell: int
     rows: slice
+    periods: NDArray[np.intp]
     share: Floats
     outcome: Floats
     index: Floats
@@ -152,12 +155,14 @@ def _treated_parts(effects: Effects, design: Design, scale: Scale) -> list[_Part
         if "period" in labels:
             chosen = chosen & (matrices.periods == labels["period"][k])
         periods = np.flatnonzero(chosen.any(axis=0))
-        mass = effects.population.weight[rows, None] * chosen[:, periods]
+        every = np.zeros(matrices.outcome.shape)
+        every[rows] = effects.population.weight[rows, None] * chosen
+        mass = every[rows][:, periods]
         if not mass.any():
             continue
         outcome = matrices.outcome[rows][:, periods]
         index = scale.forward(np.where(chosen[:, periods], outcome, 0.5))
-        parts.append(_Part(int(k), rows, mass / mass.sum(), outcome, index))
+        parts.append(_Part(int(k), rows, periods, mass / every.sum(), outcome, index))
     return parts
 
 

@@ -92,14 +92,17 @@ def effective_clusters(shares: Shares, changes: Floats | None = None) -> Floats:
     cells), ``a = sum_g d_g^2 s_g`` and ``b = sum_g d_g^2 (1 - s_g)`` with ``s_g = a p_g / (a p_g + b q_g)``. The smaller of both counts.
     """
     p, q = shares.treated, shares.comparison
-    a, b = (p**2).sum(axis=0), (q**2).sum(axis=0)
-    number = _number(p, q, a, b)
+    products = tuple(np.einsum("gk,gk->k", one, other) for one, other in ((p, p), (p, q), (q, q)))
+    a, b = products[0], products[2]
+    number = _number(a, b, *products)
     if changes is None:
         return number
-    part, whole = a * p, a * p + b * q
+    part, square = a * p, np.where(np.isnan(changes), 0.0, changes)
+    whole = part + b * q
+    square *= square
     s = np.divide(part, whole, out=np.full_like(part, 0.5), where=whole > 0)
-    square = np.where(np.isnan(changes), 0.0, changes) ** 2
-    return np.fmin(number, _number(p, q, (square * s).sum(axis=0), (square * (1 - s)).sum(axis=0)))
+    own = np.einsum("gk,gk->k", square, s)
+    return np.fmin(number, _number(own, np.einsum("gk,gk->k", square, 1 - s), *products))
 
 
 def degrees_behind(number: Floats) -> Floats:
@@ -107,12 +110,13 @@ def degrees_behind(number: Floats) -> Floats:
     return np.asarray(np.fmax(1.0, np.round(number - 1, 2)))
 
 
-def _number(p: Floats, q: Floats, a: Floats, b: Floats) -> Floats:
+def _number(a: Floats, b: Floats, pp: Floats, pq: Floats, qq: Floats) -> Floats:
+    """Return ``(a + b)^2 / sum_g (a p_g + b q_g)^2`` from the sums of products of the shares."""
     # Scaled first: variances of a share in rare events may underflow when squared.
     size = np.maximum(a + b, 1e-300)
     a, b = a / size, b / size
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = (a + b) ** 2 / ((a * p + b * q) ** 2).sum(axis=0)
+        found = (a + b) ** 2 / (a * a * pp + 2 * a * b * pq + b * b * qq)
     return np.where(np.isfinite(found), found, np.nan)
 
 

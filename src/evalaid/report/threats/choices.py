@@ -290,14 +290,11 @@ def _distinct(table: pd.DataFrame, design: Design, main: Specification | None) -
     named = {} if main is None else main.describe(design)
     curve["is_main"] = bool(named) & (curve[list(named)] == pd.Series(named)).all(axis=1)
     plain = curve["covariates"].eq("none").astype(int) + curve["comparison"].eq("own")
-    # Of two windows with one number the longer stands for both: which it is never hangs on the last digits.
-    whole = curve["window"].eq(Specification("").describe(design)["window"])
-    curve = curve.assign(plain=plain, whole=whole)
-    curve = curve.sort_values(["is_main", "plain", "whole"], ascending=False, kind="stable")
+    curve = curve.assign(plain=plain).sort_values(["is_main", "plain"], ascending=False, kind="stable")
     same = _written(curve)
     given_by = curve["method"].groupby(same).transform(lambda methods: MERGED.join(dict.fromkeys(methods)))
     curve = curve.assign(repeats=same.map(same.value_counts()) - 1, given_by=given_by)[~same.duplicated()]
-    return curve.drop(columns=["plain", "whole"]).sort_values(ESTIMATE, kind="stable", ignore_index=True)
+    return curve.drop(columns="plain").sort_values(ESTIMATE, kind="stable", ignore_index=True)
 
 
 def _place(table: pd.DataFrame, distinct: pd.DataFrame) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,13 +37,13 @@ class Jackknife:
     shares: Shares
     number: Floats
 
-    @property
+    @cached_property
     def variance(self) -> Floats:
         """``(G - 1) / G sum_g d_g^2``, (cells,)."""
         count = len(self.changes)
         return np.asarray((self.changes**2).sum(axis=0) * (count - 1) / count)
 
-    @property
+    @cached_property
     def degrees_of_freedom(self) -> Floats:
         """``max(1, G* - 1)`` with G* the effective number of clusters, (cells,)."""
         return degrees_behind(self.number)

@@ -124,6 +124,23 @@ def test_the_answer_tells_a_threat_in_a_sentence_and_without_the_mark_that_guard
     )
 
 
+def test_an_index_has_no_unit_and_is_not_said_to_be_a_number(report):
+    heads = "label,method,covariates,window,comparison,scale,estimate,conf_low,conf_high,is_main\n"
+    (report / "specifications.csv").write_text(
+        heads + "a,m,none,2019 to 2020,own,share,3,1,5,True\nb,k,none,2019 to 2020,own,share,4,1,5,False\n",
+        encoding="utf-8",
+    )
+    (report / "declared.csv").write_text(
+        "method,covariates,window,comparison,scale,place,reason\nm,none,2019 to 2020,own,share,0,\nk,none,2019 to 2020,own,share,1,\n",
+        encoding="utf-8",
+    )
+    html = pages_of(report, numbers=[{**one, "unit": "number"} for one in NUMBERS])["index"]
+    (explored,) = re.findall(r'<script type="application/json" id="explorer">(.*?)</script>', html, re.DOTALL)
+    assert json.loads(explored)["unit"] == "{value}"
+    assert "(number)" not in html
+    assert "Share &lt;of&gt; care, change<" in html
+
+
 def test_a_curve_that_is_cut_says_so_and_marks_where(report):
     heads = "label,method,covariates,window,comparison,scale,estimate,conf_low,conf_high,is_main\n"
     (report / "specifications.csv").write_text(

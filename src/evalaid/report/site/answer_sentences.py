@@ -24,10 +24,7 @@ def write_numbers(answer: Answer, words: Catalogue) -> dict[str, str]:
     def write(value: float | None, digits: int = 1, *, sign: bool = True) -> str:
         if value is None:
             return ""
-        text = format_value(value, "number", digits, signed=sign)
-        if words.has(f"unit.{answer.unit}"):
-            return words(f"unit.{answer.unit}", value=text)
-        return text if answer.unit == "number" else f"{text} {answer.unit}"
+        return write_unit(answer, words, format_value(value, "number", digits, signed=sign))
 
     low, high = answer.ends or (None, None)
     far = None if low is None or high is None else (high if abs(high) >= abs(low) else low)
@@ -42,6 +39,13 @@ def write_numbers(answer: Answer, words: Catalogue) -> dict[str, str]:
         "truth": write(answer.truth),
         "level": f"{answer.level:.0%}",
     }
+
+
+def write_unit(answer: Answer, words: Catalogue, value: str) -> str:
+    """Return a number as text with the unit of an answer; that of an index is none."""
+    if words.has(f"unit.{answer.unit}"):
+        return words(f"unit.{answer.unit}", value=value)
+    return value if answer.unit == "number" else f"{value} {answer.unit}"
 
 
 def tell_verdict(answer: Answer, words: Catalogue, names: Mapping[str, str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -20,7 +21,14 @@ from markupsafe import Markup
 
 from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ESTIMATE
 from evalaid.report.site.answer import MAIN, TRUTHS, Answer, ThreatRow, read_answer, read_rows, save_answer
-from evalaid.report.site.answer_sentences import list_facts, tell_briefly, tell_finding, tell_verdict, write_numbers
+from evalaid.report.site.answer_sentences import (
+    list_facts,
+    tell_briefly,
+    tell_finding,
+    tell_verdict,
+    write_numbers,
+    write_unit,
+)
 from evalaid.report.site.blocks import PageBlock, name_heading, show_headlines, show_notebook, to_html
 from evalaid.report.site.chapters import Chapter, lay_out, locate, resolve
 from evalaid.report.site.explorer import Explorer, read_explorer
@@ -303,11 +311,9 @@ def _answer(
     outcome = outcome[:1].lower() + outcome[1:]
     plain = {**write_numbers(answer, words), "outcome": outcome, "clusters": str(spec["cluster_label"])}
     names = _note_numbers(plain, answer, notes)
-    axis = words(
-        "event.axis",
-        outcome=spec["outcome_label"],
-        unit=words("unit_name." + answer.unit) if words.has("unit_name." + answer.unit) else answer.unit,
-    )
+    unit = words("unit_name." + answer.unit) if words.has("unit_name." + answer.unit) else answer.unit
+    axis = words("event.axis", outcome=spec["outcome_label"], unit=unit)
+    axis = re.sub(r"\s*[(\uff08]number[)\uff09]", "", axis)  # an index has no unit
     return {
         "answer": answer,
         **tell_finding(answer, words, names),
@@ -348,11 +354,7 @@ def _note_numbers(plain: Mapping[str, str], answer: Answer, notes: Notes) -> dic
 
 def _explored(explorer: Explorer, answer: Answer, words: Catalogue) -> dict[str, Any]:
     """Return the explorer with its words, for the script of the page."""
-    unit = (
-        words(f"unit.{answer.unit}", value="{value}")
-        if words.has(f"unit.{answer.unit}")
-        else f"{{value}} {answer.unit}"
-    )
+    unit = write_unit(answer, words, "{value}")
     said = {name: text for name, text in words.part("explorer").items() if not name.startswith("value.")}
     return {**explorer.to_data(), "unit": unit, "level": f"{answer.level:.0%}", "words": said}
 

@@ -425,6 +425,10 @@ def init(folder: Path, *, no_example: bool) -> None:
 @click.option("--covariates", help="Columns of covariates, with commas between them, of a tidy panel.")
 @click.option("--weight", help="Column of weights, of a tidy panel.")
 @click.option("--cluster", help="Column of clusters, of a tidy panel.")
+@click.option("--stratum", help="Column of groups within which units are compared (region), of a tidy panel.")
+@click.option(
+    "--exposure", help="Column of the part of each period in which a unit is treated, 0 to 1, of a tidy panel."
+)
 @click.option(
     "--start",
     type=click.Choice(["start", "announced", "agreed", "arrived"]),

@@ -1,6 +1,7 @@
 """From a table and a roster as they were sent to a study: everything is written, or nothing; the report lists every decision."""
 
 import ast
+import itertools
 import json
 import os
 import shutil
@@ -15,6 +16,10 @@ from support.projects import ROOT, toy_frame
 from evalaid.base.errors import EvalaidError, ReadingError, StudyError
 from evalaid.base.project import list_studies
 from evalaid.cli import main
+from evalaid.did.estimators.identities import check_identities
+from evalaid.report.questions.analysis import estimate_main
+from evalaid.report.questions.dense_check import check_with_dummies
+from evalaid.report.questions.describe import describe_sample
 from evalaid.report.questions.other_starts import vary_study_starts
 from evalaid.simulate import office
 from evalaid.study.manifest import read_manifest
@@ -352,6 +357,64 @@ def test_a_tidy_csv_is_a_panel_too_and_units_are_taken_as_written(project, tmp_p
     assert (spec.layout, spec.unit, spec.period, spec.outcome) == (None, "county", "year", "share")
     assert load_design(spec).n_treated == 4
     assert "4 units may start in one of several years" in " ".join(new.notes)
+
+
+def regional_frame():
+    """Nine years of 24 counties in two regions with trends of their own; the first treated year counts by quarters."""
+    rows = []
+    for number, year in itertools.product(range(24), range(2012, 2021)):
+        start = (2016, 2017, None, None)[number // 2 % 4]
+        part = 0.0 if start is None or year < start else (number % 4 + 1) / 4 if year == start else 1.0
+        share = 0.5 + 0.005 * number + 0.02 * (number % 2) * (year - 2012) + 0.04 * part + 0.001 * (number * year % 7)
+        rows.append((f"C{number:02d}", year, share, start, "ns"[number % 2], part))
+    frame = pd.DataFrame(rows, columns=["county", "year", "share", "first", "region", "part"])
+    return frame.astype({"first": "Int64"})
+
+
+def test_strata_and_a_first_period_that_counts_by_its_part_are_fields_of_a_study(project, tmp_path):
+    """With trends by region and an effect of 4 points in proportion, the study's own main method finds it."""
+    regional_frame().to_csv(tmp_path / "panel.csv", index=False)
+    given = {"outcome": "share", "cohort": "first"}
+    by_region = begin_study("by_region", tmp_path / "panel.csv", columns={**given, "stratum": "region"})
+    assert by_region.method == "callaway_santanna"
+    assert "\nstratum: region  # units are compared within its groups" in by_region.parameters
+    new = begin_study("both", tmp_path / "panel.csv", columns={**given, "stratum": "region", "exposure": "part"})
+    spec = load_study("both")
+    assert (new.method, spec.stratum, spec.exposure) == ("sun_abraham", "region", "part")
+    assert "Not callaway_santanna: the method has no place for a first period that counts by its part" in new.parameters
+    design = load_design(spec)
+    assert "Compared within strata: 'region'. The first treated period counts by its part: 'part'." in design.text()
+    found = estimate_main(spec, design).aggregate("overall").value[0]
+    assert found == pytest.approx(0.04, abs=0.002)  # what the last digit of the outcome, 0.001 times 0 to 6, moves
+    sample = describe_sample(spec, design).set_index("key")
+    assert sample.loc["strata", "label"] == "groups that counties are compared within (region)"
+    assert (sample.loc["strata", "value"], sample.loc["partly_treated", "value"]) == (2, 9)
+    again = check_with_dummies(design)
+    assert again["reason"].eq("").all()
+    assert again["largest_gap"].max() < 1e-8
+    assert "strata and a first period that counts by its part" in check_identities(design)["reason"][0]
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"stratum": "area"}, "area"),
+        ({"exposure": "share"}, "exposure contradicts the cohort"),
+        ({"stratum": "part"}, "stratum changes within a unit"),
+    ],
+)
+def test_columns_of_strata_and_exposure_that_cannot_be_are_refused(project, tmp_path, columns, words):
+    regional_frame().to_csv(tmp_path / "panel.csv", index=False)
+    with pytest.raises(EvalaidError, match=words):
+        begin_study("mine", tmp_path / "panel.csv", columns={"outcome": "share", "cohort": "first", **columns})
+    assert not list_studies()
+
+
+def test_a_part_of_a_period_that_the_start_rule_leaves_out_is_refused(project, tmp_path):
+    regional_frame().to_csv(tmp_path / "panel.csv", index=False)
+    begin_study("mine", tmp_path / "panel.csv", columns={"outcome": "share", "cohort": "first", "exposure": "part"})
+    with pytest.raises(StudyError, match="exposure counts the period of the start by its part, and start_rule"):
+        load_study("mine").change({"start_rule": "first_full_period"})
 
 
 def test_where_no_method_applies_the_file_says_what_is_missing(project, tmp_path):

@@ -112,7 +112,8 @@ def list_steps(spec: StudySpec) -> Iterator[tuple[str, pd.DataFrame]]:
     if spec.link is not None:
         frame = _join(frame, _read_beside(spec.link, spec.unit, spec), spec)
     named = [*spec.keep, *(name for entry in spec.leave_out for name in entry), *spec.baseline]
-    need_columns(frame, "the joined panel", [*named, *([spec.cluster] if spec.cluster else [])])
+    roles = [name for name in (spec.cluster, spec.stratum, spec.exposure) if name]
+    need_columns(frame, "the joined panel", [*named, *roles])
     yield "", frame
     frame, gaps = without_gaps(frame, spec.outcome)
     if gaps:
@@ -291,6 +292,8 @@ def diagnose_frame(frame: pd.DataFrame, spec: StudySpec) -> Design:
         weight=spec.weight,
         weight_kind=spec.weight_kind,
         cluster=spec.cluster,
+        stratum=spec.stratum,
+        exposure=spec.exposure,
         outcome_unit=spec.outcome_unit,
         inside=spec.inside,
         total=spec.total,

@@ -97,6 +97,11 @@ def _files(spec: StudyFields) -> Iterator[Fault]:
         yield ("inside",), "give both inside and total (columns of counts), or neither"
     if spec.weight_kind is not None and spec.weight is None:
         yield ("weight_kind",), f"weight_kind is '{spec.weight_kind}', but weight is missing"
+    if spec.exposure is not None and spec.start_rule == "first_full_period":
+        yield (
+            ("exposure",),
+            "exposure counts the period of the start by its part, and start_rule 'first_full_period' leaves it out: give one of the two",
+        )
     if spec.panel and spec.simulation:
         yield ("simulation",), "give either panel (a file) or simulation (a generator), not both"
     if spec.layout and not spec.panel:

@@ -145,6 +145,13 @@ class StudyFields(StudyPart):
     weight_kind: Annotated[str, *one_of("analytic", "precision")] | None = _field(
         None, "Whether weights say how much a unit counts, or how exactly its outcome is measured."
     )
+    stratum: Column | None = _field(
+        None, "Column of groups of units, such as the region: units are compared within them, by methods that can."
+    )
+    exposure: Column | None = _field(
+        None,
+        "Column of the part of each period in which a unit is treated, 0 to 1: 0.75 in the year of a start in April; the first treated period counts by it.",
+    )
     anticipation: Whole = _field(0, "Periods before the start in which the programme may already act.")
     event_window: EventWindow | None = _field(
         None,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from evalaid.did.effects.effects import Effects
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.panel.design import Design
-from evalaid.did.panel.matrices import Matrices
+from evalaid.did.panel.matrices import PART, STRATA, Matrices
 
 # Sums of some hundred shares in double precision differ by less than this when added in another order.
 ROUNDING = 1e-9
@@ -45,7 +45,12 @@ def check_identities(design: Design) -> pd.DataFrame:
     (6, True)
     """
     unit = "pp" if design.outcome_unit == "fraction" else "number"
-    usable = design.balanced and design.matrices.weight is None and not design.covariates and design.n_never > 0
+    plain = (
+        design.matrices.weight is None
+        and not design.covariates
+        and not {STRATA, PART} & set(design.matrices.covariates)
+    )
+    usable = design.balanced and plain and design.n_never > 0
     rows = []
     for key, name, pair in _identities(design) if usable else ():
         by_package, by_hand = pair
@@ -53,6 +58,8 @@ def check_identities(design: Design) -> pd.DataFrame:
         rows.append((key, name, len(np.atleast_1d(by_package)), gap, ""))
     if not usable:
         reason = "the identities need a balanced panel with never-treated units, without weights and covariates"
+        if {STRATA, PART} & set(design.matrices.covariates):
+            reason += ", strata and a first period that counts by its part"
         rows = [("none", "No identity applies", 0, np.nan, reason)]
     frame = pd.DataFrame(rows, columns=["key", "label", "cells", "largest_gap", "reason"])
     return frame.assign(unit=unit, made_by="estimate by the package minus closed form from group means")

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from evalaid.base.effect_columns import ESTIMATE, STD_ERROR
 from evalaid.base.errors import EvalaidError, reason_of
+from evalaid.did.estimators.common.strata import stratum_of
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.inference.infer import infer
 from evalaid.did.panel.design import Design
+from evalaid.did.panel.matrices import PART
 
 Floats = NDArray[np.float64]
 
@@ -71,8 +73,14 @@ def _both_sides(design: Design, method: str) -> Iterator[tuple[str, Floats, Floa
     else:  # a cohort is measured from its last observed period before the start, in a panel with gaps not always -1
         before = pd.Series(np.where(time < 0, time, np.nan)).groupby(matrices.cohort[unit]).transform("max").to_numpy()
         effect = ((time[:, None] == wanted) & (time != before)[:, None]).astype(float)
+    if PART in matrices.covariates:
+        effect *= np.where(time == 0, matrices.covariates[PART][seen], 1.0)[:, None]
+    codes = np.unique(stratum_of(matrices), return_inverse=True)[1].ravel()
+    by_period = column[:, None] == np.arange(1, matrices.n_periods)
     dummies = np.concatenate(
-        [unit[:, None] == np.arange(matrices.n_units), column[:, None] == np.arange(1, matrices.n_periods)], axis=1
+        [unit[:, None] == np.arange(matrices.n_units)]
+        + [by_period & (codes[unit] == code)[:, None] for code in range(codes.max() + 1)],
+        axis=1,
     )
     covariates = [matrices.covariates[name][seen][:, None] for name in design.covariates]
     x = np.concatenate(

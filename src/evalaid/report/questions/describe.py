@@ -10,7 +10,9 @@ import pandas as pd
 
 from evalaid.base.effect_columns import N_CLUSTERS, TREATED_CLUSTERS
 from evalaid.base.periods import label
+from evalaid.did.estimators.common.strata import stratum_of
 from evalaid.did.panel.design import Design
+from evalaid.did.panel.matrices import PART
 from evalaid.report.display.figures import STATUS
 from evalaid.report.display.formatted_tables import ColumnFormat
 from evalaid.report.display.map_figure import draw_map
@@ -65,6 +67,7 @@ def describe_sample(spec: StudySpec, design: Design) -> pd.DataFrame:
         ("first_period", "first period", matrices.periods[0], _period_unit(design), 0),
         ("last_period", "last period", matrices.periods[-1], _period_unit(design), 0),
         ("observations", "observations", int(seen.sum()), "count", 0),
+        *_special(spec, design),
         ("excluded_units", "units kept out (treated from the first period on)", len(design.excluded), "count", 0),
         ("mean", f"mean of {_lower(spec.outcome_label)}", np.nanmean(outcome), unit, digits),
         ("smallest", "smallest value", np.nanmin(outcome), unit, digits),
@@ -73,6 +76,22 @@ def describe_sample(spec: StudySpec, design: Design) -> pd.DataFrame:
         ("always_zero_units", f"{units} with 0 in every period", int((zero | ~seen).all(axis=1).sum()), "count", 0),
     ]
     return list_values(rows, "of the sample")
+
+
+def _special(spec: StudySpec, design: Design) -> list[tuple[str, str, float, str, int]]:
+    """List what units are compared within, and which first periods count by their part, where the study names it."""
+    rows: list[tuple[str, str, float, str, int]] = []
+    if spec.stratum is not None:
+        count = len(np.unique(stratum_of(design.matrices)))
+        rows.append(
+            ("strata", f"groups that {spec.unit_label} are compared within ({spec.stratum})", count, "count", 0)
+        )
+    if spec.exposure is not None:
+        part = design.matrices.covariates[PART]
+        count = int(((part > 0) & (part < 1)).any(axis=1).sum())
+        label = f"{spec.unit_label} whose first treated period counts by its part ({spec.exposure})"
+        rows.append(("partly_treated", label, count, "count", 0))
+    return rows
 
 
 def describe_flow(spec: StudySpec) -> pd.DataFrame:

@@ -13,7 +13,21 @@ import pandas as pd
 from evalaid.base.errors import PanelError, ReadingError
 from evalaid.base.faults import FAULT_COLUMNS
 from evalaid.base.months import PeriodKind
-from evalaid.base.names import CODE, COHORT, INSIDE, KEY_ROLES, NAME, OUTCOME, PERIOD, TOTAL, UNIT, YEAR, names_a_share
+from evalaid.base.names import (
+    CODE,
+    COHORT,
+    EXPOSURE,
+    INSIDE,
+    KEY_ROLES,
+    NAME,
+    OUTCOME,
+    PERIOD,
+    STRATUM,
+    TOTAL,
+    UNIT,
+    YEAR,
+    names_a_share,
+)
 from evalaid.base.periods import label, recognise_periods
 from evalaid.did.panel.panel import Panel, read_panel
 from evalaid.reading.files.snapshot import readable_name
@@ -148,7 +162,7 @@ def inspect_file(
     outcome_unit : {"fraction", "percent", "number"}, optional
         Default: decided from the outcome's name and numbers.
     **roles
-        ``unit``, ``period``, ``outcome``, ``inside``, ``total``, ``weight``, ``cluster``, ``cohort``, ``treated``: column names.
+        ``unit``, ``period``, ``outcome``, ``inside``, ``total``, ``weight``, ``cluster``, ``stratum``, ``exposure``, ``cohort``, ``treated``: column names.
 
     Returns
     -------
@@ -181,7 +195,8 @@ def inspect_file(
     decisions = pd.concat([table.decisions, pd.DataFrame(rows, columns=DECISION_COLUMNS)], ignore_index=True)
     panel, message, faults = None, "", pd.DataFrame(columns=FAULT_COLUMNS)
     try:
-        panel = read_panel(observed, outcome_unit=unit, **columns)
+        own = {role: column for role, column in columns.items() if role not in (STRATUM, EXPOSURE)}
+        panel = read_panel(observed, outcome_unit=unit, **own)
         message = _ask_for_successors(observed, columns, layout)
         panel = None if message else panel
     except PanelError as error:

@@ -119,7 +119,7 @@ def begin_study(
         File of the starts; in its place a column of a tidy panel: ``cohort`` or ``treated`` in ``columns``.
     columns : mapping of str to str, optional
         ``outcome``, column or variable (default: the share); of a tidy panel also ``unit``, ``period``, ``inside``, ``total``,
-        ``cluster``, ``weight``, ``cohort`` (first treated period) or ``treated`` (0/1 by period), ``outcome_unit`` (fraction,
+        ``cluster``, ``weight``, ``stratum``, ``exposure``, ``cohort`` (first treated period) or ``treated`` (0/1 by period), ``outcome_unit`` (fraction,
         percent, number). Of any: ``outcome_label``, ``outcome_measure``, ``unit_label``, words of the report.
     covariates : sequence of str
         Columns of covariates, of a tidy panel.

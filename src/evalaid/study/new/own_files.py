@@ -13,12 +13,14 @@ from evalaid.base.errors import EvalaidError, ReadingError, StudyError
 from evalaid.base.names import (
     CLUSTER,
     COHORT,
+    EXPOSURE,
     FIRST_TREATED,
     INSIDE,
     NAME,
     OUTCOME,
     PERIOD,
     SHARE,
+    STRATUM,
     TOTAL,
     UNIT,
     WEIGHT,
@@ -45,7 +47,9 @@ from evalaid.study.inspection.treatment_columns import TREATED, TreatmentColumn,
 from evalaid.study.new.person_means import N_ROWS, aggregate_rows
 from evalaid.study.sample import spell_as
 
-_TIDY_ONLY = dict.fromkeys((COHORT, TREATED, WEIGHT, CLUSTER)).keys()  # roles that only a tidy panel has columns for
+_TIDY_ONLY = dict.fromkeys(
+    (COHORT, TREATED, WEIGHT, CLUSTER, STRATUM, EXPOSURE)
+).keys()  # roles that only a tidy panel has columns for
 
 
 @dataclass
@@ -312,5 +316,6 @@ def diagnose_draft(draft: StudyDraft, partnerships: Partnerships | None, start: 
     return diagnose(
         observed.assign(**{FIRST_TREATED: cohort}), unit=roles[UNIT], period=roles[PERIOD], outcome=roles[OUTCOME],
         cohort=FIRST_TREATED, outcome_unit=draft.outcome_unit, inside=roles.get(INSIDE), total=roles.get(TOTAL),
-        cluster=roles.get(CLUSTER), weight=roles.get(WEIGHT), covariates=draft.covariates,
+        cluster=roles.get(CLUSTER), weight=roles.get(WEIGHT), stratum=roles.get(STRATUM), exposure=roles.get(EXPOSURE),
+        covariates=draft.covariates,
     )  # fmt: skip

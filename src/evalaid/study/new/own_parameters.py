@@ -11,7 +11,20 @@ from typing import Any
 import pandas as pd
 
 from evalaid.base.errors import EvalaidError, NotIdentifiedError
-from evalaid.base.names import CLUSTER, COHORT, INSIDE, NAME, OUTCOME, PERIOD, SHARE, TOTAL, UNIT, WEIGHT
+from evalaid.base.names import (
+    CLUSTER,
+    COHORT,
+    EXPOSURE,
+    INSIDE,
+    NAME,
+    OUTCOME,
+    PERIOD,
+    SHARE,
+    STRATUM,
+    TOTAL,
+    UNIT,
+    WEIGHT,
+)
 from evalaid.base.project import LAYOUTS, OWN, project_root
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.panel.design import Design
@@ -40,6 +53,11 @@ CHOICES: tuple[tuple[str, dict[str, Any], str], ...] = (
         "what the treated would have been without the programme is fitted to all untreated observations",
     ),
     ("two_by_two", {}, "group means before and after the start"),
+    (
+        "sun_abraham",
+        {},
+        "a regression with effects of each cohort and period, in which the first treated period counts by its part",
+    ),
 )
 """Methods in the order in which they are tried for the main one, with their options and what they do."""
 
@@ -63,6 +81,7 @@ _LABELS = {
     "synthetic_did": "Synthetic difference-in-differences (main)",
     "imputation": "Imputation (main)",
     "two_by_two": "Before and after against the never treated (main)",
+    "sun_abraham": "Sun-Abraham (main)",
 }
 
 
@@ -128,7 +147,7 @@ def write_parameters(
         "",
         *_method_lines(design, chosen),
     ]
-    if partnerships is not None:
+    if partnerships is not None and EXPOSURE not in draft.roles:  # which contradicts any other start
         lines += _scenario_lines(partnerships, start)
     lines += _neighbours(units)
     seed = int(hashlib.sha256(draft.name.encode()).hexdigest()[:7], 16)
@@ -172,6 +191,12 @@ def _panel_lines(draft: StudyDraft, units: pd.Series) -> Iterator[str]:
         yield "weight_kind: analytic  # how much a unit counts; precision: how exactly its outcome is measured"
     else:
         yield "# weight: a column, for example of residents; default: every unit counts the same"
+    if STRATUM in roles:
+        yield f"stratum: {_text(roles[STRATUM])}  # units are compared within its groups, by methods that can"
+    else:
+        yield "# stratum: region  # a column of groups within which units are compared"
+    if EXPOSURE in roles:
+        yield f"exposure: {_text(roles[EXPOSURE])}  # part of each period in which a unit is treated: the first treated one counts by it"
     if draft.covariates:
         yield f"covariates: [{', '.join(map(_text, draft.covariates))}]"
     else:

@@ -10,6 +10,7 @@ import evalaid as ea
 from evalaid.report.questions.all_methods import (
     describe_ceiling,
     describe_decomposition,
+    describe_weights,
     survey_counts,
     survey_methods,
     survey_scales,
@@ -24,8 +25,7 @@ def test_every_registered_method_has_an_estimate_or_a_reason_on_the_korean_study
     spec = ea.StudySpec(study="korea_responsible_hospitals")
     design = load_design(spec)
     table = survey_methods(spec, design)
-    by_name = {"augmented_synthetic_control", "matrix_completion", "interactive_effects"}
-    assert table["key"].tolist() == [name for name in ea.methods()["method"] if name not in by_name]
+    assert table["key"].tolist() == ea.methods()["method"].tolist()
     assert (table["estimate"].notna() | (table["reason"] != "")).all()
     refused = table[table["estimate"].isna()].set_index("key")["reason"]
     assert set(refused.index) == {"dose", "triple_difference"}
@@ -50,6 +50,20 @@ def test_the_decomposition_by_kind_adds_up_to_the_coefficient():
     assert table["weight"].sum() == pytest.approx(100)
     assert table["weight"] @ table["estimate"] / 100 == pytest.approx(100 * ea.estimate(design, "twfe").value[0])
     assert table["key"].tolist() == ["never", "earlier", "later"]
+
+
+def test_the_weights_of_both_two_way_regressions_are_shown_in_percentage_points():
+    design = load_design(ea.StudySpec(study="korea_responsible_hospitals"))
+    table = describe_weights(design)[0].set_index("key")
+    found = ea.twfe_weights(design, regression="first_differences")
+    row = table.loc["first_differences"]
+    assert (row["effects"], row["negative"]) == (found.n_positive + found.n_negative, found.n_negative)
+    assert row["sigma_zero"] == pytest.approx(100 * found.sigma_zero)
+    assert row["sum_negative"] == pytest.approx(100 * found.sum_negative)
+    assert table.loc["fixed_effects", "estimate"] == pytest.approx(100 * ea.estimate(design, "twfe").value[0])
+    refused = describe_weights(load_design(ea.StudySpec(study="tibet_cluster")))[0]
+    assert refused["estimate"].isna().all()
+    assert refused["reason"].str.startswith("treatment does not vary beyond").all()
 
 
 def test_scales_that_disagree_on_the_sign_are_said_first():

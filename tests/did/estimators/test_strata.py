@@ -71,7 +71,7 @@ def test_a_regression_with_strata_covariates_and_weights_is_the_dense_one():
     np.testing.assert_allclose(ea.infer(effects, vcov="CR0")["std_error"], errors[:-1], atol=DENSE)
 
 
-@pytest.mark.parametrize("method", REGRESSIONS)
+@pytest.mark.parametrize("method", [*REGRESSIONS, "callaway_santanna", "imputation"])
 def test_the_jackknife_is_that_of_refits(method):
     effects = ea.estimate(diagnose(panel(), stratum="region", cluster="prefecture"), method)
     effects = effects if method == "twfe" else effects.aggregate("overall")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -148,3 +150,90 @@ def test_one_cohort_has_no_negative_weight_and_no_limit():
 def test_treatments_without_a_coefficient_are_refused(change, text):
     with pytest.raises(EstimationError, match=text):
         ea.twfe_weights(diagnose(change(simulate(45)), covariates=("dose",)), "dose")
+
+
+# What the tests of R TwoWayFEWeights expect of the wage panel (R/inst/tinytest/test_wagepan.R; tolerance there 1e-4):
+# ``twowayfeweights(wagepan, "lwage", "nr", "year", "union", type = "feTR", summary_measures = TRUE)``, and "fdTR" with D0.
+PUBLISHED = {
+    "fixed_effects": (0.10662746641838491, 820, 147, -0.01052899, 0.0968691, 3.175859),
+    "first_differences": (0.06009597, 611, 405, -0.04763605, 0.03209515, 0.5799135),
+}
+# They are printed to seven digits, from wages in single precision.
+PRINTED = 1e-6
+
+
+@pytest.mark.parametrize("regression", list(PUBLISHED))
+def test_weights_of_the_wage_panel_are_those_of_the_reference(regression):
+    frame = pd.read_csv(Path(__file__).parents[2] / "golden" / "wagepan" / "wagepan.csv")
+    design = ea.diagnose(frame, "nr", "year", "lwage", path="union", outcome_unit="number")
+    found = ea.twfe_weights(design, regression=regression)
+    estimate, positive, negative, total, zero, opposite = PUBLISHED[regression]
+    assert (found.n_positive, found.n_negative, len(found.table)) == (positive, negative, 1016)
+    assert found.estimate == pytest.approx(estimate, rel=PRINTED)
+    assert found.sum_negative == pytest.approx(total, rel=PRINTED)
+    assert found.sigma_zero == pytest.approx(zero, rel=PRINTED)
+    assert found.sigma_opposite == pytest.approx(opposite, rel=PRINTED)
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.1])
+@pytest.mark.parametrize("weight", [None, "weight"])
+@pytest.mark.parametrize("controls", [(), ("share_65",)])
+def test_weights_of_first_differences_are_residuals_of_changes(missing, weight, controls):
+    """Changes between quarters that follow one another, regressed on dummies of quarters and on changes of the controls."""
+    frame = simulate(46, n_units=24, missing=missing).sort_values(["county", "quarter"]).reset_index(drop=True)
+    found = ea.twfe_weights(diagnose(frame, weight=weight, covariates=controls), regression="first_differences")
+    frame["d"] = (frame["quarter"] >= frame["cohort"]).astype(float)
+    after = frame.groupby("county")["quarter"].diff() == 1
+    change = frame.groupby("county")[["share", "d", *controls]].diff()[after]
+    mass = frame.loc[after, weight].to_numpy() if weight else np.ones(int(after.sum()))
+    x = np.column_stack(
+        [pd.get_dummies(frame.loc[after, "quarter"]).to_numpy(float), change[list(controls)].to_numpy()]
+    )
+    root, d = np.sqrt(mass), change["d"].to_numpy()
+    left = mass * (d - x @ np.linalg.lstsq(x * root[:, None], d * root, rcond=None)[0])
+    assert found.estimate == pytest.approx(left @ change["share"] / (left @ d), abs=DENSE)
+    score = pd.Series(0.0, index=frame.index)
+    score[after] += left
+    score[frame.index[after] - 1] -= left
+    frame["w"] = score * frame["d"] / (left @ d)
+    wanted = frame[frame["d"] > 0].set_index(["county", "quarter"])["w"]
+    by_cell = found.table.set_index(["unit", "period"])["weight"]
+    np.testing.assert_allclose(by_cell, wanted.reindex(by_cell.index), atol=DENSE)
+    assert found.table["weight"].sum() == pytest.approx(1, abs=DENSE)
+
+
+@pytest.mark.parametrize(
+    "options", [{"stratum": "region"}, {"exposure": "part"}, {"partial": "hidden"}, {"anticipation": 1}]
+)
+def test_the_coefficient_is_that_of_twfe_whatever_the_design_names(options):
+    frame = simulate(47, n_units=24)
+    number = frame["county"].str[1:].astype(int)
+    event = frame["quarter"] - frame["cohort"]
+    part = np.where(event > 0, 1.0, np.where(event == 0, (1 + number % 4) / 4, 0.0))
+    frame = frame.assign(region=number // 6 % 3, part=part, hidden=(event == -1).astype(int))
+    design = diagnose(frame, **options)
+    weights = ea.twfe_weights(design)
+    assert weights.estimate == pytest.approx(ea.estimate(design, "twfe").value[0], abs=DENSE)
+    assert weights.table["weight"].sum() == pytest.approx(1, abs=DENSE)
+    if (
+        not {"partial", "anticipation"} & options.keys()
+    ):  # there no change into treatment is between quarters that follow one another
+        ea.twfe_weights(design, regression="first_differences")
+
+
+def test_first_differences_have_period_effects_of_each_stratum():
+    frame = simulate(48, n_units=24).sort_values(["county", "quarter"]).reset_index(drop=True)
+    frame["region"] = frame["county"].str[1:].astype(int) // 6 % 3
+    found = ea.twfe_weights(diagnose(frame, stratum="region"), regression="first_differences")
+    frame["d"] = (frame["quarter"] >= frame["cohort"]).astype(float)
+    change = frame.groupby("county")[["share", "d"]].diff()
+    kept = change["d"].notna()
+    x = pd.get_dummies(frame["region"].astype(str) + "q" + frame["quarter"].astype(str))[kept].to_numpy(float)
+    d = change.loc[kept, "d"].to_numpy()
+    left = d - x @ np.linalg.lstsq(x, d, rcond=None)[0]
+    assert found.estimate == pytest.approx(left @ change.loc[kept, "share"] / (left @ d), abs=DENSE)
+
+
+def test_a_regression_that_is_none_of_the_two_is_refused():
+    with pytest.raises(EstimationError, match="choose 'fixed_effects' or 'first_differences'"):
+        ea.twfe_weights(diagnose(simulate(45)), regression="long")

@@ -17,7 +17,9 @@ from evalaid.did.estimators.scales import NAMES, SCALES, diagnose_ceiling
 from evalaid.did.inference.infer import infer
 from evalaid.did.panel.design import Design
 from evalaid.did.sensitivity.choices.decomposition import bacon
-from evalaid.report.display.formatted_tables import ColumnFormat
+from evalaid.did.sensitivity.choices.twfe_weights import Regression, twfe_weights
+from evalaid.report.display.formatted_tables import OUTCOME, ColumnFormat
+from evalaid.report.exhibits import Tabled
 from evalaid.report.questions.analysis import dose_effects, overall, true_average
 from evalaid.report.questions.effect_rows import effect_row
 from evalaid.report.questions.put_in import TRUTH
@@ -39,8 +41,10 @@ _TITLES = {
     "synthetic_did": "Synthetic difference-in-differences",
 }
 
-_BY_NAME = {"augmented_synthetic_control", "matrix_completion", "interactive_effects"}
-"""Factor models for long panels, without intervals: a study asks for them by name, the survey leaves them out."""
+_REGRESSIONS: dict[Regression, str] = {
+    "fixed_effects": "Outcome on treatment, with unit and period effects",
+    "first_differences": "Change of the outcome on the change of treatment, with period effects",
+}
 
 
 def title_of(method: str) -> str:
@@ -55,15 +59,14 @@ def title_of(method: str) -> str:
 
 
 def survey_methods(spec: StudySpec, design: Design) -> pd.DataFrame:
-    """Estimate the overall effect with every registered method but the factor models at its defaults, or say why it does not apply.
+    """Estimate the overall effect with every registered method at its defaults, or say why it does not apply.
 
     Where the study has doses (``dose``), the method of that name takes their column and options.
 
     One row per method: ``key``, ``label``, ``estimate``, ``std_error``, ``conf_low``, ``conf_high``, ``p_value`` (in percentage
     points for a share), ``reason`` (why there is no estimate or no interval), ``unit``, ``made_by``.
     """
-    names = [entry.name for entry in METHODS if entry.name not in _BY_NAME]
-    rows = [_row(design, spec, name, title_of(name), name, "share") for name in names]
+    rows = [_row(design, spec, entry.name, title_of(entry.name), entry.name, "share") for entry in METHODS]
     return pd.DataFrame(rows)
 
 
@@ -148,6 +151,56 @@ def describe_decomposition(design: Design) -> tuple[pd.DataFrame, dict[str, Colu
             }
         )
     return pd.DataFrame(rows), extra
+
+
+def show_weights(design: Design) -> Tabled:
+    """Show which effects two-way regressions weigh negatively, and how unlike effects must be for that to matter."""
+    frame, extra = describe_weights(design)
+    caption = (
+        "How two-way regressions weigh the effects of each unit and period, some of them negatively, and how unlike effects would have to be "
+        "(their standard deviation) for that to hide another sign; empty: no spread of effects could"
+    )
+    return Tabled(frame, "weights", ["label", ESTIMATE, *extra, "reason"], caption, extra=extra)
+
+
+def describe_weights(design: Design) -> tuple[pd.DataFrame, dict[str, ColumnFormat]]:
+    """Count the effects that two-way regressions weigh negatively, and say how unlike effects must be for that to matter.
+
+    One row per regression: ``key``, ``label``, ``estimate``, ``effects`` (weights that are not zero), ``negative`` (of these below
+    zero), ``sum_negative`` (per cent), ``sigma_zero``, ``sigma_opposite`` (standard deviations of effects at which the average, and every effect,
+    could have the other sign; missing: none can), ``reason``, ``unit``; and how the columns beyond the fixed ones are shown.
+    """
+    share = design.outcome_unit == "fraction"
+    factor, shown = (100, "pp") if share else (1, "number")
+    extra = {
+        "effects": ColumnFormat("Effects of {units} by period", "count"),
+        "negative": ColumnFormat("of these weighed negatively", "count"),
+        "sum_negative": ColumnFormat("Sum of negative weights (%)", "%", 1),
+        "sigma_zero": ColumnFormat("Spread of effects at which their average could be zero", OUTCOME, 2),
+        "sigma_opposite": ColumnFormat("at which every effect could have the other sign", OUTCOME, 2),
+    }
+    rows = []
+    for regression, label in _REGRESSIONS.items():
+        row = {"key": regression, "label": label, ESTIMATE: np.nan, **dict.fromkeys(extra, np.nan), "reason": ""}
+        try:
+            found = twfe_weights(design, regression=regression)
+        except EvalaidError as error:
+            rows.append({**row, "reason": reason_of(error).removeprefix("twfe_weights: ")})
+            continue
+        spread = found.sigma_zero if np.isfinite(found.sigma_zero) else np.nan
+        rows.append(
+            row
+            | {
+                ESTIMATE: factor * found.estimate,
+                "effects": found.n_positive + found.n_negative,
+                "negative": found.n_negative,
+                "sum_negative": 100 * found.sum_negative,
+                "sigma_zero": factor * spread,
+                "sigma_opposite": factor * found.sigma_opposite,
+            }
+        )
+    made_by = "weights of the two-way coefficient (twfe_weights)"
+    return pd.DataFrame(rows).assign(unit=shown, made_by=made_by), extra
 
 
 def _method_with_scales(spec: StudySpec) -> tuple[str, dict[str, object]]:

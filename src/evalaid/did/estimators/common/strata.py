@@ -13,6 +13,7 @@ from evalaid.base.errors import EstimationError
 from evalaid.base.names import STRATUM
 from evalaid.did.effects.effects import Effects
 from evalaid.did.effects.influence import Block, Influence, Rows
+from evalaid.did.estimators.common.cohort_sums import constant_weights
 from evalaid.did.estimators.common.method import population_of
 from evalaid.did.panel.design import Design
 from evalaid.did.panel.matrices import PART, STRATA, Matrices
@@ -22,6 +23,10 @@ Codes = NDArray[np.intp]
 
 # Columns of a regression by part, period and stratum may hold this many numbers: two gigabytes.
 LARGEST = 250_000_000
+_Fit = tuple[
+    int, Codes, Effects, Codes
+]  # Of a stratum: its code, its units, their estimates, and the places of these among all
+LeaveOut = Callable[[Codes, int], Floats | None]
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,7 @@ def average_strata(design: Design, fit: Callable[[Design], Effects], *, by_units
     n_cells = len(keys)
     weight, value = np.zeros((2, code.max() + 1, n_cells))
     compared, lost = np.zeros((2, n_cells), dtype=np.int64)
-    fits: list[tuple[int, Codes, Effects, Codes]] = []
+    fits: list[_Fit] = []
     for stratum in np.unique(code[~np.isnan(matrices.cohort)]):
         inside = _without_strata(design, code == stratum)
         rows = matrices.units.get_indexer(inside.matrices.units)
@@ -135,9 +140,31 @@ def average_strata(design: Design, fit: Callable[[Design], Effects], *, by_units
         value=average,
         influence=Influence(matrices.n_units, n_cells, tuple(blocks)),
         estimand=f"{whole.estimand}; compared within strata ({design.panel.names[STRATUM]}{covariates})",
-        leave_out=None,
+        leave_out=_leave_out(matrices, fits, n_cells, whole.population.weight),
         contrasts=None,
     )
+
+
+def _leave_out(matrices: Matrices, fits: list[_Fit], n_cells: int, weight: Floats) -> LeaveOut | None:
+    """Return the averages without some units from those of each stratum; None where these have none, or gaps and weights change sizes."""
+    if matrices.observed is not None or not constant_weights(matrices):
+        return None
+
+    def leave_out(codes: Codes, count: int) -> Floats | None:
+        total, summed = np.zeros((2, count, n_cells))
+        for _, rows, found, place in fits:
+            value = None if found.leave_out is None else found.leave_out(codes[rows], count)
+            if value is None:
+                return None
+            own = weight[rows, None] * (matrices.cohort[rows, None] == found.cells["cohort"].to_numpy())
+            gone, leaves = np.zeros((count, len(place))), codes[rows] < count
+            np.add.at(gone, codes[rows][leaves], own[leaves])
+            mass = np.where(np.isnan(value), 0.0, own.sum(axis=0) - gone)
+            total[:, place] += mass
+            summed[:, place] += mass * np.nan_to_num(value)
+        return np.where(total > 0, summed / np.where(total > 0, total, 1.0), np.nan)
+
+    return leave_out
 
 
 def _without_strata(design: Design, keep: NDArray[np.bool_]) -> Design:

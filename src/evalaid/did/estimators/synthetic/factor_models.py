@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,8 @@ Bools = NDArray[np.bool_]
 # Penalties that cross-validation tries: from the one that leaves no factor down to a hundredth of it.
 PENALTIES = np.geomspace(1.0, 1e-2, 13)
 FOLDS = 5
+# So many penalties in a row with more error than the best so far end the search: the error falls, then rises.
+WORSE = 3
 # The low-rank part has converged when a step moves it by less than this share of the outcome's variation within units.
 CONVERGED, NEARLY = 1e-7, 1e-5  # the second while penalties are compared
 MOST_STEPS = 5_000
@@ -80,6 +83,11 @@ def fit_completion(design: Design, options: CompletionOptions) -> Effects:
 
 def complete(outcome: Floats, observed: Bools, shares: Floats, tolerance: float = CONVERGED) -> Floats:
     """Return outcomes minus completed ones for penalties that fall, as shares of the one that leaves no factor: (P, N, T); NaN from the first that does not converge."""
+    return np.array(list(_follow(outcome, observed, shares, tolerance)))
+
+
+def _follow(outcome: Floats, observed: Bools, shares: Floats, tolerance: float) -> Iterator[Floats]:
+    """Yield outcomes minus completed ones, (N, T), each penalty from where the one before ended."""
     mass = observed.astype(float)
     data = PanelData(outcome, mass, np.empty((0, *outcome.shape)), (slice(None),))
     periods = Solver(within_gram(data).sum(axis=0))
@@ -91,7 +99,6 @@ def complete(outcome: Floats, observed: Bools, shares: Floats, tolerance: float 
     gap = left_by(low)
     size = max(float(np.linalg.norm(gap * mass)), np.finfo(float).tiny)
     largest = float(np.linalg.norm(gap * mass, 2))
-    found = np.empty((len(shares), *outcome.shape))
     for number, share in enumerate(shares):
         momentum, ahead = 1.0, low
         for _ in range(MOST_STEPS):
@@ -105,10 +112,9 @@ def complete(outcome: Floats, observed: Bools, shares: Floats, tolerance: float 
             if moved <= tolerance * size:
                 break
         else:
-            found[number:] = np.nan
-            break
-        found[number] = left_by(low)
-    return found
+            yield from [np.full_like(outcome, np.nan)] * (len(shares) - number)
+            return
+        yield left_by(low)
 
 
 def _shrink(matrix: Floats, by: float) -> Floats:
@@ -126,12 +132,18 @@ def _choose_share(outcome: Floats, observed: Bools) -> float:
     """Return the share of the largest penalty that predicts untreated observations best when a fifth of them is left out."""
     unit, period = np.indices(outcome.shape)
     fold = (unit + 2 * period) % FOLDS
-    errors = np.zeros(len(PENALTIES))
+    paths, tested = [], []
     for left in range(FOLDS):
         kept = observed & (fold != left)
-        tested = observed & (fold == left) & kept.any(axis=0) & kept.any(axis=1, keepdims=True)
-        errors += [float((gap[tested] ** 2).sum()) for gap in complete(outcome, kept, PENALTIES, NEARLY)]
-    return float(PENALTIES[np.where(np.isnan(errors), np.inf, errors).argmin()])
+        paths.append(_follow(outcome, kept, PENALTIES, NEARLY))
+        tested.append(observed & (fold == left) & kept.any(axis=0) & kept.any(axis=1, keepdims=True))
+    errors: list[float] = []
+    for gaps in zip(*paths, strict=True):
+        error = sum(float((gap[rows] ** 2).sum()) for gap, rows in zip(gaps, tested, strict=True))
+        if np.isnan(error) or len(errors) - 1 - int(np.argmin(errors or [0.0])) >= WORSE:
+            break
+        errors.append(error)
+    return float(PENALTIES[int(np.argmin(errors or [0.0]))])
 
 
 def fit_interactive(design: Design, options: FactorOptions) -> Effects:

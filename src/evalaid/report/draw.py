@@ -6,8 +6,8 @@ effects on a share are drawn in percentage points. Nothing is computed but that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -88,11 +88,10 @@ def event_study(
     )
     if truth is not None:
         frame = frame.assign(truth=np.where(frame["event_time"] >= 0, truth * _FACTOR[unit], 0.0))
-    with _styled(frame, outcome):
-        axes = _open(axes, 4.2)
-        event_figure.plot_event_study(axes, event_figure.in_window(frame), _look(unit, outcome))
-        _legend(axes)
-    return axes
+    with _canvas(frame, axes, 4.2, outcome) as drawn:
+        event_figure.plot_event_study(drawn, event_figure.in_window(frame), _look(unit, outcome))
+        _legend(drawn)
+    return drawn
 
 
 def comparison(table: pd.DataFrame, axes: Axes | None = None, *, unit: Unit = "pp", label: str = "label") -> Axes:
@@ -127,10 +126,9 @@ def comparison(table: pd.DataFrame, axes: Axes | None = None, *, unit: Unit = "p
     'Effect (percentage points)'
     """
     frame = _scaled(table, (label, ESTIMATE, CONF_LOW, CONF_HIGH), unit, "table").assign(label=table[label].astype(str))
-    with _styled(frame):
-        axes = _open(axes, height_of(len(frame), _look(unit)))
-        event_figure.plot_comparison(axes, frame, _look(unit))
-    return axes
+    with _canvas(frame, axes, height_of(len(frame), _look(unit))) as drawn:
+        event_figure.plot_comparison(drawn, frame, _look(unit))
+    return drawn
 
 
 def specifications(
@@ -207,11 +205,10 @@ def honest(bounds: HonestBounds, axes: Axes | None = None, *, unit: Unit = "pp")
     'Effect (percentage points)'
     """
     frame = bounds.curve(_FACTOR[unit])
-    with _styled(frame):
-        axes = _open(axes, 4.0)
-        divergence_figure.plot_honest(axes, frame, _look(unit, level=float(bounds.original[LEVEL].iloc[0])))
-        _legend(axes)
-    return axes
+    with _canvas(frame, axes, 4.0) as drawn:
+        divergence_figure.plot_honest(drawn, frame, _look(unit, level=float(bounds.original[LEVEL].iloc[0])))
+        _legend(drawn)
+    return drawn
 
 
 def status(design: Design, axes: Axes | None = None, *, units: str = "units", clusters: str = "clusters") -> Axes:
@@ -232,10 +229,9 @@ def status(design: Design, axes: Axes | None = None, *, units: str = "units", cl
     """
     frame = map_status(design)
     look = Look("real", "outcome", 0.95, units=units, clusters=clusters)
-    with _styled(frame):
-        axes = _open(axes, height_of(frame["cohort_label"].nunique(), look, 0.5))
-        figures.plot_status(axes, frame, look)
-    return axes
+    with _canvas(frame, axes, height_of(frame["cohort_label"].nunique(), look, 0.5)) as drawn:
+        figures.plot_status(drawn, frame, look)
+    return drawn
 
 
 def paths(design: Design, axes: Axes | None = None, *, outcome: str = "Outcome") -> Axes:
@@ -256,11 +252,10 @@ def paths(design: Design, axes: Axes | None = None, *, outcome: str = "Outcome")
     """
     frame = average_outcome(design)
     unit: Unit = "pp" if design.outcome_unit == "fraction" else "number"
-    with _styled(frame, outcome):
-        axes = _open(axes, 4.0)
-        figures.plot_paths(axes, frame, _look(unit, outcome))
-        _legend(axes)
-    return axes
+    with _canvas(frame, axes, 4.0, outcome) as drawn:
+        figures.plot_paths(drawn, frame, _look(unit, outcome))
+        _legend(drawn)
+    return drawn
 
 
 def _scaled(table: pd.DataFrame, needed: Sequence[str], unit: Unit, what: str) -> pd.DataFrame:
@@ -289,13 +284,13 @@ def _styled(frame: pd.DataFrame, *words: str) -> AbstractContextManager[Any]:
     return mpl.rc_context(style_of("".join([*texts, *words])))
 
 
-def _open(axes: Axes | None, height: float) -> Axes:
+@contextmanager
+def _canvas(frame: pd.DataFrame, axes: Axes | None, height: float, *words: str) -> Iterator[Axes]:
+    """Yield the axes that were given, or those of a new figure, in the style and with the letters of what is drawn."""
     import matplotlib.pyplot as plt
 
-    if axes is not None:
-        return axes
-    _, axes = plt.subplots(figsize=(PAGE_WIDTH, height), layout="constrained")
-    return axes
+    with _styled(frame, *words):
+        yield plt.subplots(figsize=(PAGE_WIDTH, height), layout="constrained")[1] if axes is None else axes
 
 
 def _legend(axes: Axes) -> None:

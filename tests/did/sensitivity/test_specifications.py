@@ -113,6 +113,22 @@ def test_intervals_by_the_rule_of_a_single_estimate_leave_out_each_cluster_where
         assert found == pytest.approx(tuple(one[["estimate", "std_error", "conf_low", "conf_high"]]), abs=TOLERANCE)
 
 
+def test_errors_of_estimates_that_are_made_together_say_that_one_step_stands_for_large_clusters():
+    """36 clusters of 2.8% each: a single estimate leaves each out, all subsets at once cannot; the two differ by about 1%."""
+    frame = simulate(5, n_units=36)
+    design = diagnose(frame.assign(beds=frame["share_65"] ** 2), covariates=("share_65", "beds"))
+    choices = {"methods": ["imputation"], "covariates": [(), ("beds",), ("share_65", "beds")]}
+    curve = ea.specification_curve(design, choices, vcov="auto").table
+    assert curve["note"].str.contains("in one step for large clusters").all()
+    for row in curve.itertuples():
+        covariates = () if row.covariates == "none" else tuple(row.covariates.split(", "))
+        one = ea.infer(ea.estimate(design, "imputation", covariates=covariates).aggregate("overall")).iloc[0]
+        assert "in one step" not in one["note"]
+        assert row.std_error == pytest.approx(one["std_error"], rel=0.03)
+    quick = ea.specification_curve(design, choices).table
+    assert not quick["note"].str.contains("in one step").any()
+
+
 def test_errors_that_the_curve_does_not_offer_are_named():
     with pytest.raises(EstimationError, match=re.escape("vcov='CR2' is not a choice; choose CR1, auto.")):
         ea.specification_curve(diagnose(panel()), {"methods": ["twfe"]}, vcov="CR2")

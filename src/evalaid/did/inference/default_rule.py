@@ -27,6 +27,9 @@ Floats = NDArray[np.float64]
 SHIFT = 6.0
 # A cluster with a larger share of one side is named.
 LARGE_SHARE = 1 / 3
+IN_ONE_STEP = (
+    "in one step for large clusters, too (within about 1% of leaving them out): this estimate is not made again"
+)
 IN_EFFECT_ONE = "the interval is valid but says little, as in effect one cluster {}; report randomisation inference or placebo in space"
 
 
@@ -60,7 +63,8 @@ def automatic_errors(effects: Effects, clusters: Clusters) -> Errors:
 def _describe(found: Jackknife, clusters: Clusters, row: int, treated: int) -> str:
     degrees, number = found.degrees_of_freedom[row], float(found.number[row])
     head = f"CR3, t({degrees:.1f}): {len(clusters)} clusters count as {number:.1f}"
-    return join_texts((head, _explain(found.shares, clusters, row, number, treated)))
+    stepped = IN_ONE_STEP if found.stepped[row] else ""
+    return join_texts((head, stepped, _explain(found.shares, clusters, row, number, treated)))
 
 
 def _explain(shares: Shares, clusters: Clusters, row: int, number: float, treated: int) -> str:

@@ -23,6 +23,7 @@ from evalaid.base.effect_columns import (
 from evalaid.base.errors import EvalaidError, reason_of
 from evalaid.did.estimators.estimation import find_method
 from evalaid.did.estimators.scales import NAMES as SCALES
+from evalaid.did.inference.default_rule import IN_ONE_STEP
 from evalaid.did.inference.infer import infer
 from evalaid.did.inference.variance.difference import difference
 from evalaid.did.panel.design import Design
@@ -38,7 +39,7 @@ from evalaid.report.questions.effect_rows import effect_row, list_values
 from evalaid.report.questions.units import in_unit, multiply
 from evalaid.report.threats.finding import APPEARS, HOLDS, REVERSED, SIGN_ONLY, UNKNOWN, WEAKENED, Case
 from evalaid.report.threats.threat import Judged, Threat
-from evalaid.report.wording.robustness import OTHER_CHOICES, tell_no_main
+from evalaid.report.wording.robustness import OTHER_CHOICES, tell_no_main, tell_steps
 from evalaid.study.sample import load_design
 
 # Methods whose estimates are no average over cells, or that take minutes over hundreds of combinations.
@@ -151,7 +152,9 @@ def show_choices(case: Case, found: Choices) -> list[Exhibit]:
         ),
         Exported(found.curve, "specifications.csv"),
         Exported(found.declared, "declared.csv"),
-        Tabled(found.counts, "specifications", ["label", "value"], "The specifications, counted once each"),
+        Tabled(
+            found.counts, "specifications", ["label", "value"], "The specifications, counted once each", _tell_steps(found.curve),
+        ),
         Tabled(
             found.drivers, "drivers", ["choice", "levels", "share_alone", "share_beyond_others", "range_of_means"],
             "Which choice the spread depends on", extra=COLUMNS,
@@ -166,6 +169,12 @@ def show_choices(case: Case, found: Choices) -> list[Exhibit]:
             "Other methods less the main one, with the error of the difference",
         ),
     ]  # fmt: skip
+
+
+def _tell_steps(curve: pd.DataFrame) -> tuple[str, ...]:
+    """Write how many intervals follow the rule of the main one in one step, because their estimates are made for all covariates at once."""
+    count = int(curve["note"].str.contains(IN_ONE_STEP, regex=False).sum())
+    return (tell_steps(count, len(curve)),) if count else ()
 
 
 def say_part(part: float) -> str:

@@ -128,6 +128,14 @@ def tell_no_main(label: str) -> str:
     )
 
 
+def tell_steps(count: int, of: int) -> str:
+    """Write for how many estimates of the curve the error leaves large clusters out in one step."""
+    return (
+        f"The errors of {count} of the {of} estimates, which are made for all sets of covariates at once, leave each cluster out in one step; the "
+        "main one leaves large clusters out by estimating again. The two differ by about 1%."
+    )
+
+
 def tell_verdict(verdict: str, taking: Sequence[str]) -> str:
     """Write the verdict, and which threats make an effect fragile."""
     but = f": {_listed(taking)}" if verdict == FRAGILE else ""

@@ -36,6 +36,9 @@ class Jackknife:
     changes: Floats
     shares: Shares
     number: Floats
+    stepped: NDArray[
+        np.bool_
+    ]  # (cells,): Whether one step stands for a cluster with more than 2%, as nothing makes the estimate again
 
     @cached_property
     def variance(self) -> Floats:
@@ -60,12 +63,15 @@ def careful_jackknife(effects: Effects, clusters: Clusters) -> Jackknife:
     changes = -clusters.sums(effects.influence.matrix()) / np.maximum(1.0 - largest, 1e-9)
     wanted = (largest > SMALL_SHARE) & (largest < WHOLE)  # without all of a side there is no estimate
     chosen = np.flatnonzero(wanted.any(axis=1))
+    stepped: NDArray[np.bool_] = np.zeros(len(effects), dtype=bool)
     if len(chosen):
         exact = exact_changes(effects, clusters, chosen)
         if exact is not None:
             here = wanted[chosen] & ~np.isnan(exact)
             changes[chosen] = np.where(here, exact, changes[chosen])
-    return Jackknife(changes, shares, effective_clusters(shares, changes))
+        else:
+            stepped = np.asarray(wanted.any(axis=0), dtype=bool)
+    return Jackknife(changes, shares, effective_clusters(shares, changes), stepped)
 
 
 def jackknife_changes(effects: Effects, clusters: Clusters) -> tuple[Floats, list[str]]:

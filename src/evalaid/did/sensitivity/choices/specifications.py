@@ -102,7 +102,7 @@ def specification_curve(
     products a unit, all subsets in one matrix product (see :mod:`evalaid.did.effects.subsets`). All other specifications, those of
     Callaway and Sant'Anna among them, share the cut panel only; so do all where clusters or treated clusters are few: there
     ``auto`` must leave clusters out, which needs an estimate that can be repeated; elsewhere one step stands for it (errors
-    within about 1%). Simonsohn, Simmons and Nelson (2020),
+    within about 1%; ``note`` says so where clusters are large). Simonsohn, Simmons and Nelson (2020),
     doi:10.1038/s41562-020-0912-z; their joint test is :func:`evalaid.joint_test`.
 
     Examples

@@ -156,8 +156,8 @@ def fit_interactive(design: Design, options: FactorOptions) -> Effects:
     Notes
     -----
     ``y_it = a_i + l_t + f_t' b_i + e_it``: effects and factors from never-treated units (principal components), ``a_i`` and ``b_i`` of
-    treated units from their periods before. The number of factors has the least error in periods before the start that are left
-    out one by one. Inference by placebo (:func:`evalaid.placebo` in space). Xu (2017), doi:10.1017/pan.2016.2.
+    treated units from their periods before. The number of factors, one for all cohorts as in R ``gsynth`` (a cohort with fewer periods before has
+    as many as can be told apart), has the least error in periods before the start that are left out one by one. Inference by placebo (:func:`evalaid.placebo` in space). Xu (2017), doi:10.1017/pan.2016.2.
     """
     matrices = without_covariates(design, chosen_covariates(INTERACTIVE.name, design, options.covariates))
     comparison = matrices.outcome[matrices.never]
@@ -165,21 +165,27 @@ def fit_interactive(design: Design, options: FactorOptions) -> Effects:
     net = comparison - period - comparison.mean(axis=1, keepdims=True) + period.mean()
     factors = np.linalg.svd(net, full_matrices=False)[2].T
     most = min(len(comparison) - 1, matrices.n_periods - 1)
-    gaps = np.full((len(matrices.cohorts), matrices.n_periods), np.nan)
-    reasons = [""] * len(gaps)
-    for number, base in enumerate(base_columns(matrices, design.anticipation).tolist()):
-        before = base + 1
-        highest = min(most, before - 2)
-        if before < 2 or (options.factors is not None and options.factors > highest):
-            many = f"{options.factors} factors found, at most {highest} can be told apart with {before} periods before the start and {len(comparison)} comparison units"
-            reasons[number] = SHORT if before < 2 else many
+    before = base_columns(matrices, design.anticipation) + 1
+    highest = np.minimum(most, before - 2)
+    own = [matrices.outcome[matrices.block(number)] - period for number in range(len(before))]
+    long = np.flatnonzero(before >= 2)
+    wanted = options.factors
+    if wanted is None:
+        tried = range(min(MOST_FACTORS, int(highest[long].max(initial=0))) + 1)
+        fits = [[(own[k][:, : before[k]], factors[: before[k], : min(r, highest[k])]) for k in long] for r in tried]
+        wanted = int(np.argmin([sum(_error_left_out(*one) for one in fit) for fit in fits]))
+    gaps = np.full((len(before), matrices.n_periods), np.nan)
+    reasons = [SHORT if end < 2 else "" for end in before]
+    for k in long:
+        if options.factors is not None and wanted > highest[k]:
+            reasons[k] = (
+                f"{wanted} factors found, at most {highest[k]} can be told apart with {before[k]} periods before the start and "
+                f"{len(comparison)} comparison units"
+            )
             continue
-        own = matrices.outcome[matrices.block(number)] - period
-        tried = range(min(MOST_FACTORS, highest) + 1) if options.factors is None else [options.factors]
-        errors = [_error_left_out(own[:, :before], factors[:before, :r]) for r in tried]
-        x = _with_constant(factors[:, : tried[int(np.argmin(errors))]])
-        loadings = np.linalg.lstsq(x[:before], own[:, :before].T, rcond=None)[0]
-        gaps[number] = (own.T - x @ loadings).mean(axis=1)
+        x = _with_constant(factors[:, : min(wanted, highest[k])])
+        loadings = np.linalg.lstsq(x[: before[k]], own[k][:, : before[k]].T, rcond=None)[0]
+        gaps[k] = (own[k].T - x @ loadings).mean(axis=1)
     return measure_gaps(design, INTERACTIVE, gaps, reasons)
 
 

@@ -87,6 +87,63 @@ def factor_panel(noise, seed=2, n=40, periods=20, effect=1.0):
     })  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def turnout():
+    frame = pd.read_csv(GOLDEN.parent / "turnout" / "turnout.csv")
+    first = frame[frame["policy_edr"] == 1].groupby("abb")["year"].min()
+    return frame.assign(first=frame["abb"].map(first))
+
+
+def diagnose_turnout(frame, **options):
+    return ea.diagnose(frame, "abb", "year", "turnout", "first", outcome_unit="number", **options)
+
+
+# Slopes of covariates are estimated before the factors, not with them.
+APART = 0.2
+
+
+def test_turnout_with_covariates_is_near_the_published_effect_of_election_day_registration(turnout):
+    """R gsynth: ``turnout ~ policy_edr + policy_mail_in + policy_motor``, two-way effects, gives 4.90 with the two factors that it chooses."""
+    design = diagnose_turnout(turnout, covariates=["policy_mail_in", "policy_motor"])
+    found = ea.estimate(design, "interactive_effects").aggregate("overall").value[0]
+    assert found == pytest.approx(4.90, abs=APART)
+    two = ea.estimate(design, "interactive_effects", factors=2).aggregate("overall").value[0]
+    assert found == pytest.approx(two, abs=DENSE)
+
+
+def test_turnout_without_covariates_is_that_of_alternating_least_squares(turnout):
+    """Factors of states without the reform by Bai's iteration; each other state regressed on them over the elections before its reform."""
+    wide = turnout.pivot_table(index="abb", columns="year", values="turnout")
+    first = turnout.groupby("abb")["first"].first()
+    other = wide[first.isna()].to_numpy()
+    period = other.mean(axis=0)
+    net = other - period - other.mean(axis=1, keepdims=True) + period.mean()
+    factors = np.random.default_rng(1).normal(size=(net.shape[1], 2))
+    for _ in range(3_000):
+        loadings = np.linalg.lstsq(factors, net.T, rcond=None)[0].T
+        factors = np.linalg.qr(np.linalg.lstsq(loadings, net, rcond=None)[0].T)[0]
+    x = np.column_stack([np.ones(len(factors)), factors])
+    gaps = []
+    for state, start in first.dropna().items():
+        before = (wide.columns < start).astype(bool)
+        own = wide.loc[state].to_numpy() - period
+        gaps += list((own - x @ np.linalg.lstsq(x[before], own[before], rcond=None)[0])[~before])
+    found = ea.estimate(diagnose_turnout(turnout), "interactive_effects").aggregate("overall").value[0]
+    assert found == pytest.approx(np.mean(gaps), abs=1e-6)  # where the iteration stops
+    assert found == pytest.approx(5.13, abs=0.005)
+
+
+def test_a_cohort_with_few_periods_before_has_as_many_factors_as_can_be_told_apart():
+    """Two periods before the first cohort's start take no factor, five before the other's up to three."""
+    frame = factor_panel(0.02)
+    design = diagnose_factors(frame[frame["time"] >= 10])
+    chosen, *by_number = (ea.estimate(design, "interactive_effects", factors=r) for r in (None, 0, 1, 2, 3))
+    first = (chosen.cells["cohort"] == 12).to_numpy()
+    np.testing.assert_allclose(chosen.value[first], by_number[0].value[first], atol=DENSE)
+    same = [np.allclose(chosen.value[~first], one.value[~first], atol=DENSE) for one in by_number]
+    assert same.index(True) > 0
+
+
 def diagnose_factors(frame):
     return ea.diagnose(frame, "unit", "time", "y", "first")
 

@@ -32,6 +32,12 @@ def look(frame, **options) -> ea.Design:
 COMPARISON = [0.3, -0.1, 0.8, -0.6, -0.9, 0.5, 0.2, -0.2, 0.0]
 
 
+def test_sizes_that_a_kind_does_not_use_are_refused():
+    frame = two_periods([1.0, *COMPARISON], 1, sizes=np.arange(1.0, 11.0))
+    with pytest.raises(InferenceError, match="kind='conley_taber' uses no sizes"):
+        ea.few_treated(look(frame), kind="conley_taber", size="beds", level=0.5)
+
+
 def test_one_treated_unit_by_hand():
     row = ea.few_treated(look(two_periods([1.2, *COMPARISON], 1)), level=0.8).iloc[0]
     errors = np.abs(np.array(COMPARISON) - np.mean(COMPARISON)) * np.sqrt(10 / 8)

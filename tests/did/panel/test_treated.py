@@ -112,7 +112,19 @@ def test_a_code_for_never_is_refused_in_any_type(code, dtype):
         ea.diagnose(frame, **KEYS, cohort="first")
 
 
-@pytest.mark.parametrize("other", ["c00 ", " c00", "c00\u00a0", "ｃ００", "c00\t"])
+@pytest.mark.parametrize("zero", ["1970-01-01", "1899-12-30", "1900-01-01"])
+def test_zero_as_a_date_is_a_code_for_never(zero):
+    """What ``pd.to_datetime`` and a workbook make of 0; before, such units were always treated."""
+    frame = table()
+    frame["first"] = pd.to_datetime(frame["first"].map(lambda year: zero if np.isnan(year) else f"{int(year)}-01-01"))
+    frame["year"] = pd.to_datetime(frame["year"].astype(str) + "-01-01")
+    with pytest.raises(PanelError, match="a number stands for 'never treated'"):
+        ea.diagnose(frame, **KEYS, cohort="first")
+
+
+@pytest.mark.parametrize(
+    "other", ["c00 ", " c00", "c00\u00a0", "ｃ００", "c00\t", "c00\u200b", "\ufeffc00", "c\u00ad00"]
+)
 @pytest.mark.parametrize("role", ["county", "group"])
 def test_two_spellings_of_one_label_are_refused_with_both(other, role):
     frame = table().assign(group=lambda each: each["county"])
@@ -133,6 +145,9 @@ def test_accents_in_two_parts_and_numbers_as_text_are_spellings():
         ea.diagnose(frame, **KEYS, cohort="first")
     frame.loc[frame.index[:6], "county"] = pd.Series([1, 1, 1, "1", "1", "1"], dtype=object).to_numpy()
     with pytest.raises(PanelError, match=r"1 and '1'"):
+        ea.diagnose(frame, **KEYS, cohort="first")
+    frame.loc[frame.index[:6], "county"] = pd.Series(["1", "1", "1", "1.0", "1.0", "1.0"], dtype=object).to_numpy()
+    with pytest.raises(PanelError, match=r"'1' and '1\.0'"):
         ea.diagnose(frame, **KEYS, cohort="first")
 
 
@@ -221,6 +236,12 @@ def test_covariates_may_bear_the_names_of_roles():
         )
         assert named.matrices.weight is None
         assert overall(named) == wanted
+    own_keys = ("path: treated", "path: baseline", "partly treated", "stratum: code", "exposure: part of the period", 7)
+    for name in own_keys:  # what the package calls its own columns, and a number
+        named = ea.diagnose(frame.rename(columns={"x": name}), **KEYS, cohort="first", covariates=[name])
+        assert overall(named) == wanted
+        ea.estimate(named, "twfe")
+        ea.estimate(named, "dcdh")
     both = ea.diagnose(
         frame.rename(columns={"x": "weight"}), **KEYS, cohort="first", covariates=["weight"], weight="size"
     )

@@ -135,3 +135,10 @@ def test_what_cannot_be_asked_is_refused_in_words():
         ea.balance(design, covariates=("beds",))
     with pytest.raises(DesignError, match="several rows for a unit, for example 'a'; give each unit one"):
         ea.balance(design, strata=pd.Series(["x", "y"], index=["a", "a"]))
+
+
+def test_strata_whose_index_are_rows_are_no_strata_of_units():
+    frame = by_hand()
+    frame["county"] = frame["county"].map({"a": 0, "b": 1, "c": 2, "d": 3, "e": 4})
+    with pytest.raises(DesignError, match="strata is not a Series by unit"):
+        ea.balance(design_of(frame), strata=frame["region"])

@@ -218,3 +218,9 @@ def test_only_those_that_are_asked_for_are_estimated_again_among_two_thousand_ei
     found = ea.leave_out(design, "callaway_santanna", exact=20)
     assert len(calls) == 21  # the whole sample, and without each of the twenty most influential units
     assert len(found.table) == 2800
+
+
+def test_two_groups_of_one_unit_are_refused(frame):
+    groups = frame.assign(group=np.where(frame["quarter"] < 5, "early", "late")).set_index("county")["group"]
+    with pytest.raises(DesignError, match=r"by names more than one group for 24 unit\(s\)"):
+        ea.leave_out(diagnose(frame), "twfe", by=groups)

@@ -17,6 +17,9 @@ LARGEST = np.iinfo(np.int64).max
 # Above this, neighbouring whole numbers are one float: an identifier that was a float is not its own any more.
 WHOLE = 2.0**53
 _SPACE_AROUND = re.compile(r"\A\s|\s\Z|\s\x00|\x00\s|\s\s")
+_WHOLE_AS_TEXT = re.compile(
+    r"(?<![^\0])([+-]?\d+)\.0+(?![^\0])"
+)  # 1.0, as a whole number is written by a column of floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,9 +96,10 @@ def code_labels(values: pd.Series) -> tuple[pd.Index, np.ndarray]:
 
 
 def spelt_twice(labels: pd.Index) -> list[list[Any]]:
-    """List the labels that are one label in several spellings: spaces around, full-width digits, accents in two parts, 1 and "1".
+    """List the labels that are one label in several spellings: spaces around, full-width digits, accents in two parts, 1, "1" and "1.0".
 
-    Labels are compared after Unicode's NFKC, which is how they look to a reader.
+    Labels are compared after Unicode's NFKC and without characters that nobody sees (a zero-width space, a soft hyphen, a byte-order
+    mark), which is how they look to a reader.
 
     Examples
     --------
@@ -106,12 +110,15 @@ def spelt_twice(labels: pd.Index) -> list[list[Any]]:
         return []
     if pd.api.types.infer_dtype(labels) == "string":
         joined = "\0".join(labels)
-        if joined.isascii() and not _SPACE_AROUND.search(joined):
+        if joined.isascii() and not _SPACE_AROUND.search(joined) and not _WHOLE_AS_TEXT.search(joined):
             return []
     spellings: dict[str, list[Any]] = {}
     for label in labels:
         whole = isinstance(label, (float, np.floating)) and np.isfinite(label) and label == round(label)
         shown = unicodedata.normalize("NFKC", str(int(label) if whole else label))
+        if not shown.isascii():
+            shown = "".join(letter for letter in shown if unicodedata.category(letter) != "Cf")
+        shown = _WHOLE_AS_TEXT.sub(r"\1", shown)
         spellings.setdefault(" ".join(shown.split()), []).append(label)
     return [found for found in spellings.values() if len(found) > 1]
 

@@ -19,17 +19,18 @@ from evalaid.base.names import EXPOSURE, OUTCOME, PARTIAL, STRATUM, TREATED, WEI
 from evalaid.did.panel.panel import Panel
 from evalaid.did.panel.treatment import Treatment
 
-PATH = "path: treated"
+# The NUL keeps these keys apart from the names of covariates, which may be any that a column has.
+PATH = "\0path: treated"
 """Key, among the covariates of the matrices, of the treatment from which the cohorts were read; no method adjusts for it."""
-BASELINE = "path: baseline"
+BASELINE = "\0path: baseline"
 """Key, among the covariates of the matrices, of each unit's treatment in its first period."""
-KNOWN = "path: known"
+KNOWN = "\0path: known"
 """Key, among the covariates of the matrices, of the periods in which that treatment is stated, not carried forward from an earlier one."""
-PARTLY = "partly treated"
+PARTLY = "\0partly treated"
 """Key, among the covariates of the matrices, of the periods in which a unit's start falls: hidden, and never a base."""
-STRATA = "stratum: code"
+STRATA = "\0stratum: code"
 """Key, among the covariates of the matrices, of the code of a unit's stratum; no method adjusts for it, some compare within it."""
-PART = "exposure: part of the period"
+PART = "\0exposure: part of the period"
 """Key, among the covariates of the matrices, of the part of each period in which a unit is treated; no method adjusts for it."""
 
 

@@ -17,6 +17,13 @@ NO_COHORT = np.iinfo(np.int64).min
 
 _INDICATORS = ({"0", "1"}, {"0.0", "1.0"}, {"false", "true"})
 
+_ZERO_DATES = (
+    "1970-01-01",
+    "1899-12-30",
+    "1899-12-31",
+    "1900-01-01",
+)  # what 0 becomes as a date, here and in workbooks
+
 SAY_MISSING = "a missing value (NaN, None) for units that are never treated, else the first treated period"
 
 
@@ -245,7 +252,10 @@ def _codes_for_never(
 ) -> np.ndarray:
     """Find which values are a code for "never": infinity, no year at all, or 0 and less before the first period."""
     coded = np.zeros(len(cohort), dtype=bool)
-    if pd.api.types.is_datetime64_any_dtype(cohort.dtype) or isinstance(cohort.dtype, pd.PeriodDtype):
+    if pd.api.types.is_datetime64_any_dtype(cohort.dtype) and len(keys.periods):
+        days = cohort.dt.tz_localize(None).isin(pd.to_datetime(_ZERO_DATES)).to_numpy()
+        return np.asarray(days & ~missing & (ordinal < keys.periods[0]))
+    if isinstance(cohort.dtype, pd.PeriodDtype):
         return coded
     if unreadable.any() or keys.kind in {PeriodKind.HALF, PeriodKind.QUARTER, PeriodKind.MONTH}:
         numbers = pd.to_numeric(cohort.astype(object), errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)

@@ -138,7 +138,7 @@ def _to_effects(
     """Put coefficients into their cells, with the error convention of R fixest."""
     value, count = np.zeros(len(regression.cells)), len(regression.place)
     value[regression.place] = fit.value[:count]
-    more = f" and the covariates ({', '.join(names)})" if names else ""
+    more = f" and the covariates ({', '.join(map(str, names))})" if names else ""
     reason = np.where(np.isnan(value), NOT_IDENTIFIED + more, regression.cells["reason"].to_numpy(dtype=object))
     return Effects(
         cells=regression.cells.assign(reason=reason),

@@ -114,7 +114,7 @@ def _estimand(design: Design, options: DcdhOptions, asked: Switching, *, without
     if asked.switchers != "all":
         parts.append(f"first changes {'up' if asked.switchers == 'on' else 'down'} only")
     if asked.covariates:
-        parts.append(f"given changes of {', '.join(asked.covariates)}")
+        parts.append(f"given changes of {', '.join(map(str, asked.covariates))}")
     if asked.linear:
         parts.append("up to a linear trend of each unit")
     if STRATA in design.matrices.covariates:
@@ -155,7 +155,7 @@ def _treatments(design: Design, options: DcdhOptions) -> Treatments:
         if rows.any():
             units = ", ".join(map(str, matrices.units[rows][:5]))
             raise EstimationError(
-                f"dcdh: the path {name!r} {fault} for {int(rows.sum())} unit(s), for example {units}. The cohort must be the "
+                f"dcdh: the path {name.removeprefix(chr(0))!r} {fault} for {int(rows.sum())} unit(s), for example {units}. The cohort must be the "
                 "first period with a positive intensity; a programme that ended has zeros after its end."
             )
     return Treatments(path, nothing, known)

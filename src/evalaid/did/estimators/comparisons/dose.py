@@ -128,7 +128,7 @@ def _doses(design: Design, options: DoseOptions, treated: slice) -> Floats:
     names = chosen_covariates(METHOD.name, design, options.dose if options.dose is None else (options.dose,))
     if len(names) != 1:
         raise EstimationError(
-            f"dose: the design has {len(names)} covariates ({', '.join(names) or 'none'}); say which one is the dose with "
+            f"dose: the design has {len(names)} covariates ({', '.join(map(str, names)) or 'none'}); say which one is the dose with "
             "dose=..., and name it in diagnose(covariates=...)."
         )
     if options.degree not in (1, 2, 3):

@@ -328,7 +328,7 @@ def _read_parts(design: Design, options: TripleDifferenceOptions) -> tuple[Bools
     names = chosen_covariates(METHOD.name, design, None if options.eligible is None else (options.eligible,))
     if len(names) != 1:
         raise EstimationError(
-            f"triple_difference: the design has {len(names)} covariates ({', '.join(names) or 'none'}); say which one is 1 for "
+            f"triple_difference: the design has {len(names)} covariates ({', '.join(map(str, names)) or 'none'}); say which one is 1 for "
             "eligible parts with eligible=..., and name it in diagnose(covariates=...)."
         )
     values = matrices.covariates[names[0]]

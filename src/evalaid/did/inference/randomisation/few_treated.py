@@ -136,6 +136,10 @@ def few_treated(
         )
     residual = matrices.outcome[never] - matrices.outcome[never].mean(axis=0)
     residual = residual * np.sqrt(n_comparison / (n_comparison - 1))
+    if size is not None and kind != "ferman_pinto":
+        raise InferenceError(
+            f"kind={kind!r} uses no sizes; leave size= out, or use kind='ferman_pinto', whose variance depends on it."
+        )
     sizes = _sizes(design, size) if kind == "ferman_pinto" else None
     counts = np.diff(matrices.starts)
     rows = []

@@ -48,7 +48,7 @@ class Specification:
         settings = ", ".join(f"{name}={value}" for name, value in self.options.items())
         return {
             "method": f"{self.method}({settings})" if settings else self.method,
-            "covariates": ", ".join(self.covariates) or "none",
+            "covariates": ", ".join(map(str, self.covariates)) or "none",
             "window": f"{first} to {last}",
             "comparison": self.comparison,
             "weights": self.weights,

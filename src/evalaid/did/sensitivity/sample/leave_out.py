@@ -191,7 +191,12 @@ def _group(design: Design, by: str | pd.Series) -> _Groups:
     if isinstance(by, pd.Series):
         if fault := fault_of_index(by.index, stated_units(design)):
             raise DesignError(f"by is not a Series by unit: {fault}.")
-        known = by[~by.index.duplicated()].reindex(matrices.units)
+        pairs = by[~pd.MultiIndex.from_arrays([by.index, by]).duplicated()]
+        if (twice := pairs.index[pairs.index.duplicated()]).size:
+            raise DesignError(
+                f"by names more than one group for {len(twice)} unit(s), for example {twice[0]}; one is expected."
+            )
+        known = pairs.reindex(matrices.units)
         codes, found = pd.factorize(known, sort=True)
         if len(found) < 2:
             raise DesignError(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from evalaid.base.errors import DesignError
 from evalaid.base.periods import label
 from evalaid.did.estimators.common.method import chosen_covariates, population_of
+from evalaid.did.panel.by_unit import fault_of_index, stated_units
 from evalaid.did.panel.comparisons import NEVER_TREATED, NOT_YET_TREATED, base_columns
 from evalaid.did.panel.design import Design
 from evalaid.did.panel.matrices import Matrices
@@ -87,7 +88,7 @@ def balance(
         raise DesignError(f"threshold={threshold!r} found; a positive number is expected, for example {LARGE}.")
     names = chosen_covariates("balance", design, covariates)
     matrices = design.matrices
-    codes = None if strata is None else _read_strata(strata, matrices)
+    codes = None if strata is None else _read_strata(strata, design)
     weight = population_of(matrices).weight
     bases = base_columns(matrices, design.anticipation)
     rows: list[dict[str, Any]] = []
@@ -156,9 +157,11 @@ def describe_history(matrices: Matrices, base: int, covariates: Sequence[str] = 
     return History(tuple(kinds), tuple(variables), np.column_stack(values))
 
 
-def _read_strata(strata: pd.Series, matrices: Matrices) -> NDArray[np.int64]:
+def _read_strata(strata: pd.Series, design: Design) -> NDArray[np.int64]:
     """Return the code of each unit's stratum."""
-    series = pd.Series(strata)
+    series, matrices = pd.Series(strata), design.matrices
+    if fault := fault_of_index(series.index, stated_units(design)):
+        raise DesignError(f"strata is not a Series by unit: {fault}.")
     if series.index.has_duplicates:
         twice = series.index[series.index.duplicated()][0]
         raise DesignError(f"The strata have several rows for a unit, for example {twice!r}; give each unit one.")

@@ -195,8 +195,7 @@ def inspect_file(
     decisions = pd.concat([table.decisions, pd.DataFrame(rows, columns=DECISION_COLUMNS)], ignore_index=True)
     panel, message, faults = None, "", pd.DataFrame(columns=FAULT_COLUMNS)
     try:
-        own = {role: column for role, column in columns.items() if role not in (STRATUM, EXPOSURE)}
-        panel = read_panel(observed, outcome_unit=unit, **own)
+        panel = read_panel(observed, outcome_unit=unit, **_of_panel(columns))
         message = _ask_for_successors(observed, columns, layout)
         panel = None if message else panel
     except PanelError as error:
@@ -208,6 +207,11 @@ def inspect_file(
     return Inspection(
         file, columns, found, panel, faults, frame, decisions, unit or held, message, said, treatment, totals
     )
+
+
+def _of_panel(columns: Mapping[str, str]) -> dict[str, str]:
+    """Return the columns that a panel has by itself, without those that only a design reads."""
+    return {role: column for role, column in columns.items() if role not in (STRATUM, EXPOSURE)}
 
 
 def _find_or_ask(table: TidyTable, frame: pd.DataFrame, named: dict[str, str], file: str) -> dict[str, str]:

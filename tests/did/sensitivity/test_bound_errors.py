@@ -80,6 +80,24 @@ def test_with_few_treated_clusters_the_errors_leave_out_each_cluster(options):
     assert whole.cells["parameter"].tolist()[: len(CENTRES)] == list(CENTRES)
 
 
+@pytest.mark.parametrize("options", [{}, {"cluster": "prefecture"}, {"weight": "weight"}])
+@pytest.mark.parametrize(("missing", "cohorts"), [(0.0, (4, 6, None)), (0.15, (4, 6, None)), (0.0, (4, 6))])
+def test_the_centres_without_a_cluster_are_those_of_the_others(options, missing, cohorts):
+    design = diagnose(simulate(9, n_units=24, missing=missing, cohorts=cohorts), **options)
+    whole, codes = centres(design), design.matrices.cluster
+    count = design.matrices.n_clusters
+    found = whole.leave_out(codes, count)
+    again = [whole.refit(codes != g).value for g in range(count)]
+    np.testing.assert_allclose(found, again, atol=ROUNDING)
+    assert np.isfinite(found).any()
+
+
+def test_without_all_that_there_is_of_a_mean_there_is_no_closed_form():
+    design = diagnose(simulate(9, n_units=12, cohorts=(4, *[None] * 11)))
+    whole = centres(design)
+    assert whole.leave_out(np.arange(12), 12) is None
+
+
 def test_the_influence_sums_to_zero_and_moves_the_centres():
     design = diagnose(simulate(6, n_units=20, missing=0.1), weight="weight")
     influence = centres(design).influence.matrix()

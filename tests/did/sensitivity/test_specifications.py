@@ -49,7 +49,7 @@ def by_itself(frame, one, weight, cluster):
 )
 def test_every_row_equals_the_same_choices_by_themselves(seed, missing, weight, cluster):
     frame = panel(seed, missing=missing)
-    names = ("share_65", "beds", "doctors", "log_gdp")
+    names = ("share_65", "beds", "log_gdp")
     design = diagnose(frame, covariates=names, weight=weight, cluster=cluster)
     declared = declare(
         [*LINEAR, "etwfe", ("callaway_santanna", {"adjustment": "regression"})],

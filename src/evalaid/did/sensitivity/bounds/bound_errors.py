@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import brentq
+from scipy.sparse import csr_array
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, DISTRIBUTION, ENDS, ESTIMATE, STD_ERROR, VCOV
@@ -23,11 +24,17 @@ from evalaid.did.sensitivity.bounds.group_means import CellMeans, cell_means
 
 Floats = NDArray[np.float64]
 
-CENTRES = ("after", "time_variation", "trend_continued", "difference_variation")
-"""What bounds are drawn around: the mean after the start, and the change under each limit at M = 0."""
+CENTRES = {
+    "after": ("after",),
+    "time_variation": ("change",),
+    "trend_continued": ("change", "trend"),
+    "difference_variation": ("change", "comparison_change"),
+}
+"""What bounds are drawn around: the mean after the start, and the change under each limit at M = 0, less what belongs to it."""
 # The bounds of `both` are the ends of two intervals; each then has half of the error (Bonferroni), as ends that are a
 # maximum have no normal distribution (Chernozhukov, Lee and Rosen 2013, doi:10.3982/ECTA8718).
 BOTH = "time_and_difference"
+_NOTHING = 1e-9  # a share of units, up to rounding
 
 
 def widen(
@@ -141,22 +148,13 @@ def centres(design: Design) -> Effects:
     if not cells:
         raise EstimationError("no cohort with a treated period is left: there is nothing to bound")
     values, columns = [], []
-    nothing = np.full(matrices.n_units, 0.0)
     for cell in cells:
-        change, own = cell.after - cell.before, cell.influence["change"]
-        for name in CENTRES:
-            value, influence = {
-                "after": (cell.after, cell.influence["after"]),
-                "time_variation": (change, own),
-                "trend_continued": (np.nan, nothing)
-                if cell.trend is None
-                else (change - cell.periods * cell.trend, own - cell.periods * cell.influence["trend"]),
-                "difference_variation": (np.nan, nothing)
-                if cell.comparison_change is None
-                else (change - cell.comparison_change, own - cell.influence["comparison_change"]),
-            }[name]
-            values.append(value)
-            columns.append(influence)
+        for parts in CENTRES.values():
+            known = set(parts) <= set(cell.influence)
+            values.append(
+                _put_together(cell, parts, {**vars(cell), "change": cell.after - cell.before}) if known else np.nan
+            )
+            columns.append(_put_together(cell, parts, cell.influence) if known else np.zeros(matrices.n_units))
     population = population_of(matrices)
     n_treated = np.repeat([cell.n_treated for cell in cells], len(CENTRES))
     frame = cell_frame(
@@ -179,4 +177,35 @@ def centres(design: Design) -> Effects:
         scale=scale_of(design),
         convention=Convention("none", "normal"),
         refit=lambda keep: centres(design.subset(keep)).align(frame),
+        leave_out=lambda codes, count: _without_groups(cells, np.array(values), codes, count),
     )
+
+
+def _put_together(cell: CellMeans, parts: Sequence[str], of: Mapping[str, Any]) -> Any:
+    """Return a centre from its first part, less the others: the cell's own change, less what is expected without the programme."""
+    first, *others = (of[part] for part in parts)
+    return first - sum(
+        cell.periods * other if part == "trend" else other for part, other in zip(parts[1:], others, strict=True)
+    )
+
+
+def _without_groups(cells: Sequence[CellMeans], values: Floats, codes: NDArray[np.int64], count: int) -> Floats | None:
+    """Return the centres without each group of units, (groups, cells): a mean moves by ``-psi_g / (1 - p_g)``.
+
+    None where a group is all there is of a mean: another comparison or first period would take its place.
+    """
+    chosen = codes < count
+    member = csr_array((np.ones(chosen.sum()), (codes[chosen], np.flatnonzero(chosen))), shape=(count, len(codes)))
+    found = []
+    for cell in cells:
+        moved = {}
+        for part, influence in cell.influence.items():
+            rest = 1 - member @ cell.share[part]
+            if (rest < _NOTHING).any():
+                return None
+            moved[part] = -(member @ influence) / rest
+        found += [
+            _put_together(cell, parts, moved) if set(parts) <= set(moved) else np.full(count, np.nan)
+            for parts in CENTRES.values()
+        ]
+    return np.asarray(values + np.stack(found, axis=1))

@@ -28,7 +28,8 @@ class CellMeans:
     from the first period to the base period; None when that is one period. ``reason``: why there is no comparison, or
     empty. ``n_comparison``: comparison units that are observed in both periods. ``cohort_ordinal``,
     ``period_ordinal``: the labels as ordinals. ``influence``: of ``after``, ``change`` (after less before),
-    ``comparison_change`` and ``trend``: how each unit, in matrix order, moves them; they sum to zero.
+    ``comparison_change`` and ``trend``, where there are: how each unit, in matrix order, moves them; they sum to zero.
+    ``share``: the share of each unit in these means.
     """
 
     cohort: str
@@ -44,6 +45,7 @@ class CellMeans:
     cohort_ordinal: int
     period_ordinal: int
     influence: Mapping[str, Floats] = field(compare=False, repr=False)
+    share: Mapping[str, Floats] = field(compare=False, repr=False)
 
 
 def cell_means(design: Design) -> list[CellMeans]:
@@ -82,10 +84,18 @@ def _one_cell(design: Design, number: int, treated: np.ndarray, base: int, colum
     comparison = _untreated(design, number, base, column)
     kind = matrices.period_kind
     reason = "" if len(comparison) else "no unit is untreated in this period: no comparison"
-    trend, of_trend = _trend(matrices, treated, base)
+    trend = None
     after, of_after = _mean(matrices, rows, column, base), _pull(matrices, rows, column, base)
-    influence = {"after": of_after, "change": of_after - _pull(matrices, rows, base, base), "trend": of_trend}
+    influence = {"after": of_after, "change": of_after - _pull(matrices, rows, base, base)}
+    share = dict.fromkeys(influence, _share(matrices, rows, base))
+    whole = _observed(matrices, treated, 0, base)
+    if base > 0 and len(whole):
+        steps = int(matrices.periods[base] - matrices.periods[0])
+        trend = (_mean(matrices, whole, base, base) - _mean(matrices, whole, 0, base)) / steps
+        influence["trend"] = (_pull(matrices, whole, base, base) - _pull(matrices, whole, 0, base)) / steps
+        share["trend"] = _share(matrices, whole, base)
     if not reason:
+        share["comparison_change"] = _share(matrices, comparison, base)
         influence["comparison_change"] = _pull(matrices, comparison, column, base) - _pull(
             matrices, comparison, base, base
         )
@@ -105,6 +115,7 @@ def _one_cell(design: Design, number: int, treated: np.ndarray, base: int, colum
         cohort_ordinal=int(matrices.cohorts[number]),
         period_ordinal=int(matrices.periods[column]),
         influence=influence,
+        share=share,
     )
 
 
@@ -122,20 +133,18 @@ def _mean(matrices: Matrices, rows: np.ndarray, column: int, base: int) -> float
 
 def _pull(matrices: Matrices, rows: np.ndarray, column: int, base: int) -> Floats:
     """Return the influence of every unit on the mean that `_mean` takes."""
-    weight = np.ones(len(rows)) if matrices.importance is None else matrices.importance[rows, base]
+    pull = _share(matrices, rows, base)
     values = matrices.outcome[rows, column]
-    pull = np.zeros(matrices.n_units)
-    pull[rows] = weight * (values - np.average(values, weights=weight)) / weight.sum()
+    pull[rows] *= values - np.average(values, weights=pull[rows])
     return pull
 
 
-def _trend(matrices: Matrices, treated: np.ndarray, base: int) -> tuple[float | None, Floats]:
-    rows = _observed(matrices, treated, 0, base)
-    if base == 0 or not len(rows):
-        return None, np.zeros(matrices.n_units)
-    steps = int(matrices.periods[base] - matrices.periods[0])
-    trend = (_mean(matrices, rows, base, base) - _mean(matrices, rows, 0, base)) / steps
-    return trend, (_pull(matrices, rows, base, base) - _pull(matrices, rows, 0, base)) / steps
+def _share(matrices: Matrices, rows: np.ndarray, base: int) -> Floats:
+    """Return the share of every unit in the weight of the mean that `_mean` takes."""
+    weight = np.ones(len(rows)) if matrices.importance is None else matrices.importance[rows, base]
+    share = np.zeros(matrices.n_units)
+    share[rows] = weight / weight.sum()
+    return share
 
 
 def variation_before(design: Design) -> pd.DataFrame:

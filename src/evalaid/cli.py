@@ -108,6 +108,10 @@ def run(study: Sequence[str], parameters: Sequence[str], **options: Any) -> None
     if options["executor"] == "dask":
         _run_on_dask(names, parameters, options)
         names = [] if changes else [name for name in names if not is_up_to_date(name)]
+    if names:
+        from evalaid.running.processes.execution import warm_up
+
+        warm_up()  # while this process imports what shows the run
     errors = _run_all(names, changes, named=bool(study), **options)
     for name in left:
         click.echo(f"Up to date: reports/{name}/index.html")

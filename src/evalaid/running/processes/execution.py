@@ -190,6 +190,12 @@ def count_processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def warm_up() -> None:
+    """Start the process that has the libraries imported, so that it is ready when the first notebook is."""
+    if chosen_engine() == FORKED:
+        _Warm.find()
+
+
 def chosen_engine() -> str:
     """Return how notebooks are executed: forked where that is safe (Linux), else, or where the environment says so, plain."""
     asked = os.environ.get(ENGINE, "")
@@ -290,27 +296,39 @@ class _Warm:
                 env=_environment(),
                 start_new_session=True,
             )
-        if self._socket.recv(len(READY)) != READY:
-            self._complaints.seek(0)
-            said = self._complaints.read().decode("utf-8", "replace").strip()
-            raise NotebookError(f"The process that forks notebooks did not start: {said}")
+        self._ready = False
+
+    @classmethod
+    def find(cls) -> _Warm:
+        """Return the current warm process, or a new one."""
+        package, current = hash_package(), cls._current
+        if current is None or current.package != package or not current.alive():
+            if current is not None:
+                cls._retired.append(current)
+            current = cls._current = cls(package)
+        return current
 
     @classmethod
     def start(cls, job: Job, events: int) -> tuple[_Warm, int]:
         """Start a job in the current warm process, or in a new one."""
         with cls._lock:
-            package, current = hash_package(), cls._current
-            if current is None or current.package != package or not current.alive():
-                if current is not None:
-                    cls._retired.append(current)
-                current = cls._current = cls(package)
-            current._jobs += 1
-            try:
-                message = {"number": current._jobs, "job": json.loads(job.to_json())}
-                socket.send_fds(current._socket, [json.dumps(message).encode()], [events])
-            finally:
-                os.close(events)
-            return current, current._jobs
+            current = cls.find()
+            return current, current.take(job, events)
+
+    def take(self, job: Job, events: int) -> int:
+        """Start a job as soon as this process is ready, and return its number."""
+        try:
+            if not self._ready and self._socket.recv(len(READY)) != READY:
+                self._complaints.seek(0)
+                said = self._complaints.read().decode("utf-8", "replace").strip()
+                raise NotebookError(f"The process that forks notebooks did not start: {said}")
+            self._ready = True
+            self._jobs += 1
+            message = {"number": self._jobs, "job": json.loads(job.to_json())}
+            socket.send_fds(self._socket, [json.dumps(message).encode()], [events])
+        finally:
+            os.close(events)
+        return self._jobs
 
     @classmethod
     def leave_current(cls) -> None:

@@ -13,7 +13,7 @@ from fontTools.ttLib import TTCollection
 ROOT = Path(__file__).parents[1]
 FONT = ROOT / "src" / "evalaid" / "report" / "display" / "font" / "evalaid-cjk.otf"
 SOURCES = (
-    "src/evalaid/report/wording/catalogue/*.yaml", "notebooks/studies/*.yaml", "data/published/guangdong_*.csv",
+    "src/evalaid/report/wording/catalogue/*.yaml", "notebooks/studies/*.yaml", "notebooks/words/*/*.yaml", "data/published/guangdong_*.csv",
     "data/korea/*.csv", "data/regions/divisions.csv", "docs/*.md",
 )  # fmt: skip
 FACE = "Noto Sans CJK SC"

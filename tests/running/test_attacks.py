@@ -134,7 +134,12 @@ def test_killed_in_the_middle_it_leaves_no_process_and_goes_on_where_it_was(proj
     flag.touch()
     again = call("run")
     assert "Report: reports/toy/index.html (1 of 2 notebooks computed)" in again.output
-    assert sorted(path.name for path in (project / "reports").iterdir()) == ["index.html", "toy"]
+    assert sorted(path.name for path in (project / "reports").iterdir()) == [
+        "index.html",
+        "index.ko.html",
+        "index.zh.html",
+        "toy",
+    ]
     kept = {path.name: path.read_bytes() for path in (project / "reports" / "toy").iterdir() if path.is_file()}
     call("run", "--force")
     assert kept == {path.name: path.read_bytes() for path in (project / "reports" / "toy").iterdir() if path.is_file()}
@@ -288,7 +293,12 @@ def test_a_study_without_a_notebook_to_run_is_an_error(project):
 def test_two_runs_at_once_do_not_disturb_each_other(project, start):
     first, second = start(project, "run", "--force"), start(project, "run", "--force")
     assert [process.end()[0] for process in (first, second)] == [0, 0]
-    assert sorted(path.name for path in (project / "reports").iterdir()) == ["index.html", "toy"]
+    assert sorted(path.name for path in (project / "reports").iterdir()) == [
+        "index.html",
+        "index.ko.html",
+        "index.zh.html",
+        "toy",
+    ]
     assert call("run").output.startswith("Up to date: reports/toy/index.html\n")
 
 

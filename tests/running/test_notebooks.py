@@ -215,7 +215,7 @@ def test_an_interrupt_keeps_the_last_report_and_says_what_was_kept(project, star
     code, complained = process.send(signal.SIGINT)
     assert code == 130
     assert "Interrupted. Kept: 2_toy.ipynb in reports/toy.failed" in complained
-    assert left_over(project) == ["index.html", "toy", "toy.failed"]
+    assert left_over(project) == ["index.html", "index.ko.html", "index.zh.html", "toy", "toy.failed"]
 
 
 # What stops a run before anything starts.

@@ -132,7 +132,13 @@ def test_an_interrupt_keeps_the_studies_that_are_finished(project, start):
     code, complained = process.send(signal.SIGINT)
     assert code == 130
     assert "Interrupted. Kept: 2_toy.ipynb in reports/slow.failed" in complained
-    assert sorted(path.name for path in reports.iterdir()) == ["index.html", "slow.failed", "toy"]
+    assert sorted(path.name for path in reports.iterdir()) == [
+        "index.html",
+        "index.ko.html",
+        "index.zh.html",
+        "slow.failed",
+        "toy",
+    ]
 
 
 def add_synthesis(project):

@@ -12,6 +12,9 @@ from evalaid.base.yaml_files import YamlFile, parse_yaml
 
 STUDIES = Path("notebooks") / "studies"
 LAYOUTS = STUDIES / "layouts"
+WORDS = (
+    STUDIES.parent / "words"
+)  # words of studies in other languages: WORDS/zh/STUDY.yaml has the shape of the study's file
 PROJECT, OWN = "project", "own"  # whose study it is
 SYNTHESIS = "synthesis"  # the study of all studies: its file lies beside the folder of the others
 PUBLISHED = Path("data") / "published"
@@ -73,6 +76,11 @@ def study_file(name: str) -> Path:
     """Return the path of a study's file, whether or not it is there."""
     folder = project_root() / (STUDIES.parent if name == SYNTHESIS else STUDIES)
     return folder / f"{name}.yaml"
+
+
+def find_words(name: str, language: str = "*") -> list[Path]:
+    """List the files with the words of a study, or of the published figures, in a language or in all of them."""
+    return sorted((project_root() / WORDS).glob(f"{language}/{name}.yaml"))
 
 
 def list_studies(origin: str | None = None) -> tuple[str, ...]:

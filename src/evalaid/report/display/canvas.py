@@ -15,6 +15,7 @@ from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ESTIMATE
 from evalaid.report.display.fonts import drawable, fold, is_foreign
 from evalaid.report.wording.language import ENGLISH, Catalogue, load_catalogue
 from evalaid.report.wording.prose import format_value
+from evalaid.report.wording.translation import load_translation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +75,8 @@ class Look:
 
     def phrase(self, text: str) -> str:
         """Return a text of a frame in the figure's language."""
-        return self.catalogue.phrase(text)
+        turn = load_translation(self.language)
+        return text if turn is None else turn(text)
 
     @property
     def outcome(self) -> str:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from html import escape, unescape
 from typing import Any
 
+from evalaid.report.site.editions import turn_html
 from evalaid.report.site.notes import Notes
+from evalaid.report.wording.translation import Translation, cut_blocks
 
 _HEADING = re.compile(r"<h([123])>(.*?)</h\1>", re.DOTALL)
 _TITLE = re.compile(r"#+ +(.+)")
@@ -62,9 +64,16 @@ def to_html(markdown: str) -> str:
 
 
 def show_notebook(
-    name: str, notebook: Mapping[str, Any], home: str, pages: Sequence[str], notes: Notes, *, share: bool = True
+    name: str,
+    notebook: Mapping[str, Any],
+    home: str,
+    pages: Sequence[str],
+    notes: Notes,
+    turn: Translation | None = None,
+    *,
+    share: bool = True,
 ) -> list[PageBlock]:
-    """Return the cells of an executed notebook as blocks.
+    """Return the cells of an executed notebook as blocks, in the language that ``turn`` turns them into.
 
     A cell tagged with the name of one of ``pages`` stands there, and a tagged heading takes its section along; the tag
     ``page:exhibit`` is about one table or figure of a cell, and ``paper:chapter`` says where it stands in the paper. Cells tagged
@@ -82,7 +91,7 @@ def show_notebook(
         if cell["cell_type"] == "markdown":
             if source.startswith("#"):
                 above = replace(above, page=own or home, chapter=chapter)
-            shown = _anchored(to_html(source), f"{name}-{place}", above)
+            shown = _anchored(_in_words(source, turn), f"{name}-{place}", above)
             blocks += shown
             above = replace(shown[-1], heading=0)
         elif cell["cell_type"] == "code":
@@ -93,20 +102,20 @@ def show_notebook(
                 f'<pre tabindex="0"><code>{escape(source)}</code></pre></details>'
             )
             blocks.append(replace(here, html=code))
-            for turn, output in enumerate(cell["outputs"]):
-                html = show_output(output, notes)
+            for nth, output in enumerate(cell["outputs"]):
+                html = show_output(output, notes, turn)
                 apart = [tag.split(":") for tag in tags if ":" in tag]
                 moved = next((page for page, exhibit in apart if page in pages and f'-{exhibit}">' in html), here.page)
-                shown = _anchored(html, f"{name}-{place}-{turn}", replace(here, page=moved))
+                shown = _anchored(html, f"{name}-{place}-{nth}", replace(here, page=moved))
                 blocks += shown
                 here = replace(shown[-1], heading=0, page=here.page)
     return blocks
 
 
-def show_headlines(stored: Mapping[str, Mapping[str, Any]], notes: Notes) -> str:
+def show_headlines(stored: Mapping[str, Mapping[str, Any]], notes: Notes, turn: Translation | None = None) -> str:
     """Return what the cells tagged ``headline`` show."""
     return "".join(
-        show_output(output, notes)
+        show_output(output, notes, turn)
         for notebook in stored.values()
         for cell in notebook["cells"]
         if "headline" in cell["metadata"].get("tags", ())
@@ -114,7 +123,7 @@ def show_headlines(stored: Mapping[str, Mapping[str, Any]], notes: Notes) -> str
     )
 
 
-def show_output(output: Mapping[str, Any], notes: Notes) -> str:
+def show_output(output: Mapping[str, Any], notes: Notes, turn: Translation | None = None) -> str:
     """Return one output of a cell as HTML, with a note at every number."""
     kind = output["output_type"]
     if kind == "stream":
@@ -123,15 +132,33 @@ def show_output(output: Mapping[str, Any], notes: Notes) -> str:
         return _verbatim(f"{output['ename']}: {output['evalue']}")
     data = output["data"]
     if "text/markdown" in data:
+        text = "".join(data["text/markdown"])
         told = output.get("metadata", {}).get("text/markdown", output.get("metadata", {})).get("numbers", ())
-        return notes.in_prose(to_html("".join(data["text/markdown"])), told)
+        return notes.in_prose(to_html(text), told) if turn is None else _in_turn(text, told, notes, turn)
     if "text/html" in data:
-        return notes.in_exhibits("".join(data["text/html"]))
+        html = "".join(data["text/html"])
+        return notes.in_exhibits(html if turn is None else turn_html(html, turn))
     return _verbatim("".join(data.get("text/plain", "")))
 
 
 def _verbatim(text: str) -> str:
     return f'<pre tabindex="0">{escape(text)}</pre>'  # a long line is scrolled, by keyboard, too
+
+
+def _in_words(markdown: str, turn: Translation | None) -> str:
+    return to_html(markdown if turn is None else turn.markdown(markdown))
+
+
+def _in_turn(text: str, told: Sequence[Any], notes: Notes, turn: Translation) -> str:
+    """Return prose in another language: the numbers of a paragraph are linked in whatever order its sentences have them now."""
+    done, left = [], list(told)
+    for block in cut_blocks(text):
+        here = [one for one in left if one[0] in block]
+        left = left[left.index(here[-1]) + 1 :] if here else left
+        numbers = [pair for _, own in here for pair in own]
+        written = [(turn(text), key) for text, key in numbers] + [(text.split(" ")[0], key) for text, key in numbers]
+        done.append(notes.in_phrase(_in_words(block, turn), written))
+    return "".join(done).replace("</ul>\n<ul>\n", "")
 
 
 def name_heading(level: int, html: str, anchor: str) -> tuple[Heading, str]:

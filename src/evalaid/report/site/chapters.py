@@ -7,7 +7,7 @@ as a link.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -138,14 +138,17 @@ def locate(chapters: Sequence[Chapter]) -> dict[str, str]:
     return places
 
 
-def resolve(html: str, places: Mapping[str, str], file: str) -> str:
-    """Write out the links to named things, as seen from a file; a name that stands nowhere leads to the list of numbers."""
+def resolve(html: str, places: Mapping[str, str], file: str, called: Callable[[str], str] = str) -> str:
+    """Write out the links to named things, as seen from a file; a name that stands nowhere leads to the list of numbers.
+
+    ``called`` gives the name of a file in the language of the page.
+    """
 
     def one(match: re.Match[str]) -> str:
         name = match.group(1)
         there = places.get(name)
         if there is None:
-            return 'href="numbers.html"'
-        return f'href="#{name}"' if there == file else f'href="{there}.html#{name}"'
+            return f'href="{called("numbers")}.html"'
+        return f'href="#{name}"' if there == file else f'href="{called(there)}.html#{name}"'
 
     return _LINK.sub(one, html)

@@ -5,7 +5,7 @@ Everything was computed when the study ran; the page only looks it up. Without J
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,8 @@ class Explorer:
         return asdict(self)
 
 
-def read_explorer(folder: Path, answer: Answer, words: Catalogue) -> Explorer | None:
-    """Read what a run declared; None where no specification has an estimate."""
+def read_explorer(folder: Path, answer: Answer, words: Catalogue, say: Callable[[str], str] = str) -> Explorer | None:
+    """Read what a run declared, in the language of the words; None where no specification has an estimate."""
     rows = read_rows(folder / DECLARED_FILE)
     if not rows or not answer.choices:
         return None
@@ -57,11 +57,18 @@ def read_explorer(folder: Path, answer: Answer, words: Catalogue) -> Explorer | 
     if len(combinations) == 1 or combinations.get(first) != start:
         return None
     listed = [
-        (name, tuple(value if name == "method" else _word(words, value) for value in levels[name])) for name in CHOSEN
+        (name, tuple(say(value) if name == "method" else say(_word(words, value)) for value in levels[name]))
+        for name in CHOSEN
     ]
     points = tuple((row.estimate, *(row.ends or (None, None))) for row in answer.choices)
     return Explorer(
-        tuple(listed), combinations, tuple(reasons), first, bool(mains), points, tuple(_others(folder)) if mains else ()
+        tuple(listed),
+        combinations,
+        tuple(map(say, reasons)),
+        first,
+        bool(mains),
+        points,
+        tuple(_others(folder, say)) if mains else (),
     )
 
 
@@ -69,12 +76,18 @@ def _name(row: Mapping[str, str], levels: Mapping[str, list[str]]) -> str:
     return ",".join(str(levels[name].index(row[name])) if row[name] in levels[name] else "" for name in CHOSEN)
 
 
-def _others(folder: Path) -> list[tuple[str, float | None, float | None, float | None, str]]:
+def _others(folder: Path, say: Callable[[str], str]) -> list[tuple[str, float | None, float | None, float | None, str]]:
     def number(text: str) -> float | None:
         return float(text) if text else None
 
     return [
-        (row["label"], number(row[ESTIMATE]), number(row[CONF_LOW]), number(row[CONF_HIGH]), row.get("reason", ""))
+        (
+            say(row["label"]),
+            number(row[ESTIMATE]),
+            number(row[CONF_LOW]),
+            number(row[CONF_HIGH]),
+            say(row.get("reason", "")),
+        )
         for row in read_rows(folder / ESTIMANDS_FILE)
         if row["key"] != "main"
     ]

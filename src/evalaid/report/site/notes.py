@@ -30,7 +30,8 @@ FIGURE_BYTES = 200_000  # of a drawing on a page; a larger one is shown as a pic
 _CLUSTERED = (ESTIMATE, STD_ERROR, CONF_LOW, CONF_HIGH, BAND_LOW, BAND_HIGH, P_VALUE)
 _DIGITS = re.compile(r"\d")
 _PROSE = frozenset({"result"})  # columns of sentences with numbers, which stand in the row's cell
-_WRITTEN = re.compile(r"(?<![\w.,#-])[+\N{MINUS SIGN}]?\d[\d,]*(?:\.\d+)?(?: pp|%)?(?!\w)")  # a number of a sentence
+# A number of a sentence, which Chinese words may touch.
+_WRITTEN = re.compile(r"(?<![A-Za-z0-9_.,#-])[+\N{MINUS SIGN}]?\d[\d,]*(?:\.\d+)?(?: pp|%)?(?![A-Za-z0-9_]|[.,]\d)")
 
 
 @dataclass
@@ -65,11 +66,12 @@ class Notes:
             if start < 0:
                 continue
             end = start + len(escape(phrase, quote=False))
-            done += [html[at:start], self._in_phrase(html[start:end], written)]
+            done += [html[at:start], self.in_phrase(html[start:end], written)]
             at = end
         return "".join([*done, html[at:]])
 
-    def _in_phrase(self, phrase: str, written: Sequence[Sequence[str]]) -> str:
+    def in_phrase(self, phrase: str, written: Iterable[Sequence[str]]) -> str:
+        """Link numbers in HTML; ``written`` are they as they stand there, with their keys."""
         found: list[tuple[int, int, str]] = []
         for text, key in dict.fromkeys((text, key) for text, key in written):
             match = re.search(rf"(?<![\d.,]){re.escape(escape(text, quote=False))}(?![\d])", phrase)

@@ -9,10 +9,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from typing import Any
 from markupsafe import Markup
 
 from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ESTIMATE
+from evalaid.base.project import SYNTHESIS, list_studies
 from evalaid.report.site.answer import MAIN, TRUTHS, Answer, ThreatRow, read_answer, read_rows, save_answer
 from evalaid.report.site.answer_sentences import (
     list_facts,
@@ -31,6 +31,7 @@ from evalaid.report.site.answer_sentences import (
 )
 from evalaid.report.site.blocks import PageBlock, name_heading, show_headlines, show_notebook, to_html
 from evalaid.report.site.chapters import Chapter, lay_out, locate, resolve
+from evalaid.report.site.editions import FRONT, Edition, language_of, open_editions, turn_html
 from evalaid.report.site.explorer import Explorer, read_explorer
 from evalaid.report.site.marks import (
     cut_of,
@@ -42,7 +43,7 @@ from evalaid.report.site.marks import (
     signed,
 )
 from evalaid.report.site.notes import Notes, anchor_of
-from evalaid.report.wording.language import Catalogue, load_catalogue
+from evalaid.report.wording.language import ENGLISH, Catalogue
 from evalaid.report.wording.prose import format_value
 from evalaid.study.reports import DOCUMENTS
 from evalaid.study.study_fields import MIXED
@@ -109,56 +110,98 @@ def write_site(
     data_hash : str
         Hash of all data files together, for the notes at numbers.
     """
-    words = load_catalogue(str(spec.get("language", "en")))
     stored = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in notebooks}
     recorded = {str(number["key"]): number for number in numbers}
     answer = read_answer(folder, spec, recorded)
     save_answer(folder, answer)
-    notes = Notes(recorded, str(spec["cluster_label"]), folder)
+    run = _Run(folder, stored, spec, numbers, answer, data_hash)
+    for path in folder.glob("*.html"):
+        path.unlink()  # pages of an earlier run, which may have had more
+    sources = _sources(spec, data_files, numbers)
+    laid = [
+        _lay(run, edition, recorded, sources)
+        for edition in open_editions(_about(str(spec["study"])), str(spec.get("language", ENGLISH)))
+    ]
+    editions = [site.edition for site, _ in laid]
+    menu = next(site.menu for site, _ in laid if site.edition.covers(EVIDENCE))  # of all pages, in whatever language
+    for site, chapters in laid:
+        _write_edition(run, replace(site, editions=editions, menu=menu), chapters)
+    return folder / PAGE
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What a run left, from which its pages are made in every language."""
+
+    folder: Path
+    stored: Mapping[str, Mapping[str, Any]]
+    spec: Mapping[str, Any]
+    numbers: Sequence[Mapping[str, Any]]
+    answer: Answer
+    data_hash: str
+
+    @cached_property
+    def lists(self) -> dict[str, list[dict[str, str]]]:
+        """Rows of the pages of numbers by file."""
+        return _cut_numbers(self.numbers)
+
+
+def _lay(
+    run: _Run, edition: Edition, recorded: Mapping[str, Mapping[str, Any]], sources: PageBlock
+) -> tuple[_Site, list[Chapter]]:
+    """Put what a run shows on the pages of an edition."""
+    words, spec = edition.words, edition.spec(run.spec)
+    notes = Notes(recorded, spec["cluster_label"], run.folder)
     share = spec.get("outcome_unit") != "number"
     blocks = [
         block
-        for name, notebook in stored.items()
-        for block in show_notebook(name, notebook, _home(name), PAGES, notes, share=share)
+        for name, notebook in (run.stored if edition.covers(EVIDENCE) else {}).items()
+        for block in show_notebook(name, notebook, _home(name), PAGES, notes, edition.turn, share=share)
     ]
-    blocks.append(_sources(spec, data_files, numbers))
+    if edition.covers(METHODS):
+        blocks.append(sources if edition.turn is None else replace(sources, html=turn_html(sources.html, edition.turn)))
     chapters = lay_out(blocks, PAGES, words("nav.more"))
-    lists = _cut_numbers(numbers)
-    site = _Site(
-        folder, words, "mixed" if spec["data_kind"] == MIXED else str(spec["data_kind"]), locate(chapters), notes, data_hash,
-        {"spec": spec, "footer": words("footer", study=spec["study"]), "study_title": str(spec["title"])},
-        tuple(dict.fromkeys(["answer", *(chapter.page for chapter in chapters), "numbers", "downloads"])),
-    )  # fmt: skip
-    for path in folder.glob("*.html"):
-        path.unlink()  # pages of an earlier run, which may have had more
-    explorer = read_explorer(folder, answer, words)
-    page = site.write(
-        "answer", "answer.html", explorer=explorer, **_answer(answer, words, spec, stored, notes, explorer)
-    )
+    menu = tuple(dict.fromkeys(["answer", *(chapter.page for chapter in chapters), "numbers", "downloads"]))
+    files = frozenset([chapter.file for chapter in chapters])
+    kind = "mixed" if spec["data_kind"] == MIXED else str(spec["data_kind"])
+    shared = {"spec": spec, "footer": words("footer", study=spec["study"]), "study_title": str(spec["title"])}
+    edition = replace(edition, files=files)
+    return _Site(run.folder, edition, kind, locate(chapters), notes, run.data_hash, shared, menu), chapters
+
+
+def _write_edition(run: _Run, site: _Site, chapters: Sequence[Chapter]) -> None:
+    """Write the pages of a run in one language."""
+    words, edition = site.edition.words, site.edition
+    answer = edition.answer(run.answer)
+    explorer = read_explorer(run.folder, answer, words, edition.say)
+    shown = _answer(answer, edition, site.shared["spec"], run.stored, site.notes, explorer)
+    site.write("answer", "answer.html", explorer=explorer, **shown)
     for chapter in chapters:
         turns = [one.file for one in chapters if one.page == chapter.page]
-        values = _threats(answer, words, chapters, notes) if chapter.file == ROBUSTNESS else {}
+        values = _threats(answer, words, chapters, site.notes) if chapter.file == ROBUSTNESS else {}
+        contents = chapter.contents
         site.write(
-            chapter.page,
-            "chapter.html",
-            chapter.file,
-            blocks=chapter.html,
-            contents=chapter.contents,
-            turns=turns,
-            **values,
+            chapter.page, "chapter.html", chapter.file, blocks=chapter.html, contents=contents, turns=turns, **values
         )
+    if not edition.covers("numbers"):
+        return
+    lists = run.lists
     for file, rows in lists.items():
         site.write(
             "numbers", "numbers.html", file, rows=rows, turns=[(name, own[0]["key"]) for name, own in lists.items() if own],
-            lead=to_html(words("numbers.lead", count=format_value(len(numbers), "count", 0))),
+            lead=to_html(words("numbers.lead", count=format_value(len(run.numbers), "count", 0))),
         )  # fmt: skip
     files = {
-        name: sorted(path.relative_to(folder).as_posix() for one in found for path in folder.glob(one))
+        name: sorted(path.relative_to(run.folder).as_posix() for one in found for path in run.folder.glob(one))
         for name, found in FOLDERS.items()
     }
-    how = to_html(words("downloads.documents_how", study=spec["study"]))
+    how = to_html(words("downloads.documents_how", study=run.spec["study"]))
     site.write("downloads", "downloads.html", files=files, how=how)
-    return page
+
+
+def _about(study: str) -> list[str]:
+    """Return the studies that the pages of a study speak of: those of the synthesis of all."""
+    return [study, *(list_studies() if study == SYNTHESIS else ())]
 
 
 def _home(notebook: str) -> str:
@@ -220,64 +263,75 @@ def write_index(folder: Path, studies: Sequence[Mapping[str, Any]], synthesis: P
     synthesis : Path, optional
         The executed notebook of the synthesis.
     """
-    words = load_catalogue()
     kinds = {str(study["data_kind"]) for study in studies}
     kind = kinds.pop() if len(kinds) == 1 and synthesis is None else "mixed"
-    groups: dict[str, list[dict[str, Any]]] = {"real": [], "simulated": [], "own": []}
-    for study in studies:
-        group = "own" if study["own"] else "real" if study["data_kind"] == "real" else "simulated"
-        groups[group].append({**study, **_card(study["answer"], words)})
     stored = {} if synthesis is None else {synthesis.stem: json.loads(synthesis.read_text(encoding="utf-8"))}
-    notes = Notes({}, "", folder)
-    blocks = [block for name, one in stored.items() for block in show_notebook(name, one, "index", (), notes)]
-    contents = [entry for block in blocks if (entry := block.opens)]
-    site = _Site(
-        folder,
-        words,
-        kind,
-        {},
-        notes,
-        "",
-        {"footer": words("footer", study=""), "study_title": words("index.title")},
-        (),
-    )
-    return site.write(
-        "index", "index.html", groups=groups, blocks=[block.html for block in blocks], contents=contents,
-        short=show_headlines(stored, notes),
-    )  # fmt: skip
+    editions = open_editions([SYNTHESIS, *(_name(study) for study in studies)])
+    for edition in editions:
+        words, notes = edition.words, Notes({}, "", folder)
+        groups: dict[str, list[dict[str, Any]]] = {"real": [], "simulated": [], "own": []}
+        for study in studies:
+            group = "own" if study["own"] else "real" if study["data_kind"] == "real" else "simulated"
+            title = edition.say(str(study["title"]))
+            groups[group].append(
+                {**study, **_card(study["answer"], words), "title": title, "file": _front(study, edition)}
+            )
+        shown = stored if edition.covers(EVIDENCE) else {}
+        blocks = [
+            block for name, one in shown.items() for block in show_notebook(name, one, "index", (), notes, edition.turn)
+        ]
+        site = _Site(
+            folder, edition, kind, {}, notes, "", {"footer": words("footer_all"), "study_title": words("index.title")}, (), editions
+        )  # fmt: skip
+        site.write(
+            "index", "index.html", groups=groups, blocks=[block.html for block in blocks],
+            contents=[entry for block in blocks if (entry := block.opens)], short=show_headlines(shown, notes, edition.turn),
+            elsewhere=bool(stored) and not shown,
+        )  # fmt: skip
+    return folder / PAGE
+
+
+def _name(study: Mapping[str, Any]) -> str:
+    return str(study["folder"]).partition("@")[0]  # what follows are changed parameters
+
+
+def _front(study: Mapping[str, Any], edition: Edition) -> str:
+    """Return the first page of a study in the language of an edition; its own language has the plain name."""
+    return replace(edition, plain=language_of(_name(study))).file("index")
 
 
 @dataclass(frozen=True)
 class _Site:
-    """Where pages go and what they share."""
+    """Where the pages of an edition go and what they share."""
 
     folder: Path
-    words: Catalogue
+    edition: Edition
     kind: str
     places: Mapping[str, str]
     notes: Notes
     data_hash: str
     shared: Mapping[str, Any]
     menu: tuple[str, ...]
+    editions: Sequence[Edition] = ()
 
     def write(self, page: str, template: str, file: str = "", **values: Any) -> Path:
-        here = "index" if page in ("answer", "index") else file or page
+        name, words = "index" if page in FRONT else file or page, self.edition.words
         noted = (
-            {**self.notes.to_data(), "hash": self.data_hash, "words": self.words.part("note")}
-            if self.notes.made
-            else None
+            {**self.notes.to_data(), "hash": self.data_hash, "words": words.part("note")} if self.notes.made else None
         )
         html = (
             _environment()
             .get_template(template)
             .render(
-                page=page, here=here, title=self.shared["study_title"], kind=self.kind, words=self.words, style=_text("site.css"),
-                script=_text("site.js"), script_hash=_script_hash(), noted=noted, menu=self.menu, **self.shared, **values,
+                page=page, here=name, title=self.shared["study_title"], kind=self.kind, words=words, style=_text("site.css"),
+                script=_text("site.js"), script_hash=_script_hash(), noted=noted, menu=self.menu, at=self.edition.link,
+                switch=self.edition.switch(self.editions, page, name), top=replace(self.edition, plain=ENGLISH).file("index"), **self.shared, **values,
             )
         )  # fmt: skip
-        path = self.folder / f"{here}.html"
+        path = self.folder / f"{self.edition.file(name)}.html"
         aside = path.with_name(f".{path.name}.new")  # whole or not at all: two runs may write the index
-        aside.write_text(resolve(html, self.places, here).rstrip() + "\n", encoding="utf-8", newline="\n")
+        resolved = resolve(html, self.places, name, self.edition.link).rstrip() + "\n"
+        aside.write_text(resolved, encoding="utf-8", newline="\n")
         return aside.replace(path)
 
 
@@ -301,19 +355,20 @@ def _script_hash() -> str:
 
 def _answer(
     answer: Answer,
-    words: Catalogue,
+    edition: Edition,
     spec: Mapping[str, Any],
     stored: Mapping[str, Mapping[str, Any]],
     notes: Notes,
     explorer: Explorer | None,
 ) -> dict[str, Any]:
-    outcome = str(spec["outcome_label"])
+    words, outcome = edition.words, str(spec["outcome_label"])
     outcome = outcome[:1].lower() + outcome[1:]
     plain = {**write_numbers(answer, words), "outcome": outcome, "clusters": str(spec["cluster_label"])}
     names = _note_numbers(plain, answer, notes)
-    unit = words("unit_name." + answer.unit) if words.has("unit_name." + answer.unit) else answer.unit
-    axis = words("event.axis", outcome=spec["outcome_label"], unit=unit)
-    axis = re.sub(r"\s*[(\uff08]number[)\uff09]", "", axis)  # an index has no unit
+    unit = words(f"unit_name.{answer.unit}") if words.has(f"unit_name.{answer.unit}") else answer.unit
+    axis = words(
+        "event.axis_plain" if answer.unit == "number" else "event.axis", outcome=spec["outcome_label"], unit=unit
+    )
     return {
         "answer": answer,
         **tell_finding(answer, words, names),
@@ -332,8 +387,11 @@ def _answer(
             if answer.estimate is not None
         ],
         "distinct": Markup(notes.link("specifications.estimates", str(len(answer.choices)), named=False)),  # noqa: S704
-        "reasons": read_rows(notes.folder / "tables" / "refusal.csv"),
-        "short": show_headlines(stored, notes),
+        "reasons": [
+            {name: edition.say(text) for name, text in row.items()}
+            for row in read_rows(notes.folder / "tables" / "refusal.csv")
+        ],
+        "short": show_headlines(stored, notes, edition.turn) if edition.covers(EVIDENCE) else "",
         "facts": [
             (name, Markup(notes.in_sentence(escape(text, quote=False), "sample.")) if place == 1 else text)  # noqa: S704
             for place, (name, text) in enumerate(list_facts(answer, words, spec))

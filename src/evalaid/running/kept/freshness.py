@@ -22,6 +22,8 @@ from evalaid.base.project import (
     PUBLISHED,
     REPORTS,
     SYNTHESIS,
+    WORDS,
+    find_words,
     list_studies,
     need_file,
     project_root,
@@ -132,7 +134,9 @@ def _sources(spec: StudySpec, inputs: Iterable[str], notebooks: Sequence[Path]) 
     files |= {f"{PUBLISHED.as_posix()}/{path.name}" for path in (root / PUBLISHED).glob("*.csv")}
     if spec.study == SYNTHESIS:
         files |= {study_file(name).relative_to(root).as_posix() for name in list_studies(PROJECT)}
-    return [*sorted(files), "notebooks/*.ipynb", "notebooks/studies/*.yaml" if spec.study == SYNTHESIS else ""]
+    files |= {path.relative_to(root).as_posix() for name in (spec.study, PUBLISHED.name) for path in find_words(name)}
+    words = f"{WORDS.as_posix()}/*/{spec.study}.yaml"
+    return [*sorted(files), words, "notebooks/*.ipynb", "notebooks/studies/*.yaml" if spec.study == SYNTHESIS else ""]
 
 
 def _agree(root: Path, recorded: Mapping[str, str]) -> bool:

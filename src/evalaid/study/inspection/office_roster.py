@@ -52,14 +52,15 @@ class RosterInspection:
 
     def text(self) -> str:
         """Describe what the file holds, or why it cannot be used."""
-        lines = [f"{self.file}: a roster of partnerships, {len(self.decisions):,} decisions taken."]
+        what = f"{self.file}: a roster of partnerships, {len(self.decisions):,} decisions taken."
         if self.partnerships is None:
-            return "\n".join([*lines, self.message])
+            return f"Not usable as it stands. {what}\n{self.message}"
         frame = self.partnerships.frame
-        lines.append(
+        verdict = (
             f"Usable roster: partnerships: {len(frame):,}; units: {frame['unit'].nunique():,}; dates: "
             f"{', '.join(self.partnerships.dates)}."
         )
+        lines = [verdict, what]
         if len(self.left_out):
             lines.append(f"Left out: {len(self.left_out):,} rows.")
         if len(self.faults):

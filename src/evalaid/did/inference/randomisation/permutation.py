@@ -22,6 +22,7 @@ from evalaid.base.effect_columns import (
     VCOV,
 )
 from evalaid.base.errors import InferenceError
+from evalaid.base.notebook_view import NotebookView
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.estimators.common.cohort_kernel import CohortKernel
@@ -42,7 +43,7 @@ NOT_LINEAR = (
 
 
 @dataclass(frozen=True, eq=False)
-class Randomization:
+class Randomization(NotebookView):
     """The result of a randomisation test.
 
     Parameters

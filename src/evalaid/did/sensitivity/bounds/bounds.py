@@ -11,6 +11,7 @@ import pandas as pd
 
 from evalaid.base.effect_columns import ENDS
 from evalaid.base.errors import EstimationError
+from evalaid.base.notebook_view import NotebookView
 from evalaid.base.rounding import Figure, as_figure
 from evalaid.did.inference.options import check_options
 from evalaid.did.panel.design import Design
@@ -23,7 +24,7 @@ NOTHING_SEEN = pd.DataFrame(columns=["cohort", "assumption", "changes", "largest
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Bounds:
+class Bounds(NotebookView):
     """The bounds on an effect under each assumption and each M.
 
     Parameters

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from evalaid.base.effect_columns import P_VALUE
 from evalaid.base.errors import EvalaidError, InferenceError
+from evalaid.base.notebook_view import NotebookView
 from evalaid.base.shared_out import do_parts
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
@@ -39,7 +40,7 @@ STATISTICS = ("median effect", "share significant with the dominant sign", "Stou
 
 
 @dataclass(frozen=True, eq=False)
-class JointTest:
+class JointTest(NotebookView):
     """The result of the joint test.
 
     Parameters

@@ -12,6 +12,7 @@ import pandas as pd
 
 from evalaid.base.effect_columns import CLUSTERS, ENDS, ESTIMATE, IN_UNIT, STD_ERROR, TREATED_CLUSTERS, VCOV, no_results
 from evalaid.base.errors import EstimationError, NotIdentifiedError
+from evalaid.base.notebook_view import NotebookView
 from evalaid.base.shared_out import do_parts
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
@@ -29,7 +30,7 @@ COUNTS = ("n_units", "n_treated", *CLUSTERS)
 
 
 @dataclass(frozen=True)
-class SpecificationCurve:
+class SpecificationCurve(NotebookView):
     """The estimates of all specifications, and which choices they depend on.
 
     Parameters

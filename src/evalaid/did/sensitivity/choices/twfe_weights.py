@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from evalaid.base.columns import covariate_key
 from evalaid.base.errors import EstimationError
 from evalaid.base.names import EXPOSURE, OUTCOME, PARTIAL, PATH, STRATUM, TREATED, WEIGHT
+from evalaid.base.notebook_view import NotebookView
 from evalaid.did.effects.linear import PanelData, Solver, project
 from evalaid.did.estimators.common.method import chosen_covariates
 from evalaid.did.panel.design import Design
@@ -24,7 +25,7 @@ ROUNDING = 1e-10
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class TwoWayWeights:
+class TwoWayWeights(NotebookView):
     """The weights of a two-way coefficient: of the fixed-effects or of the first-difference regression.
 
     Parameters

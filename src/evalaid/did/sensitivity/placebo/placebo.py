@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from evalaid.base.effect_columns import ESTIMATE, P_VALUE
 from evalaid.base.errors import DesignError, NotIdentifiedError
 from evalaid.base.names import OUTCOME
+from evalaid.base.notebook_view import NotebookView
 from evalaid.did.effects.effects import Effects
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.inference.infer import Vcov, infer
@@ -31,7 +32,7 @@ POOR_FITS = (np.inf, 20.0, 5.0, 2.0)
 
 
 @dataclass(frozen=True)
-class Placebo:
+class Placebo(NotebookView):
     """The outcome of a placebo test.
 
     Parameters

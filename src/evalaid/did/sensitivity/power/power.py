@@ -13,6 +13,7 @@ from scipy.special import stdtrit
 
 from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, DISTRIBUTION, ESTIMATE, STD_ERROR
 from evalaid.base.errors import EstimationError
+from evalaid.base.notebook_view import NotebookView
 from evalaid.base.shared_out import do_parts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.estimators.estimation import estimate
@@ -35,7 +36,7 @@ REACH, POINTS = 6.0, 601
 
 
 @dataclass(frozen=True)
-class DetectableEffect:
+class DetectableEffect(NotebookView):
     """What the design could have found.
 
     Parameters

@@ -23,6 +23,7 @@ from evalaid.base.effect_columns import (
 )
 from evalaid.base.errors import DesignError, EstimationError, InferenceError, NotIdentifiedError
 from evalaid.base.names import NEVER
+from evalaid.base.notebook_view import NotebookView
 from evalaid.base.periods import labels
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
@@ -41,7 +42,7 @@ _NAMED = 5  # exclusions that a note names
 
 
 @dataclass(frozen=True)
-class LeaveOut:
+class LeaveOut(NotebookView):
     """The overall estimate without each part of the sample in turn.
 
     Parameters

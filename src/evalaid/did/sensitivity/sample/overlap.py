@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evalaid.base.notebook_view import NotebookView
 from evalaid.base.periods import label
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
@@ -27,7 +28,7 @@ COMMON = "reaches every unit at once: it cannot be told from the period, and can
 
 
 @dataclass(frozen=True)
-class Overlap:
+class Overlap(NotebookView):
     """Concurrent programmes, and estimates with them left out.
 
     A unit overlaps when another programme runs in some but not all of its observed periods: what runs all the time is part

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evalaid.base.errors import DesignError
+from evalaid.base.notebook_view import NotebookView
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.panel.design import Design
@@ -26,7 +27,7 @@ WIDER = "without any unit exposed before its own start"
 
 
 @dataclass(frozen=True)
-class Spillover:
+class Spillover(NotebookView):
     """Estimates that look at the neighbours of treated units.
 
     Parameters

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evalaid.base.errors import DesignError, EstimationError
+from evalaid.base.notebook_view import NotebookView
 from evalaid.base.texts import join_texts
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.panel.comparisons import NEVER_TREATED, base_columns
@@ -32,7 +33,7 @@ Draw = Callable[[np.random.Generator], Design]
 
 
 @dataclass(frozen=True)
-class RegressionToMean:
+class RegressionToMean(NotebookView):
     """What choosing low baselines alone would produce in this design.
 
     Parameters

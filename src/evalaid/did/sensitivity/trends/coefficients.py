@@ -23,6 +23,7 @@ from evalaid.base.effect_columns import (
     VCOV,
 )
 from evalaid.base.errors import InferenceError
+from evalaid.base.notebook_view import NotebookView
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.inference.cluster_counts import treated_clusters
@@ -44,7 +45,7 @@ FEW_CLUSTERS_EACH = 3
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class EventStudy:
+class EventStudy(NotebookView):
     """Event-study coefficients with their covariance, also from a publication.
 
     Every coefficient is a deviation from one reference period, whose own coefficient is zero and left out.

@@ -14,6 +14,7 @@ from scipy.special import ndtri
 
 from evalaid.base.effect_columns import DISTRIBUTION, ENDS, ESTIMATE, N_CLUSTERS, STD_ERROR, VCOV
 from evalaid.base.errors import InferenceError
+from evalaid.base.notebook_view import NotebookView
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.sensitivity.trends.accepted_effects import invert
@@ -48,7 +49,7 @@ _CURVE = [
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class HonestBounds:
+class HonestBounds(NotebookView):
     """The intervals of an effect by how far trends may diverge.
 
     Parameters

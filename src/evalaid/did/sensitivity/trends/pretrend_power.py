@@ -14,6 +14,7 @@ from scipy.special import chdtri, chndtr, fdtri
 
 from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ENDS, ESTIMATE, VCOV
 from evalaid.base.errors import InferenceError
+from evalaid.base.notebook_view import NotebookView
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.sensitivity.trends.coefficients import EventStudy, JointVcov, Weights, gather
@@ -26,7 +27,7 @@ SLOPE_PRECISION = 1e-10
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PretrendPower:
+class PretrendPower(NotebookView):
     """The linear violations that a pre-test misses, and what they would do to the effect.
 
     Parameters

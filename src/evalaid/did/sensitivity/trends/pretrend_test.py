@@ -13,6 +13,7 @@ from scipy.special import chdtrc, fdtrc, ndtr, ndtri, stdtr, stdtrit
 
 from evalaid.base.effect_columns import DISTRIBUTION, ESTIMATE, N_CLUSTERS, P_VALUE, STATISTIC, STD_ERROR, VCOV
 from evalaid.base.errors import InferenceError
+from evalaid.base.notebook_view import NotebookView
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.inference.default_rule import shift_of
@@ -32,7 +33,7 @@ DIFFER, EQUAL = "no difference in trends before treatment", "a difference in tre
 
 
 @dataclass(frozen=True, eq=False)
-class PretrendTest:
+class PretrendTest(NotebookView):
     """Tests of the coefficients before treatment.
 
     Parameters

@@ -229,3 +229,11 @@ def test_the_citation_gives_the_version_of_the_package():
         encoding="utf-8"
     )
     assert f'version = "{citation["version"]}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def test_the_first_screen_of_the_readme_has_a_small_picture_of_an_answer_and_the_command_for_own_data():
+    first_screen = "\n".join(README.splitlines()[:20])
+    (picture,) = re.findall(r"!\[[^\]]+\]\((docs/[^)]+)\)", first_screen)
+    assert (ROOT / picture).stat().st_size < 150_000
+    assert "python run.py new mine --panel" in first_screen
+    assert README.index(picture) < README.index("| what was done") < README.index("| `guangdong_cluster` |")

@@ -76,6 +76,12 @@ def event_study(
     ...                       "conf_high": [np.nan, 0.02, 0.03]})
     >>> ea.draw.event_study({"one": table, "other": table}).get_xlabel()
     'Periods since the first treated period'
+
+    Several tables stand side by side, each with its own colour and marker:
+
+    >>> axes = ea.draw.event_study({"one": table, "two": table.assign(estimate=table["estimate"] + 0.01)}, truth=0.02)
+    >>> [name for name in axes.get_legend_handles_labels()[1] if name in ("one", "two")]
+    ['one', 'two']
     """
     named = table if isinstance(table, Mapping) else {"": table}
     parts = [
@@ -226,6 +232,15 @@ def status(design: Design, axes: Axes | None = None, *, units: str = "units", cl
     Returns
     -------
     matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> import evalaid as ea
+    >>> panel = pd.DataFrame({"county": list("aabbcc"), "year": [2019, 2020] * 3, "share": [0.80, 0.86, 0.80, 0.82, 0.70, 0.74],
+    ...                       "start": [2020, 2020, None, None, None, None]})
+    >>> design = ea.diagnose(panel, unit="county", period="year", outcome="share", cohort="start")
+    >>> [text.get_text().splitlines()[0] for text in ea.draw.status(design, units="counties").get_yticklabels()]
+    ['Cohort 2020', 'Never treated']
     """
     frame = map_status(design)
     look = Look("real", "outcome", 0.95, units=units, clusters=clusters)
@@ -249,6 +264,15 @@ def paths(design: Design, axes: Axes | None = None, *, outcome: str = "Outcome")
     Returns
     -------
     matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> import evalaid as ea
+    >>> panel = pd.DataFrame({"county": list("aabbcc"), "year": [2019, 2020] * 3, "share": [0.80, 0.86, 0.80, 0.82, 0.70, 0.74],
+    ...                       "start": [2020, 2020, None, None, None, None]})
+    >>> design = ea.diagnose(panel, unit="county", period="year", outcome="share", cohort="start")
+    >>> ea.draw.paths(design, outcome="Inpatient share").get_ylabel()
+    'Inpatient share (%)'
     """
     frame = average_outcome(design)
     unit: Unit = "pp" if design.outcome_unit == "fraction" else "number"

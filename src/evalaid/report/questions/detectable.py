@@ -9,6 +9,7 @@ from evalaid.base.errors import EvalaidError
 from evalaid.did.effects.effects import Effects
 from evalaid.did.panel.design import Design
 from evalaid.did.sensitivity.power.power import DetectableEffect, minimum_detectable_effect
+from evalaid.report.cell_progress import watch
 from evalaid.report.display.formatted_tables import ColumnFormat
 from evalaid.report.exhibits import Exhibit, Tabled
 from evalaid.report.questions.analysis import Refusal
@@ -35,7 +36,14 @@ def examine_power(effects: Effects | Refusal, spec: StudySpec, design: Design) -
     entry = spec.methods[spec.main]
     try:
         found = minimum_detectable_effect(
-            design, entry.method, power=POWER, level=spec.level, draws=DRAWS, seed=spec.seed, **entry.options
+            design,
+            entry.method,
+            power=POWER,
+            level=spec.level,
+            draws=DRAWS,
+            seed=spec.seed,
+            progress=watch("Simulated panels"),
+            **entry.options,
         )
     except EvalaidError:
         return []

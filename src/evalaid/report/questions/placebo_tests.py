@@ -14,6 +14,7 @@ from evalaid.base.errors import EvalaidError, NotIdentifiedError
 from evalaid.did.inference.infer import infer
 from evalaid.did.panel.design import Design
 from evalaid.did.sensitivity.placebo.placebo import Placebo, placebo
+from evalaid.report.cell_progress import watch
 from evalaid.report.display.formatted_tables import ColumnFormat
 from evalaid.report.questions.analysis import describe_entry, estimate_entry, overall
 from evalaid.report.questions.other_averages import COLUMNS as OTHER
@@ -225,6 +226,7 @@ def _run(entry: PlaceboEntry, spec: StudySpec, design: Design) -> Tested:
             level=spec.level,
             outcome=entry.outcome,
             outcome_unit=entry.outcome_unit,
+            progress=watch("Placebos"),
             **method.options,
         )
     except NotIdentifiedError as refusal:

@@ -31,6 +31,7 @@ from evalaid.did.sensitivity.choices.declared import Specification, declare
 from evalaid.did.sensitivity.choices.joint import joint_test
 from evalaid.did.sensitivity.choices.specifications import specification_curve
 from evalaid.did.sensitivity.choices.spread import CHOICES, find_drivers
+from evalaid.report.cell_progress import watch
 from evalaid.report.display.formatted_tables import ColumnFormat
 from evalaid.report.display.specification_figure import draw_specifications
 from evalaid.report.exhibits import Drawn, Exhibit, Exported, Tabled, Told
@@ -95,7 +96,7 @@ def examine_choices(case: Case) -> Choices:
     main = _main_specification(case)
     others = [one for one in _declare(case, covariates) if one != main]
     declared = (main, *others) if main else tuple(others)
-    found = specification_curve(design, declared, level=case.spec.level, vcov="auto")
+    found = specification_curve(design, declared, level=case.spec.level, vcov="auto", progress=watch("Specifications"))
     unit, factor = case.unit
     distinct = _distinct(found.table, design, main)
     curve = multiply(distinct, factor)

@@ -30,6 +30,7 @@ from evalaid.did.inference.randomisation.few_treated import few_treated
 from evalaid.did.inference.randomisation.permutation import Randomization, randomize
 from evalaid.did.inference.wild.wild import wild_bootstrap
 from evalaid.did.panel.design import Design
+from evalaid.report.cell_progress import watch
 from evalaid.report.display.curves import draw_permutations
 from evalaid.report.exhibits import Drawn, Exhibit, Tabled
 from evalaid.report.questions.analysis import overall
@@ -175,6 +176,7 @@ def _drawn(case: Case) -> Randomization:
         seed=case.spec.seed,
         strata=case.spec.robustness.strata,
         level=case.spec.level,
+        progress=watch("Assignments"),
         **case.options,
     )
 

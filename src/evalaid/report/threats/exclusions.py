@@ -12,6 +12,7 @@ from evalaid.base.names import NEVER
 from evalaid.base.texts import one_line
 from evalaid.did.inference.variance.leverage import leverage
 from evalaid.did.sensitivity.sample.leave_out import LeaveOut, leave_out
+from evalaid.report.cell_progress import watch
 from evalaid.report.display.exclusion_figure import draw_leave_out
 from evalaid.report.display.formatted_tables import ColumnFormat
 from evalaid.report.display.map_figure import draw_map
@@ -63,7 +64,9 @@ def examine_exclusions(case: Case) -> Exclusions:
         kinds.insert(1, (groups, str(case.spec.robustness.groups)))
     for by, word in kinds:
         try:
-            found = leave_out(case.design, case.method, by, level=case.spec.level, **case.options)
+            found = leave_out(
+                case.design, case.method, by, level=case.spec.level, progress=watch("Leave-one-out"), **case.options
+            )
         except EvalaidError as error:
             notes.append(f"{word.capitalize()}: " + one_line(error))
             continue

@@ -14,6 +14,7 @@ from evalaid.base.texts import one_line
 from evalaid.did.panel.comparisons import NOT_YET_TREATED
 from evalaid.did.sensitivity.selection.balance import balance
 from evalaid.did.sensitivity.selection.regression_to_mean import RegressionToMean, regression_to_mean
+from evalaid.report.cell_progress import watch
 from evalaid.report.display.formatted_tables import ColumnFormat
 from evalaid.report.exhibits import Exhibit, Tabled
 from evalaid.report.questions.effect_rows import list_values
@@ -58,7 +59,13 @@ def examine_targeting(case: Case) -> Targeting:
     shown = _balance(case)
     try:
         found = regression_to_mean(
-            case.design, case.method, draws=DRAWS, seed=case.spec.seed, level=case.spec.level, **case.options
+            case.design,
+            case.method,
+            draws=DRAWS,
+            seed=case.spec.seed,
+            level=case.spec.level,
+            progress=watch("Simulated panels"),
+            **case.options,
         )
         reason = found.reason
     except EvalaidError as error:

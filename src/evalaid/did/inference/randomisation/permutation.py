@@ -22,9 +22,9 @@ from evalaid.base.effect_columns import (
     VCOV,
 )
 from evalaid.base.errors import InferenceError
-from evalaid.base.notebook_view import NotebookView
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
+from evalaid.did.effects.notebook_view import NotebookView
 from evalaid.did.estimators.common.cohort_kernel import CohortKernel
 from evalaid.did.estimators.estimation import estimate, find_kernel, find_method
 from evalaid.did.inference.options import check_options

@@ -11,8 +11,8 @@ import pandas as pd
 
 from evalaid.base.effect_columns import ENDS
 from evalaid.base.errors import EstimationError
-from evalaid.base.notebook_view import NotebookView
 from evalaid.base.rounding import Figure, as_figure
+from evalaid.did.effects.notebook_view import NotebookView
 from evalaid.did.inference.options import check_options
 from evalaid.did.panel.design import Design
 from evalaid.did.sensitivity.bounds.assumptions import ASSUMPTIONS, BoundProblem, find_breakdown, tabulate

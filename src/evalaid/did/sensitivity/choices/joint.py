@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from evalaid.base.effect_columns import P_VALUE
 from evalaid.base.errors import EvalaidError, InferenceError
-from evalaid.base.notebook_view import NotebookView
 from evalaid.base.shared_out import do_parts
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
+from evalaid.did.effects.notebook_view import NotebookView
 from evalaid.did.estimators.estimation import find_kernel
 from evalaid.did.inference.options import check_options
 from evalaid.did.inference.randomisation.assignments import Assignments, list_assignments

@@ -12,10 +12,10 @@ import pandas as pd
 
 from evalaid.base.effect_columns import CLUSTERS, ENDS, ESTIMATE, IN_UNIT, STD_ERROR, TREATED_CLUSTERS, VCOV, no_results
 from evalaid.base.errors import EstimationError, NotIdentifiedError
-from evalaid.base.notebook_view import NotebookView
 from evalaid.base.shared_out import do_parts
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
+from evalaid.did.effects.notebook_view import NotebookView
 from evalaid.did.estimators.estimation import estimate, estimate_subsets, find_method
 from evalaid.did.inference.cluster_counts import ONE_TREATED
 from evalaid.did.inference.infer import infer

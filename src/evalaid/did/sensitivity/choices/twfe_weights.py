@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from evalaid.base.columns import covariate_key
 from evalaid.base.errors import EstimationError
 from evalaid.base.names import EXPOSURE, OUTCOME, PARTIAL, PATH, STRATUM, TREATED, WEIGHT
-from evalaid.base.notebook_view import NotebookView
 from evalaid.did.effects.linear import PanelData, Solver, project
+from evalaid.did.effects.notebook_view import NotebookView
 from evalaid.did.estimators.common.method import chosen_covariates
 from evalaid.did.panel.design import Design
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from evalaid.base.effect_columns import ESTIMATE, P_VALUE
 from evalaid.base.errors import DesignError, NotIdentifiedError
 from evalaid.base.names import OUTCOME
-from evalaid.base.notebook_view import NotebookView
 from evalaid.did.effects.effects import Effects
+from evalaid.did.effects.notebook_view import NotebookView
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.inference.infer import Vcov, infer
 from evalaid.did.panel.design import Design

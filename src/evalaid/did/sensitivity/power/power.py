@@ -13,9 +13,9 @@ from scipy.special import stdtrit
 
 from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, DISTRIBUTION, ESTIMATE, STD_ERROR
 from evalaid.base.errors import EstimationError
-from evalaid.base.notebook_view import NotebookView
 from evalaid.base.shared_out import do_parts
 from evalaid.did.effects.effects import Effects
+from evalaid.did.effects.notebook_view import NotebookView
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.inference.infer import infer
 from evalaid.did.inference.intervals import degrees_of

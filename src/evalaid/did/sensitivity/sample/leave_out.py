@@ -23,10 +23,10 @@ from evalaid.base.effect_columns import (
 )
 from evalaid.base.errors import DesignError, EstimationError, InferenceError, NotIdentifiedError
 from evalaid.base.names import NEVER
-from evalaid.base.notebook_view import NotebookView
 from evalaid.base.periods import labels
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
+from evalaid.did.effects.notebook_view import NotebookView
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.inference.infer import Vcov, infer
 from evalaid.did.inference.options import check_options

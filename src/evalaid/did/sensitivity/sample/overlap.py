@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evalaid.base.notebook_view import NotebookView
 from evalaid.base.periods import label
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
+from evalaid.did.effects.notebook_view import NotebookView
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.panel.design import Design
 from evalaid.did.panel.matrices import Matrices, mask

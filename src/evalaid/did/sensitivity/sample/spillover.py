@@ -11,9 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evalaid.base.errors import DesignError
-from evalaid.base.notebook_view import NotebookView
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
+from evalaid.did.effects.notebook_view import NotebookView
 from evalaid.did.panel.design import Design
 from evalaid.did.panel.matrices import mask, reassign
 from evalaid.did.sensitivity.sample.exposure import CATEGORIES, Exposure, map_exposure

@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evalaid.base.errors import DesignError, EstimationError
-from evalaid.base.notebook_view import NotebookView
 from evalaid.base.texts import join_texts
+from evalaid.did.effects.notebook_view import NotebookView
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.panel.comparisons import NEVER_TREATED, base_columns
 from evalaid.did.panel.design import Design

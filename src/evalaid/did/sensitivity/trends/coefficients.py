@@ -23,9 +23,9 @@ from evalaid.base.effect_columns import (
     VCOV,
 )
 from evalaid.base.errors import InferenceError
-from evalaid.base.notebook_view import NotebookView
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
+from evalaid.did.effects.notebook_view import NotebookView
 from evalaid.did.inference.cluster_counts import treated_clusters
 from evalaid.did.inference.infer import infer
 from evalaid.did.inference.intervals import degrees_of, name_distributions

@@ -14,9 +14,9 @@ from scipy.special import ndtri
 
 from evalaid.base.effect_columns import DISTRIBUTION, ENDS, ESTIMATE, N_CLUSTERS, STD_ERROR, VCOV
 from evalaid.base.errors import InferenceError
-from evalaid.base.notebook_view import NotebookView
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
+from evalaid.did.effects.notebook_view import NotebookView
 from evalaid.did.sensitivity.trends.accepted_effects import invert
 from evalaid.did.sensitivity.trends.breakdown import Breakdown, break_down
 from evalaid.did.sensitivity.trends.coefficients import EventStudy, JointVcov, Weights, gather

@@ -14,9 +14,9 @@ from scipy.special import chdtri, chndtr, fdtri
 
 from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ENDS, ESTIMATE, VCOV
 from evalaid.base.errors import InferenceError
-from evalaid.base.notebook_view import NotebookView
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
+from evalaid.did.effects.notebook_view import NotebookView
 from evalaid.did.sensitivity.trends.coefficients import EventStudy, JointVcov, Weights, gather
 from evalaid.did.sensitivity.trends.rectangle import inside_rectangle, uniform_points
 

@@ -13,9 +13,9 @@ from scipy.special import chdtrc, fdtrc, ndtr, ndtri, stdtr, stdtrit
 
 from evalaid.base.effect_columns import DISTRIBUTION, ESTIMATE, N_CLUSTERS, P_VALUE, STATISTIC, STD_ERROR, VCOV
 from evalaid.base.errors import InferenceError
-from evalaid.base.notebook_view import NotebookView
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
+from evalaid.did.effects.notebook_view import NotebookView
 from evalaid.did.inference.default_rule import shift_of
 from evalaid.did.inference.infer import infer
 from evalaid.did.inference.intervals import degrees_of, name_distributions

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 import evalaid as ea
-from evalaid.base.notebook_view import MOST_ROWS, NotebookView
+from evalaid.did.effects.notebook_view import MOST_ROWS, NotebookView
 from evalaid.did.inference.randomisation.permutation import Randomization
 
 

@@ -164,3 +164,18 @@ def test_triple_differences_from_paths_are_those_of_three_comparisons(seed, weig
     np.testing.assert_allclose(quick[0], slow[0], rtol=SAME, atol=SAME)
     np.testing.assert_allclose(quick[1].matrix(), slow[1].matrix(), atol=SAME)
     assert quick[2] == slow[2]
+
+
+@given(seed=st.integers(0, 10_000), weighted=st.booleans(), n_clusters=st.sampled_from([None, 4]))
+@settings(max_examples=4, deadline=None)
+def test_saturated_effects_without_each_cluster_are_those_estimated_again(seed, weighted, n_clusters):
+    design = draw_design(seed, n_units=25, weighted=weighted, n_clusters=n_clusters)
+    effects = ea.estimate(design, "sun_abraham", covariates=()).aggregate("overall")
+    clusters = clusters_of(effects)
+    found = exact_changes(effects, clusters, np.arange(len(clusters)))
+    by_regression = replace(effects.derivation.parents[0], leave_out=None).aggregate("overall")
+    again = exact_changes(by_regression, clusters, np.arange(len(clusters)))
+    np.testing.assert_allclose(found, again, rtol=SAME, atol=SAME)
+    for code in range(3):
+        refitted = effects.refit(clusters.codes != code).value - effects.value
+        np.testing.assert_allclose(found[code], refitted, rtol=SAME, atol=SAME)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ from evalaid.did.panel.matrices import Matrices
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+# ``leave_out(codes, n)``: the estimates without each of the groups 0 to n of the units, (n, cells); None where sums do not tell
+LeaveOut = Callable[[Codes, int], Floats | None]
 
 # Groups are worked on in batches of about this many numbers.
 BATCH = 4_000_000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from evalaid.base.periods import label
 from evalaid.did.effects.effects import Convention, Effects
 from evalaid.did.effects.influence import Block, Influence
 from evalaid.did.estimators.common.cohort_kernel import CohortKernel, changes, kernel_covariates, moments
-from evalaid.did.estimators.common.cohort_sums import changes_without, constant_weights, sums_without
+from evalaid.did.estimators.common.cohort_sums import LeaveOut, changes_without, constant_weights, sums_without
 from evalaid.did.estimators.common.method import (
     Method,
     Needs,
@@ -41,7 +41,6 @@ from evalaid.did.panel.design import Design
 from evalaid.did.panel.matrices import STRATA, Matrices
 
 Floats = NDArray[np.float64]
-LeaveOut = Callable[[NDArray[np.int64], int], Floats | None]
 # Rows whose logits are fitted at once: enough for the fixed cost of a fit, few enough for the cache.
 BATCH = 8_192
 

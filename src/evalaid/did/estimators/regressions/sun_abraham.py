@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+from numpy.typing import NDArray
 
 from evalaid.base.errors import EstimationError
 from evalaid.did.effects.effects import Effects
 from evalaid.did.effects.subsets import Subsets
-from evalaid.did.estimators.common.cohort_kernel import CohortKernel
-from evalaid.did.estimators.common.method import Method, Needs, averaging_mass, cell_frame, cohort_slices, population_of
+from evalaid.did.estimators.common.cohort_kernel import CohortKernel, kernel_covariates
+from evalaid.did.estimators.common.cohort_sums import LeaveOut, changes_without, sums_without
+from evalaid.did.estimators.common.method import (
+    Method,
+    Needs,
+    averaging_mass,
+    cell_frame,
+    chosen_covariates,
+    cohort_slices,
+    population_of,
+)
 from evalaid.did.estimators.common.regression import (
     EventTimeOptions,
     Regression,
@@ -32,7 +44,29 @@ def fit_sun_abraham(design: Design, options: EventTimeOptions) -> Effects:
     ``y_it = a_i + l_t + sum_g sum_{e != r} 1{G_i = g, t - g = e} b_ge + x_it' c + u_it``. Errors as R fixest's ``sunab``:
     CR1, observation shares taken as known. Sun and Abraham (2021), doi:10.1016/j.jeconom.2020.09.006.
     """
-    return fit_regression(design, METHOD, _plan(design, options), options.covariates)
+    plan = _plan(design, options)
+    effects = fit_regression(design, METHOD, plan, options.covariates)
+    alone = kernel_covariates(design.matrices, chosen_covariates(METHOD.name, design, options.covariates))
+    if alone is None or alone.shape[1] or plan.left_out is not None:
+        return effects
+    return replace(effects, leave_out=_leave_out(design, plan, options))
+
+
+def _leave_out(design: Design, plan: Regression, options: EventTimeOptions) -> LeaveOut:
+    """Return the estimates without some units of a balanced panel without covariates: differences of mean changes from the reference."""
+    matrices = design.matrices
+    cohort, now = (
+        np.searchsorted(labels, plan.cells[name])
+        for labels, name in ((matrices.cohorts, "cohort"), (matrices.periods, "period"))
+    )
+    reference = reference_times(METHOD.name, design, options.reference)
+    base = (matrices.event_time == reference[:, None]).argmax(axis=1)[cohort]
+    compared = np.tile(np.arange(len(matrices.starts) - 1) == len(matrices.cohorts), (len(cohort), 1))
+
+    def leave_out(codes: NDArray[np.int64], count: int) -> NDArray[np.float64]:
+        return changes_without(sums_without(matrices, codes, count), cohort, compared, now, base)
+
+    return leave_out
 
 
 def fit_sun_abraham_subsets(design: Design, options: EventTimeOptions) -> Subsets:

@@ -139,10 +139,10 @@ def _of_estimator(effects: Effects, codes: NDArray[np.int64], count: int) -> Wit
     total = count_units(people, np.zeros(len(codes), dtype=np.int64), 1)
     kept = 1.0 - units / np.where(total > 0, total, 1.0)
     value: Floats | None = None
-    if effects.contrasts is not None:
-        value = effects.value + _regression_changes(effects, codes, count)
-    elif effects.leave_out is not None:
+    if effects.leave_out is not None:
         value = effects.leave_out(codes, count)
+    if value is None and effects.contrasts is not None:
+        value = effects.value + _regression_changes(effects, codes, count)
     if value is None:
         return None
     return Without(value, _sizes(effects, kept), kept[:, :-1], codes)

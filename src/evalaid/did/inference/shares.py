@@ -55,13 +55,18 @@ def shares_of(effects: Effects, clusters: Clusters) -> Shares:
 
 
 def largest_part(effects: Effects, clusters: Clusters) -> float:
-    """Return the largest share of a cohort, of the never-treated or of all units that is one cluster: no share of an estimate is larger."""
+    """Bound the largest share of a cohort, of the never-treated or of all units that is one cluster: no share of an estimate is larger."""
     own = effects.population
+    if len(clusters) == len(own.units) and all(people is own for people in _populations(effects)):
+        never = own.weight[np.isnan(own.cohort)].sum()
+        smallest = min(*(own.shares * len(own.units)), never or np.inf, own.weight.sum())
+        if own.weight.max() < 0.5 * smallest:
+            return float(own.weight.max() / smallest)
     found = [np.bincount(clusters.codes, weights=own.weight) / own.weight.sum()]
     for people in {id(people): people for people in _populations(effects)}.values():
         rows = own.units.get_indexer(people.units) if people is not own else slice(None)
         counts = count_units(people, clusters.codes[rows], len(clusters))
-        found.append((counts / np.maximum(counts.sum(axis=0), 1e-300)).max(axis=1))
+        found.append(counts.max(axis=0, initial=0.0) / np.maximum(counts.sum(axis=0), 1e-300))
     return max(float(part.max(initial=0.0)) for part in found)
 
 

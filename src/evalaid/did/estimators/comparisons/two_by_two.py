@@ -139,6 +139,8 @@ def _baselines(
     matrices: Matrices, names: tuple[str, ...], rows: NDArray[np.intp], before: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """Average each covariate of the rows over their observed periods before, (n, k)."""
+    if not names:
+        return np.empty((len(rows), 0))
     seen = np.ones((len(rows), matrices.n_periods)) if matrices.observed is None else matrices.observed[rows]
     weight = seen * before
     weight = weight / weight.sum(axis=1, keepdims=True)

@@ -46,8 +46,9 @@ def fit_sun_abraham(design: Design, options: EventTimeOptions) -> Effects:
     """
     plan = _plan(design, options)
     effects = fit_regression(design, METHOD, plan, options.covariates)
-    alone = kernel_covariates(design.matrices, chosen_covariates(METHOD.name, design, options.covariates))
-    if alone is None or alone.shape[1] or plan.left_out is not None:
+    # Covariates that are constant within units are absorbed by the unit effects.
+    absorbed = kernel_covariates(design.matrices, chosen_covariates(METHOD.name, design, options.covariates))
+    if absorbed is None or plan.left_out is not None:
         return effects
     return replace(effects, leave_out=_leave_out(design, plan, options))
 

@@ -29,11 +29,13 @@ FIGURES = {
     "leave_out_map",
     "means",
     "event_study",
+    "event_studies",
     "flows",
     "methods",
     "scenarios",
     "honest",
     "leave_out",
+    "permutations",
     "specifications",
 }
 

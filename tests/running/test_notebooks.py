@@ -290,3 +290,19 @@ def test_a_notebook_read_by_hand_knows_the_numbers_of_the_last_run_and_writes_no
     before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
     assert text() == "Of 12 units."
     assert before == {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
+
+
+HIDDEN = {("4_robustness", "threat_counts")}  # recorded for the synthesis
+
+
+@every_notebook
+def test_nothing_that_is_made_to_be_seen_is_lost_before_the_end_of_its_cell(path):
+    """A notebook shows the last expression of a cell; what is made earlier must go through `section.show`."""
+    for _, source in cells(path, "code"):
+        for statement in ast.parse(source).body[:-1]:
+            call = statement.value if isinstance(statement, ast.Expr) else None
+            if isinstance(call, ast.Call) and ast.unparse(call.func) in {
+                f"section.{name}" for name in ("table", "figure", "say", "list")
+            }:
+                named = {argument.value for argument in call.args if isinstance(argument, ast.Constant)}
+                assert any((path.stem, name) in HIDDEN for name in named), ast.unparse(call)

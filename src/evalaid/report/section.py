@@ -148,8 +148,8 @@ class Section:
             add_exhibit(self.folder, self.recorder.notebook, _cell(), files, table.caption)
         return table
 
-    def show(self, *exhibits: Exhibit) -> None:
-        """Show tables (those that have rows), figures and sentences at once, in this order."""
+    def show(self, *exhibits: Exhibit | Prose | FormattedTable) -> None:
+        """Show tables (those that have rows), figures and sentences at once, in this order; what is made already as it is."""
         from IPython.display import display
 
         for one in exhibits:
@@ -161,6 +161,8 @@ class Section:
                 self._export(one)
             elif isinstance(one, Told):
                 display(self.say(one.template))
+            elif isinstance(one, Prose | FormattedTable):
+                display(one)
             elif len(one.frame):
                 display(self.table(one.frame, one.name, one.columns, one.caption, one.notes, one.extra))
 

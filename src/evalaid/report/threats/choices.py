@@ -300,7 +300,9 @@ def _distinct(table: pd.DataFrame, design: Design, main: Specification | None) -
     named = {} if main is None else main.describe(design)
     curve["is_main"] = bool(named) & (curve[list(named)] == pd.Series(named)).all(axis=1)
     plain = curve["covariates"].eq("none").astype(int) + curve["comparison"].eq("own")
-    curve = curve.assign(plain=plain).sort_values(["is_main", "plain"], ascending=False, kind="stable")
+    # Of equally plain ones the first by its choices stands, not the one whose last digit is smaller on this processor.
+    first = {"is_main": False, "plain": False, **dict.fromkeys(CHOICES, True)}
+    curve = curve.assign(plain=plain).sort_values([*first], ascending=[*first.values()], kind="stable")
     same = _written(curve)
     given_by = curve["method"].groupby(same).transform(lambda methods: MERGED.join(dict.fromkeys(methods)))
     curve = curve.assign(repeats=same.map(same.value_counts()) - 1, given_by=given_by)[~same.duplicated()]

@@ -149,7 +149,7 @@ def test_a_verdict_is_never_stronger_than_its_figures():
     assert set(table["verdict"]) <= set(VERDICTS)
     assert table.index[table["lower"].notna()].tolist() == ["gd_share_2020"]
     assert table.loc["gd_share_2020", ["lower", "upper"]].tolist() == pytest.approx([-3.65, 4.75])
-    for figure in ("the sign is not identified", "+2.5", "+1.1", "-2.9"):
+    for figure in ("the sign is not identified", "+2.5", "+1.1", "\N{MINUS SIGN}2.9"):
         assert figure in table.loc["gd_share_2020", "reason"]
     assert (
         table["lower"].isna() | (table["lower"] * table["upper"] < 0) | (table["verdict"] != "not identified")

@@ -131,9 +131,7 @@ def test_the_explorer_moves_along_the_curve_by_keyboard_and_says_what_changed(br
         assert said.inner_text().startswith(
             "Covariates: none → age. The estimate goes from +3.00 points to +4.00 points."
         )
-        assert (
-            "+4.00 points (95% interval +2.00 points to +6.00 points). Number 3 of 3 from below." in said.inner_text()
-        )
+        assert "+4.00 points (95% interval +2.00 to +6.00 points). Number 3 of 3 from below." in said.inner_text()
         assert float(curve.locator(".desk .now circle").get_attribute("cx")) > float(here)
         page.locator("#choose-method").focus()
         page.keyboard.press("ArrowDown")

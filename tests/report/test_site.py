@@ -105,7 +105,7 @@ def test_the_answer_has_the_verdict_the_number_the_truth_and_the_most_serious_th
     head = html.split("</header>")[0]
     assert "Effect shown, fragile" in head
     head = re.sub("</?a[^>]*>", "", head)
-    assert "+3.0 points (95% interval +1.0 points to +5.0 points)" in head
+    assert "+3.0 points (95% interval +1.0 to +5.0 points)" in head
     assert head.index("Put into the simulated panel: +2.0 points.") < head.index(
         "On this simulated panel the estimate is +3.0"
     )

@@ -231,7 +231,7 @@ def _threats(study: ReportedStudy) -> str:
     counts = {word: study.value(f"threat_counts.{answer_key(word)}") for word in ANSWERS}
     if math.isnan(study.value("overall.main.estimate")) or any(math.isnan(count) for count in counts.values()):
         return ""
-    said = ", ".join(f"{word}: {count:.0f}" for word, count in counts.items() if count)
+    said = "; ".join(f"{word}: {count:.0f}" for word, count in counts.items() if count)
     low, high = (study.numbers.get(f"threat_counts.widest.{end}") for end in ("low", "high"))
     if low is None or high is None or low.value is None or high.value is None:
         return said

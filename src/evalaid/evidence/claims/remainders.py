@@ -261,7 +261,7 @@ def range_left(facts: Facts, claim: Claim, change: Change) -> Figure:
 def tell_left(facts: Facts, claim: Claim, change: Change) -> str:
     """List what each piece of arithmetic with published figures leaves of a change, in words."""
     return ", ".join(
-        f"{step.figure.value:+.1f} {step.what.removeprefix('left ')}"
+        f"{step.figure.value:+.1f} ".replace("-", "\N{MINUS SIGN}") + f"{step.what.removeprefix('left ')}"
         for step in _steps(facts, claim, change)
         if step.left
     )

@@ -110,7 +110,12 @@ class Look:
 
     def write_effect(self, row: pd.Series) -> str:
         """Write an estimate and, in brackets, its interval."""
-        return f"{self.write(row[ESTIMATE])} ({self.write_range(row[CONF_LOW], row[CONF_HIGH])})"
+        ends = (
+            self.write_range(row[CONF_LOW], row[CONF_HIGH])
+            if row[CONF_LOW] == row[CONF_LOW]
+            else self.say("no_intervals")
+        )
+        return f"{self.write(row[ESTIMATE])} ({ends})"
 
     def with_intervals(self, frame: pd.DataFrame) -> str:
         """Write which intervals are drawn, or that there are none."""

@@ -75,8 +75,13 @@ def plot_status(axes: Axes, frame: pd.DataFrame, look: Look) -> None:
     columns = list(dict.fromkeys(frame["period_label"]))
     _tiles(axes, _spread(frame, "cohort_label").loc[rows, columns], _NARROW if look.narrow else _ROOM)
     sizes = frame.drop_duplicates("cohort_label").set_index("cohort_label")
+    alike = look.units == look.clusters  # each unit is its own cluster, under one name
     counts = [
-        look.say("status.counts", n_units=sizes.loc[row, "n_units"], n_clusters=sizes.loc[row, N_CLUSTERS])
+        look.say(
+            "status.count" if alike else "status.counts",
+            n_units=sizes.loc[row, "n_units"],
+            n_clusters=sizes.loc[row, N_CLUSTERS],
+        )
         for row in rows
     ]
     labels = [f"{look.phrase(row)}\n{count}" for row, count in zip(rows, counts, strict=True)]

@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from evalaid.base.effect_columns import TREATED_CLUSTERS
-from evalaid.report.site.answer import Answer, ThreatRow
+from evalaid.report.site.answer import Answer, Point, ThreatRow
 from evalaid.report.verdict import SHOWN
 from evalaid.report.wording.language import Catalogue
 from evalaid.report.wording.prose import format_value
@@ -31,7 +31,9 @@ def write_numbers(answer: Answer, words: Catalogue) -> dict[str, str]:
     return {
         "estimate": write(answer.estimate),
         "size": write(None if answer.estimate is None else abs(answer.estimate), sign=False),
-        "low": write(low),
+        "low": ""
+        if low is None
+        else format_value(low, "number", 1, signed=True),  # the unit stands behind the upper end
         "high": write(high),
         "far": write(far),
         "smallest": write(answer.smallest, sign=False),
@@ -80,9 +82,8 @@ def list_facts(answer: Answer, words: Catalogue, spec: Mapping[str, Any]) -> lis
     counts = answer.counts
     rows = [(words("facts.programme"), first_sentence(str(spec["programme"])))]
     if {"units", "clusters", TREATED_CLUSTERS} <= set(counts):
-        alone = spec["unit_label"] == spec["cluster_label"] and counts["units"] == counts["clusters"]
         compared = words(
-            "facts.units_alone" if alone else "facts.units",
+            "facts.units_alone" if counts["units"] == counts["clusters"] else "facts.units",
             n_units=counts["units"],
             units=spec["unit_label"],
             n_clusters=counts["clusters"],
@@ -93,6 +94,29 @@ def list_facts(answer: Answer, words: Catalogue, spec: Mapping[str, Any]) -> lis
     if spec["data_notes"]:
         rows.append((words("facts.data"), "; ".join(str(source) for source in spec["sources"][:1])))
     return rows
+
+
+def tell_event(answer: Answer, words: Catalogue) -> str:
+    """Return what the event study shows: the range after the start, and which intervals leave out zero after and before it.
+
+    Parameters
+    ----------
+    answer : Answer
+        With its estimates by periods since the start.
+    """
+    after, before = ([point for point in answer.event if (point.time >= 0) is side] for side in (True, False))
+    if not after:
+        return words("event.none_after")
+    ends = [format_value(at(point.estimate for point in after), "number", 1, signed=True) for at in (min, max)]
+
+    def count(points: list[Point]) -> tuple[int, int]:
+        found = [point.ends for point in points if point.ends is not None]
+        return sum(low > 0 or high < 0 for low, high in found), len(found)
+
+    (k, n), (before_k, before_n) = count(after), count(before)
+    kind = "event.seen_plain" if not n else "event.seen" if before_n else "event.seen_after"
+    far = write_unit(answer, words, ends[1])
+    return words(kind, low=ends[0], high=far, k=k, n=n, before_k=before_k, before_n=before_n)
 
 
 def tell_briefly(row: ThreatRow, words: Catalogue) -> str:

@@ -89,7 +89,7 @@ def draw_strip(
     digits = 0 if x.high - x.low > 3 else 1
     parts += [_text(x(tick), 72, signed(tick, digits), "middle") for tick in x.ticks()]
     alt = words(
-        "strip.alt" if zone else "strip.alt_plain",
+        "strip.alt_point" if answer.ends is None else "strip.alt" if zone else "strip.alt_plain",
         low=write.get("low", ""),
         high=write.get("high", ""),
         estimate=write["estimate"],
@@ -147,7 +147,8 @@ def draw_event_study(answer: Answer, words: Catalogue, axis: str, width: int, he
             parts.append(
                 _text(x(point.time), height - 12, "" if point.clusters is None else str(point.clusters), "middle", "n")
             )
-    alt = words("event.alt", values="; ".join(f"{signed(p.time, 0)}: {signed(p.estimate)}" for p in points))
+    told = (words("event.point", time=signed(p.time, 0), estimate=signed(p.estimate)) for p in points)
+    alt = words("event.alt", values=words("event.comma").join(told))
     return f'<svg class="event" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(alt)}">{"".join(parts)}</svg>'
 
 

@@ -24,6 +24,7 @@ from evalaid.report.site.answer import MAIN, TRUTHS, Answer, ThreatRow, read_ans
 from evalaid.report.site.answer_sentences import (
     list_facts,
     tell_briefly,
+    tell_event,
     tell_finding,
     tell_verdict,
     write_numbers,
@@ -375,6 +376,7 @@ def _answer(
         "names": plain,
         "strip": draw_strip(answer, words, plain, linked=names),
         "cut": "" if (cut := cut_of(answer)) is None else words("event.cut", cut=f"{cut:.0f}"),
+        "event_title": tell_event(answer, words),
         "event": [
             (name, draw_event_study(answer, words, axis, *size)) for name, size in (("phone", PHONE), ("desk", DESK))
         ],

@@ -78,6 +78,9 @@ def examine_trends(case: Case) -> Divergence:
     )
 
 
+AS_BEFORE = "Where trends may diverge by as much as before the start (M = 1)"
+
+
 def show_trends(_case: Case, found: Divergence) -> list[Exhibit]:
     """List the bounds, where they reach zero, and what the periods before the start would have shown."""
     return [
@@ -114,12 +117,16 @@ def judge_trends(case: Case, found: Divergence) -> Judged:
         return Judged(f"At M = 1 there is no interval: {at_one['note']}.{lone}", UNKNOWN)
     if not finding.shows_an_effect:
         word = finding.judge(finding.estimate, at_one[CONF_LOW], at_one[CONF_HIGH])
-        return Judged(f"At M = 1 the interval is {spread}.{lone}", word, rows)
+        return Judged(f"{AS_BEFORE}, the interval is {spread}.{lone}", word, rows)
     if np.isnan(limit):
         word, said = WEAKENED, "Zero is inside under parallel trends already when event times are tested jointly."
     else:
         word = WEAKENED if limit < 1 else HOLDS if all(map(finding.keeps_size, ends)) else SIGN_ONLY
-        where = "at no M that was tried" if np.isinf(limit) else f"at M = {limit:.2f}"
+        where = (
+            "at no divergence of trends that was tried"
+            if np.isinf(limit)
+            else f"once trends diverge by {limit:.2f} times the largest divergence before the start (M = {limit:.2f})"
+        )
         said = f"Zero enters the interval {where}; at M = 1 it is {spread}."
     if at_one[CONF_LOW] * at_one[CONF_HIGH] > 0 and np.sign(at_one[CONF_LOW]) != np.sign(finding.estimate):
         word = REVERSED

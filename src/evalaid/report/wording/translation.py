@@ -67,8 +67,8 @@ class Translation:
     def __call__(self, text: str) -> str:
         """Return a text in the other language; what no template fits stays as it is."""
         plain = " ".join(text.split())
-        if not _LETTER.search(plain):
-            return text
+        if not _LETTER.search(plain):  # numbers, or a list of them
+            return text.replace(", ", "、") if self.language == "zh" else text
         found = self.done.get(plain)
         if found is None:
             found = self.done[plain] = self._turn(plain)

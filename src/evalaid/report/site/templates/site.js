@@ -98,13 +98,14 @@ if (data) {
   const selects = data.choices.map(([name]) => document.getElementById(`choose-${name}`));
   const other = document.getElementById("choose-estimand"), curve = document.getElementById("curve");
   const minus = "\u2212";
-  const number = (value) => {
+  const signed = (value) => {
     const text = Math.abs(value).toFixed(2);
-    return fill(data.unit, { value: Number(text) === 0 ? text : (value > 0 ? "+" : minus) + text });
+    return Number(text) === 0 ? text : (value > 0 ? "+" : minus) + text;
   };
+  const number = (value) => fill(data.unit, { value: signed(value) });
   const write = ([value, low, high]) =>
     low === null ? fill(words.plain, { estimate: number(value) })
-      : fill(words.estimate, { estimate: number(value), low: number(low), high: number(high), level: data.level });
+      : fill(words.estimate, { estimate: number(value), low: signed(low), high: number(high), level: data.level });
   const nameNow = () => selects.map((select) => select.value).join(",");
   const mark = (point, place) => {
     for (const svg of curve.querySelectorAll("svg")) {

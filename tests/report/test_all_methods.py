@@ -141,7 +141,7 @@ def test_a_reason_is_about_what_is_missing_not_about_errors_that_were_not_comput
     spec = ea.StudySpec(study="xinyi_alliance")
     table = survey_methods(spec, load_design(spec)).set_index("key")
     assert table.loc["efficient", "reason"] == "a cohort of one unit has no variance to choose the adjustment by"
-    one = "one treated unit: no standard error from variation between units; use placebo in space"
+    one = "one treated unit: no standard error from variation between units; placebo in space takes its place"
     assert table.loc["synthetic_did", "reason"] == one
     assert table.loc["dose", "reason"].startswith("a covariate is needed (the dose of each treated unit)")
 

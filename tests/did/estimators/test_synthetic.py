@@ -137,7 +137,7 @@ def test_one_treated_unit_has_no_error_and_says_what_to_use(single):
     table = ea.infer(ea.estimate(single, "synthetic_did").aggregate("overall"))
     assert np.isnan(table["std_error"].iloc[0])
     assert np.isfinite(table["estimate"].iloc[0])
-    assert "use placebo in space" in table["note"].iloc[0]
+    assert "placebo in space takes its place" in table["note"].iloc[0]
 
 
 def test_an_unbalanced_panel_and_one_period_before_are_refused_together():

@@ -96,7 +96,9 @@ def test_one_treated_cluster_has_no_error_of_its_own(method):
     table = ea.infer(effects if method == "twfe" else effects.aggregate("overall"))
     assert np.isfinite(table["estimate"].iloc[0])
     assert np.isnan(table["std_error"].iloc[0])
-    assert table["note"].iloc[0] == "one treated cluster: no error can be seen from it; use placebo in space"
+    assert (
+        table["note"].iloc[0] == "one treated cluster: no error can be seen from it; placebo in space takes its place"
+    )
 
 
 @pytest.mark.parametrize("vcov", ["CR0", "CR1", "CR2", "multiplier", "two_way"])
@@ -123,7 +125,7 @@ def test_rows_with_one_treated_cluster_are_left_without_error_beside_others(vcov
     frame.loc[frame["county"] == "C000", "cohort"] = 7.0
     table = ea.infer(ea.estimate(diagnose(frame), "sun_abraham").aggregate("cohort"), vcov=vcov).set_index("cohort")
     assert np.isnan(table.loc[7, "std_error"])
-    assert table.loc[7, "note"] == "one treated cluster: no error can be seen from it; use placebo in space"
+    assert table.loc[7, "note"] == "one treated cluster: no error can be seen from it; placebo in space takes its place"
     assert table.loc[[4, 6], "std_error"].gt(0).all()
 
 
@@ -170,7 +172,7 @@ def test_with_very_few_clusters_the_note_says_what_they_allow(count, smallest):
     frame = simulate(37, n_units=24)
     frame["area"] = "A" + (frame["county"].str[1:].astype(int) % count).astype(str)
     effects = ea.estimate(diagnose(frame, cluster="area"), "twfe")
-    said = f"no error is reliable, and the wild bootstrap gives no p-value below {smallest}; report randomisation"
+    said = f"no error is reliable, and the wild bootstrap gives no p-value below {smallest}; randomisation"
     for vcov in ("auto", "CR1", "CR3"):
         row = ea.infer(effects, vcov=vcov).iloc[0]
         assert vcov == "auto" or row["distribution"] == f"t({count - 1})"
@@ -204,7 +206,7 @@ def test_a_synthetic_control_gives_its_jackknife_only_on_request():
     effects = ea.estimate(diagnose(frame[frame["cohort"].isna() | (frame["cohort"] == 5)]), "synthetic_control")
     overall = effects.aggregate("overall")
     assert np.isnan(ea.infer(overall)["std_error"].iloc[0])
-    assert "use placebo in space" in ea.infer(overall)["note"].iloc[0]
+    assert "placebo in space is the better guide" in ea.infer(overall)["note"].iloc[0]
     assert ea.infer(overall, vcov="reference")["std_error"].iloc[0] > 0
 
 

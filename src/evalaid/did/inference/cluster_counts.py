@@ -13,12 +13,14 @@ from evalaid.did.inference.shares import Shares, count_units, largest_part, shar
 from evalaid.did.inference.variance.cluster import Clusters
 from evalaid.did.panel.few import VERY_FEW_CLUSTERS
 
-ONE_TREATED = "one treated cluster: no error can be seen from it; use placebo in space"
+ONE_TREATED = "one treated cluster: no error can be seen from it; placebo in space takes its place"
 ONE_COMPARISON = "one comparison cluster: no error can be seen from it; add comparison units, or bound the effect"
 # The share of a cluster that is one side of an estimate alone, up to rounding.
 WHOLE = 1 - 1e-9
-RESAMPLE = "report the wild bootstrap (for regressions) or randomisation inference beside it"
-REASSIGN = "report randomisation inference or evalaid.few_treated beside it (the wild bootstrap fails here)"
+RESAMPLE = (
+    "the interval rests on little; the wild bootstrap (for regressions) or randomisation inference is the better guide"
+)
+REASSIGN = "the interval rests on little; randomisation inference or evalaid.few_treated is the better guide (the wild bootstrap fails here)"
 
 
 def treated_clusters(effects: Effects, clusters: Clusters) -> NDArray[np.int64]:
@@ -37,7 +39,7 @@ def say_very_few(count: int) -> str:
         return ""
     return (
         f"no error is reliable, and the wild bootstrap gives no p-value below {2.0 ** (1 - count):g}; "
-        "report randomisation inference over what was assigned"
+        "randomisation inference over what was assigned is the better guide"
     )
 
 

@@ -30,7 +30,7 @@ LARGE_SHARE = 1 / 3
 IN_ONE_STEP = (
     "in one step for large clusters, too (within about 1% of leaving them out): this estimate is not made again"
 )
-IN_EFFECT_ONE = "the interval is valid but says little, as in effect one cluster {}; report randomisation inference or placebo in space"
+IN_EFFECT_ONE = "the interval is valid but says little, as in effect one cluster {}; randomisation inference or placebo in space is the better guide"
 
 
 def automatic_errors(effects: Effects, clusters: Clusters) -> Errors:

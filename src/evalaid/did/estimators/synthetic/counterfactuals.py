@@ -13,7 +13,7 @@ from evalaid.did.estimators.common.method import Method, cell_frame, cohort_slic
 from evalaid.did.panel.design import Design
 
 SHORT = "fewer than two periods before units may react: no factor, and no weight, can be fitted"
-BY_PLACEBO = "no standard error from a formula: use placebo in space"
+BY_PLACEBO = "no standard error from a formula: placebo in space takes its place"
 
 
 def measure_gaps(design: Design, method: Method, gaps: NDArray[np.float64], reasons: Sequence[str]) -> Effects:

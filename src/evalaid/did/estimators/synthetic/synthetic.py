@@ -26,9 +26,9 @@ UNIQUE = 1e-6
 OPTIMAL = 1e-13
 # Signs settle within a handful of switches; a cycle is left to the other route.
 SWITCHES = 100
-CAUTION = "the jackknife of a synthetic control can be many times its true error: use placebo in space"
-ONE_WEIGHT = "one comparison unit carries all the weight: no standard error from leaving it out; use placebo in space"
-ONE_UNIT = "one treated unit: no standard error from variation between units; use placebo in space"
+CAUTION = "the jackknife of a synthetic control can be many times its true error: placebo in space is the better guide"
+ONE_WEIGHT = "one comparison unit carries all the weight: no standard error from leaving it out; placebo in space takes its place"
+ONE_UNIT = "one treated unit: no standard error from variation between units; placebo in space takes its place"
 
 
 @dataclass(frozen=True)

@@ -213,7 +213,7 @@ def _refusal(effects: Effects, contrasts: Contrasts, row: int, treated: int) -> 
 def _few(treated: int) -> str:
     if treated >= WILD_UNSURE:
         return ""
-    return f"{treated} treated clusters: a wild bootstrap may be far from its level; report randomisation inference beside it"
+    return f"{treated} treated clusters: a wild bootstrap may be far from its level; randomisation inference is the better guide"
 
 
 def _dominated(share: Floats, clusters: Clusters) -> str:

@@ -17,10 +17,8 @@ ONE_TREATED = "one treated cluster: no error can be seen from it; placebo in spa
 ONE_COMPARISON = "one comparison cluster: no error can be seen from it; add comparison units, or bound the effect"
 # The share of a cluster that is one side of an estimate alone, up to rounding.
 WHOLE = 1 - 1e-9
-RESAMPLE = (
-    "the interval rests on little; the wild bootstrap (for regressions) or randomisation inference is the better guide"
-)
-REASSIGN = "the interval rests on little; randomisation inference or evalaid.few_treated is the better guide (the wild bootstrap fails here)"
+RESAMPLE = "the wild bootstrap (for regressions) or randomisation inference is a better guide than this interval"
+REASSIGN = "randomisation inference or evalaid.few_treated is a better guide than this interval (the wild bootstrap fails here)"
 
 
 def treated_clusters(effects: Effects, clusters: Clusters) -> NDArray[np.int64]:

@@ -288,8 +288,9 @@ def slurm(file: Path | None) -> None:
 
 @main.command()
 @click.argument("study", nargs=-1, required=True)
+@click.option("--language", metavar="LANGUAGE", help="Language of both, en or zh (default: that of the study).")
 @told
-def paper(study: Sequence[str]) -> None:
+def paper(study: Sequence[str], language: str | None) -> None:
     """Write the finished report of STUDY as a paper in PDF, and all its tables as one Word file (needs evalaid[paper]).
 
     Both go into the report's folder and onto its page of downloads. `evalaid run` makes neither, and takes them away when it makes
@@ -298,7 +299,7 @@ def paper(study: Sequence[str]) -> None:
     from evalaid.running.documents import make_documents
 
     for name in study:
-        made = make_documents(name)
+        made = make_documents(name, language)
         click.echo(f"Paper: {_near(made.paper)}")
         click.echo(f"Tables: {_near(made.tables)}")
 

@@ -134,6 +134,10 @@ def test_headings_questions_and_chapters_are_chinese():
     [
         ("+1.63 to +4.71 pp", "+1.63至+4.71个百分点"),
         ("Nobody knows.", "Nobody knows."),  # what no template fits stays, and is found by the tests below
+        ("Nobody knows. Nobody cares; or does.", "Nobody knows. Nobody cares; or does."),  # with its spaces
+        ("Nobody knows. Never treated.", "Nobody knows.从未处理。"),
+        ("Average effect by cohort, over its trea…", "各批次在其处理期内的平均效应"),  # a label that a figure cut short
+        ("The two-way reg…", "用statsmodels以…"),
         ("never treated: 3, treated: 4", "从未处理：3，已处理：4"),
         (
             "CR3, t(2.2): 128 clusters count as 3.2 (−9, +8 to +9)",

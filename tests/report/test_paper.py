@@ -233,3 +233,86 @@ def test_the_command_writes_both_documents_links_them_and_leaves_the_report_up_t
         2,
         True,
     )
+
+
+COHORTS = 'section.table(describe.describe_cohorts(design), "cohorts", ["cohort_label", "n_units"], "Average effect by cohort, over its treated periods")'
+STATUS = (
+    "from evalaid.report.display import figures\n"
+    'section.figure(figures.draw_status_map, describe.map_status(design), "status_map", "The methods by result")'
+)
+CAPTIONS = {
+    "en": (
+        "Average effect by cohort, over its treated periods",
+        "The methods by result",
+        "Does the machinery work?",
+        "Answer",
+    ),
+    "zh": ("各批次在其处理期内的平均效应", "各方法按结果归类", "这套程序能运行吗？", "结论"),
+}
+QUESTION = "question: 这套程序能运行吗？\n"
+
+
+@needs_typst
+def test_an_english_study_has_a_chinese_paper_beside_its_own(tmp_path, monkeypatch):
+    docx = pytest.importorskip("docx", reason="NO python-docx: it is not installed (requirements-dev.lock)")
+    monkeypatch.chdir(make_project(tmp_path, cells=(SAMPLE, EFFECT, COHORTS, STATUS)))
+    words = tmp_path / "notebooks" / "words" / "zh"
+    words.mkdir(parents=True)
+    (words / "toy.yaml").write_text(QUESTION, encoding="utf-8")
+    folder = tmp_path / "reports" / "toy"
+    made = call("run", "toy")
+    assert made.exit_code == 0, made.output
+    assert "<code>evalaid paper toy --language zh</code>" in (folder / "downloads.zh.html").read_text(encoding="utf-8")
+    made = call("paper", "toy", "--language", "zh")
+    assert (made.exit_code, made.output) == (0, "Paper: reports/toy/paper.zh.pdf\nTables: reports/toy/tables.zh.docx\n")
+    names = ("paper.zh.pdf", "tables.zh.docx")
+    for page, left in (("downloads.html", True), ("downloads.zh.html", False)):  # whether its own is still to be made
+        html = (folder / page).read_text(encoding="utf-8")
+        assert [f'href="{name}"' in html for name in names] == [True, True]
+        assert ("<code>evalaid paper" in html) == left, page
+    first = [(folder / name).read_bytes() for name in names]
+    said = squeezed("".join(read_pages(first[0])))
+    assert [text for text in CAPTIONS["zh"] if squeezed(text) not in said] == []
+    assert [text for text in CAPTIONS["en"] if squeezed(text) in said] == []
+    assert "从未处理" in said  # in the figure
+    assert "Nevertreated" not in said
+    tables = [paragraph.text for paragraph in docx.Document(io.BytesIO(first[1])).paragraphs]
+    assert CAPTIONS["zh"][0] in tables
+    assert "模拟数据" in "".join(
+        cell.text for table in docx.Document(io.BytesIO(first[1])).tables for cell in table.columns[0].cells
+    )
+    assert "Up to date" in call("run", "toy").output
+    assert call("paper", "toy").exit_code == 0
+    english = squeezed("".join(read_pages((folder / "paper.pdf").read_bytes())))
+    assert [text for text in CAPTIONS["en"] if squeezed(text) not in english] == []
+    assert not re.search("[\u4e00-\u9fff]", english)
+    assert call("paper", "toy", "--language", "zh").exit_code == 0
+    assert first == [(folder / name).read_bytes() for name in names]
+
+
+@needs_typst
+def test_a_chinese_study_has_an_english_paper_beside_its_own(tmp_path, monkeypatch):
+    pytest.importorskip("docx", reason="NO python-docx: it is not installed (requirements-dev.lock)")
+    monkeypatch.chdir(
+        make_project(tmp_path, cells=(SAMPLE, EFFECT, COHORTS, STATUS), language="zh", question="这套程序能运行吗？")
+    )
+    assert call("run", "toy").exit_code == 0
+    for language, name in (("zh", "paper.pdf"), ("en", "paper.en.pdf")):
+        assert f"reports/toy/{name}\n" in call("paper", "toy", "--language", language).output
+        said = squeezed("".join(read_pages((tmp_path / "reports" / "toy" / name).read_bytes())))
+        assert [text for text in CAPTIONS[language][:2] if squeezed(text) not in said] == []
+        assert ("从未处理" in said) == (language == "zh")  # in the figure
+
+
+@pytest.mark.parametrize(
+    ("language", "reason"), [("ko", "the words of the first page alone"), ("fr", "it has no catalogue")]
+)
+def test_a_paper_in_a_language_without_all_words_is_refused(tmp_path, monkeypatch, language, reason):
+    monkeypatch.chdir(make_project(tmp_path))
+    refused = call("paper", "toy", "--language", language)
+    said = " ".join(refused.output.split())
+    assert refused.exit_code == 2
+    assert f"There is no paper in '{language}'" in said
+    assert reason in said
+    assert "Languages of papers: en, zh (evalaid paper toy --language en)" in said
+    assert not list(tmp_path.glob("reports/**/paper*"))

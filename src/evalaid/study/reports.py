@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 RUN_FOLDER = "EVALAID_RUN_FOLDER"  # where a notebook writes, when it runs for a report
 NOTEBOOK = "EVALAID_NOTEBOOK"  # what it is called there
 PARTS = ".parts"  # the numbers that single notebooks recorded, in the run's folder
-PAPER_FILE, TABLES_FILE = "paper.pdf", "tables.docx"
-DOCUMENTS = (PAPER_FILE, TABLES_FILE)  # of a report, made on request
+DOCUMENTS = ("paper*.pdf", "tables*.docx")  # of a report, made on request, in one language or several
 OWN_FOLDER = ".run-"  # begins the name of a notebook's own folder in the run's folder, until it has ended
 HASHES = "hashes"  # those of the data that the run is made from, in that folder
 

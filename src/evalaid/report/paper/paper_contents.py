@@ -23,10 +23,11 @@ from evalaid.report.paper.page_parts import Part, read_parts
 from evalaid.report.site.answer import load_answer, read_rows
 from evalaid.report.site.answer_sentences import list_facts, tell_finding, write_numbers
 from evalaid.report.site.blocks import show_notebook
+from evalaid.report.site.editions import Edition, turn_html
 from evalaid.report.site.notes import Notes
 from evalaid.report.site.pages import DETAILS, OVERTURN, PAGES, TESTS
 from evalaid.report.verdict import NOT_TOLD
-from evalaid.report.wording.language import ENGLISH, Catalogue, load_catalogue
+from evalaid.report.wording.language import Catalogue
 from evalaid.report.wording.prose import data_label, format_value
 
 _REFERENCES = Path(__file__).parent / "references.yaml"
@@ -55,9 +56,13 @@ class Paper:
 
 
 def gather_paper(
-    folder: Path, spec: Mapping[str, Any], numbers: Mapping[str, Mapping[str, Any]], data_files: Mapping[str, str]
+    folder: Path,
+    spec: Mapping[str, Any],
+    numbers: Mapping[str, Mapping[str, Any]],
+    data_files: Mapping[str, str],
+    edition: Edition,
 ) -> Paper:
-    """Gather the paper of a finished report.
+    """Gather the paper of a finished report in the language of an edition.
 
     Parameters
     ----------
@@ -69,17 +74,19 @@ def gather_paper(
         Key -> recorded number.
     data_files : mapping
         Data file -> sha256.
+    edition : Edition
+        The language.
     """
-    words = load_catalogue(str(spec.get("language", ENGLISH)))
+    words, spec = edition.words, edition.spec(spec)
     sections: dict[str, list[Part]] = {name: [] for name in (*BODY, *APPENDIX)}
-    for name, part in _shown(folder, spec):
+    for name, part in _shown(folder, spec, edition):
         sections[name].append(part)
-    sections["specifications"] = list(_specifications(folder, words))
-    sections["origins"] = [_origins(numbers.values(), words)]
+    sections["specifications"] = list(_specifications(folder, edition))
+    sections["origins"] = [_origins(numbers.values(), edition)]
     sections["files"] = [_texts(str(source) for source in spec["sources"]), _files(data_files, spec, numbers, words)]
     exhibits = {part["name"] for parts in sections.values() for part in parts if part.get("name")}
     drawn = {part["name"]: part for parts in sections.values() for part in parts if part["kind"] == "figure"}
-    pictures = {name: (folder / "figures" / f"{name}.svg").read_bytes() for name in drawn}
+    pictures = {name: _picture(folder / "figures" / f"{name}.svg", edition) for name in drawn}
     kind = str(spec["data_kind"])
     content = {
         "language": words.language,
@@ -87,23 +94,23 @@ def gather_paper(
         "title": str(spec["title"]),
         "band": words("band." + ("mixed" if kind == "real and simulated" else kind)),
         "stamp": words("paper.stamp") if kind == "simulated" else "",
-        **_answer(folder, spec, words),
+        **_answer(folder, spec, edition),
         "first": drawn.get(FIRST),
         "body": [_section(name, sections[name], words) for name in BODY if _says(sections[name])],
         "appendix": [_section(name, sections[name], words) for name in APPENDIX if _says(sections[name])],
         "references": list_references(spec, exhibits),
-        "note": words("nav.in_english"),
+        "note": words("paper.note"),
         "footer": words("footer", study=spec["study"]),
     }
     return Paper(content, pictures)
 
 
-def list_tables(folder: Path, spec: Mapping[str, Any]) -> list[TableGrid]:
-    """Return every table of a finished report that has a name, in the order of the paper."""
+def list_tables(folder: Path, spec: Mapping[str, Any], edition: Edition) -> list[TableGrid]:
+    """Return every table of a finished report that has a name, in the order of the paper and the language of an edition."""
     found: dict[str, list[TableGrid]] = {name: [] for name in (*BODY, *APPENDIX)}
-    for name, part in _shown(folder, spec):
+    for name, part in _shown(folder, spec, edition):
         if part["kind"] == "table" and part["name"]:
-            found[name].append(_grid(part, str(spec["data_kind"])))
+            found[name].append(_grid(part, str(spec["data_kind"]), edition))
     return [grid for name in (*BODY, *APPENDIX) for grid in found[name]]
 
 
@@ -126,14 +133,19 @@ def read_references() -> tuple[Mapping[str, Any], ...]:
     return tuple(yaml.safe_load(_REFERENCES.read_text(encoding="utf-8")))
 
 
-def _shown(folder: Path, spec: Mapping[str, Any]) -> Iterator[tuple[str, Part]]:
+def _picture(path: Path, edition: Edition) -> bytes:
+    drawn = path.read_bytes()
+    return drawn if edition.turn is None else turn_html(drawn.decode("utf-8"), edition.turn).encode()
+
+
+def _shown(folder: Path, spec: Mapping[str, Any], edition: Edition) -> Iterator[tuple[str, Part]]:
     """Yield what the notebooks show with the section of the paper that it belongs to."""
     notes = Notes({}, "", folder)
     share = spec.get("outcome_unit") != "number"
     for path in sorted(folder.glob("*.ipynb")):
         own = next((section for start, section in _SECTIONS.items() if path.stem.startswith(start)), "results")
         stored = json.loads(path.read_text(encoding="utf-8"))
-        for block in show_notebook(path.stem, stored, "", PAGES, notes, share=share):
+        for block in show_notebook(path.stem, stored, "", PAGES, notes, edition.turn, share=share):
             section = block.chapter or _PAGE_SECTIONS.get(block.page, own)
             for part in read_parts(block.html):
                 if not (part["kind"] == "heading" and (part["level"] == 1 or section in ("question", "data"))):
@@ -158,8 +170,8 @@ def _section(name: str, parts: Sequence[Part], words: Catalogue) -> dict[str, An
     return {"name": name, "title": words(f"paper.section.{name}"), "parts": kept}
 
 
-def _answer(folder: Path, spec: Mapping[str, Any], words: Catalogue) -> dict[str, Any]:
-    answer = load_answer(folder)
+def _answer(folder: Path, spec: Mapping[str, Any], edition: Edition) -> dict[str, Any]:
+    answer, words = edition.answer(load_answer(folder)), edition.words
     outcome = str(spec["outcome_label"])
     names = {
         **write_numbers(answer, words),
@@ -172,7 +184,7 @@ def _answer(folder: Path, spec: Mapping[str, Any], words: Catalogue) -> dict[str
     return {
         **told,
         "verdict_key": answer.verdict,
-        "question": " ".join(str(spec["question"]).split()),
+        "question": edition.say(" ".join(str(spec["question"]).split())),
         "caution": " ".join(str(spec.get("caution") or "").split()),
         "why": words(f"paper.why.{answer.verdict}{plain}", **names),
         "overturn": [{"threat": row.threat, "result": row.result, "answer": row.answer} for row in threats],
@@ -209,15 +221,15 @@ def _table(
     }  # fmt: skip
 
 
-def _specifications(folder: Path, words: Catalogue) -> Iterator[Part]:
+def _specifications(folder: Path, edition: Edition) -> Iterator[Part]:
     """Yield every distinct specification with what it gives, and the declared ones that give nothing with the reason."""
-    rows = read_rows(folder / "specifications.csv")
+    rows, words, say = read_rows(folder / "specifications.csv"), edition.words, edition.say
     chosen = ("method", "covariates", "window", "comparison", "scale")
     heads = [words(f"explorer.{name}") for name in chosen]
 
     def choices(row: Mapping[str, str]) -> list[str]:
         return [
-            words(f"explorer.value.{row[name]}") if words.has(f"explorer.value.{row[name]}") else row[name]
+            words(f"explorer.value.{row[name]}") if words.has(f"explorer.value.{row[name]}") else say(row[name])
             for name in chosen
         ]
 
@@ -238,7 +250,7 @@ def _specifications(folder: Path, words: Catalogue) -> Iterator[Part]:
             )
         unit = {row["unit"] for row in rows}
         own = (
-            f" ({words('unit_name.' + one) if words.has('unit_name.' + (one := next(iter(unit)))) else one})"
+            f" ({words('unit_name.' + one) if words.has('unit_name.' + (one := next(iter(unit)))) else say(one)})"
             if len(unit) == 1
             else ""
         )
@@ -250,7 +262,7 @@ def _specifications(folder: Path, words: Catalogue) -> Iterator[Part]:
     if without:
         reasons = Counter((row["method"], row["scale"], row["reason"]) for row in without)
         told = [
-            [method, scale, format_value(count, "count", 0), reason]
+            [say(method), say(scale), format_value(count, "count", 0), say(reason)]
             for (method, scale, reason), count in reasons.items()
         ]
         heads = [words("explorer.method"), words("explorer.scale"), words("paper.count"), words("paper.reason")]
@@ -261,17 +273,19 @@ def _signed(value: float) -> str:
     return format_value(value, "number", 2, signed=True)
 
 
-def _origins(numbers: Iterable[Mapping[str, Any]], words: Catalogue) -> Part:
+def _origins(numbers: Iterable[Mapping[str, Any]], edition: Edition) -> Part:
     """Return where numbers come from: those of one table, or of one name, stand together."""
     groups: dict[tuple[str, str, str], list[str]] = {}
     for number in numbers:
         group = (str(number["key"]).partition(".")[0], str(number["notebook"]), str(number["cell"]))
         groups.setdefault(group, []).append(str(number["method"]))
-    rows = []
+    rows, words = [], edition.words
     for (name, notebook, cell), methods in groups.items():
         made = [method for method in dict.fromkeys(methods) if method]
         more = words("paper.and_more", n=len(made) - 1) if len(made) > 1 else ""
-        rows.append([name, f"{notebook} {cell}", format_value(len(methods), "count", 0), (made or [""])[0] + more])
+        rows.append(
+            [name, f"{notebook} {cell}", format_value(len(methods), "count", 0), edition.say((made or [""])[0]) + more]
+        )
     heads = [words(f"numbers.{name}") for name in ("number", "cell")]
     return _table(
         "",
@@ -293,9 +307,9 @@ def _files(
     return _table("", words("paper.files"), [words("paper.file"), "sha256"], sorted(data_files.items()), (), [note])
 
 
-def _grid(part: Part, kind: str) -> TableGrid:
+def _grid(part: Part, kind: str, edition: Edition) -> TableGrid:
     own = [data_label(one).capitalize() for one in (kind, "simulated", "published", "real and simulated")]
-    said = next((one for one in own if part["notes"] and part["notes"][0] == f"{one}."), "")
+    said = next((edition.say(one) for one in own if part["notes"][:1] == [edition.say(f"{one}.")]), "")
     return TableGrid(
         part["name"], part["caption"], said, tuple(part["heads"]), tuple(tuple(row) for row in part["rows"]), tuple(part["numeric"]),
         tuple(column == STD_ERROR for column in part["columns"]), tuple(part["notes"][1 if said else 0 :]),

@@ -17,6 +17,7 @@ from typing import Any
 
 from evalaid.base.errors import EvalaidError
 from evalaid.report.display import fonts
+from evalaid.report.display.fonts import count_columns
 from evalaid.report.paper.paper_contents import Paper
 
 _TEMPLATE = Path(__file__).parent / "paper.typ"
@@ -24,6 +25,7 @@ _SERIF, _MONO, _SANS = "Libertinus Serif", "DejaVu Sans Mono", "DejaVu Sans"
 _FAMILY = re.compile(r"font-family=\"[^\"]*\"")
 _BOX = re.compile(r'viewBox="[\d.-]+ [\d.-]+ ([\d.]+) ([\d.]+)"')
 _LONG = re.compile(r"\S{40,}")
+_UNBROKEN = re.compile(r"[^\s\u3000-\uffef]+|[\u3000-\uffef]{1,4}")  # parts of a head between which a line may break
 _EVERY = 20  # letters of a word without a break after which a line may be broken
 LINE = 105  # letters of a row that fit side by side; a longer one breaks its columns of prose
 PROSE = 24  # letters of a cell from which its column is prose
@@ -148,10 +150,10 @@ def _breakable(found: re.Match[str]) -> str:
 def _widths(table: Mapping[str, Any]) -> list[int]:
     """Return for each column its part of the line, 0 for as wide as it is: columns of prose share what the others leave."""
     heads, rows = table["heads"], table["rows"]
-    longest = [max((len(row[at]) for row in rows), default=0) for at in range(len(heads))]
-    if sum(map(max, longest, map(len, heads))) <= LINE:
+    longest = [max((count_columns(row[at]) for row in rows), default=0) for at in range(len(heads))]
+    if sum(map(max, longest, map(count_columns, heads))) <= LINE:
         return [0] * len(heads)
-    words = [max(map(len, head.split()), default=0) for head in heads]
+    words = [max((count_columns(word) for word in _UNBROKEN.findall(head)), default=0) for head in heads]
     prose = [not number and letters >= PROSE for number, letters in zip(table["numeric"], longest, strict=True)]
     needs = [0 if long else max(letters, word) + 3 for long, letters, word in zip(prose, longest, words, strict=True)]
     shared = [min(letters, 5 * PROSE) if long else 0 for long, letters in zip(prose, longest, strict=True)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape, unescape
 from typing import Any
@@ -22,9 +22,7 @@ _LINES = re.compile(r"(?:<text\b[^>]*>[^<]*</text>\s*)+")
 _LINE = re.compile(r"(<text\b[^>]*>)([^<]*)(</text>\s*)")
 _NODE = re.compile(r">([^<>]+)<")
 _SPOKEN = re.compile(r'\b(alt|aria-label)="([^"]*)"')
-_LATIN = re.compile(r"[A-Za-z]{2,}")
-
-Turn = Callable[[str], str]
+_LATIN, _HAN = re.compile(r"[A-Za-z]{2,}"), re.compile(r"[\u4e00-\u9fff]+")
 
 
 @dataclass(frozen=True)
@@ -127,7 +125,7 @@ def read_published() -> dict[str, dict[str, dict[str, str]]]:
     return found
 
 
-def turn_html(html: str, turn: Turn) -> str:
+def turn_html(html: str, turn: Translation) -> str:
     """Turn the texts of a table or a figure, as a notebook shows it; tags, ids and numbers stay."""
     done = []
     for part in _SVG.split(html):
@@ -137,16 +135,17 @@ def turn_html(html: str, turn: Turn) -> str:
     return "".join(done)
 
 
-def _turn_nodes(html: str, turn: Turn) -> str:
+def _turn_nodes(html: str, turn: Translation) -> str:
     return _NODE.sub(lambda found: f">{escape(turn(unescape(found[1])), quote=False)}<", html)
 
 
-def _turn_lines(drawn: str, turn: Turn) -> str:
+def _turn_lines(drawn: str, turn: Translation) -> str:
     """Turn a text of a drawing, which is broken into lines: as a whole where a template fits it, else line by line."""
     tags = _LINE.findall(drawn)
     lines = [unescape(text.strip()) for _, text, _ in tags]
     whole, each = turn(" ".join(lines)), [turn(line) for line in lines]
-    if len(_LATIN.findall(whole)) < len(_LATIN.findall(" ".join(each))) or each == lines:
+    left = _HAN if turn.language == ENGLISH else _LATIN
+    if len(left.findall(whole)) < len(left.findall(" ".join(each))) or each == lines:
         width = max(count_columns(line) for line in lines)
         while len(each := fold(whole, width).split("\n")) > len(lines):
             width += 2

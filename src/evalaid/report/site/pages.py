@@ -196,7 +196,12 @@ def _write_edition(run: _Run, site: _Site, chapters: Sequence[Chapter]) -> None:
         name: sorted(path.relative_to(run.folder).as_posix() for one in found for path in run.folder.glob(one))
         for name, found in FOLDERS.items()
     }
-    how = to_html(words("downloads.documents_how", study=run.spec["study"]))
+    asked = str(run.spec["study"]) + ("" if edition.language == edition.plain else f" --language {edition.language}")
+    how = (
+        ""
+        if f"{edition.file('paper')}.pdf" in files["documents"]
+        else to_html(words("downloads.documents_how", study=asked))
+    )
     site.write("downloads", "downloads.html", files=files, how=how)
 
 

@@ -11,14 +11,16 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
+from itertools import pairwise
 from typing import Any
 
+from evalaid.report.display.fonts import count_columns
 from evalaid.report.wording.language import ENGLISH, PHRASES, load_catalogue, read_catalogue
 
 Pair = tuple[str, str]  # a text or template in the language that it is written in, and in the other
 _PLACE = re.compile(r"\{([^{}]+)\}")
 _NUMERIC = frozenset(
-    ("level", *"ijklmn")
+    ("level", "value", *"ijklmn")
 )  # places that hold a number, a period or the dash of a missing one; others hold any words
 _NUMBER = r"(?:[+\u2212-]?\d[\d,]*(?:\.\d+)?(?:[QHqh]\d|-\d\d)?%?|\u2013)"
 _WORDS = r"(?:(?!(?<!No)[.!?。！？] ).)+?"  # within one sentence
@@ -122,15 +124,22 @@ class Translation:
         if headed := _HEADED.fullmatch(text):
             head, end, rest = headed.groups()
             return f"**{self(head)}**{'：' if chinese else end + ' '}{self(rest)}"
-        for cut, between in ((_SENTENCE, "" if chinese else " "), (_LIST, "；" if chinese else "; ")):
+        for cut, between, there in ((_SENTENCE, " ", ""), (_LIST, "; ", "；")):
             pieces = cut.split(text)
             if len(pieces) > 1:
-                return between.join(self(piece) for piece in pieces)
+                return self._joined(pieces, between, there if chinese else between)
         if text[-1] in _ENDS and (said := self(text[:-1])) != text[:-1]:
             return said + (_ENDS[text[-1]] if chinese else text[-1])
         if bold := _BOLD.fullmatch(text):
             return f"**{self(bold[1])}**"
-        return self._in_brackets(text) or self._fit(text) or self._labelled(text) or text
+        return self._in_brackets(text) or self._fit(text) or self._begun(text) or self._labelled(text) or text
+
+    def _joined(self, pieces: Sequence[str], between: str, there: str) -> str:
+        """Return pieces in the other language, with the marks of the first one between two that stay as they are."""
+        turned = list(map(self, pieces))
+        left = [one == piece for one, piece in zip(turned, pieces, strict=True)]
+        marks = [between if all(pair) else there for pair in pairwise(left)]
+        return "".join(one + mark for one, mark in zip(turned, [*marks, ""], strict=True))
 
     def _in_brackets(self, text: str) -> str | None:
         """Return a known text with what stands behind it in brackets."""
@@ -141,6 +150,20 @@ class Translation:
         if said == head and (more == inside or _LETTER.search(head)):
             return None
         return f"{said}（{more}）" if self.language == "zh" else f"{said} ({more})"
+
+    def _begun(self, text: str) -> str | None:
+        """Return the one known text that begins so, of a label that a figure cut short, cut to the same width."""
+        if not text.endswith("…") or len(text) < _LONG:
+            return None
+        found = {said.removesuffix("。") for known, said in self._plain.items() if known.startswith(text[:-1])}
+        if len(found) != 1:
+            return None
+        (said,) = found
+        if count_columns(said) <= len(text):
+            return said
+        while count_columns(said) >= len(text):
+            said = said[:-1]
+        return f"{said}…"
 
     def _labelled(self, text: str) -> str | None:
         """Return a known label with what stands behind a colon, or a list of known labels."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from evalaid.base.project import REPORTS, SYNTHESIS, project_root
@@ -78,11 +79,14 @@ def compare_folders(study: str, first: Path, second: Path) -> Repetition:
     report = project_root() / REPORTS / study
     there = _hashes(report) if report.is_dir() and study != SYNTHESIS else one
     # The crate names the commit that a report was made at, which may have changed since.
-    asked = (
-        {*DOCUMENTS, "downloads.html"} if there.keys() & {*DOCUMENTS} else set()
-    )  # made on request, and linked there
+    asked = {name for name in there if _is_one_of(name, DOCUMENTS)}  # on request, and linked from the downloads
+    asked |= {name for name in there if asked and _is_one_of(name, ("downloads*.html",))}
     stale = tuple(sorted(n for n in (one.keys() | there.keys()) - {CRATE, *asked} if one.get(n) != there.get(n)))
     return Repetition(study, len(one), differing, _first_diverging(differing, first, second), stale)
+
+
+def _is_one_of(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch(name, pattern) for pattern in patterns)
 
 
 def _hashes(folder: Path) -> dict[str, str]:

@@ -136,7 +136,10 @@ def test_headings_questions_and_chapters_are_chinese():
         ("Nobody knows.", "Nobody knows."),  # what no template fits stays, and is found by the tests below
         ("Nobody knows. Nobody cares; or does.", "Nobody knows. Nobody cares; or does."),  # with its spaces
         ("Nobody knows. Never treated.", "Nobody knows.从未处理。"),
-        ("Average effect by cohort, over its trea…", "各批次在其处理期内的平均效应"),  # a label that a figure cut short
+        (
+            "Average effect by cohort, over its trea…",
+            "各批次的平均效应（其全部处理期）",
+        ),  # a label that a figure cut short
         ("The two-way reg…", "用statsmodels以…"),
         ("never treated: 3, treated: 4", "从未处理：3，已处理：4"),
         (

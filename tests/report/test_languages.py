@@ -148,6 +148,7 @@ def test_headings_questions_and_chapters_are_chinese():
         ),
         ("Two-way fixed effects: +1.75 (+0.91 to +2.59)", "双向固定效应：+1.75（+0.91至+2.59）"),
         ("**Recovery.** Synthetic control; Imputation.", "**Recovery**：合成控制法；插补法。"),
+        ("**never treated: 3, treated: 4.** Imputation.", "**从未处理：3，已处理：4**。插补法。"),
         ("  Never treated ", "  从未处理 "),
         ("2.50", "2.50"),
     ],

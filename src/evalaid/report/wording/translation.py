@@ -31,6 +31,7 @@ _LIST = re.compile(r"; ")
 _COLON = re.compile(r": ")
 _BOLD = re.compile(r"\*\*([^*]+)\*\*")
 _HEADED = re.compile(r"\*\*([^*]+?)([.:])\*\* (.+)", re.DOTALL)
+_MARKED = re.compile("[，；：]")
 _FIRST = re.compile(r"[^\s{]+")
 _BLOCK = re.compile(r"\n\s*\n|\n(?=[-#>] )")
 _MARK = re.compile(r"#+ |- |> ")
@@ -122,8 +123,7 @@ class Translation:
         if (whole := self._fit(text, _LONG)) is not None:
             return whole
         if headed := _HEADED.fullmatch(text):
-            head, end, rest = headed.groups()
-            return f"**{self(head)}**{'：' if chinese else end + ' '}{self(rest)}"
+            return self._headed(*headed.groups())
         for cut, between, there in ((_SENTENCE, " ", ""), (_LIST, "; ", "；")):
             pieces = cut.split(text)
             if len(pieces) > 1:
@@ -140,6 +140,12 @@ class Translation:
         left = [one == piece for one, piece in zip(turned, pieces, strict=True)]
         marks = [between if all(pair) else there for pair in pairwise(left)]
         return "".join(one + mark for one, mark in zip(turned, [*marks, ""], strict=True))
+
+    def _headed(self, head: str, end: str, rest: str) -> str:
+        """Return a bold head with what follows; in Chinese a sentence keeps its stop, and a label has a colon."""
+        said = self(head)
+        stop = "。" if end == "." and _MARKED.search(said) else "："
+        return f"**{said}**{stop if self.language == 'zh' else end + ' '}{self(rest)}"
 
     def _in_brackets(self, text: str) -> str | None:
         """Return a known text with what stands behind it in brackets."""

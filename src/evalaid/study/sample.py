@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -31,8 +31,9 @@ from evalaid.study.sources import (
 )
 from evalaid.study.spec import StudySpec
 
-_KEPT = 3  # tables of a process: the study as it is, and the last ones with something changed
+_KEPT = 4  # tables and designs of a process: the study as it is, and the last ones with something changed
 _FRAMES: dict[str, pd.DataFrame] = {}
+_DESIGNS: dict[tuple[str, str], Design] = {}
 # Fields that are read after the table is made.
 _LATER = {
     "anticipation", "covariates", "dose", "draws", "estimands", "event_window", "level", "main", "methods", "outcomes", "placebo",
@@ -73,19 +74,25 @@ def load_frame(spec: StudySpec) -> pd.DataFrame:
     >>> sorted(frame["first_treated"].dropna().unique().astype(int).tolist())
     [2021, 2022, 2024]
     """
-    key = _content(spec)
-    if key not in _FRAMES:
+
+    def make() -> pd.DataFrame:
         frame = load_untreated(spec)
         assigned = _assign(frame, spec)
-        made = (
-            treat(frame, spec, None)
-            if assigned is None
-            else treat(frame, spec, assigned.cohort_by_unit, assigned.partial_by_unit)
-        )
-        while len(_FRAMES) >= _KEPT:
-            _FRAMES.pop(next(iter(_FRAMES)), None)
-        _FRAMES[key] = made
-    return _FRAMES[key].copy()
+        if assigned is None:
+            return treat(frame, spec, None)
+        return treat(frame, spec, assigned.cohort_by_unit, assigned.partial_by_unit)
+
+    return _remember(_FRAMES, _content(spec), make).copy()
+
+
+def _remember(kept: dict[Any, Any], key: Any, make: Callable[[], Any]) -> Any:
+    """Return what was made of the same before, or make it; those that were used last are kept."""
+    made = kept.pop(key, None)
+    made = make() if made is None else made
+    kept[key] = made
+    while len(kept) > _KEPT:
+        kept.pop(next(iter(kept)), None)
+    return made
 
 
 def _content(spec: StudySpec) -> str:
@@ -260,7 +267,11 @@ def load_design(spec: StudySpec) -> Design:
     >>> load_design(StudySpec(study="korea_responsible_hospitals")).n_clusters
     41
     """
-    return diagnose_frame(load_frame(spec), spec)
+    key = (
+        _content(spec),
+        repr([getattr(spec, name) for name in ("anticipation", "covariates", "weight", "weight_kind")]),
+    )
+    return _remember(_DESIGNS, key, lambda: diagnose_frame(load_frame(spec), spec))
 
 
 def diagnose_frame(frame: pd.DataFrame, spec: StudySpec) -> Design:

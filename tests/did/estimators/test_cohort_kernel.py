@@ -89,7 +89,10 @@ def test_assignments_from_sums_are_those_estimated_again(method, options, seed, 
 
     found = by_sums(design, estimator, find_kernel(design, method, **options), assignments, runs)
     slow = [estimator(move(design, assignments, codes)).value[0] for codes in (assignments.actual, *runs[0])]
-    np.testing.assert_allclose(found, slow, rtol=SAME, atol=SAME)
+    if np.isnan(slow).any():  # a covariate that is constant among the controls of an assignment
+        assert found is None
+    else:
+        np.testing.assert_allclose(found, slow, rtol=SAME, atol=SAME)
 
 
 def test_randomisation_of_unequal_clusters_is_that_of_refits():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -34,6 +34,7 @@ from evalaid.study.spec import StudySpec
 _KEPT = 4  # tables and designs of a process: the study as it is, and the last ones with something changed
 _FRAMES: dict[str, pd.DataFrame] = {}
 _DESIGNS: dict[tuple[str, str], Design] = {}
+_Key, _Made = TypeVar("_Key"), TypeVar("_Made")
 # Fields that are read after the table is made.
 _LATER = {
     "anticipation", "covariates", "dose", "draws", "estimands", "event_window", "level", "main", "methods", "outcomes", "placebo",
@@ -85,7 +86,7 @@ def load_frame(spec: StudySpec) -> pd.DataFrame:
     return _remember(_FRAMES, _content(spec), make).copy()
 
 
-def _remember(kept: dict[Any, Any], key: Any, make: Callable[[], Any]) -> Any:
+def _remember(kept: dict[_Key, _Made], key: _Key, make: Callable[[], _Made]) -> _Made:
     """Return what was made of the same before, or make it; those that were used last are kept."""
     made = kept.pop(key, None)
     made = make() if made is None else made

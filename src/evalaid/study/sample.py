@@ -34,7 +34,8 @@ from evalaid.study.spec import StudySpec
 _KEPT = 4  # tables and designs of a process: the study as it is, and the last ones with something changed
 _FRAMES: dict[str, pd.DataFrame] = {}
 _DESIGNS: dict[tuple[str, str], Design] = {}
-_Key, _Made = TypeVar("_Key"), TypeVar("_Made")
+_Key = TypeVar("_Key")
+_Made = TypeVar("_Made")
 # Fields that are read after the table is made.
 _LATER = {
     "anticipation", "covariates", "dose", "draws", "estimands", "event_window", "level", "main", "methods", "outcomes", "placebo",

@@ -61,41 +61,28 @@ def test_latex_holds_caption_kind_and_notes_inside_and_errors_in_parentheses():
     assert all(line.count(" & ") == 3 for line in body[1:])
 
 
-def test_a_wide_latex_table_gets_small_letters_heads_in_lines_and_says_when_it_is_wider_than_a_page():
+def wide_grid(*notes):
+    """A table of nine columns with long heads."""
     heads = ("Name", *(f"Treated care areas {at}" for at in range(8)))
-    grid = TableGrid(
-        "t",
-        "C",
-        "",
-        heads,
-        (("a name of prose that is longer than the others are", *["1,234.56"] * 8),),
-        (False, *[True] * 8),
-        (False,) * 9,
-        (),
-    )
+    row = ("a name of prose that is longer than the others are", *["1,234.56"] * 8)
+    return TableGrid("t", "C", "", heads, (row,), (False, *[True] * 8), (False,) * 9, notes)
+
+
+def test_a_wide_latex_table_gets_small_letters_heads_in_lines_and_says_when_it_is_wider_than_a_page():
+    grid = wide_grid()
     text = latex_table(grid)
     assert r"\scriptsize\setlength{\tabcolsep}{0.1cm}" in text
     assert r"\shortstack{Treated \\ care \\ areas 0}" in text
     assert "Wider than a page" not in text
     far = latex_table(
-        replace(grid, heads=heads * 4, rows=(grid.rows[0] * 4,), numeric=grid.numeric * 4, errors=grid.errors * 4)
+        replace(grid, heads=grid.heads * 4, rows=(grid.rows[0] * 4,), numeric=grid.numeric * 4, errors=grid.errors * 4)
     )
     assert far.startswith("% Wider than a page in the smallest letters: turn it (sidewaystable")
 
 
 @pytest.mark.skipif("pdflatex" not in ENGINES, reason="NO TeX ENGINE (pdflatex) is installed: widths are not looked at")
 def test_no_latex_table_that_fits_is_wider_than_the_page(tmp_path):
-    heads = ("Name", *(f"Treated care areas {at}" for at in range(8)))
-    grid = TableGrid(
-        "t",
-        "C",
-        "",
-        heads,
-        (("a name of prose that is longer than the others are", *["1,234.56"] * 8),),
-        (False, *[True] * 8),
-        (False,) * 9,
-        ("note",),
-    )
+    grid = wide_grid("note")
     page = DOCUMENT.replace(r"\begin{document}", r"\usepackage[a4paper,margin=2.7cm]{geometry}\begin{document}")
     (tmp_path / "t.tex").write_text(page % latex_table(grid), encoding="utf-8")
     done = subprocess.run(

@@ -23,6 +23,13 @@ def without_a_period(frame):
     return frame[frame["quarter"] != periods[periods.index(frame["cohort"].dropna().min()) - 1]].reset_index(drop=True)
 
 
+def in_waves(frame, periods):
+    """Write consecutive periods as other ones, the starts with them."""
+    seen = sorted(frame["quarter"].unique())
+    number = dict(zip(seen, periods[: len(seen)], strict=True))
+    return frame.assign(quarter=frame["quarter"].map(number), cohort=frame["cohort"].map(number))
+
+
 @pytest.mark.parametrize(
     ("frame", "options"),
     [
@@ -31,8 +38,18 @@ def without_a_period(frame):
         (counties("counties_a_unbalanced"), {"cluster": "prefecture"}),
         (without_a_period(counties()), {}),
         (simulate(5), {"weight": "weight", "covariates": ("share_65",)}),
+        (in_waves(simulate(5), list(range(2000, 2016, 2))), {}),
+        (in_waves(simulate(5), [2003, 2006, 2008, 2009, 2012, 2015, 2017, 2018]), {}),
     ],
-    ids=["balanced", "clustered", "unbalanced", "a period not published", "weighted with a covariate"],
+    ids=[
+        "balanced",
+        "clustered",
+        "unbalanced",
+        "a period not published",
+        "weighted with a covariate",
+        "waves",
+        "unequal waves",
+    ],
 )
 def test_dummies_give_the_same_numbers(frame, options):
     found = check_with_dummies(diagnose(frame, **options))

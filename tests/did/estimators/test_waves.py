@@ -31,7 +31,16 @@ METHODS = {
     "synthetic_did": {},
     "twfe": {},
     "two_by_two": {},
+    "synthetic_control": {},
+    "augmented_synthetic_control": {},
+    "matrix_completion": {"penalty": 0.9},
+    "interactive_effects": {"factors": 0},
+    "dose": {"dose": "dose"},
+    "triple_difference": {"eligible": "eligible"},
 }
+# A covariate that is part of what these estimate.
+OWN = {"dose": ["dose"], "triple_difference": ["eligible"]}
+SHRUNK = {"matrix_completion", "synthetic_control"}  # weights and penalties leave something of level differences
 WITH_TIME_BEFORE = ["event_study", "sun_abraham", "callaway_santanna", "imputation", "stacked", "lp_did", "dcdh"]
 
 
@@ -46,6 +55,8 @@ def panel(years, *, starts=(4, 5, None), noise=0.0, n_units=30, seed=1) -> pd.Da
     return pd.DataFrame({
         "county": np.repeat(np.arange(n_units), len(years)), "wave": np.tile(years, n_units), "y": outcome.ravel(),
         "first": np.repeat(first, len(years)),
+        "dose": np.repeat(np.where(np.isnan(place), 0.0, 1.0 + np.arange(n_units) % 5), len(years)),
+        "eligible": np.repeat(np.arange(n_units) // len(starts) % 2, len(years)),
     })  # fmt: skip
 
 
@@ -62,7 +73,9 @@ def test_a_panel_in_waves_is_the_panel_of_its_renumbered_periods(method, years, 
     number = {year: k + 1.0 for k, year in enumerate(years)}
     plain = frame.assign(wave=frame["wave"].map(number), first=frame["first"].map(number))
     waves, numbers = (
-        ea.estimate(ea.diagnose(table, **KEYS, anticipation=early), method, **METHODS[method])
+        ea.estimate(
+            ea.diagnose(table, **KEYS, anticipation=early, covariates=OWN.get(method, [])), method, **METHODS[method]
+        )
         for table in (frame, plain)
     )
     np.testing.assert_allclose(waves.value, numbers.value, rtol=SAME, atol=SAME)
@@ -77,7 +90,11 @@ def test_a_panel_in_waves_is_the_panel_of_its_renumbered_periods(method, years, 
         assert waves.cells[key][known].tolist() == on_calendar(years, numbers.cells[key][known])
 
 
-@pytest.mark.parametrize("method", METHODS)
+def test_every_method_is_tried_on_waves():
+    assert set(METHODS) == set(ea.methods()["method"])
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if name not in OWN and name not in SHRUNK])
 @pytest.mark.parametrize("years", [BIENNIAL, UNEQUAL], ids=["biennial", "unequal"])
 def test_a_known_effect_is_found_in_every_wave(method, years):
     effects = ea.estimate(ea.diagnose(panel(years), **KEYS), method, **METHODS[method])

@@ -144,7 +144,7 @@ def _treated_parts(effects: Effects, design: Design, scale: Scale) -> list[_Part
     matrices, cells = design.matrices, effects.cells
     labels = {name: cells[name].to_numpy() for name in ("cohort", "period", "event_time") if name in cells}
     position = effects.population.place(labels["cohort"]) if "cohort" in labels else None
-    event_time = matrices.clock.count(matrices.periods) - matrices.clock.count(matrices.cohort)[:, None]
+    event_time = matrices.unit_time
     parts = []
     for k in np.flatnonzero(~np.isnan(effects.value)):
         rows = slice(0, matrices.never.start) if position is None else matrices.block(int(position[k]))

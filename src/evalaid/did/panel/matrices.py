@@ -130,6 +130,11 @@ class Matrices:
         """(C, T) periods since the start of each cohort, as the clock counts."""
         return np.asarray(self.clock.count(self.periods) - self.clock.count(self.cohorts)[:, None])
 
+    @cached_property
+    def unit_time(self) -> np.ndarray:
+        """(N, T) periods since the start of each unit, as the clock counts; NaN = never treated."""
+        return np.asarray(self.clock.count(self.periods) - self.clock.count(self.cohort)[:, None])
+
     def reaction(self, anticipation: int = 0) -> np.ndarray:
         """Return the ordinal of the first period in which each cohort may react, (C,)."""
         return np.asarray(self.clock.ordinal(self.clock.count(self.cohorts) - anticipation))

@@ -66,7 +66,7 @@ def _both_sides(design: Design, method: str) -> Iterator[tuple[str, Floats, Floa
     matrices = design.matrices
     seen = np.ones_like(matrices.outcome, dtype=bool) if matrices.observed is None else matrices.observed
     unit, column = np.nonzero(seen)
-    time = matrices.periods[column] - matrices.cohort[unit]
+    time = matrices.unit_time[unit, column]
     wanted = effects.cells["event_time"].to_numpy()[moved] if "event_time" in effects.cells else None
     if wanted is None:
         effect = (time[:, None] >= 0).astype(float)

@@ -222,7 +222,7 @@ def true_effects(effects: Effects, design: Design, panel: SimulatedPanel) -> NDA
     table = panel.frame[[roles["unit"], "true_effect"]].assign(at=parse_periods(panel.frame[roles["period"]]).ordinal)
     wide = table.pivot_table(index=roles["unit"], columns="at", values="true_effect")
     true = wide.loc[matrices.units, matrices.periods].to_numpy()
-    since = matrices.periods[None, :] - matrices.cohort[:, None]
+    since = matrices.unit_time
     treated = np.nan_to_num(since, nan=-1.0) >= 0
     cells = effects.cells
     by = [name for name in ("cohort", "period", "event_time") if name in cells]

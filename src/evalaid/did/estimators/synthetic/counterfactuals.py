@@ -34,7 +34,7 @@ def measure_gaps(design: Design, method: Method, gaps: NDArray[np.float64], reas
         np.where(stated != "", stated, np.where(np.isnan(value), missing, BY_PLACEBO)),
         cohort=cohorts,
         period=periods,
-        event_time=periods - cohorts,
+        event_time=matrices.event_time.ravel(),
     )
     return Effects(
         cells=cells,

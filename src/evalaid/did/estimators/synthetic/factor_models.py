@@ -68,7 +68,7 @@ def fit_completion(design: Design, options: CompletionOptions) -> Effects:
     """
     matrices = without_covariates(design, chosen_covariates(COMPLETION.name, design, options.covariates))
     seen = np.ones_like(matrices.outcome, dtype=bool) if matrices.observed is None else matrices.observed
-    untreated = seen & ~(matrices.periods >= matrices.cohort[:, None] - design.anticipation)
+    untreated = seen & ~(matrices.periods >= matrices.unit_reaction(design.anticipation)[:, None])
     share = _choose_share(matrices.outcome, untreated) if options.penalty is None else options.penalty
     gap = complete(matrices.outcome, untreated, np.array([share]))[0]
     known = seen & untreated.any(axis=0) & untreated.any(axis=1, keepdims=True)

@@ -33,7 +33,10 @@ def as_frame(data: Any) -> pd.DataFrame | None:
     if hasattr(data, "__arrow_c_stream__"):
         import pyarrow as pa
 
-        return _from_arrow(pa.table(data))
+        try:
+            return _from_arrow(pa.table(data))
+        except pa.ArrowInvalid:  # a stream of one column
+            return None
     if hasattr(data, "__dataframe__"):
         from pyarrow.interchange import from_dataframe
 

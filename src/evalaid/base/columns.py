@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,9 @@ def find_column(frame: pd.DataFrame, name: object, role: str, faults: Faults) ->
     The panel cannot be used: 1 kind of fault.
     - the period column is missing (column 'yaer'). Expected one of 'year' (did you mean 'year'?).
     """
+    if not isinstance(name, Hashable):
+        faults.add(type(name).__name__, f"the {role} is a {type(name).__name__}", "the name of one column of the frame")
+        return None
     count = 0
     if name in frame.columns:
         count = 1 if frame.columns.is_unique else int((frame.columns == name).sum())
@@ -72,3 +76,22 @@ def as_numbers(values: pd.Series) -> np.ndarray:
     if not pd.api.types.is_numeric_dtype(values.dtype):
         values = pd.to_numeric(values.astype(object), errors="coerce")
     return np.array(values.to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64)
+
+
+def as_indicator(values: pd.Series) -> np.ndarray:
+    """Return a column of zeros and ones, or of False and True in any type, as float64; what is neither becomes NaN or stays itself.
+
+    Examples
+    --------
+    >>> as_indicator(pd.Series(["TRUE", "false", " 1", "yes"])).tolist()
+    [1.0, 0.0, 1.0, nan]
+    """
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        return as_numbers(values)
+    words = {
+        text: unicodedata.normalize("NFKC", text).strip().casefold()
+        for text in values.dropna().unique()
+        if isinstance(text, str)
+    }
+    known = {text: {"false": 0, "true": 1}.get(word, word) for text, word in words.items()}
+    return as_numbers(values.astype(object).replace(known) if known else values)

@@ -80,6 +80,43 @@ def test_other_values_than_zero_and_one_are_faults():
         ea.diagnose(table().assign(treated=2), **KEYS, treated="treated")
 
 
+@pytest.mark.parametrize("words", [("FALSE", "TRUE"), (" false", "True "), ("０", "１"), ("0.0", "1")])
+@pytest.mark.parametrize("dtype", TEXTS)
+def test_false_and_true_as_text_are_zeros_and_ones(words, dtype):
+    frame = table()
+    frame["treated"] = pd.Series([words[k] for k in frame["treated"]], dtype=dtype)
+    assert overall(ea.diagnose(frame, **KEYS, treated="treated")) == overall(ea.diagnose(frame, **KEYS, cohort="first"))
+
+
+@pytest.mark.parametrize("words", [("no", "yes"), ("否", "是"), ("", "1"), ("control", "treated")])
+@pytest.mark.parametrize("dtype", TEXTS)
+def test_other_words_say_what_to_do(words, dtype):
+    frame = table()
+    frame["treated"] = pd.Series([words[k] for k in frame["treated"]], dtype=dtype)
+    with pytest.raises(PanelError, match=r"neither 0 nor 1.*make them of other words first"):
+        ea.diagnose(frame, **KEYS, treated="treated")
+
+
+def test_a_gap_right_before_the_first_one_is_told():
+    """c00 starts in 2002 and has no row for it: the first 1 is in 2003, and nobody knows from the column since when."""
+    frame = table()
+    kept = frame[~((frame["county"] == "c00") & (frame["year"] == 2002))]
+    notes = ea.diagnose(kept, **KEYS, treated="treated").notes
+    assert any(
+        "not observed right before the first 1" in note and "c00 between 2001 and 2003" in note for note in notes
+    )
+    later = frame[~((frame["county"] == "c00") & (frame["year"] == 2003))]
+    assert not any("right before" in note for note in ea.diagnose(later, **KEYS, treated="treated").notes)
+
+
+@pytest.mark.parametrize("role", ["unit", "outcome", "treated", "weight", "cluster", "covariates"])
+@pytest.mark.parametrize("name", [["year"], pd.Series([1.0])], ids=["list", "column itself"])
+def test_what_is_no_name_of_a_column_is_a_fault(role, name):
+    named = KEYS | {"treated": "treated"} | {role: [name] if role == "covariates" else name}
+    with pytest.raises(PanelError, match=f"{type(name).__name__}.*xpected"):
+        ea.diagnose(table(), **named)
+
+
 def test_a_programme_that_ends_leads_to_the_method_for_paths():
     frame = table()
     frame.loc[(frame["county"] == "c02") & (frame["year"] >= 2004), "treated"] = 0
@@ -215,6 +252,11 @@ def test_whole_numbers_with_gaps_stay_whole():
     frame = as_frame(codes)
     assert frame["code"].iloc[0] == 2**60 + 1
     assert frame["text"].iloc[0] == "01"
+
+
+def test_one_column_is_no_table():
+    with pytest.raises(PanelError, match="Found a Series; expected a data frame"):
+        ea.diagnose(table()["share"], **KEYS, treated="treated")
 
 
 def test_what_is_no_table_is_refused():

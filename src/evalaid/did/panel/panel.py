@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
@@ -14,7 +14,7 @@ import pandas as pd
 
 from evalaid.base.any_frame import as_frame
 from evalaid.base.clock import read_clock
-from evalaid.base.columns import as_numbers, covariate_key, find_columns
+from evalaid.base.columns import as_indicator, as_numbers, covariate_key, find_columns
 from evalaid.base.errors import PanelError
 from evalaid.base.faults import SHOWN, Faults
 from evalaid.base.months import read_kind
@@ -23,9 +23,11 @@ from evalaid.base.names import (
     INSIDE,
     OUTCOME,
     PANEL_COLUMNS,
+    PARTIAL,
     PERIOD,
     STRATUM,
     TOTAL,
+    TREATED,
     UNIT,
     WEIGHT,
     names_a_share,
@@ -279,11 +281,18 @@ def gather_panel(
         )
     if weight_kind is not None and roles.get(WEIGHT) is None:
         raise PanelError(f"Found weight_kind={weight_kind!r} and no weight; name the column with weight=....")
-    covariates = (covariates,) if isinstance(covariates, str) else tuple(dict.fromkeys(covariates))
+    covariates = (covariates,) if isinstance(covariates, str) else tuple(covariates)
+    if other := [name for name in covariates if not isinstance(name, Hashable)]:
+        raise PanelError(f"Found a {type(other[0]).__name__} among the covariates; expected names of columns.")
+    covariates = tuple(dict.fromkeys(covariates))
     names = {role: name for role, name in roles.items() if name is not None}
     found = find_columns(frame, names, covariates, faults)
     labelled = (UNIT, PERIOD, CLUSTER, STRATUM)
-    numeric = {name: as_numbers(values) for name, values in found.items() if name not in labelled}
+    numeric = {
+        name: (as_indicator if name in (TREATED, PARTIAL) else as_numbers)(values)
+        for name, values in found.items()
+        if name not in labelled
+    }
     strata, stratum = code_labels(found[STRATUM]) if STRATUM in found else (None, None)
     if stratum is not None:
         numeric[STRATUM] = stratum.astype(np.float64)

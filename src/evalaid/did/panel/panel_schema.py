@@ -114,6 +114,9 @@ def _translate(
     )
 
 
+INDICATOR = "0 or 1 (or False and True) in every row; make them of other words first, such as frame[column] == 'yes'"
+
+
 @lru_cache(maxsize=64)
 def _schema(columns: tuple[str, ...], highest: float, in_range: str) -> pa.DataFrameSchema:
     """Write down what the named columns must satisfy."""
@@ -136,8 +139,8 @@ def _schema(columns: tuple[str, ...], highest: float, in_range: str) -> pa.DataF
             _check(partial(_between, highest=1.0), "exposure outside 0 to 1", "a part of the period, from 0 to 1"),
             finite,
         ],
-        PARTIAL: [_check(_zero_or_one, "partial is neither 0 nor 1", "0 or 1 (or False and True) in every row")],
-        TREATED: [_check(_zero_or_one, "treated is neither 0 nor 1", "0 or 1 (or False and True) in every row")],
+        PARTIAL: [_check(_zero_or_one, "partial is neither 0 nor 1", INDICATOR)],
+        TREATED: [_check(_zero_or_one, "treated is neither 0 nor 1", INDICATOR)],
     }
     wide = []
     if {INSIDE, TOTAL} <= set(columns):

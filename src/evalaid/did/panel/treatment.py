@@ -91,10 +91,25 @@ def gather_first_treated(
     late = np.zeros(len(keys.units), dtype=bool)
     np.logical_or.at(late, keys.unit[~on & (keys.period < first[keys.unit])], True)
     unseen = ~never & ~late & ~treatment.always
+    before = np.full(len(keys.units), -1)
+    earlier = ~on & (keys.period < first[keys.unit])
+    np.maximum.at(before, keys.unit[earlier], keys.period[earlier])
+    gap = np.flatnonzero(late & ~never & (before < first - 1))
+    notes = []
     if unseen.any():
-        note = f"{_units(unseen.sum())} treated in the first period in which they are observed: they may have started before it"
-        return replace(treatment, notes=(*treatment.notes, note))
-    return treatment
+        notes.append(
+            f"{_units(unseen.sum())} treated in the first period in which they are observed: they may have started before it"
+        )
+    if len(gap):
+        some = ", ".join(
+            f"{keys.units[unit]} between {label(keys.kind, keys.periods[before[unit]])} and {label(keys.kind, keys.periods[first[unit]])}"
+            for unit in gap[:SHOWN]
+        )
+        notes.append(
+            f"{_units(len(gap))} not observed right before the first 1 of {name!r} ({some}{', ...' if len(gap) > SHOWN else ''}): the start "
+            "may lie in the gap; name it with cohort=..."
+        )
+    return replace(treatment, notes=(*treatment.notes, *notes)) if notes else treatment
 
 
 def gather_first_change(panel: Keys, keys: Keys, path: np.ndarray, name: str) -> Treatment:

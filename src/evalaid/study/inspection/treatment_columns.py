@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from evalaid.base.columns import as_indicator
 from evalaid.base.months import PeriodKind
 from evalaid.base.names import COHORT
 from evalaid.base.periods import recognise_periods
@@ -105,7 +106,7 @@ def read_treated(frame: pd.DataFrame, column: str, unit: str, period: str, *, st
     ValueError
         If it holds anything else, or a unit is treated and later not.
     """
-    numbers = pd.to_numeric(frame[column], errors="coerce")
+    numbers = pd.Series(as_indicator(frame[column]), index=frame.index)
     if not numbers.isin([0, 1]).all():
         other = frame.loc[~numbers.isin([0, 1]), column]
         shown = ", ".join("empty" if pd.isna(value) else str(value) for value in other.drop_duplicates().tolist()[:3])
@@ -130,7 +131,7 @@ def read_treated(frame: pd.DataFrame, column: str, unit: str, period: str, *, st
 def first_treated(frame: pd.DataFrame, treated: str, unit: str, period: str) -> pd.Series:
     """Return the first period with a one of each row's unit, as the panel writes it; missing for units without one."""
     order = pd.Series(recognise_periods(frame[period])[0].ordinal, index=frame.index)
-    on = frame[pd.to_numeric(frame[treated], errors="coerce") == 1].assign(_order=order)
+    on = frame[as_indicator(frame[treated]) == 1].assign(_order=order)
     first = on.sort_values("_order", kind="stable").drop_duplicates(unit).set_index(unit)[period]
     return frame[unit].map(first)
 

@@ -145,3 +145,37 @@ def test_a_start_in_an_unobserved_period_moves_to_the_next_observed_one_with_a_n
     assert treatment.cohort[:4].tolist() == [2018] * 4
     assert treatment.stated["C00"] == 2017
     assert "the cohort is the next observed year (2017 -> 2018)" in treatment.notes[0]
+
+
+def numbered(frame):
+    """Give the panel with whole numbers for units, sorted by unit and year: the form that is read from its edges."""
+    codes = pd.factorize(frame["county"], sort=True)[0]
+    return frame.assign(county=codes * 10).sort_values(["county", "year"], ignore_index=True)
+
+
+def test_a_panel_in_order_is_read_as_one_whose_rows_are_mixed(simulated_balanced):
+    in_order = numbered(simulated_balanced)
+    mixed = in_order.sample(frac=1, random_state=3)
+    one, other = (read_panel(frame, "county", "year", "share") for frame in (in_order, mixed))
+    assert one.keys.codes is None
+    assert other.keys.codes is not None
+    assert one.content_hash == other.content_hash
+    assert one.keys.unit.tolist() == np.repeat(np.arange(len(one.keys.units)), len(one.keys.periods)).tolist()
+    assert treated(in_order).cohort.tolist() == pytest.approx(treated(mixed).cohort.tolist(), nan_ok=True)
+
+
+@pytest.mark.parametrize("value", [2019.5, 0.0])
+def test_a_faulty_cohort_of_a_panel_in_order_is_named_with_all_its_rows(simulated_balanced, value):
+    frame = numbered(simulated_balanced)
+    here = frame["county"] == 10
+    frame.loc[here, "first_treated"] = value
+    with pytest.raises(PanelError) as error:
+        treated(frame)
+    assert error.value.rows["row"].tolist() == np.flatnonzero(here).tolist()
+
+
+def test_one_row_of_a_panel_in_order_that_says_another_cohort_is_found(simulated_balanced):
+    frame = numbered(simulated_balanced)
+    frame.loc[frame.index[frame["county"] == 10][-1], "first_treated"] = 1999
+    with pytest.raises(PanelError, match="changes within 1 unit"):
+        treated(frame)

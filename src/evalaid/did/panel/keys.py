@@ -16,6 +16,8 @@ from evalaid.base.periods import recognise_periods
 LARGEST = np.iinfo(np.int64).max
 # Above this, neighbouring whole numbers are one float: an identifier that was a float is not its own any more.
 WHOLE = 2.0**53
+# A panel with more periods is read row by row.
+LONGEST = 100_000
 _SPACE_AROUND = re.compile(r"\A\s|\s\Z|\s\x00|\x00\s|\s\s")
 _WHOLE_AS_TEXT = re.compile(
     r"(?<![^\0])([+-]?\d+)\.0+(?![^\0])"
@@ -24,23 +26,42 @@ _WHOLE_AS_TEXT = re.compile(
 
 @dataclass(frozen=True, eq=False)
 class Keys:
-    """Hold which unit and which period each row belongs to."""
+    """Hold which unit and period each row belongs to."""
 
     units: pd.Index  # (N,) distinct unit labels, sorted
-    unit: np.ndarray  # (n,) int64 code of the unit of each row, -1 where the label is missing
     periods: np.ndarray  # (T,) int64 distinct ordinals, ascending
-    period: np.ndarray  # (n,) int64 code of the period of each row, -1 where unreadable
+    # (n,) int64 codes of the unit and of the period of each row, -1 where the label is missing or unreadable; None where rows are
+    # the units one after another, each in all periods
+    codes: tuple[np.ndarray, np.ndarray] | None
     kind: str  # "year", "quarter", "month" or "number"
     from_text: bool  # Whether the periods were written as text
 
     @cached_property
+    def unit(self) -> np.ndarray:
+        """(n,) int64 code of the unit of each row, -1 where the label is missing."""
+        return np.repeat(np.arange(len(self.units)), len(self.periods)) if self.codes is None else self.codes[0]
+
+    @cached_property
+    def period(self) -> np.ndarray:
+        """(n,) int64 code of the period of each row, -1 where unreadable."""
+        return np.tile(np.arange(len(self.periods)), len(self.units)) if self.codes is None else self.codes[1]
+
+    @cached_property
     def cell(self) -> np.ndarray:
         """(n,) position of each row in the unit x period matrix, row by row; negative where a key is missing."""
+        if self.codes is None:
+            return np.arange(len(self.units) * len(self.periods))
         cell = self.unit * len(self.periods)
         cell += self.period
         if len(cell) and (self.unit.min() < 0 or self.period.min() < 0):
             cell[(self.unit < 0) | (self.period < 0)] = -1
         return cell
+
+    @cached_property
+    def complete(self) -> bool:
+        """Whether rows are the units one after another, each in all periods."""
+        size = len(self.units) * len(self.periods)
+        return self.codes is None or (len(self.unit) == size and bool((self.cell == np.arange(size)).all()))
 
 
 def read_keys(units: pd.Series, periods: pd.Series) -> Keys:
@@ -52,6 +73,8 @@ def read_keys(units: pd.Series, periods: pd.Series) -> Keys:
     >>> keys.units.tolist(), keys.unit.tolist(), keys.cell.tolist()
     (['A', 'B'], [1, 0, 0], [2, 0, 1])
     """
+    if (keys := _read_grid(units, periods)) is not None:
+        return keys
     labels, unit = code_labels(units)
     parsed, unreadable = recognise_periods(periods)
     if unreadable.any():
@@ -60,7 +83,28 @@ def read_keys(units: pd.Series, periods: pd.Series) -> Keys:
         period[~unreadable] = inverse
     else:
         ordinals, period = _code_integers(parsed.ordinal)
-    return Keys(labels, unit, ordinals, period, str(parsed.kind), is_text(periods))
+    return Keys(labels, ordinals, (unit, period), str(parsed.kind), is_text(periods))
+
+
+def _read_grid(units: pd.Series, periods: pd.Series) -> Keys | None:
+    """Read whole numbers that are a grid in order, the most common form of a large panel, from its edges; None where they are not."""
+    columns = [values.to_numpy() for values in (units, periods) if isinstance(values.dtype, np.dtype)]
+    if len(columns) < 2 or any(values.dtype.kind not in "iu" for values in columns):
+        return None
+    unit, period = columns
+    later = np.flatnonzero(unit[:LONGEST] != unit[:1])
+    length = int(later[0]) if len(later) else len(unit)
+    if not length or len(unit) % length:
+        return None
+    by_unit, by_period = unit.reshape(-1, length), period.reshape(-1, length)
+    first, steps = by_unit[:, 0], by_period[0]
+    if not ((first[1:] > first[:-1]).all() and (steps[1:] > steps[:-1]).all() and first[-1] <= LARGEST):
+        return None
+    if not ((by_period == steps).all() and (by_unit == first[:, None]).all()):
+        return None
+    parsed, unreadable = recognise_periods(pd.Series(steps))
+    labels = pd.Index(first.astype(np.int64))
+    return None if unreadable.any() else Keys(labels, parsed.ordinal, None, str(parsed.kind), from_text=False)
 
 
 def code_labels(values: pd.Series) -> tuple[pd.Index, np.ndarray]:

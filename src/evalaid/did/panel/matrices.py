@@ -234,10 +234,9 @@ def build_matrices(panel: Panel, treatment: Treatment, *, keep_path: bool = Fals
     keys = panel.keys
     shape = (len(keys.units), len(keys.periods))
     keep: slice | np.ndarray = ~treatment.always if treatment.always.any() else slice(None)
-    in_order = panel.observed is None and bool((keys.cell[1:] > keys.cell[:-1]).all())
 
     def matrix(values: np.ndarray) -> np.ndarray:
-        if in_order:
+        if keys.complete:
             filled = values
         else:
             filled = np.zeros(shape[0] * shape[1])

@@ -1,9 +1,10 @@
-"""What a panel must satisfy, written as one pandera schema whose checks are passes over whole columns."""
+"""What a panel must satisfy: rules that are passes over whole columns, and one pandera schema of them that finds the failing rows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -71,14 +72,22 @@ def check_columns(
     0   1  share  86.9  share outside 0 to 1
     """
     checked = dict(numeric)
-    if keys is not None:
+    if keys is not None and not (keys.complete and cluster is None and STRATUM not in checked):
         checked |= {UNIT: keys.unit, PERIOD: keys.period, CELL: keys.cell}
     if cluster is not None:
         checked[CLUSTER] = cluster
-    if not checked:
+    highest = HIGHEST[outcome_unit]
+    by_column, wide = _rules(tuple(checked), highest)
+    whole = all(rule.holds(checked).all() for rule in wide)
+    if whole and all(rule.holds(checked[name]).all() for name, rules in by_column.items() for rule in rules):
         return
     asked = _ask(numeric[OUTCOME]) if OUTCOME in numeric and declared is None else ""
-    schema = _schema(tuple(checked), HIGHEST[outcome_unit], asked or f"values from 0 to {HIGHEST[outcome_unit]:g}")
+    by_column, wide = _rules(tuple(checked), highest, asked or f"values from 0 to {highest:g}")
+    columns = {
+        name: pa.Column(checks=[_check(rule, _values) for rule in rules], nullable=True)
+        for name, rules in by_column.items()
+    }
+    schema = pa.DataFrameSchema(columns, checks=[_check(rule, _arrays) for rule in wide])
     try:
         schema.validate(pd.DataFrame(checked, copy=False), lazy=True, inplace=True)
     except pa.errors.SchemaErrors as error:
@@ -117,72 +126,86 @@ def _translate(
 INDICATOR = "0 or 1 (or False and True) in every row; make them of other words first, such as frame[column] == 'yes'"
 
 
-@lru_cache(maxsize=64)
-def _schema(columns: tuple[str, ...], highest: float, in_range: str) -> pa.DataFrameSchema:
-    """Write down what the named columns must satisfy."""
-    finite = _check(_finite, "missing, infinite or not a number", "a finite number in every row")
-    count = [finite, _check(_not_negative, "count below 0", "counts of 0 or more")]
-    outcome = [_check(_finite, "missing, infinite or not a number", "a finite number (or no row: a gap is allowed)")]
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One thing that must hold in every row: ``holds`` gives one bool per row of a column, or of all columns by name."""
+
+    holds: Callable[[Any], np.ndarray]
+    fault: str
+    expected: str
+
+
+def _rules(columns: tuple[str, ...], highest: float, in_range: str = "") -> tuple[dict[str, list[Rule]], list[Rule]]:
+    """Write down what each of the named columns must satisfy, and what several of them must together."""
+    finite = Rule(_finite, "missing, infinite or not a number", "a finite number in every row")
+    count = [finite, Rule(_not_negative, "count below 0", "counts of 0 or more")]
+    outcome = [Rule(_finite, "missing, infinite or not a number", "a finite number (or no row: a gap is allowed)")]
     if np.isfinite(highest):
-        outcome.append(_check(partial(_between, highest=highest), f"share outside 0 to {highest:g}", in_range))
-    checks = {
-        UNIT: [_check(_not_negative, "unit is missing", "a label in every row")],
-        PERIOD: [_check(_not_negative, "period is missing or not readable", EXPECTED_PERIODS)],
-        CELL: [_check(_unrepeated, REPEATED, "one row for each unit and period")],
+        outcome.append(Rule(partial(_between, highest=highest), f"share outside 0 to {highest:g}", in_range))
+    rules = {
+        UNIT: [Rule(_not_negative, "unit is missing", "a label in every row")],
+        PERIOD: [Rule(_not_negative, "period is missing or not readable", EXPECTED_PERIODS)],
+        CELL: [Rule(_unrepeated, REPEATED, "one row for each unit and period")],
         OUTCOME: outcome,
         INSIDE: count,
         TOTAL: count,
-        WEIGHT: [_check(_positive_and_finite, "weight is missing, infinite or not above 0", "finite weights above 0")],
-        CLUSTER: [_check(_not_negative, "cluster is missing", "a label in every row")],
-        STRATUM: [_check(_not_negative, "stratum is missing", "a label in every row")],
+        WEIGHT: [Rule(_positive_and_finite, "weight is missing, infinite or not above 0", "finite weights above 0")],
+        CLUSTER: [Rule(_not_negative, "cluster is missing", "a label in every row")],
+        STRATUM: [Rule(_not_negative, "stratum is missing", "a label in every row")],
         EXPOSURE: [
-            _check(partial(_between, highest=1.0), "exposure outside 0 to 1", "a part of the period, from 0 to 1"),
+            Rule(partial(_between, highest=1.0), "exposure outside 0 to 1", "a part of the period, from 0 to 1"),
             finite,
         ],
-        PARTIAL: [_check(_zero_or_one, "partial is neither 0 nor 1", INDICATOR)],
-        TREATED: [_check(_zero_or_one, "treated is neither 0 nor 1", INDICATOR)],
+        PARTIAL: [Rule(_zero_or_one, "partial is neither 0 nor 1", INDICATOR)],
+        TREATED: [Rule(_zero_or_one, "treated is neither 0 nor 1", INDICATOR)],
     }
     wide = []
     if {INSIDE, TOTAL} <= set(columns):
-        wide.append(_check(_inside_at_most_total, INSIDE_ABOVE, "inside <= total"))
+        wide.append(Rule(_inside_at_most_total, INSIDE_ABOVE, "inside <= total"))
     if {UNIT, CLUSTER} <= set(columns):
-        wide.append(_check(partial(_constant, role=CLUSTER), CLUSTER_VARIES, "one cluster for each unit"))
+        wide.append(Rule(partial(_constant, role=CLUSTER), CLUSTER_VARIES, "one cluster for each unit"))
     if {UNIT, STRATUM} <= set(columns):
-        wide.append(_check(partial(_constant, role=STRATUM), STRATUM_VARIES, "one stratum for each unit"))
-    return pa.DataFrameSchema(
-        {name: pa.Column(checks=checks.get(name, finite), nullable=True) for name in columns}, checks=wide
+        wide.append(Rule(partial(_constant, role=STRATUM), STRATUM_VARIES, "one stratum for each unit"))
+    return {name: rules.get(name, [finite]) for name in columns}, wide
+
+
+def _check(rule: Rule, read: Callable[[Any], Any]) -> pa.Check:
+    """Make a pandera check of a rule; ``read`` gives it arrays."""
+    return pa.Check(
+        lambda data: pd.Series(rule.holds(read(data))), name=rule.fault, error=rule.expected, ignore_na=False
     )
 
 
-def _check(holds: Callable[[Any], np.ndarray], fault: str, expected: str) -> pa.Check:
-    """Make a pandera check from a function of a column (or of the frame) that gives one bool per row."""
-    return pa.Check(lambda values: pd.Series(holds(values)), name=fault, error=expected, ignore_na=False)
+def _values(column: pd.Series) -> np.ndarray:
+    return column.to_numpy()
 
 
-def _finite(values: pd.Series) -> np.ndarray:
-    return np.asarray(np.isfinite(values.to_numpy()))
+def _arrays(frame: pd.DataFrame) -> dict[str, np.ndarray]:
+    return {str(name): frame[name].to_numpy() for name in frame}
 
 
-def _positive_and_finite(values: pd.Series) -> np.ndarray:
-    return (values.to_numpy() > 0) & (values.to_numpy() < np.inf)
+def _finite(values: np.ndarray) -> np.ndarray:
+    return np.asarray(np.isfinite(values))
 
 
-def _zero_or_one(values: pd.Series) -> np.ndarray:
-    return np.isin(values.to_numpy(), (0.0, 1.0))
+def _positive_and_finite(values: np.ndarray) -> np.ndarray:
+    return (values > 0) & (values < np.inf)
 
 
-def _not_negative(values: pd.Series) -> np.ndarray:
-    return ~(values.to_numpy() < 0)
+def _zero_or_one(values: np.ndarray) -> np.ndarray:
+    return np.isin(values, (0.0, 1.0))
 
 
-def _between(values: pd.Series, highest: float) -> np.ndarray:
-    numbers = values.to_numpy()
-    return ~((numbers < 0) | ((numbers > highest) & (numbers < np.inf)))
+def _not_negative(values: np.ndarray) -> np.ndarray:
+    return ~(values < 0)
 
 
-def _unrepeated(cell: pd.Series) -> np.ndarray:
+def _between(values: np.ndarray, highest: float) -> np.ndarray:
+    return ~((values < 0) | ((values > highest) & (values < np.inf)))
+
+
+def _unrepeated(codes: np.ndarray) -> np.ndarray:
     """Find which rows have a unit and period of their own; rows without a key fail elsewhere."""
-    codes = cell.to_numpy()
     placed = codes if not len(codes) or codes.min() >= 0 else codes[codes >= 0]
     seen = np.zeros(int(codes.max(initial=0)) + 1, dtype=bool)
     seen[placed] = True
@@ -191,10 +214,10 @@ def _unrepeated(cell: pd.Series) -> np.ndarray:
     return np.asarray((np.bincount(placed)[codes] == 1) | (codes < 0))
 
 
-def _inside_at_most_total(frame: pd.DataFrame) -> np.ndarray:
-    return ~(frame[INSIDE].to_numpy() > frame[TOTAL].to_numpy())
+def _inside_at_most_total(columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    return ~(columns[INSIDE] > columns[TOTAL])
 
 
-def _constant(frame: pd.DataFrame, role: str) -> np.ndarray:
-    unit = frame[UNIT].to_numpy()
-    return np.asarray(~varies_within(unit, frame[role].to_numpy())[unit])
+def _constant(columns: Mapping[str, np.ndarray], role: str) -> np.ndarray:
+    unit = columns[UNIT]
+    return np.asarray(~varies_within(unit, columns[role])[unit])

@@ -15,6 +15,9 @@ from evalaid.did.panel.keys import Keys, code_labels, is_text, varies_within
 NO_COHORT = np.iinfo(np.int64).min
 """Stands for "missing" among whole numbers inside this module; outside it, never treated is a missing cohort."""
 
+LARGEST_ITEM = 8
+"""Bytes of a number that can be compared bit by bit."""
+
 _INDICATORS = ({"0", "1"}, {"0.0", "1.0"}, {"false", "true"})
 
 _ZERO_DATES = (
@@ -59,6 +62,8 @@ def gather_treatment(keys: Keys, cohort: pd.Series, faults: Faults) -> Treatment
     >>> gather_treatment(panel.keys, table["first_treated"], Faults()).stated.to_dict()
     {'A': 2020.0, 'B': nan}
     """
+    if (by_unit := _read_once(keys, cohort)) is not None and not faults and len(keys.units):
+        return _place(keys, _stated(keys, by_unit, cohort))
     ordinal, faulty = _read_ordinals(keys, cohort, faults)
     if not faulty.any():
         varies = varies_within(keys.unit, ordinal)
@@ -68,8 +73,28 @@ def gather_treatment(keys: Keys, cohort: pd.Series, faults: Faults) -> Treatment
         return None
     by_unit = np.full(len(keys.units), NO_COHORT, dtype=np.int64)
     by_unit[keys.unit] = ordinal
-    stated = np.where(by_unit == NO_COHORT, np.nan, by_unit.astype(np.float64))
-    return _place(keys, pd.Series(stated, index=keys.units, name=cohort.name))
+    return _place(keys, _stated(keys, by_unit, cohort))
+
+
+def _stated(keys: Keys, by_unit: np.ndarray, cohort: pd.Series) -> pd.Series:
+    values = np.where(by_unit == NO_COHORT, np.nan, by_unit.astype(np.float64))
+    return pd.Series(values, index=keys.units, name=cohort.name)
+
+
+def _read_once(keys: Keys, cohort: pd.Series) -> np.ndarray | None:
+    """Read the ordinal of each unit from one of its rows, (N,); None where rows of a unit differ, or to find the faulty ones."""
+    if not isinstance(cohort.dtype, np.dtype) or cohort.dtype.kind not in "iuf" or cohort.dtype.itemsize > LARGEST_ITEM:
+        return None
+    if not keys.complete:
+        return None
+    values = cohort.to_numpy().reshape(len(keys.units), -1)
+    bits = values.view(f"i{values.itemsize}")  # where a missing value equals another
+    if not (bits == bits[:, :1]).all():
+        return None
+    units, found = np.arange(len(keys.units)), Faults()
+    once = pd.Series(values[:, 0], name=cohort.name)
+    ordinal, _ = _read_ordinals(replace(keys, codes=(units, np.zeros_like(units))), once, found)
+    return None if found else ordinal
 
 
 def gather_first_treated(
@@ -340,11 +365,12 @@ def _place(keys: Keys, stated: pd.Series) -> Treatment:
             f"{_units(always.sum())} treated at or before the first {keys.kind} ({named}); they have no untreated "
             "period and are kept out of every comparison"
         )
+    reason = f"always treated: the cohort is at or before the first {keys.kind} ({named})"
     excluded = pd.DataFrame(
         {
             "unit": keys.units[always],
             "cohort": stated.to_numpy()[always].astype(np.int64),
-            "reason": f"always treated: the cohort is at or before the first {keys.kind} ({named})",
+            "reason": pd.array([reason] * int(always.sum()), dtype="str"),
         }
     )
     return Treatment(stated, cohort, always, excluded, tuple(notes))

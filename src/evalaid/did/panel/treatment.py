@@ -85,7 +85,7 @@ def _read_once(keys: Keys, cohort: pd.Series) -> np.ndarray | None:
     """Read the ordinal of each unit from one of its rows, (N,); None where rows of a unit differ, or to find the faulty ones."""
     if not isinstance(cohort.dtype, np.dtype) or cohort.dtype.kind not in "iuf" or cohort.dtype.itemsize > LARGEST_ITEM:
         return None
-    if not keys.complete:
+    if not keys.complete or not len(keys.units):
         return None
     values = cohort.to_numpy().reshape(len(keys.units), -1)
     bits = values.view(f"i{values.itemsize}")  # where a missing value equals another

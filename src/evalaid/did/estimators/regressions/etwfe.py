@@ -14,6 +14,7 @@ from evalaid.did.effects.effects import Convention, Effects
 from evalaid.did.effects.influence import Block, Influence, Rows
 from evalaid.did.effects.likelihood import Family, fit_cells
 from evalaid.did.effects.linear import PanelData, standardise
+from evalaid.did.estimators.common.cohort_sums import LeaveOut, constant_weights, gaps_without, sums_without
 from evalaid.did.estimators.common.method import (
     Method,
     Needs,
@@ -119,10 +120,11 @@ def fit_etwfe(design: Design, options: EtwfeOptions) -> Effects:
         event_time=event_time[cohort, period],
     )
     observations = int(np.count_nonzero(mass))
-    contrasts = None
+    contrasts, leave_out = None, None
     if options.family == "gaussian" and not names:
         data = PanelData(matrices.outcome, observation_mass(matrices), np.empty((0, *matrices.outcome.shape)), rows)
         contrasts = Contrasts(LeastSquares(data, columns, "none"), np.eye(columns.shape[2], n_cells))
+        leave_out = None if within else _leave_out(matrices, cohort, period, base)
     return Effects(
         cells=cells,
         value=fit.value,
@@ -135,7 +137,27 @@ def fit_etwfe(design: Design, options: EtwfeOptions) -> Effects:
         convention=Convention("regression", "normal", observations, fit.rank),
         aggregation="fixed",
         contrasts=contrasts,
+        leave_out=leave_out,
     )
+
+
+def _leave_out(
+    matrices: Matrices, cohort: NDArray[np.intp], period: NDArray[np.intp], base: NDArray[np.bool_]
+) -> LeaveOut | None:
+    """Return the estimates without some units from sums by cohort and period; None where units are missing or weights change.
+
+    A dummy takes its cell out of the fit, so that cohort and period effects are those of the cells without one.
+    """
+    if not constant_weights(matrices):
+        return None
+    untreated = np.ones((len(matrices.cohorts) + 1, matrices.n_periods), dtype=bool)
+    untreated[cohort[~base], period[~base]] = False
+
+    def leave_out(codes: NDArray[np.int64], count: int) -> Floats:
+        values = gaps_without(sums_without(matrices, codes, count), untreated, cohort, period)
+        return np.where(base, 0.0, values)
+
+    return leave_out
 
 
 def _fit_means(

@@ -61,6 +61,18 @@ class Group:
                 products[:, k] += cohort.sums(np.einsum("it,it->i", x[cohort.units], weighted))
         return products
 
+    @cached_property
+    def parts(self) -> tuple[Floats, Floats] | None:
+        """Units by cluster and cohort (n, cohorts), and ``Z_i'Z_i`` of one unit of each cohort (cohorts, E, E); None with weights or covariates."""
+        data, width = self.data, len(self.T)
+        if data.mass is not None or len(data.covariates):
+            return None
+        one = np.eye(data.n_periods) - data.absorbed / data.n_periods
+        grams = np.zeros((len(self.members), width, width))
+        for gram, cohort in zip(grams, self.members, strict=True):
+            gram[cohort.at, cohort.at] = cohort.turned(cohort.turned(one).T)
+        return np.array([np.diff(cohort.bounds) for cohort in self.members], dtype=np.float64).T, grams
+
     def grams(self) -> Iterator[tuple[slice, Floats]]:
         """Return ``Z_g'MZ_g``, some clusters at a time.
 
@@ -76,6 +88,9 @@ class Group:
             yield slice(start, stop), self._gram(start, stop)
 
     def _gram(self, start: int, stop: int) -> Floats:
+        if self.parts is not None:
+            counts, each = self.parts
+            return np.asarray(np.tensordot(counts[start:stop], each, axes=1))
         grams = np.zeros((stop - start, len(self.T), len(self.T)))
         first = len(self.T) - len(self.data.covariates)
         for members in self.members:

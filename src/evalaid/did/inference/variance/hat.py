@@ -116,16 +116,16 @@ def without_cluster(
 
 
 def scores_without(
-    gram: Floats, inverse: Floats, scores: Floats, c: Floats, size: Floats
+    gram: Floats, inverse: Floats, scores: Floats, c: Floats, size: Floats, kernel: Floats | None = None
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """Return scores of clusters at the coefficients estimated without them, ``(I - A_g R)^-1 s_g``, and the combinations lost with them.
 
     Shapes: gram (n, E, E) or (1, E, E), inverse (E, E), scores (n, E), c (E, cells): ``R`` times the combinations, size (cells,): their
-    variation in the whole regression; returns (n, E), (as many as matrices, cells).
+    variation in the whole regression; returns (n, E), (as many as matrices, cells). ``kernel`` is ``A_g R`` where it is known.
     """
     count, width = len(gram), gram.shape[1]
     right = scores.reshape(count, -1, width)
-    kernel = gram @ inverse
+    kernel = gram @ inverse if kernel is None else kernel
     regular = np.einsum("gij,gji->g", kernel, kernel) < REGULAR**2
     free, lost = np.empty_like(right), np.zeros((count, c.shape[1]), dtype=bool)
     free[regular] = np.linalg.solve(np.eye(width) - kernel[regular], right[regular].swapaxes(1, 2)).swapaxes(1, 2)

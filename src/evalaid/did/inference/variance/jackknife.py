@@ -174,13 +174,17 @@ def _regression_changes(effects: Effects, codes: NDArray[np.int64], count: int) 
     for group in group_clusters(problem, inverse.ravel(), len(present)):
         c = group.T @ weights
         own = group.T @ problem.inverse @ group.T.T
+        turned = None if group.parts is None else group.parts[1] @ own
         for rows, gram in group.grams():
             code = present[group.clusters[rows]]
             wanted = code < count
             if not wanted.any():
                 continue
             kept = wanted if len(gram) == len(wanted) else slice(None)
-            scores, lost = scores_without(gram[kept], own, group.scores[rows][wanted], c, size)
+            kernel = None
+            if group.parts is not None and turned is not None and len(gram) == len(wanted):
+                kernel = np.tensordot(group.parts[0][rows][wanted], turned, axes=1)
+            scores, lost = scores_without(gram[kept], own, group.scores[rows][wanted], c, size, kernel)
             changes[code[wanted]] = np.where(lost, np.nan, -scores @ c)
     return changes
 

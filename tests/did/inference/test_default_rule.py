@@ -73,6 +73,21 @@ def test_closed_forms_are_the_estimates_made_again(method, weight, by):
     np.testing.assert_allclose(ours, again, atol=SAME)
 
 
+@pytest.mark.parametrize("anticipation", [0, 1])
+def test_extended_effects_with_leads_are_the_estimates_made_again(anticipation):
+    frame = counties()
+    rng = np.random.default_rng(4)
+    frame["area"] = frame["county"].map({name: rng.integers(0, 14) for name in frame["county"].unique()})
+    effects = ea.estimate(
+        diagnose(frame, cluster="area", anticipation=anticipation), "etwfe", comparison="never_treated"
+    )
+    clusters = clusters_of(effects)
+    every = np.arange(len(clusters))
+    ours, again = (exact_changes(one, clusters, every) for one in (effects, without_closed_forms(effects)))
+    assert (np.isnan(ours) == np.isnan(again)).all()
+    np.testing.assert_allclose(ours, again, atol=SAME)
+
+
 def test_a_cluster_with_all_that_was_seen_in_a_period_is_left_out_by_estimating_again():
     frame = simulate(6, n_units=24, cohorts=(4, 6, None))
     frame = frame[(frame["quarter"] != 3) | (frame["prefecture"] == "P00")]

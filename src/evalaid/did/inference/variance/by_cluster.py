@@ -87,6 +87,17 @@ class Group:
             stop = min(start + step, count)
             yield slice(start, stop), self._gram(start, stop)
 
+    def kernels(self, inverse: Floats) -> Iterator[tuple[slice, Floats, Floats | None]]:
+        """Return ``Z_g'MZ_g`` times ``inverse`` (E, E), some clusters at a time, and the first factor where it was made for that."""
+        if self.same or self.parts is None:
+            yield from ((rows, gram @ inverse, gram) for rows, gram in self.grams())
+            return
+        counts, each = self.parts
+        turned, step = each @ inverse, max(1, BATCH // len(self.T) ** 2)
+        for start in range(0, len(counts), step):
+            rows = slice(start, min(start + step, len(counts)))
+            yield rows, np.tensordot(counts[rows], turned, axes=1), None
+
     def _gram(self, start: int, stop: int) -> Floats:
         if self.parts is not None:
             counts, each = self.parts

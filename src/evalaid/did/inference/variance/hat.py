@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,28 +116,44 @@ def without_cluster(
 
 
 def scores_without(
-    gram: Floats, inverse: Floats, scores: Floats, c: Floats, size: Floats, kernel: Floats | None = None
+    kernel: Floats,
+    gram: Callable[[NDArray[np.bool_]], Floats],
+    inverse: Floats,
+    scores: Floats,
+    c: Floats,
+    size: Floats,
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """Return scores of clusters at the coefficients estimated without them, ``(I - A_g R)^-1 s_g``, and the combinations lost with them.
 
-    Shapes: gram (n, E, E) or (1, E, E), inverse (E, E), scores (n, E), c (E, cells): ``R`` times the combinations, size (cells,): their
-    variation in the whole regression; returns (n, E), (as many as matrices, cells). ``kernel`` is ``A_g R`` where it is known.
+    Shapes: kernel ``A_g R`` (n, E, E) or (1, E, E), gram A_g of some of these, inverse (E, E), scores (n, E), c (E, cells): ``R`` times
+    the combinations, size (cells,): their variation in the whole regression; returns (n, E), (as many as matrices, cells).
     """
-    count, width = len(gram), gram.shape[1]
+    count, width = len(kernel), kernel.shape[1]
     right = scores.reshape(count, -1, width)
-    kernel = gram @ inverse if kernel is None else kernel
-    regular = np.einsum("gij,gji->g", kernel, kernel) < REGULAR**2
+    regular = _none_near_one(kernel)
     free, lost = np.empty_like(right), np.zeros((count, c.shape[1]), dtype=bool)
-    free[regular] = np.linalg.solve(np.eye(width) - kernel[regular], right[regular].swapaxes(1, 2)).swapaxes(1, 2)
+    rest = -kernel if regular.all() else -kernel[regular]
+    np.einsum("gii->gi", rest)[:] += 1.0
+    free[regular] = np.linalg.solve(rest, right[regular].swapaxes(1, 2)).swapaxes(1, 2)
     if not regular.all():
-        leverage, turned = diagonalise(gram[~regular], inverse)
-        directions = gram[~regular] @ turned
+        grams = gram(~regular)
+        leverage, turned = diagonalise(grams, inverse)
+        directions = grams @ turned
         alone = 1.0 - leverage <= ALONE
         factor = np.where(alone, 0.0, leverage / np.where(alone, 1.0, 1.0 - leverage))
         free[~regular] = right[~regular] + (right[~regular] @ turned * factor[:, None, :]) @ directions.swapaxes(1, 2)
         loads = directions.swapaxes(1, 2) @ c
         lost[~regular] = np.einsum("gek,ge->gk", loads**2, alone.astype(float)) > ALONE * size
     return free.reshape(scores.shape), lost
+
+
+def _none_near_one(kernel: Floats) -> NDArray[np.bool_]:
+    """Bound the leverages of clusters, the eigenvalues of ``A_g R``, by the sum of their squares, or of their fourth powers."""
+    below = np.asarray(np.einsum("gij,gji->g", kernel, kernel) < REGULAR**2)
+    unclear = np.flatnonzero(~below)
+    squared = kernel[unclear] @ kernel[unclear]
+    below[unclear] = np.einsum("gij,gji->g", squared, squared) < REGULAR**4
+    return below
 
 
 def _solve_by_direction(

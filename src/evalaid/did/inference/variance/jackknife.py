@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from evalaid.base.errors import EstimationError, InferenceError
 from evalaid.did.effects.effects import Effects
 from evalaid.did.effects.without import Without
 from evalaid.did.inference.shares import Shares, count_units, degrees_behind, effective_clusters, shares_of
-from evalaid.did.inference.variance.by_cluster import group_clusters
+from evalaid.did.inference.variance.by_cluster import Group, group_clusters
 from evalaid.did.inference.variance.cluster import Clusters, small_sample_factor
 from evalaid.did.inference.variance.hat import scores_without
 
@@ -174,19 +174,25 @@ def _regression_changes(effects: Effects, codes: NDArray[np.int64], count: int) 
     for group in group_clusters(problem, inverse.ravel(), len(present)):
         c = group.T @ weights
         own = group.T @ problem.inverse @ group.T.T
-        turned = None if group.parts is None else group.parts[1] @ own
-        for rows, gram in group.grams():
+        for rows, kernel, gram in group.kernels(own):
             code = present[group.clusters[rows]]
-            wanted = code < count
-            if not wanted.any():
+            wanted = np.flatnonzero(code < count)
+            if not len(wanted):
                 continue
-            kept = wanted if len(gram) == len(wanted) else slice(None)
-            kernel = None
-            if group.parts is not None and turned is not None and len(gram) == len(wanted):
-                kernel = np.tensordot(group.parts[0][rows][wanted], turned, axes=1)
-            scores, lost = scores_without(gram[kept], own, group.scores[rows][wanted], c, size, kernel)
+            some = wanted if len(kernel) == len(code) > len(wanted) else slice(None)
+            gram_of = partial(_grams_of, group, rows.start + wanted, None if gram is None else gram[some])
+            scores, lost = scores_without(kernel[some], gram_of, own, group.scores[rows][wanted], c, size)
             changes[code[wanted]] = np.where(lost, np.nan, -scores @ c)
     return changes
+
+
+def _grams_of(group: Group, clusters: Codes, known: Floats | None, which: NDArray[np.bool_]) -> Floats:
+    """Return the Gram matrices of some clusters, from those of one unit of each cohort where they are not known."""
+    if known is not None or group.parts is None:
+        assert known is not None  # noqa: S101  (only sums of cohorts are not made at once)
+        return known[which]
+    counts, each = group.parts
+    return np.asarray(np.tensordot(counts[clusters[which]], each, axes=1))
 
 
 def joint_covariance(effects: Effects, clusters: Clusters, vcov: str) -> Floats:

@@ -132,3 +132,67 @@ def test_no_open_start_asks_for_the_stated_estimate_only():
     found = try_starts(empty, lambda moved: asked.append(moved) or row)
     assert asked == [{}]
     assert found.largest == 1.0
+
+
+@pytest.mark.parametrize(
+    ("start", "kind", "part"),
+    [
+        ("2014-04-01", "year", 0.75),
+        ("2014-01-01", "year", 1.0),
+        ("2014-04-16", "year", (8 + 15 / 30) / 12),
+        ("2014-12-31", "year", 1 / 31 / 12),
+        ("2014-02", "year", 11 / 12),  # known to the month: its first day
+        ("2014-02-15", "quarter", 0.5),
+        ("2014-02-15", "month", 0.5),
+        ("2016-02-15", "month", 15 / 29),
+    ],
+)
+def test_the_part_of_a_period_that_is_left_after_a_start(start, kind, part):
+    assigned = ea.assign_cohorts(roster(start), kind, "part_of_period")
+    first = assigned.cohort_by_unit["C0"]
+    later = "2018" + {"year": "", "quarter": "Q1", "month": "-01"}[kind]
+    earlier = later.replace("2018", "2010")
+    periods = pd.Series([earlier, str(first), later, str(first)])
+    found = assigned.exposure(pd.Series(["C0", "C0", "C0", "never"]), periods)
+    assert found.tolist() == pytest.approx([0.0, part, 1.0, 0.0], abs=EXACT)
+    whole = ea.assign_cohorts(roster(start), kind).exposure(pd.Series(["C0"]), pd.Series([str(first)]))
+    assert whole.tolist() == [1.0]
+
+
+@pytest.mark.parametrize("method", ["twfe", "sun_abraham"])
+def test_an_effect_in_proportion_to_the_part_of_the_first_year_is_found(method):
+    starts = {"C0": "2014-04-01", "C1": "2014-10-01", "C2": "2015-07-01"}
+    part = {"C0": (2014, 0.75), "C1": (2014, 0.25), "C2": (2015, 0.5)}
+    frame = panel()
+    rng = np.random.default_rng(3)
+    level = frame["county"].map(dict(zip(frame["county"].unique(), rng.normal(size=10), strict=True)))
+    treated = [
+        0.0 if unit not in part or year < part[unit][0] else part[unit][1] if year == part[unit][0] else 1.0
+        for unit, year in zip(frame["county"], frame["year"], strict=True)
+    ]
+    frame["y"] = level + 0.1 * frame["year"] + 2.0 * np.array(treated)
+    given = {"unit": "county", "period": "year", "outcome": "y", "rule": "part_of_period"}
+    found = ea.vary_starts(frame, roster(*starts.values()), method, **given)
+    assert found.table["estimate"].tolist() == pytest.approx([2.0], abs=1e-9)
+    about = ea.vary_starts(frame, roster("2014-04-01", "2014-10-01", "about 2015"), method, **given)
+    assert about.table["reason"].eq("").all()
+
+
+def test_a_period_in_which_a_start_falls_is_no_base():
+    """First full periods: the year of the start is left out for its unit, with the stated and with moved starts."""
+    frame = panel()
+    frame["share"] = 0.1 + 0.01 * (frame["year"] - 2010)
+    inside = (frame["county"] == "C0") & (frame["year"] == 2014)
+    frame["share"] += 0.2 * ((frame["county"] == "C0") & (frame["year"] > 2014)) + 0.5 * inside
+    given = {"unit": "county", "period": "year", "outcome": "share", "rule": "first_full_period"}
+    found = ea.vary_starts(frame, roster("2014-05-01"), "callaway_santanna", **given, adjustment="none")
+    assert found.table["estimate"].tolist() == pytest.approx([0.2], abs=1e-9)
+
+
+def test_moved_starts_keep_the_others():
+    assigned = ea.assign_cohorts(roster("2014-04-01", "2015-07-01"), "year", "part_of_period").move({"C1": 2016})
+    assert assigned.cohort_by_unit.to_dict() == {"C0": 2014, "C1": 2016}
+    assert assigned.frame["part"].tolist() == [0.75, 1.0]
+    full = ea.assign_cohorts(roster("2014-04-01"), "year", "first_full_period")
+    assert full.partial_by_unit.to_dict() == {"C0": 2014}
+    assert full.move({"C0": 2017}).partial_by_unit.to_dict() == {"C0": 2016}

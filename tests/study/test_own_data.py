@@ -17,6 +17,7 @@ from evalaid.base.errors import EvalaidError, ReadingError, StudyError
 from evalaid.base.project import list_studies
 from evalaid.cli import main
 from evalaid.did.estimators.identities import check_identities
+from evalaid.report.questions.alternatives import compare_methods
 from evalaid.report.questions.analysis import estimate_main
 from evalaid.report.questions.dense_check import check_with_dummies
 from evalaid.report.questions.describe import describe_sample
@@ -415,6 +416,29 @@ def test_a_part_of_a_period_that_the_start_rule_leaves_out_is_refused(project, t
     begin_study("mine", tmp_path / "panel.csv", columns={"outcome": "share", "cohort": "first", "exposure": "part"})
     with pytest.raises(StudyError, match="exposure counts the period of the start by its part, and start_rule"):
         load_study("mine").change({"start_rule": "first_full_period"})
+
+
+def test_dates_of_a_roster_say_the_part_of_the_first_year(project, tmp_path):
+    """An effect of 4 points in proportion: the method that counts the year of a start by its part finds it, others less."""
+    begun = {"C00": (2016, 0.75, "2016-04-01"), "C01": (2016, 0.25, "2016-10-01"), "C02": (2017, 0.5, "2017-07-01")}
+    rows = []
+    for number, year in itertools.product(range(20), range(2012, 2021)):
+        first, part, _ = begun.get(f"C{number:02d}", (9999, 0.0, ""))
+        treated = part if year == first else float(year > first)
+        rows.append((f"C{number:02d}", year, 0.5 + 0.01 * number + 0.005 * (year - 2012) + 0.04 * treated))
+    pd.DataFrame(rows, columns=["county", "year", "share"]).to_csv(tmp_path / "panel.csv", index=False)
+    starts = pd.DataFrame([(unit, date) for unit, (*_, date) in begun.items()], columns=["county", "start"])
+    starts.to_csv(tmp_path / "roster.csv", index=False)
+    begin_study("mine", tmp_path / "panel.csv", tmp_path / "roster.csv", data_kind="simulated")
+    spec = load_study("mine")
+    found = compare_methods(spec).set_index("key")["estimate"]
+    assert found["by_part"] == pytest.approx(4.0, abs=1e-6)
+    assert found["main"] < 3.9
+    counted = spec.change({"start_rule": "part_of_period"})
+    sample = describe_sample(counted, load_design(counted)).set_index("key")
+    assert (sample.loc["partly_treated", "value"], vary_study_starts(counted).table.empty) == (3, True)
+    with pytest.raises(StudyError, match="takes the part from the dates of a roster"):
+        spec.change({"start_rule": "part_of_period", "exposure": "share"})
 
 
 def test_where_no_method_applies_the_file_says_what_is_missing(project, tmp_path):

@@ -21,6 +21,12 @@ PATH = "path"
 FIRST_TREATED = "first_treated"
 """The column in which a roster's cohorts join a panel: never a word that a source uses for something else."""
 
+PARTLY_TREATED = "partly_treated"
+"""The column that marks, with 1, the period in which a unit's start falls, where that period does not count."""
+
+TREATED_PART = "treated_part"
+"""The column of the part of each period in which a unit is treated, where the dates of a roster say it."""
+
 NEVER = "never treated"
 """What stands where others have a cohort: a missing cohort, never a number (0, 1000 or infinity would be read as a time)."""
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from calendar import monthrange
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from evalaid.base.errors import RosterError
-from evalaid.base.months import MONTHS, PER_YEAR, Calendar, PeriodKind
-from evalaid.base.periods import containing_period, first_day, label
+from evalaid.base.months import MONTHS, PER_YEAR, Calendar, PeriodKind, read_kind
+from evalaid.base.periods import containing_period, first_day, label, parse_periods
 from evalaid.programme.roster import Roster
 
-RULES = ("containing_period", "first_full_period")
-"""Which period a start belongs to: the one it falls in, or the first one that begins on or after it."""
+RULES = ("containing_period", "first_full_period", "part_of_period")
+"""The first treated period: the one that a start falls in, the first that begins on or after it, or the one it falls in, counted by its part."""
 _MONTHS = {str(kind).removesuffix("-year"): months for kind, months in MONTHS.items()}
 
 
@@ -26,12 +29,12 @@ class Assignment:
     ----------
     frame : pandas.DataFrame
         One row for each unit: ``unit``, ``cohort`` (a year as int, else text such as "2021Q1"), ``ordinal``, ``contains`` (ordinal of the
-        period that holds the start), ``start``,
+        period that holds the start), ``part`` (of the first treated period that counts as treated: below one for ``part_of_period`` only), ``start``,
         ``start_precision``, ``hospital`` of the partnership that decides, ``n_partnerships``.
     kind : str
         "year", "quarter" or "month".
     rule : str
-        "containing_period" or "first_full_period".
+        "containing_period", "first_full_period" or "part_of_period".
     notes : tuple of str
         What was assumed.
     """
@@ -50,11 +53,49 @@ class Assignment:
     def partial_by_unit(self) -> pd.Series:
         """Ordinal of the period in which the start of a unit falls, where it is treated in a part of that period only.
 
-        Empty for the rule ``containing_period``, which counts that period as treated.
+        Empty for the other rules, which count that period as treated.
         """
         return self.frame.loc[self.frame["ordinal"] > self.frame["contains"], ["unit", "contains"]].set_index("unit")[
             "contains"
         ]
+
+    def partial(self, units: pd.Series, periods: pd.Series) -> pd.Series:
+        """Return 1 for the rows of a panel in which a unit's start falls inside a period that does not count, else 0: `diagnose(partial=...)`."""
+        ordinal = parse_periods(periods, self.kind).ordinal
+        return (units.map(self.partial_by_unit) == ordinal).astype(int)
+
+    def exposure(self, units: pd.Series, periods: pd.Series) -> pd.Series:
+        """Return the part of each row's period in which its unit is treated, by the dates of the roster: `diagnose(exposure=...)`.
+
+        0 before the start and for units that are not in the roster, 1 after its period; in that period the months and days that are left
+        of it, a month by its days.
+
+        Examples
+        --------
+        >>> roster = Roster.read(pd.DataFrame({"area": ["P"], "begun": ["2021-04-01"]}), "area", "begun")
+        >>> table = pd.DataFrame({"area": [*"PPPQ"], "year": [2020, 2021, 2022, 2021]})
+        >>> assign_cohorts(roster, "year", "part_of_period").exposure(table["area"], table["year"]).tolist()
+        [0.0, 0.75, 1.0, 0.0]
+        """
+        ordinal = pd.Series(parse_periods(periods, self.kind).ordinal, index=periods.index)
+        by_unit = self.frame.set_index("unit")
+        first, part = units.map(by_unit["ordinal"]), units.map(by_unit["part"])
+        return part.where(ordinal == first, (ordinal > first).astype(float)).fillna(0.0).astype(float)
+
+    def move(self, cohorts: Mapping[Any, Any]) -> Assignment:
+        """Return the assignment with other cohorts of some units, of which nothing is known but the period.
+
+        A moved start may fall inside the period before (``first_full_period``), and counts from the first day of its own otherwise.
+        """
+        frame = self.frame.set_index("unit")
+        for unit, cohort in cohorts.items():
+            ordinal = int(parse_periods(pd.Series([cohort]), self.kind).ordinal[0])
+            contains = ordinal - (self.rule == "first_full_period")
+            frame.loc[unit, ["ordinal", "contains", "part"]] = ordinal, contains, 1.0
+        named = frame["cohort"].astype(object)
+        named.loc[list(cohorts)] = list(cohorts.values())
+        whole = frame.astype({"ordinal": np.int64, "contains": np.int64})
+        return replace(self, frame=whole.assign(cohort=named).reset_index()[list(self.frame)])
 
 
 def assign_cohorts(roster: Roster, kind: str, rule: str = "containing_period") -> Assignment:
@@ -69,8 +110,9 @@ def assign_cohorts(roster: Roster, kind: str, rule: str = "containing_period") -
         The partnerships.
     kind : {"year", "quarter", "month"}
         What one period of the panel is.
-    rule : {"containing_period", "first_full_period"}
-        The period that the start falls in, or the first period that begins on or after the start.
+    rule : {"containing_period", "first_full_period", "part_of_period"}
+        The period that the start falls in, the first period that begins on or after the start, or the period that the start falls in,
+        counted by the part of it that is left (see ``exposure`` of the result).
 
     Returns
     -------
@@ -110,6 +152,7 @@ def assign_cohorts(roster: Roster, kind: str, rule: str = "containing_period") -
             "cohort": cohort,
             "ordinal": ordinal,
             "contains": [containing_period(dated, start.date()) for start in first["start"]],
+            "part": [_part_left(dated, start.date()) if rule == "part_of_period" else 1.0 for start in first["start"]],
             "start": first["start"],
             "start_precision": first["start_precision"],
             "hospital": first["hospital"],
@@ -147,7 +190,14 @@ def possible_cohorts(roster: Roster, kind: str, rule: str = "containing_period")
 
 def _period_of(kind: str, day: dt.date, rule: str) -> int:
     period = containing_period(kind, day)
-    return period if rule == "containing_period" or first_day(kind, period) == day else period + 1
+    return period if rule != "first_full_period" or first_day(kind, period) == day else period + 1
+
+
+def _part_left(kind: str, day: dt.date) -> float:
+    """Return the part of its period that is left on a day, in months, the day's own month by its days."""
+    following = first_day(kind, containing_period(kind, day) + 1)
+    months = (following.year - day.year) * 12 + following.month - day.month
+    return (months - (day.day - 1) / monthrange(day.year, day.month)[1]) / MONTHS[read_kind(kind)[0]]
 
 
 def _list_notes(roster: Roster, first: pd.DataFrame, kind: str) -> tuple[str, ...]:

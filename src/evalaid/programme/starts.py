@@ -15,7 +15,7 @@ from evalaid.base.columns import find_column
 from evalaid.base.effect_columns import ESTIMATE, RESULTS, no_results, results_of
 from evalaid.base.errors import DesignError, EvalaidError, reason_of
 from evalaid.base.faults import Faults
-from evalaid.base.names import FIRST_TREATED
+from evalaid.base.names import FIRST_TREATED, PARTLY_TREATED, TREATED_PART
 from evalaid.base.periods import parse_periods
 from evalaid.did.effects.effects import Effects
 from evalaid.did.estimators.estimation import estimate
@@ -114,7 +114,7 @@ def vary_starts(
         Columns of the panel.
     group : str, optional
         Column of the panel with the roster's units, when these are groups of the panel's. Default: ``unit``.
-    rule : {"containing_period", "first_full_period"}
+    rule : {"containing_period", "first_full_period", "part_of_period"}
         As in :func:`evalaid.assign_cohorts`.
     limit : int
         Up to so many combinations all are taken. Beyond: all at the earliest, all at the latest, each unit alone at every period
@@ -158,18 +158,25 @@ def vary_starts(
         find_column(frame, name, role, faults)
     faults.raise_if_any(DesignError, "panel")
     kind = str(parse_periods(frame[period]).kind)
-    stated = assign_cohorts(roster, kind, rule).cohort_by_unit
+    stated = assign_cohorts(roster, kind, rule)
     possible = possible_cohorts(roster, kind, rule)
     possible = possible[possible["unit"].isin(set(frame[group]))].reset_index(drop=True)
 
     def estimate_with(moved: Mapping[Any, Any]) -> pd.Series:
-        cohort = stated.astype(object).copy()
-        for name, start in moved.items():
-            cohort[name] = start
-        table = frame.assign(**{FIRST_TREATED: frame[group].map(cohort)})
-        design = diagnose(
-            table, unit=unit, period=period, outcome=outcome, cohort=FIRST_TREATED, **dict(design_options or {})
-        )
+        start = stated.move(moved)
+        table = frame.assign(**{FIRST_TREATED: frame[group].map(start.cohort_by_unit)})
+        given = dict(design_options or {})
+        if rule == "first_full_period":
+            table, given = (
+                table.assign(**{PARTLY_TREATED: start.partial(frame[group], frame[period])}),
+                given | {"partial": PARTLY_TREATED},
+            )
+        if rule == "part_of_period":
+            table, given = (
+                table.assign(**{TREATED_PART: start.exposure(frame[group], frame[period])}),
+                given | {"exposure": TREATED_PART},
+            )
+        design = diagnose(table, unit=unit, period=period, outcome=outcome, cohort=FIRST_TREATED, **given)
         effects = estimate(design, method, **options)
         return infer(_overall(effects), vcov=vcov, level=level).iloc[0]
 

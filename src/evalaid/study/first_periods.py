@@ -80,8 +80,10 @@ def _because(
 ) -> str:
     stated = source[str(spec.start_column)]
     text = stated if isinstance(stated, str) else str(stated)[:10]
-    rule = f"the {kind} that holds" if spec.start_rule == "containing_period" else f"the first full {kind} from"
+    rule = f"the first full {kind} from" if spec.start_rule == "first_full_period" else f"the {kind} that holds"
     because = f"{rule} the start {text!r}"
+    if row["part"] < 1:
+        because += f", of which {row['part']:.2f} is left"
     if span is not None:
         because += f"; it may be {span[0]} to {span[-1]}: what is stated is taken, and the estimate is repeated over all of these"
     if row["n_partnerships"] > 1:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from evalaid.base.errors import StudyError
-from evalaid.base.names import FIRST_TREATED
+from evalaid.base.names import FIRST_TREATED, PARTLY_TREATED, TREATED_PART
 from evalaid.base.periods import parse_periods
 from evalaid.base.project import project_root
 from evalaid.did.panel.design import Design, diagnose
@@ -41,7 +41,6 @@ _LATER = {
     "anticipation", "covariates", "dose", "draws", "estimands", "event_window", "level", "main", "methods", "outcomes", "placebo",
     "recovery", "robustness", "scenarios", "seed", "smallest_effect", "weight", "weight_kind",
 }  # fmt: skip
-PARTLY_TREATED = "partly_treated"  # 1 in the period in which a unit's start falls, where that period does not count
 _SHOWN = 12
 ALL_GROUPS = "all"  # an event that concerns every group, such as a national strike
 
@@ -79,10 +78,7 @@ def load_frame(spec: StudySpec) -> pd.DataFrame:
 
     def make() -> pd.DataFrame:
         frame = load_untreated(spec)
-        assigned = _assign(frame, spec)
-        if assigned is None:
-            return treat(frame, spec, None)
-        return treat(frame, spec, assigned.cohort_by_unit, assigned.partial_by_unit)
+        return treat(frame, spec, _assign(frame, spec))
 
     return _remember(_FRAMES, _content(spec), make).copy()
 
@@ -148,22 +144,24 @@ def list_steps(spec: StudySpec) -> Iterator[tuple[str, pd.DataFrame]]:
         yield f"leave_out_events: {', '.join(spec.leave_out_events)}", frame
 
 
-def treat(
-    frame: pd.DataFrame, spec: StudySpec, cohorts: pd.Series | None, partial: pd.Series | None = None
-) -> pd.DataFrame:
+def treat(frame: pd.DataFrame, spec: StudySpec, assigned: Assignment | None) -> pd.DataFrame:
     """Assign to every row of `load_untreated` the cohort of its unit, and leave out the cohorts that the study leaves out.
 
-    ``cohorts`` are by the roster's unit; None: the panel has them in a column. ``partial`` is the ordinal of the period in which a
-    unit's start falls, where that period does not count: ``partly_treated`` marks its row. Raises a `StudyError` when nothing stays.
+    ``assigned`` is by the roster's unit; None: the panel has the cohorts in a column. By the study's rule ``partly_treated`` marks the
+    row of the period in which a start falls, or ``treated_part`` holds the part of each period. Raises a `StudyError` when nothing stays.
     """
+    cohorts = None if assigned is None else assigned.cohort_by_unit
     frame = only_cohorts(place_cohorts(frame, spec, cohorts), spec)
-    if partial is not None and len(partial) and len(frame):
-        inside = roster_units(frame, spec).map(partial)
-        frame = frame.assign(**{PARTLY_TREATED: (inside == _ordinals(frame, spec)).astype(int)})
     if frame.empty:
         raise StudyError(
             f"Nothing stays in the sample of '{spec.study}': check keep, leave_out_events and the periods."
         )
+    if assigned is not None:
+        units, periods = roster_units(frame, spec), frame[spec.period]
+        if len(assigned.partial_by_unit):
+            frame = frame.assign(**{PARTLY_TREATED: assigned.partial(units, periods)})
+        if spec.start_rule == "part_of_period":
+            frame = frame.assign(**{TREATED_PART: assigned.exposure(units, periods)})
     return frame.reset_index(drop=True)
 
 
@@ -306,7 +304,7 @@ def diagnose_frame(frame: pd.DataFrame, spec: StudySpec) -> Design:
         weight_kind=spec.weight_kind,
         cluster=spec.cluster,
         stratum=spec.stratum,
-        exposure=spec.exposure,
+        exposure=TREATED_PART if TREATED_PART in frame else spec.exposure,
         outcome_unit=spec.outcome_unit,
         inside=spec.inside,
         total=spec.total,

@@ -102,6 +102,11 @@ def _files(spec: StudyFields) -> Iterator[Fault]:
             ("exposure",),
             "exposure counts the period of the start by its part, and start_rule 'first_full_period' leaves it out: give one of the two",
         )
+    if spec.start_rule == "part_of_period" and (spec.exposure is not None or spec.roster is None):
+        yield (
+            ("start_rule",),
+            "start_rule 'part_of_period' takes the part from the dates of a roster: give it with roster and without exposure",
+        )
     if spec.panel and spec.simulation:
         yield ("simulation",), "give either panel (a file) or simulation (a generator), not both"
     if spec.layout and not spec.panel:

@@ -114,8 +114,9 @@ class StudyFields(StudyPart):
     start_column: Column | None = _field(
         None, "Column of the roster with the start; with roster_layout: start, announced, agreed or arrived."
     )
-    start_rule: Annotated[str, *one_of("containing_period", "first_full_period")] = _field(
-        "containing_period", "Whether the first treated period contains the start, or is treated from its first day."
+    start_rule: Annotated[str, *one_of("containing_period", "first_full_period", "part_of_period")] = _field(
+        "containing_period",
+        "Whether the first treated period contains the start, is treated from its first day, or contains the start and counts by the part that is left.",
     )
     cohort: Column | None = _field(None, "Column of the panel with the first treated period, in place of a roster.")
     never: Annotated[tuple[Value, ...], must("be a list of values")] = _field(

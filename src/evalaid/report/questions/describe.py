@@ -86,10 +86,12 @@ def _special(spec: StudySpec, design: Design) -> list[tuple[str, str, float, str
         rows.append(
             ("strata", f"groups that {spec.unit_label} are compared within ({spec.stratum})", count, "count", 0)
         )
-    if spec.exposure is not None:
+    if PART in design.matrices.covariates:
         part = design.matrices.covariates[PART]
         count = int(((part > 0) & (part < 1)).any(axis=1).sum())
-        label = f"{spec.unit_label} whose first treated period counts by its part ({spec.exposure})"
+        label = (
+            f"{spec.unit_label} whose first treated period counts by its part ({spec.exposure or spec.start_column})"
+        )
         rows.append(("partly_treated", label, count, "count", 0))
     return rows
 

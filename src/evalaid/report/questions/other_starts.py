@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 
 from evalaid.base.effect_columns import ESTIMATE, RESULTS
-from evalaid.base.periods import parse_periods
 from evalaid.did.inference.infer import infer
 from evalaid.programme.cohorts import assign_cohorts, possible_cohorts
 from evalaid.programme.starts import EARLIEST, LATEST, STATED, StartVariation, try_starts
@@ -69,18 +68,13 @@ def vary_study_starts(spec: StudySpec) -> Starts:
     if possible.empty:
         return nothing
     assigned = assign_cohorts(roster, kind, spec.start_rule)
-    stated = assigned.cohort_by_unit.astype(object)
     names = _names(frame, spec)
     units = {names.get(unit, str(unit)): unit for unit in possible["unit"]}
     scales: set[str] = set()
 
     def estimate_with(moved: Mapping[Any, Any]) -> pd.Series:
-        cohort, partial = stated.copy(), assigned.partial_by_unit
-        for name, start in moved.items():
-            cohort[units[name]] = start
-            if spec.start_rule == "first_full_period":  # the start may fall inside the period before
-                partial[units[name]] = int(parse_periods([start], kind).ordinal[0]) - 1
-        design = diagnose_frame(treat(frame, spec, cohort, partial), spec)
+        start = assigned.move({units[name]: cohort for name, cohort in moved.items()})
+        design = diagnose_frame(treat(frame, spec, start), spec)
         effects = estimate_entry(spec.methods[spec.main], spec, design)
         scales.add(effects.scale)
         return infer(overall(effects), level=spec.level).iloc[0]

@@ -77,6 +77,7 @@ class StudyDraft:
     panel_text: str = ""
     decisions: list[pd.DataFrame] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    starts_inside: bool = False  # whether a unit of the roster starts inside a period
 
 
 def ask_for_starts(draft: StudyDraft) -> str:
@@ -304,6 +305,9 @@ def diagnose_draft(draft: StudyDraft, partnerships: Partnerships | None, start: 
                 "estimate over all of them"
             )
         cohort = units.map(assigned.cohort_by_unit)
+        draft.starts_inside = bool(
+            (assign_cohorts(roster, kind, "first_full_period").frame["ordinal"] > assigned.frame["ordinal"]).any()
+        )
     elif COHORT in roles:
         never = draft.treatment[0].never
         draft.never = never

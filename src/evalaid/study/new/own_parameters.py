@@ -146,6 +146,7 @@ def write_parameters(
         "# anticipation: 1  # periods before the start in which units may react already",
         "",
         *_method_lines(design, chosen),
+        *(_part_lines(design) if draft.starts_inside and EXPOSURE not in draft.roles else []),
     ]
     if partnerships is not None and EXPOSURE not in draft.roles:  # which contradicts any other start
         lines += _scenario_lines(partnerships, start)
@@ -229,7 +230,7 @@ def _roster_lines(draft: StudyDraft, partnerships: Partnerships, start: str) -> 
         + ": codes of GB/T 2260" * bool(coded)
     )
     yield f"start_column: {start}  # the file has: {', '.join(partnerships.dates)}"
-    yield "start_rule: containing_period  # first treated: the period that holds the start; or first_full_period"
+    yield "start_rule: containing_period  # first treated: the period that holds the start; or first_full_period, or part_of_period"
     if draft.absent:
         yield f"not_in_panel: [{', '.join(map(_text, draft.absent))}]  # units of the roster that the panel rightly lacks"
 
@@ -261,6 +262,16 @@ def _method_lines(design: Design, chosen: tuple[str, dict[str, Any], tuple[str, 
         if (other, given) != (method, options) and _admits(design, other, given):
             lines += [f"  {key}:", *_entry(shown, other, given, what)]
     return lines
+
+
+def _part_lines(design: Design) -> list[str]:
+    """Write the method that counts the period of a start by the part of it that is left, where the design admits one."""
+    method = next((name for name in ("sun_abraham", "twfe") if _admits(design, name, {})), "")
+    if not method:
+        return []
+    why = "Starts fall inside a period: its effect counts in proportion to the part that is left of it, as the dates of the roster say."
+    label = "First period by its part " + {"sun_abraham": "(Sun-Abraham)", "twfe": "(two-way fixed effects)"}[method]
+    return ["  by_part:", *_entry(label, method, {}, why), "    changes: {start_rule: part_of_period}"]
 
 
 def _scenario_lines(partnerships: Partnerships, start: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import unicodedata
 from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from evalaid.base.faults import Faults
 from evalaid.base.names import OUTCOME, UNIT
 
 
-def find_column(frame: pd.DataFrame, name: object, role: str, faults: Faults) -> pd.Series | None:
+def find_column(frame: pd.DataFrame, name: Any, role: str, faults: Faults) -> pd.Series | None:
     """Return one column, or add to ``faults`` that the column of this role is not there.
 
     Returns

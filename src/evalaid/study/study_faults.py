@@ -102,11 +102,6 @@ def _files(spec: StudyFields) -> Iterator[Fault]:
             ("exposure",),
             "exposure counts the period of the start by its part, and start_rule 'first_full_period' leaves it out: give one of the two",
         )
-    if spec.start_rule == "part_of_period" and (spec.exposure is not None or spec.roster is None):
-        yield (
-            ("start_rule",),
-            "start_rule 'part_of_period' takes the part from the dates of a roster: give it with roster and without exposure",
-        )
     if spec.panel and spec.simulation:
         yield ("simulation",), "give either panel (a file) or simulation (a generator), not both"
     if spec.layout and not spec.panel:
@@ -178,6 +173,11 @@ def _starts(spec: StudyFields) -> Iterator[Fault]:
     if len(given) != 1:
         found = f", found {' and '.join(given)}" if given else ""
         yield ("cohort",), f"give either roster (with roster_unit, start_column), or cohort, or treated{found}"
+    if spec.start_rule == "part_of_period" and (spec.exposure is not None or spec.roster is None):
+        yield (
+            ("start_rule",),
+            "start_rule 'part_of_period' takes the part from the dates of a roster: give it with roster and without exposure",
+        )
     if spec.never and spec.cohort is None:
         yield ("never",), "never lists values of cohort, but cohort is missing"
     if spec.roster is not None:

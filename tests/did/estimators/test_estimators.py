@@ -371,3 +371,29 @@ def test_anticipation_moves_the_base_period():
     assert set(zero["event_time"]) == {-2}
     early = ea.estimate(panel, "imputation", anticipation=1)
     assert early.cells["event_time"].min() == -1
+
+
+@pytest.mark.parametrize("value", [pd.Series([1, 2]), ["overall"], np.array([1, 2]), 2.5, None], ids=repr)
+def test_a_choice_that_is_no_word_or_number_is_refused_in_words(value):
+    """A column or a list where a word is asked for, such as ``few_treated(by=frame["region"])``."""
+    design = diagnose(simulate(17))
+    effects = ea.estimate(design, "callaway_santanna")
+    asked = {
+        "aggregate": lambda: effects.aggregate(value),
+        "few_treated by": lambda: ea.few_treated(design, by=value),
+        "few_treated kind": lambda: ea.few_treated(design, kind=value),
+        "method": lambda: ea.estimate(design, value),
+        "scale": lambda: ea.estimate(design, "twfe", scale=value),
+        "comparison": lambda: ea.estimate(design, "callaway_santanna", comparison=value),
+        "vcov": lambda: ea.infer(effects, vcov=value),
+        "placebo": lambda: ea.placebo(design, "twfe", kind=value),
+        "before": lambda: ea.estimate(design, "stacked", before=value),
+        "select": lambda: effects.select(event_time=value if value is None else "x"),
+    }
+    if value is not None:
+        asked["reference"] = lambda: ea.estimate(design, "event_study", reference=value)
+        asked["anticipation"] = lambda: ea.estimate(design, "imputation", anticipation=value)
+        asked["weights"] = lambda: effects.aggregate("overall", value)
+    for call in asked.values():
+        with pytest.raises(ea.EvalaidError):
+            call()

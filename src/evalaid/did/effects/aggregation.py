@@ -90,7 +90,7 @@ class Groups:
 
 def group_cells(cells: pd.DataFrame, value: Floats, by: str, method: str) -> Groups:
     """Find the averages and their cells."""
-    if by not in (*GROUP_KEY, "overall"):
+    if not isinstance(by, str) or by not in (*GROUP_KEY, "overall"):
         raise EstimationError(f"Cannot aggregate by {by!r}; choose event_time, cohort, calendar or overall.")
     has = {name for name in _LABELS if name in cells}
     treated = cells["event_time"].to_numpy() >= 0 if "event_time" in has else np.ones(len(cells), dtype=bool)

@@ -188,7 +188,9 @@ class Effects:
                 raise EstimationError(
                     f"No column {column!r} in these cells; there are {', '.join(map(str, self.cells))}."
                 )
-            keep &= self.cells[column].isin([wanted] if np.isscalar(wanted) else list(wanted)).to_numpy()
+            keep &= (
+                self.cells[column].isin([wanted] if wanted is None or np.isscalar(wanted) else list(wanted)).to_numpy()
+            )
         if not keep.any():
             raise EstimationError(f"No cell has {labels or 'the given mask'}; the cells are:\n{self.cells.to_string()}")
         cells = self.cells[keep].reset_index(drop=True)
@@ -263,12 +265,14 @@ class Effects:
         -----
         Callaway and Sant'Anna (2021), section 3.2, doi:10.1016/j.jeconom.2020.12.001.
         """
-        if weights not in (None, "estimated", "fixed"):
+        if not isinstance(weights, str | None) or weights not in (None, "estimated", "fixed"):
             raise EstimationError(f"weights={weights!r} is not a choice; choose estimated or fixed.")
         if balanced_event_times is not None:
             return self._balanced(balanced_event_times).aggregate(by, weights)
         labels = {"cohort", "period", "event_time"} & set(self.cells)
-        if (by == "overall" and len(self) == 1 and not labels) or labels == {GROUP_KEY.get(by)}:
+        if isinstance(by, str) and (
+            (by == "overall" and len(self) == 1 and not labels) or labels == {GROUP_KEY.get(by)}
+        ):
             return self
         groups = group_cells(self.cells, self.value, by, self.method)
         matrix = average_weights(groups, self.size)

@@ -81,6 +81,8 @@ def estimate(design: Design, method: str, *, scale: str = "share", **options: An
     entry, parsed = _admit(design, method, options)
     early = effective_anticipation(design, parsed)
     design, words = _leave_out_early(design, entry, early)
+    if not isinstance(scale, str):
+        raise EstimationError(f"scale={scale!r} found; the name of a scale is expected, such as 'share'.")
     if scale != "share" and getattr(parsed, "family", "gaussian") != "gaussian":
         raise EstimationError(
             f"{method}: family={parsed.family!r} has a scale of its own, so scale={scale!r} does not apply; use family='gaussian' "
@@ -173,7 +175,7 @@ def _leave_out_early(design: Design, method: Method, early: int) -> tuple[Design
 def find_method(name: str) -> Method:
     """Find a registered method by name."""
     known = {entry.name: entry for entry in METHODS}
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         close = get_close_matches(str(name), known, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise EstimationError(f"No method {name!r}; there are {', '.join(known)}.{hint}")

@@ -111,7 +111,7 @@ def infer(
     >>> table["note"][0]
     'CR3, t(9.8): 12 clusters count as 10.8'
     """
-    if vcov not in get_args(Vcov):
+    if not isinstance(vcov, str) or vcov not in get_args(Vcov):
         raise InferenceError(f"vcov={vcov!r} is not a choice; choose {', '.join(get_args(Vcov))}.")
     check_effects(effects)
     check_options(level=level, draws=draws, seed=seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any, Literal
@@ -80,11 +80,20 @@ class Method:
                 faults.append(f"unknown option {name!r}{hint}; allowed: {', '.join(known) or 'none'}")
                 continue
             choices = known[name].metadata.get("choices")
-            if choices and value not in choices:
+            if choices and not (isinstance(value, str) and value in choices):
                 faults.append(f"{name}={value!r} is not a choice; allowed: {', '.join(map(repr, choices))}")
+            elif str(known[name].type).split(" ")[0] == "int" and not _whole(value, known[name].default):
+                faults.append(f"{name}={value!r} is no whole number")
         if faults:
             raise EstimationError(f"{self.name}: " + "; ".join(faults) + ".")
         return self.options(**given)
+
+
+def _whole(value: Any, default: Any) -> bool:
+    """Return whether an option is a whole number, or left open where it may be."""
+    if value is None:
+        return default is None
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def unmet(needs: Needs, design: Design, options: Any = None) -> tuple[str, ...]:
@@ -173,6 +182,8 @@ def chosen_covariates(method: str, design: Design, names: Sequence[str] | None) 
     """Return the covariates to use: all of the design's when ``names`` is None, else the named ones."""
     if names is None:
         return tuple(design.covariates)
+    if not isinstance(names, Iterable):
+        raise EstimationError(f"{method}: covariates={names!r} found; names of columns are expected.")
     names = (names,) if isinstance(names, str) else tuple(names)
     unknown = [name for name in names if name not in design.covariates]
     if unknown:

@@ -172,7 +172,7 @@ def few_treated(
 
 def _check(design: Design, kind: str) -> None:
     """Refuse a design to which these methods do not apply, with every reason."""
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise InferenceError(f"kind={kind!r} is not a choice; choose {' or '.join(KINDS)}.")
     matrices, faults = design.matrices, []
     if matrices.observed is not None:

@@ -156,6 +156,8 @@ def placebo(
     >>> len(found.table), found.p_value  # the largest of five: no smaller p-value is possible
     (4, 0.2)
     """
+    if not isinstance(kind, str):
+        raise DesignError(f"kind={kind!r} is not a choice; choose time, space, outcome or units.")
     if kind == "time":
         return _in_time(design, method, shifts, level, options)
     if kind == "space":

@@ -88,6 +88,41 @@ def test_extended_effects_with_leads_are_the_estimates_made_again(anticipation):
     np.testing.assert_allclose(ours, again, atol=SAME)
 
 
+@pytest.mark.parametrize("by", [None, "event_time", "overall"])
+@pytest.mark.parametrize("weight", [None, "weight"])
+@pytest.mark.parametrize("kind", ["doubly_robust", "regression", "ipw", "gaps", "varying", "strata"])
+def test_adjusted_effects_and_those_of_panels_with_gaps_have_closed_forms(kind, weight, by):
+    frame = counties()
+    rng = np.random.default_rng(5)
+    for name, draw in (
+        ("x", rng.normal),
+        ("weight", lambda: rng.uniform(0.5, 2)),
+        ("area", lambda: rng.integers(0, 14)),
+    ):
+        frame[name] = frame["county"].map({county: draw() for county in frame["county"].unique()})
+    options = {"covariates": ["x"]}
+    if kind == "varying":
+        frame["x"] += rng.normal(size=len(frame))
+    if kind == "gaps":
+        frame, options = frame[rng.uniform(size=len(frame)) > 0.1], {}
+    if kind == "strata":
+        frame["half"] = frame["county"].map({name: rng.integers(0, 2) for name in frame["county"].unique()})
+        options["stratum"] = "half"
+    design = diagnose(frame, cluster="area", weight=weight, **options)
+    adjustment = kind if kind in ("regression", "ipw") else "doubly_robust"
+    effects = ea.estimate(design, "callaway_santanna", adjustment=adjustment)
+    effects = effects if by is None else effects.aggregate(by)
+    clusters = clusters_of(effects)
+    every = np.arange(len(clusters))
+    ours = exact_changes(replace(effects, refit=never), clusters, every)
+    again = exact_changes(without_closed_forms(effects), clusters, every)
+    np.testing.assert_allclose(ours, again, atol=SAME)
+
+
+def never(_keep):
+    raise AssertionError("estimated again")
+
+
 def test_a_cluster_with_all_that_was_seen_in_a_period_is_left_out_by_estimating_again():
     frame = simulate(6, n_units=24, cohorts=(4, 6, None))
     frame = frame[(frame["quarter"] != 3) | (frame["prefecture"] == "P00")]

@@ -72,6 +72,39 @@ def compare_changes(
     return value, Influence.dense(psi), reasons
 
 
+def changes_left(
+    matrices: Matrices, comparisons: Sequence[Comparison], codes: NDArray[np.int64], count: int
+) -> Floats | None:
+    """Compare mean outcome changes without each of the groups 0 to ``count`` of the units, (count, cells).
+
+    None where a period goes with a group: then other periods are compared.
+    """
+    if matrices.observed is None or not (_left(matrices.observed.astype(float), codes, count) > 0).all():
+        return None
+    value, _ = _start(comparisons)
+    mass, change = np.zeros((2, 2, matrices.n_units, len(comparisons)))
+    for number, pair in _open(comparisons):
+        moved = matrices.outcome[:, pair.now] - matrices.outcome[:, pair.base]
+        for side, rows in enumerate((pair.treated, pair.untreated)):
+            weight = 1.0 if matrices.weight is None else matrices.weight[rows, min(pair.now, pair.base)]
+            mass[side, rows, number], change[side, rows, number] = weight, weight * moved[rows]
+    left = [_left(one, codes, count) for one in mass]
+    for one in left:  # what subtraction leaves of a side that is gone is rounding
+        one[one <= np.finfo(float).eps * len(codes) * one.max(initial=0.0)] = 0.0
+    with np.errstate(invalid="ignore", divide="ignore"):
+        treated, untreated = (_left(each, codes, count) / one for each, one in zip(change, left, strict=True))
+    gaps = np.where(np.isfinite(treated - untreated), treated - untreated, np.nan)
+    closed = np.array([bool(pair.reason) for pair in comparisons])
+    return np.where(closed, value, gaps)
+
+
+def _left(values: Floats, codes: NDArray[np.int64], count: int) -> Floats:
+    """Sum values (N, columns) over the units without each of the groups, (count, columns)."""
+    own = np.zeros((count + 1, values.shape[1]))
+    np.add.at(own, codes, values)
+    return np.asarray(own.sum(axis=0) - own[:count])
+
+
 def compare_sections(
     matrices: Matrices,
     comparisons: Sequence[Comparison],

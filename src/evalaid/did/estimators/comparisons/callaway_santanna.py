@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,23 +25,31 @@ from evalaid.did.estimators.common.method import (
     population_of,
     scale_of,
 )
-from evalaid.did.estimators.common.separation import explain_adjustment
 from evalaid.did.estimators.common.strata import average_strata
-from evalaid.did.estimators.common.two_by_two_scores import PanelSample, adjusted_scores
 from evalaid.did.estimators.common.unbalanced import (
     BASE_PERIOD,
     Comparison,
+    changes_left,
     compare_changes,
     compare_sections,
     keep_seen_twice,
 )
-from evalaid.did.panel.comparisons import base_columns
+from evalaid.did.estimators.comparisons.adjusted_changes import (
+    adjust_changes,
+    adjust_without,
+    is_constant,
+    weights_by_side,
+)
+from evalaid.did.estimators.comparisons.group_times import (
+    GroupTime,
+    comparison_rows,
+    comparison_size,
+    list_group_times,
+)
 from evalaid.did.panel.design import Design
 from evalaid.did.panel.matrices import STRATA, Matrices
 
 Floats = NDArray[np.float64]
-# Rows whose logits are fitted at once: enough for the fixed cost of a fit, few enough for the cache.
-BATCH = 8_192
 
 
 @dataclass(frozen=True)
@@ -64,17 +71,6 @@ class CallawaySantannaOptions:
     # second takes a change in who is observed for an effect: it is for samples drawn anew in each period, not for
     # counties
     unbalanced: str = choice("same_units", "cross_sections")
-
-
-@dataclass(frozen=True, slots=True)
-class GroupTime:
-    """One comparison: a cohort in a period against its base period; column indices into the periods."""
-
-    cohort: int
-    now: int
-    base: int
-    comparison_from: int
-    reason: str = ""
 
 
 def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> Effects:
@@ -107,7 +103,7 @@ def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> E
     adjustment = options.adjustment if covariates else "none"
     starts = matrices.starts.tolist()
     treated = [starts[cell.cohort + 1] - starts[cell.cohort] for cell in cells]
-    untreated = [_comparison_size(starts, cell) for cell in cells]
+    untreated = [comparison_size(starts, cell) for cell in cells]
     leave_out: LeaveOut | None = None
     if matrices.observed is not None:
         pairs, weights = _with_gaps(matrices, cells), weights_by_side(matrices)
@@ -115,6 +111,8 @@ def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> E
             pairs = [keep_seen_twice(matrices.observed, pair) for pair in pairs]
             treated, untreated = ([len(getattr(pair, side)) for pair in pairs] for side in ("treated", "untreated"))
             value, influence, reasons = compare_changes(matrices, pairs, covariates, weights, adjustment)
+            if adjustment == "none" and matrices.importance is matrices.weight:
+                leave_out = partial(changes_left, matrices, pairs)
         else:
             value, influence, reasons = compare_sections(matrices, pairs, covariates, weights, adjustment)
     elif adjustment == "none" and matrices.importance is matrices.weight:
@@ -122,7 +120,10 @@ def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> E
         leave_out = _leave_out(matrices, cells)
     else:  # on a constant alone, regression takes off the mean change of the comparison
         alone = adjustment == "none"
-        value, influence, reasons = _adjusted(matrices, cells, covariates, "regression" if alone else adjustment)
+        adjustment = "regression" if alone else adjustment
+        value, influence, reasons = adjust_changes(matrices, cells, covariates, adjustment)
+        if matrices.importance is matrices.weight:  # else the weights of a part are scaled anew
+            leave_out = partial(adjust_without, matrices, cells, covariates, adjustment)
     population = population_of(matrices)
     cohort, now = [cell.cohort for cell in cells], [cell.now for cell in cells]
     frame = cell_frame(
@@ -198,56 +199,6 @@ def _leave_out(matrices: Matrices, cells: list[GroupTime]) -> LeaveOut | None:
     return leave_out
 
 
-def list_group_times(matrices: Matrices, comparison: str, base_period: str, anticipation: int) -> Iterator[GroupTime]:
-    """List the cells in the order cohort, period, with their base period and their comparison units."""
-    periods, starts = matrices.periods.tolist(), matrices.starts.tolist()
-    reacts = matrices.reaction(anticipation).tolist()
-    first = 0 if base_period == "universal" else 1
-    never = len(reacts)
-    for number, last in enumerate(base_columns(matrices, anticipation).tolist()):
-        for now in range(first, len(periods)):
-            reacting = periods[now] >= reacts[number]
-            if last < 0:
-                reason = f"no period before the cohort starts (with anticipation of {anticipation})"
-                yield GroupTime(number, now, now, never, reason)
-                continue
-            base = last if reacting or base_period == "universal" else now - 1
-            if base == now:
-                yield GroupTime(number, now, base, never, BASE_PERIOD)
-                continue
-            cutoff = periods[max(now, base)]
-            start = never if comparison == "never_treated" else bisect_right(reacts, cutoff)
-            cell = GroupTime(number, now, base, start)
-            if _comparison_size(starts, cell) == 0:
-                where = label(matrices.period_kind, periods[max(now, base)])
-                missing = "never-treated" if comparison == "never_treated" else "untreated"
-                cell = GroupTime(number, now, base, start, f"no unit is {missing} in {where}")
-            yield cell
-
-
-def _comparison_rows(matrices: Matrices, cell: GroupTime) -> tuple[slice, ...]:
-    """Return the rows of the comparison units: the tail of the matrices without the cohort itself."""
-    start, n_units = int(matrices.starts[cell.comparison_from]), len(matrices.units)
-    if cell.cohort < cell.comparison_from:
-        return (slice(start, n_units),)
-    own = cohort_slices(matrices)[cell.cohort]
-    return slice(start, own.start), slice(own.stop, n_units)
-
-
-def _comparison_size(starts: list[int], cell: GroupTime) -> int:
-    """Count the comparison units of a cell from the first rows of the cohorts."""
-    own = starts[cell.cohort + 1] - starts[cell.cohort]
-    return starts[-1] - starts[cell.comparison_from] - own * (cell.cohort >= cell.comparison_from)
-
-
-def weights_by_side(matrices: Matrices) -> tuple[Floats | None, Floats | None]:
-    """Return the weights of treated and of comparison units; precision has mean one, so that its unit does not matter."""
-    if matrices.weight is None or matrices.weight_kind != "precision":
-        return matrices.weight, matrices.weight
-    seen = matrices.weight.size if matrices.observed is None else np.count_nonzero(matrices.observed)
-    return None, matrices.weight * (seen / matrices.weight.sum())
-
-
 def _unadjusted(matrices: Matrices, cells: list[GroupTime]) -> tuple[Floats, Influence, list[str]]:
     """Estimate all cells of a balanced panel from the means of each cohort in each period.
 
@@ -256,7 +207,7 @@ def _unadjusted(matrices: Matrices, cells: list[GroupTime]) -> tuple[Floats, Inf
     block, whatever the number of cells.
     """
     value = np.array([0.0 if cell.reason == BASE_PERIOD else np.nan for cell in cells])
-    constant = matrices.weight is None or _constant(matrices.weight)
+    constant = matrices.weight is None or is_constant(matrices.weight)
     by_period: dict[int, list[int]] = {}
     for number, cell in enumerate(cells):
         if not cell.reason:
@@ -298,84 +249,6 @@ def _unadjusted(matrices: Matrices, cells: list[GroupTime]) -> tuple[Floats, Inf
     return value, Influence(matrices.n_units, len(cells), tuple(blocks)), [cell.reason for cell in cells]
 
 
-def _adjusted(
-    matrices: Matrices, cells: list[GroupTime], covariates: tuple[str, ...], adjustment: str
-) -> tuple[Floats, Influence, list[str]]:
-    """Estimate all cells of one cohort with one comparison group (and covariate period) together.
-
-    The fits depend on the cohort, its comparison units and the period in which covariates and weights are read; cells
-    that share these are columns of one matrix of outcome changes.
-    """
-    outcome, weights = matrices.outcome, weights_by_side(matrices)
-    chosen = [matrices.covariates[name] for name in covariates]
-    constant = all(map(_constant, (*chosen, *(weight for weight in weights if weight is not None))))
-    groups: dict[tuple[int, int, int], list[int]] = {}
-    for number, cell in enumerate(cells):
-        if not cell.reason:
-            period = 0 if constant else min(cell.now, cell.base)
-            groups.setdefault((cell.cohort, cell.comparison_from, period), []).append(number)
-    value = np.array([0.0 if cell.reason == BASE_PERIOD else np.nan for cell in cells])
-    reasons = [cell.reason for cell in cells]
-    rows_of = cohort_slices(matrices)
-    ones = np.ones(matrices.n_units)
-    regressors = {period: np.array([ones, *(x[:, period] for x in chosen)]) for *_, period in groups}
-    blocks: list[Block] = []
-    for batch in _batches(matrices, cells, groups):
-        runs_of, samples = [], []
-        for (cohort, _, period), members in batch:
-            now, base = [cells[k].now for k in members], [cells[k].base for k in members]
-            runs = (rows_of[cohort], *_comparison_rows(matrices, cells[members[0]]))
-            of_treated, of_others = (ones if weight is None else weight[:, period] for weight in weights)
-            change = np.concatenate([outcome[rows][:, now] - outcome[rows][:, base] for rows in runs])
-            x = np.concatenate([regressors[period][:, rows] for rows in runs], axis=1)
-            mass = np.concatenate([of_treated[runs[0]], *(of_others[rows] for rows in runs[1:])])
-            samples.append(PanelSample(change, x, mass, _length(runs[0])))
-            runs_of.append(runs)
-        for (_, members), runs, sample, scores in zip(
-            batch, runs_of, samples, adjusted_scores(samples, adjustment), strict=True
-        ):
-            if scores.reason:
-                x, n = sample.regressors[1:].T, sample.n_treated
-                named = label(matrices.period_kind, int(matrices.cohorts[cells[members[0]].cohort]))
-                reason = explain_adjustment(scores.reason, named, covariates, x[:n], x[n:])
-                for k in members:
-                    reasons[k] = reason
-                continue
-            value[members] = scores.value
-            pick = np.zeros((len(members), len(cells)))
-            pick[np.arange(len(members)), members] = 1.0
-            blocks.append(Block(runs[0], scores.treated, pick))
-            done = 0
-            for rows in runs[1:]:
-                blocks.append(Block(rows, scores.comparison[done : done + _length(rows)], pick))
-                done += _length(rows)
-    return value, Influence(matrices.n_units, len(cells), tuple(blocks)), reasons
-
-
-def _batches(
-    matrices: Matrices, cells: list[GroupTime], groups: dict[tuple[int, int, int], list[int]]
-) -> Iterator[list[tuple[tuple[int, int, int], list[int]]]]:
-    """Put groups of about the same size together, until they hold many rows: their small fits are made at once."""
-    starts = matrices.starts.tolist()
-
-    def size(item: tuple[tuple[int, int, int], list[int]]) -> int:
-        cell = cells[item[1][0]]
-        return int(_comparison_size(starts, cell) + starts[cell.cohort + 1] - starts[cell.cohort])
-
-    batch: list[tuple[tuple[int, int, int], list[int]]] = []
-    for item in sorted(groups.items(), key=size):
-        if batch and size(item) * (len(batch) + 1) > BATCH:
-            yield batch
-            batch = []
-        batch.append(item)
-    if batch:
-        yield batch
-
-
-def _length(rows: slice) -> int:
-    return int(rows.stop - rows.start)
-
-
 def _with_gaps(matrices: Matrices, cells: list[GroupTime]) -> list[Comparison]:
     """List the units of each cell, for panels in which not every unit is observed in every period."""
     everyone = np.arange(matrices.n_units)
@@ -385,17 +258,12 @@ def _with_gaps(matrices: Matrices, cells: list[GroupTime]) -> list[Comparison]:
             now=cell.now,
             base=cell.base,
             treated=everyone[rows_of[cell.cohort]],
-            untreated=np.concatenate([everyone[rows] for rows in _comparison_rows(matrices, cell)]),
+            untreated=np.concatenate([everyone[rows] for rows in comparison_rows(matrices, cell)]),
             cohort=label(matrices.period_kind, int(matrices.cohorts[cell.cohort])),
             reason=cell.reason,
         )
         for cell in cells
     ]
-
-
-def _constant(matrix: Floats) -> bool:
-    """Return whether nothing changes within units."""
-    return bool((matrix == matrix[:, :1]).all())
 
 
 METHOD = Method(

@@ -25,13 +25,9 @@ from evalaid.did.estimators.common.method import (
 from evalaid.did.estimators.common.separation import explain_adjustment
 from evalaid.did.estimators.common.two_by_two_scores import panel_scores
 from evalaid.did.estimators.common.unbalanced import BASE_PERIOD
-from evalaid.did.estimators.comparisons.callaway_santanna import (
-    CallawaySantannaOptions,
-    GroupTime,
-    fit_callaway_santanna,
-    list_group_times,
-    weights_by_side,
-)
+from evalaid.did.estimators.comparisons.adjusted_changes import weights_by_side
+from evalaid.did.estimators.comparisons.callaway_santanna import CallawaySantannaOptions, fit_callaway_santanna
+from evalaid.did.estimators.comparisons.group_times import GroupTime, list_group_times
 from evalaid.did.panel.design import Design
 from evalaid.did.panel.matrices import Matrices
 

@@ -159,7 +159,8 @@ def _sizes(effects: Effects, kept: Floats) -> Floats | None:
     entered = effects.size > 0
     ratio = ratio[entered]
     even = not len(ratio) or ratio.max() - ratio.min() <= SAME * ratio.max()
-    whole = (cells["n_treated"].to_numpy() == units[place])[entered].all()
+    by_shares = effects.leave_out is not None and (ratio == 1.0).all()  # whoever of a cohort is observed
+    whole = by_shares or (cells["n_treated"].to_numpy() == units[place])[entered].all()
     return effects.size * kept[:, place] if even and whole else None
 
 

@@ -47,7 +47,7 @@ from evalaid.did.estimators.comparisons.group_times import (
     list_group_times,
 )
 from evalaid.did.panel.design import Design
-from evalaid.did.panel.matrices import STRATA, Matrices
+from evalaid.did.panel.matrices import PARTLY, STRATA, Matrices
 
 Floats = NDArray[np.float64]
 
@@ -105,13 +105,15 @@ def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> E
     treated = [starts[cell.cohort + 1] - starts[cell.cohort] for cell in cells]
     untreated = [comparison_size(starts, cell) for cell in cells]
     leave_out: LeaveOut | None = None
+    # Without some units precision is scaled anew, and another period may be the last in which none of a cohort is partly treated.
+    closed = matrices.importance is matrices.weight and PARTLY not in matrices.covariates
     if matrices.observed is not None:
         pairs, weights = _with_gaps(matrices, cells), weights_by_side(matrices)
         if options.unbalanced == "same_units":
             pairs = [keep_seen_twice(matrices.observed, pair) for pair in pairs]
             treated, untreated = ([len(getattr(pair, side)) for pair in pairs] for side in ("treated", "untreated"))
             value, influence, reasons = compare_changes(matrices, pairs, covariates, weights, adjustment)
-            if adjustment == "none" and matrices.importance is matrices.weight:
+            if adjustment == "none" and closed:
                 leave_out = partial(changes_left, matrices, pairs)
         else:
             value, influence, reasons = compare_sections(matrices, pairs, covariates, weights, adjustment)
@@ -122,7 +124,7 @@ def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> E
         alone = adjustment == "none"
         adjustment = "regression" if alone else adjustment
         value, influence, reasons = adjust_changes(matrices, cells, covariates, adjustment)
-        if matrices.importance is matrices.weight:  # else the weights of a part are scaled anew
+        if closed:
             leave_out = partial(adjust_without, matrices, cells, covariates, adjustment)
     population = population_of(matrices)
     cohort, now = [cell.cohort for cell in cells], [cell.now for cell in cells]

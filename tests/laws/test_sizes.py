@@ -12,7 +12,6 @@ WIDE = {"report/questions", "simulate"}
 LONG = {
     "did/estimators/common/method.py: unmet",
     "did/estimators/common/two_by_two_scores.py: section_scores",
-    "did/estimators/comparisons/callaway_santanna.py: _adjusted",
     "did/inference/randomisation/assignments.py: list_assignments",
     "did/panel/panel.py: gather_panel",
     "reading/files/workbooks.py: read_sheets",

@@ -104,28 +104,20 @@ def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> E
     starts = matrices.starts.tolist()
     treated = [starts[cell.cohort + 1] - starts[cell.cohort] for cell in cells]
     untreated = [comparison_size(starts, cell) for cell in cells]
-    leave_out: LeaveOut | None = None
-    # Without some units precision is scaled anew, and another period may be the last in which none of a cohort is partly treated.
-    closed = matrices.importance is matrices.weight and PARTLY not in matrices.covariates
+    same_units: list[Comparison] = []
     if matrices.observed is not None:
         pairs, weights = _with_gaps(matrices, cells), weights_by_side(matrices)
         if options.unbalanced == "same_units":
-            pairs = [keep_seen_twice(matrices.observed, pair) for pair in pairs]
+            same_units = pairs = [keep_seen_twice(matrices.observed, pair) for pair in pairs]
             treated, untreated = ([len(getattr(pair, side)) for pair in pairs] for side in ("treated", "untreated"))
             value, influence, reasons = compare_changes(matrices, pairs, covariates, weights, adjustment)
-            if adjustment == "none" and closed:
-                leave_out = partial(changes_left, matrices, pairs)
         else:
             value, influence, reasons = compare_sections(matrices, pairs, covariates, weights, adjustment)
     elif adjustment == "none" and matrices.importance is matrices.weight:
         value, influence, reasons = _unadjusted(matrices, cells)
-        leave_out = _leave_out(matrices, cells)
     else:  # on a constant alone, regression takes off the mean change of the comparison
-        alone = adjustment == "none"
-        adjustment = "regression" if alone else adjustment
+        adjustment = "regression" if adjustment == "none" else adjustment
         value, influence, reasons = adjust_changes(matrices, cells, covariates, adjustment)
-        if closed:
-            leave_out = partial(adjust_without, matrices, cells, covariates, adjustment)
     population = population_of(matrices)
     cohort, now = [cell.cohort for cell in cells], [cell.now for cell in cells]
     frame = cell_frame(
@@ -148,7 +140,7 @@ def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> E
         scale=scale_of(design),
         convention=Convention("none", "normal"),
         aggregation="estimated",
-        leave_out=leave_out,
+        leave_out=_find_leave_out(matrices, cells, same_units, covariates, adjustment),
     )
 
 
@@ -183,6 +175,28 @@ def _positions(
     position = np.arange(len(matrices.cohorts) + 1)
     cohort, now, base, first = np.array([(c.cohort, c.now, c.base, c.comparison_from) for c in cells]).T
     return cohort, now, base, (position >= first[:, None]) & (position != cohort[:, None])
+
+
+def _find_leave_out(
+    matrices: Matrices,
+    cells: list[GroupTime],
+    same_units: list[Comparison],
+    covariates: tuple[str, ...],
+    adjustment: str,
+) -> LeaveOut | None:
+    """Return the estimates without some units from sums or from fits made at once; None where only estimating again tells.
+
+    Without some units precision is scaled anew, and another period may be the last in which none of a cohort is partly treated.
+    """
+    if matrices.importance is not matrices.weight:
+        return None
+    if matrices.observed is None and adjustment == "none":
+        return _leave_out(matrices, cells)
+    if PARTLY in matrices.covariates:
+        return None
+    if matrices.observed is None:
+        return partial(adjust_without, matrices, cells, covariates, adjustment)
+    return partial(changes_left, matrices, same_units) if same_units and adjustment == "none" else None
 
 
 def _leave_out(matrices: Matrices, cells: list[GroupTime]) -> LeaveOut | None:

@@ -441,6 +441,24 @@ def test_dates_of_a_roster_say_the_part_of_the_first_year(project, tmp_path):
         spec.change({"start_rule": "part_of_period", "exposure": "share"})
 
 
+@pytest.mark.parametrize(
+    ("column", "value"), [("idcard", lambda _: "11010519491231002X"), ("tel", lambda number: 13800138000 + number)]
+)
+def test_numbers_of_persons_are_not_copied_into_a_project(project, tmp_path, column, value):
+    rows = [
+        (f"C{number:02d}", year, 0.01 * number, 2016 if number < 3 else None, value(number))
+        for number in range(9)
+        for year in range(2012, 2019)
+    ]
+    frame = pd.DataFrame(rows, columns=["county", "year", "share", "first", column])
+    frame.to_csv(tmp_path / "panel.csv", index=False)
+    with pytest.raises(StudyError, match=f"{column}.*looks like .* numbers.*Nothing was written") as raised:
+        begin_study("mine", tmp_path / "panel.csv", columns={"outcome": "share", "cohort": "first"})
+    assert str(value(0)) not in str(raised.value)
+    assert not list((project / "data").iterdir())
+    assert not list_studies()
+
+
 def test_where_no_method_applies_the_file_says_what_is_missing(project, tmp_path):
     frame = toy_frame().drop(columns="first_treated")
     frame.to_csv(tmp_path / "panel.csv", index=False)

@@ -230,6 +230,7 @@ def _read_columns(
     columns: list[ColumnLayout] = []
     stated: dict[str, str] = {}
     unnamed = False
+    lone, dated = _lone(headers), _any_dated(headers)
     for column, header in headers.items():
         letters = column_letters(column)
         text = " / ".join(block.paths[column])
@@ -247,12 +248,12 @@ def _read_columns(
                 found = replace(found, because=f"what stands in it (its header is {text!r})")
             if header.part and columns and _belongs(columns[-1], header):
                 found = replace(found, read=header.part, because=f"{found.because}, of the total before it")
-            found = _as_figures(found, header, text, in_county=column in places, named=named, lone=_lone(headers))
+            found = _as_figures(found, header, text, in_county=column in places, named=named, lone=lone)
             if found.read == FIGURE and INDICATOR not in named:
                 found = _named_by_title(found, given, block, journal)
                 unnamed |= not found.read and units == COUNTIES
             if units != COUNTIES:
-                found = _anything(found, header, body, block, dated=_any_dated(headers))
+                found = _anything(found, header, body, block, dated=dated)
             found = _with_unit(_as_nothing(found, text, blank=blank), block, journal)
             columns.append(_column_of(letters, found.read, header, places.get(column), text))
             stated[letters] = found.unit

@@ -24,6 +24,7 @@ from evalaid.base.names import COHORT
 from evalaid.base.project import LAYOUTS, OWN, list_studies, project_root, study_file
 from evalaid.reading.files.data_files import DUCKDB, SQLITE, open_data_file, split_source
 from evalaid.reading.files.snapshot import readable_name
+from evalaid.reading.records.identifiers import looks_like, mask
 from evalaid.study.inspection.treatment_columns import TREATED
 from evalaid.study.new.own_files import (
     StudyDraft,
@@ -164,6 +165,8 @@ def begin_study(
         read_own_panel(
             draft, data / draft.panel, panel_layout, given, of_whom=Path(panel).name, year_begins=year_begins
         )
+        if draft.tidy and aggregate is None:
+            _refuse_persons(draft.frame, Path(panel).name)
         partnerships = None
         if roster is not None:
             draft.roster = _copy(Path(roster), data)
@@ -210,6 +213,21 @@ def _refuse_taken(name: str, root: Path) -> None:
         again = ", or remove these to begin again" if name in list_studies(OWN) else ""
         raise StudyError(
             f"There is a study '{name}' already ({', '.join(taken)}). Take another name{again}; nothing was written."
+        )
+
+
+def _refuse_persons(frame: pd.DataFrame, file: str) -> None:
+    """Raise when a panel that would be copied into the project has a column of identity or telephone numbers."""
+    looks = {name: looks_like(frame[name]) for name in frame.columns}
+    found = [
+        f"{name!r} looks like {what[0]} ({mask(what[1])})"
+        for name, what in looks.items()
+        if what is not None and what[0].startswith(("identity", "telephone"))
+    ]
+    if found:
+        raise StudyError(
+            f"{file}: column {'; '.join(found)}, and the file would be copied into data/, which is published with the study. Leave such "
+            "columns out of the file, or make a panel of means of its persons (--aggregate mean). Nothing was written."
         )
 
 

@@ -166,6 +166,7 @@ def test_check_shows_all_faults_with_their_lines_and_exits_with_1(project):
         ),
         (toy_frame().drop(columns="year"), "which column is the period?"),
         (toy_frame().drop(columns="share"), "none is a numeric column that is named as a share"),
+        (toy_frame()[["county", "year"]], "has no outcome: check it with --unit COLUMN --start COLUMN."),
         (toy_frame().iloc[:0], "has no rows"),
     ],
 )

@@ -417,8 +417,10 @@ def _first(candidates: list[str], role: str, wanted: str, frame: pd.DataFrame, f
         "quarters (2019Q3), months (2019-09) or dates that begin or end them; add weeks and other steps up to these first."
         for column in called
     )
+    starts = role == OUTCOME and not candidates
+    roster = " A roster of starts has no outcome: check it with --unit COLUMN --start COLUMN." if starts else ""
     raise PanelError(
-        f"{file}: which column is the {role}? Of those not named, {what}. Name it with --{role} COLUMN.{held}"
+        f"{file}: which column is the {role}? Of those not named, {what}. Name it with --{role} COLUMN.{held}{roster}"
     )
 
 

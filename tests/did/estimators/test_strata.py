@@ -154,7 +154,7 @@ def dense_etwfe(frame, family, covariate):
     own = [(cell, cell * x) if covariate else (cell,) for cell in cells]
     columns = np.column_stack([column for group in own for column in group] + plain + slopes)
     link, width, y = FAMILIES[family].link.inverse, 2 if covariate else 1, frame["share"].to_numpy()
-    best = sm.GLM(y, columns, family=FAMILIES[family]).fit(tol=1e-13, maxiter=200).params
+    best = sm.GLM(y, columns, family=FAMILIES[family]).fit().params
     for _ in range(5):  # where statsmodels stops the effects have five digits only
         bread = np.linalg.pinv((columns * FAMILIES[family].variance(link(columns @ best))[:, None]).T @ columns)
         best = best + bread @ columns.T @ (y - link(columns @ best))

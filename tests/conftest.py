@@ -5,6 +5,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from support.panels import simulated_panel
 
+from evalaid.running.processes.engine import prepare_imports
+
+prepare_imports()  # of Jupyter, two seconds less for each worker
+
 # A busy machine is no fault of the code: no deadline for an example, no complaint that making examples took long.
 settings.register_profile("evalaid", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("evalaid")

@@ -1,6 +1,7 @@
 """Imports point down, nothing reaches into a neighbour, and starting up stays light."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -21,10 +22,14 @@ FILES = {
     ".".join(path.relative_to(SRC).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(SRC.glob("evalaid/**/*.py"))
 }
-TREES = {name: ast.parse(path.read_text(encoding="utf-8"), str(path)) for name, path in FILES.items()}
 MODULES = sorted(set(FILES) - {"evalaid"})  # evalaid/__init__.py is the table of contents: it may name everything
 
 every_module = pytest.mark.parametrize("module", MODULES)
+
+
+@functools.cache
+def tree(module):
+    return ast.parse(FILES[module].read_text(encoding="utf-8"), str(FILES[module]))
 
 
 def imports(nodes):
@@ -39,7 +44,7 @@ def imports(nodes):
 
 def own_imports(module):
     """The modules of this package that a module imports anywhere, functions and type checking included."""
-    for source, name in imports(ast.walk(TREES[module])):
+    for source, name in imports(ast.walk(tree(module))):
         if source.split(".")[0] == "evalaid":
             deeper = f"{source}.{name}"
             yield deeper if deeper in FILES else source
@@ -93,14 +98,14 @@ def test_there_is_no_circle_not_even_a_lazy_one():
 
 @every_module
 def test_no_module_uses_a_private_name_of_another(module):
-    tree = TREES[module]
-    for source, name in imports(ast.walk(tree)):
+    parsed = tree(module)
+    for source, name in imports(ast.walk(parsed)):
         private = [part for part in (*source.split("."), name or "") if re.match(r"_[^_]", part)]
         assert not private or source == "__future__", f"{module} imports {source}.{name}"
     modules = {
-        name or source.split(".")[-1] for source, name in imports(ast.walk(tree)) if source.startswith("evalaid")
+        name or source.split(".")[-1] for source, name in imports(ast.walk(parsed)) if source.startswith("evalaid")
     }
-    for node in ast.walk(tree):
+    for node in ast.walk(parsed):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
             assert not re.match(r"_[^_]", node.attr), f"{module} uses {node.value.id}.{node.attr}"
 
@@ -113,7 +118,7 @@ def test_the_command_line_is_light_by_construction():
             continue
         seen.add(module)
         waiting += [part for part in ("evalaid", module.rpartition(".")[0]) if part in FILES]
-        for source, name in imports(at_import_time(TREES[module].body)):
+        for source, name in imports(at_import_time(tree(module).body)):
             if source.split(".")[0] == "evalaid":
                 waiting.append(f"{source}.{name}" if f"{source}.{name}" in FILES else source)
             else:

@@ -1,5 +1,7 @@
 """Small simulated panels. No number in them was observed anywhere."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
@@ -12,6 +14,17 @@ prepare_imports()  # of Jupyter, two seconds less for each worker
 # A busy machine is no fault of the code: no deadline for an example, no complaint that making examples took long.
 settings.register_profile("evalaid", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("evalaid")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Of a test marked ``crossed(n)`` every n-th case runs each time, and all of them with --slow."""
+    seen = Counter()
+    for item in items:
+        crossed, test = item.get_closest_marker("crossed"), item.nodeid.partition("[")[0]
+        if crossed and seen[test] % crossed.args[0]:
+            item.add_marker(pytest.mark.slow)
+        seen[test] += 1
 
 
 @pytest.fixture

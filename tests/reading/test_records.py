@@ -49,6 +49,7 @@ def fates(counts):
 
 @pytest.mark.parametrize("taken", TAKEN)
 @pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.crossed(2)
 def test_episodes_of_people_are_the_known_answers(taken, seed):
     recipe = Recipe(people=1500, seed=seed)
     counts = count_records(records(recipe), hospital_table(recipe), base="residents", transfer_days=1, transfers=taken)
@@ -186,6 +187,7 @@ def frame_of(stays):
         (1, "first", "admission", 40, 12),
     ],
 )
+@pytest.mark.crossed(2)
 def test_equal_to_a_loop_over_people(days, taken, dated, span, longest):
     stays = draw_stays(np.random.default_rng(days), 1500, span, longest)
     counts = count_records(
@@ -339,6 +341,7 @@ def stay(**changes):
     ],
 )
 @pytest.mark.parametrize("days", [None, 1])
+@pytest.mark.crossed(3)
 def test_what_becomes_of_one_record(changes, what, days):
     counts = count_records(stay(**changes), PLACES, base="residents", transfer_days=days)
     assert fates(counts)[lambda f: f["rows"] > 0]["what"].tolist() == [what]
@@ -365,6 +368,7 @@ def test_the_period_is_that_of_the_date_that_decides():
 @pytest.mark.parametrize(
     "nobody", [None, "", " ", "\u3000", "0", "000000000000000000", "-", "/", "NULL", "nan", "N/A", "无", "不详"]
 )
+@pytest.mark.crossed(3)
 def test_records_of_nobody_are_never_merged(nobody):
     """Whoever has no pseudonym, or a word in its place, is not one and the same person."""
     frame = pd.concat([stay(), stay(hospital="B", admission="2019-04-02")]).assign(person=nobody)
@@ -372,6 +376,7 @@ def test_records_of_nobody_are_never_merged(nobody):
 
 
 @pytest.mark.parametrize("pair", [("p", "p"), ("p ", " p"), ("10", "10"), (10, 10), (10, "10"), ("0012", "0012")])
+@pytest.mark.crossed(2)
 def test_the_same_pseudonym_is_one_person(pair):
     frame = pd.concat([stay(), stay(hospital="B", admission="2019-04-02")]).assign(person=list(pair))
     assert count_records(frame, PLACES, base="residents", transfer_days=1).frame["total"].sum() == 1

@@ -389,6 +389,7 @@ def test_all_faults_of_all_sheets_come_at_once_with_their_cells(tmp_path):
 
 
 @pytest.mark.parametrize("seed", [*range(20), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(20, 120))])
+@pytest.mark.crossed(3)
 def test_a_panel_written_in_any_style_is_read_back(tmp_path, seed):
     rng = np.random.default_rng(seed)
     panel = quarters(2018, 2019, seed=seed)

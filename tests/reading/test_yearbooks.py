@@ -456,6 +456,7 @@ def arrange(panel, how):
     "how",
     ["counties in the header", "indicators below each other", "a table for each quarter", "two tables side by side"],
 )
+@pytest.mark.crossed(2)
 def test_a_panel_in_any_arrangement_is_read_back(read, how, seed):
     panel = quarters(2018, 2019, seed=seed)
     rows, merged = arrange(panel, how)

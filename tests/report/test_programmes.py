@@ -28,7 +28,7 @@ XINJIANG = {
 DOCTORS = {
     **COMMON, "study": "by_dose", "simulation": {"generator": "ten_thousand_doctors", "seed": 1}, "unit": "adcode",
     "period": "quarter", "outcome": "share", "outcome_unit": "fraction",
-    "methods": {"main": {"label": "Dose", "method": "dose"}, "other": {"label": "Synthetic", "method": "synthetic_did"}},
+    "methods": {"main": {"label": "Dose", "method": "dose"}, "other": {"label": "Two-way", "method": "twfe"}},
     "dose": {"column": "dose", "label": "Person-times per 10,000 residents"},
 }  # fmt: skip
 XINYI = {

@@ -212,6 +212,7 @@ def test_every_fixed_column_has_a_known_unit():
 
 
 @every_drawing
+@pytest.mark.crossed(2)
 def test_a_figure_says_what_it_shows_and_is_the_same_twice(drawing):
     frame = DRAWINGS[drawing]
     before = frame.copy(deep=True)
@@ -228,6 +229,7 @@ def test_a_figure_says_what_it_shows_and_is_the_same_twice(drawing):
 
 @every_drawing
 @pytest.mark.parametrize("found", [True, False])
+@pytest.mark.crossed(3)
 def test_labels_in_any_script_are_drawn_or_romanised(drawing, found, monkeypatch):
     if not found:
         monkeypatch.setattr(fonts, "find_family", lambda _: None)
@@ -373,6 +375,7 @@ def test_a_number_in_a_figure_keeps_its_digits_in_the_picture():
 
 @pytest.mark.parametrize("language", [name for name in list_languages() if not load_catalogue(name).has("covers")])
 @every_drawing
+@pytest.mark.crossed(3)
 def test_every_letter_of_a_phone_is_nine_pixels_and_text_stays_text(drawing, language):
     made = draw(drawing, DRAWINGS[drawing], replace(LOOK, language=language), name="x", caption="")
     text = made.phone.decode("utf-8")

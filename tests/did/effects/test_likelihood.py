@@ -160,6 +160,7 @@ def diagnosed(table):
 
 @pytest.mark.parametrize("method", ["callaway_santanna", "twfe", "event_study", "sun_abraham", "imputation", "stacked"])
 @pytest.mark.parametrize(("scale", "shift"), [(1e12, 0.0), (1e-12, 0.0), (1.0, 1e5), (1e12, 1e17)])
+@pytest.mark.crossed(3)
 def test_the_unit_of_a_covariate_changes_nothing(method, scale, shift):
     table = panel_with(np.random.default_rng(5).normal(size=40))
     table["z"] = np.random.default_rng(6).normal(size=len(table))

@@ -196,6 +196,7 @@ def test_a_method_without_covariates_says_so_beside_every_number(method):
     ["twfe", "callaway_santanna", "imputation", "etwfe", "lp_did", "two_by_two", "sun_abraham", "synthetic_did"],
 )
 @pytest.mark.parametrize("size", [1e-15, 1e-12, 1e12])
+@pytest.mark.crossed(3)
 def test_an_outcome_of_any_size_keeps_its_errors(method, size):
     frame = panel()
     one, other = (

@@ -68,6 +68,7 @@ def on_calendar(years, ordinals):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("years", [BIENNIAL, UNEQUAL], ids=["biennial", "unequal"])
 @pytest.mark.parametrize("early", [0, 1])
+@pytest.mark.crossed(5)
 def test_a_panel_in_waves_is_the_panel_of_its_renumbered_periods(method, years, early):
     frame = panel(years, noise=1.0)
     number = {year: k + 1.0 for k, year in enumerate(years)}
@@ -130,6 +131,7 @@ def test_a_stack_of_unequal_waves_says_so():
 
 @pytest.mark.parametrize("method", WITH_TIME_BEFORE)
 @pytest.mark.parametrize("years", [BIENNIAL, UNEQUAL], ids=["biennial", "unequal"])
+@pytest.mark.crossed(3)
 def test_sensitivity_to_trends_counts_waves(method, years):
     frame = panel(years, noise=0.05, n_units=24)
     number = {year: k + 1.0 for k, year in enumerate(years)}

@@ -182,6 +182,7 @@ def covered(draws: int, n_clusters: int, treated: int, vcovs: tuple[str, ...]) -
     return {vcov: count / draws for vcov, count in hits.items()}
 
 
+@pytest.mark.slow
 def test_intervals_cover_with_three_of_twelve_clusters_treated():
     """150 simulated panels: near 95% where CR1 with t(11) is below."""
     found = covered(150, 12, 3, ("CR1", "CR2"))

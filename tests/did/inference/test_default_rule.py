@@ -55,6 +55,7 @@ def without_closed_forms(effects):
 @pytest.mark.parametrize(
     "method", ["twfe", "event_study", "callaway_santanna", "imputation", "sun_abraham", "etwfe", "dcdh"]
 )
+@pytest.mark.crossed(3)
 def test_closed_forms_are_the_estimates_made_again(method, weight, by):
     frame = counties()
     rng = np.random.default_rng(4)

@@ -174,6 +174,7 @@ def test_labels_of_another_type_are_not_taken_for_other_units():
         ea.difference(effects, Effects.from_json(effects.to_json()))
 
 
+@pytest.mark.slow
 def test_the_difference_covers_zero_when_both_estimate_the_same():
     """120 simulated panels with one effect for all: a 95% interval of the difference holds zero within binomial error."""
     draws, hits = 120, 0

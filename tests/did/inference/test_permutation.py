@@ -128,6 +128,7 @@ def test_start_dates_change_places_among_treated_units_only():
     ],
 )
 @pytest.mark.parametrize("clustered", [False, True])
+@pytest.mark.crossed(3)
 def test_contrasts_give_what_estimating_again_gives(method, cohorts, clustered):
     frame = simulate(5, n_units=36, cohorts=cohorts)
     if clustered:  # three prefectures of equal size in each cohort

@@ -218,6 +218,7 @@ def test_one_treated_unit_is_refused_with_what_applies():
         ea.infer_spatial(found, adjacency=neighbours(found))
 
 
+@pytest.mark.slow
 def test_intervals_cover_when_shocks_are_shared_by_neighbours():
     """120 panels of 200 units on a line whose shocks are moving averages of five: near 95%; by unit alone below."""
     draws, n_units = 120, 200

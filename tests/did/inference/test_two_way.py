@@ -108,6 +108,7 @@ def test_two_groupings_need_the_two_way_method_and_give_no_joint_bands(effects, 
         ea.infer(effects, vcov="two_way", cluster=groupings, simultaneous=True)
 
 
+@pytest.mark.slow
 def test_intervals_cover_under_dependence_in_both_directions():
     """150 panels with shocks by row and by column of a 16 x 16 grid of units: near 95%; by unit alone far below."""
     draws, side = 150, 16

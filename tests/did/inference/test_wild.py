@@ -149,6 +149,7 @@ def multipliers_of(plan: Plan) -> np.ndarray:
 @pytest.mark.parametrize("panel", PANELS)
 @pytest.mark.parametrize("row", ROWS)
 @pytest.mark.parametrize("name", KINDS)
+@pytest.mark.crossed(3)
 def test_every_bootstrap_t_equals_the_one_from_dense_dummies(name, row, panel, monkeypatch):
     effects = fit(row, panel)
     n_units = len(effects.population.units)

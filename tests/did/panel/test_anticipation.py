@@ -88,6 +88,7 @@ def truth(method: str) -> float:
 
 
 @pytest.mark.parametrize("method", NAMES)
+@pytest.mark.crossed(2)
 def test_the_effect_is_found_when_the_reaction_is_stated_and_missed_when_it_is_not(method):
     tolerance = PENALTY if method == "synthetic_control" else EXACT
     stated = ea.estimate(study(method, anticipation=EARLY), method)
@@ -97,6 +98,7 @@ def test_the_effect_is_found_when_the_reaction_is_stated_and_missed_when_it_is_n
 
 
 @pytest.mark.parametrize("method", sorted(set(NAMES) - {"two_by_two", "twfe", "dose"}))
+@pytest.mark.crossed(2)
 def test_the_reaction_has_its_own_event_times_and_enters_no_average(method):
     options = {"base_period": "universal"} if method in {"callaway_santanna", "triple_difference"} else {}
     effects = ea.estimate(study(method, anticipation=EARLY), method, **options)
@@ -267,6 +269,7 @@ def test_units_without_a_period_before_their_reaction_are_left_out_and_named(met
 @pytest.mark.parametrize(
     "method", sorted(set(NAMES) - {"twfe", "event_study", "lp_did", "efficient", "dose", "triple_difference"})
 )
+@pytest.mark.crossed(2)
 def test_a_cohort_without_a_period_before_its_reaction_is_missing_with_the_reason(method):
     frame = react(cohorts=(3, 8, None))
     cells = ea.estimate(study(method, frame, anticipation=EARLY), method).tidy()

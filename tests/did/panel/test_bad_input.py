@@ -549,6 +549,7 @@ BREAKING = panels_to_break()
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", BREAKING)
+@pytest.mark.crossed(3)
 def test_whatever_the_design_there_is_an_estimate_or_a_reason(name):
     frame, columns = BREAKING[name]
     design = diagnose(frame.reset_index(drop=True), **columns)

@@ -152,6 +152,7 @@ def count_hits(
     return inside, alone
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_effect_at_the_edge_of_its_bounds_and_the_bounds_alone_do_not():
     """The drift is the largest that M allows: bounds without sampling error miss the effect in half of the panels."""
     inside, alone = count_hits(DRAWS, drift=M, seed=20)

@@ -194,6 +194,7 @@ def many_periods(n_pre=3, n_post=12):
 
 @pytest.mark.parametrize("method", ["conditional", "C-LF"])
 @pytest.mark.parametrize(("kind", "shape"), SHAPED)
+@pytest.mark.crossed(2)
 def test_corners_found_at_the_data_give_the_intervals_of_all_corners(kind, shape, method, monkeypatch):
     study = many_periods(n_post=5)
     m, std_error = (0.02 if kind == "smoothness" else 0.8), float(np.sqrt(study.covariance[3:, 3:].mean()))

@@ -202,6 +202,7 @@ def test_order_units_and_seeds():
     )
 
 
+@pytest.mark.slow
 def test_the_jackknife_error_is_the_spread_over_panels():
     """Over repeated panels the rise by the comparison units' regression varies as its error says, within two fifths."""
     rows = [

@@ -47,6 +47,7 @@ def by_itself(frame, one, weight, cluster):
     ("seed", "missing", "weight", "cluster"),
     [(3, 0.0, None, None), (4, 0.0, "weight", "prefecture"), (5, 0.1, None, "prefecture"), (6, 0.1, "weight", None)],
 )
+@pytest.mark.crossed(2)
 def test_every_row_equals_the_same_choices_by_themselves(seed, missing, weight, cluster):
     frame = panel(seed, missing=missing)
     names = ("share_65", "beds", "log_gdp")

@@ -127,6 +127,7 @@ def test_the_wider_donut_leaves_out_units_that_wait_beside_treated_ones_computed
     assert WIDER not in alone["sample"].tolist()
 
 
+@pytest.mark.slow
 def test_intervals_for_neighbours_hold_no_effect_when_there_is_none():
     """Over 40 panels without spillovers the 95 per cent interval excludes zero as rarely as it says."""
     hits = 0
@@ -275,6 +276,7 @@ def test_the_words_hold_the_numbers_or_the_reason():
 
 @pytest.mark.parametrize("method", [entry.name for entry in METHODS])
 @pytest.mark.parametrize("kind", ["neighbours", "exposure"])
+@pytest.mark.crossed(3)
 def test_units_that_leave_the_comparison_take_no_level_with_them(method, kind):
     """Levels differ, all move alike: whatever is left out, there is no effect, or a reason why none is told."""
     design, pairs, _ = levels_only()

@@ -113,7 +113,7 @@ def test_a_damaged_entry_of_the_cache_is_never_used(project):
     whole = {path: path.read_bytes() for path in entry.parent.rglob("*") if path.is_file()}
     written = (project / "reports" / "toy" / "numbers.json").read_bytes()
     for path, content in whole.items():
-        path.write_bytes(content.replace(b"12", b"13") + b" ")
+        path.write_bytes(content[: len(content) // 2])
         (project / "reports" / "toy" / ".made_from").unlink()
         assert "1 of 1 notebooks computed" in call("run").output, path
         assert (project / "reports" / "toy" / "numbers.json").read_bytes() == written

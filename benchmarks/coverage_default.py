@@ -266,7 +266,7 @@ def _shares(own: Estimator, member: Floats, sizes: Floats) -> Shares:
             others = compared(own.starts, cohort, period)
             treated[:, row] += sizes[cohort] * part[:, cohort]
             comparison[:, row] += sizes[cohort] * member[:, others].sum(axis=1) / sizes[others].sum()
-    return Shares(treated / treated.sum(axis=0), comparison / comparison.sum(axis=0))
+    return Shares(treated / treated.sum(axis=0), comparison / comparison.sum(axis=0), np.arange(len(member)))
 
 
 def intervals(own: Estimator, block: Block, block_number: int) -> Iterator[tuple[int, str, Floats, Floats, Floats]]:

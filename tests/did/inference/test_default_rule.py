@@ -23,7 +23,7 @@ SAME = 1e-9
 def number(treated, comparison):
     zeros = np.zeros(len(treated)), np.zeros(len(comparison))
     p, q = np.concatenate([treated, zeros[1]]), np.concatenate([zeros[0], comparison])
-    return float(effective_clusters(Shares(p[:, None], q[:, None]))[0])
+    return float(effective_clusters(Shares(p[:, None], q[:, None], np.arange(len(p))))[0])
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_the_effective_number_of_clusters(treated, comparison, expected):
 
 def test_clusters_that_hold_both_sides_alike_all_count():
     share = np.full((12, 1), 1 / 12)
-    assert effective_clusters(Shares(share, share))[0] == pytest.approx(12)
+    assert effective_clusters(Shares(share, share, np.arange(12)))[0] == pytest.approx(12)
 
 
 def without_closed_forms(effects):
@@ -72,6 +72,22 @@ def test_closed_forms_are_the_estimates_made_again(method, weight, by):
     ours, again = (exact_changes(one, clusters, every) for one in (effects, without_closed_forms(effects)))
     assert (np.isnan(ours) == np.isnan(again)).all()
     np.testing.assert_allclose(ours, again, atol=SAME)
+
+
+def test_without_the_only_cluster_of_a_cohort_its_event_times_are_lost():
+    frame = simulate(6, n_units=240, cohorts=(3, 5, 6, None))
+    number = frame["county"].map({name: k for k, name in enumerate(frame["county"].unique())})
+    frame["area"] = np.where(frame["cohort"] == 3, 0, number**2 % 101 % 25)
+    effects = ea.estimate(diagnose(frame, cluster="area"), "event_study")
+    clusters = clusters_of(effects)
+    every = np.arange(len(clusters))
+    ours, again = (exact_changes(one, clusters, every) for one in (effects, without_closed_forms(effects)))
+    lost = np.isnan(ours)
+    assert lost[0].any()
+    assert not lost[0].all()
+    assert not lost[1:].any()
+    np.testing.assert_array_equal(lost[:, ~np.isnan(effects.value)], np.isnan(again)[:, ~np.isnan(effects.value)])
+    np.testing.assert_allclose(ours[~lost], again[~lost], atol=SAME)
 
 
 @pytest.mark.parametrize("anticipation", [0, 1])
@@ -142,7 +158,7 @@ def test_the_shares_are_those_of_the_treated_and_the_comparison_units():
     shares, labels = shares_of(cell, clusters_of(cell)), clusters_of(cell).labels
     for chosen, found in ((units["cohort"] == 5, shares.treated), (units["cohort"].isna(), shares.comparison)):
         expected = units[chosen]["prefecture"].value_counts(normalize=True).reindex(labels).fillna(0.0)
-        np.testing.assert_allclose(found[:, 0], expected)
+        np.testing.assert_allclose(found[shares.kind, 0], expected)
 
 
 def test_a_row_does_not_depend_on_the_other_rows_of_its_table():

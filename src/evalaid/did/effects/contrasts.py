@@ -176,3 +176,8 @@ class Contrasts:
         full = np.zeros((width, self.weights.shape[1]))
         full[: len(self.weights)] = self.weights
         return full
+
+    @cached_property
+    def solved(self) -> Floats:
+        """``(X'MX)^- c`` of the combinations, (J, cells)."""
+        return np.asarray(self.problem.inverse @ self.directions)

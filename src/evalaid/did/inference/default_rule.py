@@ -74,7 +74,7 @@ def _explain(shares: Shares, clusters: Clusters, row: int, number: float, treate
     sides = {"treated": shares.treated[:, row], "comparison": shares.comparison[:, row]}
     side = max(sides, key=lambda name: sides[name].max(initial=0.0))
     largest = float(sides[side].max(initial=0.0))
-    named = f"cluster {clusters.labels[int(sides[side].argmax())]} holds {largest:.0%} of the {side} units"
+    named = f"cluster {clusters.labels[int((shares.kind == sides[side].argmax()).argmax())]} holds {largest:.0%} of the {side} units"
     if very_few := say_very_few(len(clusters)):
         said = f"only {len(clusters)} clusters: {very_few}"
     elif number < 2:

@@ -25,33 +25,55 @@ Codes = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Shares:
-    """``treated`` p_g and ``comparison`` q_g of every estimate, (G, cells) each.
+    """``treated`` p_g and ``comparison`` q_g of every estimate, (kinds, cells) each: clusters with the same units are of one kind.
 
-    Without comparison units (only doses differ, say) q_g is zero; where no cohort is known, p_g is the cluster's share of all units.
+    ``kind`` (G,): the kind of each cluster, numbered by first appearance. Without comparison units (only doses differ, say) q_g is
+    zero; where no cohort is known, p_g is the cluster's share of all units.
     """
 
     treated: Floats
     comparison: Floats
+    kind: Codes
 
     @property
     def largest(self) -> Floats:
-        """The larger of the two shares of each cluster, (G, cells)."""
+        """The larger of the two shares of each kind of cluster, (kinds, cells)."""
         return np.maximum(self.treated, self.comparison)
+
+    @property
+    def count(self) -> Codes:
+        """The number of clusters of each kind, (kinds,)."""
+        return np.bincount(self.kind, minlength=len(self.treated))
 
 
 def shares_of(effects: Effects, clusters: Clusters) -> Shares:
     """Compute the shares of the clusters in every estimate."""
-    treated, comparison = np.zeros((2, len(clusters), len(effects)))
-    for people, own, other in _by_cohort(effects):
-        rows = effects.population.units.get_indexer(people.units) if people is not effects.population else slice(None)
-        counts = count_units(people, clusters.codes[rows], len(clusters))
-        part = counts / np.maximum(counts.sum(axis=0), 1e-300)
+    people = effects.population
+    everyone = np.bincount(clusters.codes, weights=people.weight, minlength=len(clusters)).astype(np.float64)
+    parts, weights = [everyone[:, None]], []
+    for source, own, other in _by_cohort(effects):
+        rows = people.units.get_indexer(source.units) if source is not people else slice(None)
+        parts.append(count_units(source, clusters.codes[rows], len(clusters)))
+        weights.append((own, other))
+    kind, first = _kinds(np.concatenate(parts, axis=1))
+    treated, comparison = np.zeros((2, len(first), len(effects)))
+    for counts, (own, other) in zip(parts[1:], weights, strict=True):
+        part = counts[first] / np.maximum(counts.sum(axis=0), 1e-300)
         treated += part[:, :-1] @ own.T
         comparison += part @ other.T
-    people = effects.population
-    everyone = np.bincount(clusters.codes, weights=people.weight, minlength=len(clusters))[:, None]
-    treated = np.where(treated.any(axis=0), treated, everyone)
-    return Shares(_normalise(treated), _normalise(comparison))
+    treated = np.where(treated.any(axis=0), treated, parts[0][first])
+    count = np.bincount(kind)
+    return Shares(_normalise(treated, count), _normalise(comparison, count), kind)
+
+
+def _kinds(counts: Floats) -> tuple[Codes, Codes]:
+    """Number equal rows by first appearance, (G,), and give the first row of each number."""
+    # Any weights do: where the sums of unequal rows are equal, every row is a kind of its own.
+    code = pd.factorize((counts * np.sin(np.arange(1, counts.shape[1] + 1))).sum(axis=1))[0]
+    first = np.unique(code, return_index=True)[1]
+    if (counts[first[code]] != counts).any():
+        code = first = np.arange(len(counts))
+    return code, first
 
 
 def largest_part(effects: Effects, clusters: Clusters) -> float:
@@ -96,8 +118,8 @@ def effective_clusters(shares: Shares, changes: Floats | None = None) -> Floats:
     with variance parts ``a p_g + b q_g``: of the design, ``a = sum_g p_g^2`` and ``b = sum_g q_g^2``; seen in the jackknife changes d_g (G,
     cells), ``a = sum_g d_g^2 s_g`` and ``b = sum_g d_g^2 (1 - s_g)`` with ``s_g = a p_g / (a p_g + b q_g)``. The smaller of both counts.
     """
-    p, q = shares.treated, shares.comparison
-    products = tuple(np.einsum("gk,gk->k", one, other) for one, other in ((p, p), (p, q), (q, q)))
+    p, q, count = shares.treated, shares.comparison, shares.count
+    products = tuple(np.einsum("g,gk,gk->k", count, one, other) for one, other in ((p, p), (p, q), (q, q)))
     a, b = products[0], products[2]
     number = _number(a, b, *products)
     if changes is None:
@@ -105,6 +127,8 @@ def effective_clusters(shares: Shares, changes: Floats | None = None) -> Floats:
     part, square = a * p, np.where(np.isnan(changes), 0.0, changes)
     whole = part + b * q
     square *= square
+    if len(p) < len(square):
+        square = Clusters(shares.kind, pd.Index(count)).sums(square)
     s = np.divide(part, whole, out=np.full_like(part, 0.5), where=whole > 0)
     own = np.einsum("gk,gk->k", square, s)
     return np.fmin(number, _number(own, np.einsum("gk,gk->k", square, 1 - s), *products))
@@ -125,8 +149,9 @@ def _number(a: Floats, b: Floats, pp: Floats, pq: Floats, qq: Floats) -> Floats:
     return np.where(np.isfinite(found), found, np.nan)
 
 
-def _normalise(values: Floats) -> Floats:
-    total = values.sum(axis=0)
+def _normalise(values: Floats, count: Codes | None = None) -> Floats:
+    """Divide columns by their sums, each row taken as often as is counted."""
+    total = values.sum(axis=0) if count is None else count @ values
     return np.asarray(values / np.where(total > 0, total, 1.0))
 
 

@@ -55,7 +55,6 @@ def hats_of(contrasts: Contrasts, clusters: Clusters) -> Iterator[Hats]:
     the size of the observations of a cluster, and on a balanced panel clustered by unit there is one matrix per cohort.
     """
     problem = contrasts.problem
-    weights = problem.inverse @ contrasts.directions
     for group in group_clusters(problem, clusters.codes, len(clusters)):
         inverse = group.T @ problem.inverse @ group.T.T
         for rows, gram in group.grams():
@@ -69,7 +68,7 @@ def hats_of(contrasts: Contrasts, clusters: Clusters) -> Iterator[Hats]:
                 scores=scores,
                 q=q,
                 Zu=Zu,
-                ua=Zu.swapaxes(1, 2) @ (group.T @ weights),
+                ua=Zu.swapaxes(1, 2) @ (group.T @ contrasts.solved),
                 ue=(scores[:, None, :] @ turned)[:, 0, :],
             )
 

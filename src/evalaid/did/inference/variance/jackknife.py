@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalaid.base.errors import EstimationError, InferenceError
+from evalaid.did.effects.contrasts import Contrasts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.effects.without import Without
 from evalaid.did.inference.shares import Shares, count_units, degrees_behind, effective_clusters, shares_of
 from evalaid.did.inference.variance.by_cluster import Group, group_clusters
 from evalaid.did.inference.variance.cluster import Clusters, small_sample_factor
 from evalaid.did.inference.variance.hat import scores_without
+from evalaid.did.inference.variance.net_of_periods import NetOfPeriods, pays
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
@@ -59,15 +61,15 @@ def careful_jackknife(effects: Effects, clusters: Clusters) -> Jackknife:
     the estimate ceases to exist without the cluster or cannot be made again. A row never depends on the other rows of its table.
     """
     shares = shares_of(effects, clusters)
-    largest = shares.largest
-    changes = -clusters.sums(effects.influence.matrix()) / np.maximum(1.0 - largest, 1e-9)
+    kind, largest = shares.kind, shares.largest
+    changes = clusters.sums(effects.influence.matrix()) / -np.maximum(1.0 - largest, 1e-9)[kind]
     wanted = (largest > SMALL_SHARE) & (largest < WHOLE)  # without all of a side there is no estimate
-    chosen = np.flatnonzero(wanted.any(axis=1))
+    chosen = np.flatnonzero(np.take(wanted.any(axis=1), kind))
     stepped: NDArray[np.bool_] = np.zeros(len(effects), dtype=bool)
     if len(chosen):
         exact = exact_changes(effects, clusters, chosen)
         if exact is not None:
-            here = wanted[chosen] & ~np.isnan(exact)
+            here = wanted[kind[chosen]] & ~np.isnan(exact)
             changes[chosen] = np.where(here, exact, changes[chosen])
         else:
             stepped = np.asarray(wanted.any(axis=0), dtype=bool)
@@ -169,21 +171,29 @@ def _regression_changes(effects: Effects, codes: NDArray[np.int64], count: int) 
     contrasts = effects.contrasts
     assert contrasts is not None  # noqa: S101
     problem, changes = contrasts.problem, np.zeros((count, len(effects)))
-    weights = problem.inverse @ contrasts.directions
-    size = np.einsum("jk,jk->k", contrasts.directions, weights)
     present, inverse = np.unique(codes, return_inverse=True)
+    net = NetOfPeriods(problem, problem.counts(inverse.ravel(), len(present)), contrasts.weights)
     for group in group_clusters(problem, inverse.ravel(), len(present)):
-        c = group.T @ weights
-        own = group.T @ problem.inverse @ group.T.T
-        for rows, kernel, gram in group.kernels(own):
-            code = present[group.clusters[rows]]
-            wanted = np.flatnonzero(code < count)
-            if not len(wanted):
-                continue
-            some = wanted if len(kernel) == len(code) > len(wanted) else slice(None)
-            gram_of = partial(_grams_of, group, rows.start + wanted, None if gram is None else gram[some])
-            scores, lost = scores_without(kernel[some], gram_of, own, group.scores[rows][wanted], c, size)
-            changes[code[wanted]] = np.where(lost, np.nan, -scores @ c)
+        code = present[group.clusters]
+        wanted = code < count
+        change = net.changes(group) if pays(problem, group) else _changes_by_group(contrasts, group, wanted)
+        changes[code[wanted]] = change[wanted]
+    return changes
+
+
+def _changes_by_group(contrasts: Contrasts, group: Group, wanted: NDArray[np.bool_]) -> Floats:
+    """Compute the changes without each wanted cluster of a group, in the coordinates of the group, (n, cells); NaN where one is lost."""
+    c, size = group.T @ contrasts.solved, np.einsum("jk,jk->k", contrasts.directions, contrasts.solved)
+    own = group.T @ contrasts.problem.inverse @ group.T.T
+    changes = np.zeros((len(wanted), c.shape[1]))
+    for rows, kernel, gram in group.kernels(own):
+        some = np.flatnonzero(wanted[rows])
+        if not len(some):
+            continue
+        which = some if len(kernel) == len(wanted[rows]) > len(some) else slice(None)
+        gram_of = partial(_grams_of, group, rows.start + some, None if gram is None else gram[which])
+        scores, lost = scores_without(kernel[which], gram_of, own, group.scores[rows][some], c, size)
+        changes[rows][some] = np.where(lost, np.nan, -scores @ c)
     return changes
 
 

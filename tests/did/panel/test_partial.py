@@ -50,6 +50,13 @@ def test_the_effect_is_found_by_every_method_that_takes_gaps(method, mixed):
     np.testing.assert_allclose(effects.value, EFFECT, atol=EXACT)
 
 
+@pytest.mark.parametrize("method", ["etwfe", "two_by_two"])
+def test_where_gaps_change_who_is_compared_the_estimand_says_so(method):
+    whole, gaps = panel(), panel().drop(index=[1, 8])
+    assert "observations are missing" not in ea.estimate(ea.diagnose(whole, **KEYS), method).estimand
+    assert "; where observations are missing, " in ea.estimate(ea.diagnose(gaps, **KEYS), method).estimand
+
+
 @pytest.mark.parametrize("method", ["callaway_santanna", "sun_abraham", "event_study"])
 def test_without_the_column_half_of_the_effect_is_taken_for_the_time_before(method):
     found = ea.estimate(ea.diagnose(panel(), **KEYS), method).aggregate("overall").value[0]

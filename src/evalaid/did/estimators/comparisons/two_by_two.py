@@ -31,6 +31,7 @@ from evalaid.did.panel.comparisons import partly_treated
 from evalaid.did.panel.design import Design
 from evalaid.did.panel.matrices import Matrices
 
+GAPS = "; where observations are missing, units' means are over other periods, and changes that all units share do not cancel"
 NO_UNIT = "no {who} unit is observed both before and after"
 
 
@@ -54,7 +55,8 @@ def fit_two_by_two(design: Design, options: TwoByTwoOptions) -> Effects:
 
     Assumes parallel trends between a cohort and the never-treated units (with the same covariates, when there are any) from the
     periods before to the periods after.
-    Each unit's change is its mean after minus its mean before; a unit without observations on both sides is left out.
+    Each unit's change is its mean after minus its mean before; a unit without observations on both sides is left out. Where
+    observations are missing, units' means are over other periods, and changes that all units share do not cancel: the estimand says so.
 
     Notes
     -----
@@ -107,7 +109,7 @@ def fit_two_by_two(design: Design, options: TwoByTwoOptions) -> Effects:
         population=population,
         size=population.shares,
         method=METHOD.name,
-        estimand=METHOD.estimand,
+        estimand=METHOD.estimand + (GAPS if matrices.observed is not None else ""),
         scale=scale_of(design),
         convention=Convention("none", "normal"),
         aggregation="estimated",

@@ -36,6 +36,8 @@ from evalaid.did.panel.matrices import STRATA, Matrices
 Floats = NDArray[np.float64]
 BASE = "base period: zero by construction"
 
+GAPS = "; where observations are missing, a cohort is whoever of it is observed in a period: who comes and goes is part of the effect"
+
 
 @dataclass(frozen=True)
 class EtwfeOptions:
@@ -104,7 +106,7 @@ def fit_etwfe(design: Design, options: EtwfeOptions) -> Effects:
     else:
         fit = _fit_means(matrices, mass, columns, (total, summed), (cohort, period, base), family, rows)
     if fit is None:
-        raise EstimationError(_tell_separation(matrices, family, total, summed))
+        raise EstimationError(_tell_separation(matrices, names, family, total, summed))
     population = population_of(matrices)
     count = np.array([(mass[rows] > 0).sum(axis=0) for rows in blocks])
     size = total if matrices.weight_kind == "analytic" else count.astype(float)
@@ -132,7 +134,7 @@ def fit_etwfe(design: Design, options: EtwfeOptions) -> Effects:
         population=population,
         size=size[cohort, period],
         method=METHOD.name,
-        estimand=f"{METHOD.estimand} ({options.family}){beside(design)}",
+        estimand=f"{METHOD.estimand} ({options.family}){beside(design)}{GAPS if matrices.observed is not None else ''}",
         scale=scale_of(design),
         convention=Convention("regression", "normal", observations, fit.rank),
         aggregation="fixed",
@@ -256,7 +258,7 @@ def _reasons(
     return reason
 
 
-def _tell_separation(matrices: Matrices, family: Family, total: Floats, summed: Floats) -> str:
+def _tell_separation(matrices: Matrices, names: tuple[str, ...], family: Family, total: Floats, summed: Floats) -> str:
     """Find in which cohorts and periods all outcomes lie on the edge of what the family takes: their index is infinite."""
     edges = (summed <= 0) | ((summed >= total) & (family.name == "binomial"))
     cohorts = [label(matrices.period_kind, int(g)) for g in matrices.cohorts] + ["never treated"]
@@ -265,11 +267,20 @@ def _tell_separation(matrices: Matrices, family: Family, total: Floats, summed: 
         for row, column in np.argwhere(edges & (total > 0))
     ]
     what = "zeros or only ones" if family.name == "binomial" else "zeros"
-    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
-    where = f"; only {what} are observed for {', '.join(found[:3])}{more}" if found else ""
-    if STRATA in matrices.covariates and not found:
-        where = f"; in some stratum, cohort and period only {what} may be observed: name larger strata"
-    return f"etwfe: the {family.name} fit did not converge{where}. Use family='gaussian', or leave these cohorts out."
+    advice = "Use family='gaussian'"
+    if found:
+        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+        where = f"; only {what} are observed for {', '.join(found[:3])}{more}"
+        advice += ", or leave these cohorts out"
+    elif STRATA in matrices.covariates:
+        where = f"; in some stratum, cohort and period only {what} may be observed"
+        advice += ", or name larger strata"
+    elif names:
+        where = f"; at some values of {', '.join(map(repr, names))} only {what} may be observed"
+        advice += ", or leave covariates out"
+    else:
+        where = ""
+    return f"etwfe: the {family.name} fit did not converge{where}. {advice}."
 
 
 def _check_range(outcome: Floats, mass: Floats, family: Family) -> None:

@@ -57,7 +57,7 @@ def check_with_dummies(design: Design) -> pd.DataFrame:
 
 def _both_sides(design: Design, method: str) -> Iterator[tuple[str, Floats, Floats]]:
     """Yield estimates and clustered errors of the package and of statsmodels, for the coefficients that both identify."""
-    from statsmodels.api import WLS
+    from statsmodels.regression.linear_model import WLS
     from statsmodels.tools.sm_exceptions import SingularMatrixWarning
 
     effects = estimate(design, method)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from html import escape, unescape
 from typing import Any
 
@@ -58,9 +59,14 @@ class PageBlock:
 
 def to_html(markdown: str) -> str:
     """Turn Markdown into HTML (tables allowed, raw HTML not)."""
+    return str(_markdown().render(markdown))
+
+
+@cache
+def _markdown() -> Any:
     from markdown_it import MarkdownIt
 
-    return str(MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown))
+    return MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
 def show_notebook(

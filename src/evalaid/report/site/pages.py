@@ -341,6 +341,14 @@ class _Site:
         return aside.replace(path)
 
 
+def prepare_pages() -> None:
+    """Do what the first pages of a process would wait for: compile the templates, read the words of every language."""
+    for path in _TEMPLATES.glob("*.html"):
+        _environment().get_template(path.name)
+    open_editions(())
+    to_html("")
+
+
 @cache
 def _environment() -> Any:
     from jinja2 import Environment, FileSystemLoader

@@ -42,12 +42,12 @@ _ENDS = {".": "。", ":": "："}
 
 @dataclass(frozen=True)
 class Template:
-    """A sentence with places, as a pattern, and what it becomes; ``names`` are those of the places by group.
+    """A sentence with places, and what it becomes; ``names`` are those of the places in their order.
 
     ``within`` is its longest piece between places: a text without it need not be compared.
     """
 
-    pattern: re.Pattern[str]
+    text: str
     said: str
     names: tuple[str, ...]
     size: int
@@ -57,6 +57,11 @@ class Template:
     def exact(self) -> bool:
         """Whether its places hold numbers alone."""
         return _NUMERIC.issuperset(self.names)
+
+    def values(self, text: str) -> tuple[str, ...] | None:
+        """Return what stands at the places of a text that it fits as a whole."""
+        found = _pattern(self.text).fullmatch(text)
+        return None if found is None else found.groups()
 
 
 @dataclass(frozen=True)
@@ -200,8 +205,8 @@ class Translation:
             for template in self._placed.get(word, ()):
                 if template.within not in text or not (template.size >= least or template.exact):
                     continue
-                if found := template.pattern.fullmatch(text):
-                    values = dict(zip(template.names, map(self, found.groups()), strict=True))
+                if (found := template.values(text)) is not None:
+                    values = dict(zip(template.names, map(self, found), strict=True))
                     return _PLACE.sub(lambda place, values=values: values[place.group(1)], template.said)  # type: ignore[misc]
         return None
 
@@ -247,13 +252,18 @@ def _is_said(text: str) -> bool:
 
 def _template(text: str, said: str) -> Template:
     parts = _PLACE.split(text)  # words, name of a place, words, ...
+    words = parts[::2]
+    return Template(text, said, tuple(parts[1::2]), len("".join(words)), max(words, key=len))
+
+
+@cache
+def _pattern(text: str) -> re.Pattern[str]:
+    """Return the pattern of a template: only a few are ever compared with a text."""
     pattern = "".join(
         f"({_NUMBER if part in _NUMERIC else _SENTENCES if part.isupper() else _WORDS})" if at % 2 else re.escape(part)
-        for at, part in enumerate(parts)
+        for at, part in enumerate(_PLACE.split(text))
     )
-    names = tuple(parts[1::2])
-    words = parts[::2]
-    return Template(re.compile(pattern, re.DOTALL), said, names, len("".join(words)), max(words, key=len))
+    return re.compile(pattern, re.DOTALL)
 
 
 def _open_bracket(text: str) -> int:

@@ -81,7 +81,7 @@ def main(project: Path | None) -> None:
     "-p", "parameters", metavar="KEY=VALUE", multiple=True, help="Change a parameter of the study for this run."
 )
 @click.option("--jobs", type=click.IntRange(min=1), help="Notebooks at a time (default: the number of processors).")
-@click.option("--force", is_flag=True, help="Compute everything, also what is up to date or in the cache.")
+@click.option("--force", is_flag=True, help="Compute the studies anew, also what is up to date or in the cache.")
 @click.option("--engine", type=click.Choice(["forked", "plain"]), help="How notebooks run (default: forked on Linux).")
 @click.option(
     "--alone", is_flag=True, help="Write the reports only: no synthesis, no index (for runs on many machines)."
@@ -105,19 +105,39 @@ def run(study: Sequence[str], parameters: Sequence[str], **options: Any) -> None
     anew = bool(changes or options["only"] or options["force"])
     left = [] if anew else [name for name in names if is_up_to_date(name)]
     names = [name for name in names if name not in left]
+    specs, refused = _load_studies(names, changes, options["executor"])
+    if not specs and not left:
+        _stop_at_errors([], refused)
     if options["executor"] == "dask":
-        _run_on_dask(names, parameters, options)
-        names = [] if changes else [name for name in names if not is_up_to_date(name)]
-    if names:
-        from evalaid.running.processes.execution import warm_up
-
-        warm_up()  # while this process imports what shows the run
-    errors = _run_all(names, changes, named=bool(study), **options)
+        _run_on_dask([*specs], parameters, options)
+        specs = {} if changes else {name: spec for name, spec in specs.items() if not is_up_to_date(name)}
+    errors = _run_all(specs, changed=bool(changes), named=bool(study), **options)
     for name in left:
         click.echo(f"Up to date: reports/{name}/index.html")
     if not changes:
         _show_answers([*names, *left])
-    _stop_at_errors(errors)
+    _stop_at_errors(errors, refused)
+
+
+def _load_studies(
+    names: Sequence[str], changes: dict[str, Any], executor: str
+) -> tuple[dict[str, Any], list[EvalaidError]]:
+    """Load studies; tell at once why some cannot be run, and return the others by name, and the errors."""
+    from evalaid.base.project import study_file
+
+    if not names:
+        return {}, []
+    if executor == "local" and any(study_file(name).is_file() for name in names):
+        from evalaid.running.processes.execution import warm_up
+
+        warm_up()  # while this process imports what shows the run
+    from evalaid.running.runs import load_studies
+
+    specs, outcomes = load_studies(names, changes)
+    refused = [outcome.error for outcome in outcomes if outcome.error is not None]
+    for error in refused:
+        _tell_error(error)
+    return {spec.study: spec for spec in specs}, refused
 
 
 def _show_answers(names: Sequence[str]) -> None:
@@ -146,30 +166,29 @@ def _run_on_dask(names: Sequence[str], parameters: Sequence[str], options: dict[
 
 
 def _run_all(
-    names: Sequence[str], changes: dict[str, Any], *, named: bool, alone: bool, **options: Any
+    specs: dict[str, Any], *, changed: bool, named: bool, alone: bool, **options: Any
 ) -> list[EvalaidError | None]:
     """Run studies, the synthesis where it follows, and the index; say what came out, and return the errors."""
     from evalaid.base.project import OWN, REPORTS, SYNTHESIS, list_studies, project_root
     from evalaid.running.kept.freshness import find_synthesis, is_up_to_date
 
-    apart = alone or bool(changes) or (named and set(names) <= {SYNTHESIS, *list_studies(OWN)})
+    apart = alone or changed or (named and set(specs) <= {SYNTHESIS, *list_studies(OWN)})
     synthesis = None if apart else find_synthesis()
     index = project_root() / REPORTS / "index.html"
-    if not names and (alone or ((synthesis is None or is_up_to_date(synthesis)) and index.is_file())):
+    if not specs and (alone or ((synthesis is None or is_up_to_date(synthesis)) and index.is_file())):
         return []
-    from evalaid.report.report_folders import index_reports
     from evalaid.running.progress import ProgressDisplay
-    from evalaid.running.runs import list_missing, run_batch
+    from evalaid.running.runs import list_missing, run_batch, write_index
 
-    if synthesis and synthesis not in names and set(list_missing()) <= set(names):
-        click.echo("The synthesis of all studies follows them.")
+    if synthesis and synthesis not in specs and set(list_missing()) <= set(specs):
+        click.echo("The synthesis of all studies follows them where it is not up to date.")
     try:
         with ProgressDisplay() as tell:
             chosen = {"only": options["only"], "jobs": options["jobs"], "fresh": options["force"], "tell": tell}
-            outcomes = run_batch(names, changes, synthesis, **chosen)
+            outcomes = run_batch([*specs.values()], synthesis, **chosen)
     finally:
         if not alone:
-            index_reports()
+            write_index()
     for outcome in outcomes:
         if outcome.result is not None:
             _show_result(outcome.result)
@@ -541,12 +560,12 @@ def _parse_parameters(given: Sequence[str]) -> dict[str, Any]:
     return changes
 
 
-def _stop_at_errors(errors: Sequence[EvalaidError | None]) -> None:
-    """Print every error and exit with 2 if there is one; the other studies are finished by now."""
+def _stop_at_errors(errors: Sequence[EvalaidError | None], said: Sequence[EvalaidError] = ()) -> None:
+    """Print every error and exit with 2 if there is one, or was one ``said`` before; the other studies are finished by now."""
     found = [error for error in errors if error is not None]
     for error in found:
         _tell_error(error)
-    if found:
+    if found or said:
         sys.exit(COULD_NOT_RUN)
 
 

@@ -28,7 +28,8 @@ def write_crate(
     spec: StudySpec, folder: Path, manifest: Manifest, sources: Sequence[Path], outputs: Mapping[str, Sequence[str]]
 ) -> None:
     """Write the crate of a finished report; ``outputs`` holds what each notebook wrote, relative to the report."""
-    software = _software()
+    commit = _commit()
+    software = _software(commit)
     inputs = [_input(name, digest) for name, digest in sorted(manifest.data_files.items())]
     parameters = _parameters(spec)
     notebooks = [_instrument(path) for path in sources]
@@ -49,7 +50,7 @@ def write_crate(
     root = {
         "@id": "./", "@type": "Dataset", "name": spec.title, "description": spec.question, "conformsTo": {"@id": _PROFILE},
         "hasPart": [{"@id": name} for name in written], "mentions": _ids(actions), "keywords": spec.data_kind,
-        "version": _commit(),
+        "version": commit,
     }  # fmt: skip
     about = {
         "@id": CRATE, "@type": "CreativeWork", "conformsTo": {"@id": "https://w3id.org/ro/crate/1.1"}, "about": {"@id": "./"},
@@ -70,7 +71,7 @@ def read_outputs(folder: Path) -> dict[str, list[str]]:
         return {}
 
 
-def _software() -> list[dict[str, Any]]:
+def _software(commit: str) -> list[dict[str, Any]]:
     """Return the package first, then what it runs on."""
     versions = libraries()
     lock = versions.get("requirements.lock", "")
@@ -78,7 +79,7 @@ def _software() -> list[dict[str, Any]]:
         {
             "@id": "#evalaid", "@type": "SoftwareApplication", "name": "evalaid", "version": sys.modules["evalaid"].__version__,
             "softwareRequirements": [{"@id": f"#{name}"} for name in versions if name != "requirements.lock"],
-            "identifier": f"commit {_commit()}; requirements.lock sha256 {lock}",
+            "identifier": f"commit {commit}; requirements.lock sha256 {lock}",
         },
         *(
             {"@id": f"#{name}", "@type": "SoftwareApplication", "name": name, "version": version}

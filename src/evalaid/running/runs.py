@@ -19,7 +19,7 @@ from evalaid.running.checked.repeat import repeat_studies
 from evalaid.running.checked.verify import Verification, compare_run, remake
 from evalaid.running.kept.freshness import find_synthesis, is_up_to_date
 from evalaid.running.notebooks import Making, StudyRun
-from evalaid.running.processes.execution import Tell
+from evalaid.running.processes.execution import Halt, Tell, call_apart
 from evalaid.running.side_by_side import Outcome, outcome_of, run_makings
 from evalaid.study.manifest import NUMBERS_FILE
 from evalaid.study.spec import StudySpec
@@ -78,18 +78,23 @@ def _compare(making: Making) -> Verification:
 
 
 def run_batch(
-    names: Sequence[str], changes: Mapping[str, Any], synthesis: str | None, *, tell: Tell, **options: Any
+    specs: Sequence[StudySpec], synthesis: str | None, *, tell: Tell, **options: Any
 ) -> list[Outcome[StudyRun]]:
-    """Run studies by name, then the synthesis, if it is asked for, all numbers are there, and it is not up to date.
+    """Run studies, then the synthesis, if it is asked for, all numbers are there, and it is not up to date.
 
-    A study that cannot be loaded stops none of the others. ``options`` as in `run_studies`.
+    ``options`` as in `run_studies`; all studies made ``fresh`` take the synthesis with them.
     """
-    specs, outcomes = _load(names, changes)
-    outcomes += run_studies(specs, tell=tell, **options)
-    if synthesis and not list_missing() and (options["fresh"] or not is_up_to_date(synthesis)):
-        specs, unread = _load([synthesis], {})
-        outcomes += [*unread, *run_studies(specs, tell=tell, **{**options, "only": None})]
+    outcomes = run_studies(specs, tell=tell, **options)
+    anew = options["fresh"] and {spec.study for spec in specs} >= set(list_studies(PROJECT))
+    if synthesis and not list_missing() and (anew or not is_up_to_date(synthesis)):
+        following, unread = load_studies([synthesis], {})
+        outcomes += [*unread, *run_studies(following, tell=tell, **{**options, "only": None})]
     return outcomes
+
+
+def write_index() -> None:
+    """Write the page that leads to all reports, where what it takes is imported already."""
+    call_apart("evalaid.running.steps:index", {}, Halt())
 
 
 def verify_batch(
@@ -106,13 +111,13 @@ def verify_batch(
         left_out.append(f"{synthesis}: not verified, because there are no reports of {', '.join(missing)}: evalaid run")
     elif synthesis:
         chosen.append(synthesis)
-    specs, outcomes = _load(chosen, {})
+    specs, outcomes = load_studies(chosen, {})
     verify: Any = repeat_studies if by_bytes else verify_studies
     return [*outcomes, *verify(specs, jobs=jobs, tell=tell)], left_out
 
 
-def _load(names: Sequence[str], changes: Mapping[str, Any]) -> tuple[list[StudySpec], list[Outcome[Any]]]:
-    """Load studies, and return those that can be run and the outcomes of those that cannot."""
+def load_studies(names: Sequence[str], changes: Mapping[str, Any]) -> tuple[list[StudySpec], list[Outcome[Any]]]:
+    """Load studies, and return those that can be run and the outcomes of those that cannot: one stops none of the others."""
     specs: list[StudySpec] = []
     unread: list[Outcome[Any]] = []
     for name in names:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from evalaid.report.exhibit_list import EXHIBITS_FILE, join_exhibits
-from evalaid.report.report_folders import write_report
+from evalaid.report.report_folders import index_reports, write_report
 from evalaid.running.crate import write_crate
 from evalaid.study.manifest import NUMBERS_FILE, Manifest, hash_value, read_parts, write_manifest
 from evalaid.study.sources import check_sources, data_faults, hash_data, hash_inputs, load_simulation
@@ -65,3 +65,8 @@ def finish(
     write_report(spec, work, manifest)
     write_crate(spec, work, manifest, [Path(source) for source in sources], outputs)
     return []
+
+
+def index() -> None:
+    """Write the page that leads to all reports."""
+    index_reports()

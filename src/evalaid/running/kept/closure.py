@@ -44,6 +44,12 @@ def hash_package() -> str:
     return hash_files(package_files(), PACKAGE)
 
 
+def read_package() -> None:
+    """Read what every module imports: what depends on it is found sooner then."""
+    for path in _modules().values():
+        _imported_by(path)
+
+
 def hash_closure(notebook: Path) -> str:
     """Return one sha256 of the files of this package that a notebook depends on."""
     files = {path for path in package_files() if path.suffix != ".py" and path.suffix not in _OF_PAGES}

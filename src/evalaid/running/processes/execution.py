@@ -15,16 +15,18 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any, ClassVar, Protocol
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Protocol
 
 from evalaid.base import errors
 from evalaid.base.errors import EvalaidError, NotebookError
 from evalaid.base.project import project_root
-from evalaid.running.kept.closure import hash_package
+from evalaid.running.kept.closure import hash_package, read_package
 from evalaid.running.processes.engine import FORKED, PLAIN, Job
 from evalaid.running.processes.nursery import READY
 from evalaid.study.reports import NOTEBOOK, RUN_FOLDER
-from evalaid.study.spec import StudySpec
+
+if TYPE_CHECKING:
+    from evalaid.study.spec import StudySpec
 
 CELL_SECONDS = 300
 NOTEBOOK_SECONDS = 900
@@ -191,9 +193,10 @@ def count_processors() -> int:
 
 
 def warm_up() -> None:
-    """Start the process that has the libraries imported, so that it is ready when the first notebook is."""
+    """Start the process that has the libraries imported, and read meanwhile what the notebooks depend on."""
     if chosen_engine() == FORKED:
         _Warm.find()
+        read_package()
 
 
 def chosen_engine() -> str:
@@ -345,8 +348,10 @@ class _Warm:
             self._socket.send(json.dumps(message).encode())
 
     def leave(self) -> None:
-        """Let the process end its children and leave."""
+        """Let the process end its children and leave; one that has none need not first become ready."""
         self._socket.close()
+        if not self._ready:
+            self._process.kill()
         self._process.wait()
         self._complaints.close()
 

@@ -27,10 +27,11 @@ WARM = (
     "papermill", "nbclient", "IPython.core.completer", "IPython.core.interactiveshell", "IPython.core.magics",
     "matplotlib_inline.backend_inline", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg",
     "matplotlib.pyplot", "numpy", "pandas", "scipy.linalg", "scipy.optimize", "scipy.sparse.linalg", "scipy.stats", "ruamel.yaml", "seaborn",
-    "statsmodels.api",
+    "statsmodels.regression.linear_model",
     "evalaid.running.processes.cell_runner", "evalaid.running.processes.forked_engine", "evalaid.running.steps",
 )  # fmt: skip
 _SECONDS_TO_LEAVE = 10
+_IDLE = 300  # milliseconds without a message after which what nobody waits for yet is done
 
 
 class Nursery:
@@ -45,8 +46,13 @@ class Nursery:
         poller = select.poll()
         poller.register(self._driver, select.POLLIN)
         poller.register(wake, select.POLLIN)
+        idle: int | None = _IDLE
         while True:
-            for number, _ in poller.poll():
+            found = poller.poll(idle)
+            if not found:
+                idle = None
+                _rehearse_pages()
+            for number, _ in found:
                 if number == wake:
                     os.read(wake, 4096)
                 elif not self._take_message():
@@ -129,7 +135,8 @@ def _signal(process: int, number: int) -> None:
 
 
 def warm() -> None:
-    """Import what children need, as far as it is there."""
+    """Import what children need, as far as it is there, without the search for garbage that a thousand imports would repeat."""
+    gc.disable()
     prepare_imports()
     for name in WARM:
         with contextlib.suppress(Exception):
@@ -139,8 +146,8 @@ def warm() -> None:
             with contextlib.suppress(Exception):
                 importlib.import_module(found.name)
     _rehearse()
-    gc.collect()
     gc.freeze()  # pages that are never written to stay shared
+    gc.enable()
 
 
 def _rehearse() -> None:
@@ -155,6 +162,15 @@ def _rehearse() -> None:
         load_catalogue(ENGLISH)
         nbformat.validate(nbformat.v4.new_notebook())
         pandera.DataFrameSchema({}).validate(pd.DataFrame())
+
+
+def _rehearse_pages() -> None:
+    """Do, while notebooks run, what the first report would wait for."""
+    with contextlib.suppress(Exception):
+        from evalaid.report.site.pages import prepare_pages
+
+        prepare_pages()
+    gc.freeze()
 
 
 def main() -> None:

@@ -31,6 +31,7 @@ class CohortKernel:
     values: Callable[[Floats], Floats]  # Sums (n, C + 1, V) to estimates (n, cells); NaN where there is none
     cohort: Codes | None  # (cells,): The cohort whose units weigh a cell in averages; None = cells count alike
     averaged: Bools  # (cells,): Whether a cell enters the overall average
+    column: Codes | None = None  # (cells,): Which sum of its cohort weighs a cell; None = the first, its units
 
     def overall(self, member: Floats) -> Floats:
         """Compute the overall average of samples with ``member`` (n, C + 1, N) units in each cohort: (n,)."""
@@ -44,7 +45,8 @@ class CohortKernel:
 
     def _average(self, sums: Floats) -> Floats:
         value = self.values(sums)[:, self.averaged]
-        mass = np.ones_like(value) if self.cohort is None else sums[:, self.cohort[self.averaged], 0]
+        column = 0 if self.column is None else self.column[self.averaged]
+        mass = np.ones_like(value) if self.cohort is None else sums[:, self.cohort[self.averaged], column]
         mass = np.where(np.isnan(value), 0.0, mass)
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray((np.where(np.isnan(value), 0.0, value) * mass).sum(axis=1) / mass.sum(axis=1))

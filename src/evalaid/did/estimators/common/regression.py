@@ -16,6 +16,7 @@ from evalaid.did.effects.effects import Convention, Effects
 from evalaid.did.effects.linear import CONSTANT_TOLERANCE, PanelData, PanelFit, fit_panel, project, within
 from evalaid.did.effects.subsets import Subsets
 from evalaid.did.estimators.common.cohort_kernel import CohortKernel, coefficients, kernel_covariates, moments
+from evalaid.did.estimators.common.gap_kernel import has_gaps, seen_coefficients
 from evalaid.did.estimators.common.method import (
     Method,
     chosen_covariates,
@@ -94,23 +95,28 @@ def fit_subsets(design: Design, method: Method, regression: Regression, covariat
 def regression_kernel(
     design: Design, method: Method, regression: Regression, covariates: Sequence[str] | None
 ) -> CohortKernel | None:
-    """Return the coefficients as a function of sums by cohort; None with covariates, gaps or weights that change."""
-    matrices = design.matrices
-    alone = kernel_covariates(matrices, chosen_covariates(method.name, design, covariates))
-    if alone is None or alone.shape[1]:
-        return None
-    out = np.zeros(regression.columns.shape[:2], dtype=bool) if regression.left_out is None else regression.left_out
-    solve, count = coefficients(regression.columns, (~out).astype(float)), len(regression.cells)
+    """Return the coefficients as a function of sums by cohort; None with covariates or weights that change.
 
-    def values(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-        found = np.zeros((len(sums), count))
-        found[:, regression.place] = solve(sums)
+    None with gaps, too, where observations are left out or a cell weighs what is observed of it.
+    """
+    matrices, cells, count = design.matrices, regression.cells, len(regression.cells)
+    names = chosen_covariates(method.name, design, covariates)
+    out = np.zeros(regression.columns.shape[:2], dtype=bool) if regression.left_out is None else regression.left_out
+    treated = cells["event_time"].to_numpy() >= 0 if "event_time" in cells else np.ones(count, dtype=bool)
+
+    def fill(solved: NDArray[np.float64]) -> NDArray[np.float64]:
+        found = np.zeros((len(solved), count))
+        found[:, regression.place] = solved
         return found
 
-    cells, whole = regression.cells, np.ones(count, dtype=bool)
+    if has_gaps(matrices) and not names and not out.any() and "cohort" not in cells:
+        return seen_coefficients(matrices, regression.columns, fill, treated)
+    alone = kernel_covariates(matrices, names)
+    if alone is None or alone.shape[1]:
+        return None
+    solve = coefficients(regression.columns, (~out).astype(float))
     by_cohort = np.searchsorted(matrices.cohorts, cells["cohort"]) if "cohort" in cells else None
-    treated = cells["event_time"].to_numpy() >= 0 if "event_time" in cells else whole
-    return CohortKernel(moments(matrices, alone), values, by_cohort, treated)
+    return CohortKernel(moments(matrices, alone), lambda sums: fill(solve(sums)), by_cohort, treated)
 
 
 def _problem(design: Design, regression: Regression, names: Sequence[str]) -> tuple[PanelData, NDArray[np.float64]]:

@@ -14,6 +14,7 @@ from evalaid.did.effects.effects import Convention, Effects
 from evalaid.did.effects.influence import Block, Influence
 from evalaid.did.estimators.common.cohort_kernel import CohortKernel, changes, kernel_covariates, moments
 from evalaid.did.estimators.common.cohort_sums import LeaveOut, changes_without, constant_weights, sums_without
+from evalaid.did.estimators.common.gap_kernel import compare_seen, has_gaps
 from evalaid.did.estimators.common.method import (
     Method,
     Needs,
@@ -22,6 +23,7 @@ from evalaid.did.estimators.common.method import (
     chosen_covariates,
     cohort_slices,
     effective_anticipation,
+    observation_mass,
     population_of,
     scale_of,
 )
@@ -145,17 +147,25 @@ def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> E
 
 
 def callaway_santanna_kernel(design: Design, options: CallawaySantannaOptions) -> CohortKernel | None:
-    """Return the cells as a function of sums by cohort; None where they take odds, gaps, or what changes within units."""
+    """Return the cells as a function of sums by cohort; None where they take odds, or what changes within units."""
     matrices = design.matrices
     names = chosen_covariates(METHOD.name, design, options.covariates) if options.adjustment != "none" else ()
+    gaps = has_gaps(matrices) and not names and options.unbalanced == "same_units"
     x = kernel_covariates(matrices, names)
-    if x is None or (names and options.adjustment != "regression"):
+    if not gaps and (x is None or (names and options.adjustment != "regression")):
         return None
     cells = list(
         list_group_times(matrices, options.comparison, options.base_period, effective_anticipation(design, options))
     )
     cohort, now, base, compared = _positions(matrices, cells)
     known = np.array([not cell.reason for cell in cells])
+    averaged = (matrices.event_time[cohort, now] >= 0) & known
+    if x is None:
+        (later, earlier), pair = np.unique(np.stack([now, base]), axis=1, return_inverse=True)
+        change = matrices.outcome[:, later] - matrices.outcome[:, earlier]
+        seen = np.asarray(observation_mass(matrices))
+        mass = seen[:, np.minimum(later, earlier)] * (seen[:, np.maximum(later, earlier)] > 0)
+        return compare_seen(matrices, mass, change, pair.ravel(), cohort, compared, averaged)
     contrast = np.eye(matrices.n_periods)[now] - np.eye(matrices.n_periods)[base]
     solve = changes(len(names), cohort[known], compared[known], contrast[known])
 
@@ -164,7 +174,6 @@ def callaway_santanna_kernel(design: Design, options: CallawaySantannaOptions) -
         found[:, known] = solve(sums)
         return found
 
-    averaged = (matrices.event_time[cohort, now] >= 0) & known
     return CohortKernel(moments(matrices, x), values, cohort, averaged)
 
 

@@ -15,6 +15,7 @@ from evalaid.did.effects.effects import Convention, Effects
 from evalaid.did.effects.influence import Block, Influence
 from evalaid.did.effects.linear import PanelData
 from evalaid.did.estimators.common.cohort_kernel import CohortKernel, changes, kernel_covariates, moments
+from evalaid.did.estimators.common.gap_kernel import compare_seen, has_gaps
 from evalaid.did.estimators.common.method import (
     Method,
     Needs,
@@ -118,11 +119,11 @@ def fit_two_by_two(design: Design, options: TwoByTwoOptions) -> Effects:
 
 
 def two_by_two_kernel(design: Design, options: TwoByTwoOptions) -> CohortKernel | None:
-    """Return the comparisons as a function of sums by cohort; None where they take odds, gaps, or what changes within units."""
+    """Return the comparisons as a function of sums by cohort; None where they take odds, or what changes within units."""
     matrices, n_cohorts = design.matrices, len(design.matrices.cohorts)
     names = chosen_covariates(METHOD.name, design, options.covariates) if options.adjustment != "none" else ()
-    x = kernel_covariates(matrices, names)
-    if x is None or (names and options.adjustment != "regression"):
+    gaps, x = has_gaps(matrices) and not names, kernel_covariates(matrices, names)
+    if not gaps and (x is None or (names and options.adjustment != "regression")):
         return None
     reacts, sides = matrices.reaction(design.anticipation), []
     for number, cohort in enumerate(matrices.cohorts):
@@ -130,11 +131,17 @@ def two_by_two_kernel(design: Design, options: TwoByTwoOptions) -> CohortKernel 
         sides.append((before, _columns(matrices, options.after, matrices.periods >= cohort)))
     if not all(side.any() for both in sides for side in both):
         return None
-    contrast = np.array([after / after.sum() - before / before.sum() for before, after in sides])
     compared = np.tile(np.arange(n_cohorts + 1) == n_cohorts, (n_cohorts, 1))
-    every = np.arange(n_cohorts)
+    every, whole = np.arange(n_cohorts), np.ones(n_cohorts, dtype=bool)
+    if x is None:
+        mass, changed = np.zeros((2, matrices.n_units, n_cohorts))
+        for number, both in enumerate(sides):
+            rows, change = _changes(matrices, slice(0, matrices.n_units), *both)
+            mass[rows, number], changed[rows, number] = population_of(matrices).weight[rows], change[:, 0]
+        return compare_seen(matrices, mass, changed, every, every, compared, whole)
+    contrast = np.array([after / after.sum() - before / before.sum() for before, after in sides])
     values = changes(len(names), every, compared, contrast)
-    return CohortKernel(moments(matrices, x), values, every, np.ones(n_cohorts, dtype=bool))
+    return CohortKernel(moments(matrices, x), values, every, whole)
 
 
 def _baselines(

@@ -18,6 +18,7 @@ from evalaid.did.effects.linear import PanelData, Solver, unit_products, within,
 from evalaid.did.effects.subsets import Subsets
 from evalaid.did.estimators.common.cohort_kernel import CohortKernel, kernel_covariates, moments
 from evalaid.did.estimators.common.cohort_sums import CohortSums, constant_weights, gaps_without, sums_without
+from evalaid.did.estimators.common.gap_kernel import has_gaps, seen_gaps
 from evalaid.did.estimators.common.method import (
     Method,
     Needs,
@@ -119,19 +120,24 @@ def fit_imputation_subsets(design: Design, options: ImputationOptions) -> Subset
 
 
 def imputation_kernel(design: Design, options: ImputationOptions) -> CohortKernel | None:
-    """Return the cells as a function of sums by cohort; None with covariates, leads, gaps or weights that change."""
+    """Return the cells as a function of sums by cohort; None with covariates, leads or weights that change."""
     matrices = design.matrices
-    alone = kernel_covariates(matrices, chosen_covariates(METHOD.name, design, options.covariates))
-    if alone is None or alone.shape[1] or options.pretrends != "none":
+    names = chosen_covariates(METHOD.name, design, options.covariates)
+    if names or options.pretrends != "none":
         return None
     early = matrices.reaction(effective_anticipation(design, options))
     untreated = np.vstack([matrices.periods < early[:, None], np.ones((1, matrices.n_periods), dtype=bool)])
     cohort, period = np.nonzero(~untreated)
+    averaged = matrices.event_time[cohort, period] >= 0
+    if has_gaps(matrices):
+        return seen_gaps(matrices, untreated, cohort, period, averaged)
+    alone = kernel_covariates(matrices, names)
+    if alone is None:
+        return None
 
     def values(sums: Floats) -> Floats:
         return gaps_without(CohortSums(sums[:, :, 0], sums[:, :, 1:]), untreated, cohort, period)
 
-    averaged = matrices.event_time[cohort, period] >= 0
     return CohortKernel(moments(matrices, alone), values, cohort, averaged)
 
 

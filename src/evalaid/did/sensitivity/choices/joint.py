@@ -49,7 +49,7 @@ class JointTest(NotebookView):
         One row per statistic: ``statistic``, ``observed``, ``expected`` (its mean over the assignments), ``p_value``.
     specifications : pandas.DataFrame
         One row per specification, in the declared order: its choices, ``estimate``, ``p_value`` (its own, from the same
-        assignments), ``n_missing`` (assignments without an estimate).
+        assignments), ``n_missing`` (assignments without an estimate: all where the true one has none).
     draws : pandas.DataFrame
         One row per assignment, one column per statistic.
     exact : bool
@@ -202,9 +202,12 @@ def _estimate_all(
             slow[key] = together
     if not slow:
         return estimates
+    first = _estimate_blocks(design, declared, assignments, slow, codes[0])
+    slow = {key: [k for k in block if not np.isnan(first[k])] for key, block in slow.items()}
     columns = [k for block in slow.values() for k in block]
-    work = partial(_estimate_blocks, design, declared, assignments, slow)
-    for row, values in enumerate(do_parts(work, codes)):
+    done = (estimates.shape[1] - len(columns)) * len(codes)
+    work = partial(_estimate_blocks, design, declared, assignments, {key: own for key, own in slow.items() if own})
+    for row, values in enumerate(do_parts(work, codes if columns else ())):
         estimates[row, columns] = values[columns]
         done += len(columns)
         if progress is not None:
@@ -255,7 +258,7 @@ def estimate_by_paths(design: Design, one: Specification, assignments: Assignmen
                 return found[1].outcome
         kernel = find_kernel(cut_design(cut, one) if only_treated else cut, one.method, **fit_options(one))
         everyone = find_kernel(cut, one.method, **fit_options(one)) if only_treated else kernel
-        if kernel is None or everyone is None:
+        if kernel is None or everyone is None or kernel.features.shape[1] != everyone.features.shape[1]:
             return None
         kernel = replace(kernel, features=everyone.features)
         estimates = by_sums(cut, estimator, kernel, inside, [number[codes]], without=only_treated)

@@ -207,6 +207,12 @@ def test_the_synthesis_follows_all_studies_but_ones_own_and_opens_the_reports(pr
     assert "begun: no expected numbers yet: run it, look at its report, then: evalaid accept begun" in confirmed.output
 
 
+def test_the_import_lines_of_a_module_name_what_its_whole_source_imports():
+    assert len(closure._modules()) > 300
+    for module in closure._modules().values():
+        assert closure._imported_by(module) == closure._imported_names(module.read_text(encoding="utf-8")), module
+
+
 def test_threads_may_ask_at_once_what_a_notebook_depends_on(project):
     """Python 3.11 counts the depth of parsing for all threads together, and raises when two parse at once."""
     notebook = project / "notebooks" / "2_toy.ipynb"

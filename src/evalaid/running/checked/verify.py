@@ -17,7 +17,6 @@ from evalaid.running.checked.expected import read_expected
 from evalaid.running.notebooks import Making, StudyRun, run_study
 from evalaid.running.processes.execution import Tell
 from evalaid.study.manifest import Manifest
-from evalaid.study.sources import data_faults
 from evalaid.study.spec import StudySpec
 
 if TYPE_CHECKING:
@@ -71,6 +70,8 @@ def remake(spec: StudySpec, folder: Path, tell: Tell | None) -> Making:
 
 def compare_run(run: StudyRun) -> Verification:
     """Compare the numbers of a run with the committed ones."""
+    from evalaid.study.sources import data_faults  # which imports every simulation
+
     expected, found = read_expected(run.spec.study), run.manifest
     differences = compare_numbers(expected.numbers, found.numbers)
     faults = (*data_faults(found.data_files), *_head_faults(expected, found))

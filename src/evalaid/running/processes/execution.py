@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar, Protocol
 from evalaid.base import errors
 from evalaid.base.errors import EvalaidError, NotebookError
 from evalaid.base.project import project_root
-from evalaid.running.kept.closure import hash_package, read_package
+from evalaid.running.kept.closure import hash_package
 from evalaid.running.processes.engine import FORKED, PLAIN, Job
 from evalaid.running.processes.nursery import READY
 from evalaid.study.reports import NOTEBOOK, RUN_FOLDER
@@ -193,10 +193,9 @@ def count_processors() -> int:
 
 
 def warm_up() -> None:
-    """Start the process that has the libraries imported, and read meanwhile what the notebooks depend on."""
+    """Start the process that has the libraries imported, so that it is ready when the first notebook is."""
     if chosen_engine() == FORKED:
         _Warm.find()
-        read_package()
 
 
 def chosen_engine() -> str:

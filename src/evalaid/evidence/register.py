@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pandas as pd
-import pandera.pandas as pa
 
 from evalaid.base import partial_dates
 from evalaid.base.errors import FactsError
@@ -213,22 +213,11 @@ def check_claims(frame: pd.DataFrame, facts: Collection[str], programmes: Collec
 
 
 def _check_cells(frame: pd.DataFrame, patterns: Mapping[str, str], key: str, faults: Faults) -> None:
-    columns = {
-        name: pa.Column(
-            str,
-            [pa.Check(lambda values, like=pattern: values.str.fullmatch(like), error=pattern)],
-            unique=name == key,
-        )
-        for name, pattern in patterns.items()
-    }
-    try:
-        pa.DataFrameSchema(columns, strict=True, ordered=True).validate(frame, lazy=True)
-    except pa.errors.SchemaErrors as error:
-        cases = error.failure_cases
-        for (column, check), failing in cases.groupby(["column", "check"], sort=False):
-            rows = frame[key].reindex(failing["index"]).to_list()
-            if check == "field_uniqueness":
-                faults.add(column, "occurs more than once", "unique values", rows=rows, values=failing["failure_case"])
-            else:
-                expected = "text like " + str(check)
-                faults.add(column, "cell of another form", expected, rows=rows, values=failing["failure_case"])
+    repeated = frame.loc[frame[key].duplicated(keep=False), key]
+    if len(repeated):
+        faults.add(key, "occurs more than once", "unique values", rows=repeated, values=repeated)
+    for name, pattern in patterns.items():
+        fits = re.compile(pattern).fullmatch
+        failing = frame[[fits(cell) is None for cell in frame[name]]]
+        if len(failing):
+            faults.add(name, "cell of another form", f"text like {pattern}", rows=failing[key], values=failing[name])

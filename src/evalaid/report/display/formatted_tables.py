@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -159,7 +160,7 @@ class FormattedTable:
 
         The key is ``table.row.column``, and ``table.row`` for the column ``value`` of a list of single numbers.
         """
-        for _, row in self.frame.iterrows():
+        for row in self._records:
             for name in self.columns:
                 column = self.column(name)
                 if column.unit is not None:
@@ -176,7 +177,7 @@ class FormattedTable:
             tag, scope = ("th", ' scope="col"') if heading else ("td", "")  # an empty cell heads nothing
             heads += f'<{tag}{scope}{_side(self.column(name))} data-column="{name}">{heading}</{tag}>'
         body = []
-        for key, row in self._rows():
+        for key, row in self._rows:
             cells = []
             for place, (name, text) in enumerate(zip(shown, row, strict=True)):
                 tag, scope = ("th", ' scope="row"') if place == 0 else ("td", "")
@@ -209,7 +210,7 @@ class FormattedTable:
             self.caption,
             kind,
             tuple(self._heading(name) for name in shown),
-            tuple(tuple(row) for _, row in self._rows()),
+            tuple(tuple(row) for _, row in self._rows),
             tuple(self.column(name).unit is not None for name in shown),
             tuple(name == STD_ERROR for name in shown),
             self.notes,
@@ -244,10 +245,20 @@ class FormattedTable:
             left_out.add("reason")
         return tuple(name for name in self.columns if name not in left_out)
 
+    @cached_property
+    def _records(self) -> list[dict[Any, Any]]:
+        return self.frame.to_dict("records")
+
+    @cached_property
+    def _units(self) -> set[str]:
+        """The units of its effects."""
+        return set(self.frame["unit"].dropna())
+
+    @cached_property
     def _rows(self) -> list[tuple[str, list[str]]]:
         """The key and the cells of each row as text; of three or more periods in a row without any estimate one row is left."""
         shown = self._shown()
-        rows = [(str(row["key"]), [self._cell(name, row) for name in shown]) for _, row in self.frame.iterrows()]
+        rows = [(str(row["key"]), [self._cell(name, row) for name in shown]) for row in self._records]
         if ESTIMATE not in self.frame or not IN_ORDER & set(self.frame.columns):
             return rows
         runs: list[tuple[bool, list[tuple[str, list[str]]]]] = []
@@ -265,8 +276,7 @@ class FormattedTable:
         column = self.column(name)
         unit = column.unit
         if unit == OUTCOME:
-            units = set(self.frame["unit"].dropna())
-            unit = units.pop() if len(units) == 1 else None
+            unit = next(iter(self._units)) if len(self._units) == 1 else None
         heading = column.heading
         if name in PAIRS and PAIRS[name][0] in self.columns:
             level = f"{self.frame['level'].iloc[0] * 100:g}% " if "level" in self.frame and len(self.frame) else ""
@@ -277,9 +287,9 @@ class FormattedTable:
         heading = re.sub(r"\{(\w+)\}", lambda found: words.get(found[1], found[0]), heading)
         return heading + (f" ({unit})" if unit in {"pp", "%"} and f"({unit})" not in heading else "")
 
-    def _cell(self, name: str, row: pd.Series) -> str:
+    def _cell(self, name: str, row: dict[str, Any]) -> str:
         column = self.column(name)
-        several = column.unit == OUTCOME and len(set(self.frame["unit"].dropna())) > 1
+        several = column.unit == OUTCOME and len(self._units) > 1
         if name in PAIRS and PAIRS[name][0] in self.columns and not math.isnan(row[name]):
             upper = PAIRS[name][0]
             if name == "low" and row[name] == row[upper]:
@@ -354,13 +364,13 @@ def _name_rows(rows: Sequence[int], names: Sequence[str], *, in_order: bool) -> 
     return ", ".join(dict.fromkeys(texts))
 
 
-def _unit_of(column: ColumnFormat, name: str, row: pd.Series) -> tuple[str, int]:
+def _unit_of(column: ColumnFormat, name: str, row: dict[str, Any]) -> tuple[str, int]:
     unit = str(row["unit"]) if column.unit == OUTCOME else str(column.unit)
     own = "digits" in row and (name == "value" or column.digits is None)
     return unit, int(row["digits"]) if own else column.digits or 0
 
 
-def _cell(column: ColumnFormat, name: str, row: pd.Series, *, with_unit: bool = False) -> str:
+def _cell(column: ColumnFormat, name: str, row: dict[str, Any], *, with_unit: bool = False) -> str:
     value = row[name]
     if column.unit is None:
         return value if isinstance(value, str) else ""

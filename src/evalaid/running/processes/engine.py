@@ -27,7 +27,7 @@ _CELL_FILE = re.compile(r"[^\s\"'<>]*ipykernel_\d+[/\\]\d+\.py|<ipython-input-\d
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{6,16}\b")
 
 _SECONDS_BETWEEN_SAVES = 1.0  # so much is lost at most of a notebook whose process is killed
-_QUICK = 0.01  # CPU seconds of a save: small notebooks lose nothing
+_SHARE = 0.02  # of the time that saves may take: small notebooks lose nothing
 
 Tell = Callable[..., None]
 
@@ -151,7 +151,7 @@ def _register(engine: str, tell: Tell) -> None:
 
             nb_man.cell_start = tell_start
             if engine == FORKED:  # Papermill saves twice for every cell; this engine looks in several times a second
-                nb_man.save = nb_man.autosave_cell = _now_and_then(save)
+                nb_man.save = nb_man.autosave_cell = _now_and_then(lambda: _save_as_it_is(nb_man))
             try:
                 return super().execute_managed_notebook(nb_man, kernel_name, **options, **_this_interpreter())
             finally:
@@ -161,17 +161,22 @@ def _register(engine: str, tell: Tell) -> None:
 
 
 def _now_and_then(save: Callable[[], None]) -> Callable[..., None]:
-    """Return a function that saves whenever that is quick, else when it has not saved for a second."""
-    saved = seconds = 0.0
+    """Return a function that saves as often as takes a small share of the time, and at least once a second."""
+    due = 0.0
 
     def save_when_due(**_: Any) -> None:
-        nonlocal saved, seconds
-        if seconds < _QUICK or time.monotonic() - saved > _SECONDS_BETWEEN_SAVES:
+        nonlocal due
+        if time.monotonic() >= due:
             start = time.process_time()
             save()
-            saved, seconds = time.monotonic(), time.process_time() - start
+            due = time.monotonic() + min((time.process_time() - start) / _SHARE, _SECONDS_BETWEEN_SAVES)
 
     return save_when_due
+
+
+def _save_as_it_is(nb_man: Any) -> None:
+    """Write a notebook that still runs, without what its last form takes."""
+    Path(nb_man.output_path).write_text(json.dumps(nb_man.nb), encoding="utf-8")
 
 
 def _this_interpreter() -> dict[str, Any]:

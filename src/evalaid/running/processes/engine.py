@@ -27,7 +27,7 @@ _CELL_FILE = re.compile(r"[^\s\"'<>]*ipykernel_\d+[/\\]\d+\.py|<ipython-input-\d
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{6,16}\b")
 
 _SECONDS_BETWEEN_SAVES = 1.0  # so much is lost at most of a notebook whose process is killed
-_SHARE = 0.02  # of the time that saves may take: small notebooks lose nothing
+_QUICK = 0.01  # CPU seconds of a save: small notebooks lose nothing
 
 Tell = Callable[..., None]
 
@@ -144,14 +144,19 @@ def _register(engine: str, tell: Tell) -> None:
         def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> Any:
             tell(event="start", cells=len(nb_man.nb.cells))
             started, save = nb_man.cell_start, nb_man.save
+            keep = _now_and_then(lambda: _save_as_it_is(nb_man))
 
             def tell_start(cell: Any, cell_index: int | None = None, **more: Any) -> None:
                 tell(event="cell", cell=cell_index)
                 started(cell, cell_index, **more)
+                if engine == FORKED:
+                    keep()
 
             nb_man.cell_start = tell_start
-            if engine == FORKED:  # Papermill saves twice for every cell; this engine looks in several times a second
-                nb_man.save = nb_man.autosave_cell = _now_and_then(lambda: _save_as_it_is(nb_man))
+            if (
+                engine == FORKED
+            ):  # Papermill saves three times for every cell; this engine looks in several times a second
+                nb_man.save, nb_man.autosave_cell = (lambda **_: None), keep
             try:
                 return super().execute_managed_notebook(nb_man, kernel_name, **options, **_this_interpreter())
             finally:
@@ -161,15 +166,15 @@ def _register(engine: str, tell: Tell) -> None:
 
 
 def _now_and_then(save: Callable[[], None]) -> Callable[..., None]:
-    """Return a function that saves as often as takes a small share of the time, and at least once a second."""
-    due = 0.0
+    """Return a function that saves whenever that is quick, else when it has not saved for a second."""
+    saved = seconds = 0.0
 
     def save_when_due(**_: Any) -> None:
-        nonlocal due
-        if time.monotonic() >= due:
+        nonlocal saved, seconds
+        if seconds < _QUICK or time.monotonic() - saved > _SECONDS_BETWEEN_SAVES:
             start = time.process_time()
             save()
-            due = time.monotonic() + min((time.process_time() - start) / _SHARE, _SECONDS_BETWEEN_SAVES)
+            saved, seconds = time.monotonic(), time.process_time() - start
 
     return save_when_due
 

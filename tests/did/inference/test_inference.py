@@ -140,6 +140,39 @@ def covered_by_auto(draws: int, n_units: int, treated: int) -> float:
     return hits / draws
 
 
+def few_effective(kind):
+    frame = simulate(75, n_units=40, n_periods=6, cohorts=(4, 5, None))
+    if kind == "two treated clusters":
+        frame["cohort"] = np.where(frame["county"] <= "C001", 4.0, np.nan)
+        return diagnose(frame)
+    return diagnose(frame.assign(area=np.where(frame["cohort"].isna(), "rest", frame["county"])), cluster="area")
+
+
+@pytest.mark.parametrize("kind", ["two treated clusters", "one large comparison cluster"])
+@pytest.mark.parametrize("method", ["twfe", "imputation", "callaway_santanna"])
+@pytest.mark.parametrize("vcov", ["CR0", "CR1", "CR3", "reference", "multiplier", "two_way", "conley"])
+def test_errors_that_count_clusters_say_when_few_of_them_count(kind, method, vcov):
+    effects = ea.estimate(few_effective(kind), method)
+    effects = effects if method == "twfe" else effects.aggregate("overall")
+    units = effects.population.units
+    if vcov == "conley":
+        pairs = pd.DataFrame({"unit": units[:-1:2], "neighbour": units[1::2]})
+        table = ea.infer_spatial(effects, adjacency=pairs)
+    else:
+        people = effects.population
+        clusters = pd.Series(people.clusters[people.cluster], index=units)
+        halves = [clusters, pd.Series(np.arange(len(units)) % 20, index=units)] if vcov == "two_way" else None
+        table = ea.infer(effects, vcov=vcov, cluster=halves)
+    assert table["std_error"].notna().all()
+    assert "clusters count as" in table["note"][0]
+    assert "likely too short" in table["note"][0]
+
+
+def test_errors_that_count_many_equal_clusters_are_silent():
+    effects = ea.estimate(diagnose(simulate(75, n_units=60, cohorts=(4, 6, None))), "imputation").aggregate("overall")
+    assert ea.infer(effects, vcov="CR1")["note"].tolist() == [""]
+
+
 def test_auto_covers_with_two_treated_clusters():
     """40 simulated panels of 20 units: t(19) would cover 82%."""
     assert covered_by_auto(40, 20, 2) >= 0.95

@@ -14,7 +14,7 @@ from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.inference.cluster_counts import REASSIGN, RESAMPLE, alone_on_a_side, say_very_few, treated_clusters
 from evalaid.did.inference.intervals import Errors
-from evalaid.did.inference.shares import Shares
+from evalaid.did.inference.shares import Shares, effective_clusters, largest_part, shares_of
 from evalaid.did.inference.variance.cluster import Clusters
 from evalaid.did.inference.variance.jackknife import Jackknife, careful_jackknife
 from evalaid.did.inference.variance.multiplier import bootstrap, simultaneous_critical_value
@@ -29,6 +29,9 @@ SHIFT = 6.0
 LARGE_SHARE = 1 / 3
 IN_ONE_STEP = (
     "in one step for large clusters, too (within about 1% of leaving them out): this estimate is not made again"
+)
+OF_EQUAL_CLUSTERS = (
+    "{} clusters count as {:.1f}: the interval is likely too short (the default, vcov='auto', allows for it)"
 )
 IN_EFFECT_ONE = "the interval is valid but says little, as in effect one cluster {}; randomisation inference or placebo in space is the better guide"
 
@@ -65,6 +68,23 @@ def _describe(found: Jackknife, clusters: Clusters, row: int, treated: int) -> s
     head = f"CR3, t({degrees:.1f}): {len(clusters)} clusters count as {number:.1f}"
     stepped = IN_ONE_STEP if found.stepped[row] else ""
     return join_texts((head, stepped, _explain(found.shares, clusters, row, number, treated)))
+
+
+def say_few_effective(effects: Effects, clusters: Clusters) -> list[str]:
+    """Return for every row of errors that count clusters, not effective ones, that these are few; "" where they are not."""
+    quiet = [""] * len(effects)
+    # No effective number is below one over the largest share.
+    if largest_part(effects, clusters) * FEW_EFFECTIVE < 1:
+        return quiet
+    shares = shares_of(effects, clusters)
+    treated, alone = treated_clusters(effects, clusters), alone_on_a_side(effects, clusters, shares)
+    numbers = effective_clusters(shares)
+    return [
+        join_texts((OF_EQUAL_CLUSTERS.format(len(clusters), number), _explain(shares, clusters, row, number, few)))
+        if number < FEW_EFFECTIVE and not alone[row]
+        else ""
+        for row, (number, few) in enumerate(zip(numbers.tolist(), treated.tolist(), strict=True))
+    ]
 
 
 def _explain(shares: Shares, clusters: Clusters, row: int, number: float, treated: int) -> str:

@@ -16,7 +16,7 @@ from evalaid.base.errors import InferenceError
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.inference.cluster_counts import RESAMPLE, alone_on_a_side, refuse_alone, say_very_few
-from evalaid.did.inference.default_rule import automatic_errors, band_critical_values
+from evalaid.did.inference.default_rule import automatic_errors, band_critical_values, say_few_effective
 from evalaid.did.inference.intervals import Errors, pointwise, tabulate, without_fixed
 from evalaid.did.inference.options import check_effects, check_options
 from evalaid.did.inference.variance.bias_reduced import bias_reduced_variance
@@ -120,6 +120,8 @@ def infer(
     clusters = clusters_of(effects, cluster)
     draws_of = _Draws(effects, clusters, draws, weights or ("normal" if vcov == "auto" else "rademacher"), seed)
     errors = _errors(effects, clusters, vcov, draws_of)
+    if vcov not in ("auto", "CR2"):
+        errors = _with_notes(errors, say_few_effective(effects, clusters))
     if vcov in SEE_TREATED:
         errors = _without_single(effects, clusters, errors)
     known = replace(errors, std_error=without_fixed(effects, errors.std_error))
@@ -141,8 +143,12 @@ def _two_way(
     counts = f"{len(first)} and {len(second)} clusters, t({fewest - 1})"
     errors = Errors(np.sqrt(variance), fewest - 1, "two_way", [join_texts((counts, note)) for note in notes])
     for clusters in (first, second):
-        errors = _without_single(effects, clusters, errors)
+        errors = _without_single(effects, clusters, _with_notes(errors, say_few_effective(effects, clusters)))
     return tabulate(effects, errors, level, fewest)
+
+
+def _with_notes(errors: Errors, said: list[str]) -> Errors:
+    return replace(errors, notes=[join_texts(pair) for pair in zip(errors.notes, said, strict=True)])
 
 
 def _without_single(effects: Effects, clusters: Clusters, errors: Errors) -> Errors:
@@ -150,7 +156,10 @@ def _without_single(effects: Effects, clusters: Clusters, errors: Errors) -> Err
     alone = refuse_alone(effects, clusters, errors.vcov, errors.std_error)
     few = say_very_few(len(clusters))
     said = f"only {len(clusters)} clusters: {few}" if few else ""
-    notes = [text or join_texts((note, said)) for text, note in zip(alone, errors.notes, strict=True)]
+    notes = [
+        text or (note if said in note else join_texts((note, said)))
+        for text, note in zip(alone, errors.notes, strict=True)
+    ]
     return replace(errors, std_error=np.where([bool(text) for text in alone], np.nan, errors.std_error), notes=notes)
 
 

@@ -12,8 +12,10 @@ from scipy.sparse import coo_array, csr_array
 from scipy.spatial import cKDTree
 
 from evalaid.base.errors import InferenceError
+from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.inference.cluster_counts import refuse_alone
+from evalaid.did.inference.default_rule import say_few_effective
 from evalaid.did.inference.intervals import Errors, tabulate
 from evalaid.did.inference.options import check_effects, check_options
 from evalaid.did.inference.variance.cluster import clusters_of
@@ -130,12 +132,14 @@ def infer_spatial(
         for note, bad in zip(notes, negative, strict=True)
     ]
     std_error = np.sqrt(variance)
-    alone = refuse_alone(effects, clusters_of(effects), "conley", std_error)
+    clusters = clusters_of(effects)
+    alone = refuse_alone(effects, clusters, "conley", std_error)
+    few = say_few_effective(effects, clusters)
     errors = Errors(
         std_error=np.where([bool(text) for text in alone], np.nan, std_error),
         degrees_of_freedom=None,
         vcov="conley",
-        notes=[text or note for text, note in zip(alone, notes, strict=True)],
+        notes=[text or join_texts((note, said)) for text, note, said in zip(alone, notes, few, strict=True)],
     )
     return tabulate(effects, errors, level, len(units))
 

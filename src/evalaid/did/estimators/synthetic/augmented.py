@@ -87,8 +87,9 @@ def _choose_penalty(before: Floats, target: Floats) -> float:
     for left in range(count):
         x, y = np.delete(before, left, axis=0), np.delete(target, left)
         weights = _synthetic(x, y)
-        for k, ridge in enumerate(grid):
-            errors[left, k] = (target[left] - before[left] @ _augment(x, y, weights, ridge)) ** 2
+        values, vectors = np.linalg.eigh(x @ x.T)
+        loads = ((y - x @ weights) @ vectors) * ((x @ before[left]) @ vectors)
+        errors[left] = (target[left] - before[left] @ weights - loads @ (1.0 / (values[:, None] + grid))) ** 2
     mean = errors.mean(axis=0)
     best = int(mean.argmin())
     spread = errors[:, best].std(ddof=1) / np.sqrt(count) if count > 1 else 0.0

@@ -110,13 +110,19 @@ def on_page_markdown(markdown, page, config, files):
     """Point links at pages of the site, and put the chart where its page asks for it."""
     sources = {page: path for path, page in OUTSIDE.items()}
     source = sources.get(page.file.src_uri, f"docs/{page.file.src_uri}")
-    text = markdown.replace("<!-- chart -->", decision_chart()).replace("<!-- needs -->", needs_table())
+    text = re.sub(r"<!-- (chart|needs) -->", lambda asked: MADE[asked[1]](), markdown)
     return re.sub(r"\[([^\]]*)\]\(([^)\s]+)\)", lambda found: _relink(found, source, page.file.src_uri), text)
 
 
 def on_page_content(html, page, config, files):
-    """Turn roles of reStructuredText in docstrings into code."""
-    return re.sub(r":(?:func|class|meth|mod|attr):<code>~?(?:evalaid\.)?([^<]+)</code>", r"<code>\1</code>", html)
+    """Turn roles of reStructuredText in docstrings into code, and head cells without a word into cells."""
+    html = re.sub(r":(?:func|class|meth|mod|attr):<code>~?(?:evalaid\.)?([^<]+)</code>", r"<code>\1</code>", html)
+    return re.sub(r"<th[^>]*></th>", "<td></td>", html)
+
+
+def on_post_page(output, page, config):
+    """Name the search for those who hear the page."""
+    return output.replace('role="dialog"', 'role="dialog" aria-label="Search"')
 
 
 def _fill(nav, lists):
@@ -271,6 +277,9 @@ def needs_table():
     lines = ["| method | needs | covariates |", "|---|---|---|"]
     rows = methods()[["method", "needs", "covariates"]].itertuples(index=False)
     return "\n".join([*lines, *(f"| [{name}](methods/{name}.md) | {needs} | {takes} |" for name, needs, takes in rows)])
+
+
+MADE = {"chart": decision_chart, "needs": needs_table}  # by the comment that stands for them on a page
 
 
 # ---------------------------------------------------------------- public names

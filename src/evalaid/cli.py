@@ -6,7 +6,9 @@ Only click and the standard library are imported here; each command imports what
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -15,11 +17,12 @@ from typing import Any
 
 import click
 
-from evalaid.base.errors import EvalaidError
+from evalaid.base.errors import EvalaidError, refused_by_system
 
 COULD_NOT_RUN = 2
 INTERRUPTED = 130
 _SHOWN_ROWS = 20
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _PIPED_WIDTH = 10_000  # in a pipe lines are not folded
 
 
@@ -32,6 +35,11 @@ def told(command: Callable[..., Any]) -> Callable[..., Any]:
             return command(*arguments, **options)
         except EvalaidError as error:
             _tell_error(error)
+            sys.exit(COULD_NOT_RUN)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # whoever read what is printed has enough
+                raise
+            _tell_error(EvalaidError(f"The system refused: {refused_by_system(error)}."))
             sys.exit(COULD_NOT_RUN)
         except KeyboardInterrupt as interrupt:
             click.secho(str(interrupt) or "Interrupted.", fg="yellow", err=True)
@@ -570,7 +578,8 @@ def _stop_at_errors(errors: Sequence[EvalaidError | None], said: Sequence[Evalai
 
 
 def _tell_error(error: EvalaidError) -> None:
-    click.secho(f"{type(error).__name__}: {error}", fg="red", err=True)
+    said = _CONTROL.sub("?", f"{type(error).__name__}: {error}")  # what a file or a notebook says commands no terminal
+    click.secho(said, fg="red", err=True)
     _show_rows(error)
 
 

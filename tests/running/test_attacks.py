@@ -52,10 +52,36 @@ def test_what_is_written_past_python_is_an_output_of_its_cell(project):
     assert run.manifest["sample.units"].value == 12
 
 
+THREADS = """import threading
+def tell():
+    for _ in range(10):
+        print("t" * 50_000, flush=True)
+thread = threading.Thread(target=tell)
+thread.start()
+tell()
+thread.join()"""
+
+
+@linux
+def test_forks_threads_and_endless_words_of_a_cell_disturb_no_other(project):
+    """A fork ends with its cell instead of taking the next one; what is printed is kept up to a length, and read in no time."""
+    fork = 'import os\nif os.fork() == 0:\n    raise ValueError("below")\nprint(os.wait()[1])'
+    write_notebook(project, (fork, THREADS, 'print("\\ud800" + "x" * 10**7)', SAMPLE))
+    run = run_study(StudySpec(study="toy"))
+    text = outputs(run.notebooks[0])
+    assert "256\n" in text
+    assert "ValueError: below" in text
+    assert text.count("t" * 50_000) == 20
+    assert "?xxx" in text
+    assert "... and 8,951,426 characters more" in text
+    assert run.manifest["sample.units"].value == 12
+
+
 @linux
 @pytest.mark.parametrize(
     ("cell", "words"),
     [
+        ("import sys; sys.exit(0)", "SystemExit: the notebook ended before its last cell"),
         ("import os; os._exit(3)", "the kernel exited with code 3"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "ended by SIGKILL, perhaps because memory ran out"),
         ("import faulthandler; faulthandler._sigsegv()", "ended by SIGSEGV"),
@@ -194,6 +220,27 @@ def test_reports_that_is_a_link_to_nothing_is_told(project):
         run_study(StudySpec(study="toy"))
 
 
+def test_what_the_system_refuses_is_told_in_words(project, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device", "toy.csv")
+
+    monkeypatch.setattr("evalaid.running.checked.expected.accept", full)
+    said = call("accept", "toy")
+    assert (said.exit_code, said.output) == (
+        2,
+        "EvalaidError: The system refused: No space left on device ('toy.csv').\n",
+    )
+    write_study(project, "long", {**TOY, "panel": f"data/{'x' * 300}.csv"})
+    [outcome] = run_studies([StudySpec(study="long")])
+    assert str(outcome.error).startswith("The system refused: File name too long ('xxx")
+
+
+def test_a_message_commands_no_terminal(project):
+    assert (
+        call("run", "-p", "\x1b]0;\x07").output == "StudyError: -p ?]0;?: write key=value, for example -p level=0.9.\n"
+    )
+
+
 def test_a_secret_of_the_environment_reaches_no_output(project, monkeypatch):
     monkeypatch.setenv("DATABASE_PASSWORD", "correct horse")
     write_notebook(project, ("import os\nprint(sorted(os.environ.values()))", SAMPLE))
@@ -229,6 +276,8 @@ def test_a_clock_that_was_set_back_changes_nothing(project):
         (b"title: \xd6\xd0\xb9\xfa\n", "broken.yaml"),
         (b"title: [\n", "broken.yaml"),
         (b"", "broken.yaml"),
+        (b"seed: " + b"9" * 5000, "line 1: a number of 5,000 characters"),
+        (b"#" * 2**21, "broken.yaml has 2,097,152 characters"),
         (b"title: a\ntitle: b\n", "broken.yaml"),
         (
             b"a: &a [x, x, x]\n" + b"".join(b"b%d: &b%d [*%s, *%s]\n" % (i, i, p, p) for i, p in enumerate([b"a"] * 3)),

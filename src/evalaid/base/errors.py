@@ -6,6 +6,7 @@ as a frame (``rows``), so that a notebook can show them and a test can compare t
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalaid.base.texts import one_line
@@ -28,6 +29,12 @@ class EvalaidError(Exception):
     def __init__(self, message: str, rows: pd.DataFrame | None = None) -> None:
         super().__init__(message)
         self.rows = rows
+
+
+def refused_by_system(error: OSError) -> str:
+    """Return in words what the system refused, and for which file."""
+    where = f" ('{Path(str(error.filename)).name[:80]}')" if error.filename else ""
+    return f"{error.strerror or error}{where}"
 
 
 class ReadingError(EvalaidError):

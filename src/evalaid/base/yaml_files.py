@@ -16,6 +16,8 @@ Path = tuple[str | int, ...]
 
 LARGEST = 20_000
 """Values that a file may hold after its aliases are written out; the largest study has about 400."""
+LONGEST, LONGEST_NUMBER = 1 << 20, 300
+"""Characters of a file, and of a number in it."""
 
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]*)|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -59,6 +61,8 @@ def parse_yaml(text: str, shown: str) -> YamlFile:
     StudyError
         With all faults at once: no YAML, keys that stand twice, values that YAML readers disagree about, too many values.
     """
+    if len(text) > LONGEST:
+        raise StudyError(f"{shown} has {len(text):,} characters: more than {LONGEST:,} are not read.")
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -140,6 +144,8 @@ class _Reader:
             return text
         if text in _WORDS:
             return _WORDS[text]
+        if len(text) > LONGEST_NUMBER and (_INT.fullmatch(text) or _FLOAT.fullmatch(text)):
+            return self._stop(f"line {line}: a number of {len(text):,} characters")
         if _INT.fullmatch(text):
             return int(text, 0) if text[:2] in {"0o", "0x"} else int(text)
         if _FLOAT.fullmatch(text):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Generic, TypeVar
 
-from evalaid.base.errors import EvalaidError, StudyError
+from evalaid.base.errors import EvalaidError, StudyError, refused_by_system
 from evalaid.running.graph import run_tasks
 from evalaid.running.notebooks import Making
 from evalaid.running.processes.execution import Tell, count_processors
@@ -55,6 +54,5 @@ def as_told(error: BaseException) -> EvalaidError:
     if isinstance(error, EvalaidError):
         return error
     if isinstance(error, OSError):
-        where = f" ('{Path(str(error.filename)).name}')" if error.filename else ""
-        return StudyError(f"The report cannot be written: {error.strerror or error}{where}. Make room, then run again.")
+        return StudyError(f"The report cannot be written: {refused_by_system(error)}. Make room, then run again.")
     raise error

@@ -17,6 +17,7 @@ import random
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import IO, Any
@@ -28,6 +29,7 @@ from IPython.core.interactiveshell import InteractiveShell
 Send = Callable[[dict[str, Any]], None]
 INLINE = "module://matplotlib_inline.backend_inline"
 LONGEST_RAW = 1 << 16  # bytes kept of what one cell writes past Python to the process's own output
+LONGEST_TEXT = 1 << 20  # characters kept of what one cell prints
 _FLUSH_BYTES, _FLUSH_SECONDS = 1 << 13, 0.1
 
 
@@ -41,6 +43,7 @@ class _Text(io.TextIOBase):
         self._number, self._send = number, send
         self._parts: list[str] = []
         self._size, self._last = 0, time.monotonic()
+        self._room, self._left_out = LONGEST_TEXT, 0
 
     def write(self, text: str) -> int:
         if not isinstance(text, str):
@@ -54,8 +57,17 @@ class _Text(io.TextIOBase):
 
     def flush(self) -> None:
         text, self._parts, self._size, self._last = "".join(self._parts), [], 0, time.monotonic()
-        if text:
-            self._send({"output_type": "stream", "name": self.name, "text": text})
+        shown, self._left_out = text[: self._room], self._left_out + max(len(text) - self._room, 0)
+        self._room -= len(shown)
+        if shown:
+            self._send({"output_type": "stream", "name": self.name, "text": shown})
+
+    def end_cell(self) -> None:
+        """Send what is left, and how much was too long to be kept."""
+        self.flush()
+        more, self._room, self._left_out = self._left_out, LONGEST_TEXT, 0
+        if more:
+            self._send({"output_type": "stream", "name": self.name, "text": f"\n... and {more:,} characters more\n"})
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
@@ -135,8 +147,15 @@ def serve(connection: Any, raw: IO[bytes]) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
+    owner, one_at_a_time = os.getpid(), threading.RLock()  # cells may fork, and start threads that print
+
     def to_parent(message: dict[str, Any]) -> None:
-        connection.send_bytes(json.dumps(message, default=str).encode("utf-8", "surrogatepass"))
+        if os.getpid() != owner:  # what a fork says is what any process says that a cell starts
+            said = message.get("text") or "\n".join(message.get("traceback", ()))
+            os.write(1, said.encode("utf-8", "replace"))
+            return
+        with one_at_a_time:
+            connection.send_bytes(json.dumps(message, default=str, ensure_ascii=False).encode("utf-8", "replace"))
 
     streams = [_Text("stdout", 1, to_parent), _Text("stderr", 2, to_parent)]
     streams[0].other, streams[1].other = streams[1], streams[0]
@@ -162,9 +181,12 @@ def serve(connection: Any, raw: IO[bytes]) -> None:
             except (EOFError, OSError):
                 return
             result = shell.run_cell(cell["source"], store_history=True)
-            shell.events.trigger("post_execute")
+            if os.getpid() == owner:
+                shell.events.trigger("post_execute")
             for stream in streams:
-                stream.flush()
+                stream.end_cell()
+            if os.getpid() != owner:  # the cells that follow are not for a fork
+                os._exit(0 if result.success else 1)
             written = _take_raw(raw)
             if written:
                 to_parent({"output_type": "stream", "name": "stdout", "text": written})

@@ -23,7 +23,8 @@ from typing import Any
 
 FORKED, PLAIN = "forked", "plain"
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
-_CELL_FILE = re.compile(r"[^\s\"'<>]*ipykernel_\d+[/\\]\d+\.py|<ipython-input-\d+-[0-9a-f]+>")
+# A name begins where a word does: looked for from every character, a long word would take time by its length squared.
+_CELL_FILE = re.compile(r"(?<![^\s\"'<>])[^\s\"'<>]*ipykernel_\d+[/\\]\d+\.py|<ipython-input-\d+-[0-9a-f]+>")
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{6,16}\b")
 
 _SECONDS_BETWEEN_SAVES = 1.0  # so much is lost at most of a notebook whose process is killed
@@ -69,7 +70,7 @@ def call_function(job: Job, tell: Tell) -> None:
     """Call a function; the events are ``result`` (value), ``refused`` (type, message) for errors of the package, and ``broken``."""
     import importlib
 
-    from evalaid.base.errors import EvalaidError
+    from evalaid.base.errors import EvalaidError, StudyError, refused_by_system
 
     module, _, name = job.call.partition(":")
     os.chdir(job.folder)
@@ -78,6 +79,9 @@ def call_function(job: Job, tell: Tell) -> None:
     except EvalaidError as error:
         rows = None if error.rows is None else error.rows.to_json(orient="split", default_handler=str)
         tell(event="refused", type=type(error).__name__, message=str(error), rows=rows)
+    except OSError as error:
+        said = f"The system refused: {refused_by_system(error)}."
+        tell(event="refused", type=StudyError.__name__, message=said, rows=None)
     except Exception:  # noqa: BLE001 (whatever is raised goes to the parent process)
         tell(event="broken", error=traceback.format_exc())
     else:
@@ -97,7 +101,7 @@ def execute(job: Job, tell: Tell) -> None:
 
     _register(job.engine, tell)
     try:
-        papermill.execute_notebook(
+        executed = papermill.execute_notebook(
             job.source,
             job.output,
             parameters=job.parameters,
@@ -126,9 +130,19 @@ def execute(job: Job, tell: Tell) -> None:
     except Exception as error:  # noqa: BLE001 (whatever Papermill raises goes to the parent process)
         tell(event="broken", error=f"{type(error).__name__}: {error}")
     else:
-        tell(event="done")
+        _tell_end(executed, tell)
     finally:
         tidy_notebook(Path(job.output))
+
+
+def _tell_end(notebook: Any, tell: Tell) -> None:
+    """Report ``done``, or the cell that left the notebook with ``sys.exit()``: for Papermill that is an end like any other."""
+    for index, cell in enumerate(notebook.cells):
+        if any(output.get("ename") == "SystemExit" for output in cell.get("outputs", ())):
+            said = "SystemExit: the notebook ended before its last cell, so its results are not complete."
+            tell(event="failed", cell=index, number=cell.execution_count, source=cell.source, error=said, last=said)
+            return
+    tell(event="done")
 
 
 def _register(engine: str, tell: Tell) -> None:

@@ -108,8 +108,8 @@ class _Kernel:
             code = 0
         except SystemExit as leave:
             code = leave.code if isinstance(leave.code, int) else 1
-        except BaseException:  # noqa: BLE001 (the last words of a process; its parent reads them)
-            os.write(self._raw.fileno(), traceback.format_exc().encode("utf-8", "replace"))
+        except BaseException as error:  # noqa: BLE001 (the last words of a process; its parent reads them)
+            os.write(self._raw.fileno(), "".join(traceback.format_exception_only(error)).encode("utf-8", "replace"))
         finally:
             os._exit(code)
 
@@ -139,7 +139,7 @@ class _Kernel:
                     self._need_life()
                     yield None
                     continue
-                message = json.loads(self.connection.recv_bytes().decode("utf-8", "surrogatepass"))
+                message = json.loads(self.connection.recv_bytes())
             except (EOFError, OSError):
                 self._need_life(wait=True)
                 raise KernelDiedError("its kernel closed the connection") from None

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import warnings
 from functools import partial
 from pathlib import Path
 
@@ -111,3 +112,14 @@ def test_without_a_scheduler_all_is_done_here_one_after_the_other(monkeypatch):
     assert next(parts) == 0
     assert done == [0]
     assert Path("/proc").exists() or list(parts) == [1, 2]
+
+
+def test_what_is_large_is_sent_without_a_word(shared):
+    large = np.zeros(2_000_000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert list(do_parts(partial(add_length, large), range(3))) == [2_000_000, 2_000_001, 2_000_002]
+
+
+def add_length(values, part):
+    return len(values) + part

@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -40,7 +41,9 @@ def do_parts(work: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[
     client, listed = _client(os.environ[SCHEDULER], os.getpid()), list(parts)
     size = max(1, -(-len(listed) // (_BUNDLES * max(1, sum(client.nthreads().values())))))
     bundles = [listed[start : start + size] for start in range(0, len(listed), size)]
-    futures = client.map(_do_bundle, [work] * len(bundles), bundles, pure=False, retries=_RETRIES)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sending large graph")  # or it would be an output of the notebook
+        futures = client.map(_do_bundle, [work] * len(bundles), bundles, pure=False, retries=_RETRIES)
     try:
         for future in futures:
             yield from future.result()

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+from pathlib import Path
 
 import openpyxl
 import pandas as pd
@@ -310,6 +311,7 @@ def _no_header(folder):
         (_no_date, "2 faults"),
         (_no_header, "no roster was found"),
         (lambda folder: folder / "none.xlsx", r"There is no file '.*none.xlsx': check the name"),
+        (lambda folder: Path(os.devnull), "is no regular file but a device or a pipe"),
         (lambda folder: folder, "is a folder"),
     ],
 )

@@ -262,8 +262,11 @@ def _copy(path: Path, folder: Path) -> str:
             f"'{readable_name(path.name)}' is a folder. Give one file: put the tables into the sheets of one workbook."
         )
     if not path.is_file():
+        named = f"'{readable_name(str(path))}'"
         raise StudyError(
-            f"There is no file '{readable_name(str(path))}': check the name and the folder. Nothing was written."
+            f"{named} is no regular file but a device or a pipe: save what it holds to a file. Nothing was written."
+            if path.exists()
+            else f"There is no file {named}: check the name and the folder. Nothing was written."
         )
     name = re.sub(r'[\\/:*?"<>|\x00-\x1f]', "_", readable_name(path.name))
     if (folder / name).exists():

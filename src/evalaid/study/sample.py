@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import pandas as pd
 
@@ -31,7 +31,11 @@ from evalaid.study.sources import (
 )
 from evalaid.study.spec import StudySpec
 
-_KEPT = 4  # tables and designs of a process: the study as it is, and the last ones with something changed
+# Of tables and designs that a process made: the study as it is and the last ones with something changed, so many at least, and more as
+# long as they have no more rows than this together.
+_KEPT, _KEPT_ROWS = 4, 200_000
+_TABLES: dict[str, _Tables] = {}
+_ASSIGNED: dict[str, Assignment] = {}
 _FRAMES: dict[str, pd.DataFrame] = {}
 _DESIGNS: dict[tuple[str, str], Design] = {}
 _Key = TypeVar("_Key")
@@ -88,18 +92,26 @@ def _remember(kept: dict[_Key, _Made], key: _Key, make: Callable[[], _Made]) -> 
     made = kept.pop(key, None)
     made = make() if made is None else made
     kept[key] = made
-    while len(kept) > _KEPT:
+    while len(kept) > _KEPT and sum(map(_count_rows, list(kept.values()))) > _KEPT_ROWS:
         kept.pop(next(iter(kept)), None)
     return made
 
 
+def _count_rows(made: Any) -> int:
+    return int(made.matrices.outcome.size) if isinstance(made, Design) else len(getattr(made, "frame", made))
+
+
 def _content(spec: StudySpec) -> str:
     """Return a hash of what decides on a study's table: its files, and every field but those that only what follows reads."""
-    names = [spec.panel, spec.layout, spec.link, spec.roster, spec.roster_layout, spec.events]
+    files = _hash_named(spec.panel, spec.layout, spec.link, spec.roster, spec.roster_layout, spec.events)
+    return hash_value([*files, {name: value for name, value in spec.to_dict().items() if name not in _LATER}])
+
+
+def _hash_named(*names: str | None) -> list[str]:
+    """Return the project's folder, and names of files with the hashes of what is there."""
     root = project_root()
-    files = {name: hash_file(root / name) if (root / name).is_file() else "" for name in names if name}
-    fields = {name: value for name, value in spec.to_dict().items() if name not in _LATER}
-    return hash_value([str(root), files, fields])
+    given = [name for name in names if name]
+    return [str(root), *given, *(hash_file(root / name) if (root / name).is_file() else "" for name in given)]
 
 
 def load_untreated(spec: StudySpec) -> pd.DataFrame:
@@ -110,12 +122,12 @@ def load_untreated(spec: StudySpec) -> pd.DataFrame:
 
 def list_steps(spec: StudySpec) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield the joined table of a study, and what is left of it after each rule of the study's file; rows keep their index."""
-    frame, panel = _read_panel(spec)
-    need_columns(
-        frame, panel, [spec.unit, spec.period, spec.outcome, *(name for name in (spec.inside, spec.total) if name)]
+    key = hash_value(
+        [*_hash_named(spec.panel, spec.layout, spec.link), spec.link, spec.unit, dict(spec.simulation or {})]
     )
-    if spec.link is not None:
-        frame = _join(frame, _read_beside(spec.link, spec.unit, spec), spec)
+    tables = _remember(_TABLES, key, lambda: _read_tables(spec))
+    _need_roles(tables.panel, tables.name, spec)
+    frame = tables.frame.copy(deep=False)  # whoever changes it changes a copy
     named = [*spec.keep, *(name for entry in spec.leave_out for name in entry), *spec.baseline]
     roles = [name for name in (spec.cluster, spec.stratum, spec.exposure) if name]
     need_columns(frame, "the joined panel", [*named, *roles])
@@ -142,6 +154,28 @@ def list_steps(spec: StudySpec) -> Iterator[tuple[str, pd.DataFrame]]:
     if spec.leave_out_events:
         frame = _without_events(frame, spec)
         yield f"leave_out_events: {', '.join(spec.leave_out_events)}", frame
+
+
+class _Tables(NamedTuple):
+    """The panel of a study, what it is called, and the panel joined with the link file."""
+
+    panel: pd.DataFrame
+    name: str
+    frame: pd.DataFrame
+
+
+def _read_tables(spec: StudySpec) -> _Tables:
+    panel, name = _read_panel(spec)
+    if spec.link is None:
+        return _Tables(panel, name, panel)
+    _need_roles(panel, name, spec)
+    return _Tables(panel, name, _join(panel, _read_beside(spec.link, spec.unit, spec), spec))
+
+
+def _need_roles(panel: pd.DataFrame, name: str, spec: StudySpec) -> None:
+    need_columns(
+        panel, name, [spec.unit, spec.period, spec.outcome, *(role for role in (spec.inside, spec.total) if role)]
+    )
 
 
 def treat(frame: pd.DataFrame, spec: StudySpec, assigned: Assignment | None) -> pd.DataFrame:
@@ -210,8 +244,17 @@ def load_cohorts(frame: pd.DataFrame, spec: StudySpec) -> pd.Series | None:
 
 
 def _assign(frame: pd.DataFrame, spec: StudySpec) -> Assignment | None:
-    roster = load_roster(spec, frame)
-    return None if roster is None else assign_cohorts(roster, period_kind(frame, spec), spec.start_rule)
+    if spec.roster is None:
+        return None
+    kind = period_kind(frame, spec)
+
+    def make() -> Assignment:
+        return assign_cohorts(cast("Roster", load_roster(spec, frame)), kind, spec.start_rule)
+
+    if spec.roster_layout is not None:  # its units are spelt as those of the table
+        return make()
+    read_by = spec.roster_unit, spec.start_column, spec.roster_hospital, dict(spec.roster_keep), kind, spec.start_rule
+    return _remember(_ASSIGNED, hash_value([*_hash_named(spec.roster, spec.layout), spec.layout, *read_by]), make)
 
 
 def roster_units(frame: pd.DataFrame, spec: StudySpec) -> pd.Series:

@@ -127,6 +127,7 @@ def _decide_open(seen: _Marks, *, separator: str, comma_language: bool, hint: Nu
 
 
 _ENOUGH_DIGITS = 18
+_SHAPE = str.maketrans("23456789", "11111111")  # numbers that differ in these digits alone have the same marks
 
 
 @dataclass(frozen=True)
@@ -142,15 +143,19 @@ class _Marks:
         thousands: dict[str, str] = {}
         open_: dict[str, str] = {}
         plain = []
+        shapes = set[str]()
         for text in dict.fromkeys(value for value in texts if isinstance(value, str)):
             match = _CORE.search(text)
             if match is None or _DATE.fullmatch(text.strip()):
                 continue
             core = match[0].translate(_BLANKS)
-            marks = Counter(character for character in core if not character.isdigit())
-            if not marks:
+            if core.isdigit():
                 plain.append(int(core[:_ENOUGH_DIGITS]))  # only whether there are thousands counts
                 continue
+            if (shape := core.translate(_SHAPE)) in shapes:
+                continue
+            shapes.add(shape)
+            marks = Counter(character for character in core if not character.isdigit())
             kind, mark, others = _read_marks_of(core, marks)
             {"decimal": decimal, "thousands": thousands, "open": open_}[kind].setdefault(mark, text)
             for other in others:

@@ -104,9 +104,12 @@ def run(study: Sequence[str], parameters: Sequence[str], **options: Any) -> None
     notebooks run that something changed for. A run with changed parameters (-p) gets a report of its own and leaves the
     synthesis alone. The numbers are compared with the committed ones, which `evalaid accept` replaces.
     """
+    from evalaid.base.errors import StudyError
     from evalaid.base.project import list_studies
     from evalaid.running.kept.freshness import is_up_to_date
 
+    if options["scheduler"] and options["executor"] != "dask":
+        raise StudyError("--scheduler is for --executor dask: name both, or none.")
     _end_in_order(options["engine"])
     changes = _parse_parameters(parameters)
     names = [*dict.fromkeys(study)] or [*list_studies()]
@@ -117,8 +120,9 @@ def run(study: Sequence[str], parameters: Sequence[str], **options: Any) -> None
     if not specs and not left:
         _stop_at_errors([], refused)
     if options["executor"] == "dask":
-        _run_on_dask([*specs], parameters, options)
+        failed = _run_on_dask([*specs], parameters, options)
         specs = {} if changes else {name: spec for name, spec in specs.items() if not is_up_to_date(name)}
+        refused += [error for name, error in failed.items() if name not in specs]  # the others run here
     errors = _run_all(specs, changed=bool(changes), named=bool(study), **options)
     for name in left:
         click.echo(f"Up to date: reports/{name}/index.html")
@@ -159,8 +163,8 @@ def _show_answers(names: Sequence[str]) -> None:
             click.echo(f"{name}: {said}: {_near(folder / 'index.html')}")
 
 
-def _run_on_dask(names: Sequence[str], parameters: Sequence[str], options: dict[str, Any]) -> None:
-    """Let the workers of a cluster run the studies; what fails there is told."""
+def _run_on_dask(names: Sequence[str], parameters: Sequence[str], options: dict[str, Any]) -> dict[str, EvalaidError]:
+    """Let the workers of a cluster run the studies; what fails there is told, and returned by study."""
     from evalaid.base.errors import StudyError
     from evalaid.running.task_list import ListedRun, run_on_dask
 
@@ -168,9 +172,14 @@ def _run_on_dask(names: Sequence[str], parameters: Sequence[str], options: dict[
         raise StudyError("--executor dask needs --scheduler ADDRESS (tcp://HOST:8786, or a scheduler file's path).")
     given = [word for parameter in parameters for word in ("-p", parameter)]
     given += ["--force"] if options["force"] else []
+    given += ["--only", options["only"]] if options["only"] else []
     runs = [ListedRun(number, (name, *given)) for number, name in enumerate(names, start=1)]
+    failed: dict[str, EvalaidError] = {}
     for done, code, said in run_on_dask(runs, options["scheduler"]):
         click.echo(f"{done.arguments[0]}: {'done' if code == 0 else said.strip()}")
+        if code:
+            failed[done.arguments[0]] = StudyError(said)
+    return failed
 
 
 def _run_all(
@@ -565,6 +574,10 @@ def _parse_parameters(given: Sequence[str]) -> dict[str, Any]:
         if key.strip() == "study":
             raise StudyError(f"-p {item}: which study is run is no parameter: evalaid run {value.strip() or 'STUDY'}.")
         changes[key.strip()] = parse_yaml(value, f"-p {item}: the value").value
+        if changes[key.strip()] is None:
+            raise StudyError(f"-p {item}: there is no value, so nothing would be changed. Write one, or leave it out.")
+    if len(changes) < len(given):
+        raise StudyError(f"-p names a parameter twice ({', '.join(given)}): which value counts? Leave the other out.")
     return changes
 
 

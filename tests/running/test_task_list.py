@@ -32,7 +32,7 @@ def call(*arguments):
 def test_the_list_is_that_of_all_studies_or_of_a_file(project):
     assert call("tasks").output == "1\tother\n2\ttoy\n"
     file = project / "runs.txt"
-    file.write_text("# levels\ntoy -p level=0.9\n\ntoy -p 'title=\"A b\"'  # quoted\n", encoding="utf-8")
+    file.write_text("\ufeff# levels\ntoy -p level=0.9\n\ntoy -p 'title=\"A b\"'  # quoted\n", encoding="utf-8")
     assert [run.arguments for run in list_runs(file)] == [("toy", "-p", "level=0.9"), ("toy", "-p", 'title="A b"')]
     assert pick_run(2, file).number == 2
     assert shlex.split(pick_run(2, file).text().partition("\t")[2]) == list(pick_run(2, file).arguments)
@@ -50,7 +50,18 @@ def test_a_list_with_faults_names_them(project, text, words):
     (project / "runs.txt").write_text(text, encoding="utf-8")
     with pytest.raises(StudyError) as error:
         list_runs(project / "runs.txt")
+    with pytest.raises(StudyError, match="data is a folder, not a file"):
+        list_runs(project / "data")
     assert words in str(error.value)
+
+
+def test_a_run_that_fails_on_a_cluster_fails_here(project, monkeypatch):
+    def fail(runs, _):
+        return [(run, 2, "no room") for run in runs]
+
+    monkeypatch.setattr("evalaid.running.task_list.run_on_dask", fail)
+    said = call("run", "toy", "-p", "level=0.8", "--executor", "dask", "--scheduler", "tcp://host:1")
+    assert (said.exit_code, said.output.splitlines()[0]) == (2, "toy: no room")
 
 
 def test_there_is_no_task_beyond_the_list(project):

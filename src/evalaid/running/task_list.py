@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from evalaid.base.errors import StudyError
-from evalaid.base.project import list_studies, project_root
+from evalaid.base.project import list_studies, need_file, project_root
 from evalaid.base.shared_out import SCHEDULER
 from evalaid.running.processes.mortal import die_with
 
@@ -59,7 +59,7 @@ def list_runs(file: Path | None = None) -> list[ListedRun]:
     if file is None:
         return [ListedRun(number, (study,)) for number, study in enumerate(list_studies(), start=1)]
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = need_file(file, file.name).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError(
             f"{file.name} cannot be read: {getattr(error, 'strerror', None) or 'it is no UTF-8 text'}."
@@ -136,7 +136,7 @@ def run_on_dask(runs: Sequence[ListedRun], scheduler: str) -> list[tuple[ListedR
         raise StudyError("--executor dask needs the package distributed: pip install 'evalaid[dask]'.") from None
     try:
         client = Client(scheduler, timeout="30s")
-    except OSError as error:
+    except (OSError, ValueError) as error:  # nobody is there, or it is no address
         raise StudyError(f"No Dask scheduler answers at {scheduler}: {error}.") from None
     root = str(project_root())
     results, waiting = {}, list(reversed(runs))

@@ -104,12 +104,10 @@ def run(study: Sequence[str], parameters: Sequence[str], **options: Any) -> None
     notebooks run that something changed for. A run with changed parameters (-p) gets a report of its own and leaves the
     synthesis alone. The numbers are compared with the committed ones, which `evalaid accept` replaces.
     """
-    from evalaid.base.errors import StudyError
     from evalaid.base.project import list_studies
     from evalaid.running.kept.freshness import is_up_to_date
 
-    if options["scheduler"] and options["executor"] != "dask":
-        raise StudyError("--scheduler is for --executor dask: name both, or none.")
+    _check_executor(options["executor"], options["scheduler"])
     _end_in_order(options["engine"])
     changes = _parse_parameters(parameters)
     names = [*dict.fromkeys(study)] or [*list_studies()]
@@ -129,6 +127,16 @@ def run(study: Sequence[str], parameters: Sequence[str], **options: Any) -> None
     if not changes:
         _show_answers([*names, *left])
     _stop_at_errors(errors, refused)
+
+
+def _check_executor(executor: str, scheduler: str | None) -> None:
+    """Raise unless a cluster is named where one is asked for, and only there."""
+    from evalaid.base.errors import StudyError
+
+    if executor == "dask" and not scheduler:
+        raise StudyError("--executor dask needs --scheduler ADDRESS (tcp://HOST:8786, or a scheduler file's path).")
+    if scheduler and executor != "dask":
+        raise StudyError("--scheduler is for --executor dask: name both, or none.")
 
 
 def _load_studies(
@@ -168,8 +176,6 @@ def _run_on_dask(names: Sequence[str], parameters: Sequence[str], options: dict[
     from evalaid.base.errors import StudyError
     from evalaid.running.task_list import ListedRun, run_on_dask
 
-    if not options["scheduler"]:
-        raise StudyError("--executor dask needs --scheduler ADDRESS (tcp://HOST:8786, or a scheduler file's path).")
     given = [word for parameter in parameters for word in ("-p", parameter)]
     given += ["--force"] if options["force"] else []
     given += ["--only", options["only"]] if options["only"] else []

@@ -183,6 +183,18 @@ def test_a_report_is_put_in_place_in_one_step_or_healed_at_the_next_start(tmp_pa
         assert (target / "page").read_text(encoding="utf-8") == number
         assert [path.name for path in target.parent.iterdir()] == ["toy"]
 
+    # Killed when the new report is there and the old one not yet removed, or only in part.
+    with monkeypatch.context() as killed:
+        killed.setattr(workshop, "_remove", lambda _: None)
+        killed.setattr(workshop.shutil, "rmtree", lambda *_, **__: None)
+        made = workshop.Workshop(target)
+        (made.folder / "page").write_text("2", encoding="utf-8")
+        made.put_in_place()
+    assert len([*target.parent.iterdir()]) == 2
+    workshop.sweep(target.parent)
+    assert [path.name for path in target.parent.iterdir()] == ["toy"]
+    assert [path.name for path in target.iterdir()] == ["page"]
+
     # Killed between the two steps that some systems need: the old report lies aside, the new one beside it.
     aside = target.parent / ".toy-abc"
     aside.mkdir()

@@ -70,12 +70,16 @@ class Workshop:
             self._put_in_place()
 
     def _put_in_place(self) -> None:
-        self.release()
+        self._lock.close()  # a folder with an open file has no other name on Windows
         self.folder.chmod(_READABLE)
+        if self.target.exists():
+            (
+                self.target / LOCK
+            ).touch()  # by which the next run knows what is left of this one, should it be killed now
         if not self.target.exists():
             self.folder.rename(self.target)
         elif _exchange(self.folder, self.target):
-            shutil.rmtree(self.folder, ignore_errors=True)
+            _remove(self.folder)
         else:
             aside = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{self.target.name}-", dir=self.target.parent))
             self.target.rename(aside / _OLD)
@@ -86,6 +90,7 @@ class Workshop:
                     (aside / _OLD).rename(self.target)
                 raise
             shutil.rmtree(aside, ignore_errors=True)
+        (self.target / LOCK).unlink(missing_ok=True)
 
     def keep_partial(self) -> str:
         """Move what an unfinished run left to ``<study>.failed`` and return what is there."""
@@ -118,7 +123,16 @@ def sweep(reports: Path) -> None:
         if moved and not target.exists():
             old.rename(target)
         if moved or ((folder / LOCK).is_file() and _is_free(folder / LOCK)):  # without a lock it is no folder of a run
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder of a run, its lock last: should this process be killed, the next run goes on with it."""
+    with contextlib.suppress(OSError):
+        for path in sorted(folder.rglob("*"), reverse=True):
+            if path.name != LOCK:
+                (path.rmdir if path.is_dir() and not path.is_symlink() else path.unlink)()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -201,7 +201,7 @@ def _run_all(
     if not specs and (alone or ((synthesis is None or is_up_to_date(synthesis)) and index.is_file())):
         return []
     from evalaid.running.progress import ProgressDisplay
-    from evalaid.running.runs import list_missing, run_batch, write_index
+    from evalaid.running.runs import list_missing, run_batch
 
     if synthesis and synthesis not in specs and set(list_missing()) <= set(specs):
         click.echo("The synthesis of all studies follows them where it is not up to date.")
@@ -210,17 +210,28 @@ def _run_all(
             chosen = {"only": options["only"], "jobs": options["jobs"], "fresh": options["force"], "tell": tell}
             outcomes = run_batch([*specs.values()], synthesis, **chosen)
     finally:
-        if not alone:
-            write_index()
+        unwritten = _write_index(alone=alone)
     for outcome in outcomes:
         if outcome.result is not None:
             _show_result(outcome.result)
     missing = list_missing() if synthesis else []
     if missing:
         click.echo(f"No synthesis yet: there are no numbers of {', '.join(missing)}.")
-    if not alone:
+    if not (alone or unwritten):
         click.echo(f"All reports: {_near(index)}")
-    return [outcome.error for outcome in outcomes]
+    return [*(outcome.error for outcome in outcomes), *unwritten]
+
+
+def _write_index(*, alone: bool) -> list[EvalaidError]:
+    """Write the index unless the reports are wanted alone, and return its error, which shall not take the place of another."""
+    from evalaid.running.runs import write_index
+
+    try:
+        if not alone:
+            write_index()
+    except EvalaidError as error:
+        return [error]
+    return []
 
 
 def _show_result(made: Any) -> None:

@@ -107,3 +107,16 @@ def test_an_archive_says_which_point_fails_and_leaves_closed_data_out(project):
     assert "reports/toy/tables/sample.csv" in failed["no personal data"]
     names = {path.relative_to(deposit.folder).as_posix() for path in deposit.folder.rglob("*")}
     assert not any("mine" in name for name in names), sorted(name for name in names if "mine" in name)
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [{"path": "../../secret"}, {"path": "/etc/passwd"}, {"licenses": []}, {"path": "a", "licenses": ["x"]}, 3],
+)
+def test_what_leads_out_of_the_project_is_not_archived_and_half_an_archive_goes(project, resource):
+    (project.parent / "secret").write_text("secret", encoding="utf-8")
+    (project / "data" / "datapackage.json").write_text(json.dumps({"resources": [resource]}), encoding="utf-8")
+    assert call("archive", project / "deposit").output.startswith(
+        "StudyError: data/datapackage.json is no data package"
+    )
+    assert not (project / "deposit").exists()

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from support.projects import EFFECT, SAMPLE, TOY, make_project, write_notebook, write_study
 
 from evalaid.base.errors import NotebookError, StudyError
+from evalaid.base.project import write_whole
 from evalaid.cli import main
 from evalaid.running.kept import workshop
 from evalaid.running.notebooks import run_study
@@ -211,16 +212,17 @@ def test_a_report_is_put_in_place_in_one_step_or_healed_at_the_next_start(tmp_pa
     assert not other.folder.exists()
 
 
-def test_no_room_on_the_disk_is_a_clear_error(project, monkeypatch):
-    def full(*_, **__):
-        raise OSError(28, "No space left on device")
+def raise_full(*_, **__):
+    raise OSError(28, "No space left on device", "toy.csv")
 
-    monkeypatch.setattr(workshop.tempfile, "mkdtemp", full)
+
+def test_no_room_on_the_disk_is_a_clear_error(project, monkeypatch):
+    monkeypatch.setattr(workshop.tempfile, "mkdtemp", raise_full)
     [outcome] = run_studies([StudySpec(study="toy")])
     assert "The report cannot be written: No space left on device" in str(outcome.error)
     monkeypatch.undo()
     monkeypatch.chdir(project)
-    monkeypatch.setattr("evalaid.running.notebooks.mark", full)
+    monkeypatch.setattr("evalaid.running.notebooks.mark", raise_full)
     [outcome] = run_studies([StudySpec(study="toy")])
     assert "No space left on device" in str(outcome.error)
     assert not (project / "reports" / "toy").exists()
@@ -232,11 +234,40 @@ def test_reports_that_is_a_link_to_nothing_is_told(project):
         run_study(StudySpec(study="toy"))
 
 
-def test_what_the_system_refuses_is_told_in_words(project, monkeypatch):
-    def full(*_, **__):
-        raise OSError(28, "No space left on device", "toy.csv")
+def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    write_whole(tmp_path / "page", "whole")
+    with monkeypatch.context() as refused:
+        refused.setattr(Path, "replace", raise_full)
+        with pytest.raises(OSError, match="No space"):
+            write_whole(tmp_path / "page", "half")
+    assert [(path.name, path.read_text(encoding="utf-8")) for path in tmp_path.iterdir()] == [("page", "whole")]
 
-    monkeypatch.setattr("evalaid.running.checked.expected.accept", full)
+    # Another process that writes the same file at the same time disturbs none.
+    write = Path.write_bytes
+    with monkeypatch.context() as at_once:
+        at_once.setattr(
+            Path,
+            "write_bytes",
+            lambda path, content: (write(path, content), at_once.undo(), write_whole(tmp_path / "page", "other")),
+        )
+        write_whole(tmp_path / "page", "mine")
+    assert [(path.name, path.read_text(encoding="utf-8")) for path in tmp_path.iterdir()] == [("page", "mine")]
+
+
+def test_an_index_that_cannot_be_written_hides_neither_reports_nor_other_errors(project, monkeypatch):
+    def refuse():
+        raise StudyError("no room for the index")
+
+    monkeypatch.setattr("evalaid.running.runs.write_index", refuse)
+    write_study(project, "broken", {**TOY, "panel": "data/none.csv"})
+    said = call("run")
+    assert said.exit_code == 2
+    for words in ("Report: reports/toy/index.html", "data/none.csv", "no room for the index"):
+        assert words in said.output
+
+
+def test_what_the_system_refuses_is_told_in_words(project, monkeypatch):
+    monkeypatch.setattr("evalaid.running.checked.expected.accept", raise_full)
     said = call("accept", "toy")
     assert (said.exit_code, said.output) == (
         2,

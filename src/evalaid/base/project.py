@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -145,3 +146,14 @@ def _origin(path: Path) -> str:
         return str(read_study_file(path).value.get("origin", PROJECT))
     except StudyError:
         return PROJECT
+
+
+def write_whole(path: Path, content: str | bytes) -> Path:
+    """Write a file whole or not at all, also when another process writes the same one, and return its path."""
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
+    try:
+        aside.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise

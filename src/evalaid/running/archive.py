@@ -12,7 +12,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from evalaid.base.errors import EvalaidError, StudyError
@@ -67,6 +67,9 @@ def write_archive(folder: Path) -> Deposit:
         raise StudyError(f"'{folder.name}' is there already: name a new folder.")
     try:
         folder.mkdir(parents=True)
+    except OSError as error:
+        raise _refused(error, folder) from None
+    try:
         for path in sorted({*_code(root), *_open_data(root), *_reports(root)}):
             place = folder / path.relative_to(root)
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -81,9 +84,16 @@ def write_archive(folder: Path) -> Deposit:
         files = _files(folder)
         sums = "".join(f"{hash_file(folder / name)}  {name}\n" for name in files)
         (folder / CHECKSUMS).write_text(sums, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise StudyError(f"The archive cannot be written: {error.strerror} ('{folder.name}').") from None
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)  # half an archive is none
+        if not isinstance(error, OSError):
+            raise
+        raise _refused(error, folder) from None
     return Deposit(folder, len(files) + 1, points)
+
+
+def _refused(error: OSError, folder: Path) -> StudyError:
+    return StudyError(f"The archive cannot be written: {error.strerror} ('{folder.name}').")
 
 
 def _code(root: Path) -> Iterator[Path]:
@@ -125,9 +135,17 @@ def _reported() -> list[str]:
 
 def _resources(package: Path) -> list[dict[str, Any]]:
     try:
-        return list(json.loads(package.read_text(encoding="utf-8"))["resources"])
-    except (ValueError, KeyError, TypeError):
+        return [_sound(one) for one in json.loads(package.read_text(encoding="utf-8"))["resources"]]
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise StudyError(f"{package.parent.name}/{package.name} is no data package: restore it.") from None
+
+
+def _sound(resource: dict[str, Any]) -> dict[str, Any]:
+    """Return a resource whose path stays below its package and whose licences are objects, else raise."""
+    place = PurePosixPath(resource["path"])
+    if place.is_absolute() or ".." in place.parts:
+        raise ValueError(place)
+    return {**resource, "licenses": [dict(term) for term in resource.get("licenses", ())]}
 
 
 def _files(folder: Path) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evalaid.base.errors import StudyError
-from evalaid.base.project import REPORTS, SYNTHESIS, project_root
+from evalaid.base.project import REPORTS, SYNTHESIS, project_root, write_whole
 from evalaid.report.display.table_files import word_table
 from evalaid.report.paper.paper_contents import gather_paper, list_tables
 from evalaid.report.paper.typesetting import typeset
@@ -57,9 +57,7 @@ def make_documents(study: str, language: str | None = None) -> Documents:
         f"{edition.file('tables')}.docx": word_table(*list_tables(folder, parameters, edition)),
     }
     for name, content in made.items():
-        aside = folder / f".{name}.new"
-        aside.write_bytes(content)
-        aside.replace(folder / name)
+        write_whole(folder / name, content)
     write_report(spec, folder, manifest)
     mark_again(folder)
     return Documents(*(folder / name for name in made))

@@ -20,7 +20,7 @@ from typing import Any
 
 from evalaid.base.errors import ManifestError
 from evalaid.base.months import PER_YEAR
-from evalaid.base.project import need_file
+from evalaid.base.project import need_file, write_whole
 
 NUMBERS_FILE = "numbers.json"
 UNITS = ("pp", "%", "count", "year", "half-year", "quarter", "month", "number", "p", "fraction", "episodes")
@@ -253,9 +253,7 @@ def read_manifest(path: Path) -> Manifest:
 def write_json(path: Path, value: Any, indent: int | None = 2) -> None:
     """Write JSON with sorted keys and a final newline (the same bytes for the same value), in one step; one line is quickest."""
     text = json.dumps(value, ensure_ascii=False, indent=indent, sort_keys=True, allow_nan=False)
-    aside = path.with_name(f".{path.name}.new")
-    aside.write_text(text + "\n", encoding="utf-8", newline="\n")
-    aside.replace(path)
+    write_whole(path, text + "\n")
 
 
 def hash_file(path: Path) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 from markupsafe import Markup
 
 from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ESTIMATE
-from evalaid.base.project import SYNTHESIS, list_studies
+from evalaid.base.project import SYNTHESIS, list_studies, write_whole
 from evalaid.report.site.answer import MAIN, TRUTHS, Answer, ThreatRow, read_answer, read_rows, save_answer
 from evalaid.report.site.answer_sentences import (
     list_facts,
@@ -334,11 +334,8 @@ class _Site:
                 switch=self.edition.switch(self.editions, page, name), top=replace(self.edition, plain=ENGLISH).file("index"), **self.shared, **values,
             )
         )  # fmt: skip
-        path = self.folder / f"{self.edition.file(name)}.html"
-        aside = path.with_name(f".{path.name}.new")  # whole or not at all: two runs may write the index
         resolved = resolve(html, self.places, name, self.edition.link).rstrip() + "\n"
-        aside.write_text(resolved, encoding="utf-8", newline="\n")
-        return aside.replace(path)
+        return write_whole(self.folder / f"{self.edition.file(name)}.html", resolved)  # two runs may write the index
 
 
 def prepare_pages() -> None:

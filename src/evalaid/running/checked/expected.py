@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from evalaid.base.errors import ManifestError
-from evalaid.base.project import REPORTS, project_root
+from evalaid.base.project import REPORTS, project_root, write_whole
 from evalaid.running.checked.comparison import ReportComparison, compare_numbers, largest_difference
 from evalaid.study.manifest import NUMBERS_FILE, Manifest, Number, read_manifest, short
 
@@ -62,9 +62,7 @@ def write_expected(manifest: Manifest, path: Path) -> None:
         value = "" if one.value is None else repr(one.value)
         rows.writerow([key, value, one.unit, one.digits, one.method, one.notebook, one.cell])
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.new")
-    aside.write_text(text.getvalue(), encoding="utf-8", newline="\n")
-    aside.replace(path)
+    write_whole(path, text.getvalue())
 
 
 def read_expected(study: str) -> Manifest:

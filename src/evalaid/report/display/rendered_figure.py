@@ -92,6 +92,7 @@ def style_of(words: str) -> dict[Any, Any]:
         "axes.spines.right": False,
         "axes.titlelocation": "left",
         "axes.titlesize": TEXT,
+        "axes.titley": 1.0,  # no axis has ticks above: a title need not be moved off them at every drawing
         "axes.unicode_minus": True,
         "svg.hashsalt": "evalaid",
         "svg.fonttype": "none",

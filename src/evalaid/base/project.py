@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ WORDS = (
     STUDIES.parent / "words"
 )  # words of studies in other languages: WORDS/zh/STUDY.yaml has the shape of the study's file
 PROJECT, OWN = "project", "own"  # whose study it is
+_STATED = re.compile(
+    r"""(^|[{,])\s*["']?origin["']?\s*:""", re.MULTILINE
+)  # only files that may say so are parsed to see
 SYNTHESIS = "synthesis"  # the study of all studies: its file lies beside the folder of the others
 PUBLISHED = Path("data") / "published"
 PUBLISHED_FILES = ("claims.csv", "facts.csv", "programmes.csv")
@@ -143,8 +147,9 @@ def need_file(path: Path, shown: str) -> Path:
 def _origin(path: Path) -> str:
     """Read whose study it is; a file with faults tells them when its study is loaded, not when studies are listed."""
     try:
-        return str(read_study_file(path).value.get("origin", PROJECT))
-    except StudyError:
+        text = need_file(path, path.name).read_text(encoding="utf-8-sig")
+        return str(read_study_file(path).value.get("origin", PROJECT)) if _STATED.search(text) else PROJECT
+    except (StudyError, OSError, UnicodeDecodeError):
         return PROJECT
 
 

@@ -218,6 +218,7 @@ def _check_cells(frame: pd.DataFrame, patterns: Mapping[str, str], key: str, fau
         faults.add(key, "occurs more than once", "unique values", rows=repeated, values=repeated)
     for name, pattern in patterns.items():
         fits = re.compile(pattern).fullmatch
-        failing = frame[[fits(cell) is None for cell in frame[name]]]
-        if len(failing):
-            faults.add(name, "cell of another form", f"text like {pattern}", rows=failing[key], values=failing[name])
+        strange = [fits(cell) is None for cell in frame[name]]
+        if any(strange):
+            rows, cells = frame.loc[strange, key], frame.loc[strange, name]
+            faults.add(name, "cell of another form", f"text like {pattern}", rows=rows, values=cells)

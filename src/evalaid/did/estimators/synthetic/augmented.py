@@ -18,6 +18,8 @@ Floats = NDArray[np.float64]
 
 # The reference's grid of penalties: twenty-one steps from above the largest squared singular value down to 1e-8 of it.
 STEPS, SMALLEST = 20, 1e-8
+# A direction with less than this of the largest is rounding.
+NOTHING = 1e-15
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,9 @@ def _choose_penalty(before: Floats, target: Floats) -> float:
         weights = _synthetic(x, y)
         values, vectors = np.linalg.eigh(x @ x.T)
         loads = ((y - x @ weights) @ vectors) * ((x @ before[left]) @ vectors)
-        errors[left] = (target[left] - before[left] @ weights - loads @ (1.0 / (values[:, None] + grid))) ** 2
+        ridged = values[:, None] + grid
+        inverse = np.divide(1.0, ridged, out=np.zeros_like(ridged), where=ridged > NOTHING * ridged.max(initial=0.0))
+        errors[left] = (target[left] - before[left] @ weights - loads @ inverse) ** 2
     mean = errors.mean(axis=0)
     best = int(mean.argmin())
     spread = errors[:, best].std(ddof=1) / np.sqrt(count) if count > 1 else 0.0

@@ -14,7 +14,11 @@ from support.projects import EFFECT, SAMPLE, TOY, make_project, write_notebook, 
 from evalaid.base.errors import NotebookError, StudyError
 from evalaid.base.project import write_whole
 from evalaid.cli import main
+from evalaid.report.report_folders import index_reports
+from evalaid.report.site.answer_line import tell_answer
+from evalaid.running.crate import CRATE, read_outputs
 from evalaid.running.kept import workshop
+from evalaid.running.kept.freshness import is_up_to_date
 from evalaid.running.notebooks import run_study
 from evalaid.running.runs import run_studies
 from evalaid.study.spec import StudySpec
@@ -196,6 +200,15 @@ def test_a_report_is_put_in_place_in_one_step_or_healed_at_the_next_start(tmp_pa
     assert [path.name for path in target.parent.iterdir()] == ["toy"]
     assert [path.name for path in target.iterdir()] == ["page"]
 
+    # A report that a link leads to is replaced where it is.
+    link = tmp_path / "linked" / "toy"
+    link.parent.mkdir()
+    link.symlink_to(target)
+    workshop.Workshop(link).put_in_place()
+    assert link.is_symlink()
+    assert [path.name for path in (*link.parent.iterdir(), *target.parent.iterdir())] == ["toy", "toy"]
+    (target / "page").write_text("2", encoding="utf-8")
+
     # Killed between the two steps that some systems need: the old report lies aside, the new one beside it.
     aside = target.parent / ".toy-abc"
     aside.mkdir()
@@ -368,12 +381,26 @@ def test_what_is_no_file_is_told_at_once_and_stops_that_study_alone(project, mak
     assert ("Report: reports/toy/index.html" in said.output) == place.endswith("yaml")
 
 
-@pytest.mark.parametrize("content", [b"{", b"[]", b'{"resources": 3}', b"\xd6\xd0"])
+@pytest.mark.parametrize("content", [b"{", b"[]", b'{"resources": 3}', b"\xd6\xd0", b"[" * 10**5])
 def test_a_broken_data_package_is_told_with_its_name(project, content):
     (project / "data" / "datapackage.json").write_bytes(content)
     [outcome] = run_studies([StudySpec(study="toy")])
     assert "data/datapackage.json" in str(outcome.error)
     assert "Traceback" not in str(outcome.error)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b"\xd6\xd0", b"[" * 10**5, b'{"unit": 1, "verdict": [], "simulated": 1}']
+)
+def test_records_that_somebody_damaged_count_as_none(project, content):
+    folder = project / "reports" / "toy"
+    folder.mkdir(parents=True)
+    for name in (".made_from", "answer.json", "numbers.json", "index.html", CRATE):
+        (folder / name).write_bytes(content)
+    assert not is_up_to_date("toy")
+    assert tell_answer(folder) == ""
+    assert read_outputs(folder) == {}
+    assert "toy/index.html" not in index_reports().read_text(encoding="utf-8")
 
 
 def test_a_study_without_a_notebook_to_run_is_an_error(project):

@@ -250,6 +250,24 @@ def test_a_line_of_expected_numbers_holds_the_whole_value(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(
+    "change", [{"value": "12"}, {"value": float("nan")}, {"value": 10**400}, {"digits": None}, {"digits": True}]
+)
+def test_a_manifest_that_somebody_damaged_is_not_taken(tmp_path, monkeypatch, change):
+    monkeypatch.chdir(make_project(tmp_path))
+    path = tmp_path / "reports" / "toy" / "numbers.json"
+    path.parent.mkdir(parents=True)
+    write_manifest(Manifest("toy", "T", "real", "0", "0", {}, 1, {"a.b": number()}), path)
+    accept("toy")
+    kept = expected_file("toy").read_bytes()
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    stored["numbers"]["a.b"] |= change
+    path.write_text(json.dumps(stored), encoding="utf-8")
+    with pytest.raises(ManifestError, match=r"numbers\.json is not a manifest"):
+        accept("toy")
+    assert expected_file("toy").read_bytes() == kept
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ("", "line 0, is not as evalaid writes it"),
@@ -257,6 +275,8 @@ def test_a_line_of_expected_numbers_holds_the_whole_value(tmp_path, monkeypatch)
         (HEAD + LINE + LINE, "line 8, is not as evalaid writes it (the key 'a.b' stands there twice)"),
         (HEAD + LINE.replace("pp", ""), "line 7, is not as evalaid writes it (a unit is missing)"),
         (HEAD + LINE.replace("0.3", "O.3"), "line 7"),
+        (HEAD + "a.b,nan,pp,2,m,2_design,In [3]\n", "'a.b' is nan with 2 digits"),
+        (HEAD + "a.b,1e999,pp,2,m,2_design,In [3]\n", "'a.b' is inf with 2 digits"),
         (HEAD + "a.b,1\n", "line 7"),
         (HEAD + HEAD, "line 7, is not as evalaid writes it ('# study' is not expected here)"),
         (LINE, "line 1"),

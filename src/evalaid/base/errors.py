@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+DAMAGED = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError)
+"""What reading a file of JSON raises that somebody damaged."""
+
+
 class EvalaidError(Exception):
     """Root of every error that the package raises on purpose.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from evalaid.base.errors import ManifestError
+from evalaid.base.errors import DAMAGED, ManifestError
 from evalaid.base.project import OWN, REPORTS, SYNTHESIS, list_studies, project_root
 from evalaid.report.site.answer import load_answer
 from evalaid.report.site.answer_line import ANSWER_FILE
@@ -35,10 +35,8 @@ def index_reports() -> Path:
                 manifest, answer = read_manifest(path), load_answer(path.parent)
             except (
                 ManifestError,
-                ValueError,
-                TypeError,
-                KeyError,
                 OSError,
+                *DAMAGED,
             ):  # a report that somebody damaged: the next run of its study makes it again
                 continue
             changed = path.parent.name.removeprefix(manifest.study).removeprefix("@")

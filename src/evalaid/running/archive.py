@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from evalaid.base.errors import EvalaidError, StudyError
+from evalaid.base.errors import DAMAGED, EvalaidError, StudyError
 from evalaid.base.project import PROJECT, REPORTS, list_studies, project_root, study_file
 from evalaid.running.checked.expected import expected_file, read_expected
 from evalaid.running.crate import CRATE
@@ -136,7 +136,7 @@ def _reported() -> list[str]:
 def _resources(package: Path) -> list[dict[str, Any]]:
     try:
         return [_sound(one) for one in json.loads(package.read_text(encoding="utf-8"))["resources"]]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except DAMAGED:
         raise StudyError(f"{package.parent.name}/{package.name} is no data package: restore it.") from None
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from evalaid.base.errors import DAMAGED
 from evalaid.base.project import project_root, study_file
 from evalaid.running.kept.freshness import libraries
 from evalaid.study.manifest import NUMBERS_FILE, Manifest, hash_file, write_json
@@ -67,7 +68,7 @@ def read_outputs(folder: Path) -> dict[str, list[str]]:
         graph = json.loads((folder / CRATE).read_text(encoding="utf-8"))["@graph"]
         actions = [entity for entity in graph if entity["@type"] == "CreateAction" and entity["@id"] != _PAGE_ACTION]
         return {Path(one["name"]).stem: [result["@id"] for result in one["result"]] for one in actions}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, *DAMAGED):
         return {}
 
 

@@ -13,12 +13,13 @@ import hashlib
 import json
 import math
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from evalaid.base.errors import ManifestError
+from evalaid.base.errors import DAMAGED, ManifestError
 from evalaid.base.months import PER_YEAR
 from evalaid.base.project import need_file, write_whole
 
@@ -242,12 +243,21 @@ def read_manifest(path: Path) -> Manifest:
         )
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        numbers = {key: Number(key=key, **entry) for key, entry in stored.pop("numbers").items()}
+        numbers = {key: need_sound(Number(key=key, **entry)) for key, entry in stored.pop("numbers").items()}
         return Manifest(numbers=numbers, **stored)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except DAMAGED as error:
         raise ManifestError(
             f"{_shown(path)} is not a manifest of numbers ({type(error).__name__}: {error}). Restore the committed file."
         ) from error
+
+
+def need_sound(number: Number) -> Number:
+    """Return a number that was read, or raise: beside NaN everything would agree, and infinity is no result."""
+    value = number.value
+    finite = value is None or (type(value) in (int, float) and abs(value) <= sys.float_info.max)
+    if not finite or type(number.digits) is not int:
+        raise ValueError(f"'{number.key}' is {value!r:.40} with {number.digits!r:.40} digits")
+    return number
 
 
 def write_json(path: Path, value: Any, indent: int | None = 2) -> None:

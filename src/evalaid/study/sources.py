@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from evalaid.base.errors import EvalaidError, StudyError
+from evalaid.base.errors import DAMAGED, EvalaidError, StudyError
 from evalaid.base.project import LAYOUTS, PUBLISHED, REPORTS, project_root
 from evalaid.evidence.claims.published_claims import Claims
 from evalaid.reading.journal.layouts import FileLayout
@@ -171,7 +171,7 @@ def _recorded_hashes(path: Path) -> dict[str, str]:
             f"{path.parent.as_posix()}/{one.get('path', '')}": str(one.get("hash", "")).removeprefix("sha256:")
             for one in package.get("resources", [])
         }
-    except (ValueError, AttributeError, TypeError) as error:
+    except DAMAGED as error:
         line = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
         raise StudyError(
             f"{path.as_posix()}{line} is no data package ({error}). Restore it: it records the hashes of the data files."

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+from evalaid.base.errors import DAMAGED
 from evalaid.report.wording.language import load_catalogue
 
 ANSWER_FILE = "answer.json"
@@ -19,9 +21,14 @@ def tell_answer(folder: Path) -> str:
         A report's folder.
     """
     path = folder / ANSWER_FILE
-    if not path.is_file():
+    try:
+        return _tell(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else ""
+    except DAMAGED:  # the next run of its study makes it again
         return ""
-    answer, words = json.loads(path.read_text(encoding="utf-8")), load_catalogue()
+
+
+def _tell(answer: dict[str, Any]) -> str:
+    words = load_catalogue()
 
     def write(value: float) -> str:
         text = f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")

@@ -14,7 +14,7 @@ from typing import Any
 from evalaid.base.errors import ManifestError
 from evalaid.base.project import REPORTS, project_root, write_whole
 from evalaid.running.checked.comparison import ReportComparison, compare_numbers, largest_difference
-from evalaid.study.manifest import NUMBERS_FILE, Manifest, Number, read_manifest, short
+from evalaid.study.manifest import NUMBERS_FILE, Manifest, Number, need_sound, read_manifest, short
 
 EXPECTED = REPORTS / "expected"
 _COLUMNS = ("key", "value", "unit", "digits", "method", "notebook", "cell")
@@ -37,8 +37,8 @@ def accept(study: str) -> ReportComparison:
     """
     made = read_manifest(project_root() / REPORTS / study / NUMBERS_FILE)
     old = read_expected(study).numbers if expected_file(study).is_file() else {}
-    write_expected(made, expected_file(study))
     differences = compare_numbers(old, made.numbers, relative=0.0)
+    write_expected(made, expected_file(study))
     return ReportComparison(study, len(made.numbers), differences, largest_difference(old, made.numbers))
 
 
@@ -91,7 +91,7 @@ def read_expected(study: str) -> Manifest:
                 if row[0].startswith("# "):
                     _read_head(row, head)
                 elif tuple(row) != _COLUMNS:
-                    number = _read_number(row, head)
+                    number = need_sound(_read_number(row, head))
                     if number.key in numbers:
                         raise ValueError(f"the key '{number.key}' stands there twice")
                     numbers[number.key] = number

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from evalaid.base.errors import DAMAGED
 from evalaid.base.project import project_root
 from evalaid.running.kept.closure import hash_closure
 from evalaid.study.manifest import hash_file, hash_value
@@ -41,7 +42,7 @@ def restore(study: str, notebook: str, key: str, folder: Path) -> bool:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(entry / name, folder / name)
         os.utime(entry)
-    except (OSError, ValueError, AttributeError):  # none, damaged, or being removed by another run
+    except (OSError, *DAMAGED):  # none, damaged, or being removed by another run
         shutil.rmtree(entry, ignore_errors=True)
         return False
     return True

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
-from evalaid.base.errors import NotebookError
+from evalaid.base.errors import DAMAGED, NotebookError
 
 # Two threads that parse at once make Python 3.11 raise a SystemError now and then: its parser counts depth for all of them.
 _PARSING = threading.Lock()
@@ -86,7 +86,7 @@ def _imported_by_notebook(notebook: Path) -> set[str]:
     try:
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
         sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    except (ValueError, KeyError, TypeError) as error:
+    except DAMAGED as error:
         raise NotebookError(
             f"{notebook.name} is no notebook ({type(error).__name__}: {error}). Restore the file."
         ) from None

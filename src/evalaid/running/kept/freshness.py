@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalaid.base.errors import StudyError
+from evalaid.base.errors import DAMAGED, StudyError
 from evalaid.base.project import (
     PROJECT,
     PUBLISHED,
@@ -77,14 +77,7 @@ def is_up_to_date(study: str) -> bool:
             and _agree(folder, record["written"])
             and _agree(project_root(), record["files"])
         )
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        StudyError,
-    ):  # no record, or one that somebody damaged
+    except (OSError, StudyError, *DAMAGED):  # no record, or one that somebody damaged
         return False
 
 

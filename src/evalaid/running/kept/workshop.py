@@ -53,8 +53,8 @@ class Workshop:
         StudyError
             If there is no place for it.
         """
-        self.target = target
         check_writable(target)
+        self.target = target = target.resolve()  # a link stays one
         try:
             with _only_one(target.parent):
                 sweep(target.parent)

@@ -205,6 +205,8 @@ def test_a_page_loads_nothing_from_outside(pages, name):
     assert "@import" not in pages[name]
     assert not re.search(r"url\((?!#)", pages[name])
     assert "Content-Security-Policy" in pages[name]
+    assert "default-src 'none'" in pages[name]
+    assert "base-uri 'none'; form-action 'none'" in pages[name]
 
 
 def test_every_figure_has_words_for_those_who_cannot_see_it(pages):

@@ -1,5 +1,6 @@
 """Every number has a key, a unit and an origin; verification names the one that moved and its cell."""
 
+import csv
 import json
 import re
 from dataclasses import replace
@@ -247,6 +248,18 @@ def test_a_line_of_expected_numbers_holds_the_whole_value(tmp_path, monkeypatch)
     made = Manifest("toy", "T", "real", "0", "0", {}, 1, {"a.b": number(value=0.1 + 0.2, method="twfe, plain")})
     write_expected(made, path)
     assert path.read_text(encoding="utf-8") == HEAD + "key,value,unit,digits,method,notebook,cell\n" + LINE
+
+
+def test_no_cell_of_expected_numbers_begins_a_formula_and_all_are_read_as_they_were(tmp_path, monkeypatch):
+    monkeypatch.chdir(make_project(tmp_path))
+    texts = ("=cmd()", "@SUM(1)", "+1+cmd", "-2+3", "\t=1", "plain")
+    numbers = {text: number(text, -0.5, method=text) for text in texts}
+    made = Manifest("toy", "=cmd()", "real", HASH, HASH, {"=a.csv": "0"}, 1, numbers)
+    write_expected(made, expected_file("toy"))
+    with expected_file("toy").open(encoding="utf-8", newline="") as stream:
+        cells = [cell for row in csv.reader(stream) for cell in row]
+    assert not [cell for cell in cells if cell[:1] in {*"=+-@\t"} and cell != "-0.5"]
+    assert read_expected("toy") == made
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,8 @@ def csv_text(frame: pd.DataFrame) -> str:
     safe = frame.copy()
     for place, kind in enumerate(frame.dtypes):
         if str(kind) in ("object", "str", "string", "category"):
-            safe.isetitem(place, safe.iloc[:, place].astype(object).map(_cell).array)
-    return safe.rename(columns=_cell).to_csv(index=False, lineterminator="\n")
+            safe.isetitem(place, safe.iloc[:, place].astype(object).map(guarded).array)
+    return safe.rename(columns=guarded).to_csv(index=False, lineterminator="\n")
 
 
 def unguarded(text: str) -> str:
@@ -35,7 +35,7 @@ def unguarded(text: str) -> str:
     >>> unguarded("'+1 to +2"), unguarded("'tis"), unguarded("+1")
     ('+1 to +2', "'tis", '+1')
     """
-    return text[1:] if text[:1] == "'" and _cell(text[1:]) == text else text
+    return text[1:] if text[:1] == "'" and guarded(text[1:]) == text else text
 
 
 def tex_cell(text: str) -> str:
@@ -51,5 +51,6 @@ def tex_cell(text: str) -> str:
     return f"{{{written[0]}}}{written[1:]}" if written[:1] in ("[", "*") else written
 
 
-def _cell(value: Any) -> Any:
+def guarded(value: Any) -> Any:
+    """Return a value of a cell as a spreadsheet takes it for a text, unless it is a number."""
     return harmless(value) if isinstance(value, str) and not _NUMBER.fullmatch(value) else value

@@ -13,6 +13,7 @@ from typing import Any
 
 from evalaid.base.errors import ManifestError
 from evalaid.base.project import REPORTS, project_root, write_whole
+from evalaid.report.display.safe_text import guarded, unguarded
 from evalaid.running.checked.comparison import ReportComparison, compare_numbers, largest_difference
 from evalaid.study.manifest import NUMBERS_FILE, Manifest, Number, need_sound, read_manifest, short
 
@@ -55,12 +56,12 @@ def write_expected(manifest: Manifest, path: Path) -> None:
     """Write committed numbers: sorted by key, values at full precision, no clock, host or path."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerows([f"# {name}", getattr(manifest, name)] for name in _HEAD)
-    rows.writerows([f"# {_FILE}", name, digest] for name, digest in sorted(manifest.data_files.items()))
+    rows.writerows([f"# {name}", guarded(getattr(manifest, name))] for name in _HEAD)
+    rows.writerows([f"# {_FILE}", guarded(name), digest] for name, digest in sorted(manifest.data_files.items()))
     rows.writerow(_COLUMNS)
     for key, one in sorted(manifest.numbers.items()):
         value = "" if one.value is None else repr(one.value)
-        rows.writerow([key, value, one.unit, one.digits, one.method, one.notebook, one.cell])
+        rows.writerow(map(guarded, (key, value, one.unit, one.digits, one.method, one.notebook, one.cell)))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, text.getvalue())
 
@@ -86,7 +87,8 @@ def read_expected(study: str) -> Manifest:
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             rows = csv.reader(stream, strict=True)
-            for row in rows:
+            for written in rows:
+                row = list(map(unguarded, written))
                 line = rows.line_num
                 if row[0].startswith("# "):
                     _read_head(row, head)

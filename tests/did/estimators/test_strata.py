@@ -102,6 +102,43 @@ def test_callaway_santanna_within_strata_is_a_regression_on_their_dummies():
     np.testing.assert_allclose(found.influence.matrix(), wanted.influence.matrix(), atol=DENSE)
 
 
+@pytest.mark.parametrize("weight", [None, "weight"])
+def test_strata_count_by_the_weight_of_the_treated_units_that_are_compared(weight):
+    frame = panel(missing=0.15)
+    frame["weight"] = frame["county"].str[1:].astype(int) % 9 + 1.0
+    share, unit = frame.pivot_table("share", "county", "quarter"), frame.groupby("county").first()
+    mass = unit["weight"] if weight else unit["weight"] * 0 + 1
+    effects = ea.estimate(
+        diagnose(frame, stratum="region", weight=weight), "callaway_santanna", comparison="never_treated"
+    )
+    for g, t, found in zip(effects.cells["cohort"], effects.cells["period"], effects.value, strict=True):
+        moved = (share[t] - share[g - 1 if t >= g else t - 1]).dropna()
+        one = unit.loc[moved.index].assign(moved=moved, mass=mass)
+        control = (
+            one[one["cohort"].isna()]
+            .groupby("region")[["moved", "mass"]]
+            .apply(lambda r: np.average(r["moved"], weights=r["mass"]))
+        )
+        own = one[(one["cohort"] == g) & one["region"].isin(control.index)]
+        wanted = np.average(own["moved"] - own["region"].map(control), weights=own["mass"])
+        assert found == pytest.approx(wanted, abs=DENSE)
+
+
+def test_the_influence_of_strata_with_gaps_is_the_derivative():
+    frame = panel(missing=0.15)
+    frame["weight"] = frame["county"].str[1:].astype(int) % 9 + 1.0
+
+    def fit(step):
+        weight = frame["weight"] * np.where(frame["county"] == "C003", 1 + step, 1.0)
+        return ea.estimate(
+            diagnose(frame.assign(weight=weight), stratum="region", weight="weight"), "callaway_santanna"
+        )
+
+    plain, step = fit(0.0), 1e-5
+    psi = plain.influence.matrix()[plain.population.units.get_loc("C003")]
+    np.testing.assert_allclose((fit(step).value - fit(-step).value) / (2 * step), psi, atol=1e-9)
+
+
 def test_imputation_within_strata_is_least_squares_on_untreated_rows():
     frame = panel(missing=0.05)
     untreated = ~(frame["quarter"] >= frame["cohort"])

@@ -146,3 +146,16 @@ def test_an_unbalanced_panel_and_one_period_before_are_refused_together():
         ea.estimate(diagnose(frame), "synthetic_did")
     assert any("a balanced panel is needed" in reason for reason in caught.value.reasons)
     assert any("longest pre-period is 1" in reason for reason in caught.value.reasons)
+
+
+@pytest.mark.parametrize(
+    "method", ["synthetic_control", "synthetic_did", "augmented_synthetic_control", "matrix_completion"]
+)
+def test_a_level_that_all_units_share_changes_nothing(method):
+    """Of an outcome near a million with changes of hundredths nine digits of the changes are left."""
+    frame = simulate(3, n_units=24, n_periods=8, cohorts=(4, 6, None))
+    near, far = (
+        ea.estimate(diagnose(frame.assign(share=frame["share"] + level), outcome_unit="number"), method).value
+        for level in (0.0, 1e6)
+    )
+    np.testing.assert_allclose(far, near, atol=1e-7)

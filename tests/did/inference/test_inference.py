@@ -168,6 +168,13 @@ def test_errors_that_count_clusters_say_when_few_of_them_count(kind, method, vco
     assert "likely too short" in table["note"][0]
 
 
+def test_degrees_of_freedom_that_fit_the_clusters_are_not_called_too_many():
+    effects = ea.estimate(diagnose(simulate(76, n_units=32, cohorts=(4, None))), "imputation").aggregate("overall")
+    eight = pd.Series(np.arange(32) // 4, index=effects.population.units.sort_values())
+    assert ea.infer(effects, vcov="CR1", cluster=eight)["note"].tolist() == [""]
+    assert "8 clusters count as 8.0: " in ea.infer(effects, vcov="multiplier", cluster=eight)["note"][0]
+
+
 def test_errors_that_count_many_equal_clusters_are_silent():
     effects = ea.estimate(diagnose(simulate(75, n_units=60, cohorts=(4, 6, None))), "imputation").aggregate("overall")
     assert ea.infer(effects, vcov="CR1")["note"].tolist() == [""]

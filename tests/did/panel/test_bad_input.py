@@ -527,7 +527,7 @@ def panels_to_break() -> dict[str, tuple[pd.DataFrame, dict]]:
         "all at the ceiling": (base.assign(share=1.0), {}),
         "units that never change": (base.assign(share=number / 20), {}),
         "a large outcome": (base.assign(share=base["share"] * 1e12), {"outcome_unit": "number"}),
-        "a small outcome": (base.assign(share=base["share"] * 1e-200), {}),
+        "a small outcome": (base.assign(share=base["share"] * 1e-49), {}),
         "weights of all sizes": (base.assign(weight=10.0 ** (number - 9)), {"weight": "weight"}),
         "anticipation": (base, {"anticipation": 3}),
         "two clusters": (base.assign(prefecture=np.where(never, "P", "Q")), {"cluster": "prefecture"}),

@@ -95,6 +95,13 @@ def test_a_share_of_86_9_is_asked_about_and_never_guessed(simulated_balanced):
     [
         ("share", np.nan, {}, "missing, infinite or not a number", "a finite number"),
         ("share", np.inf, {}, "missing, infinite or not a number", "a finite number"),
+        (
+            "share",
+            1e60,
+            {"outcome_unit": "number"},
+            "numbers so large or small that their squares are lost",
+            "a unit in which the largest is from",
+        ),
         ("share", "about 85", {}, "missing, infinite or not a number", "a finite number"),
         ("share", -0.1, {}, "share outside 0 to 1", "declare outcome_unit"),
         ("share", 1.2, {"outcome_unit": "fraction"}, "share outside 0 to 1", "values from 0 to 1"),

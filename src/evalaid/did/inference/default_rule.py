@@ -30,6 +30,8 @@ LARGE_SHARE = 1 / 3
 IN_ONE_STEP = (
     "in one step for large clusters, too (within about 1% of leaving them out): this estimate is not made again"
 )
+# So large a share of the degrees of freedom given is near enough.
+KEPT = 0.8
 OF_EQUAL_CLUSTERS = (
     "{} clusters count as {:.1f}: the interval is likely too short (the default, vcov='auto', allows for it)"
 )
@@ -70,8 +72,11 @@ def _describe(found: Jackknife, clusters: Clusters, row: int, treated: int) -> s
     return join_texts((head, stepped, _explain(found.shares, clusters, row, number, treated)))
 
 
-def say_few_effective(effects: Effects, clusters: Clusters) -> list[str]:
-    """Return for every row of errors that count clusters, not effective ones, that these are few; "" where they are not."""
+def say_few_effective(effects: Effects, clusters: Clusters, degrees: float | None) -> list[str]:
+    """Return for every row of errors that count clusters, not effective ones, that these are few; "" where they are not.
+
+    ``degrees``: of the t distribution that the rows are given; None = normal.
+    """
     quiet = [""] * len(effects)
     # No effective number is below one over the largest share.
     if largest_part(effects, clusters) * FEW_EFFECTIVE < 1:
@@ -81,7 +86,7 @@ def say_few_effective(effects: Effects, clusters: Clusters) -> list[str]:
     numbers = effective_clusters(shares)
     return [
         join_texts((OF_EQUAL_CLUSTERS.format(len(clusters), number), _explain(shares, clusters, row, number, few)))
-        if number < FEW_EFFECTIVE and not alone[row]
+        if number < FEW_EFFECTIVE and not alone[row] and (degrees is None or number - 1 < KEPT * degrees)
         else ""
         for row, (number, few) in enumerate(zip(numbers.tolist(), treated.tolist(), strict=True))
     ]

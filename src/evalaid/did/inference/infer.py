@@ -121,7 +121,8 @@ def infer(
     draws_of = _Draws(effects, clusters, draws, weights or ("normal" if vcov == "auto" else "rademacher"), seed)
     errors = _errors(effects, clusters, vcov, draws_of)
     if vcov not in ("auto", "CR2"):
-        errors = _with_notes(errors, say_few_effective(effects, clusters))
+        degrees = len(clusters) - 1 if errors.degrees_of_freedom is not None else None
+        errors = _with_notes(errors, say_few_effective(effects, clusters, degrees))
     if vcov in SEE_TREATED:
         errors = _without_single(effects, clusters, errors)
     known = replace(errors, std_error=without_fixed(effects, errors.std_error))
@@ -143,7 +144,9 @@ def _two_way(
     counts = f"{len(first)} and {len(second)} clusters, t({fewest - 1})"
     errors = Errors(np.sqrt(variance), fewest - 1, "two_way", [join_texts((counts, note)) for note in notes])
     for clusters in (first, second):
-        errors = _without_single(effects, clusters, _with_notes(errors, say_few_effective(effects, clusters)))
+        errors = _without_single(
+            effects, clusters, _with_notes(errors, say_few_effective(effects, clusters, fewest - 1))
+        )
     return tabulate(effects, errors, level, fewest)
 
 

@@ -139,7 +139,14 @@ def _rules(columns: tuple[str, ...], highest: float, in_range: str = "") -> tupl
     """Write down what each of the named columns must satisfy, and what several of them must together."""
     finite = Rule(_finite, "missing, infinite or not a number", "a finite number in every row")
     count = [finite, Rule(_not_negative, "count below 0", "counts of 0 or more")]
-    outcome = [Rule(_finite, "missing, infinite or not a number", "a finite number (or no row: a gap is allowed)")]
+    outcome = [
+        Rule(_finite, "missing, infinite or not a number", "a finite number (or no row: a gap is allowed)"),
+        Rule(
+            _measurable,
+            "numbers so large or small that their squares are lost",
+            "a unit in which the largest is from 1e-50 to 1e50",
+        ),
+    ]
     if np.isfinite(highest):
         outcome.append(Rule(partial(_between, highest=highest), f"share outside 0 to {highest:g}", in_range))
     rules = {
@@ -186,6 +193,12 @@ def _arrays(frame: pd.DataFrame) -> dict[str, np.ndarray]:
 
 def _finite(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.isfinite(values))
+
+
+def _measurable(values: np.ndarray) -> np.ndarray:
+    size = np.abs(values)
+    largest = size.max(where=np.isfinite(size), initial=0.0)
+    return np.asarray(~((size > 1e50) & (size < np.inf)) & ((size == 0) | (largest >= 1e-50)))
 
 
 def _positive_and_finite(values: np.ndarray) -> np.ndarray:

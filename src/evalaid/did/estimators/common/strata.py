@@ -14,7 +14,6 @@ from evalaid.base.names import STRATUM
 from evalaid.did.effects.effects import Effects
 from evalaid.did.effects.influence import Block, Influence, Rows
 from evalaid.did.estimators.common.cohort_sums import constant_weights
-from evalaid.did.estimators.common.method import population_of
 from evalaid.did.panel.design import Design
 from evalaid.did.panel.matrices import PART, STRATA, Matrices
 
@@ -85,11 +84,16 @@ def columns_by_part(matrices: Matrices, parts: Parts, columns: Floats, among: Fl
     return np.concatenate([own, behind] if among is None else [own, among, behind], axis=2)
 
 
-def average_strata(design: Design, fit: Callable[[Design], Effects], *, by_units: bool) -> Effects:
+def average_strata(
+    design: Design,
+    fit: Callable[[Design], Effects],
+    behind: Callable[[Matrices], NDArray[np.bool_]] | None = None,
+) -> Effects:
     """Estimate in each stratum and average every cell over its treated units.
 
-    Cells are weighted by the treated units in the stratum (``by_units``) or by their sizes; the weights are estimated and have
-    influence of their own. Treated units in a stratum without a comparison are left out, and the cell says so.
+    ``behind`` says which treated units are behind each cell, (N, cells); None = those observed in its period, by the sizes of the
+    cells. The weights are estimated and have influence of their own. Treated units in a stratum without a comparison are left out,
+    and the cell says so.
     """
     matrices = design.matrices
     code = stratum_of(matrices)
@@ -98,6 +102,7 @@ def average_strata(design: Design, fit: Callable[[Design], Effects], *, by_units
     n_cells = len(keys)
     weight, value = np.zeros((2, code.max() + 1, n_cells))
     compared, lost = np.zeros((2, n_cells), dtype=np.int64)
+    treated = _observed(matrices, keys) if behind is None else np.zeros((matrices.n_units, n_cells), dtype=bool)
     fits: list[_Fit] = []
     for stratum in np.unique(code[~np.isnan(matrices.cohort)]):
         inside = _without_strata(design, code == stratum)
@@ -112,8 +117,9 @@ def average_strata(design: Design, fit: Callable[[Design], Effects], *, by_units
         known = ~np.isnan(found.value)
         own = inside.matrices.cohort[:, None] == found.cells["cohort"].to_numpy()
         mass = found.size
-        if by_units:
-            mass = population_of(matrices).weight[rows] @ own / own.sum(axis=0) * found.cells["n_treated"].to_numpy()
+        if behind is not None:
+            treated[np.ix_(rows, place)] = behind(inside.matrices)
+            mass = whole.population.weight[rows] @ treated[np.ix_(rows, place)]
         weight[stratum, place] = np.where(known, mass, 0.0)
         value[stratum, place] = np.where(known, found.value, 0.0)
         compared[place[known]] += found.cells["n_comparison"].to_numpy()[known]
@@ -128,7 +134,7 @@ def average_strata(design: Design, fit: Callable[[Design], Effects], *, by_units
         right[np.arange(len(place)), place] = share[stratum, place]
         right[np.isnan(found.value)] = 0.0
         blocks += [replace(block, rows=rows[block.rows], right=block.right @ right) for block in found.influence.blocks]
-    blocks.append(_weights_influence(matrices, code, keys, share * (value - average), whole.population.weight))
+    blocks.append(_weights_influence(code, share * (value - average), whole.population.weight[:, None] * treated))
     reasons = [
         _reason(stated, missing=bool(none), lost=int(gone), strata=len(np.unique(code)))
         for stated, none, gone in zip(whole.cells["reason"], np.isnan(average), lost, strict=True)
@@ -174,21 +180,23 @@ def _without_strata(design: Design, keep: NDArray[np.bool_]) -> Design:
     return replace(inside, matrices=replace(inside.matrices, covariates=covariates))
 
 
-def _weights_influence(
-    matrices: Matrices, code: NDArray[np.int64], keys: pd.MultiIndex, gap: Floats, weight: Floats
-) -> Block:
-    """Return the influence of which treated units are in which stratum: each moves the average towards its own stratum's."""
-    observed = np.ones_like(matrices.outcome, dtype=bool) if matrices.observed is None else matrices.observed
+def _observed(matrices: Matrices, keys: pd.MultiIndex) -> NDArray[np.bool_]:
+    """Return which units of the cohort of each cell are observed in its period, (N, cells)."""
+    own = matrices.cohort[:, None] == keys.get_level_values("cohort").to_numpy()
+    if matrices.observed is None:
+        return np.asarray(own)
     period = np.searchsorted(matrices.periods, keys.get_level_values("period").to_numpy())
-    own = (
-        weight[:, None] * observed[:, period] * (matrices.cohort[:, None] == keys.get_level_values("cohort").to_numpy())
-    )
+    return np.asarray(own & matrices.observed[:, period])
+
+
+def _weights_influence(code: NDArray[np.int64], gap: Floats, own: Floats) -> Block:
+    """Return the influence of which treated units are in which stratum: each moves the average towards its own stratum's."""
     psi = np.zeros_like(own)
     for stratum in np.unique(code):
         rows = code == stratum
         size = own[rows].sum(axis=0)
         psi[rows] = own[rows] * np.divide(gap[stratum], size, out=np.zeros_like(size), where=size > 0)
-    return Block(slice(None), psi, np.eye(len(keys)))
+    return Block(slice(None), psi, np.eye(own.shape[1]))
 
 
 def _reason(stated: str, *, missing: bool, lost: int, strata: int) -> str:

@@ -96,7 +96,9 @@ def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> E
     """
     matrices = design.matrices
     if STRATA in matrices.covariates:
-        return average_strata(design, lambda inside: fit_callaway_santanna(inside, options), by_units=True)
+        early = effective_anticipation(design, options)
+        behind = partial(_behind, options=options, anticipation=early)
+        return average_strata(design, lambda inside: fit_callaway_santanna(inside, options), behind)
     covariates = chosen_covariates(METHOD.name, design, options.covariates) if options.adjustment != "none" else ()
     anticipation = effective_anticipation(design, options)
     if anticipation < 0:
@@ -184,6 +186,17 @@ def _positions(
     position = np.arange(len(matrices.cohorts) + 1)
     cohort, now, base, first = np.array([(c.cohort, c.now, c.base, c.comparison_from) for c in cells]).T
     return cohort, now, base, (position >= first[:, None]) & (position != cohort[:, None])
+
+
+def _behind(matrices: Matrices, *, options: CallawaySantannaOptions, anticipation: int) -> NDArray[np.bool_]:
+    """Return which treated units are behind each cell, (N, cells)."""
+    cohort, now, base, _ = _positions(
+        matrices, list(list_group_times(matrices, options.comparison, options.base_period, anticipation))
+    )
+    own = matrices.cohort[:, None] == matrices.cohorts[cohort]
+    if matrices.observed is not None and options.unbalanced == "same_units":
+        own &= matrices.observed[:, now] & matrices.observed[:, base]
+    return np.asarray(own)
 
 
 def _find_leave_out(

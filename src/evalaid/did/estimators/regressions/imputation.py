@@ -95,7 +95,7 @@ def fit_imputation(design: Design, options: ImputationOptions) -> Effects:
     names = chosen_covariates(METHOD.name, design, options.covariates)
     if STRATA in design.matrices.covariates:
         alone = replace(options, pretrends="none")
-        effects = average_strata(design, lambda inside: fit_imputation(inside, alone), by_units=False)
+        effects = average_strata(design, lambda inside: fit_imputation(inside, alone))
     else:
         plan = _plan(design, options)
         effects = _to_effects(design, plan, fit_untreated(panel_data(design.matrices, names), plan.untreated), names)

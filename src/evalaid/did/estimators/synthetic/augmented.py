@@ -47,14 +47,16 @@ def fit_augmented(design: Design, options: AugmentedOptions) -> Effects:
     doi:10.1080/01621459.2021.1929245.
     """
     matrices = without_covariates(design, chosen_covariates(AUGMENTED.name, design, options.covariates))
-    comparison = matrices.outcome[matrices.never]
+    # Weights sum to one, up to rounding: a level that all units share is taken out first.
+    level = matrices.outcome[matrices.never].mean(axis=0)
+    comparison = matrices.outcome[matrices.never] - level
     gaps = np.full((len(matrices.cohorts), matrices.n_periods), np.nan)
     reasons = [""] * len(matrices.cohorts)
     for number, base in enumerate(base_columns(matrices, design.anticipation).tolist()):
         if base < 1:
             reasons[number] = SHORT
             continue
-        mean = matrices.outcome[matrices.block(number)].mean(axis=0)
+        mean = matrices.outcome[matrices.block(number)].mean(axis=0) - level
         weights = weigh_augmented(comparison[:, : base + 1].T, mean[: base + 1], options.penalty)
         gaps[number] = mean - weights @ comparison
     return measure_gaps(design, AUGMENTED, gaps, reasons)

@@ -94,7 +94,9 @@ def weigh(outcome: Floats, treated: Floats, n_before: int, n_treated: int, *, di
     noise = float(np.std(steps, ddof=1)) if steps.size > 1 else 0.0  # one step of one unit shows no noise
     n_after = outcome.shape[1] - n_before
     if not difference:
-        units = solve_simplex(before.T, treated[:n_before], UNIQUE * noise, intercept=False)
+        # Weights sum to one: a level that all units share changes nothing but the rounding.
+        level = before.mean(axis=0)
+        units = solve_simplex((before - level).T, treated[:n_before] - level, UNIQUE * noise, intercept=False)
         return SyntheticWeights(units, np.zeros(n_before))
     penalty = (n_treated * n_after) ** 0.25 * noise
     units = solve_simplex(before.T, treated[:n_before], penalty, intercept=True)

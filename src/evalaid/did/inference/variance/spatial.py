@@ -134,7 +134,7 @@ def infer_spatial(
     std_error = np.sqrt(variance)
     clusters = clusters_of(effects)
     alone = refuse_alone(effects, clusters, "conley", std_error)
-    few = say_few_effective(effects, clusters)
+    few = say_few_effective(effects, clusters, None)
     errors = Errors(
         std_error=np.where([bool(text) for text in alone], np.nan, std_error),
         degrees_of_freedom=None,

@@ -225,6 +225,17 @@ def test_a_report_is_put_in_place_in_one_step_or_healed_at_the_next_start(tmp_pa
     assert not other.folder.exists()
 
 
+@linux
+def test_what_a_notebook_detaches_ends_with_it(project):
+    detach = "import subprocess, sys\nprint(subprocess.Popen(['sleep', '7777'], start_new_session=True).pid)"
+    write_notebook(project, (detach, SAMPLE))
+    pid = int(outputs(run_study(StudySpec(study="toy")).notebooks[0]).split()[0])
+    end = time.monotonic() + 30
+    while alive(pid) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not alive(pid)
+
+
 def raise_full(*_, **__):
     raise OSError(28, "No space left on device", "toy.csv")
 

@@ -19,6 +19,7 @@ import socket
 import time
 
 from evalaid.running.processes.engine import Job, carry_out, leave_on_request, prepare_imports, teller
+from evalaid.running.processes.mortal import adopt_orphans, die_with, list_children
 
 LONGEST = 1 << 17  # bytes of a message
 READY = b"ready"
@@ -69,6 +70,9 @@ class Nursery:
             self._bury()
         for process, _ in self._children.values():
             _signal(process, signal.SIGKILL)
+        while list_children() and time.monotonic() < end + 1:
+            self._bury()
+            time.sleep(0.02)
 
     def _take_message(self) -> bool:
         text, files, *_ = socket.recv_fds(self._driver, LONGEST, 1)
@@ -113,14 +117,17 @@ class Nursery:
                     teller(events)(event="exit", code=os.waitstatus_to_exitcode(status))
                 os.close(events)
                 del self._children[number]
+        for left in set(list_children()) - {process for process, _ in self._children.values()}:
+            os.kill(left, signal.SIGKILL)  # what a notebook that has ended detached from itself
+            os.waitpid(left, os.WNOHANG)
 
 
 def _become_child(parent: int) -> None:
     from evalaid.running.processes.cell_runner import reseed
-    from evalaid.running.processes.mortal import die_with
 
     os.setsid()
     die_with(parent)
+    adopt_orphans()
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides who is interrupted
@@ -185,6 +192,7 @@ def main() -> None:
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
+    adopt_orphans()
     warm()
     driver.send(READY)
     nursery = Nursery(driver)

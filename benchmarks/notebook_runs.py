@@ -48,13 +48,15 @@ def measure(commands: list[list[str]], folder: Path) -> dict[str, float]:
 
 def run_ours(study: str, notebook: str, levels: list[float], jobs: int) -> None:
     """Execute a notebook once for each level, as ``evalaid run`` executes those of its studies."""
+    from evalaid.running.processes.execution import Halt, call_apart, execute_notebook, warm_up
+
+    warm_up()
     from evalaid.running.graph import Task, run_tasks
-    from evalaid.running.processes.execution import execute_notebook
-    from evalaid.running.steps import prepare
     from evalaid.study.reports import HASHES, PARTS
     from evalaid.study.spec import StudySpec
 
-    hashes = prepare(study, {})["hashes"]  # once for all notebooks of a study, as in a run
+    arguments = {"study": study, "changes": {}}
+    hashes = call_apart("evalaid.running.steps:prepare", arguments, Halt())["hashes"]  # once for all, as in a run
 
     def work(level: float) -> None:
         folder = Path("made") / f"{level}"

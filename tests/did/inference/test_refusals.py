@@ -94,3 +94,32 @@ def test_few_clusters_with_two_point_weights_say_the_smallest_p(clusters, smalle
     note = ea.wild_bootstrap(effects, cluster=labels)["note"][0]
     assert f"the smallest p-value that they can show is {smallest}; weights='webb' is finer" in note
     assert "exact p" in note
+
+
+@pytest.mark.parametrize("given", ["a frame", "effects", None])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: ea.estimate(x, "twfe"),
+        lambda x: ea.few_treated(x, "twfe"),
+        lambda x: ea.randomize(x, "twfe"),
+        lambda x: ea.placebo(x, "twfe"),
+        lambda x: ea.leave_out(x, "twfe", "unit"),
+        lambda x: ea.overlap(x, pd.DataFrame(), "twfe"),
+        lambda x: ea.spillover(x, "twfe"),
+        lambda x: ea.minimum_detectable_effect(x, "twfe"),
+        lambda x: ea.specification_curve(x, []),
+        lambda x: ea.joint_test(x, []),
+        ea.regression_to_mean,
+        ea.balance,
+        ea.bad_controls,
+        ea.bacon,
+        ea.twfe_weights,
+    ],
+)
+def test_what_is_no_design_is_refused_in_words(call, given):
+    what = {"a frame": pd.DataFrame(), "effects": event()}.get(given)
+    with pytest.raises(
+        DesignError, match=f"^{type(what).__name__} found where a design is expected: what evalaid.diagnose"
+    ):
+        call(what)

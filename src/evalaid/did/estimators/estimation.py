@@ -21,7 +21,7 @@ from evalaid.did.estimators.common.method import Method, effective_anticipation,
 from evalaid.did.estimators.registry import METHODS
 from evalaid.did.estimators.scales import on_scale, report_back
 from evalaid.did.panel.comparisons import base_columns
-from evalaid.did.panel.design import Design
+from evalaid.did.panel.design import Design, check_design
 from evalaid.did.panel.matrices import STRATA
 
 WHAT_COULD_BE_DONE = "add units that are never treated or treated later, use differences in dose, or bound the effect under stated assumptions"
@@ -78,6 +78,7 @@ def estimate(design: Design, method: str, *, scale: str = "share", **options: An
     >>> round(float(ea.estimate(design, "twfe").value[0]), 4)
     0.03
     """
+    check_design(design)
     entry, parsed = _admit(design, method, options)
     early = effective_anticipation(design, parsed)
     design, words = _leave_out_early(design, entry, early)

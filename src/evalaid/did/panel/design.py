@@ -270,6 +270,14 @@ class Design:
         return tell_panel(self.matrices, self.panel, self.outcome_unit, self.covariates)
 
 
+def check_design(design: object) -> None:
+    """Refuse what is no design, such as the frame itself or effects."""
+    if not isinstance(design, Design):
+        raise DesignError(
+            f"{type(design).__name__} found where a design is expected: what evalaid.diagnose returns for a panel with its cohorts."
+        )
+
+
 def diagnose(
     frame: Any,
     unit: str,

@@ -19,7 +19,7 @@ from evalaid.did.estimators.estimation import estimate
 from evalaid.did.inference.options import check_options
 from evalaid.did.inference.randomisation.assignments import unit_labels
 from evalaid.did.inference.randomisation.cohort_paths import agree, apply_contrasts, read_contrasts
-from evalaid.did.panel.design import Design
+from evalaid.did.panel.design import Design, check_design
 
 Floats = NDArray[np.float64]
 
@@ -109,6 +109,7 @@ def few_treated(
     >>> round(float(ea.few_treated(design)["p_value"].iloc[0]), 4)
     0.0476
     """
+    check_design(design)
     check_options(level=level, draws=draws, seed=seed)
     _check(design, kind)
     matrices = design.matrices

@@ -32,7 +32,7 @@ from evalaid.did.inference.randomisation.assignments import Assignments, list_as
 from evalaid.did.inference.randomisation.confidence_sets import invert, p_value_at, search
 from evalaid.did.inference.randomisation.confidence_sets import statistic as statistic_at
 from evalaid.did.inference.randomisation.reassignment import AssignmentMoments, estimate_all, overall, refits_at
-from evalaid.did.panel.design import Design
+from evalaid.did.panel.design import Design, check_design
 
 STATISTICS = ("estimate", "studentised")
 SETS = ("if_linear", "search")
@@ -191,6 +191,7 @@ def randomize(
     >>> test.exact, test.n_assignments, round(test.p_value, 4)
     (True, 28, 0.0357)
     """
+    check_design(design)
     _check(statistic, confidence_set)
     check_options(level=level, draws=draws, seed=seed)
     if find_method(method).needs.comparison == "dose":

@@ -8,7 +8,7 @@ import pandas as pd
 from evalaid.base.effect_columns import ESTIMATE
 from evalaid.base.errors import NotIdentifiedError
 from evalaid.did.estimators.common.method import Needs, unmet
-from evalaid.did.panel.design import Design
+from evalaid.did.panel.design import Design, check_design
 
 KINDS = ("treated vs never treated", "earlier vs later treated", "later vs earlier treated")
 
@@ -53,6 +53,7 @@ def bacon(design: Design) -> pd.DataFrame:
     >>> table["kind"].nunique(), round(float(table["weight"].sum()), 12)
     (3, 1.0)
     """
+    check_design(design)
     matrices = design.matrices
     reasons = unmet(Needs(balanced=True, weights="none"), design)
     if design.anticipation:

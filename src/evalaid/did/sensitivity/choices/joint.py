@@ -22,7 +22,7 @@ from evalaid.did.inference.options import check_options
 from evalaid.did.inference.randomisation.assignments import Assignments, list_assignments
 from evalaid.did.inference.randomisation.confidence_sets import TIE
 from evalaid.did.inference.randomisation.reassignment import by_contrasts, by_sums, move
-from evalaid.did.panel.design import Design
+from evalaid.did.panel.design import Design, check_design
 from evalaid.did.sensitivity.choices.declared import Specification, read_specifications
 from evalaid.did.sensitivity.choices.specifications import (
     cut_design,
@@ -136,6 +136,7 @@ def joint_test(
     >>> found.exact, found.n_assignments, len(found.table)
     (True, 120, 3)
     """
+    check_design(design)
     declared = read_specifications(design, specifications)
     check_options(level=level)
     assignments = list_assignments(design, kind, strata)

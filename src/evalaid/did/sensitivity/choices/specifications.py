@@ -19,7 +19,7 @@ from evalaid.did.effects.notebook_view import NotebookView
 from evalaid.did.estimators.estimation import estimate, estimate_subsets, find_method
 from evalaid.did.inference.cluster_counts import ONE_TREATED
 from evalaid.did.inference.infer import infer
-from evalaid.did.panel.design import Design
+from evalaid.did.panel.design import Design, check_design
 from evalaid.did.panel.few import FEW_CLUSTERS, FEW_TREATED
 from evalaid.did.panel.matrices import mask
 from evalaid.did.sensitivity.choices.declared import Specification, find_window, method_options, read_specifications
@@ -119,6 +119,7 @@ def specification_curve(
     >>> len(curve.table), sorted(curve.drivers["choice"])
     (4, ['covariate gdp', 'method'])
     """
+    check_design(design)
     declared = read_specifications(design, specifications)
     if vcov not in get_args(CurveVcov):
         raise EstimationError(f"vcov={vcov!r} is not a choice; choose {', '.join(get_args(CurveVcov))}.")

@@ -16,7 +16,7 @@ from evalaid.base.names import EXPOSURE, OUTCOME, PARTIAL, PATH, STRATUM, TREATE
 from evalaid.did.effects.linear import PanelData, Solver, project
 from evalaid.did.effects.notebook_view import NotebookView
 from evalaid.did.estimators.common.method import chosen_covariates
-from evalaid.did.panel.design import Design
+from evalaid.did.panel.design import Design, check_design
 
 Floats = NDArray[np.float64]
 Regression = Literal["fixed_effects", "first_differences"]
@@ -124,6 +124,7 @@ def twfe_weights(
     >>> weights.table["weight"].round(3).tolist(), weights.n_negative
     ([1.0, -0.5, 0.5], 1)
     """
+    check_design(design)
     panel = design.panel
     keys = panel.keys
     shape = (len(keys.units), len(keys.periods))

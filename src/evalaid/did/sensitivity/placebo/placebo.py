@@ -20,7 +20,7 @@ from evalaid.did.effects.effects import Effects
 from evalaid.did.effects.notebook_view import NotebookView
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.inference.infer import Vcov, infer
-from evalaid.did.panel.design import Design
+from evalaid.did.panel.design import Design, check_design
 from evalaid.did.panel.matrices import Matrices, mask, reassign
 from evalaid.did.sensitivity.placebo.placebo_outcome import estimate_outcomes
 from evalaid.did.sensitivity.placebo.placebo_units import estimate_pretended
@@ -156,6 +156,7 @@ def placebo(
     >>> len(found.table), found.p_value  # the largest of five: no smaller p-value is possible
     (4, 0.2)
     """
+    check_design(design)
     if not isinstance(kind, str):
         raise DesignError(f"kind={kind!r} is not a choice; choose time, space, outcome or units.")
     if kind == "time":

@@ -19,7 +19,7 @@ from evalaid.did.effects.notebook_view import NotebookView
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.inference.infer import infer
 from evalaid.did.inference.intervals import degrees_of
-from evalaid.did.panel.design import Design
+from evalaid.did.panel.design import Design, check_design
 from evalaid.did.sensitivity.power.process import untreated_paths
 from evalaid.did.sensitivity.power.residuals import Residuals, Source, residual_source
 
@@ -164,6 +164,7 @@ def minimum_detectable_effect(
     >>> bool(0.4 < found.effect < 1.2), found.table["power"].is_monotonic_increasing
     (True, True)
     """
+    check_design(design)
     _check(power, level, draws)
     actual = infer(estimate(design, method, **options).aggregate("overall"), level=level).iloc[0]
     source, process = residual_source(design, residuals)

@@ -31,7 +31,7 @@ from evalaid.did.estimators.estimation import estimate
 from evalaid.did.inference.infer import Vcov, infer
 from evalaid.did.inference.options import check_options
 from evalaid.did.panel.by_unit import fault_of_index, stated_units
-from evalaid.did.panel.design import Design
+from evalaid.did.panel.design import Design, check_design
 from evalaid.did.panel.matrices import mask
 
 Floats = NDArray[np.float64]
@@ -153,6 +153,7 @@ def leave_out(
     >>> found.notes[0]
     'None of the 4 exclusions changes the sign of the estimate'
     """
+    check_design(design)
     check_options(level=level)
     if isinstance(exact, bool) or exact < 0:
         raise DesignError(f"exact={exact!r} found; the number of exclusions to estimate again is expected, 0 or more.")

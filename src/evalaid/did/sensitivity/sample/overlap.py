@@ -15,7 +15,7 @@ from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.effects.notebook_view import NotebookView
 from evalaid.did.estimators.estimation import estimate
-from evalaid.did.panel.design import Design
+from evalaid.did.panel.design import Design, check_design
 from evalaid.did.panel.matrices import Matrices, mask
 from evalaid.did.sensitivity.sample.events import read_events
 from evalaid.did.sensitivity.sample.variants import Variant, estimate_variant, no_estimate, say_row, why_not_by_unit
@@ -118,6 +118,7 @@ def overlap(design: Design, events: pd.DataFrame, method: str, *, level: float =
     >>> found.table[["sample", "estimate"]].head(2).values.tolist()
     [['all units', 3.0], ['without overlapping units', 2.0]]
     """
+    check_design(design)
     read = read_events(events, design.matrices)
     matrices = design.matrices
     main = estimate(design, method, **options)  # refused here when it does not apply

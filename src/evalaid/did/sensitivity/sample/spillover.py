@@ -14,7 +14,7 @@ from evalaid.base.errors import DesignError
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.effects.notebook_view import NotebookView
-from evalaid.did.panel.design import Design
+from evalaid.did.panel.design import Design, check_design
 from evalaid.did.panel.matrices import mask, reassign
 from evalaid.did.sensitivity.sample.exposure import CATEGORIES, Exposure, map_exposure
 from evalaid.did.sensitivity.sample.variants import Variant, estimate_variant, no_estimate, say_row, why_not_by_unit
@@ -133,6 +133,7 @@ def spillover(
     >>> spillover(design, "imputation", adjacency=pairs, kind="donut").table["estimate"].round(9).tolist()
     [4.5, 4.0]
     """
+    check_design(design)
     if kind not in get_args(Kind):
         raise DesignError(f"kind={kind!r} is not a choice; choose {', '.join(get_args(Kind))}.")
     exposure = map_exposure(design, adjacency, groups, elsewhere)

@@ -15,7 +15,7 @@ from evalaid.base.periods import label
 from evalaid.did.estimators.common.method import chosen_covariates, population_of
 from evalaid.did.panel.by_unit import fault_of_index, stated_units
 from evalaid.did.panel.comparisons import NEVER_TREATED, NOT_YET_TREATED, base_columns
-from evalaid.did.panel.design import Design
+from evalaid.did.panel.design import Design, check_design
 from evalaid.did.panel.matrices import Matrices
 
 Floats = NDArray[np.float64]
@@ -84,6 +84,7 @@ def balance(
     >>> table.loc[table["kind"] == "last level", ["comparison", "normalised_difference"]].round(2).values.tolist()
     [['never_treated', -2.83], ['not_yet_treated', -2.83]]
     """
+    check_design(design)
     if not threshold > 0:
         raise DesignError(f"threshold={threshold!r} found; a positive number is expected, for example {LARGE}.")
     names = chosen_covariates("balance", design, covariates)

@@ -10,7 +10,7 @@ import pandas as pd
 from evalaid.base.effect_columns import IN_UNIT, leaves_out_zero, results_of
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.inference.infer import infer
-from evalaid.did.panel.design import Design
+from evalaid.did.panel.design import Design, check_design
 
 
 def bad_controls(design: Design, level: float = 0.95) -> pd.DataFrame:
@@ -53,6 +53,7 @@ def bad_controls(design: Design, level: float = 0.95) -> pd.DataFrame:
     >>> bad_controls(design)["kind"].tolist()
     ['time-varying']
     """
+    check_design(design)
     matrices = design.matrices
     observed = np.ones_like(matrices.outcome, dtype=bool) if matrices.observed is None else matrices.observed
     rows = []

@@ -15,7 +15,7 @@ from evalaid.base.texts import join_texts
 from evalaid.did.effects.notebook_view import NotebookView
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.panel.comparisons import NEVER_TREATED, base_columns
-from evalaid.did.panel.design import Design
+from evalaid.did.panel.design import Design, check_design
 from evalaid.did.panel.matrices import Matrices, arrange, reassign
 from evalaid.did.sensitivity.power.process import Process
 from evalaid.did.sensitivity.sample.similar_history import match_on_history
@@ -172,6 +172,7 @@ def regression_to_mean(
     >>> bool(found.process.reliability(1) < 0.3), bool(found.simulated["bias"].iloc[0] > 1)
     (True, True)
     """
+    check_design(design)
     _check(design, window, neighbours, draws)
     found = estimate(design, method, **options).aggregate("overall")  # refused here when it does not apply
     chosen, owner = find_chosen(design)

@@ -206,6 +206,7 @@ def test_a_name_in_bytes_of_a_chinese_system_is_shown_as_a_person_reads_it(proje
 def test_the_whole_report_is_made_and_every_number_of_it_confirmed(project, files):
     begin_study("mine", files.panel, files.roster, data_kind="simulated")
     assert call("run", "mine").exit_code == 0
+    assert call("accept", "mine").exit_code == 0
     assert "mine: all " in (verified := call("verify", "mine")).output
     assert verified.exit_code == 0
 

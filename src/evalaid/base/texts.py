@@ -6,14 +6,14 @@ from collections.abc import Iterable
 
 
 def join_texts(texts: Iterable[str]) -> str:
-    """Join what is not empty by semicolons.
+    """Join what is not empty by semicolons, each text once.
 
     Examples
     --------
-    >>> join_texts(("few clusters", "", "no error"))
+    >>> join_texts(("few clusters", "", "no error", "few clusters"))
     'few clusters; no error'
     """
-    return "; ".join(text for text in texts if text)
+    return "; ".join(dict.fromkeys(text for text in texts if text))
 
 
 def one_line(text: object) -> str:

@@ -574,3 +574,13 @@ def assert_told(effects: ea.Effects, vcov: str, where: object) -> None:
         return
     assert (table["std_error"].notna() | (table["note"] != "")).all(), where
     assert not np.isinf(table["std_error"]).any(), where
+
+
+@pytest.mark.parametrize("method", ["callaway_santanna", "sun_abraham", "etwfe"])
+def test_more_cells_than_memory_holds_are_refused(method):
+    frame = simulate(3, n_units=220, n_periods=220, cohorts=(*range(3, 203), *[None] * 20))
+    design = diagnose(frame, outcome_unit="number")
+    with pytest.raises(
+        EstimationError, match=rf"{method}: [\d,]+ effects of 200 cohorts in 220 periods need about \d+ GB of memory"
+    ):
+        ea.estimate(design, method)

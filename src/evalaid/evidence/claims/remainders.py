@@ -325,7 +325,7 @@ def _parts(facts: Facts, claim: Claim, change: Change) -> Iterator[dict[str, obj
     unlike = "" if change.alike or not change.from_fact else _ILLUSTRATION
     for step in _steps(facts, claim, change):
         columns = shown(step.figure, change.unit, change.digits)
-        note = join_texts(dict.fromkeys((unlike, step.note)))
+        note = join_texts((unlike, step.note))
         yield claim_row(claim, step.name, what=step.what, **columns, made_by=step.made_by, note=note)
 
 

@@ -225,7 +225,7 @@ def _judge(table: pd.DataFrame, case: Case) -> Judged:
     finding = case.finding
     known = with_estimate(table)
     if known.empty:
-        why = join_texts(dict.fromkeys(table["reason"]))
+        why = join_texts(table["reason"])
         return Judged(f"Nothing is left to estimate from: {why}.", UNKNOWN)
     said = f"{finding.write(known['estimate'].iloc[0])}"
     if len(known) > 1:

@@ -21,6 +21,9 @@ from evalaid.did.estimators.common.cohort_kernel import CohortKernel
 from evalaid.did.panel.design import Design
 from evalaid.did.panel.matrices import PART, STRATA, Matrices
 
+# What the cells of one estimate may take.
+MOST_GIGABYTES = 4.0
+
 
 def choice(default: str, *others: str) -> Any:
     """Declare an option that takes one of a few words; the first is the default."""
@@ -192,6 +195,24 @@ def chosen_covariates(method: str, design: Design, names: Sequence[str] | None) 
             f"{', '.join(map(repr, design.covariates)) or 'none'}. Name covariates in diagnose(covariates=...)."
         )
     return names
+
+
+def refuse_too_many(method: str, n_cells: int, matrices: Matrices) -> None:
+    """Refuse cells of cohorts and periods that need more memory than most machines have.
+
+    Raises
+    ------
+    EstimationError
+        With the memory, and what makes the cells fewer.
+    """
+    cohorts, periods = len(matrices.cohorts), matrices.n_periods
+    needed = 8e-9 * (cohorts + 1) * periods * n_cells
+    if needed > MOST_GIGABYTES:
+        raise EstimationError(
+            f"{method}: {n_cells:,} effects of {cohorts} cohorts in {periods} periods need about {needed:.0f} GB of memory. Count time in "
+            "longer periods (months for days), put cohorts that start close to each other together, or use stacked, lp_did or "
+            "efficient."
+        )
 
 
 def population_of(matrices: Matrices) -> Population:

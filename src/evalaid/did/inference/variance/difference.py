@@ -214,7 +214,7 @@ def _describe(
         for name in ("n_treated", "n_comparison", TREATED_CLUSTERS)
     }
     reasons = [_reasons(effects, place) for effects, place in ((one, place_a), (other, place_b))]
-    both = [join_texts(dict.fromkeys(pair)) for pair in zip(*reasons, strict=True)]
+    both = [join_texts(pair) for pair in zip(*reasons, strict=True)]
     return labels.assign(**counts, reason=both)
 
 
@@ -257,8 +257,8 @@ def _join_conventions(one: Convention, other: Convention) -> Convention:
         distribution="t" if "t" in (one.distribution, other.distribution) else "normal",
         observations=min(one.observations, other.observations) if regressions else 0,
         parameters=max(one.parameters, other.parameters) if regressions else 0,
-        caution=join_texts(dict.fromkeys((one.caution, other.caution))),
-        remark=join_texts(dict.fromkeys((one.remark, other.remark))),
+        caution=join_texts((one.caution, other.caution)),
+        remark=join_texts((one.remark, other.remark)),
         magnitude=max(one.magnitude, other.magnitude),
     )
 

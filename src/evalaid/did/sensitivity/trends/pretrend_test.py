@@ -180,7 +180,7 @@ def _gather(
     table = infer(event, level, vcov, cluster=cluster)
     kept = np.flatnonzero(before & table[STD_ERROR].notna().to_numpy())
     if not len(kept):
-        notes = join_texts(dict.fromkeys(table.loc[before, "note"]))
+        notes = join_texts(table.loc[before, "note"])
         raise InferenceError(f"No estimate before treatment has an error: {notes or 'nothing varies'}.")
     chosen = event.select(np.isin(np.arange(len(event)), kept))
     covariance = joint_covariance(chosen, clusters_of(event, cluster), vcov)

@@ -108,6 +108,7 @@ def test_extended_effects_with_leads_are_the_estimates_made_again(anticipation):
 @pytest.mark.parametrize("by", [None, "event_time", "overall"])
 @pytest.mark.parametrize("weight", [None, "weight"])
 @pytest.mark.parametrize("kind", ["doubly_robust", "regression", "ipw", "gaps", "varying", "strata"])
+@pytest.mark.crossed(2)
 def test_adjusted_effects_and_those_of_panels_with_gaps_have_closed_forms(kind, weight, by):
     frame = counties()
     rng = np.random.default_rng(5)

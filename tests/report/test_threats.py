@@ -9,6 +9,7 @@ import pytest
 from support.panels import simulated_panel
 
 from evalaid.did.estimators.estimation import estimate
+from evalaid.did.inference.infer import infer
 from evalaid.did.panel.design import diagnose
 from evalaid.report.questions.analysis import Refusal
 from evalaid.report.questions.placebo_tests import list_other_outcomes
@@ -357,6 +358,27 @@ def test_changes_without_a_part_are_estimates_less_the_main_one(shanghai):
     assert np.abs(gap).max() < ROUNDING
     assert not found.table["key"].duplicated().any()
     assert set(found.table["key"].str.split(".").str[0]) == {"cluster", "cohort", "period"}
+
+
+def test_estimates_without_a_part_have_the_errors_of_the_main_one(shanghai):
+    found = exclusions.examine_exclusions(shanghai)
+    row = found.every[found.every["key"].str.startswith("cluster.")].iloc[0]
+    without = shanghai.design.matrices.clusters[shanghai.design.matrices.cluster] != row["left_out"]
+    left = estimate(shanghai.design.subset(without), shanghai.method, **shanghai.options).aggregate("overall")
+    alone = shanghai.unit[1] * infer(left, level=shanghai.spec.level).iloc[0][["conf_low", "conf_high"]].to_numpy(dtype=float)
+    assert row[["conf_low", "conf_high"]].to_numpy(dtype=float) == pytest.approx(alone, abs=ROUNDING)
+    assert row["made_by"] == f"{shanghai.method} estimated again; CR3"
+
+
+def test_groups_that_are_the_clusters_are_left_out_once(guangdong):
+    assert {"cluster", "supporter"} <= {
+        key.split(".")[0] for key in exclusions.examine_exclusions(guangdong).every["key"]
+    }
+    matrices = guangdong.design.matrices
+    supporter = pd.factorize(load_groups(guangdong.spec, guangdong.design))[0]
+    alike = replace(guangdong.design, matrices=replace(matrices, cluster=supporter, clusters=np.unique(supporter)))
+    found = exclusions.examine_exclusions(replace(guangdong, design=alike)).every["key"]
+    assert {key.split(".")[0] for key in found} == {"cluster", "cohort", "period"}
 
 
 def test_what_is_left_of_the_estimate_is_the_estimate_less_the_bias(shanghai):

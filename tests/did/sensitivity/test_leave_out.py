@@ -23,7 +23,7 @@ def frame() -> pd.DataFrame:
 
 def overall(frame: pd.DataFrame, method: str, **columns) -> pd.Series:
     effects = ea.estimate(diagnose(frame, **columns), method).aggregate("overall")
-    return ea.infer(effects, vcov="CR1").iloc[0]
+    return ea.infer(effects).iloc[0]
 
 
 @pytest.mark.parametrize("method", ["twfe", "callaway_santanna", "imputation"])
@@ -91,8 +91,8 @@ def test_periods_are_hidden(frame):
     assert found.loc["8", "estimate"] == pytest.approx(left["estimate"], rel=EXACT)
     later = frame.assign(cohort=frame["cohort"].replace(4, 5))[frame["quarter"] != 4]
     assert found.loc["4", "estimate"] == pytest.approx(overall(later, "twfe")["estimate"], rel=EXACT)
-    assert found.loc["4", "note"] == "the cohort that starts in it starts in the next period instead"
-    assert found.loc["8", "note"] == ""
+    assert found["note"].str.contains("the cohort that starts in it starts in the next period instead").sum() == 2
+    assert found.loc["4", "note"].endswith("the cohort that starts in it starts in the next period instead")
 
 
 def test_a_period_without_which_nothing_is_before_is_a_row_with_the_reason():

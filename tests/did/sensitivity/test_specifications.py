@@ -59,7 +59,7 @@ def test_every_row_equals_the_same_choices_by_themselves(seed, missing, weight, 
         comparisons=["own", "never_treated", "eventually_treated"],
         weights=["design", "none"],
     )
-    curve = ea.specification_curve(design, declared)
+    curve = ea.specification_curve(design, declared, vcov="CR1")
     assert len(curve.table) == len(declared)
     rows = {tuple(row[:6]): row for row in curve.table.itertuples(index=False)}
     rng = np.random.default_rng(seed)
@@ -88,7 +88,7 @@ def test_every_row_equals_the_same_choices_by_themselves(seed, missing, weight, 
 def test_all_subsets_at_once_equal_each_by_itself(method):
     names = ("share_65", "beds", "doctors")
     design = diagnose(panel(8, missing=0.05), covariates=names, cluster="prefecture")
-    curve = ea.specification_curve(design, {"methods": [method], "covariates": all_subsets(names)})
+    curve = ea.specification_curve(design, {"methods": [method], "covariates": all_subsets(names)}, vcov="CR1")
     for row in curve.table.itertuples():
         covariates = () if row.covariates == "none" else tuple(row.covariates.split(", "))
         one = ea.infer(ea.estimate(design, method, covariates=covariates).aggregate("overall"), vcov="CR1").iloc[0]
@@ -99,10 +99,9 @@ def test_all_subsets_at_once_equal_each_by_itself(method):
 def test_intervals_by_the_rule_of_a_single_estimate_leave_out_each_cluster_where_few_are_treated():
     frame = panel(8)
     design = diagnose(frame, covariates=("share_65", "beds"), cluster="prefecture")
-    curve = ea.specification_curve(
-        design, {"methods": ["imputation", "callaway_santanna"], "covariates": [(), ("beds",)]}, vcov="auto"
-    )
-    plain = ea.specification_curve(design, {"methods": ["imputation"], "covariates": [(), ("beds",)]})
+    choices = {"methods": ["imputation", "callaway_santanna"], "covariates": [(), ("beds",)]}
+    curve = ea.specification_curve(design, choices)
+    plain = ea.specification_curve(design, choices | {"methods": ["imputation"]}, vcov="CR1")
     assert set(curve.table["vcov"]) == {"CR3"}
     assert set(plain.table["vcov"]) == {"CR1"}
     assert any("CR1 intervals are too short" in note for note in plain.notes)
@@ -119,19 +118,19 @@ def test_errors_of_estimates_that_are_made_together_say_that_one_step_stands_for
     frame = simulate(5, n_units=36)
     design = diagnose(frame.assign(beds=frame["share_65"] ** 2), covariates=("share_65", "beds"))
     choices = {"methods": ["imputation"], "covariates": [(), ("beds",), ("share_65", "beds")]}
-    curve = ea.specification_curve(design, choices, vcov="auto").table
+    curve = ea.specification_curve(design, choices).table
     assert curve["note"].str.contains("in one step for large clusters").all()
     for row in curve.itertuples():
         covariates = () if row.covariates == "none" else tuple(row.covariates.split(", "))
         one = ea.infer(ea.estimate(design, "imputation", covariates=covariates).aggregate("overall")).iloc[0]
         assert "in one step" not in one["note"]
         assert row.std_error == pytest.approx(one["std_error"], rel=0.03)
-    quick = ea.specification_curve(design, choices).table
+    quick = ea.specification_curve(design, choices, vcov="CR1").table
     assert not quick["note"].str.contains("in one step").any()
 
 
 def test_errors_that_the_curve_does_not_offer_are_named():
-    with pytest.raises(EstimationError, match=re.escape("vcov='CR2' is not a choice; choose CR1, auto.")):
+    with pytest.raises(EstimationError, match=re.escape("vcov='CR2' is not a choice; choose auto, CR1.")):
         ea.specification_curve(diagnose(panel()), {"methods": ["twfe"]}, vcov="CR2")
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pandas as pd
 
-from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ENDS, ESTIMATE, IN_UNIT
+from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ENDS, ESTIMATE, IN_UNIT, VCOV
 from evalaid.base.errors import EvalaidError
 from evalaid.base.names import NEVER
 from evalaid.base.texts import one_line
 from evalaid.did.inference.variance.leverage import leverage
+from evalaid.did.panel.design import Design
 from evalaid.did.sensitivity.sample.leave_out import LeaveOut, leave_out
 from evalaid.report.cell_progress import watch
 from evalaid.report.display.exclusion_figure import draw_leave_out
@@ -19,7 +20,7 @@ from evalaid.report.display.map_figure import draw_map
 from evalaid.report.exhibits import Drawn, Exhibit, Tabled
 from evalaid.report.questions.places import map_places
 from evalaid.report.questions.units import multiply
-from evalaid.report.threats.finding import UNKNOWN, Case, Finding, key_of
+from evalaid.report.threats.finding import UNKNOWN, Case, key_of
 from evalaid.report.threats.threat import Judged, Threat
 from evalaid.report.wording.robustness import EXCLUSIONS
 from evalaid.study.surroundings import load_groups
@@ -39,8 +40,7 @@ class Exclusions:
 
     ``every`` has one row per exclusion: clusters, then groups, cohorts and periods, the most influential of each first; ``table``
     the first of each kind, ``figure`` the most influential as they are drawn, ``influence`` the clusters that make up most of the
-    variance. ``notes`` say what the exclusions do to sign and significance; ``reference`` is the finding with the errors that the
-    exclusions have.
+    variance. ``notes`` say what the exclusions do to sign and significance.
     """
 
     every: pd.DataFrame
@@ -48,19 +48,18 @@ class Exclusions:
     figure: pd.DataFrame
     influence: pd.DataFrame
     notes: tuple[str, ...]
-    reference: Finding
 
 
 def examine_exclusions(case: Case) -> Exclusions:
-    """Estimate the main effect without each cluster, cohort and period, with CR1 errors throughout.
+    """Estimate the main effect without each cluster, cohort and period, with the errors of the main estimate.
 
-    Groups (units that share a supporting hospital or an area) are left out, too, where the study's ``robustness`` names them.
+    Groups (units that share a supporting hospital or an area) are left out, too, where the study's ``robustness`` names them and
+    they are not the clusters.
     """
     tables, figures, notes = [], [], []
-    reference = case.finding
     groups = load_groups(case.spec, case.design)
     kinds: list[tuple[str | pd.Series, str]] = [("cluster", "cluster"), ("cohort", "cohort"), ("period", "period")]
-    if groups is not None:
+    if groups is not None and not _are_clusters(groups, case.design):
         kinds.insert(1, (groups, str(case.spec.robustness.groups)))
     for by, word in kinds:
         try:
@@ -71,8 +70,6 @@ def examine_exclusions(case: Case) -> Exclusions:
             notes.append(f"{word.capitalize()}: " + one_line(error))
             continue
         tables.append(_table(found, word, case))
-        estimate, low, high = (float(found.full[name].iloc[0]) * case.unit[1] for name in (ESTIMATE, *ENDS))
-        reference = replace(case.finding, estimate=estimate, conf_low=low, conf_high=high)
         scaled = found.most_influential(SHOWN)
         names = (ESTIMATE, *ENDS, "first_order", "full")
         scaled = multiply(scaled, case.unit[1], names)
@@ -83,7 +80,7 @@ def examine_exclusions(case: Case) -> Exclusions:
         pd.concat(parts, ignore_index=True) if tables else pd.DataFrame(columns=_NOTHING)
         for parts in (tables, [part.head(SHOWN) for part in tables], figures)
     )
-    return Exclusions(every, table, figure, _influence(case), tuple(notes), reference)
+    return Exclusions(every, table, figure, _influence(case), tuple(notes))
 
 
 def show_exclusions(case: Case, found: Exclusions) -> list[Exhibit]:
@@ -113,13 +110,13 @@ def _map(case: Case, found: Exclusions) -> pd.DataFrame:
         return places.iloc[:0]
     own = found.every[found.every["key"].str.startswith("cluster")]
     without = dict(zip(own["left_out"].astype(str), own[ESTIMATE], strict=True))
-    shown = places.assign(leave_out=places["unit"].map(without), full=found.reference.estimate)
+    shown = places.assign(leave_out=places["unit"].map(without), full=case.finding.estimate)
     return shown if shown["leave_out"].notna().any() else shown.iloc[:0]
 
 
-def judge_exclusions(_case: Case, found: Exclusions) -> Judged:
-    """Compare every exclusion with the full sample by the same kind of error: the reported interval may be of another."""
-    finding, table = found.reference, found.every
+def judge_exclusions(case: Case, found: Exclusions) -> Judged:
+    """Compare every exclusion with the full sample."""
+    finding, table = case.finding, found.every
     known = table[table[ESTIMATE].notna()]
     if known.empty:
         return Judged("No part can be left out: there is no estimate without it.", UNKNOWN)
@@ -148,8 +145,14 @@ def _table(found: LeaveOut, word: str, case: Case) -> pd.DataFrame:
         truth=case.truth,
         unit=unit,
         level=case.spec.level,
-        made_by=f"{case.method} estimated again; {found.vcov}",
+        made_by=[f"{case.method} estimated again; {vcov}" for vcov in table[VCOV]],
     )
+
+
+def _are_clusters(groups: pd.Series, design: Design) -> bool:
+    """Return whether groups and clusters part the units alike."""
+    pairs = pd.DataFrame({"group": groups.to_numpy(), "cluster": design.matrices.cluster}).drop_duplicates()
+    return not pairs.isna().to_numpy().any() and not any(pairs[name].duplicated().any() for name in pairs)
 
 
 def _name(word: str, left_out: object) -> str:

@@ -25,7 +25,7 @@ from evalaid.did.panel.matrices import mask
 from evalaid.did.sensitivity.choices.declared import Specification, find_window, method_options, read_specifications
 from evalaid.did.sensitivity.choices.spread import CHOICES, find_drivers, list_notes
 
-CurveVcov = Literal["CR1", "auto"]
+CurveVcov = Literal["auto", "CR1"]
 COUNTS = ("n_units", "n_treated", *CLUSTERS)
 
 
@@ -62,7 +62,7 @@ def specification_curve(
     specifications: Sequence[Specification] | Mapping[str, Any],
     *,
     level: float = 0.95,
-    vcov: CurveVcov = "CR1",
+    vcov: CurveVcov = "auto",
     progress: Callable[[int, int], object] | None = None,
 ) -> SpecificationCurve:
     """Estimate the overall effect under every declared specification.
@@ -78,9 +78,8 @@ def specification_curve(
         The list, or the arguments of :func:`evalaid.did.sensitivity.choices.declared.declare`.
     level : float
         Coverage of each interval by itself.
-    vcov : {"CR1", "auto"}
-        Errors, as in :func:`evalaid.infer`. ``CR1`` is quick, and too short with few clusters or few treated ones; ``auto`` is
-        what a single estimate is reported with.
+    vcov : {"auto", "CR1"}
+        Errors, as in :func:`evalaid.infer`; ``CR1`` is quick, and too short with few clusters or few treated ones.
     progress : callable, optional
         Called with the number of specifications done and their total.
 

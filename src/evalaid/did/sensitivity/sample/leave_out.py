@@ -16,6 +16,7 @@ from evalaid.base.effect_columns import (
     ESTIMATE,
     INFERRED,
     RESULTS,
+    VCOV,
     has_interval,
     leaves_out_zero,
     no_results,
@@ -49,7 +50,8 @@ class LeaveOut(NotebookView):
     ----------
     table : pandas.DataFrame
         One row per exclusion, by size of the change, those without any estimate first: ``left_out``; ``n_units`` (left out);
-        ``estimate``, ``change`` (from the full sample), ``std_error``, ``p_value``, ``conf_low``, ``conf_high`` estimated again;
+        ``estimate``, ``change`` (from the full sample), ``std_error``, ``p_value``, ``conf_low``, ``conf_high`` estimated again,
+        ``vcov`` (the error behind them);
         ``first_order`` (the change by the influence of those left out; missing for periods and without an estimate); ``sign`` (same, opposite) and
         ``significance`` (same, lost, gained) against the full sample, "" where not known; ``note`` (why something is missing).
     full : pandas.DataFrame
@@ -93,7 +95,7 @@ def leave_out(
     by: str | pd.Series = "unit",
     *,
     exact: int = 200,
-    vcov: Vcov = "CR1",
+    vcov: Vcov = "auto",
     level: float = 0.95,
     progress: Callable[[int, int], object] | None = None,
     **options: Any,
@@ -264,7 +266,7 @@ def _estimate_without(
 def _summarise(effects: Effects, vcov: Vcov, level: float) -> dict[str, Any]:
     """Return the one estimate with its interval, or why there is none."""
     row = _infer(effects, vcov, level).iloc[0]
-    return {**results_of(row), "note": str(row["note"])}
+    return {**results_of(row), VCOV: row[VCOV], "note": str(row["note"])}
 
 
 def _infer(effects: Effects, vcov: Vcov, level: float) -> pd.DataFrame:
@@ -286,7 +288,7 @@ def _infer(effects: Effects, vcov: Vcov, level: float) -> pd.DataFrame:
 def _tabulate(
     groups: _Groups, rows: list[dict[str, Any]], first_order: Floats, full: dict[str, Any], chosen: NDArray[np.intp]
 ) -> pd.DataFrame:
-    found = pd.DataFrame(rows, columns=[*RESULTS, "note"])
+    found = pd.DataFrame([{VCOV: "none"} | row for row in rows], columns=[*RESULTS, VCOV, "note"])
     counts = np.bincount(groups.codes[groups.codes >= 0], minlength=len(groups.labels))
     change = found[ESTIMATE] - full[ESTIMATE]
     impossible = change.isna() & np.isin(np.arange(len(change)), chosen)
@@ -296,7 +298,7 @@ def _tabulate(
         ESTIMATE: found[ESTIMATE],
         "change": change,
         "first_order": np.where(impossible, np.nan, first_order),
-        **{name: found[name] for name in RESULTS[1:]},
+        **{name: found[name] for name in (*RESULTS[1:], VCOV)},
         "sign": _compare_signs(found[ESTIMATE].to_numpy(), full[ESTIMATE]),
         "significance": _compare_significance(found, full),
         "note": found["note"],

@@ -365,7 +365,9 @@ def test_estimates_without_a_part_have_the_errors_of_the_main_one(shanghai):
     row = found.every[found.every["key"].str.startswith("cluster.")].iloc[0]
     without = shanghai.design.matrices.clusters[shanghai.design.matrices.cluster] != row["left_out"]
     left = estimate(shanghai.design.subset(without), shanghai.method, **shanghai.options).aggregate("overall")
-    alone = shanghai.unit[1] * infer(left, level=shanghai.spec.level).iloc[0][["conf_low", "conf_high"]].to_numpy(dtype=float)
+    alone = shanghai.unit[1] * infer(left, level=shanghai.spec.level).iloc[0][["conf_low", "conf_high"]].to_numpy(
+        dtype=float
+    )
     assert row[["conf_low", "conf_high"]].to_numpy(dtype=float) == pytest.approx(alone, abs=ROUNDING)
     assert row["made_by"] == f"{shanghai.method} estimated again; CR3"
 

@@ -372,6 +372,26 @@ def test_estimates_without_a_part_have_the_errors_of_the_main_one(shanghai):
     assert row["made_by"] == f"{shanghai.method} estimated again; CR3"
 
 
+@pytest.mark.parametrize(
+    ("intervals", "said"),
+    [
+        ([(1.0, 3.0)] * 5, ""),
+        ([(1.0, 3.0), (-0.1, 3.9), (1.0, 3.0), (-0.2, 4.0), (1.0, 3.0)], " Without period 1, period 3: reaches zero."),
+        ([(-0.1, 3.9)] * 4 + [(1.0, 3.0)], " Without 4 of the 5 parts: reaches zero."),
+    ],
+)
+def test_parts_behind_the_answer_are_named(shanghai, intervals, said):
+    case = SimpleNamespace(finding=Finding(2.0, 1.0, 3.0, "pp", 0.95))
+    every = pd.DataFrame(intervals, columns=["conf_low", "conf_high"]).assign(
+        estimate=2.0, change=0.0, label=[f"Without period {number}" for number in range(5)]
+    )
+    found = replace(exclusions.examine_exclusions(shanghai), every=every)
+    judged_ = exclusions.judge_exclusions(case, found)
+    assert exclusions.judge_exclusions(case, found).result == (
+        "Estimates from +2.00 to +2.00 pp; the largest change, 0.00 pp, is without period 0." + said
+    )
+
+
 def test_groups_that_are_the_clusters_are_left_out_once(guangdong):
     assert {"cluster", "supporter"} <= {
         key.split(".")[0] for key in exclusions.examine_exclusions(guangdong).every["key"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ENDS, ESTIMATE, IN_UNIT, VCOV
@@ -20,12 +21,14 @@ from evalaid.report.display.map_figure import draw_map
 from evalaid.report.exhibits import Drawn, Exhibit, Tabled
 from evalaid.report.questions.places import map_places
 from evalaid.report.questions.units import multiply
-from evalaid.report.threats.finding import UNKNOWN, Case, key_of
+from evalaid.report.threats.finding import APPEARS, REVERSED, SIGN_ONLY, UNKNOWN, WEAKENED, Case, Finding, key_of
 from evalaid.report.threats.threat import Judged, Threat
 from evalaid.report.wording.robustness import EXCLUSIONS
 from evalaid.study.surroundings import load_groups
 
 SHOWN = 6
+NAMED = 3  # parts that the answer names, more are counted
+OTHERWISE = (SIGN_ONLY, WEAKENED, REVERSED, APPEARS)
 COLUMNS = {
     "change": ColumnFormat("Change", "outcome", 2, signed=True),
     "influence_share": ColumnFormat("Share of the variance (%)", "%", 1),
@@ -128,7 +131,18 @@ def judge_exclusions(case: Case, found: Exclusions) -> Judged:
     lost = int(table[ESTIMATE].isna().sum())
     if lost:
         said += f" Without {lost} part(s) there is no estimate."
-    return Judged(said, finding.judge_all(known), known)
+    answer = finding.judge_all(known)
+    return Judged(said + _name_parts(finding, known, answer), answer, known)
+
+
+def _name_parts(finding: Finding, known: pd.DataFrame, answer: str) -> str:
+    """Return without which parts the finding is another one; "" where it is without none."""
+    if answer not in OTHERWISE:
+        return ""
+    answers = [finding.judge(*row) for row in known[[ESTIMATE, *ENDS]].to_numpy(dtype=float)]
+    parts = [str(name).removeprefix("Without ") for name in known["label"][np.array(answers) == answer]]
+    named = ", ".join(parts) if len(parts) <= NAMED else f"{len(parts)} of the {len(known)} parts"
+    return f" Without {named}: {answer}."
 
 
 THREAT = Threat("exclusions", EXCLUSIONS, examine_exclusions, show_exclusions, judge_exclusions)

@@ -386,7 +386,6 @@ def test_parts_behind_the_answer_are_named(shanghai, intervals, said):
         estimate=2.0, change=0.0, label=[f"Without period {number}" for number in range(5)]
     )
     found = replace(exclusions.examine_exclusions(shanghai), every=every)
-    judged_ = exclusions.judge_exclusions(case, found)
     assert exclusions.judge_exclusions(case, found).result == (
         "Estimates from +2.00 to +2.00 pp; the largest change, 0.00 pp, is without period 0." + said
     )

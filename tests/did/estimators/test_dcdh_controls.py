@@ -16,6 +16,7 @@ GOLDEN = Path(__file__).parents[2] / "golden" / "multiplegt"
 REFERENCE = json.loads((GOLDEN / "paths.json").read_text())
 # The same sums in double precision; the reference inverts by pinv.
 EXACT = 1e-9
+PRINTED = 5e-5  # four printed digits
 # A central difference with step 1e-5 keeps about ten digits.
 STEP, DERIVATIVE = 1e-5, 1e-7
 CONTROLS = ("x", "z")
@@ -55,6 +56,24 @@ def test_effects_equal_those_of_the_reference(frame, case):
     if "gaps" not in case and case != "normalised":
         first = -found.loc[-3, "estimate"] if linear else found.loc[-2, "estimate"]
         assert first == pytest.approx(wanted["placebos"][0], rel=EXACT)
+
+
+@pytest.mark.parametrize(
+    ("effect", "published"),
+    [
+        ("actual", [0.0435, 0.0387, 0.0813, 0.0706, 0.1476]),
+        ("normalised", [0.0197, 0.0088, 0.0123, 0.0080, 0.0134]),
+    ],
+)
+def test_published_effects_of_a_path_with_many_levels_and_gaps(effect, published):
+    """Favara and Imbs (2015): 214 of 12,552 outcomes are missing, one county starts above the others."""
+    wide = pd.read_csv(GOLDEN.parent / "favara_imbs" / "favara_imbs.csv", dtype={"path": str}).set_index("county")
+    paths = pd.DataFrame([list(path) for path in wide.pop("path")], wide.index, wide.columns)
+    banks = wide.stack(future_stack=True).rename("y").to_frame().assign(d=paths.stack())
+    banks = banks[banks["d"] != "."].astype({"d": float}).reset_index(names=["unit", "year"])
+    found = by_event_time(diagnose(banks.astype({"year": int})), effect=effect).loc[range(5)]
+    assert (found["n_treated"] == 905).all()
+    np.testing.assert_allclose(found["estimate"], published, atol=PRINTED)
 
 
 def test_in_a_panel_with_gaps_linear_trends_are_from_changes_between_years_that_follow_one_another(frame):

@@ -11,7 +11,9 @@ import statsmodels.api as sm
 
 import evalaid as ea
 
-MPDTA = pd.read_csv(Path(__file__).parents[2] / "golden" / "r" / "mpdta.csv")
+GOLDEN = Path(__file__).parents[2] / "golden"
+MPDTA = pd.read_csv(GOLDEN / "r" / "mpdta.csv")
+CENT = 5e-3  # of printed dollars
 # Two ways through the same least squares in double precision, one of them through dummies.
 DENSE = 1e-8
 # Likelihoods that two optimisers stop at, and derivatives by differences of 1e-6.
@@ -28,6 +30,23 @@ def test_the_effect_on_employment_with_population_is_that_of_the_vignette():
     """R etwfe 0.4.0: ``etwfe(lemp ~ lpop, tvar = year, gvar = first.treat, data = mpdta) |> emfx()`` gives -0.0506."""
     overall = ea.infer(ea.estimate(mpdta(), "etwfe").aggregate("overall"), vcov="reference")
     assert round(float(overall["estimate"][0]), 4) == -0.0506
+
+
+@pytest.mark.parametrize(
+    ("adjustment", "estimate", "std_error"), [("ipw", -1021.61, 397.52), ("doubly_robust", -871.33, 396.02)]
+)
+def test_earnings_of_those_like_the_trained_are_those_of_the_manual(adjustment, estimate, std_error):
+    """80% of the experimental persons are black, 7% of the 15,992 others: a logit that Newton's method overshoots."""
+    persons = pd.read_csv(GOLDEN / "lalonde" / "lalonde.csv.gz").reset_index(names="person")
+    covariates = ("age", "educ", "black", "married", "nodegree", "hisp", "re74")
+    earnings = persons.melt(["person", "experimental", *covariates], ["re75", "re78"], "year", "earnings")
+    frame = earnings.assign(
+        year=1900 + earnings["year"].str[2:].astype(int), start=np.where(earnings["experimental"] == 1, 1978, np.nan)
+    )
+    design = ea.diagnose(frame, "person", "year", "earnings", "start", covariates=covariates, outcome_unit="number")
+    effect = ea.estimate(design, "callaway_santanna", adjustment=adjustment).aggregate("overall")
+    row = ea.infer(effect, vcov="reference").iloc[0]
+    assert (row["estimate"], row["std_error"]) == pytest.approx((estimate, std_error), abs=CENT)
 
 
 def panel(seed=0, n=60, periods=5, gaps=False):

@@ -67,11 +67,11 @@ def test_effects_equal_those_of_the_reference(frame, case):
 )
 def test_published_effects_of_a_path_with_many_levels_and_gaps(effect, published):
     """Favara and Imbs (2015): 214 of 12,552 outcomes are missing, one county starts above the others."""
-    wide = pd.read_csv(GOLDEN.parent / "favara_imbs" / "favara_imbs.csv", dtype={"path": str}).set_index("county")
-    paths = pd.DataFrame([list(path) for path in wide.pop("path")], wide.index, wide.columns)
-    banks = wide.stack(future_stack=True).rename("y").to_frame().assign(d=paths.stack())
-    banks = banks[banks["d"] != "."].astype({"d": float}).reset_index(names=["unit", "year"])
-    found = by_event_time(diagnose(banks.astype({"year": int})), effect=effect).loc[range(5)]
+    wide = pd.read_csv(GOLDEN.parent / "favara_imbs" / "favara_imbs.csv", dtype={"path": str})
+    banks = wide.melt(["county", "path"], var_name="year", value_name="y").astype({"year": int})
+    banks["d"] = [path[year - 1994] for path, year in zip(banks["path"], banks["year"], strict=True)]
+    banks = banks[banks["d"] != "."].astype({"d": float}).rename(columns={"county": "unit"})
+    found = by_event_time(diagnose(banks), effect=effect).loc[range(5)]
     assert (found["n_treated"] == 905).all()
     np.testing.assert_allclose(found["estimate"], published, atol=PRINTED)
 

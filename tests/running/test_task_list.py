@@ -106,7 +106,7 @@ def test_a_dask_cluster_gives_the_same_bytes_also_when_a_worker_dies(project, mo
     """Two workers; the one that runs a task is killed in the middle of it: the task is repeated by the other, nothing is lost."""
     distributed = pytest.importorskip("distributed")
     monkeypatch.setattr(
-        "evalaid.cli._end_in_order", lambda *_: None
+        "evalaid.cli.run_commands._end_in_order", lambda *_: None
     )  # signals are the main thread's, and the test needs it
     paths = [str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from support.projects import EFFECT, SAMPLE, TOY, make_project, write_notebook, write_study
 
 from evalaid.base.errors import NotebookError, StudyError
-from evalaid.base.project import write_whole
+from evalaid.base.files import write_whole
 from evalaid.cli import main
 from evalaid.report.report_folders import index_reports
 from evalaid.report.site.answer_line import tell_answer

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from evalaid.base.errors import StudyError
+from evalaid.base.files import need_file
 from evalaid.base.yaml_files import YamlFile, parse_yaml
 
 STUDIES = Path("notebooks") / "studies"
@@ -130,20 +130,6 @@ def read_study_file(path: Path) -> YamlFile:
     return stored
 
 
-def need_file(path: Path, shown: str) -> Path:
-    """Return the path of a file; a pipe or a device would be read without an end.
-
-    Raises
-    ------
-    StudyError
-        If something else than a file is there.
-    """
-    if path.exists() and not path.is_file():
-        kind = "a folder" if path.is_dir() else "a pipe or a device"
-        raise StudyError(f"{shown} is {kind}, not a file. Replace it by a file or remove it.")
-    return path
-
-
 def _origin(path: Path) -> str:
     """Read whose study it is; a file with faults tells them when its study is loaded, not when studies are listed."""
     try:
@@ -151,14 +137,3 @@ def _origin(path: Path) -> str:
         return str(read_study_file(path).value.get("origin", PROJECT)) if _STATED.search(text) else PROJECT
     except (StudyError, OSError, UnicodeDecodeError):
         return PROJECT
-
-
-def write_whole(path: Path, content: str | bytes) -> Path:
-    """Write a file whole or not at all, also when another process writes the same one, and return its path."""
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
-    try:
-        aside.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return aside.replace(path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evalaid.base.errors import StudyError
-from evalaid.base.project import REPORTS, SYNTHESIS, project_root, write_whole
+from evalaid.base.files import write_whole
+from evalaid.base.project import REPORTS, SYNTHESIS, project_root
 from evalaid.report.display.table_files import word_table
 from evalaid.report.paper.paper_contents import gather_paper, list_tables
 from evalaid.report.paper.typesetting import typeset

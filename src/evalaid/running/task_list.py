@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from evalaid.base.errors import StudyError
-from evalaid.base.project import list_studies, need_file, project_root
+from evalaid.base.files import need_file
+from evalaid.base.project import list_studies, project_root
 from evalaid.base.shared_out import SCHEDULER
 from evalaid.running.processes.mortal import die_with
 

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from evalaid.base.errors import DAMAGED, ManifestError
+from evalaid.base.files import need_file, write_whole
 from evalaid.base.months import PER_YEAR
-from evalaid.base.project import need_file, write_whole
 
 NUMBERS_FILE = "numbers.json"
 UNITS = ("pp", "%", "count", "year", "half-year", "quarter", "month", "number", "p", "fraction", "episodes")

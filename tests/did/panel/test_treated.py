@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import evalaid as ea
-from evalaid.base.any_frame import as_frame
 from evalaid.base.errors import DesignError, NotIdentifiedError, PanelError
+from evalaid.did.panel.any_frame import as_frame
 
 KEYS = {"unit": "county", "period": "year", "outcome": "share"}
 TEXTS = ["str", "category", "string[pyarrow]", object, pd.ArrowDtype(pa.string())]

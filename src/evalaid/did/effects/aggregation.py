@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from evalaid.base.clock import CALENDAR_STEPS, Clock
 from evalaid.base.effect_columns import TREATED_CLUSTERS
 from evalaid.base.errors import EstimationError
 from evalaid.did.effects.influence import Block, Influence
+from evalaid.did.panel.clock import CALENDAR_STEPS, Clock
 
 Floats = NDArray[np.float64]
 Aggregation = Literal["event_time", "cohort", "calendar", "overall"]

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from evalaid.base.clock import CALENDAR_STEPS, Clock
 from evalaid.base.effect_columns import TREATED_CLUSTERS
 from evalaid.base.errors import EstimationError
 from evalaid.did.effects.aggregation import (
@@ -28,6 +27,7 @@ from evalaid.did.effects.aggregation import (
 from evalaid.did.effects.contrasts import Contrasts
 from evalaid.did.effects.influence import Influence
 from evalaid.did.effects.without import Step, averaged, combined
+from evalaid.did.panel.clock import CALENDAR_STEPS, Clock
 
 AggregationWeights = Literal["estimated", "fixed"]
 

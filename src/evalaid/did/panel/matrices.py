@@ -13,9 +13,9 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from evalaid.base.clock import CALENDAR_STEPS, Clock, read_clock
 from evalaid.base.columns import covariate_key
 from evalaid.base.names import EXPOSURE, OUTCOME, PARTIAL, STRATUM, TREATED, WEIGHT
+from evalaid.did.panel.clock import CALENDAR_STEPS, Clock, read_clock
 from evalaid.did.panel.panel import Panel
 from evalaid.did.panel.treatment import Treatment
 

@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalaid.base.any_frame import as_frame
-from evalaid.base.clock import read_clock
 from evalaid.base.columns import as_indicator, as_numbers, covariate_key, find_columns
 from evalaid.base.errors import PanelError
 from evalaid.base.faults import SHOWN, Faults
@@ -33,6 +31,8 @@ from evalaid.base.names import (
     names_a_share,
 )
 from evalaid.base.periods import is_fiscal, labels
+from evalaid.did.panel.any_frame import as_frame
+from evalaid.did.panel.clock import read_clock
 from evalaid.did.panel.keys import Keys, code_labels, is_text, read_keys, spelt_twice
 from evalaid.did.panel.panel_schema import check_columns
 

@@ -19,7 +19,8 @@ from typing import Any
 from markupsafe import Markup
 
 from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ESTIMATE
-from evalaid.base.project import SYNTHESIS, list_studies, write_whole
+from evalaid.base.files import write_whole
+from evalaid.base.project import SYNTHESIS, list_studies
 from evalaid.report.site.answer import MAIN, TRUTHS, Answer, ThreatRow, read_answer, read_rows, save_answer
 from evalaid.report.site.answer_sentences import (
     list_facts,

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evalaid.base.errors import ManifestError
-from evalaid.base.project import REPORTS, project_root, write_whole
+from evalaid.base.errors import DAMAGED, ManifestError
+from evalaid.base.files import write_whole
+from evalaid.base.project import REPORTS, project_root
 from evalaid.report.display.safe_text import guarded, unguarded
 from evalaid.running.checked.comparison import ReportComparison, compare_numbers, largest_difference
 from evalaid.study.manifest import NUMBERS_FILE, Manifest, Number, need_sound, read_manifest, short
@@ -98,7 +99,7 @@ def read_expected(study: str) -> Manifest:
                         raise ValueError(f"the key '{number.key}' stands there twice")
                     numbers[number.key] = number
         manifest = Manifest(numbers=numbers, **head)
-    except (ValueError, TypeError, KeyError, IndexError, csv.Error) as error:
+    except (*DAMAGED, csv.Error) as error:
         raise ManifestError(
             f"{shown}, line {line}, is not as evalaid writes it ({error}). Restore the committed file."
         ) from error

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalaid.base.errors import DAMAGED, StudyError
+from evalaid.base.files import need_file
 from evalaid.base.project import (
     PROJECT,
     PUBLISHED,
@@ -25,7 +26,6 @@ from evalaid.base.project import (
     WORDS,
     find_words,
     list_studies,
-    need_file,
     project_root,
     study_file,
 )

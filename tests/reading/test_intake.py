@@ -15,10 +15,12 @@ from evalaid.did.inference.infer import infer
 from evalaid.did.panel.design import diagnose
 from evalaid.programme.cohorts import assign_cohorts
 from evalaid.programme.roster import roster_of
+from evalaid.reading.files.data_files import READERS
+from evalaid.reading.files.endings import DATA_FILES, KINDS
 from evalaid.reading.journal.layouts import ColumnLayout, FileLayout, TableLayout
 from evalaid.reading.rosters.rosters import read_partnerships
 from evalaid.reading.tables.tables import read_table
-from evalaid.reading.tables.tidy import KINDS, read_tidy
+from evalaid.reading.tables.tidy import read_tidy
 from evalaid.reading.values.comparable_names import match_names
 from evalaid.reading.words.vocabulary import LANGUAGES
 
@@ -311,6 +313,7 @@ def test_the_documentation_lists_every_word_of_a_layout_in_an_example_that_is_re
 
 def test_the_documentation_lists_every_kind_of_file_and_language():
     text = DOCS.read_text(encoding="utf-8")
+    assert set(READERS) == DATA_FILES
     assert not [ending for ending in KINDS if f"`{ending}`" not in text]
     assert not [language for language in LANGUAGES if f"`{language}`" not in text]
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from evalaid.base.errors import StudyError
 from evalaid.base.yaml_files import Path, YamlFile
-from evalaid.reading.tables.tidy import KINDS
+from evalaid.reading.files.endings import KINDS
 from evalaid.study.entries import MUST, SAID
 from evalaid.study.study_fields import PUBLISHED, REAL, SIMULATED, StudyFields
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 FORMULA_SIGNS = ("=", "+", "-", "@")
 """What a text may not begin with in a file that a spreadsheet will open: it would be taken for a formula."""
@@ -73,6 +74,8 @@ def make_cells(rows: Sequence[Sequence[Any]]) -> np.ndarray:
     >>> make_cells([["a", ""], [1, 2, 3]]).tolist()
     [['a', None, None], [1, 2, 3]]
     """
+    import numpy as np
+
     cells = np.full((len(rows), max(map(len, rows), default=0)), None, dtype=object)
     for at, row in enumerate(rows):
         cells[at, : len(row)] = [

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from evalaid.base.errors import ReadingError
+from evalaid.reading.files.endings import DUCKDB, SQLITE
 from evalaid.reading.files.snapshot import fault, readable_name
 from evalaid.reading.words.vocabulary import pattern_of
 
@@ -22,9 +23,6 @@ MOST_ROWS = 2_000_000
 
 TABLE_OF = "::"
 """What stands between the name of a database and that of its table: ``file.duckdb::table``."""
-
-SQLITE = frozenset({".sqlite", ".sqlite3", ".db"})
-DUCKDB = frozenset({".duckdb", ".ddb"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,5 +235,3 @@ READERS: Mapping[str, Callable[[Path, str], DataFile]] = {
     **dict.fromkeys(DUCKDB, _duckdb),
 }
 """How a file's name ends -> how it is read."""
-
-DATA_FILES = frozenset(READERS)

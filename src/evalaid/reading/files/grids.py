@@ -11,12 +11,10 @@ from evalaid.reading.files.cells import cell_address, has_value, make_cells
 from evalaid.reading.files.containers import HTML, TEXT, kind_of
 from evalaid.reading.files.delimited import split
 from evalaid.reading.files.encodings import decode
+from evalaid.reading.files.endings import TEXTS, WORKBOOKS
 from evalaid.reading.files.markup import read_tables
 from evalaid.reading.files.snapshot import Limits, Snapshot, fault, take
 from evalaid.reading.files.workbooks import read_sheets
-
-WORKBOOKS = frozenset({".xlsx", ".xlsm", ".xls", ".ods"})
-TEXTS = frozenset({".csv", ".tsv", ".txt"})
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,8 @@ from evalaid.base.names import CODE, NAME
 from evalaid.base.periods import labels
 from evalaid.reading.files.cells import cell_place, column_number
 from evalaid.reading.files.digits import cells_in_western_digits
-from evalaid.reading.files.grids import TEXTS, WORKBOOKS, Grid, open_grids
+from evalaid.reading.files.endings import TEXTS, WORKBOOKS
+from evalaid.reading.files.grids import Grid, open_grids
 from evalaid.reading.files.snapshot import FAULT_COLUMNS
 from evalaid.reading.journal.decisions import (
     DECISION_COLUMNS,

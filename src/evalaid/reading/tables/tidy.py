@@ -16,9 +16,10 @@ import pandas as pd
 from evalaid.base.errors import ReadingError
 from evalaid.base.names import CODE, NAME
 from evalaid.reading.files.cells import make_cells
-from evalaid.reading.files.data_files import DATA_FILES, open_data_file, split_source
+from evalaid.reading.files.data_files import open_data_file, split_source
 from evalaid.reading.files.digits import cells_in_western_digits, in_western_digits
-from evalaid.reading.files.grids import TEXTS, WORKBOOKS, Grid, open_grids
+from evalaid.reading.files.endings import DATA_FILES
+from evalaid.reading.files.grids import Grid, open_grids
 from evalaid.reading.files.snapshot import Limits, fault, readable_name, take
 from evalaid.reading.journal.decisions import DECISION_COLUMNS, LEFT_OUT_COLUMNS
 from evalaid.reading.journal.layouts import FileLayout, TableLayout
@@ -29,9 +30,6 @@ from evalaid.reading.tables.typed_columns import FileFacts, type_columns
 from evalaid.reading.values.comparable_names import comparable, name_text
 from evalaid.reading.values.kinds import find_role, plain
 from evalaid.reading.values.total_words import FEW, is_total_word, totals_by_name
-
-KINDS = TEXTS | WORKBOOKS | DATA_FILES
-"""How the names of files end that may hold a tidy table."""
 
 
 @dataclass(frozen=True, eq=False)

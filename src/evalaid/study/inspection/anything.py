@@ -6,13 +6,14 @@ from pathlib import Path
 
 from evalaid.base.errors import EvalaidError, ReadingError
 from evalaid.base.names import START, UNIT
-from evalaid.reading.files.data_files import DATA_FILES, split_source
+from evalaid.reading.files.data_files import split_source
+from evalaid.reading.files.endings import DATA_FILES, KINDS
 from evalaid.reading.files.snapshot import readable_name
 from evalaid.reading.journal.layouts import FileLayout
 from evalaid.reading.records.record_columns import find_record_columns, plain_name
 from evalaid.reading.records.tallies import county_number
 from evalaid.reading.tables.tables import LayoutError
-from evalaid.reading.tables.tidy import KINDS, is_plainly_tidy, read_tidy
+from evalaid.reading.tables.tidy import is_plainly_tidy, read_tidy
 from evalaid.study.inspection.office_roster import RosterInspection, inspect_roster, name_columns
 from evalaid.study.inspection.office_table import TableInspection, inspect_table, refuse
 from evalaid.study.inspection.tidy_panel import Inspection, inspect_file

@@ -10,7 +10,8 @@ import pandas as pd
 from evalaid.base.errors import ReadingError
 from evalaid.base.names import CODE, HOSPITAL, NAME, START
 from evalaid.reading.files.cells import column_letters
-from evalaid.reading.files.grids import TEXTS, WORKBOOKS, open_grids
+from evalaid.reading.files.endings import TEXTS, WORKBOOKS
+from evalaid.reading.files.grids import open_grids
 from evalaid.reading.files.snapshot import readable_name
 from evalaid.reading.journal.decisions import DECISION_COLUMNS
 from evalaid.reading.journal.layouts import ColumnLayout, FileLayout, TableLayout

@@ -22,7 +22,8 @@ import pandas as pd
 from evalaid.base.errors import EvalaidError, StudyError
 from evalaid.base.names import COHORT
 from evalaid.base.project import LAYOUTS, OWN, list_studies, project_root, study_file
-from evalaid.reading.files.data_files import DUCKDB, SQLITE, open_data_file, split_source
+from evalaid.reading.files.data_files import open_data_file, split_source
+from evalaid.reading.files.endings import DUCKDB, SQLITE
 from evalaid.reading.files.snapshot import readable_name
 from evalaid.reading.records.identifiers import looks_like, mask
 from evalaid.study.inspection.treatment_columns import TREATED

@@ -226,10 +226,12 @@ def test_a_report_is_put_in_place_in_one_step_or_healed_at_the_next_start(tmp_pa
 
 
 @linux
-def test_what_a_notebook_detaches_ends_with_it(project):
+def test_what_a_notebook_detaches_and_its_own_folder_end_with_it(project):
     detach = "import subprocess, sys\nprint(subprocess.Popen(['sleep', '7777'], start_new_session=True).pid)"
-    write_notebook(project, (detach, SAMPLE))
-    pid = int(outputs(run_study(StudySpec(study="toy")).notebooks[0]).split()[0])
+    write_notebook(project, (f"{detach}\nprint(get_ipython().ipython_dir)", SAMPLE))
+    pid, home = outputs(run_study(StudySpec(study="toy")).notebooks[0]).split()
+    assert not Path(home).exists()
+    pid = int(pid)
     end = time.monotonic() + 30
     while alive(pid) and time.monotonic() < end:
         time.sleep(0.05)
@@ -312,9 +314,13 @@ def test_a_secret_of_the_environment_reaches_no_output(project, monkeypatch):
     monkeypatch.setenv("DATABASE_PASSWORD", "correct horse")
     write_notebook(project, ("import os\nprint(sorted(os.environ.values()))", SAMPLE))
     run = run_study(StudySpec(study="toy"))
+    assert "EVALAID" not in outputs(run.notebooks[0])
+    write_notebook(project, ("import os\nraise RuntimeError(str(os.environ))",))
+    with pytest.raises(NotebookError, match="RuntimeError: environ") as told:
+        run_study(StudySpec(study="toy"))
+    assert "correct horse" not in str(told.value)
     for path in (path for path in project.rglob("*") if path.is_file()):
         assert b"correct horse" not in path.read_bytes(), path
-    assert "EVALAID" not in outputs(run.notebooks[0])
 
 
 def test_generators_are_seeded_afresh_in_every_notebook(project):

@@ -16,7 +16,6 @@ import os
 import random
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -142,8 +141,8 @@ class Shell(InteractiveShell):
         )
 
 
-def serve(connection: Any, raw: IO[bytes]) -> None:
-    """Run cells until the connection closes; what bypasses Python's own streams goes to the file ``raw``."""
+def serve(connection: Any, raw: IO[bytes], home: str) -> None:
+    """Run cells until the connection closes; what bypasses Python's own streams goes to ``raw``, IPython's own files to the folder ``home``."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
@@ -172,25 +171,24 @@ def serve(connection: Any, raw: IO[bytes]) -> None:
         os.dup2(raw.fileno(), number)
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__ = streams  # type: ignore[assignment,misc]
     reseed()
-    with tempfile.TemporaryDirectory() as home:
-        shell = _open_shell(home, send)
-        _start_figures(shell)
-        while True:
-            try:
-                cell = json.loads(connection.recv_bytes())
-            except (EOFError, OSError):
-                return
-            result = shell.run_cell(cell["source"], store_history=True)
-            if os.getpid() == owner:
-                shell.events.trigger("post_execute")
-            for stream in streams:
-                stream.end_cell()
-            if os.getpid() != owner:  # the cells that follow are not for a fork
-                os._exit(0 if result.success else 1)
-            written = _take_raw(raw)
-            if written:
-                to_parent({"output_type": "stream", "name": "stdout", "text": written})
-            to_parent({"end": shell.execution_count - 1, "failed": not result.success})
+    shell = _open_shell(home, send)
+    _start_figures(shell)
+    while True:
+        try:
+            cell = json.loads(connection.recv_bytes())
+        except (EOFError, OSError):
+            return
+        result = shell.run_cell(cell["source"], store_history=True)
+        if os.getpid() == owner:
+            shell.events.trigger("post_execute")
+        for stream in streams:
+            stream.end_cell()
+        if os.getpid() != owner:  # the cells that follow are not for a fork
+            os._exit(0 if result.success else 1)
+        written = _take_raw(raw)
+        if written:
+            to_parent({"output_type": "stream", "name": "stdout", "text": written})
+        to_parent({"end": shell.execution_count - 1, "failed": not result.success})
 
 
 def reseed() -> None:

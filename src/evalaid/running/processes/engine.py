@@ -154,6 +154,8 @@ def _register(engine: str, tell: Tell) -> None:
     base: Any = ForkedEngine if engine == FORKED else NBClientEngine
 
     class Telling(base):
+        one_blas_thread = True  # as the environment of every process here says
+
         @classmethod
         def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> Any:
             tell(event="start", cells=len(nb_man.nb.cells))

@@ -20,7 +20,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from multiprocessing.connection import Connection, Pipe
-from typing import IO, Any, Self
+from typing import IO, Any, ClassVar, Self
 
 from nbformat import NotebookNode
 from papermill.engines import Engine, NBClientEngine
@@ -51,6 +51,8 @@ def can_fork() -> bool:
 class ForkedEngine(Engine):
     """Run the cells of a notebook in a forked child of this process."""
 
+    one_blas_thread: ClassVar[bool] = False  # whether linear algebra runs on one thread already
+
     @classmethod
     def execute_managed_notebook(
         cls, nb_man: Any, kernel_name: str, *, execution_timeout: float | None = None, **options: Any
@@ -60,9 +62,10 @@ class ForkedEngine(Engine):
             return NBClientEngine.execute_managed_notebook(
                 nb_man, kernel_name, execution_timeout=execution_timeout, **options
             )
-        use_one_blas_thread()
+        if not cls.one_blas_thread:
+            use_one_blas_thread()
         seconds = execution_timeout or options.get("timeout") or float("inf")
-        with tempfile.TemporaryFile(buffering=0) as raw, _Kernel(raw) as kernel:
+        with _Kernel() as kernel:
             for index, cell in enumerate(nb_man.nb.cells):
                 nb_man.cell_start(cell, index)
                 try:
@@ -82,10 +85,11 @@ class ForkedEngine(Engine):
 class _Kernel:
     """The forked child; leaving the context ends it and whatever it started."""
 
-    def __init__(self, raw: IO[bytes]) -> None:
-        self._raw = raw
-
     def __enter__(self) -> Self:
+        self._raw: IO[bytes] = tempfile.TemporaryFile(buffering=0)
+        self._home = tempfile.TemporaryDirectory(
+            ignore_cleanup_errors=True
+        )  # not the child's own: it is killed, and would leave it
         self.connection, child = Pipe()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -104,7 +108,7 @@ class _Kernel:
             self.connection.close()
             from evalaid.running.processes.cell_runner import serve
 
-            serve(connection, self._raw)
+            serve(connection, self._raw, self._home.name)
             code = 0
         except SystemExit as leave:
             code = leave.code if isinstance(leave.code, int) else 1
@@ -121,6 +125,8 @@ class _Kernel:
             os.kill(self.pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, 0)
+        self._home.cleanup()
+        self._raw.close()
 
     def messages(self, seconds: float) -> Iterator[dict[str, Any] | None]:
         """Yield what arrives until a cell has ended, and None now and then.

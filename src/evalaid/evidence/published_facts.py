@@ -282,20 +282,24 @@ class Facts:
     def _difference(self, one: Fact, other: Fact) -> tuple[Figure, int, str]:
         """Subtract, or take the published change when its own rounding says more."""
         figure = other.figure - one.figure
-        published = self.frame[
-            (self.frame["from_fact"] == one.fact_id)
-            & (self.frame["to_fact"] == other.fact_id)
-            & (self.frame["measure"] == "change")
-        ]
-        for fact_id in published["fact_id"]:
+        for fact_id in self._changes.get((one.fact_id, other.fact_id), ()):
             stated = self[fact_id].figure
             if abs(stated.value - figure.value) < _TOLERANCE and stated.width < figure.width:
                 return stated, self[fact_id].digits, f"published as {fact_id}"
         return figure, max(one.digits, other.digits), f"{other.fact_id} - {one.fact_id}"
 
     @cached_property
+    def _changes(self) -> Mapping[tuple[str, str], list[str]]:
+        """The published changes from one figure to another."""
+        found: dict[tuple[str, str], list[str]] = {}
+        changes = self.frame[self.frame["measure"] == "change"]
+        for one, other, fact_id in zip(changes["from_fact"], changes["to_fact"], changes["fact_id"], strict=True):
+            found.setdefault((one, other), []).append(fact_id)
+        return found
+
+    @cached_property
     def _facts(self) -> Mapping[str, Fact]:
-        rows = {str(row["fact_id"]): row for row in self.frame.to_dict("records")}
+        rows = {str(row["fact_id"]): row for row in self.frame.astype(object).to_dict("records")}
         figures: dict[str, Figure] = {}
         for fact_id in rows:
             _find_figure(fact_id, rows, figures, ())

@@ -123,7 +123,7 @@ def read_table(path: Path, patterns: Mapping[str, str], key: str, faults: Faults
     """
     if not path.is_file():
         raise FactsError(f"{path.name} is missing in folder '{path.parent.name}'. Restore the committed file.")
-    frame = pd.read_csv(path, dtype="str", keep_default_na=False, encoding="utf-8")
+    frame = pd.read_csv(path, dtype=object, keep_default_na=False, encoding="utf-8")  # cell by cell that is quickest
     if list(frame.columns) != list(patterns):
         absent = [name for name in patterns if name not in frame.columns]
         foreign = [name for name in frame.columns if name not in patterns]
@@ -131,7 +131,7 @@ def read_table(path: Path, patterns: Mapping[str, str], key: str, faults: Faults
         faults.add(path.name, f"columns are not the expected ones ({found})", f"{', '.join(patterns)} in this order")
         return pd.DataFrame(columns=list(patterns), dtype="str")
     _check_cells(frame, patterns, key, faults)
-    return frame
+    return frame.astype("str")
 
 
 def check_facts(frame: pd.DataFrame, programmes: Collection[str], faults: Faults) -> None:
@@ -143,6 +143,7 @@ def check_facts(frame: pd.DataFrame, programmes: Collection[str], faults: Faults
     >>> len(Facts.read("data/published").frame) > 167
     True
     """
+    frame = frame.astype(object)
     known = set(frame["fact_id"])
 
     def add(column: str, failing: pd.Series, fault: str, expected: str) -> None:

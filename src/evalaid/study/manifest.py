@@ -110,6 +110,7 @@ class Recorder:
     own_unit: str = ""  # that of the study's outcome, in its own words ("per 1,000")
     wait_for: Callable[[str], None] | None = None  # adds a number to the earlier ones when its notebook has recorded it
     used: dict[str, Number | None] = field(default_factory=dict)  # of the earlier ones; None: there is none
+    saved: bool = False
 
     def has(self, key: str) -> bool:
         """Return whether a number of that name was recorded, by this notebook or an earlier one of the same run."""
@@ -181,6 +182,7 @@ class Recorder:
             self.seed,
         )
         self.numbers[key] = number
+        self.saved = False
         return number
 
     def lookup(self, key: str) -> Number:
@@ -192,8 +194,9 @@ class Recorder:
 
     def save(self) -> None:
         """Write the numbers recorded so far to the notebook's file, when the notebook runs inside a study run."""
-        if self.path is not None:
+        if self.path is not None and not self.saved:
             write_json(self.path, [vars(number) for _, number in sorted(self.numbers.items())], indent=None)
+            self.saved = True
 
 
 def read_parts(paths: Iterable[Path]) -> dict[str, Number]:

@@ -10,6 +10,7 @@ import difflib
 import inspect
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Self
 
 from pydantic import ModelWrapValidatorHandler, ValidationError, ValidationInfo, model_validator
@@ -188,6 +189,7 @@ def field_names() -> tuple[str, ...]:
     return tuple(StudySpec.model_fields)
 
 
+@cache
 def _default(name: str) -> Any:
     return StudySpec.model_fields[name].get_default(call_default_factory=True)
 
@@ -199,8 +201,9 @@ def _is_default(name: str, value: Any) -> bool:
     return type(value) is type(_default(name)) and bool(value == _default(name))
 
 
-def _required() -> set[str]:
-    return {name for name, field in StudySpec.model_fields.items() if field.is_required()}
+@cache
+def _required() -> frozenset[str]:
+    return frozenset(name for name, field in StudySpec.model_fields.items() if field.is_required())
 
 
 def check_name(name: Any) -> str:

@@ -18,6 +18,7 @@ from evalaid.report.display.safe_text import csv_text
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure as Canvas
 
 DPI = 150
 # What the reader's machine draws letters with, wherever matplotlib wrote the font that it measured them by.
@@ -119,21 +120,37 @@ def _render(drawing: Drawing, frame: pd.DataFrame, look: Look) -> tuple[bytes, b
     import matplotlib as mpl
     import matplotlib.pyplot as plt
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     words = [str(item) for column in frame.select_dtypes(exclude="number") for item in frame[column].unique()]
     words += [look.outcome_label, look.units, look.clusters, *look.catalogue.words.values()]
-    svg, png = io.BytesIO(), io.BytesIO()
+    png = io.BytesIO()
     with mpl.rc_context(style_of("".join(words))):
         canvas, alt = drawing(frame, look)
         # Not savefig: it lays out and draws the whole figure once more before each format.
-        FigureCanvasSVG(canvas).print_svg(svg, metadata={"Date": None, "Creator": None})
+        svg = _draw_svg(canvas)
         if not look.narrow:
             canvas.set_layout_engine("none")
             canvas.set_dpi(DPI)
             FigureCanvasAgg(canvas).print_png(png, metadata={"Software": None})
         plt.close(canvas)
-    return _tidy_svg(svg.getvalue()), png.getvalue(), alt
+    return _tidy_svg(svg), png.getvalue(), alt
+
+
+def _draw_svg(canvas: Canvas) -> str:
+    """Lay a figure out and draw it, with one renderer for both: each measures every text of its own."""
+    from matplotlib.backends.backend_mixed import MixedModeRenderer
+    from matplotlib.backends.backend_svg import FigureCanvasSVG, RendererSVG
+
+    text, page, dpi = io.StringIO(), FigureCanvasSVG(canvas), canvas.dpi
+    canvas.set_dpi(page.fixed_dpi)
+    width, height = canvas.get_size_inches()
+    metadata, inch = {"Date": None, "Creator": None}, page.fixed_dpi
+    vectors = RendererSVG(width * inch, height * inch, text, image_dpi=dpi, metadata=metadata)
+    renderer: Any = MixedModeRenderer(canvas, width, height, dpi, vectors)
+    vars(page)["get_renderer"] = lambda: renderer  # what the layout measures with
+    canvas.draw(renderer)
+    renderer.finalize()
+    return text.getvalue()
 
 
 def _own_ids(text: str) -> str:
@@ -161,9 +178,9 @@ def _own_font(found: re.Match[str]) -> str:
     return f"font-size: {size}{slant}" + ("; font-weight: bold" if style.replace("italic", "").strip() else "")
 
 
-def _tidy_svg(svg: bytes) -> bytes:
+def _tidy_svg(svg: str) -> bytes:
     """Round coordinates, drop comments, and let the reader's own fonts draw the letters."""
-    text = _HEAD.sub("", svg.decode("utf-8"))
+    text = _HEAD.sub("", svg)
     text = _TAG.sub(lambda tag: _NUMBER.sub(_one_digit, tag.group()), text)  # never a number that the reader sees
     text = _FONT.sub(_own_font, text)
     text = _own_ids(text)

@@ -35,6 +35,7 @@ from evalaid.running.processes.execution import (
     count_processors,
     execute_notebook,
 )
+from evalaid.running.processes.nursery import FINISH
 from evalaid.study.earlier import expect_earlier, have_ended, is_waiting, same_as_used
 from evalaid.study.manifest import NUMBERS_FILE, USED, EarlierNumbersError, Manifest, hash_value, read_manifest
 from evalaid.study.reports import HASHES, OWN_FOLDER, PARTS, report_folder
@@ -263,7 +264,7 @@ class Making:
             "sources": [str(path) for path in notebooks],
             "outputs": self._outputs,
         }
-        changed = call_apart("evalaid.running.steps:finish", arguments, self.halt)
+        changed = call_apart(FINISH, arguments, self.halt)
         if changed:
             raise StudyError(
                 f"Data file changed on disk during the run: {', '.join(changed)}. The run is not accepted, because its "

@@ -9,6 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from statsmodels.regression.linear_model import WLS
+from statsmodels.tools.sm_exceptions import SingularMatrixWarning
 
 from evalaid.base.effect_columns import ESTIMATE, STD_ERROR
 from evalaid.base.errors import EvalaidError, reason_of
@@ -57,9 +59,6 @@ def check_with_dummies(design: Design) -> pd.DataFrame:
 
 def _both_sides(design: Design, method: str) -> Iterator[tuple[str, Floats, Floats]]:
     """Yield estimates and clustered errors of the package and of statsmodels, for the coefficients that both identify."""
-    from statsmodels.regression.linear_model import WLS
-    from statsmodels.tools.sm_exceptions import SingularMatrixWarning
-
     effects = estimate(design, method)
     moved = effects.cells["reason"].eq("").to_numpy() & ~np.isnan(effects.value)
     table = infer(effects, vcov="reference")[moved]

@@ -9,9 +9,10 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import os
 import re
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -23,7 +24,7 @@ PACKAGE = Path(__file__).parents[2]
 _TOP = PACKAGE.name
 _IMPORT = re.compile(rf"^[ \t]*((?:from|import) {_TOP}\b(?:[^\n(]*\([^)]*\)|[^\n]*))", re.MULTILINE)
 _OF_PAGES = {".css", ".html", ".js"}
-_NO_SOURCE = {".pyc", ".pyo"}
+_BYTE_CODE = (".pyc", ".pyo")
 
 
 def hash_files(paths: Iterable[Path], root: Path) -> str:
@@ -38,7 +39,22 @@ def hash_files(paths: Iterable[Path], root: Path) -> str:
 
 def package_files() -> list[Path]:
     """Return the files of this package."""
-    return [path for path in PACKAGE.rglob("*") if path.is_file() and path.suffix not in _NO_SOURCE]
+    return [Path(entry.path) for entry in _entries(PACKAGE)]
+
+
+def package_state() -> dict[str, tuple[int, int]]:
+    """Return when each file of this package was last written, and its size: that shows in a moment whether one changed."""
+    return {entry.path: (entry.stat().st_mtime_ns, entry.stat().st_size) for entry in _entries(PACKAGE)}
+
+
+def _entries(folder: Path | str) -> Iterator[os.DirEntry[str]]:
+    """Yield the files below a folder, byte code left out."""
+    for entry in os.scandir(folder):
+        if not entry.is_dir():
+            if not entry.name.endswith(_BYTE_CODE):
+                yield entry
+        elif entry.name != "__pycache__":
+            yield from _entries(entry.path)
 
 
 def hash_package() -> str:
@@ -56,7 +72,7 @@ def hash_closure(notebook: Path) -> str:
 def modules_of(notebook: Path) -> set[str]:
     """Return the modules of this package that a notebook imports, directly or not, inside functions or not."""
     known, found = _modules(), set[str]()
-    waiting = list(_imported_by_notebook(notebook))
+    waiting = list(imported_by_notebook(notebook))
     if _front_used(waiting, known):
         return set(known)
     while waiting:
@@ -82,7 +98,8 @@ def _modules() -> Mapping[str, Path]:
     return names
 
 
-def _imported_by_notebook(notebook: Path) -> set[str]:
+def imported_by_notebook(notebook: Path) -> set[str]:
+    """Return the names of this package that the cells of a notebook import."""
     try:
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
         sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]

@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar, Protocol
 from evalaid.base import errors
 from evalaid.base.errors import EvalaidError, NotebookError
 from evalaid.base.project import project_root
-from evalaid.running.kept.closure import hash_package
+from evalaid.running.kept.closure import package_state
 from evalaid.running.processes.engine import FORKED, PLAIN, Job
 from evalaid.running.processes.nursery import READY
 from evalaid.study.reports import NOTEBOOK, RUN_FOLDER
@@ -285,7 +285,7 @@ class _Warm:
     _retired: ClassVar[list[_Warm]] = []  # of a package that changed: what they run goes on
     _lock = threading.Lock()
 
-    def __init__(self, package: str) -> None:
+    def __init__(self, package: Mapping[str, tuple[int, int]]) -> None:
         self.package, self._jobs = package, 0
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the process)
@@ -303,7 +303,7 @@ class _Warm:
     @classmethod
     def find(cls) -> _Warm:
         """Return the current warm process, or a new one."""
-        package, current = hash_package(), cls._current
+        package, current = package_state(), cls._current
         if current is None or current.package != package or not current.alive():
             if current is not None:
                 cls._retired.append(current)

@@ -17,22 +17,24 @@ import select
 import signal
 import socket
 import time
+from functools import cache
+from pathlib import Path
 
 from evalaid.running.processes.engine import Job, carry_out, leave_on_request, prepare_imports, teller
 from evalaid.running.processes.mortal import adopt_orphans, die_with, list_children
 
 LONGEST = 1 << 17  # bytes of a message
 READY = b"ready"
-# Heavy and used in every study; a library that is missing here is imported by the notebook that needs it.
+FINISH = "evalaid.running.steps:finish"
+# Heavy and used by every notebook; a library that is missing here is imported by the first that needs it.
 WARM = (
-    "papermill", "nbclient", "IPython.core.completer", "IPython.core.interactiveshell", "IPython.core.magics",
+    "papermill", "nbclient", "IPython.core.application", "IPython.core.completer", "IPython.core.completerlib", "IPython.core.interactiveshell",
+    "IPython.core.magics", "IPython.core.oinspect",
     "matplotlib_inline.backend_inline", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg",
     "matplotlib.pyplot", "numpy", "pandas", "scipy.linalg", "scipy.optimize", "scipy.sparse.linalg", "scipy.stats", "ruamel.yaml", "seaborn",
-    "statsmodels.regression.linear_model",
-    "evalaid.running.processes.cell_runner", "evalaid.running.processes.forked_engine", "evalaid.running.steps",
+    "evalaid.running.processes.cell_runner", "evalaid.running.processes.forked_engine",
 )  # fmt: skip
 _SECONDS_TO_LEAVE = 10
-_IDLE = 300  # milliseconds without a message after which what nobody waits for yet is done
 
 
 class Nursery:
@@ -47,13 +49,8 @@ class Nursery:
         poller = select.poll()
         poller.register(self._driver, select.POLLIN)
         poller.register(wake, select.POLLIN)
-        idle: int | None = _IDLE
         while True:
-            found = poller.poll(idle)
-            if not found:
-                idle = None
-                _rehearse_pages()
-            for number, _ in found:
+            for number, _ in poller.poll():
                 if number == wake:
                     os.read(wake, 4096)
                 elif not self._take_message():
@@ -89,6 +86,7 @@ class Nursery:
         return True
 
     def _start(self, number: int, job: Job, events: int) -> None:
+        _make_ready(job)
         parent = os.getpid()
         process = os.fork()
         if process:
@@ -122,6 +120,24 @@ class Nursery:
             os.waitpid(left, os.WNOHANG)
 
 
+def _make_ready(job: Job) -> None:
+    """Do, once for all, what this job and others like it would each do: import what it names, read the file of its study.
+
+    What is wrong with any of it the job itself says.
+    """
+    from evalaid.base.project import in_project, read_study_file, study_file
+    from evalaid.running.kept.closure import imported_by_notebook
+
+    with contextlib.suppress(Exception):
+        for name in {job.call} if job.call else imported_by_notebook(Path(job.source)):
+            pkgutil.resolve_name(name)
+    with contextlib.suppress(Exception), in_project(Path(job.folder)):
+        read_study_file(study_file(job.parameters["study"]))
+    if job.call == FINISH:
+        _prepare_pages()
+    gc.freeze()  # pages that are never written to stay shared
+
+
 def _become_child(parent: int) -> None:
     from evalaid.running.processes.cell_runner import reseed
 
@@ -148,12 +164,8 @@ def warm() -> None:
     for name in WARM:
         with contextlib.suppress(Exception):
             importlib.import_module(name)
-    for package in ("evalaid.report", "evalaid.did"):
-        for found in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
-            with contextlib.suppress(Exception):
-                importlib.import_module(found.name)
     _rehearse()
-    gc.freeze()  # pages that are never written to stay shared
+    gc.freeze()
     gc.enable()
 
 
@@ -171,13 +183,13 @@ def _rehearse() -> None:
         pandera.DataFrameSchema({}).validate(pd.DataFrame())
 
 
-def _rehearse_pages() -> None:
-    """Do, while notebooks run, what the first report would wait for."""
+@cache
+def _prepare_pages() -> None:
+    """Do what every report would wait for."""
     with contextlib.suppress(Exception):
         from evalaid.report.site.pages import prepare_pages
 
         prepare_pages()
-    gc.freeze()
 
 
 def main() -> None:
@@ -200,6 +212,7 @@ def main() -> None:
         nursery.serve(wake)
     finally:
         nursery.end_all()
+    os._exit(0)  # nothing is left to be put in order but memory
 
 
 if __name__ == "__main__":

@@ -376,8 +376,11 @@ def test_estimates_without_a_part_have_the_errors_of_the_main_one(shanghai):
     ("intervals", "said"),
     [
         ([(1.0, 3.0)] * 5, ""),
-        ([(1.0, 3.0), (-0.1, 3.9), (1.0, 3.0), (-0.2, 4.0), (1.0, 3.0)], " Without period 1, period 3: reaches zero."),
-        ([(-0.1, 3.9)] * 4 + [(1.0, 3.0)], " Without 4 of the 5 parts: reaches zero."),
+        (
+            [(1.0, 3.0), (-0.1, 3.9), (1.0, 3.0), (-0.2, 4.0), (1.0, 3.0)],
+            " The answer without period 1, period 3: reaches zero.",
+        ),
+        ([(-0.1, 3.9)] * 4 + [(1.0, 3.0)], " The answer without 4 of the 5 parts: reaches zero."),
     ],
 )
 def test_parts_behind_the_answer_are_named(shanghai, intervals, said):

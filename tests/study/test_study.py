@@ -243,7 +243,7 @@ def test_a_sample_that_cannot_be_made_says_why(project, changes, words):
 def test_a_link_file_must_name_every_unit_once(project):
     groups = toy_frame()[["county"]].drop_duplicates().assign(area="P")
     groups.iloc[1:].to_csv(project / "data" / "link.csv", index=False)
-    with pytest.raises(StudyError, match=r"1 unit\(s\) of the panel are not in data/link.csv: C00"):
+    with pytest.raises(StudyError, match=r"1 unit of the panel is not in data/link.csv: C00"):
         load_frame(StudySpec(study="toy").change({"link": "data/link.csv"}))
     twice = groups.iloc[[0, *range(12)]]
     twice.to_csv(project / "data" / "link.csv", index=False)

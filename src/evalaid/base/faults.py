@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from evalaid.base.errors import EvalaidError
+from evalaid.base.texts import counted
 
 SHOWN = 3
 """How many failing rows of each kind a message spells out; ``rows`` of the error has all of them."""
@@ -50,7 +51,7 @@ class Faults:
                 }
             )
         )
-        where = "" if rows is None else f"{count:,} row{'s' if count > 1 else ''}: "
+        where = "" if rows is None else f"{counted(count, 'row')}: "
         self._lines.append(f"- {where}{fault} (column {column!r}). Expected {expected}.")
         if not detail and rows is not None:
             frame = self._frames[-1].head(SHOWN)
@@ -81,7 +82,7 @@ class Faults:
 
         """
         kinds = len(self._frames)
-        head = f"The {table} cannot be used: {kinds} kind{'s' if kinds > 1 else ''} of fault{'s' if kinds > 1 else ''}."
+        head = f"The {table} cannot be used: {counted(kinds, 'kind of fault', 'kinds of faults')}."
         return "\n".join([head, *self._lines])
 
     def raise_if_any(self, error: type[EvalaidError], table: str) -> None:

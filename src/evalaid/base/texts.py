@@ -25,3 +25,25 @@ def one_line(text: object) -> str:
     'no cluster is treated'
     """
     return " ".join(str(text).split())
+
+
+def noun(count: int, one: str, several: str = "") -> str:
+    """Return the singular for one thing, the plural for none or several.
+
+    Examples
+    --------
+    >>> noun(1, "event time"), noun(2, "event time"), noun(2, "is", "are")
+    ('event time', 'event times', 'are')
+    """
+    return one if count == 1 else several or f"{one}s"
+
+
+def counted(count: int, one: str, several: str = "") -> str:
+    """Return a number with its noun.
+
+    Examples
+    --------
+    >>> counted(1, "unit"), counted(1200, "unit has", "units have")
+    ('1 unit', '1,200 units have')
+    """
+    return f"{count:,} {noun(count, one, several)}"

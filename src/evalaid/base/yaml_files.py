@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from evalaid.base.errors import StudyError
+from evalaid.base.texts import counted
 
 Path = tuple[str | int, ...]
 
@@ -81,7 +82,7 @@ def parse_yaml(text: str, shown: str) -> YamlFile:
         raise StudyError(f"{shown} is nested too deeply.") from None
     if reader.faults:
         listed = "; ".join(reader.faults)
-        raise StudyError(f"{shown} has {len(reader.faults)} fault(s): {listed}.")
+        raise StudyError(f"{shown} has {counted(len(reader.faults), 'fault')}: {listed}.")
     return YamlFile(value, MappingProxyType(reader.lines))
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 from evalaid.base.errors import RosterError
 from evalaid.base.months import MONTHS, PER_YEAR, Calendar, PeriodKind, read_kind
 from evalaid.base.periods import containing_period, first_day, label, parse_periods
+from evalaid.base.texts import counted
 from evalaid.programme.roster import Roster
 
 RULES = ("containing_period", "first_full_period", "part_of_period")
@@ -204,7 +205,7 @@ def _list_notes(roster: Roster, first: pd.DataFrame, kind: str) -> tuple[str, ..
     notes = []
     imprecise = first["start_precision"].value_counts().drop("day", errors="ignore")
     for precision, count in imprecise.items():
-        known = f"{count} unit{'s' * (count > 1)} with a start"
+        known = f"{counted(count, 'unit')} with a start"
         if precision not in _MONTHS:
             said = {"about": "stated as about a time", "range": "stated as a range of time"}.get(
                 str(precision), "known to a part of a year or month only"
@@ -216,11 +217,9 @@ def _list_notes(roster: Roster, first: pd.DataFrame, kind: str) -> tuple[str, ..
             assumed += f", though the start may lie in a later {kind}"
         notes.append(f"{known} known to the {precision} only: {assumed}")
     if len(several := roster.several_hospitals):
-        notes.append(
-            f"{len(several)} unit{'s' * (len(several) > 1)} with more than one partnership: the earliest start counts"
-        )
+        notes.append(f"{counted(len(several), 'unit')} with more than one partnership: the earliest start counts")
     if len(ended := roster.ended):
         notes.append(
-            f"{len(ended)} partnership{'s' * (len(ended) > 1)} ended: the units count as treated after the end, too (see .ended)"
+            f"{counted(len(ended), 'partnership')} ended: the units count as treated after the end, too (see .ended)"
         )
     return tuple(notes)

@@ -13,6 +13,7 @@ from evalaid.base.errors import StudyError
 from evalaid.base.names import FIRST_TREATED, PARTLY_TREATED, TREATED_PART
 from evalaid.base.periods import parse_periods
 from evalaid.base.project import project_root
+from evalaid.base.texts import counted
 from evalaid.did.panel.design import Design, diagnose
 from evalaid.programme.cohorts import Assignment, assign_cohorts
 from evalaid.programme.roster import Roster, roster_of
@@ -384,7 +385,8 @@ def _join(frame: pd.DataFrame, link: pd.DataFrame, spec: StudySpec) -> pd.DataFr
     twice = link[link[spec.unit].duplicated(keep=False)]
     if len(twice):
         raise StudyError(
-            f"{spec.link} has {twice[spec.unit].nunique()} unit(s) in more than one row; one is expected.", rows=twice
+            f"{spec.link} has {counted(twice[spec.unit].nunique(), 'unit')} in more than one row; one is expected.",
+            rows=twice,
         )
     new = [spec.unit, *(column for column in link.columns if column not in frame)]
     joined = frame.merge(link[new], on=spec.unit, how="left", validate="many_to_one", indicator="_found")
@@ -392,7 +394,8 @@ def _join(frame: pd.DataFrame, link: pd.DataFrame, spec: StudySpec) -> pd.DataFr
     if len(without):
         some = ", ".join(map(str, without[spec.unit].unique()[:3]))
         raise StudyError(
-            f"{without[spec.unit].nunique()} unit(s) of the panel are not in {spec.link}: {some}, ...", rows=without
+            f"{counted(without[spec.unit].nunique(), 'unit of the panel is', 'units of the panel are')} not in {spec.link}: {some}, ...",
+            rows=without,
         )
     return joined.drop(columns="_found")
 

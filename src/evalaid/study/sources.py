@@ -17,6 +17,7 @@ import pandas as pd
 
 from evalaid.base.errors import DAMAGED, EvalaidError, StudyError
 from evalaid.base.project import LAYOUTS, PUBLISHED, REPORTS, project_root
+from evalaid.base.texts import noun
 from evalaid.evidence.claims.published_claims import Claims
 from evalaid.reading.journal.layouts import FileLayout
 from evalaid.reading.rosters.rosters import Partnerships, read_partnerships
@@ -117,7 +118,9 @@ def hash_data(files: Iterable[str]) -> dict[str, str]:
     files = list(files)
     missing = [name for name in files if not (root / name).is_file()]
     if missing:
-        raise StudyError(f"Data file(s) not found: {', '.join(missing)}. Restore them or correct the study's file.")
+        raise StudyError(
+            f"{noun(len(missing), 'Data file')} not found: {', '.join(missing)}. Restore them or correct the study's file."
+        )
     return {
         name: _hash_numbers(root / name) if name.endswith(NUMBERS_FILE) else hash_file(root / name) for name in files
     }

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from evalaid.base.errors import StudyError
+from evalaid.base.texts import counted
 from evalaid.base.yaml_files import Path, YamlFile
 from evalaid.reading.files.endings import KINDS
 from evalaid.study.entries import MUST, SAID
@@ -29,7 +30,7 @@ class FaultyStudyError(StudyError):
         for path, text in faults:
             line = file.line_of(path)
             listed.append(f"{text} ({shown}, line {line})" if line else text)
-        super().__init__(f"The study '{study}' has {len(listed)} fault(s): " + "; ".join(listed) + ".")
+        super().__init__(f"The study '{study}' has {counted(len(listed), 'fault')}: " + "; ".join(listed) + ".")
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> list[Fault]:

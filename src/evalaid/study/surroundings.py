@@ -7,6 +7,7 @@ import pandas as pd
 from evalaid.base.errors import StudyError
 from evalaid.base.names import FIRST_TREATED
 from evalaid.base.periods import parse_periods
+from evalaid.base.texts import counted
 from evalaid.did.panel.design import Design
 from evalaid.study.sample import ALL_GROUPS, load_frame, period_kind, roster_units
 from evalaid.study.sources import need_columns, read_file
@@ -74,7 +75,7 @@ def load_all_groups(spec: StudySpec) -> pd.Series | None:
     twice = found[found[spec.unit].duplicated(keep=False)]
     if len(twice):
         raise StudyError(
-            f"robustness.groups: {twice[spec.unit].nunique()} unit(s) have several values of '{column}'; one is expected.",
+            f"robustness.groups: {counted(twice[spec.unit].nunique(), 'unit has', 'units have')} several values of '{column}'; one is expected.",
             rows=twice,
         )
     return found.set_index(spec.unit)[column]

@@ -157,7 +157,7 @@ def test_inside_and_outside_swap_when_the_counts_do():
 
 
 ZERO = (
-    "has no value where nobody is treated {where}; 1 observation(s) are there, for example C000 in 1. Leave these units out, or "
+    "has no value where nobody is treated {where}; 1 observation is there, for example C000 in 1. Leave these units out, or "
     "take the count as the outcome and use etwfe with family='poisson', which takes zeros."
 )
 

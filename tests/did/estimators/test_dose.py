@@ -138,7 +138,7 @@ def test_slopes_are_unbiased_and_intervals_cover():
 @pytest.mark.parametrize(
     ("change", "options", "text"),
     [
-        (lambda f: f.assign(experts=f["experts"] + f["quarter"]), {}, "varies over time in 60 treated unit(s)"),
+        (lambda f: f.assign(experts=f["experts"] + f["quarter"]), {}, "varies over time in 60 treated units"),
         (lambda f: f.assign(experts=0.0), {}, "is zero for all 60 treated units, so there are no doses to compare"),
         (
             lambda f: f.assign(experts=f["experts"].where(f["county"] != "C040", 0.0)),
@@ -148,15 +148,15 @@ def test_slopes_are_unbiased_and_intervals_cover():
         (
             lambda f: f.assign(experts=f["experts"].clip(upper=1)),
             {},
-            "1 distinct dose(s) cannot carry a curve of degree 1",
+            "1 distinct dose cannot carry a curve of degree 1",
         ),
         (
             lambda f: f.assign(experts=f["experts"].where(~f["county"].isin(["C003", "C007"]), 2.0)),
             {},
-            "2 never-treated unit(s) have a positive dose, for example C003, C007, and would serve as untreated comparison",
+            "2 never-treated units have a positive dose, for example C003, C007, and would serve as untreated comparison",
         ),
         (lambda f: f, {"degree": 9}, "degree=9 found, 1, 2 or 3 expected"),
-        (lambda f: f, {"dose": "beds"}, "unknown covariate(s) 'beds'"),
+        (lambda f: f, {"dose": "beds"}, "unknown covariate 'beds'"),
     ],
 )
 def test_doses_that_cannot_be_used_are_named(change, options, text):

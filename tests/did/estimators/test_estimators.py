@@ -317,10 +317,10 @@ def test_two_comparison_units_carry_a_synthetic_comparison():
         ("callaway_santanna", {"comparision": "never_treated"}, "(did you mean 'comparison'?)"),
         ("callaway_santanna", {"comparison": "treated"}, "allowed: 'not_yet_treated', 'never_treated'"),
         ("callaway_santanna", {"base_period": "first", "draws": 1}, "unknown option 'draws'"),
-        ("twfe", {"covariates": ("gdp",)}, "unknown covariate(s) 'gdp'; the design has 'share_65'"),
+        ("twfe", {"covariates": ("gdp",)}, "unknown covariate 'gdp'; the design has 'share_65'"),
         ("callaway_santanna", {"anticipation": -1}, "anticipation=-1 found"),
         ("imputation", {"anticipation": -1}, "anticipation=-1 found"),
-        ("two_by_two", {"before": (99,)}, "period(s) 99 are not in the panel, which has 1, 2"),
+        ("two_by_two", {"before": (99,)}, "period 99 is not in the panel, which has 1, 2"),
     ],
 )
 def test_options_that_do_not_exist_are_named(method, options, text):

@@ -69,8 +69,8 @@ def test_the_jackknife_follows_the_scale():
     ("scale", "share", "text"),
     [
         ("logit", 0.5, "scale='logit' is not a choice; choose share, log_odds, log_outflow, log_inside, log_outside."),
-        ("log_odds", 0.0, "has no value at shares of 0 or 1; 1 observation(s) are there, for example C000 in 1"),
-        ("log_outflow", 1.0, "has no value at shares of 1; 1 observation(s) are there"),
+        ("log_odds", 0.0, "has no value at shares of 0 or 1; 1 observation is there, for example C000 in 1"),
+        ("log_outflow", 1.0, "has no value at shares of 1; 1 observation is there"),
     ],
 )
 def test_scales_that_do_not_fit_are_refused(scale, share, text):

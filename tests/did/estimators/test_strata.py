@@ -167,7 +167,7 @@ def test_treated_units_without_comparison_in_their_stratum_are_named(method):
     alone = (frame["region"] == "west") & frame["cohort"].ne(4)
     found = ea.estimate(diagnose(frame[~alone], stratum="region"), method)
     reasons = found.select(cohort=4, period=5).cells["reason"]
-    assert "treated unit(s) in those of the 3 strata that have no comparison" in reasons[0]
+    assert "treated units in those of the 3 strata that have no comparison" in reasons[0]
     rest = ea.estimate(diagnose(frame[frame["region"] != "west"], stratum="region"), method)
     np.testing.assert_allclose(found.select(cohort=4).value, rest.select(cohort=4).value, atol=DENSE)
 

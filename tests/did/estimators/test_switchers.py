@@ -89,7 +89,7 @@ def test_four_units_by_hand():
     assert cells[2021, 2021] == pytest.approx(-((4 - 6) - (8 - 6.5)))
     normalised = ea.estimate(design, "dcdh", effect="normalised").tidy().set_index(["cohort", "period"])["estimate"]
     assert normalised[2020, 2021] == pytest.approx(3 / 2)
-    assert "cohorts are first changes of 'd': raised first in 1 unit(s), lowered in 1" in design.notes[0]
+    assert "cohorts are first changes of 'd': raised first in 1 unit, lowered in 1" in design.notes[0]
 
 
 @pytest.mark.parametrize("seed", range(3))

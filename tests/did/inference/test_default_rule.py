@@ -300,9 +300,7 @@ def test_a_column_of_the_panel_is_no_series_by_unit(ask, dropped):
         "leverage": lambda: ea.leverage(effects, column, row=0),
         "honest": lambda: ea.honest(effects, m=0, cluster=column),
     }
-    with pytest.raises(
-        ea.EvalaidError, match=r"is not a Series by unit: its index holds \d+ number\(s\) that are no unit"
-    ):
+    with pytest.raises(ea.EvalaidError, match=r"is not a Series by unit: its index holds \d+ numbers that are no unit"):
         calls[ask]()
 
 

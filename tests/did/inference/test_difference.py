@@ -156,8 +156,8 @@ def test_what_cannot_be_subtracted_is_said_all_at_once(pair):
         ea.difference(a, replace(coarser, scale="number"))
     for text in (
         "the first is in the scale 'share', the second in 'number'; estimate both on one scale",
-        "60 unit(s) are in other clusters, for example C",
-        "the cells have no label in common (15 cell(s) by event_time; 3 cell(s) by cohort); aggregate both in the same way",
+        "60 units are in other clusters, for example C",
+        "the cells have no label in common (15 cells by event_time; 3 cells by cohort); aggregate both in the same way",
     ):
         assert text in str(caught.value)
 

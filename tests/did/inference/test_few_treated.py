@@ -101,7 +101,7 @@ def test_sizes_come_from_total_counts_or_weights_of_the_design():
     for other in found[1:]:
         pd.testing.assert_frame_equal(found[0], other)
     note = ea.few_treated(look(frame, weight="beds"), kind="ferman_pinto")["note"].iloc[0]
-    assert "1 treated unit(s) are smaller or larger than every comparison unit" in note
+    assert "1 treated unit is smaller or larger than every comparison unit" in note
     assert "design's weights are not used in the estimate" in note
 
 
@@ -195,7 +195,7 @@ FAULTS = [
     ({"kind": "ferman_pinto", "size": "nurses"}, "size='nurses': the table has no such column"),
     (
         {"kind": "ferman_pinto", "size": "zero"},
-        "size: 10 unit(s) have a size that is no positive number, for example u00",
+        "size: 10 units have a size that is no positive number, for example u00",
     ),
 ]
 

@@ -292,7 +292,7 @@ def test_simultaneous_bands_are_wider_and_one_row_needs_none(event):
         ({"level": 95}, "level=95 found; a coverage between 0 and 1 is expected"),
         ({"vcov": "multiplier", "draws": 0}, "draws=0 found"),
         ({"vcov": "multiplier", "weights": "gauss"}, "weights='gauss' is not a choice; choose rademacher, mammen"),
-        ({"cluster": pd.Series({"C001": 1})}, "59 unit(s) have no cluster label, for example"),
+        ({"cluster": pd.Series({"C001": 1})}, "59 units have no cluster label, for example"),
     ],
 )
 def test_errors_say_what_to_do(event, options, text):

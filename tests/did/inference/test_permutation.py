@@ -313,10 +313,10 @@ FAULTS = [
     ({"seed": -1}, "seed=-1 found; an integer that is not negative"),
     ({"level": 95}, "level=95 found; a coverage between 0 and 1 is expected"),
     ({"strata": "province"}, "strata='province': the table has no such column; it has county, year"),
-    ({"strata": "year"}, "strata='year' varies within 8 unit(s), for example u0, u1"),
-    ({"strata": pd.Series([1, 2], ["u0", "u0"])}, "strata varies within 1 unit(s), for example u0; one value per unit"),
+    ({"strata": "year"}, "strata='year' varies within 8 units, for example u0, u1"),
+    ({"strata": pd.Series([1, 2], ["u0", "u0"])}, "strata varies within 1 unit, for example u0; one value per unit"),
     ({"strata": "county"}, "Re-assignment is impossible: all units of every stratum (u0, u1, u2"),
-    ({"strata": pd.Series({"u0": 1})}, "strata: 7 unit(s) have no label, for example u1, u2"),
+    ({"strata": pd.Series({"u0": 1})}, "strata: 7 units have no label, for example u1, u2"),
     (
         {"strata": "own"},
         "Re-assignment is impossible: all units of every stratum (u0, u1, u2, u3, u4, ...) are of one cohort",
@@ -341,7 +341,7 @@ def test_strata_of_one_cohort_are_named_and_strata_through_clusters_refused():
     assert "1 strata add nothing, all of their units are of one cohort: far" in found.note
     assert found.n_assignments == 15
     frame["prefecture"] = np.repeat(["a", "a", "b", "b", "c", "c", "d", "d"], 2)
-    with pytest.raises(InferenceError, match=r"4 cluster\(s\) lie in several strata, for example a, b"):
+    with pytest.raises(InferenceError, match=r"4 clusters lie in several strata, for example a, b"):
         ea.randomize(look(frame, cluster="prefecture"), "twfe", strata="region")
 
 

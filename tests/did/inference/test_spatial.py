@@ -160,12 +160,12 @@ def faulty(coordinates: pd.DataFrame, **changes) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("break_it", "options", "text"),
     [
-        (lambda c: c.iloc[2:], {}, "2 unit(s) have no lat or lon, for example"),
-        (lambda c: faulty(c, lon=(3, np.nan)), {}, "1 unit(s) have no lat or lon"),
-        (lambda c: pd.concat([c, c.iloc[:1]]), {}, "1 unit(s) have several rows"),
+        (lambda c: c.iloc[2:], {}, "2 units have no lat or lon, for example"),
+        (lambda c: faulty(c, lon=(3, np.nan)), {}, "1 unit has no lat or lon"),
+        (lambda c: pd.concat([c, c.iloc[:1]]), {}, "1 unit has several rows"),
         (lambda c: c.set_axis(["lon", "lat"], axis=1), {}, "lat and lon look swapped"),
         (lambda c: c * 10_000, {}, "degrees are expected, not projected coordinates"),
-        (lambda c: faulty(c, lon=(5, 200.0)), {}, "1 unit(s) are at no place on the globe"),
+        (lambda c: faulty(c, lon=(5, 200.0)), {}, "1 unit is at no place on the globe"),
         (lambda c: c.rename(columns={"lon": "lng"}), {}, "no column 'lon'; the columns are 'lat', 'lng'"),
         (lambda c: c, {"cutoff_km": None}, "cutoff_km=None found; a distance in km of 0 or more"),
         (lambda c: c, {"cutoff_km": -1}, "cutoff_km=-1 found"),
@@ -184,7 +184,7 @@ def test_all_faults_of_the_coordinates_are_said_at_once_with_their_rows(effects,
     broken = faulty(coordinates.iloc[1:], lat=(4, 120.0))
     with pytest.raises(InferenceError) as caught:
         ea.infer_spatial(effects, broken)
-    for text in ("cutoff_km=None", "1 unit(s) have no lat", "at no place on the globe"):
+    for text in ("cutoff_km=None", "1 unit has no lat", "at no place on the globe"):
         assert text in str(caught.value)
     assert len(caught.value.rows) == 2
 
@@ -193,7 +193,7 @@ def test_all_faults_of_the_coordinates_are_said_at_once_with_their_rows(effects,
     ("break_it", "options", "text"),
     [
         (lambda p: p.set_axis(["a", "b"], axis=1), {}, "no column 'unit' and 'neighbour'; the columns are 'a', 'b'"),
-        (lambda p: p.assign(neighbour=None), {}, "59 pair(s) lack a place"),
+        (lambda p: p.assign(neighbour=None), {}, "59 pairs lack a place"),
         (
             lambda p: p.map(lambda name: int(name[1:])),
             {},

@@ -87,10 +87,10 @@ def test_a_long_column_is_read_once_a_unit(effects, groupings):
             lambda one, other: (one, pd.concat({1: other}, names=["quarter"])),
             "Grouping 2 ('hospital') is indexed by 2 labels, not by unit. Clustering by period is not possible",
         ),
-        (lambda one, other: (one.iloc[1:], other), "1 unit(s) have no cluster label"),
+        (lambda one, other: (one.iloc[1:], other), "1 unit has no cluster label"),
         (
             lambda one, other: (pd.concat([one, one.iloc[:1] + "x"]), other),
-            "1 unit(s) have several cluster labels, for example",
+            "1 unit has several cluster labels, for example",
         ),
         (lambda one, _: (one, one.map(lambda _: "all")), "Only one cluster"),
     ],

@@ -500,5 +500,5 @@ def test_clusters_that_split_a_unit_are_refused():
     effects = few(4, 8)
     units = effects.population.units
     twice = pd.Series(np.arange(24) % 5, index=units.append(units))
-    with pytest.raises(InferenceError, match=r"12 unit.s. have several cluster labels, for example C000"):
+    with pytest.raises(InferenceError, match=r"12 units have several cluster labels, for example C000"):
         ea.wild_bootstrap(effects, cluster=twice)

@@ -94,7 +94,7 @@ def test_the_effect_is_found_when_the_reaction_is_stated_and_missed_when_it_is_n
     stated = ea.estimate(study(method, anticipation=EARLY), method)
     assert overall(stated) == pytest.approx(truth(method), abs=tolerance)
     assert abs(overall(ea.estimate(study(method), method)) - truth(method)) > BIASED
-    assert "units may react 2 period(s) before the start" in stated.estimand
+    assert "units may react 2 periods before the start" in stated.estimand
 
 
 @pytest.mark.parametrize("method", sorted(set(NAMES) - {"two_by_two", "twfe", "dose"}))
@@ -283,7 +283,7 @@ def test_a_cohort_without_a_period_before_its_reaction_is_missing_with_the_reaso
 @pytest.mark.parametrize("method", ["event_study", "sun_abraham"])
 def test_a_reference_in_which_units_may_react_is_refused(method):
     with pytest.raises(
-        EstimationError, match=r"reference=-1 is one of the 2 period\(s\) before the start.*choose -3 or earlier"
+        EstimationError, match=r"reference=-1 is one of the 2 periods before the start.*choose -3 or earlier"
     ):
         ea.estimate(diagnose(counties(), anticipation=EARLY), method, reference=-1)
     earlier = ea.estimate(diagnose(counties(), anticipation=EARLY), method, reference=-4)
@@ -320,6 +320,6 @@ def test_a_placebo_in_space_judges_the_fit_before_the_reaction():
 
 def test_the_two_way_coefficient_without_the_reaction_has_no_decomposition():
     with pytest.raises(
-        NotIdentifiedError, match=r"units may react 2 period\(s\) before the start: twfe leaves these observations out"
+        NotIdentifiedError, match=r"units may react 2 periods before the start: twfe leaves these observations out"
     ):
         ea.bacon(diagnose(counties(), anticipation=EARLY))

@@ -119,18 +119,18 @@ REFUSALS = {
     ("pre_periods", 1): (
         lambda method: meeting(method, simulate(1), anticipation=5),
         (
-            "1 untreated period(s) before treatment are needed and the longest pre-period is 0 (with anticipation of 5); start "
+            "1 untreated period before treatment is needed and the longest pre-period is 0 (with anticipation of 5); start "
             "the panel earlier"
         ),
     ),
     ("pre_periods", 2): (
         lambda method: meeting(method, simulate(1, cohorts=(2, None))),
-        "2 untreated period(s) before treatment are needed and the longest pre-period is 1; start the panel earlier",
+        "2 untreated periods before treatment are needed and the longest pre-period is 1; start the panel earlier",
     ),
     ("stays", True): (
         lambda method: ended_once(),
         (
-            "1 unit(s) are untreated again after their start, for example C000, and the method takes treatment as lasting; dcdh "
+            "1 unit is untreated again after its start, for example C000, and the method takes treatment as lasting; dcdh "
             "follows the actual path, or name the first treated period with cohort=... instead of treated=... to estimate the "
             "effect of having started"
         ),
@@ -138,7 +138,7 @@ REFUSALS = {
     ("balanced", True): (
         lambda method: meeting(method, simulate(1).drop(index=[4, 5, 20])),
         (
-            "a balanced panel is needed and 3 unit-period(s) of 2 unit(s) are not observed, for example C000 in 5; supply them, or "
+            "a balanced panel is needed and 3 unit-periods of 2 units are not observed, for example C000 in 5; supply them, or "
             "leave these units or periods out"
         ),
     ),
@@ -214,7 +214,7 @@ def test_the_designs_behind_the_refusals_are_taken_once_the_need_is_met(method):
     [
         (
             simulate(1)[lambda f: f["county"] == "C000"],
-            "the panel has 1 usable unit(s); a comparison needs at least two",
+            "the panel has 1 usable unit; a comparison needs at least two",
         ),
         (simulate(1, cohorts=(None,)), "no unit starts treatment between the second and the last period of the panel"),
         (

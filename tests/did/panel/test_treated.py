@@ -123,7 +123,7 @@ def test_a_programme_that_ends_leads_to_the_method_for_paths():
     design = ea.diagnose(frame, **KEYS, treated="treated")
     assert design.reversals.to_dict("records") == [{"unit": "c02", "first_treated": 2002, "untreated_again": 2004}]
     assert any("dcdh is the method for that" in text for text in design.warnings)
-    with pytest.raises(NotIdentifiedError, match=r"untreated again after their start, for example c02.*dcdh"):
+    with pytest.raises(NotIdentifiedError, match=r"untreated again after its start, for example c02.*dcdh"):
         ea.estimate(design, "callaway_santanna")
     # Years since 2002 in the five counties of that cohort, of which one is treated twice, and since 2003 in three.
     received = {2002: [1, 2, (4 * 3 + 2) / 5, (4 * 4 + 2) / 5], 2003: [1, 2, 3]}

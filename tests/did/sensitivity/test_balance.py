@@ -96,7 +96,7 @@ def test_strata_weigh_the_comparison_to_the_treated():
     alone = strata.replace({"n": "north"}).where(strata.index != "d", "elsewhere")
     row = pick(ea.balance(design_of(frame), strata=alone), 2021, "never_treated", "last level")
     assert (row["n_treated"], row["n_comparison"], row["mean_treated"]) == (1, 1, pytest.approx(0.66))
-    assert "1 treated unit(s) in strata without a comparison unit left out" in row["note"]
+    assert "1 treated unit in strata without a comparison unit left out" in row["note"]
     one = ea.balance(design_of(frame), strata=pd.Series("x", index=strata.index))
     pd.testing.assert_frame_equal(one, ea.balance(design_of(frame)), rtol=1e-12)
 
@@ -129,7 +129,7 @@ def test_what_cannot_be_asked_is_refused_in_words():
     design = design_of(by_hand())
     with pytest.raises(DesignError, match=r"threshold=0 found; a positive number is expected, for example 0\.25"):
         ea.balance(design, threshold=0)
-    with pytest.raises(DesignError, match="4 unit\\(s\\) have no stratum, for example b, c, d, e; pass a Series"):
+    with pytest.raises(DesignError, match="4 units have no stratum, for example b, c, d, e; pass a Series"):
         ea.balance(design, strata=pd.Series({"a": "x"}))
     with pytest.raises(EstimationError, match="unknown covariate\\(s\\) 'beds'"):
         ea.balance(design, covariates=("beds",))

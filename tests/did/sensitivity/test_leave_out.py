@@ -189,8 +189,8 @@ def test_the_figure_frame_is_in_the_scale_of_the_estimates(frame):
             {"by": "province"},
             "by='province' is not a choice; choose unit, cluster, cohort, period, or give a Series indexed by unit.",
         ),
-        ({"by": pd.Series(["H1"], ["C000"])}, "by names 1 group(s) of the units of the design"),
-        ({"by": pd.Series([1, 2], [17, 18])}, "by names 0 group(s) of the units of the design"),
+        ({"by": pd.Series(["H1"], ["C000"])}, "by names 1 group of the units of the design"),
+        ({"by": pd.Series([1, 2], [17, 18])}, "by names 0 groups of the units of the design"),
         ({"exact": -1}, "exact=-1 found"),
     ],
 )
@@ -222,5 +222,5 @@ def test_only_those_that_are_asked_for_are_estimated_again_among_two_thousand_ei
 
 def test_two_groups_of_one_unit_are_refused(frame):
     groups = frame.assign(group=np.where(frame["quarter"] < 5, "early", "late")).set_index("county")["group"]
-    with pytest.raises(DesignError, match=r"by names more than one group for 24 unit\(s\)"):
+    with pytest.raises(DesignError, match=r"by names more than one group for 24 units"):
         ea.leave_out(diagnose(frame), "twfe", by=groups)

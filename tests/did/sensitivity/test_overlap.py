@@ -179,9 +179,9 @@ def test_all_faults_of_the_events_are_named_with_their_rows():
     with pytest.raises(DesignError) as caught:
         ea.overlap(plain(yearly()), bad, "two_by_two")
     for text in (
-        "1 date(s) in 'start' cannot be read, for example 'soon'",
-        "1 event(s) end before they start",
-        "1 event(s) have no programme",
+        "1 date in 'start' cannot be read, for example 'soon'",
+        "1 event ends before it starts",
+        "1 event has no programme",
     ):
         assert text in str(caught.value)
     assert caught.value.rows.index.tolist() == [0, 1, 2]

@@ -129,7 +129,7 @@ def test_one_period_before_is_a_result_with_a_reason():
     found = ea.regression_to_mean(plain(chosen_low(5, start=1)), draws=3)
     assert found.process is None
     assert found.reason == (
-        "1 period(s) come before the first cohort reacts, and the process needs two in which nobody is treated"
+        "1 period comes before the first cohort reacts, and the process needs two in which nobody is treated"
     )
     assert found.expected["expected"].isna().all()
     assert found.expected["expected_regression"].notna().all()  # comparison units still show it
@@ -153,7 +153,7 @@ def test_clusters_that_were_chosen_as_a_whole_are_the_units():
 def test_without_never_treated_units_there_is_nobody_to_match_with():
     frame = simulate(91, cohorts=(4, 6))
     found = ea.regression_to_mean(diagnose(frame), "imputation", draws=3)
-    assert found.matched["note"].iloc[1] == "0 never-treated unit(s): nobody to match with over the whole panel"
+    assert found.matched["note"].iloc[1] == "0 never-treated units: nobody to match with over the whole panel"
     assert found.simulated["note"].iloc[1] == "0 never-treated units are too few to choose among"
     assert found.simulated["bias"].notna().tolist() == [True, False]
     assert found.selection["n_at_risk"].tolist() == [40, 20]

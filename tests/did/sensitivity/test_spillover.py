@@ -146,8 +146,7 @@ def test_the_donut_is_the_estimate_without_these_units():
     ).table
     assert "there is no never-treated unit in the panel" in found["note"].iloc[1]
     assert (
-        "10 of 10 never-treated units left out; 10 unit(s) that are treated later are exposed before"
-        in found["note"].iloc[1]
+        "10 of 10 never-treated units left out; 10 units treated later and exposed before stay" in found["note"].iloc[1]
     )
     assert np.isnan(found["estimate"].iloc[1])
     few = pairs.iloc[:3]
@@ -170,8 +169,8 @@ def test_groups_are_lists_of_all_pairs():
         pd.testing.assert_frame_equal(one.table, two.table)
         pd.testing.assert_frame_equal(one.units, two.units)
         pd.testing.assert_frame_equal(one.exposure, two.exposure)
-    assert "4 unit(s) have no group" in one.notes
-    assert "4 unit(s) have no neighbour in the panel and count as not exposed" in two.notes
+    assert "4 units have no group" in one.notes
+    assert "4 units have no neighbour in the panel and count as not exposed" in two.notes
 
 
 def test_direction_order_doubles_and_strangers_change_nothing():
@@ -183,7 +182,7 @@ def test_direction_order_doubles_and_strangers_change_nothing():
     many = pd.concat([turned, pairs.sample(frac=1, random_state=1), strange])
     found = ea.spillover(diagnose(frame.sample(frac=1, random_state=2)), "twfe", adjacency=many)
     pd.testing.assert_frame_equal(found.table, plain_table)
-    assert "1 neighbouring place(s) are not in the panel and left out" in found.notes
+    assert "1 neighbouring place is not in the panel and left out" in found.notes
 
 
 def test_units_treated_before_the_panel_expose_their_neighbours_throughout():
@@ -195,7 +194,7 @@ def test_units_treated_before_the_panel_expose_their_neighbours_throughout():
     assert exposure.since[place] == 1
     assert exposure.count[place].min() == 1
     note = ea.spillover(design, "twfe", adjacency=line_of(60)).table["note"].iloc[0]
-    assert "1 unit(s) exposed or treated from the first period on left out" in note
+    assert "1 unit exposed or treated from the first period on left out" in note
 
 
 def test_the_published_list_of_neighbours_fits_the_simulated_counties():
@@ -209,7 +208,7 @@ def test_the_published_list_of_neighbours_fits_the_simulated_counties():
     stated = frame.drop_duplicates("adcode").set_index("adcode")["neighbours"].str.split()
     counted = found.units.set_index("unit")["neighbours"]
     assert counted.to_dict() == {unit: len(names) for unit, names in stated.items()}
-    assert "neighbouring place(s) are not in the panel" in found.notes[0]  # urban districts
+    assert "neighbouring places are not in the panel" in found.notes[0]  # urban districts
     assert found.table["n_treated"].iloc[0] > 5
 
 
@@ -271,7 +270,7 @@ def test_the_words_hold_the_numbers_or_the_reason():
     assert said.startswith(
         "Untreated, a treated neighbour: no estimate (untreated, a treated neighbour: no unit is seen"
     )
-    assert said.endswith("unit(s) have no neighbour in the panel and count as not exposed.")
+    assert said.endswith("units have no neighbour in the panel and count as not exposed.")
 
 
 @pytest.mark.parametrize("method", [entry.name for entry in METHODS])

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from evalaid.base.effect_columns import TREATED_CLUSTERS
 from evalaid.base.errors import EstimationError
+from evalaid.base.texts import noun
 from evalaid.did.effects.influence import Block, Influence
 from evalaid.did.panel.clock import CALENDAR_STEPS, Clock
 
@@ -183,7 +184,7 @@ def explain(cells: pd.DataFrame, groups: Groups) -> list[str]:
         if not used.any():
             texts.append(said[0] if said else "no cell has an estimate")
         elif lost.any():
-            each = "cells have no estimate and are" if lost.sum() > 1 else "cells has no estimate and is"
+            each = noun(lost.sum(), "cells has no estimate and is", "cells have no estimate and are")
             texts.append(f"{lost.sum()} of {members.sum()} {each} left out: {said[0]}")
         else:
             texts.append(said[0] if said and (reason[used] != "").all() else "")

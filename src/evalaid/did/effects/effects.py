@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from evalaid.base.effect_columns import TREATED_CLUSTERS
 from evalaid.base.errors import EstimationError
+from evalaid.base.texts import counted
 from evalaid.did.effects.aggregation import (
     GROUP_KEY,
     Aggregation,
@@ -140,8 +141,7 @@ class Effects:
         return f"<p>{escape(self._heading())}</p>{table}"
 
     def _heading(self) -> str:
-        cells = f"{len(self)} cell{'s' if len(self) != 1 else ''}"
-        return f"{self.method}, {cells}, {len(self.population.units):,} units in {len(self.population.clusters):,} clusters; {self.estimand}"
+        return f"{self.method}, {counted(len(self), 'cell')}, {len(self.population.units):,} units in {len(self.population.clusters):,} clusters; {self.estimand}"
 
     def _shown(self) -> pd.DataFrame:
         """Return the cells as a reader wants them: shares in percentage points, changes in per cent."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from evalaid.base.errors import EstimationError
 from evalaid.base.names import INSIDE, TOTAL
 from evalaid.base.periods import label
+from evalaid.base.texts import counted
 from evalaid.did.effects.effects import Derivation, Effects
 from evalaid.did.panel.design import Design
 
@@ -71,7 +72,7 @@ def on_count(design: Design, name: str) -> Design:
         row, column = np.argwhere(empty)[0]
         where = f"{matrices.units[row]} in {label(matrices.period_kind, int(matrices.periods[column]))}"
         raise EstimationError(
-            f"scale={name!r} has no value where nobody is treated {COUNTS[name]}; {int(empty.sum())} observation(s) are there, "
+            f"scale={name!r} has no value where nobody is treated {COUNTS[name]}; {counted(int(empty.sum()), 'observation is', 'observations are')} there, "
             f"for example {where}. Leave these units out, or take the count as the outcome and use etwfe with "
             "family='poisson', which takes zeros."
         )

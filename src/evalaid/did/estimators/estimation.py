@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from evalaid.base.errors import EstimationError, NotIdentifiedError
 from evalaid.base.months import read_kind
 from evalaid.base.periods import label
-from evalaid.base.texts import join_texts
+from evalaid.base.texts import counted, join_texts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.effects.subsets import Subsets
 from evalaid.did.estimators.common.cohort_kernel import CohortKernel
@@ -163,7 +163,7 @@ def _leave_out_early(design: Design, method: Method, early: int) -> tuple[Design
     """Leave out the units without a period before they may react, unless their cells say so; give the words of the estimand."""
     if early <= 0:
         return design, ""
-    words = f"; units may react {early} period(s) before the start, so these periods do not count as untreated"
+    words = f"; units may react {counted(early, 'period')} before the start, so these periods do not count as untreated"
     matrices = design.matrices
     lost = matrices.cohorts[base_columns(matrices, early) < 0]
     if method.by_cohort or not lost.size:
@@ -248,12 +248,12 @@ def _describe_covariates(method: Method) -> str:
 def _describe_needs(method: Method) -> str:
     needs = method.needs
     comparison = "differences in dose" if needs.comparison == "dose" else f"{needs.comparison.replace('_', '-')} units"
-    parts = [comparison, f"{needs.pre_periods} pre-period(s)"]
+    parts = [comparison, f"{counted(needs.pre_periods, 'pre-period')}"]
     parts += ["a balanced panel"] * needs.balanced + {"none": ["no weights"], "analytic": ["no precision weights"]}.get(
         needs.weights, []
     )
     holds = f" ({needs.covariate})" if needs.covariate else ""
-    parts += [f"{needs.covariates} covariate(s){holds}"] * (needs.covariates > 0)
+    parts += [f"{counted(needs.covariates, 'covariate')}{holds}"] * (needs.covariates > 0)
     return ", ".join(parts)
 
 

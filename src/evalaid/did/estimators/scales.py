@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from evalaid.base.errors import EstimationError
 from evalaid.base.periods import label
+from evalaid.base.texts import counted
 from evalaid.did.effects.effects import Derivation, Effects
 from evalaid.did.effects.influence import Block, Influence
 from evalaid.did.effects.without import Step, Without
@@ -81,7 +82,7 @@ def on_scale(design: Design, name: str) -> Design:
         where = f"{matrices.units[row]} in {label(matrices.period_kind, int(matrices.periods[column]))}"
         ends = "0 or 1" if name == "log_odds" else "1"
         raise EstimationError(
-            f"scale={name!r} has no value at shares of {ends}; {int(impossible.sum())} observation(s) are there, for example "
+            f"scale={name!r} has no value at shares of {ends}; {counted(int(impossible.sum()), 'observation is', 'observations are')} there, for example "
             f"{where}. Leave these units out, or use etwfe with family='binomial', which takes them."
         )
     shares = np.where(observed, matrices.outcome, 0.5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from evalaid.base.names import UNIT
+from evalaid.base.texts import counted
 from evalaid.did.panel.design import Design
 
 
@@ -17,7 +18,7 @@ def fault_of_index(index: pd.Index, units: pd.Index) -> str:
     Examples
     --------
     >>> fault_of_index(pd.RangeIndex(6), pd.Index([1, 2, 3]))[:84]
-    'its index holds 3 number(s) that are no unit of the design, for example 0, 4, 5: row'
+    'its index holds 3 numbers that are no unit of the design, for example 0, 4, 5: row'
     """
     if not (pd.api.types.is_numeric_dtype(index) and pd.api.types.is_numeric_dtype(units)):
         return ""
@@ -26,7 +27,7 @@ def fault_of_index(index: pd.Index, units: pd.Index) -> str:
         return ""
     shown = ", ".join(map(str, strange[:3]))
     return (
-        f"its index holds {len(strange)} number(s) that are no unit of the design, for example {shown}: row numbers of a table, it "
+        f"its index holds {counted(len(strange), 'number that is', 'numbers that are')} no unit of the design, for example {shown}: row numbers of a table, it "
         "seems; index it by unit (frame.groupby(unit)[column].first(), or frame.set_index(unit)[column]) and keep the design's units"
     )
 

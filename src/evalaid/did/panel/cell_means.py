@@ -11,6 +11,7 @@ import pandas as pd
 from evalaid.base.columns import as_numbers, find_column
 from evalaid.base.errors import PanelError
 from evalaid.base.faults import Faults
+from evalaid.base.texts import counted
 from evalaid.did.panel.panel import read_frame
 
 COUNT = "n_rows"
@@ -96,7 +97,7 @@ def cell_means(
             where = " in ".join(map(str, mixed.index[mixed.to_numpy()][0]))
             faults.add(
                 name,
-                f"differs between rows of one unit and period in {int(mixed.sum())} cell(s)",
+                f"differs between rows of one unit and period in {counted(int(mixed.sum()), 'cell')}",
                 "one value in each",
                 detail=f"for example {where}",
             )

@@ -17,6 +17,7 @@ from evalaid.base.effect_columns import N_CLUSTERS
 from evalaid.base.errors import DesignError, PanelError
 from evalaid.base.faults import Faults
 from evalaid.base.periods import label
+from evalaid.base.texts import counted
 from evalaid.did.panel.comparisons import count_available, describe_cohorts, list_cells
 from evalaid.did.panel.design_text import tell_comparison, tell_limits, tell_panel, tell_treatment
 from evalaid.did.panel.keys import read_keys
@@ -180,7 +181,7 @@ class Design:
         if not len(self.reversals):
             return warnings
         some = ", ".join(map(str, self.reversals["unit"].head(3))) + (", ..." if len(self.reversals) > 3 else "")
-        ended = f"{len(self.reversals):,} unit{'s are' if len(self.reversals) > 1 else ' is'} untreated again after the start"
+        ended = f"{counted(len(self.reversals), 'unit is', 'units are')} untreated again after the start"
         return (*warnings, f"{ended} ({some}; see .reversals): treatment does not stay; dcdh is the method for that")
 
     def subset(self, keep: np.ndarray) -> Design:
@@ -447,8 +448,8 @@ def _follow(whole: pd.DataFrame, panel: Panel, unit: str, period: str, path: str
 def _left_out(blank: int, hidden: int) -> tuple[str, ...]:
     """Note the rows that are in no comparison."""
     notes = (
-        f"{blank:,} row{'s' * (blank != 1)} without an outcome left out; their treatment is read" if blank else "",
-        f"{hidden:,} observation{'s' * (hidden != 1)} left out: treated in a part of the period" if hidden else "",
+        f"{counted(blank, 'row')} without an outcome left out; their treatment is read" if blank else "",
+        f"{counted(hidden, 'observation')} left out: treated in a part of the period" if hidden else "",
     )
     return tuple(note for note in notes if note)
 

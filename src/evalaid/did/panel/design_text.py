@@ -9,6 +9,7 @@ import pandas as pd
 from evalaid.base import names
 from evalaid.base.effect_columns import N_CLUSTERS
 from evalaid.base.periods import label
+from evalaid.base.texts import counted
 from evalaid.did.panel.comparisons import base_columns
 from evalaid.did.panel.limits import count_clusters
 from evalaid.did.panel.matrices import Matrices
@@ -22,7 +23,7 @@ def tell_panel(matrices: Matrices, panel: Panel, outcome_unit: str, covariates: 
     kind, periods = matrices.period_kind, matrices.periods
     span = f" ({label(kind, periods[0])} to {label(kind, periods[-1])})" if len(periods) else ""
     measure = "a share, held as a fraction" if outcome_unit == "fraction" else "a number"
-    size = f"{_count(matrices.n_units, 'unit')} x {_count(matrices.n_periods, 'period' if kind == 'number' else kind)}{span}"
+    size = f"{counted(matrices.n_units, 'unit')} x {counted(matrices.n_periods, 'period' if kind == 'number' else kind)}{span}"
     balance = "balanced" if matrices.observed is None else "unbalanced"
     columns = [f"Outcome: {panel.names[names.OUTCOME]!r}, {measure}."]
     if names.WEIGHT in panel.names:
@@ -33,11 +34,11 @@ def tell_panel(matrices: Matrices, panel: Panel, outcome_unit: str, covariates: 
         columns.append(f"Compared within strata: {panel.names[names.STRATUM]!r}.")
     if names.EXPOSURE in panel.names:
         columns.append(f"The first treated period counts by its part: {panel.names[names.EXPOSURE]!r}.")
-    lines = [f"{size}, {balance}: {_count(matrices.n_observations, 'observation')}.", " ".join(columns)]
+    lines = [f"{size}, {balance}: {counted(matrices.n_observations, 'observation')}.", " ".join(columns)]
     if len(panel.gaps) or len(panel.singletons):
         lines.append(
-            f"{_count(len(panel.gaps), 'missing period')} inside the span of a unit; "
-            f"{_count(len(panel.singletons), 'unit')} observed once only."
+            f"{counted(len(panel.gaps), 'missing period')} inside the span of a unit; "
+            f"{counted(len(panel.singletons), 'unit')} observed once only."
         )
     return lines
 
@@ -49,20 +50,20 @@ def tell_treatment(matrices: Matrices, panel: Panel, cohorts: pd.DataFrame, n_ex
     n_treated = int(matrices.never.start)
     lines = [
         (
-            f"{_count(n_treated, 'unit')} treated in {_count(len(matrices.cohorts), 'cohort')}, "
-            f"{_count(matrices.n_units - n_treated, 'unit')} never treated within the panel. "
-            f"{_count(matrices.n_clusters, 'cluster')} ({by}), {count_clusters(matrices, treated=True):,} with treated units."
+            f"{counted(n_treated, 'unit')} treated in {counted(len(matrices.cohorts), 'cohort')}, "
+            f"{counted(matrices.n_units - n_treated, 'unit')} never treated within the panel. "
+            f"{counted(matrices.n_clusters, 'cluster')} ({by}), {count_clusters(matrices, treated=True):,} with treated units."
         )
     ]
     shown = cohorts.iloc[:-1]
     for row in shown.head(_SHOWN_COHORTS).to_dict("records"):
-        size = f"{_count(row['n_units'], 'unit')}, {_count(row[N_CLUSTERS], 'cluster')}"
-        span = f"{_count(row['pre_periods'], period)} before, {_count(row['post_periods'], period)} from the start on"
+        size = f"{counted(row['n_units'], 'unit')}, {counted(row[N_CLUSTERS], 'cluster')}"
+        span = f"{counted(row['pre_periods'], period)} before, {counted(row['post_periods'], period)} from the start on"
         lines.append(f"  {row['label']}: {size}, {span}")
     if len(shown) > _SHOWN_COHORTS:
         lines.append(f"  ... and {len(shown) - _SHOWN_COHORTS} more cohorts (see .cohorts)")
     if n_excluded:
-        lines.append(f"{_count(n_excluded, 'unit')} kept out (see .excluded).")
+        lines.append(f"{counted(n_excluded, 'unit')} kept out (see .excluded).")
     return lines
 
 
@@ -98,7 +99,3 @@ def _tell_weights(kind: str | None) -> str:
     if kind is None:
         return "kind not stated: analytic, in etwfe precision"
     return f"{kind}: {WEIGHT_KINDS[kind]}"
-
-
-def _count(number: float, noun: str) -> str:
-    return f"{int(number):,} {noun}{'' if number == 1 else 's'}"

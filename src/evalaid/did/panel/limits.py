@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from evalaid.base.periods import label
+from evalaid.base.texts import counted, noun
 from evalaid.did.panel.comparisons import base_columns
 from evalaid.did.panel.few import FEW_CLUSTERS, FEW_TREATED
 from evalaid.did.panel.matrices import Matrices
@@ -104,7 +105,7 @@ def _single_pre_period(matrices: Matrices, anticipation: int) -> list[tuple[str,
         return []
     names = ", ".join(label(matrices.period_kind, cohort) for cohort in short)
     why = "one period before the start: parallel trends before treatment cannot be checked"
-    return [("a test of pre-trends", f"cohort{'s' if len(short) > 1 else ''} {names}", why, "add earlier periods")]
+    return [("a test of pre-trends", f"{noun(len(short), 'cohort')} {names}", why, "add earlier periods")]
 
 
 def _unseen(matrices: Matrices, anticipation: int) -> list[tuple[str, str, str, str]]:
@@ -146,17 +147,17 @@ def list_warnings(matrices: Matrices, groups: pd.DataFrame) -> tuple[str, ...]:
     warnings = []
     if clusters < FEW_CLUSTERS:
         warnings.append(
-            f"{clusters} cluster{'s' * (clusters != 1)} (fewer than {FEW_CLUSTERS}): normal intervals are too short; use t with "
+            f"{counted(clusters, 'cluster')} (fewer than {FEW_CLUSTERS}): normal intervals are too short; use t with "
             "G - 1 degrees of freedom, CR3 or a wild bootstrap"
         )
     if 0 < treated < FEW_TREATED:
         warnings.append(
-            f"{treated} treated cluster{'s' * (treated != 1)} (fewer than {FEW_TREATED}): cluster-robust errors are too "
+            f"{counted(treated, 'treated cluster')} (fewer than {FEW_TREATED}): cluster-robust errors are too "
             "small; randomisation inference is the one to report"
         )
     if 0 < untreated < FEW_TREATED and matrices.never.start < matrices.never.stop:
         warnings.append(
-            f"{untreated} cluster{'s' * (untreated != 1)} with never-treated units (fewer than {FEW_TREATED}): the "
+            f"{counted(untreated, 'cluster')} with never-treated units (fewer than {FEW_TREATED}): the "
             "comparison rests on few independent units"
         )
     for column, count in zip(groups["column"], groups["n_groups"], strict=True):
@@ -166,7 +167,7 @@ def list_warnings(matrices: Matrices, groups: pd.DataFrame) -> tuple[str, ...]:
         )
     if late := _seen_late(matrices):
         warnings.append(
-            f"{late:,} treated unit{'s' * (late != 1)} never observed before the start: they add nothing to a before and after"
+            f"{counted(late, 'treated unit')} never observed before the start: they add nothing to a before and after"
         )
     if not matrices.clustered_by_unit and (mixed := _mixed_clusters(matrices)):
         warnings.append(f"{mixed:,} of {clusters:,} clusters hold units of more than one cohort")

@@ -31,6 +31,7 @@ from evalaid.base.names import (
     names_a_share,
 )
 from evalaid.base.periods import is_fiscal, labels
+from evalaid.base.texts import counted
 from evalaid.did.panel.any_frame import as_frame
 from evalaid.did.panel.clock import read_clock
 from evalaid.did.panel.keys import Keys, code_labels, is_text, read_keys, spelt_twice
@@ -332,7 +333,7 @@ def _report_spellings(column: pd.Series, name: str, present: pd.Index, faults: F
         rows = np.flatnonzero(column.isin([label for found in twice for label in found]))
         faults.add(
             name,
-            f"{len(twice):,} label{'s' if len(twice) > 1 else ''} in more than one spelling",
+            f"{counted(len(twice), 'label')} in more than one spelling",
             "one spelling of each label (without spaces around it, in one type and one Unicode form)",
             rows=column.index[rows],
             values=column.iloc[rows].tolist(),

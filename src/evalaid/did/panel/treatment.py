@@ -10,6 +10,7 @@ import pandas as pd
 from evalaid.base.faults import SHOWN, Faults
 from evalaid.base.months import PeriodKind
 from evalaid.base.periods import FIRST_YEAR, LAST_YEAR, label, recognise_periods
+from evalaid.base.texts import counted
 from evalaid.did.panel.keys import Keys, code_labels, is_text, varies_within
 
 NO_COHORT = np.iinfo(np.int64).min
@@ -123,7 +124,7 @@ def gather_first_treated(
     notes = []
     if unseen.any():
         notes.append(
-            f"{_units(unseen.sum())} treated in the first period in which they are observed: they may have started before it"
+            f"{counted(unseen.sum(), 'unit is', 'units are')} treated in the first period in which they are observed: they may have started before it"
         )
     if len(gap):
         some = ", ".join(
@@ -131,7 +132,7 @@ def gather_first_treated(
             for unit in gap[:SHOWN]
         )
         notes.append(
-            f"{_units(len(gap))} not observed right before the first 1 of {name!r} ({some}{', ...' if len(gap) > SHOWN else ''}): the start "
+            f"{counted(len(gap), 'unit is', 'units are')} not observed right before the first 1 of {name!r} ({some}{', ...' if len(gap) > SHOWN else ''}): the start "
             "may lie in the gap; name it with cohort=..."
         )
     return replace(treatment, notes=(*treatment.notes, *notes)) if notes else treatment
@@ -156,7 +157,7 @@ def gather_first_change(panel: Keys, keys: Keys, path: np.ndarray, name: str) ->
     treatment = _place(panel, pd.Series(cohort[place], index=panel.units, name=name))
     rises, changes = int(up[place].sum()), int((~np.isnan(cohort[place])).sum())
     note = (
-        f"cohorts are first changes of {name!r}: raised first in {rises:,} unit(s), lowered in {changes - rises:,}; units without a change "
+        f"cohorts are first changes of {name!r}: raised first in {counted(rises, 'unit')}, lowered in {changes - rises:,}; units without a change "
         "count as never treated, whatever their treatment"
     )
     starting, followed = np.zeros(len(keys.units)), np.full((len(keys.units), len(keys.periods)), np.nan)
@@ -200,7 +201,7 @@ def _report_disagreement(keys: Keys, found: Treatment, stated: Treatment, faults
         ]
         faults.add(
             f"{stated.stated.name}, {found.stated.name}",
-            f"cohort and treated disagree for {len(unlike):,} unit{'s' if len(unlike) > 1 else ''}",
+            f"cohort and treated disagree for {counted(len(unlike), 'unit')}",
             "the first period with a 1 to be the first observed period from the cohort on; give only one of the two, or correct them",
             detail="; ".join(parts) + ("; ..." if len(unlike) > SHOWN else ""),
         )
@@ -323,7 +324,7 @@ def _report_changes(keys: Keys, cohort: pd.Series, varies: np.ndarray, faults: F
         faults,
         cohort,
         rows,
-        f"the cohort changes within {count:,} unit{'s' if count > 1 else ''}",
+        f"the cohort changes within {counted(count, 'unit')}",
         "one first treated period for each unit, in all its rows (a programme that ends or returns is not a cohort)",
         detail="; ".join(parts) + ("; ..." if count > SHOWN else ""),
     )
@@ -350,19 +351,19 @@ def _place(keys: Keys, stated: pd.Series) -> Treatment:
             f"{label(keys.kind, a)} -> {label(keys.kind, keys.periods[np.searchsorted(keys.periods, a)])}" for a in old
         ]
         notes.append(
-            f"{_units(len(moved))} first treated in a {keys.kind} that no unit is observed in; the cohort is the next observed "
+            f"{counted(len(moved), 'unit is', 'units are')} first treated in a {keys.kind} that no unit is observed in; the cohort is the next observed "
             f"{keys.kind} ({', '.join(pairs)})"
         )
     if beyond.any():
         cohort[beyond] = np.nan
         notes.append(
-            f"{_units(beyond.sum())} first treated after the last {keys.kind} ({label(keys.kind, last)}); within this "
+            f"{counted(beyond.sum(), 'unit is', 'units are')} first treated after the last {keys.kind} ({label(keys.kind, last)}); within this "
             "panel they count as never treated"
         )
     named = label(keys.kind, first)
     if always.any():
         notes.append(
-            f"{_units(always.sum())} treated at or before the first {keys.kind} ({named}); they have no untreated "
+            f"{counted(always.sum(), 'unit is', 'units are')} treated at or before the first {keys.kind} ({named}); they have no untreated "
             "period and are kept out of every comparison"
         )
     reason = f"always treated: the cohort is at or before the first {keys.kind} ({named})"
@@ -374,7 +375,3 @@ def _place(keys: Keys, stated: pd.Series) -> Treatment:
         }
     )
     return Treatment(stated, cohort, always, excluded, tuple(notes))
-
-
-def _units(count: int) -> str:
-    return f"{count:,} unit is" if count == 1 else f"{count:,} units are"

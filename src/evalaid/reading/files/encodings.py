@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from evalaid.base.errors import ReadingError
+from evalaid.base.texts import noun
 from evalaid.reading.files.encoding_evidence import CLEARLY, LIKELY, SURE, inside_words, rival_alphabet, score, weigh
 from evalaid.reading.files.snapshot import FAULT_COLUMNS, fault
 
@@ -219,7 +220,7 @@ def _kind(raw: bytes, encoding: str) -> str:
 
 def _lines(numbers: list[int]) -> str:
     shown = ", ".join(map(str, numbers[:_SHOWN])) + (", ..." if len(numbers) > _SHOWN else "")
-    return f"line{'s' if len(numbers) > 1 else ''} {shown}"
+    return f"{noun(len(numbers), 'line')} {shown}"
 
 
 def _by_line(path: Path | str, lines: list[int], values: list[str], found: str, expected: str) -> pd.DataFrame:
@@ -259,7 +260,7 @@ def _undecodable(path: Path | str, content: bytes, lines: list[int], encoding: s
 
 def _mixed(path: Path | str, utf8: list[int], gb: list[int], encoding: str) -> ReadingError:
     text = (
-        f"{Path(path).name}: {_lines(utf8)} {'is' if len(utf8) == 1 else 'are'} in UTF-8, {_lines(gb)} in {encoding.upper()}: two "
+        f"{Path(path).name}: {_lines(utf8)} {noun(len(utf8), 'is', 'are')} in UTF-8, {_lines(gb)} in {encoding.upper()}: two "
         "files were put together. Expected one encoding: convert the parts to UTF-8 before joining them, or save the "
         "table as .xlsx."
     )

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from evalaid.base.errors import ReadingError
+from evalaid.base.texts import counted, noun
 from evalaid.reading.files.cells import cell_address, has_value, make_cells
 from evalaid.reading.files.containers import ODS, XLS, XLSX, damaged, protected
 from evalaid.reading.files.isolated import load_apart
@@ -110,7 +111,7 @@ def _check_formulas(snapshot: Snapshot, name: str, facts: SheetFacts) -> None:
         return
     cells = [cell_address(*at) for at in facts.unvalued]
     text = (
-        f"{snapshot.file}, sheet {name!r}: {len(cells):,} formula{'s' if len(cells) > 1 else ''} without a stored value ({_first(cells)}): "
+        f"{snapshot.file}, sheet {name!r}: {counted(len(cells), 'formula')} without a stored value ({_first(cells)}): "
         "the file was written by a program that does not calculate. Expected values: open it in Excel or LibreOffice and save it, or "
         "export values; or name another sheet."
     )
@@ -132,21 +133,18 @@ def _notes(facts: SheetFacts, name: str, *, visible: bool) -> tuple[str, ...]:
     if not visible:
         notes.append(f"The sheet {name!r} is hidden; it was read all the same.")
     if rows := [str(row + 1) for row in facts.hidden_rows]:
-        notes.append(f"{_were(rows, 'hidden row')} with values {_was(rows)} read all the same ({_first(rows)}).")
+        notes.append(
+            f"{counted(len(rows), 'hidden row')} with values {noun(len(rows), 'was', 'were')} read all the same ({_first(rows)})."
+        )
     if columns := [cell_address(0, column)[:-1] for column in facts.hidden_columns if column < facts.columns]:
-        notes.append(f"{_were(columns, 'hidden column')} {_was(columns)} read all the same ({_first(columns)}).")
+        notes.append(
+            f"{counted(len(columns), 'hidden column')} {noun(len(columns), 'was', 'were')} read all the same ({_first(columns)})."
+        )
     if errors := [f"{cell_address(*at)} {text}" for at, text in facts.errors.items()]:
-        hold = "holds" if len(errors) == 1 else "hold"
-        notes.append(f"{_were(errors, 'cell')} {hold} an error in place of a value ({_first(errors)}).")
+        notes.append(
+            f"{counted(len(errors), 'cell holds', 'cells hold')} an error in place of a value ({_first(errors)})."
+        )
     return tuple(notes)
-
-
-def _were(found: list[str], what: str) -> str:
-    return f"{len(found):,} {what}{'' if len(found) == 1 else 's'}"
-
-
-def _was(found: list[str]) -> str:
-    return "was" if len(found) == 1 else "were"
 
 
 def _first(found: list[str]) -> str:

@@ -13,6 +13,7 @@ import yaml
 
 from evalaid.base.errors import ReadingError
 from evalaid.base.names import FIGURE, KEY_ROLES, NOTHING
+from evalaid.base.texts import counted
 from evalaid.reading.files.cells import cell_place
 from evalaid.reading.values.number_formats import DECIMALS, THOUSANDS
 from evalaid.reading.values.spans import Reckoning
@@ -221,7 +222,7 @@ class FileLayout:
         reader = _Reader()
         layout = reader.layout(stored or {})
         if reader.faults:
-            raise ReadingError(f"{name} has {len(reader.faults)} fault(s): {'; '.join(reader.faults)}.")
+            raise ReadingError(f"{name} has {counted(len(reader.faults), 'fault')}: {'; '.join(reader.faults)}.")
         return layout
 
     @classmethod

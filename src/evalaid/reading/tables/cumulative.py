@@ -9,6 +9,7 @@ import pandas as pd
 
 from evalaid.base.months import CALENDAR, IN_YEAR, MONTHS, PeriodKind
 from evalaid.base.names import COUNTS, SHARES
+from evalaid.base.texts import counted
 from evalaid.reading.journal.decisions import Decision, Fault, LeftOut, fault_of, leave
 
 YES, NO, UNSAID = 1, 0, -1
@@ -208,8 +209,8 @@ def _place_shares(
     own = pd.MultiIndex.from_frame(shares[["unit", "variable", "last"]]).isin(
         pd.MultiIndex.from_frame(plain[["unit", "variable", "last"]])
     )
-    counted = increments[increments["variable"].isin(["inside", "outside", "total"])]
-    both = counted.groupby(["unit", "last"])["variable"].nunique()
+    inputs = increments[increments["variable"].isin(["inside", "outside", "total"])]
+    both = inputs.groupby(["unit", "last"])["variable"].nunique()
     counts = pd.MultiIndex.from_frame(shares[["unit", "last"]]).isin(both[both > 1].index)
     recomputed = counts & (shares["variable"] == "share").to_numpy()
     months = (shares["last"] - shares["first"] + 1).to_numpy()
@@ -224,7 +225,7 @@ def _place_shares(
         faults.append(
             fault_of(
                 one,
-                f"{len(group):,} cumulative rate(s) of {one['variable']}, the first of {span}, cannot be taken apart: the difference of "
+                f"{counted(len(group), 'cumulative rate')} of {one['variable']}, the first of {span}, cannot be taken apart: the difference of "
                 "two cumulative rates is no rate",
                 "the counts behind them (inside and total) in the same file, or 'periods: year' (or half-year) in the layout, which "
                 "keeps the rates of full years (of first halves), or 'read: nothing' for this column",

@@ -10,6 +10,7 @@ import pandas as pd
 from evalaid.base.months import CALENDAR, MONTHS
 from evalaid.base.names import COUNTS, INSIDE, OUTSIDE, PERIOD, SHARE, SHARES, TOTAL, UNIT
 from evalaid.base.periods import labels
+from evalaid.base.texts import counted
 from evalaid.reading.journal.decisions import Decision, Fault, LeftOut, fault_of, leave
 
 _CELL = ["unit", "variable", "first", "last", "cumulative"]
@@ -200,7 +201,7 @@ def choose_kind(
             faults.append(
                 fault_of(
                     alone[0],
-                    f"the files mix spans: {_figures(len(chosen))} of a {kind}, and {_figures(len(alone))} of others, such as {span}, "
+                    f"the files mix spans: {counted(len(chosen), 'figure')} of a {kind}, and {counted(len(alone), 'figure')} of others, such as {span}, "
                     f"of which not every {kind} is there",
                     f"a line 'periods: {kind}' (the others are left out) or another kind in the layout",
                 )
@@ -214,10 +215,6 @@ def choose_kind(
     ]
     ordinal = CALENDAR.period_of(kind, chosen["first"].to_numpy(dtype=np.int64))
     return kind, chosen.assign(ordinal=ordinal), decisions, faults, left
-
-
-def _figures(count: int) -> str:
-    return f"{count:,} figure{'' if count == 1 else 's'}"
 
 
 def spread(records: pd.DataFrame, timeless: pd.DataFrame, kind: str) -> tuple[pd.DataFrame, list[Decision]]:

@@ -12,6 +12,7 @@ import pandas as pd
 from evalaid.base.errors import ReadingError
 from evalaid.base.names import CODE, NAME
 from evalaid.base.periods import labels
+from evalaid.base.texts import counted
 from evalaid.reading.files.cells import cell_place, column_number
 from evalaid.reading.files.digits import cells_in_western_digits
 from evalaid.reading.files.endings import TEXTS, WORKBOOKS
@@ -509,7 +510,7 @@ def _error(result: _Result, layout: FileLayout) -> LayoutError:
 def describe_faults(faults: Sequence[Fault], what: str) -> str:
     """Return what is wrong, each fault with its place and what was expected; many of one kind as their count and three examples."""
     count = len(faults)
-    lines = [f"The {what} cannot be read as they stand: {count} fault{'s' if count > 1 else ''}."]
+    lines = [f"The {what} cannot be read as they stand: {counted(count, 'fault')}."]
     kinds: dict[tuple[str, str], list[Fault]] = {}
     for fault in faults:
         kinds.setdefault((fault.file, fault.expected), []).append(fault)

@@ -13,6 +13,8 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
+from evalaid.base.texts import counted
+
 NEAREST = 3
 """So many of the nearest names stand in a message."""
 
@@ -87,7 +89,7 @@ class NameMatch:
         if more > 0:
             lines.append(f"... and {more} more.")
         count = len(self.unknown) + len(self.ambiguous)
-        return "\n".join([f"{count} unit{'s' * (count != 1)} {wanted} cannot be found in {known}:", *lines])
+        return "\n".join([f"{counted(count, 'unit')} {wanted} cannot be found in {known}:", *lines])
 
 
 def match_names(wanted: Iterable[object], known: Iterable[object]) -> NameMatch:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from evalaid.base.errors import ReadingError
 from evalaid.base.names import names_a_share
+from evalaid.base.texts import counted
 from evalaid.reading.files.snapshot import FAULT_COLUMNS
 from evalaid.reading.values.measures import measure_of
 from evalaid.reading.values.numerals import COUNTED, MULTIPLIERS, Numeral, read_numeral
@@ -182,7 +183,7 @@ def _decide(column: _Draft) -> _Unit:
     if heading == "per mille":
         return _Unit(heading, SHARES[heading], "The heading says per mille.")
     if not heading and not percents and any(abs(value) > 1 for _, value in plain) and is_unclear_rate(column.name):
-        why = f"per cent, per 1,000, per 100,000 or another number? The name says a rate and no base: {_number(plain)} ({_range([abs(value) for _, value in plain])})"
+        why = f"per cent, per 1,000, per 100,000 or another number? The name says a rate and no base: {counted(len(plain), 'number')} ({_range([abs(value) for _, value in plain])})"
         raise column.refuse(
             why, "Expected one unit: say unit='percent' or unit='number' for this column.", [plain[0][0]]
         )
@@ -201,17 +202,17 @@ def _decide_share(column: _Draft, heading: str, plain: list[tuple[int, Decimal]]
     large = [abs(value) for _, value in plain if abs(value) > 1]
     small = [(at, abs(value)) for at, value in plain if 0 < abs(value) <= 1]
     sure = signed + large
-    said = [f"{_number(signed)} with a percent sign ({_range(signed)})"] if signed else []
+    said = [f"{counted(len(signed), 'number')} with a percent sign ({_range(signed)})"] if signed else []
     if heading:
         said.insert(0, "the heading says per cent")
     if large:
-        said.append(f"{_number(large)} without a sign ({_range(large)})")
+        said.append(f"{counted(len(large), 'number')} without a sign ({_range(large)})")
     if not small:
         if not plain or (not large and not heading and not signed):
             what = "; ".join(said) or "no number tells the unit"
             return _Unit("percent", SHARES["percent"], f"Percentages: {what}.")
         return _Unit("percent", SHARES["percent"], f"Percentages: {'; '.join(said) or 'all numbers are 0'}.")
-    found = f"{_number(small)} from 0 to 1 ({_range([value for _, value in small])})"
+    found = f"{counted(len(small), 'number')} from 0 to 1 ({_range([value for _, value in small])})"
     if not sure:
         return _decide_small(column, heading, small, found)
     low, high = min(sure), max(sure)
@@ -253,13 +254,13 @@ def _decide_count(column: _Draft, plain: list[tuple[int, Decimal]]) -> _Unit:
     if broken and _COUNT_NAME.search(column.name):
         whole = [value for _, value in plain if value == value.to_integral_value()]
         why = (
-            f"a count with decimals: {_number(broken)} ({_range([value for _, value in broken])}) beside {_number(whole)} without "
+            f"a count with decimals: {counted(len(broken), 'number')} ({_range([value for _, value in broken])}) beside {counted(len(whole), 'number')} without "
             f"({_range(whole)}); they may be in 万 (ten thousands)"
         )
         do = "Expected one unit: say unit='万人次', unit='count' or unit='number' for this column, or write 万 into these cells."
         raise column.refuse(why, do, [at for at, _ in broken])
     own = column.marked(lambda unit: bool(_own_factor(unit)))
-    said = f"; {_number(own)} with 万 or another multiplier, taken by cell" if own else ""
+    said = f"; {counted(len(own), 'number')} with 万 or another multiplier, taken by cell" if own else ""
     if not plain and not own:
         return _Unit("number", Decimal(1), "No number stands in the column.")
     if broken or any(value < 0 for _, value in plain):
@@ -276,8 +277,8 @@ def _check_multiplied(column: _Draft, unit: _Unit) -> _Unit:
     others = [value for at, value in plain if value < unit.factor / 10]
     if large and others and min(value for _, value in large) >= 100 * max(others):
         why = (
-            f"in {unit.name} or not? the heading says {unit.name} for {_number(others)} ({_range(others)}) and for "
-            f"{_number(large)} more than a hundred times as large ({_range([value for _, value in large])})"
+            f"in {unit.name} or not? the heading says {unit.name} for {counted(len(others), 'number')} ({_range(others)}) and for "
+            f"{counted(len(large), 'number')} more than a hundred times as large ({_range([value for _, value in large])})"
         )
         do = "Expected one unit: correct these cells, or say unit=... for this column."
         raise column.refuse(why, do, [at for at, _ in large])
@@ -319,10 +320,6 @@ def _build(column: _Draft, unit: _Unit) -> NumberColumn:
 def _decimals(value: Decimal) -> int:
     exponent = value.as_tuple().exponent
     return -exponent if isinstance(exponent, int) else 0
-
-
-def _number(values: Sequence[object]) -> str:
-    return f"{len(values):,} number{'' if len(values) == 1 else 's'}"
 
 
 def _range(values: Sequence[Decimal]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from evalaid.base.periods import recognise_periods
+from evalaid.base.texts import counted
 from evalaid.reading.values.comparable_names import comparable, name_text, nearest_names
 
 MOST = 0.5
@@ -34,7 +35,7 @@ class Succession:
         more = "" if len(self.pairs) <= 4 else ", ..."
         count = len(self.pairs)
         return (
-            f"{count} unit{'s end' if count > 1 else ' ends'} in {self.last} and {count} other{'s begin' if count > 1 else ' begins'} in "
+            f"{counted(count, 'unit ends', 'units end')} in {self.last} and {counted(count, 'other begins', 'others begin')} in "
             f"{self.first}: were their codes or names changed? Likely pairs ({self.because}): {shown}{more}"
         )
 

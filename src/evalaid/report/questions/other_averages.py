@@ -11,6 +11,7 @@ from evalaid.base.effect_columns import CLUSTERS, DISTRIBUTION, ESTIMATE, RESULT
 from evalaid.base.errors import EvalaidError, StudyError, reason_of
 from evalaid.base.names import FIRST_TREATED
 from evalaid.base.periods import parse_periods
+from evalaid.base.texts import counted
 from evalaid.did.inference.infer import infer
 from evalaid.did.panel.design import Design
 from evalaid.report.display.formatted_tables import ColumnFormat
@@ -143,7 +144,7 @@ def _by_cluster(frame: pd.DataFrame, entry: EstimandEntry, spec: StudySpec) -> p
     several = frame.groupby(spec.cluster)[FIRST_TREATED].nunique(dropna=False)
     if (several > 1).any():
         raise StudyError(
-            f"{int((several > 1).sum())} cluster(s) hold units of several cohorts and cannot count as one unit."
+            f"{counted(int((several > 1).sum()), 'cluster holds', 'clusters hold')} units of several cohorts and cannot count as one unit."
         )
     weight = pd.Series(1.0, index=frame.index)
     if entry.weight is not None:

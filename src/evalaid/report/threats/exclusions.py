@@ -10,7 +10,7 @@ import pandas as pd
 from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ENDS, ESTIMATE, IN_UNIT, VCOV
 from evalaid.base.errors import EvalaidError
 from evalaid.base.names import NEVER
-from evalaid.base.texts import one_line
+from evalaid.base.texts import counted, one_line
 from evalaid.did.inference.variance.leverage import leverage
 from evalaid.did.panel.design import Design
 from evalaid.did.sensitivity.sample.leave_out import LeaveOut, leave_out
@@ -130,7 +130,7 @@ def judge_exclusions(case: Case, found: Exclusions) -> Judged:
     )
     lost = int(table[ESTIMATE].isna().sum())
     if lost:
-        said += f" Without {lost} part(s) there is no estimate."
+        said += f" Without {counted(lost, 'part')} there is no estimate."
     answer = finding.judge_all(known)
     return Judged(said + _name_parts(finding, known, answer), answer, known)
 
@@ -142,7 +142,7 @@ def _name_parts(finding: Finding, known: pd.DataFrame, answer: str) -> str:
     answers = [finding.judge(*row) for row in known[[ESTIMATE, *ENDS]].to_numpy(dtype=float)]
     parts = [str(name).removeprefix("Without ") for name in known["label"][np.array(answers) == answer]]
     named = ", ".join(parts) if len(parts) <= NAMED else f"{len(parts)} of the {len(known)} parts"
-    return f" Without {named}: {answer}."
+    return f" The answer without {named}: {answer}."
 
 
 THREAT = Threat("exclusions", EXCLUSIONS, examine_exclusions, show_exclusions, judge_exclusions)

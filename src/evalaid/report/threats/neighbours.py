@@ -206,7 +206,7 @@ def _table(found: pd.DataFrame, labels: list[str], case: Case, made_by: str) -> 
     scaled = {name: found[name].astype(float) * factor for name in IN_UNIT}
     missing = found[ESTIMATE].isna() | ~has_interval(found)
     # How many units are left out, or are looked at, stands in the columns of counts.
-    counted = re.compile(r"units left out$|neighbour \(\d+ units\)$")
+    counted = re.compile(r"units left out$|neighbour \([\d,]+ units?\)$")
     note = ["; ".join(part for part in text.split("; ") if not counted.search(part)) for text in found["note"]]
     return found.assign(
         **scaled,

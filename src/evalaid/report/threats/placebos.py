@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ESTIMATE, P_VALUE, RESULTS, has_interval, leaves_out_zero
+from evalaid.base.texts import counted
 from evalaid.report.display.curves import draw_placebos
 from evalaid.report.exhibits import NOTHING_NOTED, Drawn, Exhibit, Tabled, Told
 from evalaid.report.questions.alternatives import explain
@@ -126,7 +127,7 @@ def _tell_intervals(case: Case, pretended: pd.DataFrame, starts: pd.Series) -> l
         what = "starts, outcomes or controls" if pretended["n_treated"].notna().any() else "starts or outcomes"
         outside, chance = int(leaves_out_zero(pretended).sum()), len(pretended) * (1 - case.spec.level)
         said.append(
-            f"Of {len(pretended)} interval{'s' * (len(pretended) > 1)} of pretended {what} {outside} leave out zero; chance alone gives "
+            f"Of {counted(len(pretended), 'interval')} of pretended {what} {outside} leave out zero; chance alone gives "
             f"{chance:.2g}."
         )
     if len(starts):

@@ -27,6 +27,7 @@ from evalaid.base.names import (
     names_a_share,
 )
 from evalaid.base.periods import parse_periods
+from evalaid.base.texts import counted
 from evalaid.did.panel.design import Design, diagnose
 from evalaid.programme.cohorts import assign_cohorts, possible_cohorts
 from evalaid.programme.roster import roster_of
@@ -301,7 +302,7 @@ def diagnose_draft(draft: StudyDraft, partnerships: Partnerships | None, start: 
         open_starts = possible_cohorts(roster, kind)
         if len(open_starts):
             draft.notes.append(
-                f"{len(open_starts)} unit{'s' * (len(open_starts) > 1)} may start in one of several {kind}s: the report repeats the "
+                f"{counted(len(open_starts), 'unit')} may start in one of several {kind}s: the report repeats the "
                 "estimate over all of them"
             )
         cohort = units.map(assigned.cohort_by_unit)

@@ -26,6 +26,7 @@ from evalaid.base.names import (
     WEIGHT,
 )
 from evalaid.base.project import LAYOUTS, OWN, project_root
+from evalaid.base.texts import counted
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.panel.design import Design
 from evalaid.did.panel.few import SYNTHETIC_FIRST
@@ -106,11 +107,11 @@ def choose_method(design: Design) -> tuple[str, dict[str, Any], tuple[str, ...]]
             refused.append(f"{method}: {error}")
         else:
             waves = len(design.matrices.cohorts)
-            counted = (
-                f"{design.n_treated} treated unit{'s' * (design.n_treated > 1)} in {waves} cohort{'s' * (waves > 1)}, "
+            said = (
+                f"{counted(design.n_treated, 'treated unit')} in {counted(waves, 'cohort')}, "
                 f"{design.n_never} never treated within the panel"
             )
-            return method, options, (f"Chosen by the design ({counted}): {what}.", *[f"Not {one}" for one in refused])
+            return method, options, (f"Chosen by the design ({said}): {what}.", *[f"Not {one}" for one in refused])
     return "", {}, tuple(refused)
 
 

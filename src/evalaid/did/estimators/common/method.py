@@ -14,6 +14,7 @@ from evalaid.base.effect_columns import TREATED_CLUSTERS
 from evalaid.base.errors import EstimationError
 from evalaid.base.names import PATH
 from evalaid.base.periods import label
+from evalaid.base.texts import counted, noun
 from evalaid.did.effects.aggregation import Population
 from evalaid.did.effects.effects import Effects
 from evalaid.did.effects.subsets import Subsets
@@ -106,7 +107,7 @@ def unmet(needs: Needs, design: Design, options: Any = None) -> tuple[str, ...]:
     anticipation = effective_anticipation(design, options)
     reasons = []
     if len(matrices.units) < 2:
-        reasons.append(f"the panel has {len(matrices.units)} usable unit(s); a comparison needs at least two")
+        reasons.append(f"the panel has {counted(len(matrices.units), 'usable unit')}; a comparison needs at least two")
     if not matrices.cohorts.size:
         return (*reasons, "no unit starts treatment between the second and the last period of the panel")
     n_never = int(np.isnan(matrices.cohort).sum())
@@ -143,7 +144,7 @@ def unmet(needs: Needs, design: Design, options: Any = None) -> tuple[str, ...]:
         gaps = np.argwhere(~matrices.observed)
         row, column = gaps[0]
         reasons.append(
-            f"a balanced panel is needed and {len(gaps)} unit-period(s) of {len(np.unique(gaps[:, 0]))} unit(s) are not observed, "
+            f"a balanced panel is needed and {counted(len(gaps), 'unit-period')} of {counted(len(np.unique(gaps[:, 0])), 'unit')} {noun(len(gaps), 'is', 'are')} not observed, "
             f"for example {matrices.units[row]} in {label(matrices.period_kind, int(matrices.periods[column]))}; supply them, or leave "
             "these units or periods out"
         )
@@ -154,7 +155,7 @@ def unmet(needs: Needs, design: Design, options: Any = None) -> tuple[str, ...]:
     )
     if ended.any():
         reasons.append(
-            f"{int(ended.sum())} unit(s) are untreated again after their start, for example {matrices.units[ended][0]}, and the "
+            f"{counted(int(ended.sum()), 'unit is', 'units are')} untreated again after {noun(int(ended.sum()), 'its', 'their')} start, for example {matrices.units[ended][0]}, and the "
             "method takes treatment as lasting; dcdh follows the actual path, or name the first treated period with cohort=... "
             "instead of treated=... to estimate the effect of having started"
         )
@@ -167,7 +168,7 @@ def unmet(needs: Needs, design: Design, options: Any = None) -> tuple[str, ...]:
     longest = max(int((matrices.periods < start).sum()) for start in starts)
     if longest < needs.pre_periods:
         reasons.append(
-            f"{needs.pre_periods} untreated period(s) before treatment are needed and the longest pre-period is "
+            f"{counted(needs.pre_periods, 'untreated period')} before treatment {noun(needs.pre_periods, 'is', 'are')} needed and the longest pre-period is "
             f"{longest}"
             + (f" (with anticipation of {anticipation})" if anticipation else "")
             + "; start the panel earlier"
@@ -191,7 +192,7 @@ def chosen_covariates(method: str, design: Design, names: Sequence[str] | None) 
     unknown = [name for name in names if name not in design.covariates]
     if unknown:
         raise EstimationError(
-            f"{method}: unknown covariate(s) {', '.join(map(repr, unknown))}; the design has "
+            f"{method}: unknown {noun(len(unknown), 'covariate')} {', '.join(map(repr, unknown))}; the design has "
             f"{', '.join(map(repr, design.covariates)) or 'none'}. Name covariates in diagnose(covariates=...)."
         )
     return names

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from evalaid.base.errors import EstimationError
 from evalaid.base.names import EXPOSURE, STRATUM
+from evalaid.base.texts import counted
 from evalaid.did.effects.contrasts import Contrasts, LeastSquares
 from evalaid.did.effects.effects import Convention, Effects
 from evalaid.did.effects.linear import CONSTANT_TOLERANCE, PanelData, PanelFit, fit_panel, project, within
@@ -198,7 +199,7 @@ def reference_time(method: str, design: Design, reference: int | None) -> int:
         return last
     if last < reference < 0:
         raise EstimationError(
-            f"{method}: reference={reference} is one of the {design.anticipation} period(s) before the start in which units may "
+            f"{method}: reference={reference} is one of the {counted(design.anticipation, 'period')} before the start in which units may "
             f"already react, as the design states; choose {last} or earlier, leave reference out for {last}, or state less "
             "anticipation in diagnose."
         )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from evalaid.base.errors import EstimationError
 from evalaid.base.names import STRATUM
+from evalaid.base.texts import counted
 from evalaid.did.effects.effects import Effects
 from evalaid.did.effects.influence import Block, Influence, Rows
 from evalaid.did.estimators.common.cohort_sums import constant_weights
@@ -203,5 +204,5 @@ def _reason(stated: str, *, missing: bool, lost: int, strata: int) -> str:
     if missing:
         return stated or "no stratum has both treated and comparison units observed here"
     if lost and not stated:
-        return f"without {lost} treated unit(s) in those of the {strata} strata that have no comparison"
+        return f"without {counted(lost, 'treated unit')} in those of the {strata} strata that have no comparison"
     return stated

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from evalaid.base.errors import EstimationError
 from evalaid.base.names import STRATUM
-from evalaid.base.texts import join_texts
+from evalaid.base.texts import counted, join_texts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.estimators.common.method import Method, Needs, choice, chosen_covariates, scale_of
 from evalaid.did.estimators.common.unbalanced import BASE_PERIOD
@@ -155,7 +155,7 @@ def _treatments(design: Design, options: DcdhOptions) -> Treatments:
         if rows.any():
             units = ", ".join(map(str, matrices.units[rows][:5]))
             raise EstimationError(
-                f"dcdh: the path {name.removeprefix(chr(0))!r} {fault} for {int(rows.sum())} unit(s), for example {units}. The cohort must be the "
+                f"dcdh: the path {name.removeprefix(chr(0))!r} {fault} for {counted(int(rows.sum()), 'unit')}, for example {units}. The cohort must be the "
                 "first period with a positive intensity; a programme that ended has zeros after its end."
             )
     return Treatments(path, nothing, known)

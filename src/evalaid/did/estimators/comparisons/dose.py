@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
 from evalaid.base.errors import EstimationError
+from evalaid.base.texts import counted
 from evalaid.did.effects.effects import Convention, Effects
 from evalaid.did.effects.influence import Block, Influence
 from evalaid.did.effects.linear import Solver
@@ -138,7 +139,7 @@ def _doses(design: Design, options: DoseOptions, treated: slice) -> Floats:
     if varying.any():
         units = ", ".join(map(str, matrices.units[treated][varying][:5]))
         raise EstimationError(
-            f"dose: {names[0]!r} varies over time in {varying.sum()} treated unit(s), for example {units}; the dose of a "
+            f"dose: {names[0]!r} varies over time in {counted(int(varying.sum()), 'treated unit')}, for example {units}; the dose of a "
             "unit must be one number (for example the mean over its treated periods)."
         )
     dose = values[:, 0]
@@ -159,15 +160,15 @@ def _doses(design: Design, options: DoseOptions, treated: slice) -> Floats:
     if dosed.any() and options.comparison == "never_treated":
         units = ", ".join(map(str, matrices.units[never][dosed][:5]))
         raise EstimationError(
-            f"dose: {int(dosed.sum())} never-treated unit(s) have a positive dose, for example {units}, and would serve as untreated "
+            f"dose: {counted(int(dosed.sum()), 'never-treated unit has', 'never-treated units have')} a positive dose, for example {units}, and would serve as untreated "
             "comparison; a unit with a dose is treated: give it a cohort, set its dose to zero if it had none, or leave it out."
         )
     if not isinstance(options.knots, int) or options.knots < 0:
         raise EstimationError(f"dose: knots={options.knots!r} found, 0 or more inner knots expected.")
     if len(np.unique(dose)) <= options.degree + options.knots:
         raise EstimationError(
-            f"dose: {len(np.unique(dose))} distinct dose(s) cannot carry a curve of degree {options.degree} with "
-            f"{options.knots} inner knot(s); use fewer, or compare groups of doses as cohorts."
+            f"dose: {counted(len(np.unique(dose)), 'distinct dose')} cannot carry a curve of degree {options.degree} with "
+            f"{counted(options.knots, 'inner knot')}; use fewer, or compare groups of doses as cohorts."
         )
     return dose
 

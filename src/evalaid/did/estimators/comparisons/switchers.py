@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalaid.base.periods import label
+from evalaid.base.texts import counted, noun
 from evalaid.did.effects.effects import Convention, Effects
 from evalaid.did.effects.influence import Influence
 from evalaid.did.estimators.common.method import cell_frame, population_of
@@ -170,7 +171,7 @@ def _remarks(lost: int, changed: int, unknown: int, collinear: int) -> tuple[str
     said = []
     if collinear:
         said.append(
-            f"for {collinear} baseline treatment(s) the changes of unchanged units do not tell all covariates apart: only what they tell is "
+            f"for {counted(collinear, 'baseline treatment')} the changes of unchanged units do not tell all covariates apart: only what they tell is "
             "adjusted for"
         )
     if lost:
@@ -180,7 +181,7 @@ def _remarks(lost: int, changed: int, unknown: int, collinear: int) -> tuple[str
         )
     if unknown:
         said.append(
-            f"{unknown} outcome(s) after a change are left out: what the unit has received until then is not known, because its treatment "
+            f"{counted(unknown, 'outcome')} after a change {noun(unknown, 'is', 'are')} left out: what the unit has received until then is not known, because its treatment "
             "is missing in a period since the change"
         )
     return tuple(said)

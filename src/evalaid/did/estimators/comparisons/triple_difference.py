@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from evalaid.base.errors import EstimationError
 from evalaid.base.periods import label
+from evalaid.base.texts import counted
 from evalaid.did.effects.effects import Convention, Effects
 from evalaid.did.effects.influence import Block, Influence
 from evalaid.did.effects.linear import RANK_TOLERANCE
@@ -334,7 +335,7 @@ def _read_parts(design: Design, options: TripleDifferenceOptions) -> tuple[Bools
     if wrong.any():
         units = ", ".join(map(str, matrices.units[wrong][:5]))
         raise EstimationError(
-            f"triple_difference: {names[0]!r} is not 0 or 1 throughout for {int(wrong.sum())} part(s), for example {units}."
+            f"triple_difference: {names[0]!r} is not 0 or 1 throughout for {counted(int(wrong.sum()), 'part')}, for example {units}."
         )
     eligible = first == 1
     if eligible.all() or not eligible.any():

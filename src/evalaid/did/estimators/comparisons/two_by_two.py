@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from evalaid.base.errors import EstimationError
 from evalaid.base.periods import label
+from evalaid.base.texts import noun
 from evalaid.did.effects.contrasts import Contrasts, LeastSquares
 from evalaid.did.effects.effects import Convention, Effects
 from evalaid.did.effects.influence import Block, Influence
@@ -169,7 +170,7 @@ def _columns(matrices: Matrices, wanted: tuple[Any, ...] | None, default: NDArra
     unknown = [name for name in names if name not in labels]
     if unknown:
         raise EstimationError(
-            f"two_by_two: period(s) {', '.join(unknown)} are not in the panel, which has {', '.join(labels)}."
+            f"two_by_two: {noun(len(unknown), 'period')} {', '.join(unknown)} {noun(len(unknown), 'is', 'are')} not in the panel, which has {', '.join(labels)}."
         )
     return np.isin(labels, names)
 

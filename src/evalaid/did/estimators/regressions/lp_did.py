@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from evalaid.base.effect_columns import TREATED_CLUSTERS
 from evalaid.base.errors import EstimationError
 from evalaid.base.periods import label
+from evalaid.base.texts import counted
 from evalaid.did.effects.effects import Convention, Effects
 from evalaid.did.effects.influence import Influence, Rows
 from evalaid.did.effects.linear import NULL_TOLERANCE, RANK_TOLERANCE, Solver, standardise
@@ -179,7 +180,7 @@ def _window(design: Design, options: LpDidOptions) -> NDArray[np.int64]:
         everything = sorted(set.union(*found), key=abs)[:steps]
         if len(everything) < steps:
             raise EstimationError(
-                f"lp_did: window={options.window} found; the cohorts have at most {len(everything)} event time(s) there."
+                f"lp_did: window={options.window} found; the cohorts have at most {counted(len(everything), 'event time')} there."
             )
         shared = everything
     if not shared:

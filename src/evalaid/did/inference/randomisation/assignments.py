@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from evalaid.base.errors import InferenceError
 from evalaid.base.names import UNIT
+from evalaid.base.texts import counted
 from evalaid.did.panel.by_unit import fault_of_index, stated_units
 from evalaid.did.panel.design import Design
 
@@ -128,7 +129,7 @@ def _strata_of_blocks(
     if cut.any():
         inside = [str(name) for name in design.matrices.clusters[np.unique(block[cut])]]
         raise InferenceError(
-            f"strata: {len(inside)} cluster(s) lie in several strata, for example {_shorten(inside)}. Treatment was assigned "
+            f"strata: {counted(len(inside), 'cluster lies', 'clusters lie')} in several strata, for example {_shorten(inside)}. Treatment was assigned "
             "by cluster, so whole clusters change places; give strata that hold whole clusters."
         )
     return labels
@@ -153,7 +154,7 @@ def unit_labels(design: Design, given: str | pd.Series, name: str) -> pd.Series:
     if len(twice):
         said = f"{name}={given!r}" if isinstance(given, str) else name
         raise InferenceError(
-            f"{said} varies within {len(twice)} unit(s), for example {_shorten(list(map(str, twice)))}; one value per unit is "
+            f"{said} varies within {counted(len(twice), 'unit')}, for example {_shorten(list(map(str, twice)))}; one value per unit is "
             "expected."
         )
     series = pairs.set_index("unit")["label"]
@@ -161,7 +162,7 @@ def unit_labels(design: Design, given: str | pd.Series, name: str) -> pd.Series:
     missing = [str(unit) for unit in units[aligned.isna().to_numpy()]]
     if missing:
         raise InferenceError(
-            f"{name}: {len(missing)} unit(s) have no label, for example {_shorten(missing)}; one is needed for every unit of "
+            f"{name}: {counted(len(missing), 'unit has', 'units have')} no label, for example {_shorten(missing)}; one is needed for every unit of "
             "the design."
         )
     return aligned

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from evalaid.base.effect_columns import ESTIMATE, INFERRED
 from evalaid.base.errors import InferenceError
 from evalaid.base.names import TOTAL, UNIT, WEIGHT
-from evalaid.base.texts import join_texts
+from evalaid.base.texts import counted, join_texts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.estimators.estimation import estimate
 from evalaid.did.inference.options import check_options
@@ -178,7 +178,7 @@ def _check(design: Design, kind: str) -> None:
     matrices, faults = design.matrices, []
     if matrices.observed is not None:
         faults.append(
-            f"{int((~matrices.observed).sum())} unit-period(s) are not observed and residual paths must be complete; keep the "
+            f"{counted(int((~matrices.observed).sum()), 'unit-period is', 'unit-periods are')} not observed and residual paths must be complete; keep the "
             "periods (or units) without gaps"
         )
     if not matrices.clustered_by_unit:
@@ -219,7 +219,11 @@ def _compare_sizes(sizes: Floats, n_treated: int) -> str:
     """Return a note when treated units are smaller or larger than all comparison units: their variance is then extrapolated."""
     own, others = sizes[:n_treated], sizes[n_treated:]
     outside = int(((own < others.min()) | (own > others.max())).sum())
-    return f"{outside} treated unit(s) are smaller or larger than every comparison unit" if outside else ""
+    return (
+        f"{counted(outside, 'treated unit is', 'treated units are')} smaller or larger than every comparison unit"
+        if outside
+        else ""
+    )
 
 
 def _fit_variance(scores: Floats, sizes: Floats) -> tuple[float, float]:
@@ -265,6 +269,6 @@ def _sizes(design: Design, size: str | pd.Series | None) -> Floats:
     bad = design.matrices.units[~(values > 0) | ~np.isfinite(values)]
     if len(bad):
         raise InferenceError(
-            f"size: {len(bad)} unit(s) have a size that is no positive number, for example {', '.join(map(str, bad[:5]))}."
+            f"size: {counted(len(bad), 'unit has', 'units have')} a size that is no positive number, for example {', '.join(map(str, bad[:5]))}."
         )
     return values

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from evalaid.base.errors import InferenceError
+from evalaid.base.texts import counted
 from evalaid.did.effects.effects import Effects
 from evalaid.did.panel.by_unit import fault_of_index
 
@@ -59,7 +60,7 @@ def clusters_of(effects: Effects, cluster: pd.Series | Sequence[pd.Series] | Non
         if aligned.isna().any():
             missing = [str(unit) for unit in population.units[aligned.isna().to_numpy()]]
             raise InferenceError(
-                f"{len(missing)} unit(s) have no cluster label, for example {', '.join(missing[:5])}; pass a Series "
+                f"{counted(len(missing), 'unit has', 'units have')} no cluster label, for example {', '.join(missing[:5])}; pass a Series "
                 "indexed by unit that covers all units of the design."
             )
         codes, labels = pd.factorize(aligned, sort=True)
@@ -95,7 +96,7 @@ def _one_label_a_unit(series: pd.Series) -> pd.Series:
         unit = moved["unit"].iloc[0]
         held = ", ".join(map(str, moved.loc[moved["unit"] == unit, "cluster"]))
         raise InferenceError(
-            f"{moved['unit'].nunique()} unit(s) have several cluster labels, for example {unit}: {held}. A cluster holds whole "
+            f"{counted(moved['unit'].nunique(), 'unit has', 'units have')} several cluster labels, for example {unit}: {held}. A cluster holds whole "
             "units: give every unit one label.",
             moved,
         )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from evalaid.base.effect_columns import TREATED_CLUSTERS
 from evalaid.base.errors import InferenceError
-from evalaid.base.texts import join_texts
+from evalaid.base.texts import counted, join_texts
 from evalaid.did.effects.aggregation import Population
 from evalaid.did.effects.contrasts import Contrasts
 from evalaid.did.effects.effects import CELL_KEYS, Convention, Derivation, Effects
@@ -144,7 +144,7 @@ def _unlike_samples(one: Effects, other: Effects) -> list[str]:
     if len(moved):
         unit = moved[0]
         faults.append(
-            f"{len(moved)} unit(s) are in other clusters, for example {unit} in {labels_a[unit]} and in {labels_b[unit]}; "
+            f"{counted(len(moved), 'unit is', 'units are')} in other clusters, for example {unit} in {labels_a[unit]} and in {labels_b[unit]}; "
             "diagnose both with the same cluster"
         )
     return faults
@@ -158,7 +158,7 @@ def _unlike_cells(one: Effects, other: Effects, keys: list[str]) -> list[str]:
         if own == [[], []] and len(one) == len(other):
             return []
         shown = "; ".join(
-            f"{len(effects)} cell(s) by {', '.join(held) or 'nothing'}"
+            f"{counted(len(effects), 'cell')} by {', '.join(held) or 'nothing'}"
             for effects, held in zip((one, other), own, strict=True)
         )
         return [f"the cells have no label in common ({shown}); {advice}"]

@@ -12,7 +12,7 @@ from scipy.sparse import coo_array, csr_array
 from scipy.spatial import cKDTree
 
 from evalaid.base.errors import InferenceError
-from evalaid.base.texts import join_texts
+from evalaid.base.texts import counted, join_texts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.inference.cluster_counts import refuse_alone
 from evalaid.did.inference.default_rule import say_few_effective
@@ -109,7 +109,7 @@ def infer_spatial(
         reach = f"{cutoff_km:g} km"
     elif adjacency is not None and coordinates is None:
         weights = iter([_weigh_steps(units, adjacency, steps, kernel)])
-        reach = f"{steps} step{'' if steps == 1 else 's'}"
+        reach = counted(steps, "step")
     else:
         raise InferenceError("Give either coordinates (lat, lon by unit) or adjacency (pairs of neighbours).")
     variance, pairs = np.zeros(len(effects)), 0
@@ -159,14 +159,16 @@ def _read_places(units: pd.Index, coordinates: pd.DataFrame, cutoff_km: float | 
     several = points[points.index.duplicated(keep=False)]
     if len(several):
         faults.append(
-            f"{several.index.nunique()} unit(s) have several rows, for example {several.index[0]}; give each unit one"
+            f"{counted(several.index.nunique(), 'unit has', 'units have')} several rows, for example {several.index[0]}; give each unit one"
         )
         rows.append(several)
     points = points[~points.index.duplicated()].reindex(units)
     unknown = points[points.isna().any(axis=1)]
     if len(unknown):
         some = ", ".join(map(str, unknown.index[:5]))
-        faults.append(f"{len(unknown)} unit(s) have no lat or lon, for example {some}; index the coordinates by unit")
+        faults.append(
+            f"{counted(len(unknown), 'unit has', 'units have')} no lat or lon, for example {some}; index the coordinates by unit"
+        )
         rows.append(unknown)
     outside = points[(points["lat"].abs() > 90) | (points["lon"].abs() > 180)]
     if len(outside):
@@ -174,7 +176,7 @@ def _read_places(units: pd.Index, coordinates: pd.DataFrame, cutoff_km: float | 
         swapped = bool((points["lat"].abs() > 90).any() and (points.dropna()["lon"].abs() <= 90).all())
         hint = "lat and lon look swapped" if swapped else "degrees are expected, not projected coordinates"
         faults.append(
-            f"{len(outside)} unit(s) are at no place on the globe (|lat| <= 90, |lon| <= 180), for example {outside.index[0]} at "
+            f"{counted(len(outside), 'unit is', 'units are')} at no place on the globe (|lat| <= 90, |lon| <= 180), for example {outside.index[0]} at "
             f"lat {lat:g}, lon {lon:g}; {hint}"
         )
         rows.append(outside)
@@ -218,7 +220,9 @@ def _weigh_steps(units: pd.Index, adjacency: pd.DataFrame, steps: int, kernel: s
         held = ", ".join(map(repr, adjacency.columns)) or "none"
         faults.append(f"no column {' and '.join(map(repr, missing))}; the columns are {held}")
     elif adjacency[["unit", "neighbour"]].isna().any(axis=None):
-        faults.append(f"{int(adjacency[['unit', 'neighbour']].isna().any(axis=1).sum())} pair(s) lack a place")
+        faults.append(
+            f"{counted(int(adjacency[['unit', 'neighbour']].isna().any(axis=1).sum()), 'pair lacks', 'pairs lack')} a place"
+        )
     elif not units.isin([*adjacency["unit"], *adjacency["neighbour"]]).any():
         shown = adjacency["unit"].tolist()[0] if len(adjacency) else "nothing"
         faults.append(

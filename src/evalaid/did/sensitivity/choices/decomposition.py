@@ -7,6 +7,7 @@ import pandas as pd
 
 from evalaid.base.effect_columns import ESTIMATE
 from evalaid.base.errors import NotIdentifiedError
+from evalaid.base.texts import counted
 from evalaid.did.estimators.common.method import Needs, unmet
 from evalaid.did.panel.design import Design, check_design
 
@@ -58,7 +59,7 @@ def bacon(design: Design) -> pd.DataFrame:
     reasons = unmet(Needs(balanced=True, weights="none"), design)
     if design.anticipation:
         why = (
-            f"units may react {design.anticipation} period(s) before the start: twfe leaves these observations out, and on what is "
+            f"units may react {counted(design.anticipation, 'period')} before the start: twfe leaves these observations out, and on what is "
             "left its coefficient is no weighted average of two-by-two comparisons; state no anticipation to decompose the "
             "coefficient that uses them"
         )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from evalaid.base.effect_columns import ESTIMATE, P_VALUE
 from evalaid.base.errors import DesignError, NotIdentifiedError
 from evalaid.base.names import OUTCOME
+from evalaid.base.texts import counted
 from evalaid.did.effects.effects import Effects
 from evalaid.did.effects.notebook_view import NotebookView
 from evalaid.did.estimators.estimation import estimate
@@ -199,7 +200,7 @@ def _in_time(design: Design, method: str, shifts: Sequence[int], level: float, o
             )
             lost = int((~usable).sum())
             if lost:
-                note = f"{lost} unit(s) left out: no period before the pretended start"
+                note = f"{counted(lost, 'unit')} left out: no period before the pretended start"
                 table["note"] = [f"{text}; {note}" if text else note for text in table["note"]]
         except NotIdentifiedError as refusal:
             table = pd.DataFrame({ESTIMATE: [np.nan], "note": ["; ".join(refusal.reasons)]})

@@ -14,6 +14,7 @@ from evalaid.base.errors import DesignError
 from evalaid.base.months import PER_YEAR
 from evalaid.base.partial_dates import earliest_day, latest_day
 from evalaid.base.periods import containing_period, recognise_periods
+from evalaid.base.texts import counted
 from evalaid.did.panel.matrices import Matrices
 
 Bools = NDArray[np.bool_]
@@ -95,7 +96,7 @@ def _place_units(labels: pd.Series, matrices: Matrices) -> tuple[pd.DataFrame, t
     parts = [everyone.to_frame(index=False), *([] if pairs is None else [pairs[["event", "row"]]])]
     strange = int((~named.isin(owner)).sum())
     notes = [f"events name {level}"] if len(named) else []
-    notes += [f"{strange} event(s) of places that are not in the design left out"] * (strange > 0)
+    notes += [f"{counted(strange, 'event')} of places that are not in the design left out"] * (strange > 0)
     return pd.concat(parts, ignore_index=True), tuple(notes)
 
 
@@ -105,14 +106,14 @@ def _raise_faults(events: pd.DataFrame, table: pd.DataFrame, rows: pd.DataFrame)
         unread = table[place].isna().to_numpy()
         if unread.any():
             shown = ", ".join(repr(value) for value in table.loc[unread, column].head(3))
-            faults.append(f"{int(unread.sum())} date(s) in {column!r} cannot be read, for example {shown}")
+            faults.append(f"{counted(int(unread.sum()), 'date')} in {column!r} cannot be read, for example {shown}")
         bad |= unread
     turned = (table["last"] < table["first"]).to_numpy()
     if turned.any():
-        faults.append(f"{int(turned.sum())} event(s) end before they start")
+        faults.append(f"{counted(int(turned.sum()), 'event ends before it starts', 'events end before they start')}")
     nameless = table["programme"].isna().to_numpy()
     if nameless.any():
-        faults.append(f"{int(nameless.sum())} event(s) have no programme")
+        faults.append(f"{counted(int(nameless.sum()), 'event has', 'events have')} no programme")
     if rows.empty:
         shown = repr(table["unit"].tolist()[0]) if len(table) else "nothing"
         faults.append(f"no unit or cluster of the design is named; the table names for example {shown}")

@@ -11,6 +11,7 @@ from scipy.sparse import coo_array, csr_array
 
 from evalaid.base.errors import DesignError
 from evalaid.base.periods import label
+from evalaid.base.texts import counted, noun
 from evalaid.did.panel.by_unit import fault_of_index
 from evalaid.did.panel.design import Design
 from evalaid.did.panel.matrices import Matrices
@@ -94,7 +95,10 @@ def map_exposure(
         count, degree, since, notes = _within_groups(groups, matrices, stated.index, start, treated)
     lonely = int((degree == 0).sum())
     if lonely:
-        notes = (*notes, f"{lonely} unit(s) have no neighbour in the panel and count as not exposed")
+        notes = (
+            *notes,
+            f"{counted(lonely, 'unit has', 'units have')} no neighbour in the panel and {noun(lonely, 'counts', 'count')} as not exposed",
+        )
     return Exposure(count, degree, np.where(np.isfinite(since), since, np.nan), notes)
 
 
@@ -120,7 +124,9 @@ def _read_pairs(adjacency: pd.DataFrame, units: pd.Index, known: pd.Index) -> tu
     outside = mine.loc[~mine["neighbour"].isin(known), "neighbour"].nunique()
     ends = units.get_indexer(pd.Index(kept["unit"])), known.get_indexer(pd.Index(kept["neighbour"]))
     links = csr_array(coo_array((np.ones(len(kept)), ends), shape=(len(units), len(known))))
-    return links, (f"{outside} neighbouring place(s) are not in the panel and left out",) * (outside > 0)
+    return links, (
+        f"{counted(outside, 'neighbouring place is', 'neighbouring places are')} not in the panel and left out",
+    ) * (outside > 0)
 
 
 def _earliest(links: csr_array, start: Floats) -> Floats:
@@ -164,4 +170,4 @@ def _within_groups(
     degree = np.where(has, size[own] - 1, 0).astype(float)
     since = np.where(has, np.where(leader[place], second[own], ranked[first[own]]), np.inf)
     without = int((~has).sum())
-    return count, degree, since, (f"{without} unit(s) have no group",) * (without > 0)
+    return count, degree, since, (f"{counted(without, 'unit has', 'units have')} no group",) * (without > 0)

@@ -25,7 +25,7 @@ from evalaid.base.effect_columns import (
 from evalaid.base.errors import DesignError, EstimationError, InferenceError, NotIdentifiedError
 from evalaid.base.names import NEVER
 from evalaid.base.periods import labels
-from evalaid.base.texts import join_texts
+from evalaid.base.texts import counted, join_texts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.effects.notebook_view import NotebookView
 from evalaid.did.estimators.estimation import estimate
@@ -198,13 +198,13 @@ def _group(design: Design, by: str | pd.Series) -> _Groups:
         pairs = by[~pd.MultiIndex.from_arrays([by.index, by]).duplicated()]
         if (twice := pairs.index[pairs.index.duplicated()]).size:
             raise DesignError(
-                f"by names more than one group for {len(twice)} unit(s), for example {twice[0]}; one is expected."
+                f"by names more than one group for {counted(len(twice), 'unit')}, for example {twice[0]}; one is expected."
             )
         known = pairs.reindex(matrices.units)
         codes, found = pd.factorize(known, sort=True)
         if len(found) < 2:
             raise DesignError(
-                f"by names {len(found)} group(s) of the units of the design; a Series indexed by unit with two or more is "
+                f"by names {counted(len(found), 'group')} of the units of the design; a Series indexed by unit with two or more is "
                 f"expected. Its index holds for example {by.index[:1].tolist()}, the design {matrices.units[:1].tolist()}."
             )
         return _Groups(

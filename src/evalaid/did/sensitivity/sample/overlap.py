@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evalaid.base.periods import label
-from evalaid.base.texts import join_texts
+from evalaid.base.texts import counted, join_texts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.effects.notebook_view import NotebookView
 from evalaid.did.estimators.estimation import estimate
@@ -183,7 +183,7 @@ def _without_periods(
     said = f"{int(passing.sum())} of {total} observations left out"
     cut = mask(matrices, ~passing)
     lost = matrices.n_units - cut.n_units
-    said = join_texts((said, f"{lost} unit(s) have no untreated period left" if lost else ""))
+    said = join_texts((said, f"{counted(lost, 'unit has', 'units have')} no untreated period left" if lost else ""))
     return estimate_variant(replace(design, matrices=cut), method, options, level, WITHOUT_PERIODS, said, main)
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from evalaid.base.texts import counted
 from evalaid.did.effects.effects import Effects
 from evalaid.did.estimators.estimation import find_method
 from evalaid.did.inference.infer import infer
@@ -51,7 +52,7 @@ def count_matches(matrices: Matrices, anticipation: int, neighbours: int) -> tup
     never = np.flatnonzero(np.isnan(matrices.cohort))
     counts = np.zeros(matrices.n_units, dtype=np.int64)
     if len(never) < 2:
-        return counts, f"{len(never)} never-treated unit(s): nobody to match with over the whole panel"
+        return counts, f"{counted(len(never), 'never-treated unit')}: nobody to match with over the whole panel"
     seen = np.ones_like(matrices.outcome, dtype=bool) if matrices.observed is None else matrices.observed
     for number, base in enumerate(base_columns(matrices, anticipation)):
         columns = np.arange(max(base + 1 - PERIODS, 0), base + 1)

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evalaid.base.errors import DesignError
-from evalaid.base.texts import join_texts
+from evalaid.base.texts import counted, join_texts, noun
 from evalaid.did.effects.effects import Effects
 from evalaid.did.effects.notebook_view import NotebookView
 from evalaid.did.panel.design import Design, check_design
@@ -174,8 +174,10 @@ def _donut(
     whole = estimate_variant(design, method, options, level, ALL)
     left_out = never & exposed
     waiting = ~never & (exposure.since < matrices.cohort)
+    n_waiting = int(waiting.sum())
     said = f"{int(left_out.sum())} of {int(never.sum())} never-treated units left out"
-    also = f"{int(waiting.sum())} unit(s) that are treated later are exposed before and stay" if waiting.any() else ""
+    stay = noun(n_waiting, "stays", "stay")
+    also = f"{counted(n_waiting, 'unit')} treated later and exposed before {stay}" if n_waiting else ""
     main = None if whole.effects is None else whole.effects.aggregate("overall")
 
     def leave_out(units: NDArray[np.bool_], sample: str, note: str) -> Variant:
@@ -185,7 +187,7 @@ def _donut(
     if left_out.any():
         found[DONUT] = leave_out(left_out, DONUT, join_texts((said, also)))
     if (~never & ~waiting).any() and waiting.any():
-        too = f"{int(waiting.sum())} of {int((~never).sum())} treated units left out, with their own effects"
+        too = f"{n_waiting} of {int((~never).sum())} treated units left out, with their own effects"
         found[WIDER] = leave_out(left_out | waiting, WIDER, join_texts((said if left_out.any() else "", too)))
     return found
 
@@ -223,8 +225,8 @@ def _by_category(
     lost = int((~before).sum())
     note = join_texts(
         (
-            f"{words} ({int(entered.sum())} units)",
-            f"{lost} unit(s) exposed or treated from the first period on left out" if lost else "",
+            f"{words} ({counted(int(entered.sum()), 'unit')})",
+            f"{counted(lost, 'unit')} exposed or treated from the first period on left out" if lost else "",
         )
     )
     return estimate_variant(changed, method, options, level, name, note)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from evalaid.base.errors import DesignError
 from evalaid.base.periods import label
+from evalaid.base.texts import counted
 from evalaid.did.estimators.common.method import chosen_covariates, population_of
 from evalaid.did.panel.by_unit import fault_of_index, stated_units
 from evalaid.did.panel.comparisons import NEVER_TREATED, NOT_YET_TREATED, base_columns
@@ -170,7 +171,7 @@ def _read_strata(strata: pd.Series, design: Design) -> NDArray[np.int64]:
     missing = matrices.units[aligned.isna().to_numpy()]
     if len(missing):
         raise DesignError(
-            f"{len(missing)} unit(s) have no stratum, for example {', '.join(map(str, missing[:5]))}; pass a Series indexed "
+            f"{counted(len(missing), 'unit has', 'units have')} no stratum, for example {', '.join(map(str, missing[:5]))}; pass a Series indexed "
             "by unit that covers all units of the design."
         )
     return pd.factorize(aligned, sort=True)[0].astype(np.int64)
@@ -194,7 +195,7 @@ def _compare(
         values = variables.values[:, k]
         one, two = (rows[~np.isnan(values[rows])] for rows in (treated, others))
         lost = len(treated) + len(others) - len(one) - len(two)
-        notes = [f"{lost} unit(s) with too few observations left out"] * (lost > 0)
+        notes = [f"{counted(lost, 'unit')} with too few observations left out"] * (lost > 0)
         weight_two = weight[two]
         if codes is not None:
             one, two, weight_two, note = _within_strata(one, two, weight, codes)
@@ -232,7 +233,7 @@ def _within_strata(
     kept_1, kept_0 = one[both[codes[one]]], two[both[codes[two]]]
     factor = mass_1 / np.where(mass_0 > 0, mass_0, 1.0)
     lost = len(one) - len(kept_1)
-    note = f"{lost} treated unit(s) in strata without a comparison unit left out" if lost else ""
+    note = f"{counted(lost, 'treated unit')} in strata without a comparison unit left out" if lost else ""
     return kept_1, kept_0, weight[kept_0] * factor[codes[kept_0]], note
 
 

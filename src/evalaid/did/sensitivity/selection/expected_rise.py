@@ -8,6 +8,7 @@ import pandas as pd
 from evalaid.base.effect_columns import STD_ERROR
 from evalaid.base.errors import DesignError
 from evalaid.base.periods import label
+from evalaid.base.texts import counted
 from evalaid.did.panel.matrices import Matrices
 from evalaid.did.sensitivity.power.process import Process, fit_process, moments_of
 from evalaid.did.sensitivity.selection.selection import ChosenPanel, Floats
@@ -27,7 +28,7 @@ def find_process(data: ChosenPanel) -> tuple[Process | None, str]:
     common = int(data.bases.min()) + 1
     if common < 2:
         return None, (
-            f"{common} period(s) come before the first cohort reacts, and the process needs two in which nobody is treated"
+            f"{counted(common, 'period comes', 'periods come')} before the first cohort reacts, and the process needs two in which nobody is treated"
         )
     seen = data.seen[:, :common]
     count = np.maximum(seen.sum(axis=0), 1)

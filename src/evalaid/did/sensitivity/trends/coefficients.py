@@ -23,7 +23,7 @@ from evalaid.base.effect_columns import (
     VCOV,
 )
 from evalaid.base.errors import InferenceError
-from evalaid.base.texts import join_texts
+from evalaid.base.texts import join_texts, noun
 from evalaid.did.effects.effects import Effects
 from evalaid.did.effects.notebook_view import NotebookView
 from evalaid.did.inference.cluster_counts import treated_clusters
@@ -137,7 +137,7 @@ def _weigh(times: NDArray[np.int64], weights: Weights | None) -> Floats:
     expected = ", ".join(map(str, times[treated]))
     if named is not None and (unknown := [key for key in named.index if key not in times]):
         raise InferenceError(
-            f"weights name event time(s) {', '.join(map(str, unknown))}; after the reference there are {expected}."
+            f"weights name {noun(len(unknown), 'event time')} {', '.join(map(str, unknown))}; after the reference there are {expected}."
         )
     if named is None and given.shape != (int(treated.sum()),):
         raise InferenceError(
@@ -182,7 +182,7 @@ def _list_faults(time: Floats, estimate: Floats, covariance: Floats, reference: 
         faults.append("the covariance is not symmetric")
     if (np.diag(covariance) <= 0).any():
         flat = ", ".join(f"{value:g}" for value in time[np.diag(covariance) <= 0])
-        faults.append(f"no variance at event time(s) {flat}")
+        faults.append(f"no variance at {noun(int((np.diag(covariance) <= 0).sum()), 'event time')} {flat}")
     return faults
 
 
@@ -245,7 +245,7 @@ def gather(
     order = order[order != reference]
     if missing := [f"{times[k]} ({cells['reason'].iloc[k]})" for k in order if np.isnan(event.value[k])]:
         raise InferenceError(
-            f"No estimate at event time(s) {', '.join(missing)}; keep a run of event times without gaps "
+            f"No estimate at {noun(len(missing), 'event time')} {', '.join(missing)}; keep a run of event times without gaps "
             "(event.select(event_time=...), with the reference)."
         )
     after = times[order][times[order] > times[reference]]
@@ -320,7 +320,9 @@ def _close_holes(event: Effects, times: NDArray[np.int64]) -> tuple[NDArray[np.i
         return times, ()
     rank = np.argsort(np.argsort(times)) - int((times < 0).sum())
     named = ", ".join(map(str, missing))
-    return rank, (f"no cohort is observed at event time(s) {named}: their neighbours count as one step apart",)
+    return rank, (
+        f"no cohort is observed at {noun(len(missing), 'event time')} {named}: the neighbours count as one step apart",
+    )
 
 
 def _remark(event: Effects, cells: pd.DataFrame, n_clusters: int) -> tuple[str, ...]:

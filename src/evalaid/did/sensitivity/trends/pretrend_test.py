@@ -13,7 +13,7 @@ from scipy.special import chdtrc, fdtrc, ndtr, ndtri, stdtr, stdtrit
 
 from evalaid.base.effect_columns import DISTRIBUTION, ESTIMATE, N_CLUSTERS, P_VALUE, STATISTIC, STD_ERROR, VCOV
 from evalaid.base.errors import InferenceError
-from evalaid.base.texts import join_texts
+from evalaid.base.texts import counted, join_texts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.effects.notebook_view import NotebookView
 from evalaid.did.inference.default_rule import shift_of
@@ -173,8 +173,9 @@ def _gather(
         )
     before = event.cells["event_time"].to_numpy() < -anticipation
     if not before.any():
+        early = f" and its {counted(anticipation, 'period')} of anticipation" if anticipation else ""
         raise InferenceError(
-            f"{event.method} gives no estimate before treatment{f' and its {anticipation} period(s) of anticipation' * bool(anticipation)}. Use a method "
+            f"{event.method} gives no estimate before treatment{early}. Use a method "
             "that does, for example event_study, sun_abraham, callaway_santanna, or imputation with pretrends='leads'."
         )
     table = infer(event, level, vcov, cluster=cluster)

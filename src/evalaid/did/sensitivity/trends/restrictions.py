@@ -97,7 +97,7 @@ def restrict(kind: Kind, shape: Shape | None, n_pre: int, n_post: int) -> Restri
     order = 1 if kind == "relative_magnitude" else 2
     if n_pre < (2 if kind == "relative_smoothness" else 1):
         raise InferenceError(
-            f"{kind} needs {'two' if n_pre else 'at least one'} coefficient(s) before the reference period and finds "
+            f"{kind} needs {'two coefficients' if n_pre else 'at least one coefficient'} before the reference period and finds "
             f"{n_pre}: nothing before treatment says how far trends diverge. Estimate more periods before treatment, or "
             "bound the effect without them (bound_effect)."
         )

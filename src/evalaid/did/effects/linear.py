@@ -23,8 +23,8 @@ Floats = NDArray[np.float64]
 RANK_TOLERANCE = 1e-10
 # A coefficient counts as not identified when this much of it lies in a direction without information.
 NULL_TOLERANCE = 1e-8
-# A covariate whose largest deviation from its unit means is smaller than this share of it is constant within units.
-CONSTANT_TOLERANCE = 1e-12
+# Numbers whose deviations from their mean are a smaller share of them than this are constant up to rounding.
+CONSTANT_TOLERANCE = 1e-13
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from difflib import get_close_matches
 from typing import Any
@@ -22,6 +23,7 @@ from evalaid.did.estimators.registry import METHODS
 from evalaid.did.estimators.scales import on_scale, report_back
 from evalaid.did.panel.comparisons import base_columns
 from evalaid.did.panel.design import Design, check_design
+from evalaid.did.panel.level import without_level
 from evalaid.did.panel.matrices import STRATA
 
 WHAT_COULD_BE_DONE = "add units that are never treated or treated later, use differences in dose, or bound the effect under stated assumptions"
@@ -90,7 +92,8 @@ def estimate(design: Design, method: str, *, scale: str = "share", **options: An
             "with that scale, or leave the scale out."
         )
 
-    found = report_back(entry.fit(on_scale(design, scale), parsed), design, scale)
+    fitted = level_free(design, options) if scale == "share" else on_scale(design, scale)
+    found = report_back(entry.fit(fitted, parsed), design, scale)
     unused = _unused_covariates(entry, design, parsed)
     left_out = (
         f"{method} uses no covariates: {', '.join(map(repr, unused))} {'is' if len(unused) == 1 else 'are'} left out"
@@ -100,8 +103,7 @@ def estimate(design: Design, method: str, *, scale: str = "share", **options: An
     clock = design.matrices.clock
     waves = clock.describe(str(read_kind(design.matrices.period_kind)[0])) if clock.observed else ""
     remark = join_texts((found.convention.remark, left_out, waves))
-    outcome = design.matrices.outcome
-    magnitude = max(float(outcome.max()), -float(outcome.min())) if scale == "share" else 1.0
+    magnitude = max(map(abs, design.matrices.ends)) if scale == "share" else 1.0
     found = replace(
         found,
         estimand=found.estimand + words + ("; without covariates" if unused else ""),
@@ -129,7 +131,7 @@ def estimate_subsets(design: Design, method: str, **options: Any) -> Subsets | N
     if entry.subsets is None or STRATA in design.matrices.covariates:
         return None
     usable, words = _leave_out_early(design, entry, effective_anticipation(design, parsed))
-    subsets = entry.subsets(usable, parsed)
+    subsets = entry.subsets(level_free(usable, options), parsed)
     return replace(subsets, effects=tuple(replace(part, estimand=part.estimand + words) for part in subsets.effects))
 
 
@@ -139,7 +141,13 @@ def find_kernel(design: Design, method: str, *, scale: str = "share", **options:
     early = effective_anticipation(design, parsed)
     if entry.kernel is None or scale != "share" or _leave_out_early(design, entry, early)[0] is not design:
         return None
-    return entry.kernel(design, parsed)
+    return entry.kernel(level_free(design, options), parsed)
+
+
+def level_free(design: Design, options: Mapping[str, Any]) -> Design:
+    """Take the level that all outcomes share out, unless a scale or family among the options depends on it."""
+    plain = options.get("scale", "share") == "share" and options.get("family", "gaussian") == "gaussian"
+    return without_level(design) if plain else design
 
 
 def _admit(design: Design, method: str, options: dict[str, Any]) -> tuple[Method, Any]:

@@ -111,6 +111,12 @@ class Matrices:
         return None if self.weight_kind == "precision" else self.weight
 
     @cached_property
+    def ends(self) -> tuple[float, float]:
+        """Smallest and largest outcome that is observed; zeros where none is."""
+        seen = self.outcome if self.observed is None else self.outcome[self.observed]
+        return (float(seen.min()), float(seen.max())) if seen.size else (0.0, 0.0)
+
+    @cached_property
     def clustered_by_unit(self) -> bool:
         """Whether every unit is a cluster of its own."""
         return len(self.clusters) == len(self.units)

@@ -62,14 +62,14 @@ def panel_data(matrices: Matrices, covariates: Sequence[str]) -> PanelData:
 
 
 def _standardised(matrices: Matrices, name: str) -> NDArray[np.float64]:
-    """Measure a covariate in standard deviations within units: no result depends on its unit."""
+    """Measure a covariate from its mean in standard deviations within units: no result depends on its level or unit."""
     values = matrices.covariates[name]
     seen = None if matrices.observed is None else matrices.observed.astype(float)
     net = within(values, seen)
     spread = float(np.sqrt(np.vdot(net, net) / net.size))
     if spread <= CONSTANT_TOLERANCE * max(float(values.max()), -float(values.min())):
         return np.zeros_like(values)
-    return np.asarray(values / spread)
+    return np.asarray((values - np.average(values, weights=seen)) / spread * (1.0 if seen is None else seen))
 
 
 def fit_regression(design: Design, method: Method, regression: Regression, covariates: Sequence[str] | None) -> Effects:

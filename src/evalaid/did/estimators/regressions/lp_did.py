@@ -73,9 +73,10 @@ def fit_lp_did(design: Design, options: LpDidOptions) -> Effects:
     seen = None if mass is None or (mass > 0).all() else np.ascontiguousarray((mass > 0).T)
     outcome = np.ascontiguousarray(matrices.outcome.T)  # one row per period: a change is a pass over two of them
     names = chosen_covariates(METHOD.name, design, options.covariates)
-    regressors = np.array(
-        [standardise(matrices.covariates[name].reshape(-1, 1)).reshape(matrices.outcome.shape).T for name in names]
-    )
+    regressors = np.zeros((len(names), *outcome.shape))
+    there = np.ones_like(outcome, dtype=bool) if seen is None else seen
+    for values, name in zip(regressors, names, strict=True):
+        values[there] = standardise(matrices.covariates[name].T[there][:, None])[:, 0]
     if options.horizons != "each":
         return _fit_pooled(design, options, (outcome, seen, regressors))
     horizons = np.unique(matrices.event_time)

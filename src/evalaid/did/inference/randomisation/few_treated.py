@@ -15,7 +15,7 @@ from evalaid.base.errors import InferenceError
 from evalaid.base.names import TOTAL, UNIT, WEIGHT
 from evalaid.base.texts import counted, join_texts
 from evalaid.did.effects.effects import Effects
-from evalaid.did.estimators.estimation import estimate
+from evalaid.did.estimators.estimation import estimate, level_free
 from evalaid.did.inference.options import check_options
 from evalaid.did.inference.randomisation.assignments import unit_labels
 from evalaid.did.inference.randomisation.cohort_paths import agree, apply_contrasts, read_contrasts
@@ -112,6 +112,7 @@ def few_treated(
     check_design(design)
     check_options(level=level, draws=draws, seed=seed)
     _check(design, kind)
+    design = level_free(design, options)
     matrices = design.matrices
     plain = replace(design, matrices=replace(matrices, weight=None, covariates={}), covariates=())
 

@@ -26,7 +26,7 @@ from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.effects.notebook_view import NotebookView
 from evalaid.did.estimators.common.cohort_kernel import CohortKernel
-from evalaid.did.estimators.estimation import estimate, find_kernel, find_method
+from evalaid.did.estimators.estimation import estimate, find_kernel, find_method, level_free
 from evalaid.did.inference.options import check_options
 from evalaid.did.inference.randomisation.assignments import Assignments, list_assignments
 from evalaid.did.inference.randomisation.confidence_sets import invert, p_value_at, search
@@ -200,6 +200,7 @@ def randomize(
             "the table, or test with a method that compares starts."
         )
     assignments = list_assignments(design, kind, strata)
+    design = level_free(design, options)
     exact = assignments.count <= draws
     smallest = 1 / assignments.count if exact else 1 / (draws + 1)
     if smallest > 1 - level + 1e-12:

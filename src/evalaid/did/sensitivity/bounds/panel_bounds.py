@@ -10,6 +10,7 @@ import pandas as pd
 from evalaid.base.errors import EstimationError
 from evalaid.base.rounding import Figure
 from evalaid.did.panel.design import Design
+from evalaid.did.panel.level import without_level
 from evalaid.did.sensitivity.bounds.assumptions import (
     ASSUMPTIONS,
     COLUMNS,
@@ -30,6 +31,7 @@ def bound_cells(
     share = design.outcome_unit == "fraction"
     unit = "fraction" if share else "number"
     limits: dict[str, Any] = {"floor": 0.0, "ceiling": 1.0} if share else {"floor": None, "ceiling": None}
+    design = design if share else without_level(design)
     cells = cell_means(design)
     if not cells:
         raise EstimationError("No cohort has a period before and a period after its start; nothing can be bounded.")

@@ -10,6 +10,7 @@ from evalaid.base.errors import NotIdentifiedError
 from evalaid.base.texts import counted
 from evalaid.did.estimators.common.method import Needs, unmet
 from evalaid.did.panel.design import Design, check_design
+from evalaid.did.panel.level import without_level
 
 KINDS = ("treated vs never treated", "earlier vs later treated", "later vs earlier treated")
 
@@ -67,6 +68,7 @@ def bacon(design: Design) -> pd.DataFrame:
     if reasons:
         listed = "".join(f"\n  - {reason}" for reason in reasons)
         raise NotIdentifiedError(f"The decomposition does not apply to this design:{listed}", reasons, ())
+    matrices = without_level(design).matrices
     sizes = np.diff(matrices.starts)
     means = np.array([matrices.outcome[matrices.block(k)].mean(axis=0) for k in range(len(sizes)) if sizes[k]])
     starts = matrices.start_column

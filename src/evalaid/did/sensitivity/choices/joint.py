@@ -17,7 +17,7 @@ from evalaid.base.shared_out import do_parts
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.effects.notebook_view import NotebookView
-from evalaid.did.estimators.estimation import find_kernel
+from evalaid.did.estimators.estimation import find_kernel, level_free
 from evalaid.did.inference.options import check_options
 from evalaid.did.inference.randomisation.assignments import Assignments, list_assignments
 from evalaid.did.inference.randomisation.confidence_sets import TIE
@@ -238,7 +238,7 @@ def _estimate_blocks(
 
 def estimate_by_paths(design: Design, one: Specification, assignments: Assignments, codes: Codes) -> Floats | None:
     """Return the estimates of all assignments as sums of scores, or from sums by cohort; None where that is not the estimator."""
-    cut = cut_design(design, replace(one, comparison="own"))
+    cut = level_free(cut_design(design, replace(one, comparison="own")), fit_options(one))
     matrices = cut.matrices
     if matrices.n_units != design.n_units:  # who is left depends on the assignment
         return None

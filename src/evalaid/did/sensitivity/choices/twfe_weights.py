@@ -163,7 +163,8 @@ def twfe_weights(
         raise EstimationError(
             f"twfe_weights: treatment does not vary beyond {_BEYOND[regression]}; there is no coefficient."
         )
-    estimate = float((scores * outcome).sum()) / total
+    # Scores sum to zero, up to rounding: the level that all outcomes share is taken out first.
+    estimate = float((scores * (outcome - panel.columns[OUTCOME].mean())).sum()) / total
     unit, period = np.nonzero((treated > 0) & (mass > 0))
     weight = (scores * treated)[unit, period] / total
     weight = np.where(np.abs(weight) < ROUNDING, 0.0, weight)

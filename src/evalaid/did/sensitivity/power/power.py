@@ -16,7 +16,7 @@ from evalaid.base.errors import EstimationError
 from evalaid.base.shared_out import do_parts
 from evalaid.did.effects.effects import Effects
 from evalaid.did.effects.notebook_view import NotebookView
-from evalaid.did.estimators.estimation import estimate
+from evalaid.did.estimators.estimation import estimate, level_free
 from evalaid.did.inference.infer import infer
 from evalaid.did.inference.intervals import degrees_of
 from evalaid.did.panel.design import Design, check_design
@@ -167,6 +167,7 @@ def minimum_detectable_effect(
     check_design(design)
     _check(power, level, draws)
     actual = infer(estimate(design, method, **options).aggregate("overall"), level=level).iloc[0]
+    design = level_free(design, options)
     source, process = residual_source(design, residuals)
     simulation = _Simulation(design, method, options, level, source)
     generator = np.random.default_rng(seed)

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from evalaid.base.errors import DesignError
 from evalaid.base.periods import label
 from evalaid.base.texts import counted
+from evalaid.did.effects.linear import CONSTANT_TOLERANCE
 from evalaid.did.estimators.common.method import chosen_covariates, population_of
 from evalaid.did.panel.by_unit import fault_of_index, stated_units
 from evalaid.did.panel.comparisons import NEVER_TREATED, NOT_YET_TREATED, base_columns
 from evalaid.did.panel.design import Design, check_design
+from evalaid.did.panel.level import common_level
 from evalaid.did.panel.matrices import Matrices
 
 Floats = NDArray[np.float64]
@@ -136,7 +138,8 @@ def describe_history(matrices: Matrices, base: int, covariates: Sequence[str] = 
     count = seen.sum(axis=1)
     time = np.where(seen, matrices.periods[: base + 1].astype(float), 0.0)
     safe = np.where(count > 0, count, 1)
-    filled = np.where(seen, outcome, 0.0)
+    common = common_level(matrices)
+    filled = np.where(seen, outcome - common, 0.0)
     mean = filled.sum(axis=1) / safe
     centred = np.where(seen, time - (time.sum(axis=1) / safe)[:, None], 0.0)
     spread = (centred**2).sum(axis=1)
@@ -150,7 +153,7 @@ def describe_history(matrices: Matrices, base: int, covariates: Sequence[str] = 
     ]
     columns += [
         ("last level", f"outcome in {names[base]}", outcome[:, base]),
-        ("mean level", f"outcome, mean to {names[base]}", np.where(count > 0, mean, np.nan)),
+        ("mean level", f"outcome, mean to {names[base]}", np.where(count > 0, mean + common, np.nan)),
         ("trend", f"outcome, change per period to {names[base]}", slope),
         ("variability", f"outcome, spread about the trend to {names[base]}", about),
     ]
@@ -245,5 +248,5 @@ def _moments(values: Floats, weight: Floats) -> tuple[float, float]:
     if len(values) < 2:
         return mean, np.nan
     variance = float(np.average((values - mean) ** 2, weights=weight)) * len(values) / (len(values) - 1)
-    tiny = 1e-12 * max(float(np.abs(values).max()), 1e-300)  # below rounding error the values are constant
+    tiny = CONSTANT_TOLERANCE * max(float(np.abs(values).max()), 1e-300)
     return mean, np.sqrt(variance) if variance > tiny**2 else 0.0

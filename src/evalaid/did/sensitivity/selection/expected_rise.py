@@ -9,6 +9,7 @@ from evalaid.base.effect_columns import STD_ERROR
 from evalaid.base.errors import DesignError
 from evalaid.base.periods import label
 from evalaid.base.texts import counted
+from evalaid.did.effects.linear import CONSTANT_TOLERANCE
 from evalaid.did.panel.matrices import Matrices
 from evalaid.did.sensitivity.power.process import Process, fit_process, moments_of
 from evalaid.did.sensitivity.selection.selection import ChosenPanel, Floats
@@ -113,7 +114,7 @@ def _expected_values(data: ChosenPanel) -> tuple[list[tuple[int, int] | None], F
 
 
 def _slope(baseline: Floats, change: Floats) -> float:
-    if len(baseline) < FEW or baseline.std() <= 1e-12 * max(np.abs(baseline).max(), 1e-300):
+    if len(baseline) < FEW or baseline.std() <= CONSTANT_TOLERANCE * max(np.abs(baseline).max(), 1e-300):
         return np.nan
     centred = baseline - baseline.mean()
     return float(centred @ change / (centred @ centred))

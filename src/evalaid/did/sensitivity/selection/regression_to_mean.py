@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from evalaid.base.errors import DesignError, EstimationError
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.notebook_view import NotebookView
-from evalaid.did.estimators.estimation import estimate
+from evalaid.did.estimators.estimation import estimate, level_free
 from evalaid.did.panel.comparisons import NEVER_TREATED, base_columns
 from evalaid.did.panel.design import Design, check_design
 from evalaid.did.panel.matrices import Matrices, arrange, reassign
@@ -175,6 +175,7 @@ def regression_to_mean(
     check_design(design)
     _check(design, window, neighbours, draws)
     found = estimate(design, method, **options).aggregate("overall")  # refused here when it does not apply
+    design = level_free(design, options)
     chosen, owner = find_chosen(design)
     data = ChosenPanel.of(chosen, design.anticipation, window)
     selection = describe_selection(data, chosen)

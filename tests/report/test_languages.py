@@ -132,7 +132,7 @@ def test_headings_questions_and_chapters_are_chinese():
 @pytest.mark.parametrize(
     ("english", "chinese"),
     [
-        ("+1.63 to +4.71 pp", "+1.63至+4.71个百分点"),
+        ("+1.63 to +4.71 points", "+1.63至+4.71个百分点"),
         ("Nobody knows.", "Nobody knows."),  # what no template fits stays, and is found by the tests below
         ("Nobody knows. Nobody cares; or does.", "Nobody knows. Nobody cares; or does."),  # with its spaces
         ("Nobody knows. Never treated.", "Nobody knows.从未处理。"),

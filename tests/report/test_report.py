@@ -98,7 +98,7 @@ def effect(estimate, low, high):
 @pytest.mark.parametrize(
     ("arguments", "options", "text"),
     [
-        ((0.4321, "pp", 2), {"signed": True, "with_unit": True}, "+0.43 pp"),
+        ((0.4321, "pp", 2), {"signed": True, "with_unit": True}, "+0.43 points"),
         ((-0.4321, "pp", 2), {}, "−0.43"),
         ((-0.001, "pp", 2), {"signed": True}, "0.00"),
         ((1234.0, "count", 0), {}, "1,234"),
@@ -147,9 +147,11 @@ def test_the_sentence_follows_the_interval(numbers, text):
 
 def test_a_template_takes_numbers_effects_and_words():
     lookup = lookup_in(n=(0, "count", 0), a_b=(1.25, "pp", 2))
-    assert fill("{n:counted} of {n:bare}, {a.b} or {a.b:signed}", lookup, 0.9) == "none of 0, 1.25 pp or +1.25 pp"
+    assert (
+        fill("{n:counted} of {n:bare}, {a.b} or {a.b:signed}", lookup, 0.9) == "none of 0, 1.25 points or +1.25 points"
+    )
     assert fill("The {outcome}", lookup, 0.9, {"outcome": "share"}) == "The share"
-    assert fill("{main:effect}", effect(0.5, -1.0, 2.0), 0.9) == "+0.50 pp (90% interval −1.00 to +2.00)"
+    assert fill("{main:effect}", effect(0.5, -1.0, 2.0), 0.9) == "+0.50 points (90% interval −1.00 to +2.00)"
     with pytest.raises(ValueError, match="unknown format 'loud', use one of plain"):
         fill("{n:loud}", lookup, 0.9)
 

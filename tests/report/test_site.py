@@ -114,10 +114,10 @@ def test_the_answer_has_the_verdict_the_number_the_truth_and_the_most_serious_th
 
 
 def test_the_answer_tells_a_threat_in_a_sentence_and_without_the_mark_that_guards_a_spreadsheet(report):
-    rows = 'key,threat,tried,result,answer,reach_low,reach_high\na,First,L,"\'+1.5 to +2.5 pp. More of it.",leaves the effect,,\nb,Second,M,Long tale. More.,excludes less,-3.25,9\n'
+    rows = 'key,threat,tried,result,answer,reach_low,reach_high\na,First,L,"\'+1.5 to +2.5 points. More of it.",leaves the effect,,\nb,Second,M,Long tale. More.,excludes less,-3.25,9\n'
     (report / "tables" / "answers.csv").write_text(rows, encoding="utf-8")
     pages = pages_of(report)
-    assert "<strong>First</strong>: +1.5 to +2.5 pp. <em>" in pages["index"]
+    assert "<strong>First</strong>: +1.5 to +2.5 points. <em>" in pages["index"]
     assert "<strong>Second</strong>: Not excluded under this threat: −3.2 to +9.0. <em>" in pages["index"]
     assert "More" not in re.sub(
         r"<style>.*?</style>", "", pages["index"].split("</header>")[1].split("<dl>")[0], flags=re.DOTALL
@@ -362,12 +362,12 @@ def test_every_number_of_a_table_and_of_a_text_is_a_link_to_its_cell(tmp_path):
     links = re.findall(r'<a class="v" href="@in-2_design-3" data-n="(\d)">([^<]+)</a>', html)
     assert links == [("0", "+0.80"), ("0", "\N{MINUS SIGN}1.00 to +2.00")]
     assert notes.to_data()["made"] == [["twfe()", "areas"]]
-    told = [["8 districts, and 0.8 pp", [["8", "sample.units"], ["0.8 pp", "overall.main.estimate"]]]]
-    said = notes.in_prose("<p>In 2018: 8 districts, and 0.8 pp.</p>", told)
-    assert re.sub("<[^>]+>", "", said) == "In 2018: 8 districts, and 0.8 pp."
+    told = [["8 districts, and 0.8 points", [["8", "sample.units"], ["0.8 points", "overall.main.estimate"]]]]
+    said = notes.in_prose("<p>In 2018: 8 districts, and 0.8 points.</p>", told)
+    assert re.sub("<[^>]+>", "", said) == "In 2018: 8 districts, and 0.8 points."
     assert re.findall(r'data-k="([^"]+)">([^<]+)<', said) == [
         ("sample.units", "8"),
-        ("overall.main.estimate", "0.8 pp"),
+        ("overall.main.estimate", "0.8 points"),
     ]
 
 
@@ -430,8 +430,8 @@ def test_numbers_of_a_sentence_lead_to_the_cell_that_was_asked_and_names_with_di
     number = {"method": "other estimates", "notebook": "4_robustness", "cell": "In [7]", "value": 1.0}
     notes = Notes({"answers.overlap.reach_low": number}, "areas", Path())
     said = notes.in_sentence(
-        "At M = 1 without COVID-19 beds: \N{MINUS SIGN}6.81 to +8.27 pp; it&#39;s T01.", "answers.overlap."
+        "At M = 1 without COVID-19 beds: \N{MINUS SIGN}6.81 to +8.27 points; it&#39;s T01.", "answers.overlap."
     )
-    assert re.findall(r">([^<]+)</a>", said) == ["1", "\N{MINUS SIGN}6.81", "+8.27 pp"]
+    assert re.findall(r">([^<]+)</a>", said) == ["1", "\N{MINUS SIGN}6.81", "+8.27 points"]
     assert said.count('href="@in-4_robustness-7"') == 3
     assert notes.in_sentence("p = 0.2", "answers.trends.") == "p = 0.2"

@@ -285,8 +285,8 @@ def test_a_bias_on_either_side_is_judged(shanghai):
 
 def test_a_finding_is_written_with_its_unit_and_keys_name_no_spaces():
     finding = Finding(2.0, 1.0, 3.0, "pp", 0.95)
-    assert finding.write(-1.234) == "\N{MINUS SIGN}1.23 pp"
-    assert finding.write_range(-1, 2) == "\N{MINUS SIGN}1.00 to +2.00 pp"
+    assert finding.write(-1.234) == "\N{MINUS SIGN}1.23 points"
+    assert finding.write_range(-1, 2) == "\N{MINUS SIGN}1.00 to +2.00 points"
     assert key_of("Without units of hospital, opens") == "without_units_of_hospital_opens"
 
 
@@ -390,7 +390,7 @@ def test_parts_behind_the_answer_are_named(shanghai, intervals, said):
     )
     found = replace(exclusions.examine_exclusions(shanghai), every=every)
     assert exclusions.judge_exclusions(case, found).result == (
-        "Estimates from +2.00 to +2.00 pp; the largest change, 0.00 pp, is without period 0." + said
+        "Estimates from +2.00 to +2.00 points; the largest change, 0.00 points, is without period 0." + said
     )
 
 

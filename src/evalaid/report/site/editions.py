@@ -146,8 +146,9 @@ def _turn_lines(drawn: str, turn: Translation) -> str:
     whole, each = turn(" ".join(lines)), [turn(line) for line in lines]
     left = _HAN if turn.language == ENGLISH else _LATIN
     if len(left.findall(whole)) < len(left.findall(" ".join(each))) or each == lines:
-        width = max(count_columns(line) for line in lines)
-        while len(each := fold(whole, width).split("\n")) > len(lines):
+        fewest = min(len(lines), len(fold(whole, max(map(count_columns, lines))).split("\n")))
+        width = count_columns(whole) // fewest  # lines of like length: none holds the end of a word alone
+        while len(each := fold(whole, width).split("\n")) > fewest:
             width += 2
     each += [""] * (len(tags) - len(each))
     return "".join(

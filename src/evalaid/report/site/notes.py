@@ -31,7 +31,7 @@ _CLUSTERED = (ESTIMATE, STD_ERROR, CONF_LOW, CONF_HIGH, BAND_LOW, BAND_HIGH, P_V
 _DIGITS = re.compile(r"\d")
 _PROSE = frozenset({"result"})  # columns of sentences with numbers, which stand in the row's cell
 # A number of a sentence, which Chinese words may touch.
-_WRITTEN = re.compile(r"(?<![A-Za-z0-9_.,#-])[+\N{MINUS SIGN}]?\d[\d,]*(?:\.\d+)?(?: pp|%)?(?![A-Za-z0-9_]|[.,]\d)")
+_WRITTEN = re.compile(r"(?<![A-Za-z0-9_.,#-])[+\N{MINUS SIGN}]?\d[\d,]*(?:\.\d+)?(?: points|%)?(?![A-Za-z0-9_]|[.,]\d)")
 
 
 @dataclass

@@ -34,7 +34,7 @@ class _Spelt(dict[str, str]):
         return f" {unit}"
 
 
-_UNITS = _Spelt({"pp": " pp", "%": "%"})
+_UNITS = _Spelt({"pp": " points", "%": "%"})
 _SPELT = _Spelt({"pp": " percentage points"})
 
 
@@ -78,7 +78,7 @@ def format_value(value: Any, unit: str, digits: int, *, signed: bool = False, wi
     Examples
     --------
     >>> format_value(0.4321, "pp", 2, signed=True, with_unit=True)
-    '+0.43 pp'
+    '+0.43 points'
     >>> format_value(1234.0, "count", 0)
     '1,234'
     """

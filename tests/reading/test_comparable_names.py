@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalaid.reading.values.comparable_names import comparable, match_names, merge_spellings, name_text
+from evalaid.reading.values.comparable_names import comparable, match_names, name_text
 from evalaid.reading.values.total_words import find_totals, totals_by_name
 
 NAMES = st.text(st.characters(categories=["Lu", "Ll", "Lo", "Nd"]), min_size=1, max_size=12)
@@ -45,13 +45,6 @@ def test_a_code_that_lost_its_zero_is_shown_as_the_nearest():
     match = match_names(["01001", "Dalas"], [1001, "Dallas", "El Paso"])
     assert match.unknown == {"01001": ("1001",), "Dalas": ("Dallas",)}
     assert "'Dalas' is not in the panel (nearest: 'Dallas')" in match.message("of the roster", "the panel")
-
-
-def test_spellings_of_one_unit_are_merged_under_the_most_frequent():
-    merged, which = merge_spellings(pd.Series(["El Paso", "EL PASO", "El Paso", None, "Dallas"]))
-    assert merged.tolist()[:3] == ["El Paso"] * 3
-    assert merged.isna().tolist() == [False, False, False, True, False]
-    assert which == {"El Paso": ("El Paso", "EL PASO")}
 
 
 def test_names_of_workbooks_and_texts_are_written_alike():

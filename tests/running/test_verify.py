@@ -14,8 +14,9 @@ from evalaid.base.errors import ManifestError
 from evalaid.running.checked.comparison import compare_numbers, compare_reports
 from evalaid.running.checked.expected import accept, expected_file, read_expected, write_expected
 from evalaid.running.checked.repeat import repeat_studies
-from evalaid.running.checked.verify import compare_run, verify_study
+from evalaid.running.checked.verify import compare_run
 from evalaid.running.notebooks import run_study
+from evalaid.running.runs import verify_studies
 from evalaid.study.manifest import Manifest, Number, Recorder, read_manifest, read_parts, write_manifest
 from evalaid.study.spec import StudySpec
 
@@ -165,8 +166,9 @@ def test_two_folders_of_reports_are_compared_by_study(tmp_path):
 def test_a_study_is_confirmed_and_every_change_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(make_project(tmp_path))
     spec = StudySpec(study="toy")
-    with pytest.raises(ManifestError, match=r"expected/toy.csv is missing.*evalaid accept toy"):
-        verify_study(spec)
+    [outcome] = verify_studies([spec])
+    assert "expected/toy.csv is missing" in str(outcome.error)
+    assert str(outcome.error).endswith("evalaid accept toy")
     report = run_study(spec).folder
     seen = {path.name for path in report.iterdir()}
     assert accept("toy").compared == 18
@@ -174,14 +176,14 @@ def test_a_study_is_confirmed_and_every_change_is_named(tmp_path, monkeypatch):
     text = committed.read_text(encoding="utf-8")
     assert read_expected("toy") == read_manifest(report / "numbers.json")
 
-    result = verify_study(spec)
+    result = verify_studies([spec])[0].result
     assert result.confirmed
     assert "all 18 reported numbers confirmed" in result.text()
 
     # One committed number changed by hand: named with both values and the cell.
     edited = text.replace("units,12,", "units,13,").replace("overall.main.estimate", "overall.extra")
     committed.write_text(edited, encoding="utf-8")
-    result = verify_study(spec)
+    result = verify_studies([spec])[0].result
     rows = result.differences.set_index("key")
     assert not result.confirmed
     assert rows.loc["sample.units", ["fault", "expected", "found", "cell"]].tolist() == ["differs", 13, 12, "In [4]"]
@@ -211,7 +213,7 @@ def test_a_study_is_confirmed_and_every_change_is_named(tmp_path, monkeypatch):
     frame = pd.read_csv("data/toy.csv")
     frame.loc[3, "share"] += 0.01  # county C00 in 2018, the second year of its treatment
     frame.to_csv("data/toy.csv", index=False)
-    result = verify_study(spec)
+    result = verify_studies([spec])[0].result
     assert any("data/toy.csv has changed" in fault for fault in result.faults)
     assert "overall.main.estimate" in set(result.differences["key"])
     assert "sample.units" not in set(result.differences["key"])

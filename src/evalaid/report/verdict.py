@@ -9,7 +9,6 @@ SHOWN = "shown"
 FRAGILE = "fragile"
 TOO_SMALL = "too_small"
 NOT_TOLD = "not_told"
-BOUNDED = "bounded"
 NOT_IDENTIFIED = "not_identified"
 NO_INTERVAL = "no_interval"
 # What would matter where a study does not say it: two percentage points of a share.

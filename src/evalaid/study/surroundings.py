@@ -131,12 +131,6 @@ def load_flows(spec: StudySpec, design: Design) -> pd.DataFrame | None:
     return found.groupby(["unit", "neighbour"], dropna=False)["share"].sum().reset_index()
 
 
-def load_shares(spec: StudySpec, design: Design) -> pd.Series | None:
-    """Return the share of each unit's residents that goes to units treated within the panel; None as `load_flows`."""
-    flows = load_flows(spec, design)
-    return None if flows is None else flows.groupby("unit")["share"].sum().reindex(design.matrices.units)
-
-
 def map_flows(spec: StudySpec) -> pd.DataFrame | None:
     """Return where the residents of each unit go, by area, from ``robustness.exposure``; None without a file of areas.
 

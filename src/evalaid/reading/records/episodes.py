@@ -33,19 +33,6 @@ class Fate(IntEnum):
 
 
 COUNTED = (Fate.INSIDE, Fate.UNKNOWN_HOSPITAL, Fate.OUTSIDE, Fate.OUT_OF_PROVINCE)
-SUMMARY = (
-    "residence",
-    "period",
-    "fate",
-    "rows",
-    "episodes",
-    "transfers",
-    "duplicates",
-    "weight",
-    "weighted",
-    "first",
-    "last",
-)
 """Columns of the result."""
 TAKEN = ("furthest", "first", "last")
 """Where an episode with transfers counts: at the hospital furthest from home, the first, or the last."""

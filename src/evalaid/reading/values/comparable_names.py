@@ -130,23 +130,6 @@ def nearest_names(name: object, shown: Mapping[str, list[str]]) -> tuple[str, ..
     return tuple(shown[other][0] for other in close)
 
 
-def merge_spellings(values: pd.Series) -> tuple[pd.Series, dict[str, tuple[str, ...]]]:
-    """Return a column of names as text with one spelling for each unit (the most frequent), and the spellings that were merged.
-
-    Missing names stay missing.
-    """
-    texts = values.map(name_text)
-    counts = texts.value_counts()
-    by_key: dict[str, list[str]] = defaultdict(list)
-    for text in counts.index:
-        if text:
-            by_key[comparable(text)].append(text)
-    merged = {spellings[0]: tuple(spellings) for spellings in by_key.values() if len(spellings) > 1}
-    chosen = {text: spellings[0] for spellings in by_key.values() for text in spellings}
-    result = texts.map(chosen).astype(object)
-    return result.where(result.notna(), None), merged
-
-
 _DIGITS_ONLY = re.compile(r"0\d+")
 
 

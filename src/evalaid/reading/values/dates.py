@@ -32,9 +32,6 @@ A convention of this package: "about 2014" means July 2013 to June 2015. Nobody 
 narrower reading is written as a range (2013-2015).
 """
 
-IMPRECISE = ("about", "range", "part", "year", "half", "quarter", "month")
-"""Precisions below the day; "part" is a third of a year or of a month (early, middle, late)."""
-
 _STEPS = {1: "month", 3: "quarter", 6: "half", 12: "year"}
 _REMARK = re.compile(r"\s*\((.*)$", re.DOTALL)
 _ABOUT = re.compile(

@@ -108,7 +108,7 @@ def _named(row: pd.Series, look: Look) -> str:
 
 
 def _per_cent(value: float) -> str:
-    return format_value(value, "%", 0 if value >= 1 else 1, with_unit=True)
+    return format_value(value, "%", 0 if round(value, 1) >= 1 else 1, with_unit=True)
 
 
 def _range(ends: list[float], look: Look) -> str:

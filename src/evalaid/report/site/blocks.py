@@ -14,7 +14,6 @@ from evalaid.report.site.notes import Notes
 from evalaid.report.wording.translation import Translation, cut_blocks
 
 _HEADING = re.compile(r"<h([123])>(.*?)</h\1>", re.DOTALL)
-_TITLE = re.compile(r"#+ +(.+)")
 PAPER = "paper:"  # beginning of the tag of a cell that stands elsewhere in the paper
 _FOLDERS = re.compile(r'^(\s*(?:File ")?)[^"\n]*[\\/](?=evalaid[\\/])', re.MULTILINE)  # of the package on this machine
 PARTS = 1  # the level of a heading that opens a part of a page; sections are one below

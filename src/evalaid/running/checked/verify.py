@@ -7,14 +7,13 @@ equal within a tolerance. A difference names the number, both values, and the no
 from __future__ import annotations
 
 import json
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evalaid.running.checked.comparison import compare_numbers, number_of, show_differences
 from evalaid.running.checked.expected import read_expected
-from evalaid.running.notebooks import Making, StudyRun, run_study
+from evalaid.running.notebooks import Making, StudyRun
 from evalaid.running.processes.execution import Tell
 from evalaid.study.manifest import Manifest
 from evalaid.study.spec import StudySpec
@@ -49,18 +48,6 @@ class Verification:
         if self.first_cell:
             lines.append(f"  First diverging cell: {self.first_cell}")
         return "\n".join(lines)
-
-
-def verify_study(spec: StudySpec, *, tell: Tell | None = None) -> Verification:
-    """Run a study again, into a temporary folder, and compare it with its committed numbers.
-
-    A data file that differs from the recorded hash is a fault by itself; the study is run all the same, so that the
-    numbers that the change moves are named, too.
-    """
-    read_expected(spec.study)  # what cannot be compared is not run
-    with tempfile.TemporaryDirectory() as folder:
-        options: dict[str, Any] = {"changed_data": "run", "tell": tell, "fresh": True}
-        return compare_run(run_study(spec, folder=Path(folder) / spec.study, **options))
 
 
 def remake(spec: StudySpec, folder: Path, tell: Tell | None) -> Making:

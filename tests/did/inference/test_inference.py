@@ -347,3 +347,12 @@ def test_simultaneous_bands_cover_all_effects_at_once():
         table = ea.infer(effects.aggregate("event_time"), vcov="CR3", simultaneous=True, seed=seed)
         hits += bool(((table["conf_low"] <= 0) & (table["conf_high"] >= 0)).all())
     assert hits / draws > 0.95 - 3 * np.sqrt(0.95 * 0.05 / draws)
+
+
+@pytest.mark.parametrize("vcov", ["auto", "CR1", "CR3", "multiplier"])
+def test_what_is_zero_by_construction_has_no_note_on_its_clusters(vcov):
+    frame = simulate(77, n_units=16, cohorts=(4, None))
+    table = ea.infer(ea.estimate(diagnose(frame, cluster="prefecture"), "event_study"), vcov=vcov)
+    fixed = table["estimate"] == 0
+    assert table.loc[fixed, "note"].tolist() == ["reference period: zero by construction"]
+    assert table.loc[~fixed, "note"].str.contains("clusters").all()

@@ -502,3 +502,13 @@ def test_clusters_that_split_a_unit_are_refused():
     twice = pd.Series(np.arange(24) % 5, index=units.append(units))
     with pytest.raises(InferenceError, match=r"12 units have several cluster labels, for example C000"):
         ea.wild_bootstrap(effects, cluster=twice)
+
+
+@pytest.mark.parametrize("kind", ["WCR11", "WCR31"])
+def test_base_periods_of_etwfe_are_not_tested(kind):
+    effects = ea.estimate(diagnose(simulate(3, n_units=16), cluster="prefecture"), "etwfe", comparison="never_treated")
+    table = ea.wild_bootstrap(effects, draws=99, kind=kind)
+    base = table["estimate"] == 0
+    assert table.loc[base, "note"].eq("base period: zero by construction").all()
+    assert base.sum() == 2
+    assert table.loc[~base, "p_value"].notna().all()

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalaid.did.effects.influence import Rows
-from evalaid.did.effects.linear import PanelData, Solver, within, within_gram
+from evalaid.did.effects.linear import PanelData, Solver, squares_of, within, within_gram, without_absorbed
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -127,6 +127,9 @@ class LeastSquares:
             used = np.flatnonzero(self.columns[cohort].any(axis=0))
             active = self.columns[cohort][:, used]
             gram[np.ix_(used, used)] += active.T @ mass @ active
+        gram[:n_columns, :n_columns] = without_absorbed(
+            gram[:n_columns, :n_columns], squares_of(self.data, self.columns)
+        )
         for k, x in enumerate(self.covariates):
             gram[n_columns + k] = gram[:, n_columns + k] = self.products(x)
         return gram

@@ -25,6 +25,8 @@ RANK_TOLERANCE = 1e-10
 NULL_TOLERANCE = 1e-8
 # Numbers whose deviations from their mean are a smaller share of them than this are constant up to rounding.
 CONSTANT_TOLERANCE = 1e-13
+# A sum of squares about unit means below this share of the sum of squares itself is rounding: the unit effects absorb the column.
+ABSORBED = 1e-12
 
 
 @dataclass(frozen=True)
@@ -225,7 +227,22 @@ def _gram(data: PanelData, columns: Floats) -> Floats:
         used = np.flatnonzero(columns[cohort].any(axis=0))
         active = columns[cohort][:, used]
         gram[np.ix_(used, used)] += active.T @ within_cohort[cohort] @ active
-    return gram
+    return without_absorbed(gram, squares_of(data, columns))
+
+
+def squares_of(data: PanelData, columns: Floats) -> Floats:
+    """Return the sum of squares of each column by cohort and period, (K,), unit means not taken out."""
+    if data.mass is None:
+        mass = np.array([np.full(columns.shape[1], len(data.outcome[rows])) for rows in data.slices])
+    else:
+        mass = np.array([data.mass[rows].sum(axis=0) for rows in data.slices])
+    return np.asarray(np.einsum("ctk,ct->k", columns**2, mass.reshape(columns.shape[:2])))
+
+
+def without_absorbed(gram: Floats, squares: Floats) -> Floats:
+    """Empty the rows and columns of a Gram matrix net of unit means in which rounding of the ``squares`` is all that is left."""
+    kept = np.diag(gram) > ABSORBED * squares
+    return gram if kept.all() else np.where(kept[:, None] & kept, gram, 0.0)
 
 
 class Solver:

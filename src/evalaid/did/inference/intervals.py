@@ -81,9 +81,11 @@ def tabulate(
     spent = convention.correction == "regression" and convention.observations <= convention.parameters
     blind = silent & np.isnan(errors.std_error) & ~np.isnan(effects.value)
     flat = np.where(blind & [spent or not note for note in errors.notes], NO_FREEDOM if spent else NO_PART, flat)
+    # What is missing, or zero by construction, has its reason and no error to say more of.
+    alone = ~silent & (np.isnan(effects.value) | (np.isnan(std_error) & (effects.value == 0)))
     notes = [
-        reason if reason and np.isnan(value) else join_texts((reason, *said))
-        for reason, value, *said in zip(effects.cells["reason"], effects.value, errors.notes, flat, strict=True)
+        reason if only else join_texts((reason, *said))
+        for reason, only, *said in zip(effects.cells["reason"], alone, errors.notes, flat, strict=True)
     ]
     columns = {
         **{name: column for name, column in effects.cells.items() if name != "reason"},

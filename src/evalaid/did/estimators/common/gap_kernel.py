@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from evalaid.did.effects.linear import inverse_grams
+from evalaid.did.effects.linear import inverse_grams, without_absorbed
 from evalaid.did.estimators.common.cohort_kernel import Bools, Codes, CohortKernel, Floats
 from evalaid.did.estimators.common.method import observation_mass, population_of
 from evalaid.did.panel.matrices import PART, PARTLY, STRATA, Matrices
@@ -63,7 +63,9 @@ def seen_coefficients(
     def values(sums: Floats) -> Floats:
         square, product = np.split(sums[:, :, 1:], [n_periods**2], axis=2)
         turned = np.matmul(square.reshape(*square.shape[:2], n_periods, n_periods), every)
-        inverse = inverse_grams(np.einsum("ctk,nctl->nkl", every, turned, optimize=True))
+        grams = np.einsum("ctk,nctl->nkl", every, turned, optimize=True)
+        own = np.einsum("ctk,nct->nk", every**2, square[:, :, :: n_periods + 1])
+        inverse = inverse_grams(np.array([without_absorbed(*both) for both in zip(grams, own, strict=True)]))
         return cells(np.einsum("nkl,ctl,nct->nk", inverse[:, : columns.shape[2]], every, product, optimize=True))
 
     weight = population_of(matrices).weight[:, None]

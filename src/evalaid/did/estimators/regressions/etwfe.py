@@ -127,7 +127,7 @@ def fit_etwfe(design: Design, options: EtwfeOptions) -> Effects:
     contrasts, leave_out = None, None
     if options.family == "gaussian" and not names:
         data = PanelData(matrices.outcome, observation_mass(matrices), np.empty((0, *matrices.outcome.shape)), rows)
-        contrasts = Contrasts(LeastSquares(data, columns, "none"), np.eye(columns.shape[2], n_cells))
+        contrasts = Contrasts(LeastSquares(data, columns, "none"), np.eye(columns.shape[2], n_cells) * ~base)
         leave_out = None if within else _leave_out(matrices, cohort, period, base)
     return Effects(
         cells=cells,

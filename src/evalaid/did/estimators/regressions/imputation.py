@@ -14,7 +14,7 @@ from evalaid.base.errors import EstimationError
 from evalaid.base.periods import label
 from evalaid.did.effects.effects import Convention, Effects
 from evalaid.did.effects.influence import Block, Influence
-from evalaid.did.effects.linear import PanelData, Solver, unit_products, within, within_gram
+from evalaid.did.effects.linear import PanelData, Solver, unit_products, within, within_gram, without_absorbed
 from evalaid.did.effects.subsets import Subsets
 from evalaid.did.estimators.common.cohort_kernel import CohortKernel, kernel_covariates, moments
 from evalaid.did.estimators.common.cohort_sums import CohortSums, constant_weights, gaps_without, sums_without
@@ -246,7 +246,8 @@ def fit_untreated(data: PanelData, mass: Floats) -> UntreatedFit:
 
 def _take_out(data: PanelData, mass: Floats) -> tuple[Solver, Floats]:
     """Take unit and period effects, fitted with ``mass``, out of the outcome and each covariate: (1 + p, N, T)."""
-    periods = Solver(within_gram(PanelData(data.outcome, mass, data.covariates, data.slices)).sum(axis=0))
+    gram = within_gram(PanelData(data.outcome, mass, data.covariates, data.slices)).sum(axis=0)
+    periods = Solver(without_absorbed(gram, mass.sum(axis=0)))
     net = np.array([residualise(x, mass, periods) for x in (data.outcome, *data.covariates)])
     if data.mass is not None:
         net *= data.mass > 0

@@ -1,5 +1,6 @@
 """Small simulated panels. No number in them was observed anywhere."""
 
+import gc
 from collections import Counter
 
 import numpy as np
@@ -25,6 +26,11 @@ def pytest_collection_modifyitems(items):
         if crossed and seen[test] % crossed.args[0]:
             item.add_marker(pytest.mark.slow)
         seen[test] += 1
+
+
+def pytest_collection_finish():
+    """Spare every search for garbage the eight thousand tests themselves."""
+    gc.freeze()
 
 
 @pytest.fixture

@@ -24,8 +24,6 @@ FILES = {
 }
 MODULES = sorted(set(FILES) - {"evalaid"})  # evalaid/__init__.py is the table of contents: it may name everything
 
-every_module = pytest.mark.parametrize("module", MODULES)
-
 
 @functools.cache
 def tree(module):
@@ -68,14 +66,13 @@ def wing(module):
     return first
 
 
-@every_module
-def test_imports_point_down(module):
-    here = wing(module)
-    for imported in own_imports(module):
-        assert imported != "evalaid", f"{module} imports the package's front door"
-        there = wing(imported)
-        assert WINGS.index(there) <= WINGS.index(here), f"{module} imports {imported}, which stands above it"
-        assert (here, there) not in STRANGERS, f"{module} imports {imported}: {here} knows nothing of {there}"
+def test_imports_point_down():
+    pairs = [(module, imported) for module in MODULES for imported in own_imports(module)]
+    assert [pair for pair in pairs if pair[1] == "evalaid"] == [], "a module imports the package's front door"
+    wings = {pair: tuple(map(wing, pair)) for pair in pairs}
+    up = [pair for pair, (here, there) in wings.items() if WINGS.index(there) > WINGS.index(here)]
+    assert up == [], "a module imports one that stands above it"
+    assert [pair for pair, both in wings.items() if both in STRANGERS] == [], "a wing knows nothing of the other"
 
 
 def test_there_is_no_circle_not_even_a_lazy_one():
@@ -96,18 +93,24 @@ def test_there_is_no_circle_not_even_a_lazy_one():
         visit(module)
 
 
-@every_module
-def test_no_module_uses_a_private_name_of_another(module):
+def test_no_module_uses_a_private_name_of_another():
+    assert [used for module in MODULES for used in private_names(module)] == []
+
+
+def private_names(module):
+    """What a module imports or takes from another of this package that is private there."""
     parsed = tree(module)
     for source, name in imports(ast.walk(parsed)):
-        private = [part for part in (*source.split("."), name or "") if re.match(r"_[^_]", part)]
-        assert not private or source == "__future__", f"{module} imports {source}.{name}"
+        if source != "__future__" and any(re.match(r"_[^_]", part) for part in (*source.split("."), name or "")):
+            yield f"{module} imports {source}.{name}"
     modules = {
         name or source.split(".")[-1] for source, name in imports(ast.walk(parsed)) if source.startswith("evalaid")
     }
     for node in ast.walk(parsed):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
-            assert not re.match(r"_[^_]", node.attr), f"{module} uses {node.value.id}.{node.attr}"
+        if not isinstance(node, ast.Attribute) or not re.match(r"_[^_]", node.attr):
+            continue
+        if isinstance(node.value, ast.Name) and node.value.id in modules:
+            yield f"{module} uses {node.value.id}.{node.attr}"
 
 
 def test_the_command_line_is_light_by_construction():

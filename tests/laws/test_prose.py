@@ -50,3 +50,8 @@ def test_a_docstring_begins_with_what_is_done():
 
 def test_a_figure_has_one_row_per_figure():
     assert not [f"{name}: {found}" for name, text in texts() for found in PER.findall(text)]
+
+
+def test_a_number_agrees_with_its_noun():
+    both = re.compile(r"\w\((?:s|es|ies)\)")
+    assert not [name for name, text in texts() if name.startswith("src/") and both.search(text)]

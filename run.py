@@ -3,6 +3,11 @@
 Standard library only. The file must stay readable for Python 3.7, so that an old interpreter can say what is missing.
 """
 
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while this imports ends it without a word
+
 import concurrent.futures
 import contextlib
 import difflib
@@ -775,4 +780,6 @@ def main(arguments: List[str]) -> int:
 
 
 if __name__ == "__main__":
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(main(sys.argv[1:]))

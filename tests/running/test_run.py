@@ -5,6 +5,7 @@ import importlib.util
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -569,6 +570,17 @@ def test_figures_appear_in_the_lab(run, monkeypatch):
     run.lab([])
     assert "MPLBACKEND" not in seen[0]
     assert "MPLBACKEND" in run.environment()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize(("command", "module"), [([str(ROOT / "run.py")], "difflib"), (["-m", "evalaid"], "click")])
+def test_ctrl_c_while_it_imports_ends_it_without_a_word(tmp_path, command, module):
+    (tmp_path / f"{module}.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n", encoding="utf-8")
+    path = os.pathsep.join([str(tmp_path), str(ROOT / "src")])
+    done = subprocess.run(
+        [sys.executable, *command, "--help"], env={**os.environ, "PYTHONPATH": path}, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
 
 
 def test_ctrl_c_ends_quietly(run, monkeypatch, capsys):

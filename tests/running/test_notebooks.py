@@ -259,7 +259,9 @@ def test_only_takes_the_other_results_from_the_last_report(project):
     cells = ('section.say("Of {sample.units:bare} units.")', EFFECT.replace('"overall", [', '"again", ['))
     write_notebook(project, cells, name="3_more")
     whole = run_study(StudySpec(study="toy"))
+    made = {path: path.read_bytes() for path in whole.folder.rglob("*") if path.is_file()}
     again = run_study(StudySpec(study="toy"), only="3")
+    assert made == {path: path.read_bytes() for path in whole.folder.rglob("*") if path.is_file()}
     assert again.manifest == whole.manifest
     assert {"sample.units", "overall.main.estimate", "again.main.estimate"} <= set(again.manifest.numbers)
 

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from click.testing import CliRunner
-from support.projects import ROOT, SAMPLE, TOY, environment, make_project, write_notebook, write_study
+from support.projects import EFFECT, ROOT, SAMPLE, TOY, environment, make_project, write_notebook, write_study
 
 from evalaid.base.errors import StudyError
 from evalaid.cli import main
@@ -95,7 +95,8 @@ def test_dask_that_is_missing_is_told(project, monkeypatch):
 
 WAITS_ONCE = """
 import pathlib, time
-begun, go = pathlib.Path("begun"), pathlib.Path("go")
+begun, go, times = pathlib.Path("begun"), pathlib.Path("go"), pathlib.Path("times")
+times.open("a").write(study[0])
 if study == "toy" and not begun.exists():
     begun.touch()
     while not go.exists(): time.sleep(0.05)
@@ -103,7 +104,10 @@ if study == "toy" and not begun.exists():
 
 
 def test_a_dask_cluster_gives_the_same_bytes_also_when_a_worker_dies(project, monkeypatch):
-    """Two workers; the one that runs a task is killed in the middle of it: the task is repeated by the other, nothing is lost."""
+    """Two workers; the one that runs a task is killed in the middle of it: the task is repeated by the other, nothing is lost.
+
+    One notebook alone is run there, too, and takes the results of the others from the last report.
+    """
     distributed = pytest.importorskip("distributed")
     monkeypatch.setattr(
         "evalaid.cli.run_commands._end_in_order", lambda *_: None
@@ -111,6 +115,7 @@ def test_a_dask_cluster_gives_the_same_bytes_also_when_a_worker_dies(project, mo
     paths = [str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
     write_notebook(project, (WAITS_ONCE, SAMPLE))
+    write_notebook(project, (EFFECT,), name="3_more")
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
         with ThreadPoolExecutor() as pool, distributed.Client(cluster) as client:
             result = pool.submit(call, "run", "--executor", "dask", "--scheduler", cluster.scheduler_address)
@@ -122,6 +127,12 @@ def test_a_dask_cluster_gives_the_same_bytes_also_when_a_worker_dies(project, mo
             os.kill(workers[busy], signal.SIGKILL)
             (project / "go").touch()
         assert result.result().exit_code == 0, result.result().output
+        times = (project / "times").read_text()
+        for only, words in (("3", "toy: done\n"), ("9", "There is no notebook '9'")):
+            alone = ("--only", only, "--executor", "dask", "--scheduler", cluster.scheduler_address)
+            assert words in call("run", "toy", *alone).output
+        assert (project / "times").read_text() == times
+        assert sorted(times) == ["o", "t", "t"]
     assert "other: done\ntoy: done\n" in result.result().output
     made = {path: path.read_bytes() for path in (project / "reports").rglob("*") if path.is_file()}
     assert call("run", "--force").exit_code == 0

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from evalaid.base.errors import NotebookError, StudyError
 from evalaid.base.project import project_root
 from evalaid.report.exhibit_list import EXHIBITS_FILE
-from evalaid.running.crate import read_outputs
+from evalaid.running.crate import CRATE, read_outputs
 from evalaid.running.graph import Task, run_tasks
 from evalaid.running.kept import cache
 from evalaid.running.kept.freshness import SYNTHESIS_NOTEBOOK, libraries, mark
@@ -329,6 +329,7 @@ class Making:
             raise StudyError(f"The previous report was made from other parameters or other data. {advice}")
         shutil.copytree(self.target, self._work, dirs_exist_ok=True)
         self._outputs = read_outputs(self._work)
+        (self._work / CRATE).unlink(missing_ok=True)  # it is written after the page that lists what there is
         names = {path.stem for path in again}
         for path in others:
             numbers = [

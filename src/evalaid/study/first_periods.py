@@ -14,7 +14,8 @@ from evalaid.programme.roster import roster_of
 from evalaid.reading.journal.decisions import DECISION_COLUMNS, LEFT_OUT_COLUMNS
 from evalaid.reading.rosters.rosters import Partnerships
 from evalaid.reading.tables.tidy import read_tidy
-from evalaid.study.sample import load_untreated, period_kind, roster_units, spell_as
+from evalaid.study.sample import roster_units, spell_as
+from evalaid.study.sample_rows import load_untreated, period_kind
 from evalaid.study.spec import StudySpec
 
 _CLUSTER = "cluster"

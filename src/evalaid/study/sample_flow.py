@@ -11,7 +11,8 @@ import pandas as pd
 from evalaid.base.errors import StudyError
 from evalaid.base.names import FIRST_TREATED, NAME
 from evalaid.reading.values.comparable_names import match_names, name_text
-from evalaid.study.sample import list_steps, load_cohorts, load_design, only_cohorts, place_cohorts, roster_units
+from evalaid.study.sample import load_cohorts, load_design, only_cohorts, place_cohorts, roster_units
+from evalaid.study.sample_rows import list_steps
 from evalaid.study.spec import StudySpec
 
 COLUMNS = ["step", "units_out", "observations_out", "units", "observations", "names"]

@@ -9,7 +9,8 @@ from evalaid.base.names import FIRST_TREATED
 from evalaid.base.periods import parse_periods
 from evalaid.base.texts import counted
 from evalaid.did.panel.design import Design
-from evalaid.study.sample import ALL_GROUPS, load_frame, period_kind, roster_units
+from evalaid.study.sample import load_frame, roster_units
+from evalaid.study.sample_rows import ALL_GROUPS, period_kind
 from evalaid.study.sources import need_columns, read_file
 from evalaid.study.spec import StudySpec
 

@@ -15,7 +15,8 @@ from evalaid.programme.starts import EARLIEST, LATEST, STATED, StartVariation, t
 from evalaid.report.display.formatted_tables import ColumnFormat
 from evalaid.report.questions.analysis import estimate_entry, overall
 from evalaid.report.questions.units import multiply, unit_of
-from evalaid.study.sample import diagnose_frame, load_roster, load_untreated, period_kind, roster_units, treat
+from evalaid.study.sample import diagnose_frame, load_roster, roster_units, treat
+from evalaid.study.sample_rows import load_untreated, period_kind
 from evalaid.study.spec import StudySpec
 
 COLUMNS = {

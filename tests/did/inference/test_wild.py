@@ -378,9 +378,18 @@ def test_one_treated_cluster_is_a_result_with_a_reason():
     assert "randomisation inference (evalaid.randomize)" in row["note"]
 
 
+def test_one_comparison_cluster_is_a_result_with_a_reason():
+    row = ea.wild_bootstrap(few(9, 1)).iloc[0]
+    assert np.isnan(row["p_value"])
+    assert row["note"].startswith("one comparison cluster: the p-value of a wild bootstrap means nothing")
+    assert "bounds (evalaid.bound_effect)" in row["note"]
+
+
 def test_an_estimate_that_rests_on_one_cluster_says_so():
-    note = ea.wild_bootstrap(few(9, 1))["note"][0]
-    assert "cluster C009 makes up 90% of the variation behind the estimate" in note
+    effects = few(5, 5)
+    areas = pd.Series(["own", *["most"] * 8, "other"], index=sorted(effects.population.units))
+    note = ea.wild_bootstrap(effects, cluster=areas)["note"][0]
+    assert "cluster most makes up 80% of the variation behind the estimate" in note
     assert "makes up" not in ea.wild_bootstrap(few(8, 2))["note"][0]
 
 

@@ -411,10 +411,10 @@ class Effects:
         matrix = np.zeros((len(self), len(cells)))
         matrix[position[~absent], np.flatnonzero(~absent)] = 1.0
         counts = {
-            name: np.where(absent, 0, self.cells[name].to_numpy()[position])
+            name: np.where(absent, 0, np.append(self.cells[name], 0)[position])
             for name in ("n_treated", "n_comparison", TREATED_CLUSTERS)
         }
-        reason = np.where(absent, "not in the refitted sample", self.cells["reason"].to_numpy(dtype=object)[position])
+        reason = np.where(absent, "not in the refitted sample", np.append(self.cells["reason"], "")[position])
         described = cells.assign(**counts, reason=reason)
         twin = self._derive(described, matrix, lambda other: other.align(cells))
         return replace(twin, value=np.where(absent, np.nan, twin.value))

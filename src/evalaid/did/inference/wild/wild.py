@@ -12,6 +12,7 @@ from evalaid.base.errors import InferenceError
 from evalaid.base.texts import join_texts
 from evalaid.did.effects.contrasts import Contrasts
 from evalaid.did.effects.effects import Effects
+from evalaid.did.inference.cluster_counts import ONE_COMPARISON, alone_on_a_side
 from evalaid.did.inference.intervals import FIXED, Errors, tabulate
 from evalaid.did.inference.options import check_effects, option_faults
 from evalaid.did.inference.variance.by_cluster import group_clusters
@@ -31,9 +32,13 @@ WEIGHTS = ("rademacher", "mammen", "webb")
 TAILS = ("symmetric", "equal")
 
 WILD_NEEDS_TWO = (
-    "one treated cluster: the p-value of a wild bootstrap means nothing (WCR hardly ever rejects, WCU nearly always); use "
-    "randomisation inference (evalaid.randomize), placebo in space (evalaid.placebo) or evalaid.few_treated"
+    "one {} cluster: the p-value of a wild bootstrap means nothing (WCR hardly ever rejects, WCU nearly always); use "
+    "randomisation inference (evalaid.randomize), {}"
 )
+IN_ITS_PLACE = {
+    "treated": "placebo in space (evalaid.placebo) or evalaid.few_treated",
+    "comparison": "bounds (evalaid.bound_effect) or more comparison units",
+}
 
 
 def wild_bootstrap(
@@ -118,8 +123,10 @@ def wild_bootstrap(
         )
     plan = Plan(draws, weights, len(clusters), _entropy(seed))
     treated = _treated_clusters(contrasts, clusters)
-    results = [_Result(note=_refusal(effects, contrasts, k, int(treated[k]))) for k in range(len(effects))]
-    tested = np.flatnonzero(~np.isnan(effects.value) & contrasts.weights.any(axis=0) & (treated != 1))
+    lonely = np.array([text == ONE_COMPARISON for text in alone_on_a_side(effects, clusters)])
+    sides = np.where(treated == 1, "treated", np.where(lonely, "comparison", ""))
+    results = [_Result(note=_refusal(effects, contrasts, k, str(side))) for k, side in enumerate(sides)]
+    tested = np.flatnonzero(~np.isnan(effects.value) & contrasts.weights.any(axis=0) & (sides == ""))
     drawn_from = plan.words(kind, named=not isinstance(seed, np.random.Generator))
     groups = group_clusters(contrasts.problem, clusters.codes, len(clusters))
     for row in tested:
@@ -203,11 +210,11 @@ def _treated_clusters(contrasts: Contrasts, clusters: Clusters) -> NDArray[np.in
     return np.array([np.count_nonzero(present[entered[:, k] > 0].any(axis=0)) for k in range(entered.shape[1])])
 
 
-def _refusal(effects: Effects, contrasts: Contrasts, row: int, treated: int) -> str:
-    """Return why a row cannot be tested, where its own reason does not."""
+def _refusal(effects: Effects, contrasts: Contrasts, row: int, side: str) -> str:
+    """Return why a row cannot be tested, where its own reason does not: ``side`` is one cluster, "" where both are more."""
     if np.isnan(effects.value[row]) or not contrasts.weights[:, row].any():
         return "" if effects.cells["reason"].iloc[row] else "fixed by construction"
-    return WILD_NEEDS_TWO if treated == 1 else ""
+    return WILD_NEEDS_TWO.format(side, IN_ITS_PLACE[side]) if side else ""
 
 
 def _few(treated: int) -> str:

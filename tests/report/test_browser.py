@@ -7,7 +7,8 @@ from support.browser import PHONE_HEIGHT, SHEETS, count_sheets, look_at, open_br
 from support.reports import REPORTS
 
 from evalaid.report.site.answer import load_answer
-from evalaid.report.site.pages import write_index, write_site
+from evalaid.report.site.index_page import write_index
+from evalaid.report.site.pages import write_site
 
 BYTES = 400_000  # of a page
 

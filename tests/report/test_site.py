@@ -15,9 +15,10 @@ from evalaid.report.site.answer import Answer, load_answer
 from evalaid.report.site.answer_line import tell_answer
 from evalaid.report.site.blocks import show_notebook, show_output
 from evalaid.report.site.chapters import BYTES, TABLES, lay_out, locate, resolve
+from evalaid.report.site.index_page import write_index
 from evalaid.report.site.marks import LinearScale, draw_event_study, draw_strip, signed
 from evalaid.report.site.notes import Notes
-from evalaid.report.site.pages import PAGES, write_index, write_site
+from evalaid.report.site.pages import PAGES, write_site
 from evalaid.report.wording.language import load_catalogue
 
 SPEC = {

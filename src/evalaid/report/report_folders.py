@@ -8,7 +8,8 @@ from evalaid.base.errors import DAMAGED, ManifestError
 from evalaid.base.project import OWN, REPORTS, SYNTHESIS, list_studies, project_root
 from evalaid.report.site.answer import load_answer
 from evalaid.report.site.answer_line import ANSWER_FILE
-from evalaid.report.site.pages import PAGE, write_index, write_site
+from evalaid.report.site.index_page import write_index
+from evalaid.report.site.pages import PAGE, write_site
 from evalaid.study.manifest import NUMBERS_FILE, Manifest, read_manifest
 from evalaid.study.spec import StudySpec
 

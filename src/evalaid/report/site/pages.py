@@ -1,4 +1,4 @@
-"""The pages of a study, made from its executed notebooks, its numbers and its tables, and the index of all studies.
+"""The pages of a study, made from its executed notebooks, its numbers and its tables.
 
 The answer stands alone on the first page; the others hold what the notebooks show, in their order, each on the page that its tag
 names. No page loads anything from outside: style, script and figures are inside the file.
@@ -6,12 +6,10 @@ names. No page loads anything from outside: style, script and figures are inside
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,6 @@ from typing import Any
 from markupsafe import Markup
 
 from evalaid.base.effect_columns import CONF_HIGH, CONF_LOW, ESTIMATE
-from evalaid.base.files import write_whole
 from evalaid.base.project import SYNTHESIS, list_studies
 from evalaid.report.site.answer import MAIN, TRUTHS, Answer, ThreatRow, read_answer, read_rows, save_answer
 from evalaid.report.site.answer_sentences import (
@@ -27,13 +24,12 @@ from evalaid.report.site.answer_sentences import (
     tell_briefly,
     tell_event,
     tell_finding,
-    tell_verdict,
     write_numbers,
     write_unit,
 )
 from evalaid.report.site.blocks import PageBlock, name_heading, show_headlines, show_notebook, to_html
-from evalaid.report.site.chapters import Chapter, lay_out, locate, resolve
-from evalaid.report.site.editions import FRONT, Edition, language_of, open_editions, turn_html
+from evalaid.report.site.chapters import Chapter, lay_out, locate
+from evalaid.report.site.editions import Edition, open_editions, turn_html
 from evalaid.report.site.explorer import Explorer, read_explorer
 from evalaid.report.site.marks import (
     cut_of,
@@ -45,6 +41,7 @@ from evalaid.report.site.marks import (
     signed,
 )
 from evalaid.report.site.notes import Notes, anchor_of
+from evalaid.report.site.rendering import Site
 from evalaid.report.wording.language import ENGLISH, Catalogue
 from evalaid.report.wording.prose import format_value
 from evalaid.study.reports import DOCUMENTS
@@ -84,7 +81,6 @@ FOLDERS = {
 OVERTURN = 3  # threats on the answer page
 NUMBERS_BYTES = 330_000  # of the rows of a page of numbers
 PHONE, DESK = (350, 250), (560, 330)  # width and height that pictures are laid out for
-_TEMPLATES = Path(__file__).parent / "templates"
 
 
 def write_site(
@@ -150,7 +146,7 @@ class _Run:
 
 def _lay(
     run: _Run, edition: Edition, recorded: Mapping[str, Mapping[str, Any]], sources: PageBlock
-) -> tuple[_Site, list[Chapter]]:
+) -> tuple[Site, list[Chapter]]:
     """Put what a run shows on the pages of an edition."""
     words, spec = edition.words, edition.spec(run.spec)
     notes = Notes(recorded, spec["cluster_label"], run.folder)
@@ -168,10 +164,10 @@ def _lay(
     kind = "mixed" if spec["data_kind"] == MIXED else str(spec["data_kind"])
     shared = {"spec": spec, "footer": words("footer", study=spec["study"]), "study_title": str(spec["title"])}
     edition = replace(edition, files=files)
-    return _Site(run.folder, edition, kind, locate(chapters), notes, run.data_hash, shared, menu), chapters
+    return Site(run.folder, edition, kind, locate(chapters), notes, run.data_hash, shared, menu), chapters
 
 
-def _write_edition(run: _Run, site: _Site, chapters: Sequence[Chapter]) -> None:
+def _write_edition(run: _Run, site: Site, chapters: Sequence[Chapter]) -> None:
     """Write the pages of a run in one language."""
     words, edition = site.edition.words, site.edition
     answer = edition.answer(run.answer)
@@ -257,114 +253,6 @@ def _threats(answer: Answer, words: Catalogue, chapters: Sequence[Chapter], note
     return {"threats": list(zip(rows, said, write, places, strict=True)), "threats_note": note}
 
 
-def write_index(folder: Path, studies: Sequence[Mapping[str, Any]], synthesis: Path | None = None) -> Path:
-    """Write ``reports/index.html``: a card per study, real data first, then the synthesis.
-
-    Parameters
-    ----------
-    folder : Path
-        The reports folder.
-    studies : sequence of mapping
-        ``folder`` (name of the study's folder), ``title``, ``data_kind``, ``own`` (whether it is one's own, listed apart),
-        ``changed`` (parameters that differ from the study's file, as text), ``numbers`` (how many), ``answer`` (`Answer`).
-    synthesis : Path, optional
-        The executed notebook of the synthesis.
-    """
-    kinds = {str(study["data_kind"]) for study in studies}
-    kind = kinds.pop() if len(kinds) == 1 and synthesis is None else "mixed"
-    stored = {} if synthesis is None else {synthesis.stem: json.loads(synthesis.read_text(encoding="utf-8"))}
-    editions = open_editions([SYNTHESIS, *(_name(study) for study in studies)])
-    for edition in editions:
-        words, notes = edition.words, Notes({}, "", folder)
-        groups: dict[str, list[dict[str, Any]]] = {"real": [], "simulated": [], "own": []}
-        for study in studies:
-            group = "own" if study["own"] else "real" if study["data_kind"] == "real" else "simulated"
-            title = edition.say(str(study["title"]))
-            groups[group].append(
-                {**study, **_card(study["answer"], words), "title": title, "file": _front(study, edition)}
-            )
-        shown = stored if edition.covers(EVIDENCE) else {}
-        blocks = [
-            block for name, one in shown.items() for block in show_notebook(name, one, "index", (), notes, edition.turn)
-        ]
-        site = _Site(
-            folder, edition, kind, {}, notes, "", {"footer": words("footer_all"), "study_title": words("index.title")}, (), editions
-        )  # fmt: skip
-        site.write(
-            "index", "index.html", groups=groups, blocks=[block.html for block in blocks],
-            contents=[entry for block in blocks if (entry := block.opens)], short=show_headlines(shown, notes, edition.turn),
-            elsewhere=bool(stored) and not shown,
-        )  # fmt: skip
-    return folder / PAGE
-
-
-def _name(study: Mapping[str, Any]) -> str:
-    return str(study["folder"]).partition("@")[0]  # what follows are changed parameters
-
-
-def _front(study: Mapping[str, Any], edition: Edition) -> str:
-    """Return the first page of a study in the language of an edition; its own language has the plain name."""
-    return replace(edition, plain=language_of(_name(study))).file("index")
-
-
-@dataclass(frozen=True)
-class _Site:
-    """Where the pages of an edition go and what they share."""
-
-    folder: Path
-    edition: Edition
-    kind: str
-    places: Mapping[str, str]
-    notes: Notes
-    data_hash: str
-    shared: Mapping[str, Any]
-    menu: tuple[str, ...]
-    editions: Sequence[Edition] = ()
-
-    def write(self, page: str, template: str, file: str = "", **values: Any) -> Path:
-        name, words = "index" if page in FRONT else file or page, self.edition.words
-        noted = (
-            {**self.notes.to_data(), "hash": self.data_hash, "words": words.part("note")} if self.notes.made else None
-        )
-        html = (
-            _environment()
-            .get_template(template)
-            .render(
-                page=page, here=name, title=self.shared["study_title"], kind=self.kind, words=words, style=_text("site.css"),
-                script=_text("site.js"), script_hash=_script_hash(), noted=noted, menu=self.menu, at=self.edition.link,
-                switch=self.edition.switch(self.editions, page, name), top=replace(self.edition, plain=ENGLISH).file("index"), **self.shared, **values,
-            )
-        )  # fmt: skip
-        resolved = resolve(html, self.places, name, self.edition.link).rstrip() + "\n"
-        return write_whole(self.folder / f"{self.edition.file(name)}.html", resolved)  # two runs may write the index
-
-
-def prepare_pages() -> None:
-    """Do what the first pages of a process would wait for: compile the templates, read the words of every language."""
-    for path in _TEMPLATES.glob("*.html"):
-        _environment().get_template(path.name)
-    open_editions(())
-    to_html("")
-
-
-@cache
-def _environment() -> Any:
-    from jinja2 import Environment, FileSystemLoader
-
-    return Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-
-
-@cache
-def _text(name: str) -> str:
-    return (_TEMPLATES / name).read_text(encoding="utf-8").strip()
-
-
-@cache
-def _script_hash() -> str:
-    """Return the name by which the content security policy knows the only script that may run."""
-    return base64.b64encode(hashlib.sha256(f"\n{_text('site.js')}\n".encode()).digest()).decode("ascii")
-
-
 def _answer(
     answer: Answer,
     edition: Edition,
@@ -428,15 +316,6 @@ def _explored(explorer: Explorer, answer: Answer, words: Catalogue) -> dict[str,
     unit = write_unit(answer, words, "{value}")
     said = {name: text for name, text in words.part("explorer").items() if not name.startswith("value.")}
     return {**explorer.to_data(), "unit": unit, "level": f"{answer.level:.0%}", "words": said}
-
-
-def _card(answer: Answer, words: Catalogue) -> dict[str, Any]:
-    names = write_numbers(answer, words)
-    return {
-        "verdict_key": answer.verdict,
-        **tell_verdict(answer, words, names),
-        "strip": draw_strip(answer, words, names),
-    }
 
 
 def _sources(spec: Mapping[str, Any], data_files: Mapping[str, str], numbers: Sequence[Mapping[str, Any]]) -> PageBlock:

@@ -187,7 +187,7 @@ def _rehearse() -> None:
 def _prepare_pages() -> None:
     """Do what every report would wait for."""
     with contextlib.suppress(Exception):
-        from evalaid.report.site.pages import prepare_pages
+        from evalaid.report.site.rendering import prepare_pages
 
         prepare_pages()
 

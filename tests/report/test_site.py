@@ -148,7 +148,7 @@ def test_a_curve_that_is_cut_says_so_and_marks_where(report):
         heads + "a,m,n,w,c,s,1,-1,3,False\nb,m,n,w,c,t,2,-90,3,True\n", encoding="utf-8"
     )
     html = pages_of(report)["index"]
-    assert re.search(r"The axis is cut at ±\d+; an arrow", html.split("Would other choices")[1])
+    assert re.search(r"The axis is cut at ±[\d.]+; an arrow", html.split("Would other choices")[1])
     assert html.count('class="band on"') == 2  # once for a phone, once for a page
     (report / "specifications.csv").write_text(heads + "a,m,n,w,c,s,1,-1,3,True\n", encoding="utf-8")
     assert "axis is cut" not in pages_of(report)["index"].split("Would other choices")[1]
@@ -242,6 +242,9 @@ def test_an_interval_that_dwarfs_the_estimates_is_cut_with_an_arrow_and_a_senten
     html = pages_of(report)["index"]
     assert "The axis is cut at ±12; an arrow says that an interval or band goes on." in html
     assert html.count('class="band on"') == 4  # both ends, on the phone and on the desk
+    drawn = draw_event_study(load_answer(report), load_catalogue(), "points", 350, 250)
+    ticks = re.findall(r'text-anchor="end" font-size="[\d.]+">([^<]+)<', drawn)
+    assert max(abs(float(tick.replace("\u2212", "-"))) for tick in ticks) <= 12
     (report / "tables" / "event_study.csv").write_text(EVENT, encoding="utf-8")
     whole = pages_of(report)["index"]
     assert "The axis is cut" not in whole

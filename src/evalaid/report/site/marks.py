@@ -109,6 +109,11 @@ def _with_link(html: str, number: str, link: str | None) -> str:
     return html.replace(escape(number), link) if number and link else html
 
 
+def say_cut(cut: float | None, words: Catalogue) -> str:
+    """Return the sentence on where an axis is cut; "" where it is not."""
+    return "" if cut is None else words("event.cut", cut=f"{cut:.0f}" if cut >= 10 else f"{cut:.1f}")
+
+
 def cut_of(answer: Answer) -> float | None:
     """Return where the axis of the event study is cut on both sides of zero; None where every interval is drawn whole."""
     ends = [abs(end) for point in answer.event for pair in (point.ends, point.band) for end in pair or ()]
@@ -124,12 +129,11 @@ def draw_event_study(answer: Answer, words: Catalogue, axis: str, width: int, he
     if not points:
         return ""
     values = [v for point in points for v in (point.estimate, *(point.ends or ()), *(point.band or ()))]
-    cut = cut_of(answer)
-    if cut is not None:
-        values = [min(max(value, -cut), cut) for value in values]
+    cut = math.inf if (far := cut_of(answer)) is None else far
+    values = [min(max(value, -cut), cut) for value in values]
     values += [0.0] + ([answer.truth] if answer.truth is not None and answer.simulated else [])
     pad = 0.06 * (max(values) - min(values) or 1.0)
-    y = LinearScale(min(values) - pad, max(values) + pad, height - 46, 22)
+    y = LinearScale(max(min(values) - pad, -cut), min(max(values) + pad, cut), height - 46, 22)
     x = LinearScale(points[0].time - 0.6, points[-1].time + 0.6, 34, width - 6)
     parts = [_text(4, 11, axis, "start", "axis")]
     parts += _grid(y, width)
@@ -207,9 +211,8 @@ def draw_choices(answer: Answer, words: Catalogue, width: int, height: int) -> s
                     parts.append(f'<path class="band on" d="{tip}"/>')
         shape, size = ("estimate", 5) if row.is_main else ("choice", 2.5)
         parts.append(f'<circle class="{shape}" data-at="{place}" cx="{at:.1f}" cy="{y(row.estimate):.1f}" r="{size}"/>')
-    cut = cut_of_curve(answer)
     alt = words("explorer.alt", n=len(rows), low=signed(rows[0].estimate, 2), high=signed(rows[-1].estimate, 2))
-    alt += "" if cut is None else " " + words("event.cut", cut=f"{cut:.0f}")
+    alt = f"{alt} {say_cut(cut_of_curve(answer), words)}".rstrip()
     scale = f'data-low="{y.low:.6g}" data-high="{y.high:.6g}" data-bottom="{y.start:g}" data-top="{y.end:g}"'
     return (
         f'<svg class="choices" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(alt)}" {scale}>{"".join(parts)}'

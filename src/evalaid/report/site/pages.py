@@ -38,6 +38,7 @@ from evalaid.report.site.marks import (
     draw_event_study,
     draw_reach,
     draw_strip,
+    say_cut,
     signed,
 )
 from evalaid.report.site.notes import Notes, anchor_of
@@ -274,12 +275,12 @@ def _answer(
         **tell_finding(answer, words, names),
         "names": plain,
         "strip": draw_strip(answer, words, plain, linked=names),
-        "cut": "" if (cut := cut_of(answer)) is None else words("event.cut", cut=f"{cut:.0f}"),
+        "cut": say_cut(cut_of(answer), words),
         "event_title": tell_event(answer, words),
         "event": [
             (name, draw_event_study(answer, words, axis, *size)) for name, size in (("phone", PHONE), ("desk", DESK))
         ],
-        "choices_cut": "" if (far := cut_of_curve(answer)) is None else words("event.cut", cut=f"{far:.0f}"),
+        "choices_cut": say_cut(cut_of_curve(answer), words),
         "choices": [(name, draw_choices(answer, words, *size)) for name, size in (("phone", PHONE), ("desk", DESK))],
         "explored": None if explorer is None else _explored(explorer, answer, words),
         "overturn": [  # without an estimate there is nothing to overturn

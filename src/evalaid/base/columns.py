@@ -76,6 +76,9 @@ def as_numbers(values: pd.Series) -> np.ndarray:
     """Return a column as float64; what is missing or no number becomes NaN. Never the caller's own memory."""
     if not pd.api.types.is_numeric_dtype(values.dtype):
         values = pd.to_numeric(values.astype(object), errors="coerce")
+    if pd.api.types.is_complex_dtype(values.dtype):
+        found = values.to_numpy()
+        return np.where(found.imag == 0, found.real, np.nan)
     return np.array(values.to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64)
 
 

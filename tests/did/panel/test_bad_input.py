@@ -10,7 +10,7 @@ import pytest
 from support.panels import diagnose, simulate
 
 import evalaid as ea
-from evalaid.base.errors import EstimationError, EvalaidError, NotIdentifiedError
+from evalaid.base.errors import EstimationError, EvalaidError, NotIdentifiedError, PanelError
 from evalaid.did.estimators.registry import METHODS
 
 # ---- leaving clusters out ------------------------------------------------------------------------------------------------
@@ -597,3 +597,25 @@ def test_a_refit_without_any_cell_has_no_estimate():
     found = empty.align(whole.cells)
     assert np.isnan(found.value).all()
     assert (found.cells["reason"] == "not in the refitted sample").all()
+
+
+def test_outcomes_that_are_all_zero_are_no_failure_of_a_linear_fit():
+    """A quasi-likelihood has no maximum there; least squares has."""
+    frame = simulate(5)
+    treated = frame["quarter"] >= frame["cohort"]
+    frame = frame.assign(share=frame["share"].where(~treated, 0.0))
+    found = ea.estimate(diagnose(frame), "etwfe")
+    wanted = ea.estimate(diagnose(frame), "imputation").align(found.cells)
+    np.testing.assert_allclose(found.value, wanted.value, atol=1e-9)
+    with pytest.raises(EstimationError, match=r"poisson fit did not converge; only zeros .* Use family='gaussian'"):
+        ea.estimate(diagnose(frame), "etwfe", family="poisson")
+
+
+@pytest.mark.parametrize("column", ["share", "log_gdp", "weight"])
+def test_an_imaginary_part_is_no_number(column):
+    frame = simulate(5)
+    columns = {"covariates": ["log_gdp"], "weight": "weight"}
+    real = diagnose(frame.assign(**{column: frame[column].astype(complex)}), **columns)
+    assert ea.estimate(real, "twfe").value == pytest.approx(ea.estimate(diagnose(frame, **columns), "twfe").value)
+    with pytest.raises(PanelError, match=rf"(?s)1 kind of fault.*{column}"):
+        diagnose(frame.assign(**{column: frame[column] + 1j}), **columns)

@@ -230,3 +230,41 @@ def test_episodes_as_precision_weights_narrow_the_interval_where_small_counties_
     plain = ea.infer(ea.estimate(diagnose(noisy), "imputation").aggregate("overall"))["std_error"].iloc[0]
     found = ea.infer(overall(noisy, "imputation", "precision"))["std_error"].iloc[0]
     assert found < 0.95 * plain
+
+
+# Methods whose estimates weigh a unit as so many units; the covariance by which the triple difference and dose pool or lay out do not.
+REPEATABLE = [
+    "two_by_two",
+    "twfe",
+    "event_study",
+    "callaway_santanna",
+    "sun_abraham",
+    "etwfe",
+    "imputation",
+    "stacked",
+    "lp_did",
+]
+
+
+@pytest.mark.parametrize("columns", [{}, {"covariates": ["log_gdp"]}, {"stratum": "region"}, {"anticipation": 1}])
+@pytest.mark.parametrize("missing", [0.0, 0.1])
+@pytest.mark.parametrize("method", REPEATABLE)
+def test_a_weight_of_three_is_three_units_of_one_cluster(method, missing, columns):
+    """Estimates and their errors by clusters; those of imputation are centred by squared weights, on purpose."""
+    frame = simulate(9, n_units=32, missing=missing)
+    number = frame["county"].str[1:].astype(int)
+    frame = frame.assign(weight=1.0 + number % 3, region=number % 2)
+    repeated = pd.concat(
+        [frame[frame["weight"] > k].assign(county=lambda rows, k=k: rows["county"] + f"-{k}") for k in range(3)]
+    )
+    try:
+        weighted = ea.estimate(
+            diagnose(frame, weight="weight", weight_kind="analytic", cluster="prefecture", **columns), method
+        )
+    except NotIdentifiedError:
+        return  # refused with its reason
+    counted = ea.estimate(diagnose(repeated, cluster="prefecture", **columns), method).align(weighted.cells)
+    np.testing.assert_allclose(weighted.value, counted.value, rtol=1e-8, atol=1e-10)
+    if method != "imputation":
+        errors = [ea.infer(effects, vcov="CR0")["std_error"] for effects in (weighted, counted)]
+        np.testing.assert_allclose(*errors, rtol=1e-7)

@@ -197,7 +197,12 @@ def fit_cells(columns: Floats, mass: Floats, summed: Floats, family: Family) -> 
     weight = mass * family.slope(index)
     solver = Solver((columns * weight[:, None]).T @ columns)
     score = np.abs(columns.T @ (summed - mass * family.mean(index)))
-    if (score > SCORE_TOLERANCE * (np.abs(columns).T @ (mass * (np.abs(mean) + np.abs(family.mean(index)))))).any():
+    size = np.abs(mean) + np.abs(family.mean(index))
+    if (
+        family.name == "gaussian"
+    ):  # nothing is at an edge: where all outcomes are zero the fit is zero up to rounding of the others
+        size = np.full_like(size, size.max(initial=0.0))
+    if (score > SCORE_TOLERANCE * (np.abs(columns).T @ (mass * size))).any():
         return None
     return CellFit(coefficients, solver.identified, index, solver(np.eye(len(coefficients))), solver.rank)
 

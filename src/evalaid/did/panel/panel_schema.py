@@ -197,8 +197,9 @@ def _finite(values: np.ndarray) -> np.ndarray:
 
 def _measurable(values: np.ndarray) -> np.ndarray:
     size = np.abs(values)
-    largest = size.max(where=np.isfinite(size), initial=0.0)
-    return np.asarray(~((size > 1e50) & (size < np.inf)) & ((size == 0) | (largest >= 1e-50)))
+    finite = np.isfinite(size)  # what is not is a fault of its own
+    largest = size.max(where=finite, initial=0.0)
+    return np.asarray(~finite | (size == 0) | ((size <= 1e50) & (largest >= 1e-50)))
 
 
 def _positive_and_finite(values: np.ndarray) -> np.ndarray:

@@ -1,11 +1,10 @@
-"""What each row of a table is: data of one unit, a total, a heading, a repeated header, a note."""
+"""The rows of data of a table: their units, periods and indicators, some from a heading or a row above."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import Enum
 
 import numpy as np
 
@@ -14,14 +13,15 @@ from evalaid.base.names import BASE, CITY, CODE, EDITION, INDICATOR, MEASURE, NA
 from evalaid.reading.files.grids import Grid
 from evalaid.reading.journal.decisions import Journal, show
 from evalaid.reading.journal.layouts import TableLayout
-from evalaid.reading.places.counties import PlacedUnit, bare, is_total, place_unit, read_heading
+from evalaid.reading.places.counties import PlacedUnit, bare, place_unit, read_heading
 from evalaid.reading.places.whose_units import COUNTIES, language_of_sheet
 from evalaid.reading.tables.headers import TableBlock, fill_down, is_numbering
+from evalaid.reading.tables.row_kinds import RowKind, RowTexts, kind_of_row
 from evalaid.reading.values.calendar_words import NO_YEAR
 from evalaid.reading.values.kinds import CellKind, classify, plain, spaced, split_period
 from evalaid.reading.values.spans import Span, read_spans
 from evalaid.reading.values.total_words import totals_by_name
-from evalaid.reading.words.vocabulary import pattern_of, patterns
+from evalaid.reading.words.vocabulary import patterns
 
 
 @dataclass
@@ -37,87 +37,8 @@ class Rows:
     edition: list[int | None] = field(default_factory=list)  # order of the edition that the row says it is
 
 
-class RowKind(Enum):
-    """Kinds of rows below a header."""
-
-    EMPTY = "nothing stands in it"
-    LEFT_OUT = "the layout leaves it out"
-    HEADER = "the header again"
-    NUMBERING = "numbers of the columns"
-    HEADING = "a heading or a note: one text and nothing else"
-    TOTAL = "a total or average, by its name"
-    PERIOD_TOTAL = "a total over periods"
-    OTHER_BASE = "another base than the layout's"
-    IN_HEADER = "figures of the counties that the columns name"
-    CONTINUED = "figures of the unit above it"
-    NAMELESS = "figures without a unit"
-    NOTE = "a note: no unit and no figure"
-    DATA = "figures of the unit that it names"
-
-
 _LEFT_OUT = {RowKind.LEFT_OUT, RowKind.HEADER, RowKind.NUMBERING, RowKind.NOTE}
 _OF_A_BASE = {RowKind.IN_HEADER, RowKind.CONTINUED, RowKind.NAMELESS, RowKind.NOTE, RowKind.DATA}
-
-
-@dataclass(frozen=True)
-class RowTexts:
-    """Hold what one row says; every text as `plain` writes it."""
-
-    number: int  # as a spreadsheet shows it
-    texts: tuple[str, ...]  # of all its filled cells
-    shown: str
-    code: str
-    name: str
-    near: str  # its prefecture or province
-    dates: tuple[str, ...]
-    base: str
-    dated: bool  # whether it has a period, a year or an indicator
-    figures: bool
-    numbering: bool
-
-
-def kind_of_row(row: RowTexts, table: TableLayout, headers: Collection[str], *, follows: bool, across: bool) -> RowKind:
-    """Return what a row is: ``follows`` whether a unit stands above it, ``across`` whether the columns are counties.
-
-    Examples
-    --------
-    >>> row = RowTexts(7, ("合计", "9800"), "合计; 9800", "", "合计", "", (), "", dated=False, figures=True, numbering=False)
-    >>> kind_of_row(row, TableLayout(), set(), follows=True, across=False).name
-    'TOTAL'
-    """
-    if (kind := _kind_by_form(row, table, headers)) is not None:
-        return kind
-    key = row.name or row.code
-    if any(is_total(text, table) for text in (row.name, row.code, row.near) if text) and bare(key) not in table.keep:
-        return RowKind.TOTAL
-    if any(pattern_of("total_row").fullmatch(text) for text in row.dates):
-        return RowKind.PERIOD_TOTAL
-    if row.base and table.base is not None and row.base != plain(table.base):
-        return RowKind.OTHER_BASE
-    if across and row.dated:
-        return RowKind.IN_HEADER
-    if bare(key):
-        return RowKind.DATA
-    if follows and row.dated:
-        return RowKind.CONTINUED
-    return RowKind.NAMELESS if row.figures else RowKind.NOTE
-
-
-def _kind_by_form(row: RowTexts, table: TableLayout, headers: Collection[str]) -> RowKind | None:
-    """Return what a row is that is none of units, by its place and its form."""
-    if not row.texts:
-        return RowKind.EMPTY
-    if row.number in table.leave_out:
-        return RowKind.LEFT_OUT
-    if len(row.texts) > 1 and all(text in headers for text in row.texts):
-        return RowKind.HEADER
-    if row.numbering:
-        return RowKind.NUMBERING
-    if len(set(row.texts)) == 1:
-        return RowKind.HEADING
-    return None
-
-
 _NOWHERE = PlacedUnit()
 
 

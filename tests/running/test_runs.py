@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from support.projects import EFFECT, ROOT, SAMPLE, TOY, environment, make_project, write_notebook, write_study
 
 from evalaid.cli import main
-from evalaid.running.kept import closure
+from evalaid.running.kept import cache, closure
 from evalaid.running.kept.freshness import find_synthesis, is_up_to_date
 from evalaid.running.processes.execution import count_processors
 from evalaid.running.runs import list_missing, run_studies
@@ -66,11 +66,20 @@ def test_a_report_that_is_up_to_date_is_left_and_any_change_makes_it_again(proje
     assert "1 of 1 notebooks computed" in call("run", "--force").output
 
     report = project / "reports" / "toy"
-    for path in sorted(path for path in report.rglob("*") if path.is_file()):  # a damaged output, record included
-        path.write_bytes(path.read_bytes() + b" {")
+    whole = {path: path.read_bytes() for path in sorted(report.rglob("*")) if path.is_file()}
+    kinds = {path.suffix or path.name: path for path in whole}  # one of each is made again by itself
+    for path, content in whole.items():  # a damaged output, record included
+        path.write_bytes(content + b" {")
         assert not is_up_to_date("toy"), path
-        assert "0 of 1 notebooks computed" in call("run").output
+        if path in kinds.values():
+            assert "0 of 1 notebooks computed" in call("run").output
+        path.write_bytes(content)
         assert is_up_to_date("toy")
+    for path, content in whole.items():
+        path.write_bytes(content + b" {")
+    assert "0 of 1 notebooks computed" in call("run").output
+    assert {path: path.read_bytes() for path in report.rglob("*") if path.is_file()} == whole
+    assert is_up_to_date("toy")
     (report / "stray.txt").touch()
     assert not is_up_to_date("toy")
 
@@ -112,11 +121,18 @@ def test_a_damaged_entry_of_the_cache_is_never_used(project):
     [entry] = (project / ".evalaid" / "cache" / "toy" / "2_toy").glob("*/entry.json")
     whole = {path: path.read_bytes() for path in entry.parent.rglob("*") if path.is_file()}
     written = (project / "reports" / "toy" / "numbers.json").read_bytes()
+    kinds = {path.suffix: path for path in whole}
     for path, content in whole.items():
         path.write_bytes(content[: len(content) // 2])
-        (project / "reports" / "toy" / ".made_from").unlink()
-        assert "1 of 1 notebooks computed" in call("run").output, path
-        assert (project / "reports" / "toy" / "numbers.json").read_bytes() == written
+        if path in kinds.values():  # of each kind one is met by a run
+            (project / "reports" / "toy" / ".made_from").unlink()
+            assert "1 of 1 notebooks computed" in call("run").output, path
+            assert (project / "reports" / "toy" / "numbers.json").read_bytes() == written
+        else:
+            assert not cache.restore("toy", "2_toy", entry.parent.name, project / "restored"), path
+            for one, stored in whole.items():
+                one.parent.mkdir(parents=True, exist_ok=True)
+                one.write_bytes(stored)
         assert {path: path.read_bytes() for path in entry.parent.rglob("*") if path.is_file()} == whole
 
 

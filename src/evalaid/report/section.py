@@ -137,7 +137,7 @@ class Section:
             self._record(key, value, unit=unit, digits=digits, method=made_by.get(row, ""))
         self.recorder.save()
         below = (*map(self.words, notes), *collect_notes(frame))
-        table = replace(table, caption=self.words(caption), notes=below)
+        table = table.under(self.words(caption), below)
         if self.folder is not None:
             place = self.folder / "tables"
             place.mkdir(exist_ok=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -168,6 +168,12 @@ class FormattedTable:
                     key = f"{self.name}.{row['key']}" + ("" if name == "value" else f".{name}")
                     yield str(row["key"]), key, row[name], unit, digits
 
+    def under(self, caption: str, notes: tuple[str, ...]) -> FormattedTable:
+        """Return the table under a caption and above notes; its rows are not taken from the frame again."""
+        made = replace(self, caption=caption, notes=notes)
+        vars(made)["_records"] = self._records
+        return made
+
     def to_html(self) -> str:
         """Return the table with caption, header scopes and notes."""
         shown = self._shown()
@@ -201,8 +207,9 @@ class FormattedTable:
         marked = {} if self.kind == "real" else {"data_kind": self.kind}
         return csv_text(self.frame[kept].assign(**marked))
 
+    @cached_property
     def grid(self) -> TableGrid:
-        """Return the cells as they are shown, for files of other kinds."""
+        """The cells as they are shown, for files of other kinds."""
         shown = self._shown()
         kind = "" if self.kind == "real" else data_label(self.kind).capitalize()
         return TableGrid(
@@ -218,15 +225,15 @@ class FormattedTable:
 
     def to_latex(self) -> str:
         """Return the table for LaTeX, see `evalaid.report.display.table_files.latex_table`."""
-        return latex_table(self.grid())
+        return latex_table(self.grid)
 
     def to_markdown(self) -> str:
         """Return the table for Markdown."""
-        return markdown_table(self.grid())
+        return markdown_table(self.grid)
 
     def to_word(self) -> bytes:
         """Return a Word document with the table (`evalaid[word]`)."""
-        return word_table(self.grid())
+        return word_table(self.grid)
 
     def __repr__(self) -> str:
         return f"Table '{self.name}': {self.caption}"

@@ -14,7 +14,7 @@ import pandas as pd
 from evalaid.base.effect_columns import ENDS, ESTIMATE, TREATED_CLUSTERS
 from evalaid.base.project import LITERATURE, PROJECT, PUBLISHED, list_studies, project_root
 from evalaid.report.display.formatted_tables import ColumnFormat
-from evalaid.report.questions.published import REPEATS, every_claim, judge_repeats
+from evalaid.report.questions.published import REPEATS, judge_repeats
 from evalaid.report.threats.finding import ANSWERS, answer_key
 from evalaid.report.verdict import NOT_IDENTIFIED, judge_interval, smallest_effect
 from evalaid.report.wording import overview as words
@@ -22,6 +22,7 @@ from evalaid.report.wording.language import load_catalogue
 from evalaid.report.wording.prose import format_value
 from evalaid.study.manifest import NUMBERS_FILE, Number, read_manifest
 from evalaid.study.reports import report_folder
+from evalaid.study.sources import read_claims
 from evalaid.study.spec import StudySpec
 from evalaid.study.study_fields import PUBLISHED as CLAIMS_ONLY
 from evalaid.study.study_fields import REAL, SIMULATED
@@ -139,7 +140,7 @@ def list_repeats() -> pd.DataFrame:
 
     As `evalaid.report.questions.published.judge_repeats`, with ``claim`` (as published).
     """
-    claims = every_claim()
+    claims = read_claims()
     said = {claim.claim_id: claim.claim for claim in claims.claims}
     frame = judge_repeats(claims)
     order = frame["may"].map(REPEATS.index).sort_values(kind="stable").index
@@ -172,7 +173,7 @@ def count_repeats(frame: pd.DataFrame, studies: list[ReportedStudy]) -> pd.DataF
 
 def list_without_study() -> pd.DataFrame:
     """List the programmes of the registry that no study examines, each with the reason and the data that it would take."""
-    registry = every_claim().facts.registry
+    registry = read_claims().facts.registry
     rows = registry[registry["study"] == ""]
     return rows.assign(key=rows["programme"], label=rows["name_en"])
 

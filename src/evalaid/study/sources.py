@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from evalaid.base.errors import DAMAGED, EvalaidError, StudyError
-from evalaid.base.project import LAYOUTS, PUBLISHED, REPORTS, project_root
+from evalaid.base.project import LAYOUTS, PUBLISHED, PUBLISHED_FILES, REPORTS, project_root
 from evalaid.base.texts import noun
 from evalaid.evidence.claims.published_claims import Claims
 from evalaid.reading.journal.layouts import FileLayout
@@ -80,7 +80,7 @@ def check_sources(spec: StudySpec) -> None:
             faults.append(f"recovery.methods: {error}")
     if spec.claims is not None:
         try:
-            Claims.read(project_root() / PUBLISHED).of(spec.claims)
+            read_claims().of(spec.claims)
         except EvalaidError as error:
             faults.append(f"claims: {error}")
     if faults:
@@ -179,6 +179,19 @@ def _recorded_hashes(path: Path) -> dict[str, str]:
         raise StudyError(
             f"{path.as_posix()}{line} is no data package ({error}). Restore it: it records the hashes of the data files."
         ) from None
+
+
+def read_claims() -> Claims:
+    """Read the published claims on all programmes, and the figures behind them; the same content is read once."""
+    folder = project_root() / PUBLISHED
+    return _read_claims(
+        str(folder), *(hash_file(folder / name) for name in PUBLISHED_FILES if (folder / name).is_file())
+    )
+
+
+@lru_cache(maxsize=4)
+def _read_claims(folder: str, *_: str) -> Claims:
+    return Claims.read(folder)
 
 
 def load_reading(spec: StudySpec) -> Reading:

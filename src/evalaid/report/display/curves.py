@@ -97,10 +97,8 @@ def draw_bounds(frame: pd.DataFrame, look: Look) -> tuple[Canvas, str]:
             for place, end in enumerate(("lower", "upper")):
                 label = None if place else look.phrase(kind)
                 axes.plot(rows["m"], rows[end], marker=marker, color=colour, ms=5, lw=1.2, label=label)
-            ends = [
-                f"M {row['m']:g}: {look.write_range(row['lower'], row['upper'])}"
-                for _, row in rows.iloc[[0, -1]].iterrows()
-            ]
+            drawn = list(zip(rows["m"], rows["lower"], rows["upper"], strict=True))
+            ends = [f"M {m:g}: {look.write_range(lower, upper)}" for m, lower, upper in (drawn[0], drawn[-1])]
             told.append(f"{claim}, {look.phrase(kind)}: {', '.join(ends)}")
         unlike = "" if set(own["alike"]) == {"yes"} else look.say("bounds.unlike")
         axes.set_title(fold(drawable([claim])[0] + unlike, 62 if look.narrow else 100), loc="left")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pandas as pd
 
 from evalaid.base.errors import StudyError
-from evalaid.base.project import PUBLISHED, project_root
 from evalaid.did.sensitivity.bounds.assumptions import ASSUMPTIONS
 from evalaid.evidence.claims.claim_checks import check_alike, check_dates
 from evalaid.evidence.claims.claim_verdicts import VERDICTS, judge
 from evalaid.evidence.claims.published_claims import Claims
 from evalaid.evidence.claims.remainders import EVERY_FIGURE, EVERY_FIGURE_LABEL, bound_claims, find_breakdown
 from evalaid.report.questions.effect_rows import list_values
+from evalaid.study.sources import read_claims
 from evalaid.study.spec import StudySpec
 
 AS_AN_EFFECT = "may be repeated"
@@ -26,12 +26,7 @@ def claims_of(spec: StudySpec) -> Claims:
     """Return the published claims on the study's programme."""
     if spec.claims is None:
         raise StudyError(f"The study '{spec.study}' names no programme in claims: there are no claims to examine.")
-    return every_claim().of(spec.claims)
-
-
-def every_claim() -> Claims:
-    """Return the published claims on all programmes."""
-    return Claims.read(project_root() / PUBLISHED)
+    return read_claims().of(spec.claims)
 
 
 def bounds_of(claims: Claims) -> pd.DataFrame:

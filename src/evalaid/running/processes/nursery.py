@@ -26,6 +26,7 @@ from evalaid.running.processes.mortal import adopt_orphans, die_with, list_child
 LONGEST = 1 << 17  # bytes of a message
 READY = b"ready"
 FINISH = "evalaid.running.steps:finish"
+_OF_CLAIMS = "evalaid.report.published"  # what a notebook names that has published figures and no panel
 # Heavy and used by every notebook; a library that is missing here is imported by the first that needs it.
 WARM = (
     "papermill", "nbclient", "IPython.core.application", "IPython.core.completer", "IPython.core.completerlib", "IPython.core.interactiveshell",
@@ -121,7 +122,7 @@ class Nursery:
 
 
 def _make_ready(job: Job) -> None:
-    """Do, once for all, what this job and others like it would each do: import what it names, read the file of its study.
+    """Do, once for all, what this job and others like it would each do: import what it names, read its study and the claims on it.
 
     What is wrong with any of it the job itself says.
     """
@@ -129,10 +130,14 @@ def _make_ready(job: Job) -> None:
     from evalaid.running.kept.closure import imported_by_notebook
 
     with contextlib.suppress(Exception):
-        for name in {job.call} if job.call else imported_by_notebook(Path(job.source)):
+        names = {job.call} if job.call else imported_by_notebook(Path(job.source))
+        for name in names:
             pkgutil.resolve_name(name)
+        if not names & {job.call, _OF_CLAIMS}:
+            _check_a_frame()
     with contextlib.suppress(Exception), in_project(Path(job.folder)):
-        read_study_file(study_file(job.parameters["study"]))
+        if read_study_file(study_file(job.parameters["study"])).value.get("claims"):
+            importlib.import_module("evalaid.study.sources").read_claims()
     if job.call == FINISH:
         _prepare_pages()
     gc.freeze()  # pages that are never written to stay shared
@@ -170,17 +175,23 @@ def warm() -> None:
 
 
 def _rehearse() -> None:
-    """Do once what libraries put off until it is first asked for: a compiled schema of notebooks, checks of frames, the words."""
+    """Do once what libraries put off until it is first asked for: a compiled schema of notebooks, the words."""
     with contextlib.suppress(Exception):
         import nbformat
-        import pandas as pd
-        import pandera.pandas as pandera
 
         from evalaid.report.wording.language import ENGLISH, load_catalogue
 
         load_catalogue(ENGLISH)
         nbformat.validate(nbformat.v4.new_notebook())
-        pandera.DataFrameSchema({}).validate(pd.DataFrame())
+
+
+@cache
+def _check_a_frame() -> None:
+    """Do what the checks of every panel put off."""
+    import pandas as pd
+    import pandera.pandas as pandera
+
+    pandera.DataFrameSchema({}).validate(pd.DataFrame())
 
 
 @cache

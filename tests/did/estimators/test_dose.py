@@ -177,3 +177,14 @@ def test_a_dose_must_be_named_among_several_covariates():
     frame = dosed(6).assign(beds=1.0)
     with pytest.raises(EstimationError, match="say which one is the dose"):
         ea.estimate(diagnose(frame, covariates=("experts", "beds")), "dose")
+
+
+def test_a_curve_has_no_average():
+    """The mean of levels and slopes at all doses would be no effect of anything."""
+    effects = ea.estimate(diagnose(dosed(1), covariates=("experts",)), "dose")
+    with pytest.raises(
+        EstimationError, match=r"which have no average; select one, such as select\(parameter='average level'\)"
+    ):
+        effects.aggregate("overall")
+    one = effects.select(parameter="average level")
+    assert one.aggregate("overall").value == one.value

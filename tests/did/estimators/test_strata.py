@@ -324,3 +324,17 @@ def test_a_part_that_contradicts_the_cohort_is_named(row, value):
 def test_an_exposure_above_one_is_refused():
     with pytest.raises(PanelError, match="exposure outside 0 to 1"):
         diagnose(exposed().assign(part=2.0), exposure="part")
+
+
+@pytest.mark.parametrize("method", ["callaway_santanna", "imputation"])
+def test_a_stratum_that_is_seen_in_treated_periods_only_counts_for_nothing(method):
+    """Its treated units have no period before; the estimate is that of the other strata, and says so."""
+    frame = panel()
+    late = frame["region"] == frame["region"].iloc[0]
+    first = frame.loc[late, "cohort"].min()
+    kept = frame[~late | ((frame["quarter"] >= frame["cohort"].max()) & ~(frame["cohort"] > first))]
+    found = ea.estimate(diagnose(kept, stratum="region"), method)
+    wanted = ea.estimate(diagnose(frame[~late], stratum="region"), method).align(found.cells)
+    np.testing.assert_allclose(found.value, wanted.value, atol=DENSE)
+    assert found.cells["reason"].str.contains("strata that have no comparison").any()
+    assert ea.infer(found, vcov="CR1")["std_error"].notna().any()

@@ -619,3 +619,9 @@ def test_an_imaginary_part_is_no_number(column):
     assert ea.estimate(real, "twfe").value == pytest.approx(ea.estimate(diagnose(frame, **columns), "twfe").value)
     with pytest.raises(PanelError, match=rf"(?s)1 kind of fault.*{column}"):
         diagnose(frame.assign(**{column: frame[column] + 1j}), **columns)
+
+
+def test_etwfe_without_a_treated_observation_is_refused():
+    frame = simulate(4)
+    with pytest.raises(EstimationError, match="no treated unit is observed in a treated period"):
+        ea.estimate(diagnose(frame[~(frame["quarter"] >= frame["cohort"])]), "etwfe")

@@ -96,6 +96,11 @@ def group_cells(cells: pd.DataFrame, value: Floats, by: str, method: str) -> Gro
     has = {name for name in _LABELS if name in cells}
     treated = cells["event_time"].to_numpy() >= 0 if "event_time" in has else np.ones(len(cells), dtype=bool)
     if by == "overall":
+        if "parameter" in cells:
+            quantities = ", ".join(map(repr, dict.fromkeys(cells["parameter"])))
+            raise EstimationError(
+                f"{method} gives {quantities}, which have no average; select one, such as select(parameter={cells['parameter'].iloc[0]!r})."
+            )
         if not treated.any():
             raise EstimationError("None of these cells is at or after the start of treatment; nothing to average.")
         labels, members = pd.DataFrame(index=range(1)), treated[:, None]

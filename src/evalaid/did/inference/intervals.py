@@ -80,7 +80,8 @@ def tabulate(
     convention = effects.convention
     spent = convention.correction == "regression" and convention.observations <= convention.parameters
     blind = silent & np.isnan(errors.std_error) & ~np.isnan(effects.value)
-    flat = np.where(blind & [spent or not note for note in errors.notes], NO_FREEDOM if spent else NO_PART, flat)
+    unsaid = np.array([spent or not note for note in errors.notes], dtype=bool)
+    flat = np.where(blind & unsaid, NO_FREEDOM if spent else NO_PART, flat)
     # What is missing, or zero by construction, has its reason and no error to say more of.
     alone = ~silent & (np.isnan(effects.value) | (np.isnan(std_error) & (effects.value == 0)))
     notes = [

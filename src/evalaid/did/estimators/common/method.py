@@ -198,14 +198,16 @@ def chosen_covariates(method: str, design: Design, names: Sequence[str] | None) 
     return names
 
 
-def refuse_too_many(method: str, n_cells: int, matrices: Matrices) -> None:
-    """Refuse cells of cohorts and periods that need more memory than most machines have.
+def check_cells(method: str, n_cells: int, matrices: Matrices) -> None:
+    """Refuse cells of cohorts and periods of which there are none, or that need more memory than most machines have.
 
     Raises
     ------
     EstimationError
         With the memory, and what makes the cells fewer.
     """
+    if not n_cells:
+        raise EstimationError(f"{method}: no treated unit is observed in a treated period; supply these observations.")
     cohorts, periods = len(matrices.cohorts), matrices.n_periods
     needed = 8e-9 * (cohorts + 1) * periods * n_cells
     if needed > MOST_GIGABYTES:

@@ -107,6 +107,10 @@ def average_strata(
     fits: list[_Fit] = []
     for stratum in np.unique(code[~np.isnan(matrices.cohort)]):
         inside = _without_strata(design, code == stratum)
+        if not len(inside.matrices.cohorts):  # its treated units are seen in treated periods of the stratum only
+            there = matrices.cohort[code == stratum, None] == keys.get_level_values("cohort").to_numpy()
+            lost += there.sum(axis=0)
+            continue
         rows = matrices.units.get_indexer(inside.matrices.units)
         if not np.array_equal(inside.matrices.cohort, matrices.cohort[rows], equal_nan=True):
             raise EstimationError(

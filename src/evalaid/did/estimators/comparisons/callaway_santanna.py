@@ -19,13 +19,13 @@ from evalaid.did.estimators.common.method import (
     Method,
     Needs,
     cell_frame,
+    check_cells,
     choice,
     chosen_covariates,
     cohort_slices,
     effective_anticipation,
     observation_mass,
     population_of,
-    refuse_too_many,
     scale_of,
 )
 from evalaid.did.estimators.common.strata import average_strata
@@ -105,7 +105,7 @@ def fit_callaway_santanna(design: Design, options: CallawaySantannaOptions) -> E
     if anticipation < 0:
         raise EstimationError(f"callaway_santanna: anticipation={anticipation} found, 0 or more periods expected.")
     cells = list(list_group_times(matrices, options.comparison, options.base_period, anticipation))
-    refuse_too_many("callaway_santanna", len(cells), matrices)
+    check_cells("callaway_santanna", len(cells), matrices)
     adjustment = options.adjustment if covariates else "none"
     starts = matrices.starts.tolist()
     treated = [starts[cell.cohort + 1] - starts[cell.cohort] for cell in cells]

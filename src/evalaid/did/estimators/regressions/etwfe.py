@@ -19,12 +19,12 @@ from evalaid.did.estimators.common.method import (
     Method,
     Needs,
     cell_frame,
+    check_cells,
     choice,
     chosen_covariates,
     cohort_slices,
     observation_mass,
     population_of,
-    refuse_too_many,
     scale_of,
 )
 from evalaid.did.estimators.common.regression import NOT_IDENTIFIED, beside, observed_cells
@@ -91,7 +91,7 @@ def fit_etwfe(design: Design, options: EtwfeOptions) -> Effects:
     )
     base = period == base_columns(matrices, design.anticipation)[cohort]
     n_cells, n_groups, n_periods = len(cohort), len(blocks), matrices.n_periods
-    refuse_too_many(METHOD.name, n_cells, matrices)
+    check_cells(METHOD.name, n_cells, matrices)
     columns = np.zeros((n_groups, n_periods, n_cells + n_groups + n_periods - 1))
     columns[cohort, period, np.arange(n_cells)] = ~base
     columns[np.arange(n_groups), :, n_cells + np.arange(n_groups)] = 1.0

@@ -17,10 +17,10 @@ from evalaid.did.estimators.common.method import (
     Needs,
     averaging_mass,
     cell_frame,
+    check_cells,
     chosen_covariates,
     cohort_slices,
     population_of,
-    refuse_too_many,
 )
 from evalaid.did.estimators.common.regression import (
     EventTimeOptions,
@@ -94,7 +94,7 @@ def _plan(design: Design, options: EventTimeOptions) -> Regression:
     cohort, period = np.nonzero(seen)
     event_time = distance[cohort, period]
     estimated = np.flatnonzero(event_time != reference[cohort])
-    refuse_too_many(METHOD.name, len(estimated), matrices)
+    check_cells(METHOD.name, len(estimated), matrices)
     columns = np.zeros((len(matrices.cohorts) + 1, matrices.n_periods, len(estimated)))
     columns[cohort[estimated], period[estimated], np.arange(len(estimated))] = 1.0
     reason = np.where(event_time == reference[cohort], "reference period: zero by construction", "").astype(object)

@@ -17,7 +17,7 @@ def fault_of_index(index: pd.Index, units: pd.Index) -> str:
 
     Examples
     --------
-    >>> fault_of_index(pd.RangeIndex(6), pd.Index([1, 2, 3]))[:84]
+    >>> fault_of_index(pd.RangeIndex(6), pd.Index([1, 2, 3]))[:82]
     'its index holds 3 numbers that are no unit of the design, for example 0, 4, 5: row'
     """
     if not (pd.api.types.is_numeric_dtype(index) and pd.api.types.is_numeric_dtype(units)):

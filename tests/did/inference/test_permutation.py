@@ -377,3 +377,25 @@ def test_studentising_needs_variation_within_cohorts():
     frame = small([1.0, 0.0, 0.0, 0.0], 1)
     with pytest.raises(InferenceError, match="no variation"):
         ea.randomize(look(frame), "twfe", statistic="studentised", level=0.5)
+
+
+def test_an_event_time_that_other_assignments_would_show_is_in_their_regression():
+    """Only the unit that starts last is not observed in the first period: any other in its place would be, two periods before."""
+    rng = np.random.default_rng(3)
+    start = np.array([2.0, 2, 3, *[np.nan] * 5])
+    frame = pd.DataFrame({
+        "unit": np.repeat(np.arange(8), 3), "period": np.tile([1, 2, 3], 8), "cohort": np.repeat(start, 3),
+        "y": rng.normal(size=24), "weight": np.repeat(rng.uniform(1, 3, 8), 3),
+    })  # fmt: skip
+    frame = frame[(frame["unit"] != 2) | (frame["period"] > 1)]
+    design = ea.diagnose(frame, "unit", "period", "y", "cohort", weight="weight", outcome_unit="number")
+    found = ea.randomize(design, "event_study", draws=200, level=0.9)
+    assert found.exact
+    by_hand = []
+    for chosen in permutations(range(8), 3):
+        if chosen[0] < chosen[1]:
+            first = dict(zip(chosen, (2.0, 2.0, 3.0), strict=True))
+            moved = frame.assign(cohort=frame["unit"].map(first))
+            again = ea.diagnose(moved, "unit", "period", "y", "cohort", weight="weight", outcome_unit="number")
+            by_hand.append(ea.estimate(again, "event_study").aggregate("overall", "fixed").value[0])
+    np.testing.assert_allclose(np.sort(found.table["estimate"]), np.sort(by_hand), atol=1e-9)

@@ -43,7 +43,15 @@ def fit_event_study_subsets(design: Design, options: EventTimeOptions) -> Subset
 
 
 def event_study_kernel(design: Design, options: EventTimeOptions) -> CohortKernel | None:
-    """Return the regression of :func:`fit_event_study` as a function of sums by cohort."""
+    """Return the regression of :func:`fit_event_study` as a function of sums by cohort.
+
+    None where some event time is not observed: with other units in the cohorts it may be, and the regression has a dummy more.
+    """
+    matrices = design.matrices
+    measured = matrices.event_time != reference_times(METHOD.name, design, options.reference)[:, None]
+    seen = matrices.event_time[measured & observed_cells(matrices)]
+    if not np.isin(matrices.event_time[measured], seen).all():
+        return None
     return regression_kernel(design, METHOD, _plan(design, options), options.covariates)
 
 

@@ -30,6 +30,11 @@ def tree(module):
     return ast.parse(FILES[module].read_text(encoding="utf-8"), str(FILES[module]))
 
 
+@functools.cache
+def nodes_of(module):
+    return tuple(ast.walk(tree(module)))
+
+
 def imports(nodes):
     """What these nodes import, as (module, name or None): `from a.b import c` gives ("a.b", "c")."""
     for node in nodes:
@@ -42,7 +47,7 @@ def imports(nodes):
 
 def own_imports(module):
     """The modules of this package that a module imports anywhere, functions and type checking included."""
-    for source, name in imports(ast.walk(tree(module))):
+    for source, name in imports(nodes_of(module)):
         if source.split(".")[0] == "evalaid":
             deeper = f"{source}.{name}"
             yield deeper if deeper in FILES else source
@@ -99,14 +104,14 @@ def test_no_module_uses_a_private_name_of_another():
 
 def private_names(module):
     """What a module imports or takes from another of this package that is private there."""
-    parsed = tree(module)
-    for source, name in imports(ast.walk(parsed)):
+    nodes = nodes_of(module)
+    for source, name in imports(nodes):
         if source != "__future__" and any(re.match(r"_[^_]", part) for part in (*source.split("."), name or "")):
             yield f"{module} imports {source}.{name}"
     modules = {
-        name or source.split(".")[-1] for source, name in imports(ast.walk(parsed)) if source.startswith("evalaid")
+        name or source.split(".")[-1] for source, name in imports(nodes) if source.startswith("evalaid")
     }
-    for node in ast.walk(parsed):
+    for node in nodes:
         if not isinstance(node, ast.Attribute) or not re.match(r"_[^_]", node.attr):
             continue
         if isinstance(node.value, ast.Name) and node.value.id in modules:

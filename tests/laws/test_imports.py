@@ -108,9 +108,7 @@ def private_names(module):
     for source, name in imports(nodes):
         if source != "__future__" and any(re.match(r"_[^_]", part) for part in (*source.split("."), name or "")):
             yield f"{module} imports {source}.{name}"
-    modules = {
-        name or source.split(".")[-1] for source, name in imports(nodes) if source.startswith("evalaid")
-    }
+    modules = {name or source.split(".")[-1] for source, name in imports(nodes) if source.startswith("evalaid")}
     for node in nodes:
         if not isinstance(node, ast.Attribute) or not re.match(r"_[^_]", node.attr):
             continue

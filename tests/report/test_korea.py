@@ -139,8 +139,7 @@ def test_the_interval_uses_the_care_areas(run):
 
 def test_the_numbers_are_the_committed_ones(run):
     committed = read_expected(KOREA)
-    differences = compare_numbers(committed.numbers, run.manifest.numbers)
-    assert differences.empty, differences.to_string()
+    assert compare_numbers(committed.numbers, run.manifest.numbers) == []
     assert committed.data_files == run.manifest.data_files
     assert committed.spec_hash == run.manifest.spec_hash
 

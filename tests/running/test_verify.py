@@ -130,8 +130,7 @@ def test_two_notebooks_cannot_record_the_same_key(tmp_path):
 )
 def test_counts_agree_exactly_and_estimates_within_the_tolerance(expected, found, fault):
     sides = [{} if side is None else {side.key: side} for side in (expected, found)]
-    differences = compare_numbers(*sides)
-    assert differences["fault"].tolist() == ([] if fault is None else [fault])
+    assert [one.fault for one in compare_numbers(*sides)] == ([] if fault is None else [fault])
 
 
 def test_differences_come_in_the_order_of_the_notebooks():
@@ -141,7 +140,7 @@ def test_differences_come_in_the_order_of_the_notebooks():
         "c": number("c", cell="In [9]"),
     }
     found = {key: replace(value, value=2.0) for key, value in expected.items()}
-    assert compare_numbers(expected, found)["key"].tolist() == ["c", "b", "a"]
+    assert [one.key for one in compare_numbers(expected, found)] == ["c", "b", "a"]
 
 
 def test_two_folders_of_reports_are_compared_by_study(tmp_path):
@@ -155,7 +154,7 @@ def test_two_folders_of_reports_are_compared_by_study(tmp_path):
         f"{study}: 2 numbers: all equal (largest relative difference 1e-09)" for study in ("one", "two")
     ]
     strict = compare_reports(before / "one", after / "one" / "numbers.json", 1e-12)
-    assert [one.differences["key"].tolist() for one in strict] == [["a.b"]]
+    assert [[found.key for found in one.differences] for one in strict] == [["a.b"]]
     (after / "two" / "numbers.json").unlink()
     with pytest.raises(ManifestError, match="Only one of 'before' and 'after' has numbers of two"):
         compare_reports(before, after)
@@ -184,11 +183,11 @@ def test_a_study_is_confirmed_and_every_change_is_named(tmp_path, monkeypatch):
     edited = text.replace("units,12,", "units,13,").replace("overall.main.estimate", "overall.extra")
     committed.write_text(edited, encoding="utf-8")
     result = verify_studies([spec])[0].result
-    rows = result.differences.set_index("key")
+    rows = {one.key: one for one in result.differences}
     assert not result.confirmed
-    assert rows.loc["sample.units", ["fault", "expected", "found", "cell"]].tolist() == ["differs", 13, 12, "In [4]"]
-    assert rows.loc["overall.main.estimate", "fault"] == "not among the committed"
-    assert rows.loc["overall.extra", "fault"] == "missing in this run"
+    assert rows["sample.units"] == ("sample.units", "differs", 13, 12, -1, "2_toy", "In [4]")
+    assert rows["overall.main.estimate"].fault == "not among the committed"
+    assert rows["overall.extra"].fault == "missing in this run"
     assert "First diverging cell: 2_toy, In [4] (number sample.units)" in result.text()
     assert "describe.describe_sample(spec, design)" in result.text()
 
@@ -215,8 +214,9 @@ def test_a_study_is_confirmed_and_every_change_is_named(tmp_path, monkeypatch):
     frame.to_csv("data/toy.csv", index=False)
     result = verify_studies([spec])[0].result
     assert any("data/toy.csv has changed" in fault for fault in result.faults)
-    assert "overall.main.estimate" in set(result.differences["key"])
-    assert "sample.units" not in set(result.differences["key"])
+    moved = {one.key for one in result.differences}
+    assert "overall.main.estimate" in moved
+    assert "sample.units" not in moved
     assert {path.name for path in report.iterdir()} == seen
     assert committed.read_text(encoding="utf-8") == text
 

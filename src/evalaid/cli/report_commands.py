@@ -76,4 +76,4 @@ def compare(before: Path, after: Path, tolerance: float) -> None:
     comparisons = compare_reports(before, after, tolerance)
     for comparison in comparisons:
         click.echo(comparison.text())
-    sys.exit(0 if all(comparison.differences.empty for comparison in comparisons) else 1)
+    sys.exit(1 if any(comparison.differences for comparison in comparisons) else 0)

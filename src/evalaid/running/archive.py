@@ -215,7 +215,7 @@ def _as_expected(study: str) -> bool:
 
     try:
         made = read_manifest(project_root() / REPORTS / study / NUMBERS_FILE)
-        return expected_file(study).is_file() and compare_numbers(read_expected(study).numbers, made.numbers).empty
+        return expected_file(study).is_file() and not compare_numbers(read_expected(study).numbers, made.numbers)
     except EvalaidError:
         return False
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from evalaid.base.errors import ManifestError
 from evalaid.base.months import PER_YEAR
 from evalaid.study.manifest import NUMBERS_FILE, Number, read_manifest
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # The same program on another processor or another build of the linear algebra adds in another order: sums of some
 # thousand terms then agree to about 1e-12 relative. 1e-8 leaves room and is far below the digits shown. The absolute
@@ -21,8 +18,19 @@ if TYPE_CHECKING:
 RELATIVE_TOLERANCE = 1e-8
 ABSOLUTE_TOLERANCE = 1e-10
 EXACT_UNITS = {"count", "episodes", *PER_YEAR}
-COLUMNS = ("key", "fault", "expected", "found", "difference", "notebook", "cell")
 _SHOWN = 30
+
+
+class Difference(NamedTuple):
+    """A number that differs, is missing or is extra."""
+
+    key: str
+    fault: str
+    expected: float | None
+    found: float | None
+    difference: float | None
+    notebook: str
+    cell: str
 
 
 @dataclass(frozen=True)
@@ -31,12 +39,12 @@ class ReportComparison:
 
     study: str
     compared: int
-    differences: pd.DataFrame
+    differences: Sequence[Difference]
     largest: float
 
     def text(self) -> str:
         """Return one line if all numbers agree, else a table of those that do not."""
-        if self.differences.empty:
+        if not self.differences:
             return (
                 f"{self.study}: {self.compared:,} numbers: all equal (largest relative difference {self.largest:.2g})"
             )
@@ -67,25 +75,19 @@ def compare_reports(before: Path, after: Path, relative: float = RELATIVE_TOLERA
 
 def compare_numbers(
     expected: Mapping[str, Number], found: Mapping[str, Number], relative: float = RELATIVE_TOLERANCE
-) -> pd.DataFrame:
-    """Return one row per number that differs, is missing or is extra (``COLUMNS``), in the order of notebook and cell."""
-    import pandas as pd
-
-    rows = []
+) -> list[Difference]:
+    """Return the numbers that differ, are missing or extra, in the order of notebook and cell."""
+    differences = []
     for key in sorted(set(expected) | set(found)):
         before, now = expected.get(key), found.get(key)
         fault = _fault(before, now, relative)
         if fault:
             there = now or before
             assert there is not None  # noqa: S101
-            difference = None
-            if before and now and before.value is not None and now.value is not None:
-                difference = now.value - before.value
             values = (before.value if before else None, now.value if now else None)
-            rows.append((key, fault, *values, difference, there.notebook, there.cell))
-    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"expected": object, "found": object})
-    order = sorted(range(len(frame)), key=lambda row: (frame["notebook"][row], number_of(frame["cell"][row]), row))
-    return frame.iloc[order].reset_index(drop=True)
+            change = None if values[0] is None or values[1] is None else values[1] - values[0]
+            differences.append(Difference(key, fault, *values, change, there.notebook, there.cell))
+    return sorted(differences, key=lambda one: (one.notebook, number_of(one.cell)))
 
 
 def largest_difference(expected: Mapping[str, Number], found: Mapping[str, Number]) -> float:
@@ -114,10 +116,14 @@ def agree(expected: Number, found: Number, relative: float = RELATIVE_TOLERANCE)
     return math.isclose(expected.value, found.value, rel_tol=relative, abs_tol=absolute)
 
 
-def show_differences(differences: pd.DataFrame, compared: int) -> str:
+def show_differences(differences: Sequence[Difference], compared: int) -> str:
     """Return how many numbers differ and a table of the first of them."""
+    import pandas as pd
+
     count = len(differences)
-    table = differences.head(_SHOWN).to_string(index=False, na_rep="", float_format=lambda value: f"{value:.12g}")
+    rows = pd.DataFrame(differences[:_SHOWN], columns=list(Difference._fields))
+    rows = rows.astype({"expected": object, "found": object})
+    table = rows.to_string(index=False, na_rep="", float_format=lambda value: f"{value:.12g}")
     head = f"{count} of {compared} reported numbers differ (first {min(count, _SHOWN)} shown):"
     return "\n".join([head, *(f"    {line}" for line in table.splitlines())])
 

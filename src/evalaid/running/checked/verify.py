@@ -7,35 +7,32 @@ equal within a tolerance. A difference names the number, both values, and the no
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from evalaid.running.checked.comparison import compare_numbers, number_of, show_differences
+from evalaid.running.checked.comparison import Difference, compare_numbers, number_of, show_differences
 from evalaid.running.checked.expected import read_expected
 from evalaid.running.notebooks import Making, StudyRun
 from evalaid.running.processes.execution import Tell
 from evalaid.study.manifest import Manifest
 from evalaid.study.spec import StudySpec
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 @dataclass(frozen=True)
 class Verification:
-    """What a verification found: numbers that differ (`comparison.COLUMNS`), other faults, and the first diverging cell."""
+    """What a verification found: numbers that differ, other faults, and the first diverging cell."""
 
     study: str
     compared: int
-    differences: pd.DataFrame
+    differences: Sequence[Difference]
     faults: tuple[str, ...]
     first_cell: str
 
     @property
     def confirmed(self) -> bool:
         """Whether every number, key, parameter and data file agrees."""
-        return not self.faults and self.differences.empty
+        return not self.faults and not self.differences
 
     def text(self) -> str:
         """Return what agrees and what differs, with a table of the numbers that differ."""
@@ -43,7 +40,7 @@ class Verification:
             return f"{self.study}: all {self.compared} reported numbers confirmed; data and parameters unchanged."
         lines = [f"{self.study}: NOT confirmed."]
         lines += [f"  {fault}." for fault in self.faults]
-        if len(self.differences):
+        if self.differences:
             lines.append(f"  {show_differences(self.differences, self.compared)}")
         if self.first_cell:
             lines.append(f"  First diverging cell: {self.first_cell}")
@@ -88,17 +85,17 @@ def _head_faults(expected: Manifest, found: Manifest) -> list[str]:
     return faults
 
 
-def _first_cell(differences: pd.DataFrame, folder: Path) -> str:
+def _first_cell(differences: Sequence[Difference], folder: Path) -> str:
     """Return the first diverging cell with its source, as executed."""
-    if differences.empty:
+    if not differences:
         return ""
-    first = differences.iloc[0]
-    place = f"{first['notebook']}, {first['cell']} (number {first['key']})"
-    path = folder / f"{first['notebook']}.ipynb"
+    first = differences[0]
+    place = f"{first.notebook}, {first.cell} (number {first.key})"
+    path = folder / f"{first.notebook}.ipynb"
     if not path.is_file():
         return place
     for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
-        if cell["cell_type"] == "code" and cell["execution_count"] == number_of(first["cell"]):
+        if cell["cell_type"] == "code" and cell["execution_count"] == number_of(first.cell):
             source = "".join(cell["source"])
             return f"{place}\n" + "\n".join(f"    {line}" for line in source.splitlines())
     return place

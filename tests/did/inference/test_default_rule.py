@@ -137,6 +137,25 @@ def test_adjusted_effects_and_those_of_panels_with_gaps_have_closed_forms(kind, 
     np.testing.assert_allclose(ours, again, atol=SAME)
 
 
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("weight", [None, "weight"])
+@pytest.mark.parametrize("kind", ["none", "doubly_robust", "regression", "ipw"])
+def test_means_before_and_after_have_closed_forms(kind, weight, gaps):
+    frame = counties()
+    rng = np.random.default_rng(7)
+    for name, draw in (("weight", lambda: rng.uniform(0.5, 2)), ("area", lambda: rng.integers(0, 9))):
+        frame[name] = frame["county"].map({county: draw() for county in frame["county"].unique()})
+    frame["x"] = rng.normal(size=len(frame))
+    frame = frame[rng.uniform(size=len(frame)) > 0.3] if gaps else frame
+    design = diagnose(frame, cluster="area", weight=weight, covariates=["x"])
+    for effects in (cells := ea.estimate(design, "two_by_two", adjustment=kind), cells.aggregate("overall")):
+        clusters = clusters_of(effects)
+        every = np.arange(len(clusters))
+        ours = exact_changes(replace(effects, refit=never), clusters, every)
+        again = exact_changes(without_closed_forms(effects), clusters, every)
+        np.testing.assert_allclose(ours, again, atol=SAME)
+
+
 def never(_keep):
     raise AssertionError("estimated again")
 

@@ -26,6 +26,8 @@ OVERLAP = 0.999
 CAP = 1 - 1e-6
 # Covariates whose mean and standard deviation are within this factor of one lose three of sixteen digits at most.
 WELL_SCALED = 30.0
+# Rows whose logits are fitted at once: enough for the fixed cost of a fit, few enough for the cache.
+BATCH = 8_192
 
 
 @dataclass(frozen=True)
@@ -64,18 +66,9 @@ def panel_scores(
 
     With ``reason`` set (and nothing else of use) when the comparison is not possible.
     """
-    if adjustment == "none":
-        share, weight = mass_treated / mass_treated.sum(), mass_comparison / mass_comparison.sum()
-        mean_treated, mean_comparison = share @ change_treated, weight @ change_comparison
-        return PanelScores(
-            mean_treated - mean_comparison,
-            share[:, None] * (change_treated - mean_treated),
-            -weight[:, None] * (change_comparison - mean_comparison),
-        )
-    covariates = np.concatenate([covariates_treated, covariates_comparison])
-    sample = PanelSample(
+    sample = make_sample(
         np.concatenate([change_treated, change_comparison]),
-        _with_constant(covariates).T,
+        np.concatenate([covariates_treated, covariates_comparison]),
         np.concatenate([mass_treated, mass_comparison]),
         len(change_treated),
     )
@@ -92,8 +85,15 @@ class PanelSample:
     n_treated: int  # Number of treated units
 
 
+def make_sample(change: Floats, covariates: Floats, mass: Floats, n_treated: int) -> PanelSample:
+    """Put a sample together from covariates without their constant, (n, k)."""
+    return PanelSample(change, _with_constant(covariates).T, mass, n_treated)
+
+
 def adjusted_scores(samples: list[PanelSample], adjustment: str) -> list[PanelScores]:
-    """Compare outcome changes with covariates, for several samples whose small fits are made at once."""
+    """Compare outcome changes, for several samples whose small fits of covariates are made at once."""
+    if adjustment == "none":
+        return [_plain_panel(sample) for sample in samples]
     samples = [_standardised(sample) for sample in samples]
     size = max(len(sample.mass) for sample in samples)
     x = np.zeros((len(samples), len(samples[0].regressors), size))
@@ -117,6 +117,43 @@ def adjusted_scores(samples: list[PanelSample], adjustment: str) -> list[PanelSc
         _refused_panel(reason) if reason else _adjusted_panel(sample, *fits)
         for sample, reason, *fits in zip(samples, reasons, inverse, probability, hessian, strict=True)
     ]
+
+
+def values_without(sample: PanelSample, codes: NDArray[np.int64], count: int, adjustment: str) -> Floats:
+    """Compare outcome changes without each of the groups 0 to ``count`` of a sample's units, (count, m); NaN where that cannot be."""
+    value = np.full((count, sample.change.shape[1]), np.nan)
+    touched = np.unique(codes[codes < count])
+    kept = [np.arange(len(codes)), *(np.flatnonzero(codes != code) for code in touched)]
+    places = [np.setdiff1d(np.arange(count), touched), *touched[:, None]]
+    wanted = [
+        (place, _part(sample, rows))
+        for place, rows in zip(places, kept, strict=True)
+        if len(place) and 0 < np.count_nonzero(rows < sample.n_treated) < len(rows)
+    ]
+    step = max(1, BATCH // len(codes))
+    for first in range(0, len(wanted), step):
+        batch = wanted[first : first + step]
+        found = adjusted_scores([part for _, part in batch], adjustment)
+        for (place, _), scores in zip(batch, found, strict=True):
+            if not scores.reason:
+                value[place] = scores.value
+    return value
+
+
+def _part(sample: PanelSample, rows: NDArray[np.intp]) -> PanelSample:
+    treated = int(np.count_nonzero(rows < sample.n_treated))
+    return PanelSample(sample.change[rows], sample.regressors[:, rows], sample.mass[rows], treated)
+
+
+def _plain_panel(sample: PanelSample) -> PanelScores:
+    n = sample.n_treated
+    share, weight = sample.mass[:n] / sample.mass[:n].sum(), sample.mass[n:] / sample.mass[n:].sum()
+    treated, comparison = share @ sample.change[:n], weight @ sample.change[n:]
+    return PanelScores(
+        treated - comparison,
+        share[:, None] * (sample.change[:n] - treated),
+        -weight[:, None] * (sample.change[n:] - comparison),
+    )
 
 
 def _standardised(sample: PanelSample) -> PanelSample:

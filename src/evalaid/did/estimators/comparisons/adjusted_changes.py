@@ -11,14 +11,12 @@ from evalaid.base.periods import label
 from evalaid.did.effects.influence import Block, Influence
 from evalaid.did.estimators.common.method import cohort_slices
 from evalaid.did.estimators.common.separation import explain_adjustment
-from evalaid.did.estimators.common.two_by_two_scores import PanelSample, adjusted_scores
+from evalaid.did.estimators.common.two_by_two_scores import BATCH, PanelSample, adjusted_scores, values_without
 from evalaid.did.estimators.common.unbalanced import BASE_PERIOD
 from evalaid.did.estimators.comparisons.group_times import GroupTime, comparison_rows, comparison_size
 from evalaid.did.panel.matrices import Matrices
 
 Floats = NDArray[np.float64]
-# Rows whose logits are fitted at once: enough for the fixed cost of a fit, few enough for the cache.
-BATCH = 8_192
 
 
 def adjust_changes(
@@ -68,22 +66,7 @@ def adjust_without(
     for group, members in samples.groups.items():
         whole, runs = samples.make(group, members)
         own = np.concatenate([codes[rows] for rows in runs])
-        touched = [code for code in np.unique(own).tolist() if code < count]
-        untouched = np.setdiff1d(np.arange(count), touched)
-        kept = [np.arange(len(own)), *(np.flatnonzero(own != code) for code in touched)]
-        places = [untouched, *(np.array([code]) for code in touched)]
-        wanted = [
-            (place, _part(whole, rows))
-            for place, rows in zip(places, kept, strict=True)
-            if len(place) and 0 < np.count_nonzero(rows < whole.n_treated) < len(rows)
-        ]
-        step = max(1, BATCH // len(own))
-        for first in range(0, len(wanted), step):
-            batch = wanted[first : first + step]
-            found = adjusted_scores([sample for _, sample in batch], adjustment)
-            for (place, _), scores in zip(batch, found, strict=True):
-                if not scores.reason:
-                    value[place[:, None], members] = scores.value
+        value[:, members] = values_without(whole, own, count, adjustment)
     return value
 
 
@@ -114,11 +97,6 @@ class _Samples:
         x = np.concatenate([self._regressors[period][:, rows] for rows in runs], axis=1)
         mass = np.concatenate([of_treated[runs[0]], *(of_others[rows] for rows in runs[1:])])
         return PanelSample(change, x, mass, _length(runs[0])), runs
-
-
-def _part(sample: PanelSample, rows: NDArray[np.intp]) -> PanelSample:
-    treated = int(np.count_nonzero(rows < sample.n_treated))
-    return PanelSample(sample.change[rows], sample.regressors[:, rows], sample.mass[rows], treated)
 
 
 def _start(cells: list[GroupTime]) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,10 +29,13 @@ from evalaid.did.estimators.common.method import (
     scale_of,
 )
 from evalaid.did.estimators.common.separation import explain_adjustment
-from evalaid.did.estimators.common.two_by_two_scores import panel_scores
+from evalaid.did.estimators.common.two_by_two_scores import PanelSample, adjusted_scores, make_sample, values_without
 from evalaid.did.panel.comparisons import partly_treated
 from evalaid.did.panel.design import Design
-from evalaid.did.panel.matrices import Matrices
+from evalaid.did.panel.matrices import PARTLY, Matrices
+
+Floats = NDArray[np.float64]
+_Sample = tuple[int, PanelSample, NDArray[np.intp]]  # number of the cohort, its comparison, the units compared
 
 GAPS = "; where observations are missing, units' means are over other periods, and changes that all units share do not cancel"
 NO_UNIT = "no {who} unit is observed both before and after"
@@ -73,8 +77,9 @@ def fit_two_by_two(design: Design, options: TwoByTwoOptions) -> Effects:
     n_cohorts = len(matrices.cohorts)
     value, reasons = np.full(n_cohorts, np.nan), [""] * n_cohorts
     treated_count, comparison_count = np.zeros(n_cohorts, dtype=int), np.zeros(n_cohorts, dtype=int)
-    blocks = []
+    blocks, samples = [], list[_Sample]()
     names = chosen_covariates(METHOD.name, design, options.covariates) if options.adjustment != "none" else ()
+    adjustment = options.adjustment if names else "none"
     reacts = matrices.reaction(design.anticipation)
     for number, (cohort, rows) in enumerate(zip(matrices.cohorts, slices[:-1], strict=True)):
         before = _columns(matrices, options.before, matrices.periods < reacts[number])
@@ -88,15 +93,15 @@ def fit_two_by_two(design: Design, options: TwoByTwoOptions) -> Effects:
             continue
         (treated_rows, treated_change), (comparison_rows, comparison_change) = sides
         baseline = [_baselines(matrices, names, index, before) for index in (treated_rows, comparison_rows)]
-        scores = panel_scores(
-            treated_change,
-            baseline[0],
-            population.weight[treated_rows],
-            comparison_change,
-            baseline[1],
-            population.weight[comparison_rows],
-            options.adjustment if names else "none",
+        seen = np.concatenate([treated_rows, comparison_rows])
+        sample = make_sample(
+            np.concatenate([treated_change, comparison_change]),
+            np.concatenate(baseline),
+            population.weight[seen],
+            len(treated_rows),
         )
+        samples.append((number, sample, seen))
+        (scores,) = adjusted_scores([sample], adjustment)
         if scores.reason:
             named = label(matrices.period_kind, int(cohort))
             reasons[number] = explain_adjustment(scores.reason, named, names, baseline[0], baseline[1])
@@ -116,7 +121,17 @@ def fit_two_by_two(design: Design, options: TwoByTwoOptions) -> Effects:
         convention=Convention("none", "normal"),
         aggregation="estimated",
         contrasts=None if names else _contrasts(design, options, slices),
+        # Without some units another period may be the last in which none of a cohort is partly treated.
+        leave_out=None if PARTLY in matrices.covariates else partial(_without, samples, n_cohorts, adjustment),
     )
+
+
+def _without(samples: list[_Sample], n_cohorts: int, adjustment: str, codes: NDArray[np.int64], count: int) -> Floats:
+    """Compare without each of the groups 0 to ``count`` of the units, (count, cohorts); NaN where there is no comparison."""
+    value = np.full((count, n_cohorts), np.nan)
+    for number, sample, rows in samples:
+        value[:, number] = values_without(sample, codes[rows], count, adjustment)[:, 0]
+    return value
 
 
 def two_by_two_kernel(design: Design, options: TwoByTwoOptions) -> CohortKernel | None:

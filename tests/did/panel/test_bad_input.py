@@ -561,6 +561,8 @@ def test_whatever_the_design_there_is_an_estimate_or_a_reason(name):
             except EvalaidError:
                 continue
             assert_told(effects, "reference", (method, options))
+            if "parameter" in effects.cells:  # of a dose curve: levels and slopes have no average
+                continue
             if "event_time" not in effects.cells or (effects.cells["event_time"] >= 0).any():
                 assert_told(effects.aggregate("overall"), "reference" if options else "auto", (method, options))
 

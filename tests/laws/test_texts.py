@@ -1,4 +1,4 @@
-"""No file that git tracks knows a machine or a package index."""
+"""No file that git tracks knows a machine or a package index, and none is large or a package."""
 
 import re
 import shutil
@@ -10,18 +10,30 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def tracked_texts():
-    """Every tracked text file of the project, with its content."""
+LARGEST = 1_000_000  # bytes of a tracked file
+
+
+def tracked_files():
+    """Every tracked file of the project."""
     if not shutil.which("git") or not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
-    for name in listed.decode("utf-8").split("\0"):
-        path = ROOT / name
-        if name and path.is_file():
-            try:
-                yield name, path.read_text(encoding="utf-8")
-            except UnicodeDecodeError:
-                continue
+    return [name for name in listed.decode("utf-8").split("\0") if name and (ROOT / name).is_file()]
+
+
+def tracked_texts():
+    """Every tracked text file of the project, with its content."""
+    for name in tracked_files():
+        try:
+            yield name, (ROOT / name).read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+
+
+def test_no_tracked_file_is_large_or_a_package():
+    assert [
+        name for name in tracked_files() if (ROOT / name).stat().st_size > LARGEST or name.endswith((".whl", ".tar.gz"))
+    ] == []
 
 
 def test_no_tracked_file_knows_a_machine():
